@@ -1,0 +1,36 @@
+/** What a client is told when a request cannot be met: the spec's codes, and a message that says what would do. */
+import { CodedError } from '../base/base.ts'
+
+/** OCI distribution-spec 1.1, "Error Codes"; `RANGE_INVALID`, `UNAVAILABLE` and `NO_SPACE` complete it. */
+export type OciErrorCode =
+  | 'BLOB_UNKNOWN'
+  | 'BLOB_UPLOAD_INVALID'
+  | 'BLOB_UPLOAD_UNKNOWN'
+  | 'DENIED'
+  | 'DIGEST_INVALID'
+  | 'MANIFEST_BLOB_UNKNOWN'
+  | 'MANIFEST_INVALID'
+  | 'MANIFEST_TOO_LARGE'
+  | 'MANIFEST_UNKNOWN'
+  | 'METHOD_UNSUPPORTED'
+  | 'NAME_INVALID'
+  | 'NAME_UNKNOWN'
+  | 'NO_SPACE'
+  | 'RANGE_INVALID'
+  | 'SIZE_INVALID'
+  | 'TAG_INVALID'
+  | 'TOOMANYREQUESTS'
+  | 'UNAVAILABLE'
+  | 'UNSUPPORTED'
+
+/** A request that is refused. `detail` is shown to the client beside the message. */
+export class OciError extends CodedError {
+  readonly code: OciErrorCode
+  readonly detail: unknown
+
+  constructor(code: OciErrorCode, message: string, options: { detail?: unknown; cause?: unknown } = {}) {
+    super(message, options)
+    this.code = code
+    this.detail = options.detail
+  }
+}

@@ -1,0 +1,31 @@
+/** The OCI vocabulary as pure code: digests, references, media types, manifests, ranges and error codes. */
+export {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestBytes,
+  excerpt,
+  hexOf,
+  isDigest,
+  parseAlgorithm,
+  parseDigest,
+} from './digest.ts'
+export { OciError, type OciErrorCode } from './errors.ts'
+export { type Json, type JsonObject, parseJson } from './json.ts'
+export {
+  type Descriptor,
+  maxManifestBytes,
+  mayBeMissing,
+  type ParsedManifest,
+  parseManifest,
+} from './manifest.ts'
+export { type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
+export { type ByteRange, parseContentRange, parseRange } from './range.ts'
+export {
+  parseReference,
+  parseRepository,
+  parseTag,
+  type Reference,
+  type Repository,
+  type Tag,
+} from './reference.ts'

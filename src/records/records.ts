@@ -1,0 +1,76 @@
+/**
+ * The small signed statements that every node keeps: tags, manifests (referrers among them) and policy. A ledger holds the current one of each
+ * key; of two for the same key the newer hybrid logical time wins, ties by author, so that every ledger that has seen
+ * the same records is the same.
+ */
+import type { Digest, Repository, Tag } from '../oci/oci.ts'
+
+/** The registry's view of a ledger. Writes sign with this node's key. */
+export interface Names {
+  /** Live: tombstones are absent. */
+  findTag(repository: Repository, tag: Tag): Promise<TagEntry | undefined>
+  findManifest(repository: Repository, digest: Digest): Promise<ManifestEntry | undefined>
+  /** Tags in byte order that come after `after`, at most `limit`. */
+  listTags(repository: Repository, page: Page): Promise<Tag[]>
+  /** The repositories that have a live manifest, in byte order. */
+  listRepositories(page: Page): Promise<Repository[]>
+  hasRepository(repository: Repository): Promise<boolean>
+  /** The repository's live manifests in order of digest. */
+  listManifests(repository: Repository, page: Page): Promise<ManifestEntry[]>
+  /** Live manifests of the repository whose subject is `subject`, in order of digest. */
+  listReferrers(repository: Repository, subject: Digest, page: Page): Promise<ManifestEntry[]>
+  /** The repository's live tags that point to `digest`. */
+  tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>
+  /**
+   * Signs and stores all of them or none; durable when it resolves.
+   * Throws NotPermittedError (naming the rule) when this node may not write one of them.
+   */
+  publish(changes: Change[]): Promise<void>
+  /** Calls `listener` with the keys whose current record changed, from here or from a peer. Returns the unsubscriber. */
+  onChange(listener: (keys: ChangedKey[]) => void): () => void
+}
+
+export interface Page {
+  after?: string
+  limit: number
+}
+
+export interface TagEntry {
+  digest: Digest
+  mediaType: string
+  size: number
+  /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
+  writtenMs: number
+  author: string
+}
+
+export interface ManifestEntry {
+  digest: Digest
+  mediaType: string
+  size: number
+  subject?: Digest
+  artifactType?: string
+  annotations?: Record<string, string>
+  writtenMs: number
+  author: string
+}
+
+export type Change =
+  | {
+      kind: 'tag'
+      repository: Repository
+      tag: Tag
+      value: Pick<TagEntry, 'digest' | 'mediaType' | 'size'> | undefined
+    }
+  | {
+      kind: 'manifest'
+      repository: Repository
+      digest: Digest
+      /** `undefined` deletes: a tombstone. */
+      value: Omit<ManifestEntry, 'digest' | 'writtenMs' | 'author'> | undefined
+    }
+
+export type ChangedKey =
+  | { kind: 'tag'; repository: Repository; tag: Tag; deleted: boolean }
+  | { kind: 'manifest'; repository: Repository; digest: Digest; deleted: boolean }
+  | { kind: 'policy' }

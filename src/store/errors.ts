@@ -1,0 +1,52 @@
+/** The ways in which a store refuses. */
+import { CodedError } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+
+/** A manifest refers to what its repository does not hold. */
+export class BlobMissingError extends CodedError {
+  readonly code = 'BLOB_MISSING'
+  readonly digests: Digest[]
+
+  constructor(digests: Digest[]) {
+    super(`the repository does not hold ${digests.join(', ')}`)
+    this.digests = digests
+  }
+}
+
+/** The disk, or its reserve, has no room. What was stored before is untouched. */
+export class StoreFullError extends CodedError {
+  readonly code = 'STORE_FULL'
+}
+
+/** Another process has the data directory. */
+export class StoreLockedError extends CodedError {
+  readonly code = 'STORE_LOCKED'
+}
+
+/** A chunk does not start where the upload stands. */
+export class UploadConflictError extends CodedError {
+  readonly code = 'UPLOAD_CONFLICT'
+  /** Where it stands, in bytes. */
+  readonly offset: number
+
+  constructor(offset: number, given: number) {
+    super(`the chunk starts at ${given}, the upload stands at ${offset}`)
+    this.offset = offset
+  }
+}
+
+/** Too many upload sessions, or too many bytes in one. */
+export class UploadLimitError extends CodedError {
+  readonly code = 'UPLOAD_LIMIT'
+  readonly limit: 'sessions' | 'bytes'
+
+  constructor(limit: 'sessions' | 'bytes', message: string) {
+    super(message)
+    this.limit = limit
+  }
+}
+
+/** The session is gone: never made, finished, cancelled, expired, or another repository's. */
+export class UploadUnknownError extends CodedError {
+  readonly code = 'UPLOAD_UNKNOWN'
+}

@@ -1,0 +1,161 @@
+/**
+ * What a node holds: blobs and uploads as files, everything else in LevelDB.
+ *
+ * The rules that keep it whole:
+ * - A file under `blobs/` has its digest's name, and got it by rename after its bytes were hashed and synced.
+ *   So the files say which blobs exist, and no index can disagree with them.
+ * - A *link* lets one repository read one blob or manifest. It carries the time of its last use, the *lease*.
+ * - A *reference* says that a manifest of a repository refers to a digest. A manifest's bytes, its link and its
+ *   references are written in one synced batch.
+ * - The collector takes a link that no reference holds once its lease is older than the grace time, and a blob or
+ *   manifest that has no link and no reference.
+ */
+import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
+
+export {
+  BlobMissingError,
+  StoreFullError,
+  StoreLockedError,
+  UploadConflictError,
+  UploadLimitError,
+  UploadUnknownError,
+} from './errors.ts'
+export { openStore, type StoreOptions } from './file-store.ts'
+export { memoryStore } from './memory-store.ts'
+
+export interface Store extends AsyncDisposable {
+  readonly blobs: Blobs
+  readonly uploads: Uploads
+  readonly manifests: Manifests
+  readonly links: Links
+  /**
+   * Removes what nothing needs, while everything else goes on. `isLive` tells whether the repository still has that
+   * manifest; a link to a manifest that is not live loses its references once its lease has run out.
+   */
+  collect(options: CollectOptions): Promise<CollectReport>
+  /** Hashes everything again, one item after the other; what is wrong is moved to `quarantine/` and reported. */
+  verify(options?: {
+    signal?: AbortSignal
+    onProgress?: (done: VerifyProgress) => void
+  }): Promise<VerifyReport>
+}
+
+export interface Blobs {
+  stat(digest: Digest): Promise<{ size: number } | undefined>
+  /** `undefined` when it is not here. The open blob can be read to its end even when it is collected meanwhile. */
+  open(digest: Digest): Promise<OpenBlob | undefined>
+  /** Every blob here, in no order. */
+  list(options?: { signal?: AbortSignal }): AsyncIterable<{ digest: Digest; size: number }>
+  /** Streams bytes in and names them only if they hash to `digest`; throws `DIGEST_INVALID` otherwise. For content from peers. */
+  write(
+    digest: Digest,
+    body: AsyncIterable<Uint8Array>,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ size: number }>
+}
+
+export interface OpenBlob extends AsyncDisposable {
+  readonly size: number
+  /**
+   * The bytes from `start` (inclusive) to `end` (exclusive), read ahead of the consumer.
+   * A chunk's memory is used again after `next()` is called: finish with it, or copy it, before that.
+   * Throws when the file is shorter than it was.
+   */
+  chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
+}
+
+export interface UploadState {
+  id: string
+  repository: Repository
+  /** Bytes received; the offset at which the next chunk starts. */
+  offset: number
+}
+
+/**
+ * Upload sessions survive a restart. Every call names the repository that started the session: an id alone, or with
+ * another repository, finds nothing (CVE-2026-32589).
+ */
+export interface Uploads {
+  /** Throws UploadLimitError when too many sessions are open. */
+  create(repository: Repository, options?: { algorithm?: DigestAlgorithm }): Promise<UploadState>
+  find(repository: Repository, id: string): Promise<UploadState | undefined>
+  /**
+   * Appends a body at `offset` (default: where the session stands). A second append to the session cuts the first off and
+   * goes on from what was kept. When the body breaks off, or the disk fills (StoreFullError), what arrived stays.
+   * Throws UploadConflictError (with the session's offset) when `offset` is not where the session stands,
+   * UploadLimitError past the largest blob.
+   */
+  append(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    options?: { offset?: number; signal?: AbortSignal },
+  ): Promise<UploadState>
+  /**
+   * Proves the bytes, makes them durable under their digest and links them to the repository.
+   * Throws `DIGEST_INVALID` and drops the session when they hash to something else.
+   */
+  finish(repository: Repository, id: string, digest: Digest): Promise<{ size: number }>
+  /** Returns false when there was no such session. */
+  cancel(repository: Repository, id: string): Promise<boolean>
+  /** Drops sessions that were idle for longer than `idleMs`; returns how many. */
+  expire(idleMs: number): Promise<number>
+}
+
+export interface ManifestWrite {
+  repository: Repository
+  digest: Digest
+  bytes: Uint8Array
+  /** Everything that the manifest refers to, its subject excepted: kept while the manifest is. */
+  references: Digest[]
+  /** Those of `references` that the repository has to hold already. */
+  required: Digest[]
+}
+
+/** Manifests are small, so their bytes are LevelDB values, verbatim. */
+export interface Manifests {
+  /** Durable when it resolves. Throws BlobMissingError naming the `required` that the repository does not hold. */
+  put(manifest: ManifestWrite): Promise<void>
+  get(digest: Digest): Promise<Uint8Array | undefined>
+  /** Removes a repository's link and the references of its manifest; the bytes go when the collector finds them unused. */
+  remove(repository: Repository, digest: Digest): Promise<boolean>
+  /** Every manifest's digest here, in order. */
+  list(): AsyncIterable<Digest>
+}
+
+export interface Links {
+  /** Whether the repository may read the digest, renewing its lease: whoever was told "yes" has the grace time to refer to it. */
+  has(repository: Repository, digest: Digest): Promise<boolean>
+  /** Some repository that holds the digest, for a mount that does not name its source. */
+  anyRepository(digest: Digest): Promise<Repository | undefined>
+  add(repository: Repository, digests: Digest[]): Promise<void>
+  /** Returns false when there was no such link. */
+  remove(repository: Repository, digest: Digest): Promise<boolean>
+}
+
+export interface CollectOptions {
+  isLive(repository: Repository, digest: Digest): Promise<boolean>
+  /** Leases younger than this hold their content. */
+  graceMs: number
+  dryRun?: boolean
+  signal?: AbortSignal
+}
+
+export interface CollectReport {
+  blobs: number
+  manifests: number
+  links: number
+  /** Of blobs and manifests together. */
+  bytes: number
+}
+
+export interface VerifyProgress {
+  blobs: number
+  manifests: number
+  bytes: number
+}
+
+export interface VerifyReport extends VerifyProgress {
+  /** What did not hash to its name and was quarantined, with where it lies now. */
+  corrupt: { digest: Digest; path: string }[]
+}
