@@ -1,0 +1,37 @@
+/** The rest of the cluster as the registry sees it: where to turn for what is not here. */
+import type { Digest, Repository, Tag } from '../oci/oci.ts'
+
+export interface Elsewhere {
+  /** Brings the newest record of a tag into the ledger, if a member knows one. Bounded in time. */
+  askForTag(repository: Repository, tag: Tag, options?: { signal?: AbortSignal }): Promise<void>
+  /** The same for a manifest's record. */
+  askForManifest(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<void>
+  /** A manifest's proven bytes from a member, or `undefined`. */
+  fetchManifest(
+    repository: Repository,
+    digest: Digest,
+    options?: { signal?: AbortSignal },
+  ): Promise<Uint8Array | undefined>
+  /** The size of a blob that a member holds and lets this repository read, or `undefined`. */
+  findBlob(
+    repository: Repository,
+    digest: Digest,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ size: number } | undefined>
+  /** Brings a blob into the store; false when no member could give it. */
+  fetchBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<boolean>
+  /** Says that this node holds the digests now, or no more. Returns at once; the saying goes on behind. */
+  announce(digests: Digest[]): void
+  withdraw(digests: Digest[]): void
+}
+
+/** A node that is by itself. */
+export const nowhere: Elsewhere = {
+  askForTag: async () => undefined,
+  askForManifest: async () => undefined,
+  fetchManifest: async () => undefined,
+  findBlob: async () => undefined,
+  fetchBlob: async () => false,
+  announce: () => undefined,
+  withdraw: () => undefined,
+}

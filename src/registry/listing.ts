@@ -1,0 +1,115 @@
+/** Listing: tags, repositories, referrers and search, each answered from the ledger a page at a time. */
+import { type Digest, OciError, type Repository, type Tag } from '../oci/oci.ts'
+import type { ManifestEntry } from '../records/records.ts'
+import type { Collaborators } from './registry.ts'
+
+export interface RepositoryPage {
+  items: string[]
+  /** The `last` of the next page; `undefined` when this one is the last. */
+  next?: string
+}
+
+export interface SearchResult {
+  name: string
+  description: string
+}
+
+export interface ReferrerPage {
+  items: ManifestEntry[]
+  next?: string
+}
+
+export interface Listing {
+  /** Throws `NAME_UNKNOWN`. */
+  listTags(repository: Repository, page: { last?: string; limit?: number }): Promise<RepositoryPage>
+  listRepositories(page: { last?: string; limit?: number }): Promise<RepositoryPage>
+  /** Empty for an unknown subject or repository (distribution-spec, "Listing Referrers"). */
+  listReferrers(
+    repository: Repository,
+    subject: Digest,
+    options: { artifactType?: string; last?: string },
+  ): Promise<ReferrerPage>
+  /** Repositories whose names hold the word. */
+  search(word: string, limit: number): Promise<SearchResult[]>
+}
+
+/** One answer's length, however much was asked for (CVE-2023-2253). */
+const maxPage = 1000
+/** Half of what clients accept in one answer, so that JSON's own weight fits too. */
+const maxReferrerBytes = 2 * 1024 * 1024
+const referrerBatch = 64
+/** Search reads names in order and stops here, so that a word that nothing matches stays cheap. */
+const maxSearched = 100_000
+
+export function createListing({ names }: Collaborators): Listing {
+  async function listTags(repository: Repository, { last, limit }: { last?: string; limit?: number }) {
+    if (!(await names.hasRepository(repository))) {
+      throw new OciError('NAME_UNKNOWN', `there is no repository ${repository}`)
+    }
+    return page(limit, last, (range) => names.listTags(repository, range))
+  }
+
+  async function listReferrers(
+    repository: Repository,
+    subject: Digest,
+    { artifactType, last }: { artifactType?: string; last?: string },
+  ): Promise<ReferrerPage> {
+    const items: ManifestEntry[] = []
+    let after = last
+    for (let bytes = 0; bytes < maxReferrerBytes; ) {
+      const batch = await names.listReferrers(repository, subject, {
+        limit: referrerBatch,
+        ...(after === undefined ? {} : { after }),
+      })
+      bytes += batch.reduce((sum, entry) => sum + sizeOf(entry), 0)
+      items.push(
+        ...batch.filter((entry) => artifactType === undefined || entry.artifactType === artifactType),
+      )
+      after = batch.at(-1)?.digest
+      if (after === undefined || batch.length < referrerBatch) return { items }
+    }
+    return after === undefined ? { items } : { items, next: after }
+  }
+
+  async function search(word: string, limit: number): Promise<SearchResult[]> {
+    const found: SearchResult[] = []
+    let after: string | undefined
+    for (let searched = 0; searched < maxSearched && found.length < limit; searched += maxPage) {
+      const batch = await names.listRepositories({
+        limit: maxPage,
+        ...(after === undefined ? {} : { after }),
+      })
+      for (const name of batch) if (name.includes(word)) found.push({ name, description: '' })
+      after = batch.at(-1)
+      if (batch.length < maxPage) break
+    }
+    return found.slice(0, limit)
+  }
+
+  return {
+    listTags,
+    listRepositories: ({ last, limit }) => page(limit, last, (range) => names.listRepositories(range)),
+    listReferrers,
+    search,
+  }
+}
+
+/** Asks for one more than fits, which tells whether there is a next page. */
+async function page(
+  wanted: number | undefined,
+  last: string | undefined,
+  read: (range: { after?: string; limit: number }) => Promise<(Tag | Repository)[]>,
+): Promise<RepositoryPage> {
+  const limit = Math.min(wanted ?? maxPage, maxPage)
+  if (limit === 0) return { items: [] }
+  const items: string[] = await read({ limit: limit + 1, ...(last === undefined ? {} : { after: last }) })
+  if (items.length <= limit) return { items }
+  const shown = items.slice(0, limit)
+  const next = shown.at(-1)
+  return next === undefined ? { items: shown } : { items: shown, next }
+}
+
+function sizeOf(entry: ManifestEntry): number {
+  const annotations = Object.entries(entry.annotations ?? {})
+  return annotations.reduce((sum, [key, value]) => sum + key.length + value.length, 256)
+}

@@ -1,0 +1,148 @@
+/** Pull: a reference to a manifest's bytes, a digest to a blob's. */
+import { SingleFlight } from '../base/base.ts'
+import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
+import type { ManifestEntry } from '../records/records.ts'
+import type { OpenBlob } from '../store/store.ts'
+import { keepFetchedManifest } from './fetched-manifest.ts'
+import type { Collaborators } from './registry.ts'
+
+export interface ManifestContent {
+  digest: Digest
+  /** Exactly as it was pushed. */
+  mediaType: string
+  bytes: Uint8Array
+}
+
+export interface BlobContent extends OpenBlob {
+  digest: Digest
+}
+
+export interface Pull {
+  /** Throws `MANIFEST_UNKNOWN`. */
+  getManifest(
+    repository: Repository,
+    reference: Reference,
+    options?: { signal?: AbortSignal },
+  ): Promise<ManifestContent>
+  /** The size of a blob, without bringing it here. Throws `BLOB_UNKNOWN`. */
+  statBlob(
+    repository: Repository,
+    digest: Digest,
+    options?: { signal?: AbortSignal },
+  ): Promise<{ size: number }>
+  /** The caller disposes of it. Throws `BLOB_UNKNOWN`. */
+  openBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<BlobContent>
+}
+
+export function createPull(collaborators: Collaborators): Pull {
+  const { store, names, elsewhere, cache, metrics } = collaborators
+  const manifestFetches = new SingleFlight<Uint8Array | undefined>()
+
+  async function resolve(
+    repository: Repository,
+    reference: Reference,
+    signal?: AbortSignal,
+  ): Promise<Digest | undefined> {
+    if ('digest' in reference) return reference.digest
+    const here = await names.findTag(repository, reference.tag)
+    if (here !== undefined) return here.digest
+    await elsewhere.askForTag(repository, reference.tag, withSignal(signal))
+    return (await names.findTag(repository, reference.tag))?.digest
+  }
+
+  async function findEntry(
+    repository: Repository,
+    digest: Digest,
+    signal?: AbortSignal,
+  ): Promise<ManifestEntry | undefined> {
+    const here = await names.findManifest(repository, digest)
+    if (here !== undefined) return here
+    await elsewhere.askForManifest(repository, digest, withSignal(signal))
+    return names.findManifest(repository, digest)
+  }
+
+  /** Brings a manifest here from a member; its blobs become readable through the repository, and come when asked for. */
+  function fetchManifest(repository: Repository, entry: ManifestEntry): Promise<Uint8Array | undefined> {
+    // Shared by all who wait, so no single one of them may cut it off.
+    return manifestFetches.run(`${repository} ${entry.digest}`, async () => {
+      const bytes = await elsewhere.fetchManifest(repository, entry.digest)
+      if (bytes === undefined) return undefined
+      await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
+      return bytes
+    })
+  }
+
+  async function getManifest(
+    repository: Repository,
+    reference: Reference,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<ManifestContent> {
+    const name = 'tag' in reference ? reference.tag : reference.digest
+    const cached = cache.find(repository, name)
+    if (cached !== undefined) return cached
+    const { generation } = cache
+    const digest = await resolve(repository, reference, signal)
+    const entry = digest === undefined ? undefined : await findEntry(repository, digest, signal)
+    if (entry === undefined) {
+      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
+        detail: { repository, reference: name },
+      })
+    }
+    const here = await store.manifests.get(entry.digest)
+    const bytes = here ?? (await fetchManifest(repository, entry))
+    if (bytes === undefined) {
+      throw new OciError(
+        'MANIFEST_UNKNOWN',
+        `the manifest ${entry.digest} of ${repository} is known, but no node that holds it can be reached`,
+      )
+    }
+    metrics.count('shoal_manifest_pulls_total', { source: here === undefined ? 'peer' : 'local' })
+    const content = { digest: entry.digest, mediaType: entry.mediaType, bytes }
+    cache.add(repository, name, content, generation)
+    return content
+  }
+
+  async function statBlob(
+    repository: Repository,
+    digest: Digest,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<{ size: number }> {
+    const here = (await store.links.has(repository, digest)) ? await store.blobs.stat(digest) : undefined
+    const found = here ?? (await elsewhere.findBlob(repository, digest, withSignal(signal)))
+    return found ?? blobUnknown(repository, digest)
+  }
+
+  async function openBlob(
+    repository: Repository,
+    digest: Digest,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<BlobContent> {
+    const here = (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined
+    if (here !== undefined) return counted(here, digest, 'local')
+    const fetched = await elsewhere.fetchBlob(repository, digest, withSignal(signal))
+    const blob = fetched ? await store.blobs.open(digest) : undefined
+    return blob === undefined ? blobUnknown(repository, digest) : counted(blob, digest, 'peer')
+  }
+
+  function counted(blob: OpenBlob, digest: Digest, source: string): BlobContent {
+    metrics.count('shoal_blob_pulls_total', { source })
+    return {
+      digest,
+      size: blob.size,
+      chunks: (start, end, options) => blob.chunks(start, end, options),
+      [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose](),
+    }
+  }
+
+  return { getManifest, statBlob, openBlob }
+}
+
+function blobUnknown(repository: Repository, digest: Digest): never {
+  throw new OciError('BLOB_UNKNOWN', `${repository} has no blob ${digest}`, {
+    detail: { repository, digest },
+  })
+}
+
+function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal }
+}

@@ -1,0 +1,236 @@
+/** Push: upload sessions, mounts, and manifests that are stored first and published after. */
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestBytes,
+  mayBeMissing,
+  mediaTypes,
+  OciError,
+  type ParsedManifest,
+  parseManifest,
+  type Reference,
+  type Repository,
+  type Tag,
+} from '../oci/oci.ts'
+import type { Change } from '../records/records.ts'
+import { BlobMissingError, type UploadState } from '../store/store.ts'
+import { keepFetchedManifest } from './fetched-manifest.ts'
+import { refusalOf } from './refusal.ts'
+import type { Collaborators } from './registry.ts'
+
+export type StartedUpload = { mounted: Digest } | { upload: UploadState }
+
+export interface Push {
+  /** A mount that finds its blob needs no upload; one that does not is an upload like any other. */
+  startUpload(
+    repository: Repository,
+    options?: { mount?: { digest: Digest; from?: Repository }; algorithm?: DigestAlgorithm },
+  ): Promise<StartedUpload>
+  /** Throws `BLOB_UPLOAD_UNKNOWN`. */
+  getUpload(repository: Repository, id: string): Promise<UploadState>
+  /** Throws `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `SIZE_INVALID`, `NO_SPACE`. */
+  appendUpload(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    options?: { offset?: number; signal?: AbortSignal },
+  ): Promise<UploadState>
+  /** Throws `DIGEST_INVALID` when the bytes hash to something else. */
+  finishUpload(repository: Repository, id: string, digest: Digest): Promise<{ size: number }>
+  cancelUpload(repository: Repository, id: string): Promise<void>
+  /** Stored and published when it resolves. `tags` are set beside the reference's own. */
+  putManifest(
+    repository: Repository,
+    reference: Reference,
+    body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
+  ): Promise<{ digest: Digest; subject?: Digest }>
+}
+
+/** An index of indexes of indexes is more than any tool makes; deeper ones are bombs. */
+const maxIndexDepth = 4
+/** How many nested indexes one PUT may make this node read. */
+const maxIndexReads = 256
+
+export function createPush(collaborators: Collaborators): Push {
+  const { store, names, elsewhere, logger } = collaborators
+  const { uploads, links, blobs, manifests } = store
+
+  async function mount(
+    repository: Repository,
+    digest: Digest,
+    from: Repository | undefined,
+  ): Promise<boolean> {
+    const source = from ?? (await links.anyRepository(digest))
+    if (source === undefined) return false
+    // The lease that `has` renews keeps the blob from the collector until the new link stands.
+    if (await links.has(source, digest)) {
+      if ((await blobs.stat(digest)) !== undefined) {
+        await links.add(repository, [digest])
+        return true
+      }
+    }
+    if (!(await elsewhere.fetchBlob(source, digest))) return false
+    await links.add(repository, [digest])
+    return true
+  }
+
+  async function startUpload(
+    repository: Repository,
+    options: { mount?: { digest: Digest; from?: Repository }; algorithm?: DigestAlgorithm } = {},
+  ): Promise<StartedUpload> {
+    const { mount: wanted, algorithm } = options
+    if (wanted !== undefined && (await mount(repository, wanted.digest, wanted.from)))
+      return { mounted: wanted.digest }
+    const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
+    return {
+      upload: await refusing(uploads.create(repository, hint === undefined ? {} : { algorithm: hint })),
+    }
+  }
+
+  async function getUpload(repository: Repository, id: string): Promise<UploadState> {
+    const upload = await uploads.find(repository, id)
+    if (upload !== undefined) return upload
+    throw new OciError(
+      'BLOB_UPLOAD_UNKNOWN',
+      'there is no such upload; it was finished, cancelled or has expired: start another',
+    )
+  }
+
+  async function putManifest(
+    repository: Repository,
+    reference: Reference,
+    { bytes, contentType, tags = [] }: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
+  ): Promise<{ digest: Digest; subject?: Digest }> {
+    const manifest = parseManifest(bytes, contentType)
+    const digest = digestBytes(bytes, 'digest' in reference ? algorithmOf(reference.digest) : 'sha256')
+    if ('digest' in reference && reference.digest !== digest) {
+      throw new OciError('DIGEST_INVALID', `the body hashes to ${digest}, the path says ${reference.digest}`)
+    }
+    await checkNesting(manifest)
+    await storeManifest(repository, digest, bytes, manifest)
+    const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
+    await publish(repository, digest, bytes.length, manifest, allTags)
+    elsewhere.announce([digest])
+    logger.info({ repository, digest, tags: allTags, mediaType: manifest.mediaType }, 'pushed manifest')
+    return manifest.subject === undefined ? { digest } : { digest, subject: manifest.subject }
+  }
+
+  async function storeManifest(
+    repository: Repository,
+    digest: Digest,
+    bytes: Uint8Array,
+    manifest: ParsedManifest,
+  ) {
+    const descriptors = [...manifest.blobs, ...manifest.manifests]
+    const references = [...new Set(descriptors.map((descriptor) => descriptor.digest))]
+    const optional = new Set(descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest))
+    const required = references.filter((reference) => !optional.has(reference))
+    const write = { repository, digest, bytes, references, required }
+    try {
+      await manifests.put(write)
+    } catch (error) {
+      if (!(error instanceof BlobMissingError) || !(await fetchAll(repository, error.digests, manifest))) {
+        throw refusalOf(error)
+      }
+      await refusing(manifests.put(write))
+    }
+  }
+
+  /** What the client was told the cluster holds is brought here before a manifest relies on it. */
+  async function fetchAll(
+    repository: Repository,
+    missing: Digest[],
+    manifest: ParsedManifest,
+  ): Promise<boolean> {
+    for (const digest of missing) {
+      const child = manifest.manifests.find((descriptor) => descriptor.digest === digest)
+      if (child === undefined) {
+        if (!(await elsewhere.fetchBlob(repository, digest))) return false
+        continue
+      }
+      if ((await names.findManifest(repository, digest)) === undefined) return false
+      const bytes = await elsewhere.fetchManifest(repository, digest)
+      if (bytes === undefined) return false
+      await keepFetchedManifest(collaborators, repository, { digest, mediaType: child.mediaType, bytes })
+    }
+    return true
+  }
+
+  /** Breadth first through the nested indexes that are stored here; each is read once. */
+  async function checkNesting(manifest: ParsedManifest): Promise<void> {
+    const seen = new Set<Digest>()
+    let level = manifest.manifests.filter(isIndex)
+    for (let depth = 2; level.length > 0; depth++) {
+      if (depth > maxIndexDepth) {
+        throw new OciError('MANIFEST_INVALID', `indexes are nested deeper than ${maxIndexDepth} levels`)
+      }
+      const next: ParsedManifest['manifests'] = []
+      for (const { digest, mediaType } of level) {
+        if (seen.has(digest)) continue
+        seen.add(digest)
+        if (seen.size > maxIndexReads) {
+          throw new OciError('MANIFEST_INVALID', `it reaches more than ${maxIndexReads} nested indexes`)
+        }
+        const bytes = await manifests.get(digest)
+        if (bytes !== undefined) next.push(...parseManifest(bytes, mediaType).manifests.filter(isIndex))
+      }
+      level = next
+    }
+  }
+
+  async function publish(
+    repository: Repository,
+    digest: Digest,
+    size: number,
+    manifest: ParsedManifest,
+    tags: Tag[],
+  ) {
+    const { mediaType, subject, artifactType, annotations } = manifest
+    const changes: Change[] = tags.map((tag) => ({
+      kind: 'tag',
+      repository,
+      tag,
+      value: { digest, mediaType, size },
+    }))
+    const known = await names.findManifest(repository, digest)
+    if (known?.mediaType !== mediaType) {
+      const value = {
+        mediaType,
+        size,
+        ...(subject === undefined ? {} : { subject }),
+        ...(artifactType === undefined ? {} : { artifactType }),
+        ...(annotations === undefined ? {} : { annotations }),
+      }
+      changes.unshift({ kind: 'manifest', repository, digest, value })
+    }
+    if (changes.length > 0) await refusing(names.publish(changes))
+  }
+
+  return {
+    startUpload,
+    getUpload,
+    appendUpload: (repository, id, body, options) => refusing(uploads.append(repository, id, body, options)),
+    async finishUpload(repository, id, digest) {
+      const finished = await refusing(uploads.finish(repository, id, digest))
+      elsewhere.announce([digest])
+      return finished
+    },
+    async cancelUpload(repository, id) {
+      if (!(await uploads.cancel(repository, id))) await getUpload(repository, id)
+    },
+    putManifest,
+  }
+}
+
+function isIndex({ mediaType }: { mediaType: string }): boolean {
+  return mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList
+}
+
+async function refusing<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    throw refusalOf(error)
+  }
+}

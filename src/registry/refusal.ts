@@ -1,0 +1,32 @@
+/** The one place where what the store and the ledger refuse becomes what a client is told. */
+import { CodedError } from '../base/base.ts'
+import { OciError, type OciErrorCode } from '../oci/oci.ts'
+import { BlobMissingError, UploadConflictError, UploadLimitError } from '../store/store.ts'
+
+const plain: Record<string, OciErrorCode> = {
+  STORE_FULL: 'NO_SPACE',
+  UPLOAD_UNKNOWN: 'BLOB_UPLOAD_UNKNOWN',
+  NOT_PERMITTED: 'DENIED',
+}
+
+/** The refusal for a known error, or the error itself. */
+export function refusalOf(error: unknown): unknown {
+  if (!(error instanceof CodedError) || error instanceof OciError) return error
+  if (error instanceof BlobMissingError) {
+    return new OciError(
+      'MANIFEST_BLOB_UNKNOWN',
+      `the manifest refers to ${error.digests.length === 1 ? 'a digest' : `${error.digests.length} digests`} that the repository does not hold; push what it refers to first`,
+      { detail: error.digests.map((digest) => ({ digest })), cause: error },
+    )
+  }
+  if (error instanceof UploadConflictError) {
+    return new OciError('RANGE_INVALID', error.message, { detail: { offset: error.offset }, cause: error })
+  }
+  if (error instanceof UploadLimitError) {
+    return new OciError(error.limit === 'bytes' ? 'SIZE_INVALID' : 'TOOMANYREQUESTS', error.message, {
+      cause: error,
+    })
+  }
+  const code = plain[error.code]
+  return code === undefined ? error : new OciError(code, error.message, { cause: error })
+}

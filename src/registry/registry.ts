@@ -1,0 +1,60 @@
+/** What HTTP may ask for: pull, push, delete, list, referrers and search, over injected collaborators. */
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import type { Names } from '../records/records.ts'
+import type { Store } from '../store/store.ts'
+import { createDeletion, type Deletion } from './deletion.ts'
+import { type Elsewhere, nowhere } from './elsewhere.ts'
+import { createListing, type Listing } from './listing.ts'
+import { ManifestCache } from './manifest-cache.ts'
+import { createPull, type Pull } from './pull.ts'
+import { createPush, type Push } from './push.ts'
+
+export type { Deletion } from './deletion.ts'
+export { type Elsewhere, nowhere } from './elsewhere.ts'
+export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
+export type { BlobContent, ManifestContent, Pull } from './pull.ts'
+export type { Push, StartedUpload } from './push.ts'
+
+export interface Registry {
+  readonly pull: Pull
+  readonly push: Push
+  readonly deletion: Deletion
+  readonly listing: Listing
+  [Symbol.dispose](): void
+}
+
+export interface RegistryOptions {
+  store: Store
+  names: Names
+  /** The rest of the cluster; a node by itself has none. */
+  elsewhere?: Elsewhere
+  /** False refuses every deletion, by tag and by digest alike (CVE-2026-41888). */
+  allowDelete?: boolean
+  logger?: Logger
+  metrics?: Metrics
+  clock?: Clock
+}
+
+/** The collaborators with their defaults filled in, as the parts of the registry get them. */
+export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & { cache: ManifestCache }
+
+export function createRegistry(options: RegistryOptions): Registry {
+  const cache = new ManifestCache()
+  const collaborators: Collaborators = {
+    elsewhere: nowhere,
+    logger: silentLogger,
+    metrics: noMetrics,
+    clock: systemClock,
+    ...options,
+    cache,
+  }
+  const pull = createPull(collaborators)
+  const unsubscribe = options.names.onChange((keys) => cache.forget(keys))
+  return {
+    pull,
+    push: createPush(collaborators),
+    deletion: createDeletion(collaborators, options.allowDelete ?? true),
+    listing: createListing(collaborators),
+    [Symbol.dispose]: unsubscribe,
+  }
+}
