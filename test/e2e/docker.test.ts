@@ -1,0 +1,122 @@
+/** A Docker engine, with each of its image stores, against one node. */
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type Client, openClient, pullManifest } from './client.ts'
+import { type DockerEngine, openDockerEngine } from './docker-engine.ts'
+import { archive, greeting, makeImage, nativeArchitecture, sha256 } from './image.ts'
+import { showOutputOnFailure } from './process.ts'
+import { openRegistry, type Registry } from './registry.ts'
+import { requires } from './requirement.ts'
+
+interface ManifestJson {
+  config: { digest: string; size: number }
+  layers: { digest: string; size: number }[]
+}
+
+const stores = ['classic', 'containerd'] as const
+
+describe.each(stores)(
+  'docker with its %s image store',
+  requires('linux', 'root', 'dockerd', 'docker'),
+  (store) => {
+    let registry: Registry
+    let engine: DockerEngine
+    let client: Client
+
+    beforeAll(async () => {
+      registry = await openRegistry()
+      engine = await openDockerEngine(store)
+      client = openClient(registry.port)
+    })
+    afterAll(async () => {
+      client?.[Symbol.dispose]()
+      await engine?.[Symbol.asyncDispose]()
+      await registry?.[Symbol.asyncDispose]()
+    })
+    showOutputOnFailure(() => [registry, engine])
+
+    const load = async (seed: string, layerBytes: number[], name: string) => {
+      const image = makeImage({ seed, layerBytes })
+      const file = path.join(engine.folder, `${seed}.tar`)
+      await writeFile(file, archive(image, name))
+      await engine.docker(['load', '--input', file])
+      return image
+    }
+    const inspect = async (name: string, what: string) =>
+      (await engine.docker(['image', 'inspect', '--format', `{{${what}}}`, name])).stdout.trim()
+
+    test('pushes an image of several layers, forgets it, pulls it back and runs it', async () => {
+      const name = `${registry.host}/team/app:1`
+      const image = await load(`docker-${store}`, [200_000, 12_000_000, 0, 70_000], name)
+      const before = await inspect(name, '.Id')
+
+      const pushed = await engine.docker(['push', name])
+      const digest = /digest: (sha256:[0-9a-f]{64})/.exec(pushed.stdout)?.[1]
+      const stored = await pullManifest(client, 'team/app', '1')
+      expect(stored.headers['docker-content-digest']).toBe(digest)
+      expect(sha256(stored.body)).toBe(digest)
+
+      const manifest: ManifestJson = JSON.parse(stored.body.toString())
+      expect(manifest.config.digest).toBe(image.config.descriptor.digest)
+      expect(manifest.layers).toHaveLength(image.layers.length)
+      // The classic store compresses again as it pushes, so only what it wrote down can be compared.
+      for (const { digest: layer, size } of [manifest.config, ...manifest.layers]) {
+        const blob = await client.ask('GET', `/v2/team/app/blobs/${layer}`)
+        expect([sha256(blob.body), blob.body.length]).toEqual([layer, size])
+      }
+
+      await engine.docker(['rmi', '--force', name])
+      await expect(inspect(name, '.Id')).rejects.toThrow('No such image')
+      const pulled = await engine.docker(['pull', name])
+      expect(pulled.stdout).toContain(`Digest: ${digest}`)
+      expect(await inspect(name, '.Id')).toBe(before)
+      expect(await inspect(name, 'index .RepoDigests 0')).toBe(`${registry.host}/team/app@${digest}`)
+      const { stdout } = await engine.docker(['run', '--rm', '--network=host', name])
+      expect(stdout).toBe(greeting(`docker-${store}`))
+    })
+
+    test('pulls by digest', async () => {
+      const name = `${registry.host}/team/pinned`
+      await load(`pinned-${store}`, [50_000], `${name}:1`)
+      const pushed = await engine.docker(['push', `${name}:1`])
+      const digest = /digest: (sha256:[0-9a-f]{64})/.exec(pushed.stdout)?.[1] ?? ''
+      const before = await inspect(`${name}:1`, '.Id')
+      await engine.docker(['rmi', '--force', `${name}:1`])
+      await engine.docker(['pull', `${name}@${digest}`])
+      expect(await inspect(`${name}@${digest}`, '.Id')).toBe(before)
+    })
+
+    test('mounts layers that another repository holds, instead of sending them again', async () => {
+      const first = `${registry.host}/team/first:1`
+      const second = `${registry.host}/team/second:1`
+      await load(`mount-${store}`, [400_000, 300_000], first)
+      const one = await engine.docker(['push', first])
+      await engine.docker(['tag', first, second])
+      const two = await engine.docker(['push', second])
+      expect(two.stdout).toContain('Mounted from team/first')
+      const digestOf = (text: string) => /digest: (sha256:[0-9a-f]{64})/.exec(text)?.[1]
+      expect(digestOf(two.stdout)).toBe(digestOf(one.stdout))
+    })
+
+    test('says that an image is not there', async () => {
+      await expect(engine.docker(['pull', `${registry.host}/team/nothing:1`])).rejects.toThrow(
+        /manifest (unknown|for .* not found)|not found/,
+      )
+    })
+
+    test('finds repositories with docker search', requires('shoal'), async () => {
+      await load(`search-${store}`, [10_000], `${registry.host}/zoo/otter:1`)
+      await engine.docker(['push', `${registry.host}/zoo/otter:1`])
+      const list = async (word: string) =>
+        (await engine.docker(['search', '--format', '{{.Name}}', `${registry.host}/${word}`])).stdout
+      expect(await list('otter')).toContain('zoo/otter')
+      expect(await list('walrus')).toBe('')
+    })
+
+    test('runs on the architecture that the images are made for', async () => {
+      const { stdout } = await engine.docker(['version', '--format', '{{.Server.Arch}}'])
+      expect(stdout.trim()).toBe(nativeArchitecture)
+    })
+  },
+)

@@ -1,0 +1,149 @@
+/** Programs that tests run: commands that end by themselves, and daemons that are waited for and ended by their id. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { afterEach } from 'vitest'
+import { findProgram } from './requirement.ts'
+
+const KEPT_OUTPUT = 64 * 1024
+const READY_MS = 30_000
+const STOP_MS = 15_000
+
+export interface RunOptions {
+  env?: Record<string, string>
+  timeoutMs?: number
+}
+
+export interface RunResult {
+  stdout: string
+  stderr: string
+}
+
+/** Runs a command to its end; throws, with all that it said, when it fails or takes too long. */
+export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
+  const { env = {}, timeoutMs = 60_000 } = options
+  return new Promise((resolve, reject) => {
+    execFile(
+      findProgram(command) ?? command,
+      args,
+      {
+        env: { ...process.env, ...env },
+        timeout: timeoutMs,
+        killSignal: 'SIGKILL',
+        maxBuffer: 16 * 1024 * 1024,
+      },
+      (error, stdout, stderr) => {
+        if (error === null) return resolve({ stdout, stderr })
+        const end =
+          error.killed === true
+            ? `took longer than ${timeoutMs} ms`
+            : `ended with ${error.code ?? error.signal}`
+        reject(new Error(`${command} ${args.join(' ')} ${end}\n${stdout}${stderr}`, { cause: error }))
+      },
+    )
+  })
+}
+
+export interface Daemon extends AsyncDisposable {
+  readonly name: string
+  /** The last part of what it wrote to both streams. */
+  output(): string
+  running(): boolean
+  /** Sends the signal and resolves when the process is gone. */
+  end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
+}
+
+export interface DaemonOptions {
+  env?: Record<string, string>
+  cwd?: string
+  /** What it writes once it can be used; without it, `startDaemon` does not wait. */
+  ready?: RegExp
+}
+
+/** Starts a long-running program and waits until it says that it is ready; throws, with its output, when it ends first. */
+export async function startDaemon(
+  name: string,
+  command: string,
+  args: string[],
+  options: DaemonOptions = {},
+): Promise<Daemon> {
+  const child = spawn(findProgram(command) ?? command, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  })
+  // A worker that is ended in the middle of a test must not leave daemons behind.
+  const killAtExit = () => child.kill('SIGKILL')
+  process.once('exit', killAtExit)
+
+  let output = ''
+  const said = (chunk: string) => {
+    output = (output + chunk).slice(-KEPT_OUTPUT)
+  }
+  child.stdout.setEncoding('utf8').on('data', said)
+  child.stderr.setEncoding('utf8').on('data', said)
+  const gone = new Promise<void>((resolve) => {
+    child.once('close', () => resolve())
+    child.once('error', (error) => {
+      said(`${error.message}\n`)
+      resolve()
+    })
+  }).then(() => {
+    process.off('exit', killAtExit)
+  })
+
+  const daemon: Daemon = {
+    name,
+    output: () => output,
+    running: () => isRunning(child),
+    async end(signal) {
+      if (isRunning(child)) child.kill(signal)
+      await gone
+    },
+    async [Symbol.asyncDispose]() {
+      const impatience = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+      await this.end('SIGTERM')
+      clearTimeout(impatience)
+    },
+  }
+  if (options.ready !== undefined) await readiness(daemon, child, gone, options.ready)
+  return daemon
+}
+
+/** After a test that failed, prints what its daemons wrote. */
+export function showOutputOnFailure(daemons: () => (Pick<Daemon, 'name' | 'output'> | undefined)[]): void {
+  afterEach(({ task }) => {
+    if (task.result?.state !== 'fail') return
+    for (const daemon of daemons()) {
+      if (daemon === undefined) continue
+      const lines = daemon.output().trimEnd().split('\n').slice(-40)
+      console.error(`--- ${daemon.name}, last ${lines.length} lines\n${lines.join('\n')}`)
+    }
+  })
+}
+
+async function readiness(
+  daemon: Daemon,
+  child: ChildProcess,
+  gone: Promise<void>,
+  ready: RegExp,
+): Promise<void> {
+  const said = new Promise<'ready'>((resolve) => {
+    const look = () => {
+      if (ready.test(daemon.output())) resolve('ready')
+    }
+    child.stdout?.on('data', look)
+    child.stderr?.on('data', look)
+    look()
+  })
+  const { promise: late, resolve: tooLate } = Promise.withResolvers<'late'>()
+  const timer = setTimeout(() => tooLate('late'), READY_MS)
+  const end = await Promise.race([said, gone, late])
+  clearTimeout(timer)
+  if (end === 'ready') return
+  await daemon.end('SIGKILL')
+  const what = end === 'late' ? `was not ready after ${READY_MS} ms` : 'ended before it was ready'
+  throw new Error(`${daemon.name} ${what}\n${daemon.output()}`)
+}
+
+function isRunning(child: ChildProcess): boolean {
+  return child.pid !== undefined && child.exitCode === null && child.signalCode === null
+}

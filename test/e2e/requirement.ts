@@ -1,0 +1,44 @@
+/** What a suite needs of the machine; where it is missing, the suite is skipped and the run says why. */
+import { accessSync, constants } from 'node:fs'
+import path from 'node:path'
+
+/** Folders of daemons, which an ordinary user's PATH often leaves out. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+export interface Requirement {
+  skip?: true
+  meta?: { lacks: string }
+}
+
+/**
+ * Options for `describe` or `test`: skips it, with the reason, unless each need is met. A need is `linux`, `root`,
+ * `shoal` (a Shoal node as the registry under test), or the name of a program.
+ */
+export function requires(...needs: string[]): Requirement {
+  const lacking = needs.filter((need) => !isMet(need))
+  if (lacking.length === 0) return {}
+  return { skip: true, meta: { lacks: `this machine lacks ${lacking.join(', ')}` } }
+}
+
+/** The full path of a program, or `undefined` when it is not installed. */
+export function findProgram(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(path.delimiter), ...SYSTEM_FOLDERS]
+  return folders.map((folder) => path.join(folder, name)).find(isExecutable)
+}
+
+function isMet(need: string): boolean {
+  if (need === 'linux') return process.platform === 'linux'
+  if (need === 'root') return process.getuid?.() === 0
+  if (need === 'shoal') return process.env.SHOAL_E2E_REGISTRY !== 'docker-registry'
+  return findProgram(need) !== undefined
+}
+
+function isExecutable(file: string): boolean {
+  try {
+    accessSync(file, constants.X_OK)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return false
+    throw error
+  }
+}
