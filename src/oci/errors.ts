@@ -1,7 +1,7 @@
 /** What a client is told when a request cannot be met: the spec's codes, and a message that says what would do. */
 import { CodedError } from '../base/base.ts'
 
-/** OCI distribution-spec 1.1, "Error Codes"; `RANGE_INVALID`, `UNAVAILABLE` and `NO_SPACE` complete it. */
+/** OCI distribution-spec 1.1, "Error Codes"; those that other registries added complete it. */
 export type OciErrorCode =
   | 'BLOB_UNKNOWN'
   | 'BLOB_UPLOAD_INVALID'
@@ -16,6 +16,7 @@ export type OciErrorCode =
   | 'NAME_INVALID'
   | 'NAME_UNKNOWN'
   | 'NO_SPACE'
+  | 'PAGINATION_INVALID'
   | 'RANGE_INVALID'
   | 'SIZE_INVALID'
   | 'TAG_INVALID'

@@ -1,0 +1,85 @@
+/** `/v2/<name>/blobs/<digest>`: pull of whole blobs and of ranges, and delete. */
+import type { ServerResponse } from 'node:http'
+import { type ByteRange, type Digest, OciError, parseRange, type Repository } from '../oci/oci.ts'
+import type { BlobContent, Registry } from '../registry/registry.ts'
+import { ClientGoneError, type Exchange } from './exchange.ts'
+import { matches } from './manifests.ts'
+
+interface Target {
+  repository: Repository
+  digest: Digest
+}
+
+export async function getBlob(
+  { pull }: Registry,
+  exchange: Exchange,
+  { repository, digest }: Target,
+): Promise<void> {
+  const { signal } = exchange
+  if (exchange.isHead) {
+    const { size } = await pull.statBlob(repository, digest, { signal })
+    exchange.response.writeHead(200, { ...headersOf(digest), 'Content-Length': size }).end()
+    return
+  }
+  await using blob = await pull.openBlob(repository, digest, { signal })
+  const headers = headersOf(digest)
+  if (matches(exchange.header('if-none-match'), headers.ETag)) {
+    exchange.send(304, headers)
+    return
+  }
+  await sendBlob(exchange, blob, headers, wantedRange(exchange, blob.size, headers.ETag))
+}
+
+export async function deleteBlob({ deletion }: Registry, exchange: Exchange, target: Target): Promise<void> {
+  await deletion.deleteBlob(target.repository, target.digest)
+  exchange.send(202, {})
+}
+
+function headersOf(digest: Digest) {
+  return {
+    'Content-Type': 'application/octet-stream',
+    'Docker-Content-Digest': digest,
+    ETag: `"${digest}"`,
+    'Accept-Ranges': 'bytes',
+  }
+}
+
+/** A range of a representation that the client no longer means is ignored (RFC 9110, section 13.1.5). */
+function wantedRange(exchange: Exchange, size: number, etag: string): ByteRange | undefined {
+  const condition = exchange.header('if-range')
+  if (condition !== undefined && condition !== etag) return undefined
+  try {
+    return parseRange(exchange.header('range'), size)
+  } catch (error) {
+    if (error instanceof OciError) exchange.response.setHeader('Content-Range', `bytes */${size}`)
+    throw error
+  }
+}
+
+async function sendBlob(
+  exchange: Exchange,
+  blob: BlobContent,
+  headers: Record<string, string>,
+  range: ByteRange | undefined,
+): Promise<void> {
+  const { response, signal } = exchange
+  const { start, end } = range ?? { start: 0, end: blob.size }
+  const partial = range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end - 1}/${blob.size}` }
+  response.writeHead(range === undefined ? 200 : 206, {
+    ...headers,
+    ...partial,
+    'Content-Length': end - start,
+  })
+  for await (const chunk of blob.chunks(start, end, { signal })) await write(response, chunk)
+  response.end()
+}
+
+/** Resolves when the kernel has the bytes: before that their memory is not free to be read into again. */
+function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    response.write(chunk, (error) => {
+      if (error === null || error === undefined) resolve()
+      else reject(new ClientGoneError())
+    })
+  })
+}

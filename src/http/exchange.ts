@@ -1,0 +1,71 @@
+/** One request and its answer, as the route handlers see them. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+
+export class Exchange {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly path: string
+  readonly #queryText: string
+  #query: URLSearchParams | undefined
+  #signal: AbortSignal | undefined
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.request = request
+    this.response = response
+    const url = request.url ?? '/'
+    const mark = url.indexOf('?')
+    this.path = mark === -1 ? url : url.slice(0, mark)
+    this.#queryText = mark === -1 ? '' : url.slice(mark + 1)
+  }
+
+  get query(): URLSearchParams {
+    this.#query ??= new URLSearchParams(this.#queryText)
+    return this.#query
+  }
+
+  /** Aborts when the client goes away before it was answered. */
+  get signal(): AbortSignal {
+    if (this.#signal === undefined) {
+      const controller = new AbortController()
+      this.#signal = controller.signal
+      const gone = () => {
+        if (!this.response.writableFinished) controller.abort(new ClientGoneError())
+      }
+      if (this.response.closed) gone()
+      else this.response.once('close', gone)
+    }
+    return this.#signal
+  }
+
+  get isHead(): boolean {
+    return this.request.method === 'HEAD'
+  }
+
+  /** A header's value, several lines of it merged. */
+  header(name: string): string | undefined {
+    const value = this.request.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  /** Answers with a body that is in memory; HEAD gets the same headers without it. */
+  send(status: number, headers: Record<string, string | number>, body?: Uint8Array | string): void {
+    const length = body === undefined ? 0 : Buffer.byteLength(body)
+    // 204 and 304 have no body, so no length either (RFC 9110, section 8.6).
+    const all = status === 204 || status === 304 ? headers : { ...headers, 'Content-Length': length }
+    this.response.writeHead(status, all)
+    if (this.isHead || body === undefined) this.response.end()
+    else this.response.end(body)
+  }
+
+  sendJson(status: number, value: unknown, headers: Record<string, string | number> = {}): void {
+    this.send(status, { 'Content-Type': 'application/json', ...headers }, JSON.stringify(value))
+  }
+}
+
+/** The client hung up; nobody is left to answer. */
+export class ClientGoneError extends Error {
+  constructor() {
+    super('the client closed the connection')
+    this.name = 'ClientGoneError'
+  }
+}

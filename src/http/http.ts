@@ -1,0 +1,87 @@
+/** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
+import { createServer, type Server } from 'node:http'
+import Koa from 'koa'
+import { type Logger, type Metrics, noMetrics, silentLogger } from '../base/base.ts'
+import { OciError } from '../oci/oci.ts'
+import type { Registry } from '../registry/registry.ts'
+import { Exchange } from './exchange.ts'
+import { sendRefusal } from './refusal.ts'
+import { parseRoute } from './route.ts'
+import { dispatch } from './routes.ts'
+
+export interface HttpOptions {
+  registry: Registry
+  /** Answers what is not the registry's: health, metrics, the page. */
+  besides?: Koa.Middleware
+  logger?: Logger
+  metrics?: Metrics
+}
+
+/** A connection that moves no byte for this long is cut; a slow one that moves is never. */
+const idleMs = 120_000
+/** Longer than what load balancers and clients keep a connection for, so that they close it, not this side. */
+const keepAliveMs = 75_000
+const headersMs = 30_000
+const maxConnections = 4096
+
+/** The caller listens on it and closes it. */
+export function createHttpServer(options: HttpOptions): Server {
+  const app = createApp(options)
+  const server = createServer({
+    // Node's default cuts every request, an upload of hours too, after 300 s.
+    requestTimeout: 0,
+    headersTimeout: headersMs,
+    keepAliveTimeout: keepAliveMs,
+    noDelay: true,
+  })
+  server.maxConnections = maxConnections
+  server.setTimeout(idleMs)
+  server.on('request', app.callback())
+  return server
+}
+
+function createApp({ registry, besides, logger = silentLogger, metrics = noMetrics }: HttpOptions): Koa {
+  const app = new Koa()
+  app.use(async (context, next) => {
+    if (!isRegistryPath(context.req.url ?? '')) return next()
+    // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
+    context.respond = false
+    const exchange = new Exchange(context.req, context.res)
+    const startedMs = performance.now()
+    let name = 'none'
+    context.res.setHeader('Docker-Distribution-Api-Version', 'registry/2.0')
+    try {
+      refuseBrowsers(exchange)
+      const route = parseRoute(exchange.path)
+      if (route === undefined) throw notFound(exchange)
+      name = route.name
+      await dispatch(registry, exchange, route)
+    } catch (error) {
+      sendRefusal(exchange, error, logger)
+    } finally {
+      const labels = { route: name, method: context.method, code: String(context.res.statusCode) }
+      metrics.count('shoal_http_requests_total', labels)
+      metrics.observe('shoal_http_request_seconds', (performance.now() - startedMs) / 1000, { route: name })
+    }
+  })
+  if (besides !== undefined) app.use(besides)
+  app.on('error', (error: unknown) => logger.error({ err: error }, 'request failed'))
+  return app
+}
+
+function isRegistryPath(url: string): boolean {
+  return /^\/v[12](?:\/|\?|$)/.test(url)
+}
+
+/** No registry client sends an Origin; a page that does is using its reader's browser to reach this node. */
+function refuseBrowsers({ request }: Exchange): void {
+  if (request.headers.origin === undefined || request.method === 'GET' || request.method === 'HEAD') return
+  throw new OciError('DENIED', 'requests from web pages may not change anything here')
+}
+
+function notFound({ path }: Exchange): OciError {
+  const hint = path.includes('//')
+    ? 'it holds an empty segment'
+    : 'see the OCI distribution-spec, "Endpoints"'
+  return new OciError('NAME_UNKNOWN', `there is no endpoint at this path; ${hint}`)
+}

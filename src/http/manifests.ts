@@ -1,0 +1,57 @@
+/** `/v2/<name>/manifests/<reference>`: pull, push and delete of manifests, by tag or by digest. */
+import { maxManifestBytes, OciError, parseTag, type Reference, type Repository } from '../oci/oci.ts'
+import type { Registry } from '../registry/registry.ts'
+import { readBody } from './body.ts'
+import type { Exchange } from './exchange.ts'
+
+interface Target {
+  repository: Repository
+  reference: Reference
+}
+
+/** More tags than any release has names; it bounds the records that one request writes. */
+const maxTagsPerPut = 64
+
+export async function getManifest({ pull }: Registry, exchange: Exchange, target: Target): Promise<void> {
+  // No abort signal: most manifests come from memory, and making one costs more than the rest of the request.
+  const { bytes, digest, mediaType } = await pull.getManifest(target.repository, target.reference)
+  const etag = `"${digest}"`
+  const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': digest, ETag: etag }
+  if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
+  else exchange.send(200, headers, bytes)
+}
+
+export async function putManifest({ push }: Registry, exchange: Exchange, target: Target): Promise<void> {
+  const tags = exchange.query.getAll('tag').map(parseTag)
+  if (tags.length > maxTagsPerPut) {
+    throw new OciError(
+      'TAG_INVALID',
+      `${tags.length} tags in one request; at most ${maxTagsPerPut} are accepted`,
+    )
+  }
+  const bytes = await readBody(exchange.request, maxManifestBytes)
+  const contentType = exchange.header('content-type')
+  const { repository, reference } = target
+  const { digest, subject } = await push.putManifest(repository, reference, { bytes, contentType, tags })
+  exchange.send(201, {
+    Location: `/v2/${repository}/manifests/${digest}`,
+    'Docker-Content-Digest': digest,
+    ...(subject === undefined ? {} : { 'OCI-Subject': subject }),
+    ...(tags.length === 0 ? {} : { 'OCI-Tag': tags.join(', ') }),
+  })
+}
+
+export async function deleteManifest(
+  { deletion }: Registry,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
+  await deletion.deleteManifest(target.repository, target.reference)
+  exchange.send(202, {})
+}
+
+/** RFC 9110, section 13.1.2: a list of tags, weak ones compared by their value, or `*`. */
+export function matches(header: string | undefined, etag: string): boolean {
+  if (header === undefined) return false
+  return header.split(',').some((item) => item.trim() === '*' || item.trim().replace(/^W\//, '') === etag)
+}

@@ -1,0 +1,58 @@
+/** The one place where an error becomes an answer: a status, the spec's JSON body, and never a stack trace. */
+import type { Logger } from '../base/base.ts'
+import { OciError, type OciErrorCode } from '../oci/oci.ts'
+import { leaveBody } from './body.ts'
+import { ClientGoneError, type Exchange } from './exchange.ts'
+
+/** `as` is the code that the client is shown, where the spec has a name of its own for it. */
+const answers: Record<OciErrorCode, { status: number; as?: string }> = {
+  BLOB_UNKNOWN: { status: 404 },
+  BLOB_UPLOAD_INVALID: { status: 400 },
+  BLOB_UPLOAD_UNKNOWN: { status: 404 },
+  DENIED: { status: 403 },
+  DIGEST_INVALID: { status: 400 },
+  MANIFEST_BLOB_UNKNOWN: { status: 404 },
+  MANIFEST_INVALID: { status: 400 },
+  MANIFEST_TOO_LARGE: { status: 413, as: 'SIZE_INVALID' },
+  MANIFEST_UNKNOWN: { status: 404 },
+  METHOD_UNSUPPORTED: { status: 405, as: 'UNSUPPORTED' },
+  NAME_INVALID: { status: 400 },
+  NAME_UNKNOWN: { status: 404 },
+  NO_SPACE: { status: 507 },
+  PAGINATION_INVALID: { status: 400, as: 'PAGINATION_NUMBER_INVALID' },
+  RANGE_INVALID: { status: 416 },
+  SIZE_INVALID: { status: 413 },
+  TAG_INVALID: { status: 400 },
+  TOOMANYREQUESTS: { status: 429 },
+  UNAVAILABLE: { status: 503 },
+  UNSUPPORTED: { status: 405 },
+}
+
+export function sendRefusal(
+  exchange: Exchange,
+  error: unknown,
+  logger: Logger,
+  headers: Record<string, string> = {},
+): void {
+  const { request, response } = exchange
+  if (error instanceof ClientGoneError || request.socket.destroyed) return
+  const refusal = error instanceof OciError ? error : failure(error, exchange, logger)
+  if (response.headersSent) {
+    // Half an answer is out: cut it, so that no client takes it for whole.
+    response.destroy()
+    return
+  }
+  const { status, as } = answers[refusal.code]
+  leaveBody(request, response)
+  const { message, detail } = refusal
+  const body = {
+    errors: [{ code: as ?? refusal.code, message, ...(detail === undefined ? {} : { detail }) }],
+  }
+  exchange.sendJson(status, body, headers)
+}
+
+/** What is nobody's request but this node's fault. */
+function failure(error: unknown, { request }: Exchange, logger: Logger): OciError {
+  logger.error({ err: error, method: request.method, url: request.url }, 'request failed')
+  return new OciError('UNAVAILABLE', 'this node failed to answer; its log says why')
+}
