@@ -1,6 +1,6 @@
 /** A small registry client: says exactly what goes over the wire, and reports what comes back. */
 import http from 'node:http'
-import type { Content } from './image.ts'
+import { type Content, contentsOf, type Image, type Index } from './image.ts'
 
 const IDLE_MS = 20_000
 
@@ -66,6 +66,21 @@ export async function pushManifest(
   const headers = { 'content-type': descriptor.mediaType }
   const put = await client.ask('PUT', `/v2/${repository}/manifests/${reference}`, { headers, body: bytes })
   if (put.status !== 201) throw new UnexpectedAnswerError('PUT of a manifest', put)
+}
+
+/** Pushes all that an image or index consists of, and tags it. */
+export async function pushItem(
+  client: Client,
+  repository: string,
+  tag: string,
+  item: Image | Index,
+): Promise<void> {
+  for (const part of contentsOf(item)) {
+    const isManifest = 'images' in item && item.images.some(({ manifest }) => manifest === part)
+    if (part === item.manifest) await pushManifest(client, repository, tag, part)
+    else if (isManifest) await pushManifest(client, repository, part.descriptor.digest, part)
+    else await pushBlob(client, repository, part)
+  }
 }
 
 /** Fetches a manifest; throws unless it is there. */

@@ -1,26 +1,24 @@
 /** A containerd of its own: own folders and socket, without the Kubernetes plugin. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
+import { writeFile } from 'node:fs/promises'
 import { type RunResult, run, startDaemon } from './process.ts'
+import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 
 export interface Containerd extends AsyncDisposable {
   readonly name: string
-  readonly folder: string
+  readonly folder: ScratchFolder
   output(): string
   ctr(args: string[]): Promise<RunResult>
 }
 
 export async function openContainerd(): Promise<Containerd> {
   await using cleanup = new AsyncDisposableStack()
-  const folder = await mkdtemp(path.join(tmpdir(), 'shoal-containerd-'))
-  cleanup.defer(() => rm(folder, { recursive: true, force: true }))
-  const socket = path.join(folder, 'containerd.sock')
-  const config = path.join(folder, 'config.toml')
+  const folder = cleanup.use(await openScratchFolder())
+  const socket = folder.at('containerd.sock')
+  const config = folder.at('config.toml')
   const lines = [
     'version = 2',
-    `root = "${path.join(folder, 'root')}"`,
-    `state = "${path.join(folder, 'state')}"`,
+    `root = "${folder.at('root')}"`,
+    `state = "${folder.at('state')}"`,
     'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
     '[grpc]',
     `  address = "${socket}"`,

@@ -1,6 +1,5 @@
 /** A Docker engine, with each of its image stores, against one node. */
 import { writeFile } from 'node:fs/promises'
-import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, openClient, pullManifest } from './client.ts'
 import { type DockerEngine, openDockerEngine } from './docker-engine.ts'
@@ -38,7 +37,7 @@ describe.each(stores)(
 
     const load = async (seed: string, layerBytes: number[], name: string) => {
       const image = makeImage({ seed, layerBytes })
-      const file = path.join(engine.folder, `${seed}.tar`)
+      const file = engine.folder.at(`${seed}.tar`)
       await writeFile(file, archive(image, name))
       await engine.docker(['load', '--input', file])
       return image

@@ -4,6 +4,7 @@ import { afterEach } from 'vitest'
 import { findProgram } from './requirement.ts'
 
 const KEPT_OUTPUT = 64 * 1024
+const SHOWN_LINES = 30
 const READY_MS = 30_000
 const STOP_MS = 15_000
 
@@ -114,7 +115,12 @@ export function showOutputOnFailure(daemons: () => (Pick<Daemon, 'name' | 'outpu
     if (task.result?.state !== 'fail') return
     for (const daemon of daemons()) {
       if (daemon === undefined) continue
-      const lines = daemon.output().trimEnd().split('\n').slice(-40)
+      const lines = daemon
+        .output()
+        .trimEnd()
+        .split('\n')
+        .slice(-SHOWN_LINES)
+        .map((line) => line.slice(0, 300))
       console.error(`--- ${daemon.name}, last ${lines.length} lines\n${lines.join('\n')}`)
     }
   })

@@ -3,11 +3,11 @@
  * `SHOAL_E2E_REGISTRY=docker-registry` runs the same tests against the reference registry, to tell a fault of a test
  * from one of the node.
  */
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Daemon, startDaemon } from './process.ts'
+import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 
 const SHOAL = path.join(import.meta.dirname, '../../scripts/shoal')
 
@@ -37,9 +37,8 @@ export interface RegistryOptions {
 
 export async function openRegistry(options: RegistryOptions = {}): Promise<Registry> {
   await using cleanup = new AsyncDisposableStack()
-  const folder = await mkdtemp(path.join(tmpdir(), 'shoal-e2e-'))
-  cleanup.defer(() => rm(folder, { recursive: true, force: true }))
-  const data = path.join(folder, 'data')
+  const folder = cleanup.use(await openScratchFolder())
+  const data = folder.at('data')
   const [http, p2p] = await freePorts(2)
   let daemon: Daemon | undefined
   cleanup.defer(async () => daemon?.[Symbol.asyncDispose]())
@@ -102,12 +101,12 @@ function startShoal(
 }
 
 async function startReference(
-  folder: string,
+  folder: ScratchFolder,
   data: string,
   port: number,
   ready: RegExp | undefined,
 ): Promise<Daemon> {
-  const config = path.join(folder, 'config.yml')
+  const config = folder.at('config.yml')
   await mkdir(data, { recursive: true })
   const storage = { filesystem: { rootdirectory: data }, delete: { enabled: true } }
   const http = { addr: `127.0.0.1:${port}`, secret: 'secret' }

@@ -17,13 +17,17 @@ export interface Requirement {
 export function requires(...needs: string[]): Requirement {
   const lacking = needs.filter((need) => !isMet(need))
   if (lacking.length === 0) return {}
-  return { skip: true, meta: { lacks: `this machine lacks ${lacking.join(', ')}` } }
+  return { skip: true, meta: { lacks: `lacks ${lacking.map(nameOf).join(', ')}` } }
 }
 
 /** The full path of a program, or `undefined` when it is not installed. */
 export function findProgram(name: string): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(path.delimiter), ...SYSTEM_FOLDERS]
   return folders.map((folder) => path.join(folder, name)).find(isExecutable)
+}
+
+function nameOf(need: string): string {
+  return need === 'shoal' ? 'a Shoal node as the registry under test' : need
 }
 
 function isMet(need: string): boolean {
