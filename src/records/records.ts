@@ -4,6 +4,14 @@
  * the same records is the same.
  */
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import type { ManifestEntry, TagEntry } from './entries.ts'
+
+export type { ManifestEntry, TagEntry } from './entries.ts'
+export { NotPermittedError, RecordTooLargeError } from './errors.ts'
+export type { ApplyReport, Refusal } from './inflow.ts'
+export { type Ledger, type LedgerOptions, openLedger } from './ledger.ts'
+export type { Policy } from './policy.ts'
+export type { RecordKey } from './record.ts'
 
 /** The registry's view of a ledger. Writes sign with this node's key. */
 export interface Names {
@@ -33,26 +41,6 @@ export interface Names {
 export interface Page {
   after?: string
   limit: number
-}
-
-export interface TagEntry {
-  digest: Digest
-  mediaType: string
-  size: number
-  /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
-  writtenMs: number
-  author: string
-}
-
-export interface ManifestEntry {
-  digest: Digest
-  mediaType: string
-  size: number
-  subject?: Digest
-  artifactType?: string
-  annotations?: Record<string, string>
-  writtenMs: number
-  author: string
 }
 
 export type Change =

@@ -1,0 +1,170 @@
+/** One write in the making: what it reads it sees through what it has written, and all of it is stored or none. */
+
+import { peerIdOf } from '../wire/wire.ts'
+import type { ManifestEntry, TagEntry } from './entries.ts'
+import { type Fingerprints, summand } from './fingerprints.ts'
+import { decodeRecord, hashRecord, keyText, type SignedRecord } from './record.ts'
+import {
+  buriedAt,
+  buriedTimeAt,
+  countAt,
+  type Database,
+  manifestAt,
+  positionAt,
+  positionOf,
+  recordAt,
+  referrerAt,
+  tagAt,
+  tagOfAt,
+  tombstoneAt,
+} from './storage.ts'
+
+type Value = Uint8Array | string
+
+const view = { valueEncoding: 'view' } as const
+
+export class Draft {
+  readonly #db: Database
+  readonly #fingerprints: Fingerprints
+  readonly #records = new Map<string, SignedRecord | undefined>()
+  readonly #counts = new Map<string, number>()
+  readonly #writes = new Map<string, Value | undefined>()
+  readonly #sums: { position: string; before: Uint8Array | undefined; after: Uint8Array | undefined }[] = []
+
+  constructor(db: Database, fingerprints: Fingerprints) {
+    this.#db = db
+    this.#fingerprints = fingerprints
+  }
+
+  get size(): number {
+    return this.#writes.size
+  }
+
+  /** Reads the current records of many keys at once, so that `find` does not go to the disk for each. */
+  async prefetch(keys: string[]): Promise<void> {
+    const missing = [...new Set(keys)].filter((key) => !this.#records.has(key))
+    const found = await this.#db.getMany<string, Uint8Array>(missing.map(recordAt), view)
+    for (const [index, key] of missing.entries()) {
+      const bytes = found[index]
+      this.#records.set(key, bytes === undefined ? undefined : decodeRecord(bytes))
+    }
+  }
+
+  /** The current record of `key`, a tombstone included. */
+  find(key: string): SignedRecord | undefined {
+    if (this.#records.has(key)) return this.#records.get(key)
+    const bytes: Uint8Array | undefined = this.#db.getSync<string, Uint8Array>(recordAt(key), view)
+    const record = bytes === undefined ? undefined : decodeRecord(bytes)
+    this.#records.set(key, record)
+    return record
+  }
+
+  /** The tombstone of `key` that was buried: retired from the current records, but not forgotten. */
+  findBuried(key: string): SignedRecord | undefined {
+    const entry = buriedAt(key)
+    const written = this.#writes.get(entry)
+    if (written !== undefined) return typeof written === 'string' ? undefined : decodeRecord(written)
+    if (this.#writes.has(entry)) return undefined
+    const bytes: Uint8Array | undefined = this.#db.getSync<string, Uint8Array>(entry, view)
+    return bytes === undefined ? undefined : decodeRecord(bytes)
+  }
+
+  /** Makes `record` the current one of its key, with all that is derived from it. */
+  put(record: SignedRecord): void {
+    const key = keyText(record.key)
+    const before = this.find(key)
+    const buried = this.findBuried(key)
+    if (buried !== undefined) this.#unbury(buried)
+    if (before !== undefined) this.#unindex(before)
+    this.#index(record)
+    const position = positionOf(key)
+    const digest = hashRecord(record.envelope.bytes)
+    this.write(recordAt(key), record.envelope.bytes)
+    this.write(positionAt(position), Buffer.concat([digest, Buffer.from(key)]))
+    this.#sums.push({ position, before: before && summand(before), after: summand(record) })
+    this.#records.set(key, record)
+  }
+
+  /** Forgets the current record of a key. */
+  drop(record: SignedRecord): void {
+    const key = keyText(record.key)
+    const position = positionOf(key)
+    this.#unindex(record)
+    this.write(recordAt(key), undefined)
+    this.write(positionAt(position), undefined)
+    this.#sums.push({ position, before: summand(record), after: undefined })
+    this.#records.set(key, undefined)
+  }
+
+  /** Retires a tombstone: no longer current, but remembered against what it deleted. */
+  bury(tombstone: SignedRecord): void {
+    const key = keyText(tombstone.key)
+    this.drop(tombstone)
+    this.write(buriedAt(key), tombstone.envelope.bytes)
+    this.write(buriedTimeAt(tombstone.body.time[0], key), '')
+  }
+
+  #unbury(tombstone: SignedRecord): void {
+    const key = keyText(tombstone.key)
+    this.write(buriedAt(key), undefined)
+    this.write(buriedTimeAt(tombstone.body.time[0], key), undefined)
+  }
+
+  write(entry: string, value: Value | undefined): void {
+    this.#writes.set(entry, value)
+  }
+
+  /** With `sync` it survives power loss when this resolves. */
+  async commit(options: { sync: boolean }): Promise<void> {
+    const operations = [...this.#writes].map(([key, value]) =>
+      value === undefined
+        ? { type: 'del' as const, key }
+        : typeof value === 'string'
+          ? { type: 'put' as const, key, value, valueEncoding: 'utf8' as const }
+          : { type: 'put' as const, key, value, valueEncoding: 'view' as const },
+    )
+    // The abstract type does not know LevelDB's sync, but hands every option on to the database.
+    await this.#db.batch<string, Value>(operations, options as object)
+    for (const { position, before, after } of this.#sums) this.#fingerprints.change(position, before, after)
+  }
+
+  #index({ key, body, envelope }: SignedRecord): void {
+    const author = body.origin ?? envelope.author
+    const [writtenMs] = body.time
+    if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) {
+      const entry: TagEntry = { ...body.value, writtenMs, author: peerIdOf(author) }
+      this.write(tagAt(key.repository, key.tag), JSON.stringify(entry))
+      this.write(tagOfAt(key.repository, body.value.digest, key.tag), '')
+    } else if (key.kind === 'manifest' && body.kind === 'manifest' && body.value !== null) {
+      const { digest, repository } = key
+      const entry: ManifestEntry = { digest, ...body.value, writtenMs, author: peerIdOf(author) }
+      this.write(manifestAt(repository, digest), JSON.stringify(entry))
+      if (entry.subject !== undefined) this.write(referrerAt(repository, entry.subject, digest), '')
+      this.#count(repository, 1)
+    } else if (body.value === null) {
+      this.write(tombstoneAt(writtenMs, keyText(key)), '')
+    }
+  }
+
+  #unindex({ key, body }: SignedRecord): void {
+    if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) {
+      this.write(tagAt(key.repository, key.tag), undefined)
+      this.write(tagOfAt(key.repository, body.value.digest, key.tag), undefined)
+    } else if (key.kind === 'manifest' && body.kind === 'manifest' && body.value !== null) {
+      const { digest, repository } = key
+      this.write(manifestAt(repository, digest), undefined)
+      const { subject } = body.value
+      if (subject !== undefined) this.write(referrerAt(repository, subject, digest), undefined)
+      this.#count(repository, -1)
+    } else if (body.value === null) {
+      this.write(tombstoneAt(body.time[0], keyText(key)), undefined)
+    }
+  }
+
+  #count(repository: string, by: number): void {
+    const entry = countAt(repository)
+    const count = (this.#counts.get(entry) ?? Number(this.#db.getSync<string, string>(entry, {}) ?? 0)) + by
+    this.#counts.set(entry, count)
+    this.write(entry, count === 0 ? undefined : String(count))
+  }
+}

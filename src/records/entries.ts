@@ -1,0 +1,22 @@
+/** What the registry sees of the current records: live tags and manifests. */
+import type { Digest } from '../oci/oci.ts'
+
+export interface TagEntry {
+  digest: Digest
+  mediaType: string
+  size: number
+  /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
+  writtenMs: number
+  author: string
+}
+
+export interface ManifestEntry {
+  digest: Digest
+  mediaType: string
+  size: number
+  subject?: Digest
+  artifactType?: string
+  annotations?: Record<string, string>
+  writtenMs: number
+  author: string
+}

@@ -1,0 +1,27 @@
+/** The ways in which a ledger refuses a write. */
+import { CodedError } from '../base/base.ts'
+
+/** This node may not write that key. The message is the rule in words, fit for the client. */
+export class NotPermittedError extends CodedError {
+  readonly code = 'NOT_PERMITTED'
+  /** The rule in words. */
+  readonly rule: string
+
+  constructor(rule: string) {
+    super(rule)
+    this.rule = rule
+  }
+}
+
+/** A record would be longer than every node accepts; annotations are what makes one long. */
+export class RecordTooLargeError extends CodedError {
+  readonly code = 'RECORD_TOO_LARGE'
+  readonly bytes: number
+  readonly maxBytes: number
+
+  constructor(bytes: number, maxBytes: number) {
+    super(`the record would be ${bytes} bytes; at most ${maxBytes} are allowed`)
+    this.bytes = bytes
+    this.maxBytes = maxBytes
+  }
+}

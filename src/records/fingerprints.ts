@@ -1,0 +1,75 @@
+/**
+ * What a ledger holds, as a tree of fingerprints over the hex digits of each key's position: 65,536 leaves, fanout 16.
+ *
+ * A leaf is the sum of its records' hashes modulo 2^256, so that it is kept as records change, in any order, while the
+ * ledger is still being read at start. An inner node is the SHA-256 of its children. Equal sums take records of one leaf
+ * that solve a generalised birthday problem over 256 bits, about 2^31 signed records on 2^15 keys in one leaf, and hide
+ * nothing but those records: so they need no key.
+ */
+import { hash } from 'node:crypto'
+import { hashRecord, type SignedRecord } from './record.ts'
+
+export const depth = 4
+const leafBytes = 32
+const leaves = 16 ** depth
+
+export function summand(record: SignedRecord): Uint8Array {
+  return hashRecord(record.envelope.bytes)
+}
+
+export class Fingerprints {
+  readonly #sums = new Uint32Array((leaves * leafBytes) / 4)
+  readonly #counts = new Int32Array(leaves)
+  /** By prefix; a change takes away those above its leaf. */
+  readonly #nodes = new Map<string, Uint8Array>()
+  #total = 0
+
+  /** How many records there are. */
+  get total(): number {
+    return this.#total
+  }
+
+  change(position: string, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
+    const leaf = Number.parseInt(position.slice(0, depth), 16)
+    if (before !== undefined) this.#add(leaf, before, -1)
+    if (after !== undefined) this.#add(leaf, after, 1)
+    for (let length = 0; length < depth; length++) this.#nodes.delete(position.slice(0, length))
+  }
+
+  /** How many records have a position that begins with `prefix`, which has at most `depth` digits. */
+  count(prefix: string): number {
+    if (prefix === '') return this.#total
+    const width = 16 ** (depth - prefix.length)
+    const first = Number.parseInt(prefix, 16) * width
+    let sum = 0
+    for (let leaf = first; leaf < first + width; leaf++) sum += this.#counts[leaf] ?? 0
+    return sum
+  }
+
+  /** The fingerprint of the records whose position begins with `prefix`. */
+  of(prefix: string): Uint8Array {
+    if (prefix.length === depth) {
+      const leaf = Number.parseInt(prefix, 16)
+      return new Uint8Array(this.#sums.buffer, leaf * leafBytes, leafBytes).slice()
+    }
+    const known = this.#nodes.get(prefix)
+    if (known !== undefined) return known
+    const children = Array.from({ length: 16 }, (_, digit) => this.of(prefix + digit.toString(16)))
+    const node = hash('sha256', Buffer.concat(children), 'buffer')
+    this.#nodes.set(prefix, node)
+    return node
+  }
+
+  #add(leaf: number, addend: Uint8Array, sign: 1 | -1): void {
+    const view = new DataView(addend.buffer, addend.byteOffset, leafBytes)
+    const start = (leaf * leafBytes) / 4
+    let carry = 0
+    for (let word = 0; word < leafBytes / 4; word++) {
+      const sum = (this.#sums[start + word] ?? 0) + sign * view.getUint32(word * 4, true) + carry
+      this.#sums[start + word] = sum >>> 0
+      carry = Math.floor(sum / 2 ** 32)
+    }
+    this.#counts[leaf] = (this.#counts[leaf] ?? 0) + sign
+    this.#total += sign
+  }
+}

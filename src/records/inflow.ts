@@ -1,0 +1,176 @@
+/**
+ * Records from peers: each is judged by itself, cheapest question first, and only what changes something is verified.
+ *
+ * A refusal carries blame when no honest node would have handed the record on. Refusals by policy carry none, as the peer
+ * may not have that policy yet; nor does a record a little too far ahead, as honest clocks differ by the tolerance.
+ */
+import type { Clock, Metrics } from '../base/base.ts'
+import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
+import { breather } from './breather.ts'
+import { Draft } from './draft.ts'
+import type { Fingerprints } from './fingerprints.ts'
+import { beats } from './order.ts'
+import type { Rules } from './policy.ts'
+import { decodeRecord, keyText, type SignedRecord, sameBytes } from './record.ts'
+import type { Retention } from './retention.ts'
+import { type Database, policySeenAt } from './storage.ts'
+import type { Write } from './write.ts'
+import type { Writer } from './writer.ts'
+
+export type Refusal =
+  | 'malformed'
+  | 'signature'
+  | 'forged-policy'
+  | 'ahead'
+  | 'far-ahead'
+  | 'policy'
+  | 'expired'
+
+export interface ApplyReport {
+  /** How many became current. */
+  applied: number
+  /** How many were the same as, or lost to, what stands. */
+  known: number
+  refused: Partial<Record<Refusal, number>>
+  /** What no honest node hands on: penalise the peer. Nothing after the slice it was found in was looked at. */
+  blame: Refusal | undefined
+}
+
+interface InflowOptions {
+  db: Database
+  fingerprints: Fingerprints
+  writer: Writer
+  verifier: Verifier
+  retention: Retention
+  clock: Clock
+  metrics: Metrics
+}
+
+/** A record from further ahead is refused. */
+export const maxAheadMs = 5 * 60_000
+
+const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged-policy', 'far-ahead'])
+/** So many are verified at once and stored as one batch. */
+const sliceLength = 256
+
+export class Inflow {
+  readonly #options: InflowOptions
+
+  constructor(options: InflowOptions) {
+    this.#options = options
+  }
+
+  async apply(records: Uint8Array[], { signal }: { signal?: AbortSignal } = {}): Promise<ApplyReport> {
+    const report: ApplyReport = { applied: 0, known: 0, refused: {}, blame: undefined }
+    for (let from = 0; from < records.length && report.blame === undefined; from += sliceLength) {
+      signal?.throwIfAborted()
+      const decoded = await this.#decode(records.slice(from, from + sliceLength), report)
+      // A policy is applied before what it may permit or refuse.
+      const policies = decoded.filter(({ key }) => key.kind === 'policy')
+      if (policies.length > 0) await this.#applySlice(policies, report)
+      await this.#applySlice(
+        decoded.filter(({ key }) => key.kind !== 'policy'),
+        report,
+      )
+    }
+    return report
+  }
+
+  async #decode(slice: Uint8Array[], report: ApplyReport): Promise<SignedRecord[]> {
+    const decoded: SignedRecord[] = []
+    const breathe = breather()
+    for (const bytes of slice) {
+      try {
+        decoded.push(decodeRecord(bytes))
+      } catch (error) {
+        if (!(error instanceof MalformedError)) throw error
+        this.#refuse(report, 'malformed')
+      }
+      await breathe()
+    }
+    return decoded
+  }
+
+  async #applySlice(slice: SignedRecord[], report: ApplyReport): Promise<void> {
+    const { db, fingerprints, writer } = this.#options
+    const names = slice.map(({ key }) => keyText(key))
+    const reading = new Draft(db, fingerprints)
+    await reading.prefetch(names)
+    const candidates = slice.filter((record, index) => {
+      const verdict = this.#judge(record, reading.find(names[index] ?? ''), writer.rules)
+      if (verdict === 'known') report.known++
+      else if (verdict !== undefined) this.#refuse(report, verdict)
+      return verdict === undefined
+    })
+    const right = await this.#verify(candidates, report)
+    if (right.length > 0) await writer.run((write) => this.#store(write, right, report), { sync: false })
+  }
+
+  /** `undefined` when it would become current, if its signature is right. */
+  #judge(
+    record: SignedRecord,
+    standing: SignedRecord | undefined,
+    rules: Rules,
+  ): Refusal | 'known' | undefined {
+    if (standing !== undefined) {
+      if (sameBytes(standing.envelope.bytes, record.envelope.bytes)) return 'known'
+      if (!beats(record, standing, rules)) return 'known'
+    }
+    const { clock, retention } = this.#options
+    if (rules.refusal(record.envelope.author, record.key) !== undefined) {
+      return record.key.kind === 'policy' ? 'forged-policy' : 'policy'
+    }
+    const aheadMs = record.body.time[0] - clock.now()
+    // Its relayer may be ahead of us by the tolerance, and have taken it from an author as far ahead of itself.
+    if (aheadMs > 2 * maxAheadMs) return 'far-ahead'
+    if (aheadMs > maxAheadMs) return 'ahead'
+    if (standing === undefined && retention.isExpired(record)) return 'expired'
+    return undefined
+  }
+
+  async #verify(candidates: SignedRecord[], report: ApplyReport): Promise<SignedRecord[]> {
+    const { verifier } = this.#options
+    const verdicts = await Promise.allSettled(candidates.map(({ envelope }) => verifier.verify(envelope)))
+    return candidates.filter((_, index) => {
+      const verdict = verdicts[index]
+      if (verdict?.status === 'fulfilled') return true
+      if (!(verdict?.reason instanceof BadSignatureError)) throw verdict?.reason
+      this.#refuse(report, 'signature')
+      return false
+    })
+  }
+
+  /** Other writes came in between, so everything that depends on what stands is asked again. */
+  async #store(write: Write, records: SignedRecord[], report: ApplyReport): Promise<void> {
+    const { clock, retention, writer } = this.#options
+    await write.draft.prefetch(records.map(({ key }) => keyText(key)))
+    const breathe = breather()
+    for (const record of records) {
+      const name = keyText(record.key)
+      const standing = write.draft.find(name)
+      const verdict = this.#judge(record, standing, writer.rules)
+      const buried = standing === undefined ? write.draft.findBuried(name) : undefined
+      if (verdict !== undefined) {
+        if (verdict === 'known') report.known++
+        else this.#refuse(report, verdict)
+      } else if (buried !== undefined && retention.outlives(buried, record, writer.rules)) {
+        // The peer missed the deletion: bring the tombstone back, and tell everyone.
+        retention.revive(name)
+        write.accept(buried, { own: true })
+        report.known++
+      } else {
+        if (retention.isExpired(record)) retention.revive(name)
+        if (record.key.kind === 'policy') write.draft.write(policySeenAt, String(clock.now()))
+        write.accept(record, { own: false })
+        report.applied++
+      }
+      await breathe()
+    }
+  }
+
+  #refuse(report: ApplyReport, reason: Refusal): void {
+    report.refused[reason] = (report.refused[reason] ?? 0) + 1
+    if (blamed.has(reason)) report.blame ??= reason
+    this.#options.metrics.count('shoal_records_refused_total', { reason })
+  }
+}

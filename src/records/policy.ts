@@ -1,0 +1,128 @@
+/**
+ * Who may publish what. Only the authority signs a policy, and only the newest one counts: whether a record counts is
+ * asked of the policy of now, never of the one at the record's own time, so backdating gains nothing.
+ *
+ * - The authority may write everything. A banned author may write nothing.
+ * - Of `rules` the first whose pattern matches the repository decides: its authors may write there, others not. An
+ *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
+ * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it (see order.ts).
+ */
+import { excerpt, parseRepository } from '../oci/oci.ts'
+import { MalformedError, parsePeerId, peerIdOf } from '../wire/wire.ts'
+import { matchesGlob } from './glob.ts'
+import type { PolicyValue } from './policy-schema.ts'
+import { type RecordKey, sameBytes } from './record.ts'
+
+/** A policy as people write it: patterns as in glob.ts, authors as peer ids. */
+export interface Policy {
+  rules: { repositories: string; authors: string[] }[]
+  immutable: { repositories: string; tags: string }[]
+  banned: string[]
+}
+
+export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
+
+const maxRemembered = 10_000
+
+/** Throws `MALFORMED` for what is not a peer id or can match no repository. */
+export function policyValue(policy: Policy): PolicyValue {
+  for (const { repositories } of [...policy.rules, ...policy.immutable]) checkPattern(repositories)
+  return {
+    rules: policy.rules.map(({ repositories, authors }) => ({
+      repositories,
+      authors: authors.map(parsePeerId),
+    })),
+    immutable: policy.immutable,
+    banned: policy.banned.map(parsePeerId),
+  }
+}
+
+export function policyText(value: PolicyValue): Policy {
+  return {
+    rules: value.rules.map(({ repositories, authors }) => ({
+      repositories,
+      authors: authors.map(peerIdOf),
+    })),
+    immutable: value.immutable,
+    banned: value.banned.map(peerIdOf),
+  }
+}
+
+/** A policy made ready to be asked often. */
+export class Rules {
+  readonly value: PolicyValue
+  /** As peer ids. */
+  readonly bannedPeers: ReadonlySet<string>
+  readonly #authority: Uint8Array
+  readonly #banned: Set<string>
+  readonly #allowed: Set<string>[]
+  readonly #ruleOf = new Map<string, number>()
+
+  constructor(value: PolicyValue, authority: Uint8Array) {
+    this.value = value
+    this.#authority = authority
+    this.bannedPeers = new Set(value.banned.map(peerIdOf))
+    this.#banned = new Set(value.banned.map(name))
+    this.#allowed = value.rules.map(({ authors }) => new Set(authors.map(name)))
+  }
+
+  /** The same authority's next policy. */
+  with(value: PolicyValue): Rules {
+    return new Rules(value, this.#authority)
+  }
+
+  isAuthority(author: Uint8Array): boolean {
+    return sameBytes(author, this.#authority)
+  }
+
+  /** Why `author` may not write `key`, in words; `undefined` when it may. */
+  refusal(author: Uint8Array, key: RecordKey): string | undefined {
+    if (this.isAuthority(author)) return undefined
+    if (key.kind === 'policy') return 'only the cluster authority may sign a policy'
+    if (this.#banned.has(name(author))) return `${peerIdOf(author)} is banned from this cluster`
+    const index = this.#findRule(key.repository)
+    const rule = this.value.rules[index]
+    if (rule === undefined || this.#allowed[index]?.has(name(author))) return undefined
+    const who = rule.authors.length === 0 ? 'nobody but the cluster authority' : authorList(rule.authors)
+    return `rule ${index + 1} of the policy lets ${who} publish to "${rule.repositories}", and ${peerIdOf(author)} is not among them`
+  }
+
+  /** The immutable pattern that `key` falls under, in words. */
+  immutable(key: RecordKey): string | undefined {
+    if (key.kind !== 'tag') return undefined
+    const found = this.value.immutable.find(
+      ({ repositories, tags }) => matchesGlob(repositories, key.repository) && matchesGlob(tags, key.tag),
+    )
+    return found === undefined ? undefined : `tags "${found.tags}" of "${found.repositories}" are immutable`
+  }
+
+  #findRule(repository: string): number {
+    const known = this.#ruleOf.get(repository)
+    if (known !== undefined) return known
+    const index = this.value.rules.findIndex((rule) => matchesGlob(rule.repositories, repository))
+    if (this.#ruleOf.size >= maxRemembered) this.#ruleOf.clear()
+    this.#ruleOf.set(repository, index)
+    return index
+  }
+}
+
+function name(author: Uint8Array): string {
+  return Buffer.from(author.buffer, author.byteOffset, author.byteLength).toString('latin1')
+}
+
+function authorList(authors: Uint8Array[]): string {
+  const shown = authors.slice(0, 3).map(peerIdOf)
+  return authors.length > 3 ? `${shown.join(', ')} and ${authors.length - 3} more` : shown.join(', ')
+}
+
+/** A pattern that no name can match is a typing error, and one that would silently open or close nothing. */
+function checkPattern(pattern: string): void {
+  try {
+    parseRepository(pattern.replaceAll('*', 'x'))
+  } catch (cause) {
+    throw new MalformedError(
+      `"${excerpt(pattern)}" matches no repository; write a repository name, with * for any text without / and ** for any text`,
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,70 @@
+/** Local writes: what the registry changes, stamped, permitted and signed. */
+import type { Clock } from '../base/base.ts'
+import type { Identity } from '../wire/wire.ts'
+import { breather } from './breather.ts'
+import { NotPermittedError } from './errors.ts'
+import type { Rules } from './policy.ts'
+import { keyText, type RecordBody, type RecordKey, type SignedRecord, signRecord } from './record.ts'
+import type { Change } from './records.ts'
+import { stamp } from './time.ts'
+import type { Write } from './write.ts'
+
+interface PublishOptions {
+  identity: Identity
+  clock: Clock
+}
+
+/** Gathers the changes in `write`. Throws `NOT_PERMITTED` or `RECORD_TOO_LARGE`. */
+export async function gatherChanges(
+  write: Write,
+  rules: Rules,
+  changes: Change[],
+  { identity, clock }: PublishOptions,
+): Promise<void> {
+  const breathe = breather()
+  for (const change of changes) {
+    const key = keyOf(change)
+    const name = keyText(key)
+    const standing = write.draft.find(name)
+    const refusal = rules.refusal(identity.publicKey, key)
+    if (refusal !== undefined) throw new NotPermittedError(refusal)
+    if (!rules.isAuthority(identity.publicKey) && isSettled(change, key, standing, rules)) continue
+    const replaced = standing ?? write.draft.findBuried(name)
+    const time = stamp(clock.now(), replaced?.body.time)
+    write.accept(signRecord(bodyOf(change, name.slice(1), time), identity), { own: true })
+    await breathe()
+  }
+}
+
+/** True when an immutable tag already is what `change` asks for; throws `NOT_PERMITTED` when it is something else. */
+function isSettled(
+  change: Change,
+  key: RecordKey,
+  standing: SignedRecord | undefined,
+  rules: Rules,
+): boolean {
+  const immutable = rules.immutable(key)
+  if (immutable === undefined || standing === undefined) return false
+  const { body, envelope } = standing
+  if (body.kind !== 'tag' || change.kind !== 'tag') return false
+  if (body.value === null) {
+    if (rules.isAuthority(envelope.author) && change.value !== undefined) {
+      throw new NotPermittedError(`${immutable}, and the cluster authority deleted ${change.tag}`)
+    }
+    return change.value === undefined
+  }
+  if (change.value?.digest === body.value.digest) return true
+  const verb = change.value === undefined ? 'delete' : 'move'
+  throw new NotPermittedError(`${immutable}: only the cluster authority may ${verb} ${change.tag}`)
+}
+
+function keyOf(change: Change): RecordKey {
+  const { kind, repository } = change
+  return kind === 'tag' ? { kind, repository, tag: change.tag } : { kind, repository, digest: change.digest }
+}
+
+function bodyOf(change: Change, key: string, time: [number, number]): RecordBody {
+  return change.kind === 'tag'
+    ? { kind: 'tag', key, time, value: change.value ?? null }
+    : { kind: 'manifest', key, time, value: change.value ?? null }
+}

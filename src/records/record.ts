@@ -1,0 +1,134 @@
+/**
+ * A record: one signed statement about one key, as deterministic CBOR in a signed envelope.
+ *
+ *     { kind, key, time: [ms, counter], value | null, ?origin }
+ *
+ * The key of a tag is `repository:tag`, of a manifest `repository@digest`, and empty for the one policy. A null value is
+ * a tombstone. `origin` names the author of a record that the authority signed again in its place.
+ */
+import { hash } from 'node:crypto'
+import { type Digest, parseDigest, parseRepository, parseTag, type Repository, type Tag } from '../oci/oci.ts'
+import {
+  bytes,
+  codec,
+  dictionary,
+  type Envelope,
+  envelopeOverhead,
+  type Identity,
+  type Infer,
+  literal,
+  MalformedError,
+  nullable,
+  optional,
+  seal,
+  struct,
+  TooLargeError,
+  text,
+  uint,
+  unseal,
+  variant,
+} from '../wire/wire.ts'
+import { RecordTooLargeError } from './errors.ts'
+import { policySchema } from './policy-schema.ts'
+import { timeSchema } from './time.ts'
+
+export const recordDomain = 'shoal-record-v1\0'
+/** The whole envelope. */
+export const maxRecordBytes = 64 * 1024
+
+const digest = text<Digest>({ max: 135, parse: parseDigest })
+const mediaType = text({ max: 255 })
+
+const tagValue = struct({ digest, mediaType, size: uint() })
+const manifestValue = struct({
+  mediaType,
+  size: uint(),
+  subject: optional(digest),
+  artifactType: optional(text({ max: 255 })),
+  annotations: optional(dictionary(text({ max: 4096 }), text({ max: maxRecordBytes }), { max: 1024 })),
+})
+
+const common = { key: text({ max: 512 }), time: timeSchema, origin: optional(bytes({ length: 32 })) }
+const bodySchema = variant('kind', {
+  tag: struct({ kind: literal('tag'), value: nullable(tagValue), ...common }),
+  manifest: struct({ kind: literal('manifest'), value: nullable(manifestValue), ...common }),
+  policy: struct({ kind: literal('policy'), value: policySchema, ...common }),
+})
+const bodyCodec = codec(bodySchema, { maxBytes: maxRecordBytes - envelopeOverhead })
+
+export type RecordBody = Infer<typeof bodySchema>
+export type TagValue = Infer<typeof tagValue>
+export type ManifestValue = Infer<typeof manifestValue>
+
+/** What a record is about. */
+export type RecordKey =
+  | { kind: 'tag'; repository: Repository; tag: Tag }
+  | { kind: 'manifest'; repository: Repository; digest: Digest }
+  | { kind: 'policy' }
+
+export interface SignedRecord {
+  key: RecordKey
+  body: RecordBody
+  envelope: Envelope
+}
+
+/** The text that orders and stores a key: unique to it, and free of zero bytes. */
+export function keyText(key: RecordKey): string {
+  if (key.kind === 'tag') return `t${key.repository}:${key.tag}`
+  return key.kind === 'manifest' ? `m${key.repository}@${key.digest}` : 'p'
+}
+
+/** Throws `MALFORMED`, and `RECORD_TOO_LARGE`. */
+export function signRecord(body: RecordBody, identity: Identity): SignedRecord {
+  const encoded = encodeBody(body)
+  // Reading back what was written keeps this node from publishing what every other node would refuse.
+  return decodeRecord(seal(recordDomain, encoded, identity))
+}
+
+function encodeBody(body: RecordBody): Uint8Array {
+  try {
+    return bodyCodec.encode(body)
+  } catch (cause) {
+    if (!(cause instanceof TooLargeError)) throw cause
+    throw new RecordTooLargeError(cause.bytes + envelopeOverhead, maxRecordBytes)
+  }
+}
+
+/** Everything but the signature and whether the author may. Throws `MALFORMED`. */
+export function decodeRecord(bytes: Uint8Array): SignedRecord {
+  if (bytes.length > maxRecordBytes) throw new MalformedError(`a record of ${bytes.length} bytes`)
+  const envelope = unseal(bytes)
+  const body = bodyCodec.decode(envelope.body)
+  return { key: parseKey(body), body, envelope }
+}
+
+/** Names these bytes; of two records that are otherwise equal the greater hash wins. */
+export function hashRecord(bytes: Uint8Array): Uint8Array {
+  return hash('sha256', bytes, 'buffer')
+}
+
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
+function parseKey(body: RecordBody): RecordKey {
+  try {
+    if (body.kind === 'tag') {
+      const [repository, tag] = halves(body.key, ':')
+      return { kind: 'tag', repository: parseRepository(repository), tag: parseTag(tag) }
+    }
+    if (body.kind === 'manifest') {
+      const [repository, digest] = halves(body.key, '@')
+      return { kind: 'manifest', repository: parseRepository(repository), digest: parseDigest(digest) }
+    }
+  } catch (cause) {
+    throw new MalformedError('the key does not name a tag or a manifest', { cause })
+  }
+  if (body.key !== '') throw new MalformedError('the key of a policy is empty')
+  return { kind: 'policy' }
+}
+
+function halves(text: string, separator: string): [string, string] {
+  const at = text.indexOf(separator)
+  return at < 0 ? [text, ''] : [text.slice(0, at), text.slice(at + 1)]
+}

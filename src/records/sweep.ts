@@ -1,0 +1,135 @@
+/** What a ledger does by itself from time to time: bury tombstones, and drop what the policy no longer permits. */
+import type { Clock } from '../base/base.ts'
+import { breather } from './breather.ts'
+import { decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { buriedMs, type Retention, tombstoneMs } from './retention.ts'
+import { afterTime, buriedAt, type Database, end, policySeenAt, recordAt, sortable } from './storage.ts'
+import type { Writer } from './writer.ts'
+
+/** The authority's copies of what a policy excludes have this long to arrive before the originals go. */
+export const graceMs = 60 * 60_000
+
+const batchLength = 256
+
+interface SweepOptions {
+  db: Database
+  writer: Writer
+  retention: Retention
+  clock: Clock
+  /** This node holds the authority key. */
+  seals: boolean
+}
+
+export class Sweep {
+  readonly #options: SweepOptions
+  #done: { rules: unknown; excluded: boolean } | undefined
+
+  constructor(options: SweepOptions) {
+    this.#options = options
+  }
+
+  async run({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.#buryTombstones(signal)
+    await this.#forgetBuried(signal)
+    await this.#enforcePolicy(signal)
+  }
+
+  async #buryTombstones(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, db, retention, writer } = this.#options
+    const keys: string[] = []
+    for await (const entry of db.keys({
+      gte: 'x',
+      lt: `x${sortable(Math.max(0, clock.now() - tombstoneMs))}`,
+    })) {
+      const { key } = afterTime(entry)
+      if (retention.mayBury(key)) keys.push(key)
+    }
+    await this.#inBatches(keys, signal, (batch) =>
+      writer.run(
+        async ({ draft }) => {
+          await draft.prefetch(batch)
+          for (const key of batch) {
+            const record = draft.find(key)
+            if (record !== undefined && retention.isExpired(record)) draft.bury(record)
+          }
+        },
+        { sync: false },
+      ),
+    )
+  }
+
+  async #forgetBuried(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, db, writer } = this.#options
+    const entries = await db.keys({ gte: 'y', lt: `y${sortable(Math.max(0, clock.now() - buriedMs))}` }).all()
+    await this.#inBatches(entries, signal, (batch) =>
+      writer.run(
+        async ({ draft }) => {
+          for (const entry of batch) {
+            draft.write(entry, undefined)
+            draft.write(buriedAt(afterTime(entry).key), undefined)
+          }
+        },
+        { sync: false },
+      ),
+    )
+  }
+
+  /** Once for each policy: drops what it excludes when its grace has passed; the authority's node seals what it protects. */
+  async #enforcePolicy(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, db, seals, writer } = this.#options
+    const { rules } = writer
+    const seen = db.getSync(policySeenAt)
+    if (seen === undefined) return
+    const excluded = clock.now() - Number(seen) >= graceMs
+    if (this.#done?.rules === rules && this.#done.excluded === excluded) return
+    const concerns = (record: SignedRecord): boolean =>
+      (excluded && rules.refusal(record.envelope.author, record.key) !== undefined) ||
+      (seals && writer.isUnsealed(record, rules))
+    const keys: string[] = []
+    for await (const record of scanRecords(db, signal)) if (concerns(record)) keys.push(keyText(record.key))
+    await this.#inBatches(keys, signal, (batch) =>
+      writer.run(
+        async (write) => {
+          await write.draft.prefetch(batch)
+          for (const key of batch) {
+            const record = write.draft.find(key)
+            if (record === undefined || writer.rules !== rules || !concerns(record)) continue
+            if (rules.refusal(record.envelope.author, record.key) !== undefined) write.remove(record)
+            else write.accept(writer.adopt(record), { own: true })
+          }
+        },
+        { sync: false },
+      ),
+    )
+    if (writer.rules === rules) this.#done = { rules, excluded }
+  }
+
+  async #inBatches<T>(
+    items: T[],
+    signal: AbortSignal | undefined,
+    work: (batch: T[]) => Promise<void>,
+  ): Promise<void> {
+    for (let from = 0; from < items.length; from += batchLength) {
+      signal?.throwIfAborted()
+      await work(items.slice(from, from + batchLength))
+    }
+  }
+}
+
+/** Every current record, as it stood at the start. */
+export async function* scanRecords(db: Database, signal?: AbortSignal): AsyncGenerator<SignedRecord> {
+  const breathe = breather()
+  const range = { gte: recordAt(''), lt: recordAt(end) }
+  await using values = db.values<string, Uint8Array>({ ...range, valueEncoding: 'view' })
+  for (
+    let batch = await values.nextv(batchLength);
+    batch.length > 0;
+    batch = await values.nextv(batchLength)
+  ) {
+    signal?.throwIfAborted()
+    for (const bytes of batch) {
+      yield decodeRecord(bytes)
+      await breathe()
+    }
+  }
+}

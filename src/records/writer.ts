@@ -1,0 +1,103 @@
+/** The one queue through which a ledger changes, so that what is read and what is written belong together. */
+import { type Logger, Semaphore } from '../base/base.ts'
+import type { Identity } from '../wire/wire.ts'
+import { Draft } from './draft.ts'
+import type { Fingerprints } from './fingerprints.ts'
+import type { Rules } from './policy.ts'
+import { type RecordBody, type SignedRecord, signRecord } from './record.ts'
+import type { ChangedKey } from './records.ts'
+import type { Database } from './storage.ts'
+import { tick } from './time.ts'
+import { type Stored, Write } from './write.ts'
+
+/** `own` when they were signed here: those are for spreading, what came from a peer is on its way already. */
+export type RecordListener = (records: Uint8Array[], options: { own: boolean }) => void
+export type ChangeListener = (keys: ChangedKey[]) => void
+
+interface WriterOptions {
+  db: Database
+  fingerprints: Fingerprints
+  rules: Rules
+  /** The authority's key pair, on the node that holds it. */
+  authority: Identity | undefined
+  logger: Logger
+}
+
+export class Writer {
+  readonly changeListeners = new Set<ChangeListener>()
+  readonly recordListeners = new Set<RecordListener>()
+  readonly #options: WriterOptions
+  readonly #turn = new Semaphore(1)
+  #rules: Rules
+
+  constructor(options: WriterOptions) {
+    this.#options = options
+    this.#rules = options.rules
+  }
+
+  /** The policy that counts now. Inside `run` it stands still. */
+  get rules(): Rules {
+    return this.#rules
+  }
+
+  /** Runs `work` alone; what it gathered is stored when it returns, and nothing (since its last flush) when it throws. */
+  run<T>(work: (write: Write) => Promise<T>, options: { sync: boolean }): Promise<T> {
+    return this.#turn.run(async () => {
+      const { db, fingerprints } = this.#options
+      const write = new Write({
+        newDraft: () => new Draft(db, fingerprints),
+        settle: (record) => this.#settle(record),
+        stored: (done) => this.#tell(done),
+      })
+      const result = await work(write)
+      await write.flush(options)
+      return result
+    })
+  }
+
+  /** The authority's copy of another's record: it stands above the original and below whatever is written later. */
+  adopt(record: SignedRecord): SignedRecord {
+    const { authority } = this.#options
+    if (authority === undefined) throw new Error('only the node with the authority key adopts')
+    const origin = record.body.origin ?? record.envelope.author
+    const body: RecordBody = { ...record.body, time: tick(record.body.time), origin }
+    return signRecord(body, authority)
+  }
+
+  /** A live tag that the authority has yet to sign, so that nobody else can move it. */
+  isUnsealed({ key, body, envelope }: SignedRecord, rules: Rules): boolean {
+    return body.value !== null && !rules.isAuthority(envelope.author) && rules.immutable(key) !== undefined
+  }
+
+  /** Waits until everything that was asked for before is stored. */
+  async idle(): Promise<void> {
+    await this.#turn.run(async () => undefined)
+  }
+
+  /** An immutable tag that the authority's node sees for the first time is sealed before it is stored. */
+  #settle(record: SignedRecord): SignedRecord | undefined {
+    if (this.#options.authority === undefined || !this.isUnsealed(record, this.#rules)) return undefined
+    return this.adopt(record)
+  }
+
+  #tell({ changes, own, received }: Stored): void {
+    for (const { body } of own.concat(received)) {
+      if (body.kind === 'policy') this.#rules = this.#rules.with(body.value)
+    }
+    if (changes.length > 0) for (const listener of this.changeListeners) this.#call(() => listener(changes))
+    for (const group of [own, received]) {
+      const records = group.map(({ envelope }) => envelope.bytes)
+      if (records.length === 0) continue
+      for (const listener of this.recordListeners) this.#call(() => listener(records, { own: group === own }))
+    }
+  }
+
+  /** What is stored is stored: a listener that throws must not make its writer believe otherwise. */
+  #call(listener: () => void): void {
+    try {
+      listener()
+    } catch (error) {
+      this.#options.logger.error({ err: error }, 'a listener for changed records failed')
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** What crosses the network: strict CBOR, length-prefixed frames, channels, and signed envelopes. */
+export { type Codec, codec } from './codec.ts'
+export {
+  createVerifier,
+  type Envelope,
+  envelopeOverhead,
+  seal,
+  unseal,
+  type Verifier,
+} from './envelope.ts'
+export { BadSignatureError, ChannelBrokenError, MalformedError, TooLargeError } from './errors.ts'
+export { type Identity, identityFromSeed } from './identity.ts'
+export { parsePeerId, peerIdOf } from './peer-id.ts'
+export {
+  bytes,
+  dictionary,
+  type Infer,
+  list,
+  literal,
+  nullable,
+  type Optional,
+  optional,
+  pair,
+  type Schema,
+  struct,
+  text,
+  uint,
+  variant,
+} from './schema.ts'
