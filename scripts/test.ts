@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { RunSummary } from '../test/reporter.ts'
+import { type RunSummary, SUMMARY_FILE } from '../test/reporter.ts'
 
 const root = path.dirname(import.meta.dirname)
 const vitest = path.join(root, 'node_modules/vitest/vitest.mjs')
 
 const summary = await run(process.argv.slice(2))
 console.log(report(summary))
-process.exitCode = failures(summary) === 0 && summary.passed > 0 ? 0 : 1
+process.exitCode = failures(summary) === 0 ? 0 : 1
 
 async function run(args: string[]): Promise<RunSummary> {
   const major = Number(process.versions.node.split('.')[0])
@@ -28,6 +28,7 @@ async function run(args: string[]): Promise<RunSummary> {
     const found: RunSummary = JSON.parse(readFileSync(file, 'utf8'))
     // Whatever vitest holds against the run has to show in the count.
     if (end !== 'exit code 0' && failures(found) === 0) found.broken.push(`vitest failed (${end})`)
+    if (found.passed + found.skipped.length + failures(found) === 0) found.broken.push('no test was found')
     return found
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -42,7 +43,7 @@ function vitestRun(summaryFile: string, args: string[]): Promise<string> {
     {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, SHOAL_TEST_SUMMARY: summaryFile },
+      env: { ...process.env, [SUMMARY_FILE]: summaryFile },
     },
   )
   // The child gets the terminal's interrupt too; this process stays to report how it ended.
@@ -69,7 +70,6 @@ function report(summary: RunSummary): string {
     lines.push(...tests.map(({ test }) => `  ${test}`))
   }
   lines.push(...summary.broken.map((what) => `Failed: ${what}`))
-  if (summary.passed + failures(summary) + summary.skipped.length === 0) lines.push('No test was found')
   const counts = [`${summary.passed} passed`, `${failures(summary)} failed`]
   if (summary.skipped.length > 0) counts.push(`${summary.skipped.length} skipped`)
   lines.push('', counts.join(', '))
