@@ -1,0 +1,45 @@
+/** A command's end of the admin socket. */
+import { request } from 'node:http'
+import { createInterface } from 'node:readline'
+import { CodedError } from '../src/base/base.ts'
+import { type AdminLine, socketPath } from './admin-protocol.ts'
+
+/** What the running node refused, or failed at, with its code and words. */
+export class OperationError extends CodedError {
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+/** Returns `undefined` when no node runs on that data directory. */
+export async function callRunningNode(
+  dataDirectory: string,
+  name: string,
+  params: unknown,
+  onEvent: (event: unknown) => void,
+): Promise<{ result: unknown } | undefined> {
+  const lines = await openAnswer(socketPath(dataDirectory), name, params)
+  if (lines === undefined) return undefined
+  for await (const line of createInterface({ input: lines })) {
+    const message = JSON.parse(line) as AdminLine
+    if ('event' in message) onEvent(message.event)
+    else if ('error' in message) throw new OperationError(message.error.code, message.error.message)
+    else return message
+  }
+  throw new OperationError('NODE_GONE', 'the node stopped before it had finished; its log says why')
+}
+
+function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS.ReadableStream | undefined> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath: path, path: `/operations/${name}`, method: 'POST' }, resolve)
+    call.on('error', (error: NodeJS.ErrnoException) => {
+      // No socket, or one that a killed node left behind.
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined)
+      else reject(error)
+    })
+    call.end(JSON.stringify(params))
+  })
+}

@@ -1,0 +1,12 @@
+/** How a command talks to a running node: `POST /operations/NAME` over a Unix socket, answered by lines of JSON. */
+import { join } from 'node:path'
+
+/** One line of an answer: any number of events, then a result or an error. */
+export type AdminLine =
+  | { event: unknown }
+  | { result: unknown }
+  | { error: { code: string; message: string } }
+
+export function socketPath(dataDirectory: string): string {
+  return join(dataDirectory, 'admin.sock')
+}

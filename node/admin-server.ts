@@ -1,0 +1,78 @@
+/** The running node's end of the admin socket. */
+import { chmod, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { CodedError, type Logger } from '../src/base/base.ts'
+import { type AdminLine, socketPath } from './admin-protocol.ts'
+
+/** Runs one operation; throws a CodedError for what the caller should read. */
+export type OperationRunner = (
+  name: string,
+  params: unknown,
+  emit: (event: unknown) => void,
+  options: { signal: AbortSignal },
+) => Promise<unknown>
+
+const maxParamsBytes = 1024 * 1024
+
+/** Listens until it is disposed of. Whoever may open the socket may do everything; its mode and its folder's see to that. */
+export async function openAdminServer(
+  dataDirectory: string,
+  runOperation: OperationRunner,
+  logger: Logger,
+): Promise<AsyncDisposable> {
+  const path = socketPath(dataDirectory)
+  // The data directory is this process's own while it holds the database, so an old socket is a dead one's.
+  await rm(path, { force: true })
+  const server = createServer((request, response) => {
+    answer(request, response, runOperation).catch((error: unknown) => {
+      logger.error({ err: error, url: request.url }, 'admin request failed')
+      response.destroy()
+    })
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(path, () => resolve())
+  })
+  await chmod(path, 0o600)
+  return {
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  runOperation: OperationRunner,
+): Promise<void> {
+  const controller = new AbortController()
+  response.once('close', () => controller.abort(new Error('the command went away')))
+  const write = (line: AdminLine) => void response.write(`${JSON.stringify(line)}\n`)
+  const name = /^\/operations\/([a-z-]+)$/.exec(request.url ?? '')?.[1]
+  if (request.method !== 'POST' || name === undefined) {
+    response.writeHead(404).end()
+    return
+  }
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
+  try {
+    const params: unknown = JSON.parse(await readText(request))
+    const emit = (event: unknown) => write({ event })
+    write({ result: await runOperation(name, params, emit, { signal: controller.signal }) })
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error
+    write({ error: { code: error.code, message: error.message } })
+  }
+  response.end()
+}
+
+async function readText(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > maxParamsBytes) throw new Error(`the parameters are larger than ${maxParamsBytes} bytes`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}

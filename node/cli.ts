@@ -1,0 +1,60 @@
+/** The command line: finds the command, runs it, and turns what it throws into words and an exit code. */
+import { CodedError } from '../src/base/base.ts'
+import { UsageError } from './settings.ts'
+
+/** One command, in a file of its own that is loaded when it is called. */
+export interface Command {
+  /** Printed by `shoal COMMAND --help`. */
+  help: string
+  /** Returns the exit code. */
+  run(args: string[]): Promise<number>
+}
+
+const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
+  serve: { summary: 'run the node of this host', load: () => import('./commands/serve.ts') },
+  ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
+  gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
+  verify: {
+    summary: 'hash everything again and quarantine what is wrong',
+    load: () => import('./commands/verify.ts'),
+  },
+}
+
+/** Exit codes: 0 done, 1 failed, 2 not understood. */
+export async function run(args: string[]): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(overview())
+    return 0
+  }
+  try {
+    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+    if (entry === undefined) {
+      throw new UsageError(`"${name}" is no command; known are ${Object.keys(commands).join(', ')}`)
+    }
+    const { command } = await entry.load()
+    if (rest.includes('--help') || rest.includes('-h')) {
+      process.stdout.write(command.help)
+      return 0
+    }
+    return await command.run(rest)
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error
+    process.stderr.write(`shoal: ${error.message}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+function overview(): string {
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`)
+  return `Shoal is a container registry with no server: every host runs one node, and the nodes share what they hold.
+
+Start one with    shoal serve
+then              docker push localhost:5000/team/app:1
+
+Commands
+${lines.join('\n')}
+
+shoal COMMAND --help says more.
+`
+}

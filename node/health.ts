@@ -1,0 +1,23 @@
+/** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
+import type { Middleware } from 'koa'
+import type { PrometheusMetrics } from './metrics.ts'
+
+export interface Health {
+  /** Why content cannot be served as it should be; empty when it can. */
+  problems(): string[]
+}
+
+export function healthEndpoints(health: Health, metrics: PrometheusMetrics): Middleware {
+  return async (context, next) => {
+    if (context.method !== 'GET' && context.method !== 'HEAD') return next()
+    if (context.path === '/healthz') context.body = 'ok\n'
+    else if (context.path === '/readyz') {
+      const problems = health.problems()
+      context.status = problems.length === 0 ? 200 : 503
+      context.body = problems.length === 0 ? 'ready\n' : `${problems.join('\n')}\n`
+    } else if (context.path === '/metrics') {
+      context.type = metrics.contentType
+      context.body = await metrics.expose()
+    } else return next()
+  }
+}

@@ -1,0 +1,37 @@
+/** The node's housekeeping: collects what nothing needs and drops uploads that were given up, at intervals. */
+import type { Clock, Logger } from '../src/base/base.ts'
+import type { LocalNode } from './local-node.ts'
+
+/** An upload that nobody touched for this long will not be resumed. */
+const uploadIdleMs = 24 * 3_600_000
+
+/** Works until it is disposed of; a round that fails is logged and the next one tried. */
+export function openJanitor(
+  node: LocalNode,
+  { clock, logger }: { clock: Clock; logger: Logger },
+): AsyncDisposable {
+  const controller = new AbortController()
+  const { signal } = controller
+  const intervalMs = node.settings['gc-interval']
+  const work = intervalMs === 0 ? Promise.resolve() : loop()
+
+  async function loop(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(intervalMs, { signal })
+        const expired = await node.store.uploads.expire(uploadIdleMs)
+        const report = await node.collect({ signal })
+        logger.info({ expiredUploads: expired, ...report }, 'collected garbage')
+      } catch (error) {
+        if (!signal.aborted) logger.error({ err: error }, 'collecting garbage failed')
+      }
+    }
+  }
+
+  return {
+    async [Symbol.asyncDispose]() {
+      controller.abort(new Error('the node stops'))
+      await work
+    },
+  }
+}

@@ -1,0 +1,75 @@
+/** What a node is without any network: its identity, database, store, ledger and registry, opened together. */
+import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Logger, type Metrics, noMetrics } from '../src/base/base.ts'
+import { type Ledger, openLedger } from '../src/records/records.ts'
+import { type CollectReport, openDatabase, openStore, type Store } from '../src/store/store.ts'
+import { type Membership, openMembership } from './membership.ts'
+import { type Settings, UsageError } from './settings.ts'
+
+export interface LocalNode extends AsyncDisposable {
+  readonly settings: Settings
+  readonly store: Store
+  readonly names: Ledger
+  readonly membership: Membership
+  /** The store's collector, told by the ledger which manifests live. */
+  collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
+}
+
+export interface LocalNodeOptions {
+  settings: Settings
+  logger: Logger
+  metrics?: Metrics
+  /** False refuses a data directory that no node has made. */
+  create: boolean
+}
+
+export async function openLocalNode({
+  settings,
+  logger,
+  metrics = noMetrics,
+  create,
+}: LocalNodeOptions): Promise<LocalNode> {
+  const directory = settings.data
+  if (!create && !existsSync(join(directory, 'db'))) {
+    throw new UsageError(
+      `${directory} is no node's data directory; name it with --data, or start a node with shoal serve`,
+    )
+  }
+  await using opened = new AsyncDisposableStack()
+  await mkdir(directory, { recursive: true, mode: 0o700 })
+  const database = opened.adopt(await openDatabase(directory), (open) => open.close())
+  // After the lock on the database: two starting nodes must not both write a new identity.
+  const membership = await openMembership(directory, settings)
+  const { identity, authority: authorityIdentity, cluster } = membership
+  const minFreeBytes = settings['min-free']
+  const store = opened.use(
+    await openStore({ directory, database, logger, metrics, minFreeBytes, graceMs: settings['gc-grace'] }),
+  )
+  const names = opened.use(
+    await openLedger({
+      db: database,
+      identity,
+      authority: cluster.authority,
+      ...(authorityIdentity === undefined ? {} : { authorityIdentity }),
+      logger,
+      metrics,
+    }),
+  )
+  const resources = opened.move()
+  return {
+    settings,
+    store,
+    names,
+    membership,
+    collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
+      store.collect({
+        isLive: async (repository, digest) => (await names.findManifest(repository, digest)) !== undefined,
+        graceMs,
+        dryRun,
+        ...(signal === undefined ? {} : { signal }),
+      }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}

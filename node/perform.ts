@@ -1,0 +1,28 @@
+/** Runs an operation on the running node where there is one, and on its data directory where there is none. */
+import { callRunningNode } from './admin-client.ts'
+import { createLogger } from './logger.ts'
+import type { OperationName, OperationTypes } from './operations.ts'
+import type { Settings } from './settings.ts'
+
+export async function perform<N extends OperationName>(
+  settings: Settings,
+  name: N,
+  params: OperationTypes[N]['params'],
+  onEvent: (event: OperationTypes[N]['event']) => void = () => undefined,
+): Promise<OperationTypes[N]['result']> {
+  const answer = await callRunningNode(settings.data, name, params, onEvent as (event: unknown) => void)
+  if (answer !== undefined) return answer.result as OperationTypes[N]['result']
+  // Loaded only here: a command to a running node needs none of the store.
+  const [{ openLocalNode }, { runOperation }] = await Promise.all([
+    import('./local-node.ts'),
+    import('./operations.ts'),
+  ])
+  await using node = await openLocalNode({
+    settings,
+    logger: createLogger(settings['log-level']),
+    create: false,
+  })
+  const { signal } = new AbortController()
+  const emit = onEvent as (event: unknown) => void
+  return (await runOperation(node, name, params, emit, { signal })) as OperationTypes[N]['result']
+}

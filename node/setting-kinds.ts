@@ -1,0 +1,75 @@
+/** The kinds of values that a setting can have, each read from text with an error that says what would do. */
+
+export interface Address {
+  host: string
+  port: number
+}
+
+/** Reads one value; throws an Error whose message is what is accepted, such as "HOST:PORT with a port up to 65535". */
+export type Kind<T> = (text: string) => T
+
+export const address: Kind<Address> = (text) => {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9.-]+)):(\d{1,5})$/.exec(text)
+  const [, ipv6, name, port] = match ?? []
+  const host = ipv6 ?? name
+  if (host === undefined || Number(port) > 65_535)
+    throw expected('HOST:PORT, such as 127.0.0.1:5000 or [::1]:5000')
+  return { host, port: Number(port) }
+}
+
+export const path: Kind<string> = (text) => {
+  if (text === '' || text.includes('\0')) throw expected('a path')
+  return text
+}
+
+export const text: Kind<string> = (value) => {
+  if (value === '') throw expected('a text that is not empty')
+  return value
+}
+
+export const flag: Kind<boolean> = (value) => {
+  if (['1', 'true', 'yes', 'on'].includes(value)) return true
+  if (['', '0', 'false', 'no', 'off'].includes(value)) return false
+  throw expected('true or false')
+}
+
+export function oneOf<T extends string>(...values: T[]): Kind<T> {
+  return (value) => {
+    const found = values.find((candidate) => candidate === value)
+    if (found === undefined) throw expected(`one of ${values.join(', ')}`)
+    return found
+  }
+}
+
+const durationUnitsMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds. */
+export const duration: Kind<number> = (value) => {
+  const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
+  const unitMs = durationUnitsMs[unit]
+  if (amount === undefined || unitMs === undefined) throw expected('a duration such as 30s, 15m, 24h or 7d')
+  return Number(amount) * unitMs
+}
+
+const sizeUnits: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
+
+/** Bytes. */
+export const size: Kind<number> = (value) => {
+  const [, amount, unit = ''] = /^(\d{1,12})(KiB|MiB|GiB|TiB)?$/.exec(value) ?? []
+  const bytes = Number(amount) * (sizeUnits[unit] ?? Number.NaN)
+  if (!Number.isSafeInteger(bytes)) throw expected('a size in bytes, or such as 512MiB, 20GiB')
+  return bytes
+}
+
+export function count(least: number, most: number): Kind<number> {
+  return (value) => {
+    const number = Number(value)
+    if (!/^\d+$/.test(value) || number < least || number > most)
+      throw expected(`a number from ${least} to ${most}`)
+    return number
+  }
+}
+
+function expected(what: string): Error {
+  return new Error(what)
+}

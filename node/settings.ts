@@ -1,0 +1,209 @@
+/** What a node can be told: one table, read from flags, then the environment, then the config file, then defaults. */
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { CodedError } from '../src/base/base.ts'
+import { address, duration, flag, type Kind, oneOf, path, size, text } from './setting-kinds.ts'
+
+interface Setting<T> {
+  kind: Kind<T>
+  /** As one would write it after the flag; `undefined` where the setting may be absent. */
+  fallback: string | undefined
+  /** For the help: what stands after the flag, and what it is for. */
+  value: string
+  help: string
+  repeatable?: true
+}
+
+const fromCheckout = import.meta.url.endsWith('.ts')
+
+const table = {
+  data: {
+    kind: path,
+    fallback: fromCheckout ? './shoal-data' : '/var/lib/shoal',
+    value: 'DIR',
+    help: 'where the node keeps everything',
+  },
+  http: {
+    kind: address,
+    fallback: '127.0.0.1:5000',
+    value: 'HOST:PORT',
+    help: 'where docker and other clients reach it',
+  },
+  p2p: { kind: address, fallback: '0.0.0.0:5001', value: 'HOST:PORT', help: 'where other nodes reach it' },
+  join: {
+    kind: text,
+    fallback: undefined,
+    value: 'TOKEN',
+    help: 'join the cluster that made the token (see shoal token)',
+  },
+  bootstrap: {
+    kind: text,
+    fallback: undefined,
+    value: 'MULTIADDR',
+    help: 'a member to find the others by; may be given several times',
+    repeatable: true,
+  },
+  'no-mdns': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'do not look for members on the local network',
+  },
+  'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
+  'gc-interval': {
+    kind: duration,
+    fallback: '1h',
+    value: 'TIME',
+    help: 'how often unreferenced content is collected; 0s for never',
+  },
+  'gc-grace': {
+    kind: duration,
+    fallback: '24h',
+    value: 'TIME',
+    help: 'how long content that nothing refers to is kept; longer than your longest push',
+  },
+  'min-free': {
+    kind: size,
+    fallback: '256MiB',
+    value: 'SIZE',
+    help: 'uploads are refused when the disk has less than this left',
+  },
+  'log-level': {
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+    fallback: 'info',
+    value: 'LEVEL',
+    help: 'trace, debug, info, warn, error or silent',
+  },
+} satisfies Record<string, Setting<unknown>>
+
+type Table = typeof table
+type Name = keyof Table
+type ValueOf<N extends Name> =
+  Table[N]['kind'] extends Kind<infer T>
+    ? Table[N] extends { repeatable: true }
+      ? T[]
+      : Table[N] extends { fallback: undefined }
+        ? T | undefined
+        : T
+    : never
+
+export type Settings = { [N in Name]: ValueOf<N> }
+
+/** A setting, a flag or a command that was not understood. The message says which, what was given, and what would do. */
+export class UsageError extends CodedError {
+  readonly code = 'USAGE'
+}
+
+/** A Unix socket's path has room for 107 bytes, and the node's lies in its data directory. */
+const maxDataPathBytes = 90
+
+/**
+ * Reads the settings named in `names` from everywhere that may set them. Throws UsageError before anything is opened.
+ * `rest` holds the words that are no flags, and the flags in `extra`.
+ */
+export function readSettings(
+  args: string[],
+  environment: NodeJS.ProcessEnv,
+  extra: Record<string, { type: 'string' | 'boolean' }> = {},
+): { settings: Settings; rest: string[]; extra: Record<string, string | boolean | undefined> } {
+  const { values, positionals } = parseFlags(args, extra)
+  const configPath = stringOf(values.config) ?? environment.SHOAL_CONFIG
+  const config = configPath === undefined ? {} : readConfig(configPath)
+  const entries = (Object.keys(table) as Name[]).map((name) => {
+    const candidates: [string, unknown][] = [
+      [`--${name}`, values[name]],
+      [environmentName(name), environment[environmentName(name)]],
+      [`"${name}" in ${configPath}`, config[name]],
+      ['the default', table[name].fallback],
+    ]
+    const [source, given] = candidates.find(([, value]) => value !== undefined) ?? ['', undefined]
+    return [name, readValue(table[name], source, given)]
+  })
+  const settings = Object.fromEntries(entries) as Settings
+  settings.data = resolve(settings.data)
+  if (Buffer.byteLength(settings.data) > maxDataPathBytes) {
+    throw new UsageError(
+      `--data: ${settings.data} is longer than the ${maxDataPathBytes} bytes that leave room for the socket in it; choose a shorter path`,
+    )
+  }
+  const extras = Object.fromEntries(
+    Object.keys(extra).map((name) => [name, values[name] as string | boolean | undefined]),
+  )
+  return { settings, rest: positionals, extra: extras }
+}
+
+/** The flags as lines for a help text. */
+export function settingsHelp(names: Name[] = Object.keys(table) as Name[]): string {
+  const lines = names.map((name) => {
+    const { value, help, fallback }: Setting<unknown> = table[name]
+    const left = `  --${name}${value === '' ? '' : ` ${value}`}`.padEnd(26)
+    const note = fallback === undefined || value === '' ? '' : ` (default ${fallback})`
+    return `${left}${help}${note}`
+  })
+  return [...lines, '  --config FILE           a JSON file with any of these as keys'].join('\n')
+}
+
+function parseFlags(args: string[], extra: Record<string, { type: 'string' | 'boolean' }>) {
+  const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }> = {
+    config: { type: 'string' },
+    ...extra,
+  }
+  for (const [name, setting] of Object.entries<Setting<unknown>>(table)) {
+    options[name] = {
+      type: setting.kind === flag ? 'boolean' : 'string',
+      multiple: setting.repeatable ?? false,
+    }
+  }
+  try {
+    return parseArgs({ args, options, allowPositionals: true, strict: true })
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error })
+  }
+}
+
+function readConfig(file: string): Record<string, unknown> {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(readFileSync(file, 'utf8'))
+  } catch (cause) {
+    throw new UsageError(`--config: ${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
+  }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
+    throw new UsageError(`--config: ${file} does not hold a JSON object`)
+  }
+  const unknown = Object.keys(parsed).find((key) => !Object.hasOwn(table, key))
+  if (unknown !== undefined) {
+    throw new UsageError(`--config: ${file} sets "${unknown}"; known are ${Object.keys(table).join(', ')}`)
+  }
+  return parsed as Record<string, unknown>
+}
+
+function readValue(setting: Setting<unknown>, source: string, given: unknown): unknown {
+  if (setting.repeatable) {
+    const list = given === undefined ? [] : Array.isArray(given) ? given : String(given).split(',')
+    return list.map((item) => readOne(setting, source, item))
+  }
+  return given === undefined ? undefined : readOne(setting, source, given)
+}
+
+function readOne(setting: Setting<unknown>, source: string, given: unknown): unknown {
+  const asText = stringOf(given)
+  try {
+    return setting.kind(asText ?? '')
+  } catch (error) {
+    const accepted = (error as Error).message
+    throw new UsageError(
+      `${source}: "${asText ?? JSON.stringify(given)}" is not accepted; expected ${accepted}`,
+      { cause: error },
+    )
+  }
+}
+
+function environmentName(name: string): string {
+  return `SHOAL_${name.toUpperCase().replaceAll('-', '_')}`
+}
+
+function stringOf(value: unknown): string | undefined {
+  return ['string', 'number', 'boolean'].includes(typeof value) ? String(value) : undefined
+}
