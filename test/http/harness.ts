@@ -68,8 +68,10 @@ export async function openApi(
 
   const call = (method: string, path: string, { headers = {}, body }: CallOptions = {}): Promise<Answer> =>
     new Promise((resolve, reject) => {
+      const framed = body === undefined || 'Transfer-Encoding' in headers
+      const framing = framed ? {} : { 'Content-Length': Buffer.byteLength(body) }
       const outgoing = request(
-        { host: '127.0.0.1', port, method, path, headers, agent: false },
+        { host: '127.0.0.1', port, method, path, headers: { ...framing, ...headers }, agent: false },
         (incoming) => {
           const chunks: Buffer[] = []
           incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
