@@ -1,0 +1,103 @@
+/** The house's plan, held: which folder may import which, and where the named packages may be used. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const root = dirname(import.meta.dirname)
+
+interface Import {
+  file: string
+  folder: string
+  target: string
+  typeOnly: boolean
+}
+
+const files = ['src', 'node'].flatMap((top) =>
+  readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(top, name)),
+)
+const imports = files.flatMap(importsOf)
+
+function importsOf(file: string): Import[] {
+  const text = readFileSync(join(root, file), 'utf8')
+  const pattern = /^(?:import|export)\s+(type\s+)?([^'"]*?from\s+)?'([^']+)'/gm
+  return [...text.matchAll(pattern)].map(([, type, names = '', target = '']) => {
+    const inner = names.replace(/from\s+$/, '').trim()
+    const allTypes =
+      /^\{[^}]*\}$/.test(inner) &&
+      inner
+        .slice(1, -1)
+        .split(',')
+        .filter((name) => name.trim() !== '')
+        .every((name) => name.trim().startsWith('type '))
+    const resolved = target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target
+    return { file, folder: folderOf(file), target: resolved, typeOnly: type !== undefined || allTypes }
+  })
+}
+
+/** `src/oci`, or `node`. */
+function folderOf(file: string): string {
+  const [top = '', second = ''] = file.split('/')
+  return top === 'src' ? `${top}/${second}` : top
+}
+
+/** By value, and as types only. */
+const mayImport: Record<string, { values: string[]; types?: string[] }> = {
+  'src/base': { values: [] },
+  'src/oci': { values: ['src/base'] },
+  'src/wire': { values: ['src/base', 'src/oci'] },
+  'src/store': { values: ['src/oci', 'src/base'] },
+  'src/records': { values: ['src/wire', 'src/oci', 'src/base'] },
+  'src/swarm': { values: ['src/wire', 'src/oci', 'src/base'], types: ['src/store', 'src/records'] },
+  'src/upstream': { values: ['src/oci', 'src/base'] },
+  'src/registry': {
+    values: ['src/oci', 'src/base', 'src/store'],
+    types: ['src/records', 'src/swarm', 'src/upstream'],
+  },
+  'src/http': { values: ['src/oci', 'src/base'], types: ['src/registry'] },
+}
+
+describe('the layout', () => {
+  it.each(Object.entries(mayImport))(
+    '%s imports only what lies below it',
+    (folder, { values, types = [] }) => {
+      const broken = imports.filter(({ folder: from, target, typeOnly }) => {
+        if (from !== folder || !/^(src|node)\//.test(target)) return false
+        const to = folderOf(target)
+        return to !== folder && !values.includes(to) && !(typeOnly && types.includes(to))
+      })
+      expect(broken).toEqual([])
+    },
+  )
+
+  it('enters a folder through the file with its name', () => {
+    const broken = imports.filter(({ folder, target }) => {
+      const to = folderOf(target)
+      return (
+        target.startsWith('src/') &&
+        to !== folder &&
+        folder !== 'node' &&
+        target !== `${to}/${to.slice(4)}.ts`
+      )
+    })
+    expect(broken).toEqual([])
+  })
+
+  it.each([
+    [/^koa$/, ['src/http', 'node']],
+    [/^(level|abstract-level|classic-level)$/, ['src/store', 'src/records', 'node', 'src/swarm']],
+    [/^(libp2p$|@libp2p\/|@chainsafe\/|@multiformats\/)/, ['src/swarm']],
+    [/^prom-client$|^pino$/, ['node']],
+  ])('keeps %s where it belongs', (pattern, allowed) => {
+    expect(imports.filter(({ folder, target }) => pattern.test(target) && !allowed.includes(folder))).toEqual(
+      [],
+    )
+  })
+
+  it('lets nothing import the daemon', () => {
+    expect(imports.filter(({ folder, target }) => folder !== 'node' && target.startsWith('node/'))).toEqual(
+      [],
+    )
+  })
+})
