@@ -23,14 +23,29 @@ export class StoreLockedError extends CodedError {
   readonly code = 'STORE_LOCKED'
 }
 
-/** A chunk does not start where the upload stands. */
+/** A blob's file is shorter than it was when it was proven: the disk lost bytes. */
+export class BlobTruncatedError extends CodedError {
+  readonly code = 'BLOB_TRUNCATED'
+}
+
+/** The worker thread that wrote an upload died. What arrived stays; the next append goes on with another. */
+export class WorkerLostError extends CodedError {
+  readonly code = 'WORKER_LOST'
+}
+
+/** A chunk does not start where the upload stands, or a later request took the upload over. */
 export class UploadConflictError extends CodedError {
   readonly code = 'UPLOAD_CONFLICT'
   /** Where it stands, in bytes. */
   readonly offset: number
 
-  constructor(offset: number, given: number) {
-    super(`the chunk starts at ${given}, the upload stands at ${offset}`)
+  /** Without `given`, it was taken over. */
+  constructor(offset: number, given?: number) {
+    super(
+      given === undefined
+        ? `a later request took the upload over; it stands at ${offset}`
+        : `the chunk starts at ${given}, the upload stands at ${offset}`,
+    )
     this.offset = offset
   }
 }

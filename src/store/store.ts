@@ -12,16 +12,19 @@
  */
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
+export { type Database, openDatabase } from './database.ts'
 export {
   BlobMissingError,
+  BlobTruncatedError,
   StoreFullError,
   StoreLockedError,
   UploadConflictError,
   UploadLimitError,
   UploadUnknownError,
+  WorkerLostError,
 } from './errors.ts'
 export { openStore, type StoreOptions } from './file-store.ts'
-export { memoryStore } from './memory-store.ts'
+export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs
@@ -34,10 +37,7 @@ export interface Store extends AsyncDisposable {
    */
   collect(options: CollectOptions): Promise<CollectReport>
   /** Hashes everything again, one item after the other; what is wrong is moved to `quarantine/` and reported. */
-  verify(options?: {
-    signal?: AbortSignal
-    onProgress?: (done: VerifyProgress) => void
-  }): Promise<VerifyReport>
+  verify(options?: VerifyOptions): Promise<VerifyReport>
 }
 
 export interface Blobs {
@@ -47,11 +47,13 @@ export interface Blobs {
   /** Every blob here, in no order. */
   list(options?: { signal?: AbortSignal }): AsyncIterable<{ digest: Digest; size: number }>
   /** Streams bytes in and names them only if they hash to `digest`; throws `DIGEST_INVALID` otherwise. For content from peers. */
-  write(
-    digest: Digest,
-    body: AsyncIterable<Uint8Array>,
-    options?: { signal?: AbortSignal },
-  ): Promise<{ size: number }>
+  write(digest: Digest, body: AsyncIterable<Uint8Array>, options?: BodyOptions): Promise<{ size: number }>
+}
+
+export interface BodyOptions {
+  /** The chunks' memory may be taken away from the caller (detached), which saves a copy. For a request's own body. */
+  transfer?: boolean
+  signal?: AbortSignal
 }
 
 export interface OpenBlob extends AsyncDisposable {
@@ -80,8 +82,8 @@ export interface Uploads {
   create(repository: Repository, options?: { algorithm?: DigestAlgorithm }): Promise<UploadState>
   find(repository: Repository, id: string): Promise<UploadState | undefined>
   /**
-   * Appends a body at `offset` (default: where the session stands). A second append to the session cuts the first off and
-   * goes on from what was kept. When the body breaks off, or the disk fills (StoreFullError), what arrived stays.
+   * Appends a body at `offset` (default: where the session stands). A second append to the session cuts the first off, which
+   * throws UploadConflictError, and goes on from what was kept. When the body breaks off, or the disk fills (StoreFullError), what arrived stays.
    * Throws UploadConflictError (with the session's offset) when `offset` is not where the session stands,
    * UploadLimitError past the largest blob.
    */
@@ -89,7 +91,7 @@ export interface Uploads {
     repository: Repository,
     id: string,
     body: AsyncIterable<Uint8Array>,
-    options?: { offset?: number; signal?: AbortSignal },
+    options?: BodyOptions & { offset?: number },
   ): Promise<UploadState>
   /**
    * Proves the bytes, makes them durable under their digest and links them to the repository.
@@ -147,6 +149,11 @@ export interface CollectReport {
   links: number
   /** Of blobs and manifests together. */
   bytes: number
+}
+
+export interface VerifyOptions {
+  signal?: AbortSignal
+  onProgress?: (done: VerifyProgress) => void
 }
 
 export interface VerifyProgress {

@@ -1,0 +1,155 @@
+/** Takes links, then blobs, then manifests that nothing needs, one at a time and beside everything else. */
+import { Semaphore } from '../base/base.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
+import type { BlobFiles } from './blob-files.ts'
+import { hasWithin, linkKey, parseLinkKey, referenceKey, within } from './database.ts'
+import { removeLink, type TableContext } from './link-table.ts'
+import type { CollectOptions, CollectReport } from './store.ts'
+
+export class Collector {
+  readonly #context: TableContext
+  readonly #files: BlobFiles
+  readonly #turn = new Semaphore(1)
+
+  constructor(context: TableContext, files: BlobFiles) {
+    this.#context = context
+    this.#files = files
+  }
+
+  /** A second collection waits for the first. */
+  async collect(options: CollectOptions): Promise<CollectReport> {
+    return await this.#turn.run(() => new Collection(this.#context, this.#files, options).run())
+  }
+}
+
+/**
+ * One walk over the store. Its memory does not grow with the store: what a dry run would have removed is noted in a
+ * table, so that it counts what a real run would.
+ */
+class Collection {
+  readonly #context: TableContext
+  readonly #files: BlobFiles
+  readonly #options: CollectOptions
+  readonly #report: CollectReport = { blobs: 0, manifests: 0, links: 0, bytes: 0 }
+
+  constructor(context: TableContext, files: BlobFiles, options: CollectOptions) {
+    this.#context = context
+    this.#files = files
+    this.#options = options
+  }
+
+  async run(): Promise<CollectReport> {
+    const { tables } = this.#context
+    await tables.doomed.clear()
+    try {
+      for await (const key of tables.links.keys()) {
+        this.#options.signal?.throwIfAborted()
+        const { repository, digest } = parseLinkKey(key)
+        await this.#collectLink(repository, digest)
+      }
+      // Links before files: a file without a link is found by the next walk, a link without its file promises what is gone.
+      // The sync makes the order hold through a power cut as well.
+      await this.#context.database.batch([], { sync: true })
+      for await (const digest of this.#files.list()) {
+        this.#options.signal?.throwIfAborted()
+        await this.#collectBlob(digest)
+      }
+      for await (const key of tables.manifests.keys()) {
+        this.#options.signal?.throwIfAborted()
+        await this.#collectManifest(key as Digest)
+      }
+    } finally {
+      await tables.doomed.clear()
+    }
+    return this.#report
+  }
+
+  async #collectLink(repository: Repository, digest: Digest): Promise<void> {
+    const { tables } = this.#context
+    const key = linkKey(digest, repository)
+    if (!(await this.#isIdle(repository, digest))) return
+    if (await this.#options.isLive(repository, digest)) return
+    const children = (await tables.children.get(key)) ?? []
+    const removed = await this.#context.claims.remove(digest, async () => {
+      // Again, now that nobody can renew it.
+      if (!(await this.#isIdle(repository, digest))) return false
+      if (this.#options.dryRun) await this.#doom(repository, digest, children)
+      else await removeLink(this.#context, repository, digest, { sync: false })
+      return true
+    })
+    if (!removed) return
+    this.#report.links++
+    // The walk may have passed them by already, when this manifest still held them.
+    for (const child of children) await this.#collectLink(repository, child)
+  }
+
+  async #isIdle(repository: Repository, digest: Digest): Promise<boolean> {
+    const { tables, leases } = this.#context
+    const key = linkKey(digest, repository)
+    const lease = tables.links.getSync(key)
+    if (lease === undefined || leases.isYoung(Number(lease), this.#options.graceMs)) return false
+    return !(await this.#isDoomed(`l${key}`)) && !(await this.#isReferred(digest, repository))
+  }
+
+  async #collectBlob(digest: Digest): Promise<void> {
+    const size = await this.#unusedBlobSize(digest)
+    if (size === undefined) return
+    const removed = await this.#context.claims.remove(digest, async () => {
+      const sizeNow = await this.#unusedBlobSize(digest)
+      if (sizeNow !== undefined && !this.#options.dryRun) await this.#files.remove(digest)
+      return sizeNow
+    })
+    if (removed === undefined) return
+    this.#report.blobs++
+    this.#report.bytes += removed
+  }
+
+  /** The file's time is the lease of a blob that was written and not linked yet. */
+  async #unusedBlobSize(digest: Digest): Promise<number | undefined> {
+    if (await this.#isNeeded(digest)) return undefined
+    const file = await this.#files.stat(digest)
+    if (file === undefined || this.#context.leases.isYoung(file.mtimeMs, this.#options.graceMs))
+      return undefined
+    return file.size
+  }
+
+  async #collectManifest(digest: Digest): Promise<void> {
+    const { manifests } = this.#context.tables
+    if (await this.#isNeeded(digest)) return
+    const removed = await this.#context.claims.remove(digest, async () => {
+      if (await this.#isNeeded(digest)) return undefined
+      const bytes = await manifests.get(digest)
+      if (bytes !== undefined && !this.#options.dryRun) await manifests.del(digest)
+      return bytes?.length
+    })
+    if (removed === undefined) return
+    this.#report.manifests++
+    this.#report.bytes += removed
+  }
+
+  async #isNeeded(digest: Digest): Promise<boolean> {
+    const { links } = this.#context.tables
+    if (!this.#options.dryRun) return (await hasWithin(links, digest)) || (await this.#isReferred(digest))
+    for await (const key of links.keys(within(digest))) if (!(await this.#isDoomed(`l${key}`))) return true
+    return await this.#isReferred(digest)
+  }
+
+  async #isReferred(digest: Digest, ...repository: Repository[]): Promise<boolean> {
+    const { references } = this.#context.tables
+    if (!this.#options.dryRun) return await hasWithin(references, digest, ...repository)
+    for await (const key of references.keys(within(digest, ...repository)))
+      if (!(await this.#isDoomed(`r${key}`))) return true
+    return false
+  }
+
+  async #isDoomed(key: string): Promise<boolean> {
+    return this.#options.dryRun === true && (await this.#context.tables.doomed.has(key))
+  }
+
+  async #doom(repository: Repository, digest: Digest, children: Digest[]): Promise<void> {
+    const batch = this.#context.tables.doomed.batch()
+    batch.put(`l${linkKey(digest, repository)}`, '')
+    for (const child of children) batch.put(`r${referenceKey(child, repository, digest)}`, '')
+    await batch.write()
+  }
+}

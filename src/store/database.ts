@@ -1,0 +1,78 @@
+/** The store's tables in LevelDB, and how the database of a data directory is opened. */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
+import { StoreLockedError } from './errors.ts'
+
+export type Database = Level<string, string>
+
+/** Opens (or makes) `directory/db`. Throws StoreLockedError when another process has it. The caller closes it. */
+export async function openDatabase(directory: string): Promise<Database> {
+  const path = join(directory, 'db')
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const database: Database = new Level(path)
+  try {
+    await database.open()
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
+  }
+  return database
+}
+
+function isLocked(error: unknown): boolean {
+  return error instanceof Error && error.cause instanceof Error && 'code' in error.cause
+    ? error.cause.code === 'LEVEL_LOCKED'
+    : false
+}
+
+export interface SessionRow {
+  repository: Repository
+  algorithm: DigestAlgorithm
+  touchedMs: number
+}
+
+export type Tables = ReturnType<typeof openTables>
+
+/**
+ * - `links`: digest NUL repository → lease in milliseconds since the epoch
+ * - `references`: child NUL repository NUL parent → nothing
+ * - `children`: parent NUL repository → the digests that this manifest refers to, so that they can be dropped with it
+ * - `manifests`: digest → bytes
+ * - `sessions`: upload id → SessionRow
+ */
+export function openTables(database: Database) {
+  return {
+    links: database.sublevel<string, string>(['store', 'links'], {}),
+    references: database.sublevel<string, string>(['store', 'references'], {}),
+    children: database.sublevel<string, Digest[]>(['store', 'children'], { valueEncoding: 'json' }),
+    manifests: database.sublevel<string, Uint8Array>(['store', 'manifests'], { valueEncoding: 'view' }),
+    sessions: database.sublevel<string, SessionRow>(['store', 'sessions'], { valueEncoding: 'json' }),
+    /** What a dry run of the collector would remove; empty otherwise. */
+    doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
+  }
+}
+
+/** The key under `links` and `children`. */
+export const linkKey = (digest: Digest, repository: Repository): string => `${digest}\0${repository}`
+
+export function parseLinkKey(key: string): { digest: Digest; repository: Repository } {
+  const nul = key.indexOf('\0')
+  return { digest: key.slice(0, nul) as Digest, repository: key.slice(nul + 1) as Repository }
+}
+
+export const referenceKey = (child: Digest, repository: Repository, parent: Digest): string =>
+  `${child}\0${repository}\0${parent}`
+
+/** All keys that begin with these parts. */
+export function within(...parts: string[]): { gt: string; lt: string } {
+  const prefix = parts.join('\0')
+  return { gt: `${prefix}\0`, lt: `${prefix}\x01` }
+}
+
+/** Whether `table` has a key that begins with these parts. */
+export async function hasWithin(table: Tables['links' | 'references'], ...parts: string[]): Promise<boolean> {
+  for await (const _ of table.keys({ ...within(...parts), limit: 1 })) return true
+  return false
+}

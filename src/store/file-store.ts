@@ -1,0 +1,123 @@
+/** The store over a data directory: puts the parts together, mends what a crash left, and closes in order. */
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+import { BlobFiles, orMissing } from './blob-files.ts'
+import { Claims } from './claims.ts'
+import { Collector } from './collector.ts'
+import { type Database, openTables } from './database.ts'
+import { DiskSpace } from './disk-space.ts'
+import { IngestPool } from './ingest-pool.ts'
+import { Leases } from './leases.ts'
+import { LinkTable, type TableContext } from './link-table.ts'
+import { ManifestTable } from './manifest-table.ts'
+import { openBlob } from './open-blob.ts'
+import { Publisher } from './publisher.ts'
+import { ReadBuffers } from './read-buffers.ts'
+import type { Blobs, Store } from './store.ts'
+import { UploadSessions } from './upload-sessions.ts'
+import { Verifier } from './verifier.ts'
+
+export interface StoreOptions {
+  /** The data directory: `blobs/`, `uploads/` and `quarantine/` are made in it. */
+  directory: string
+  /** Opened by `openDatabase`, closed by whoever opened it after the store. The store keeps to the sublevel `store`. */
+  database: Database
+  metrics?: Metrics
+  logger?: Logger
+  clock?: Clock
+  /** Default 1 TiB. */
+  maxBlobBytes?: number
+  /** Upload sessions at once, default 1000. */
+  maxSessions?: number
+  /** Room that uploads and manifests leave free on the disk; default 256 MiB. */
+  minFreeBytes?: number
+  /** The grace time that `collect` will be called with: leases are renewed once a quarter of it has passed. Default an hour. */
+  graceMs?: number
+  /** Threads that hash and write; default 2. */
+  workers?: number
+  /** Memory for reading blobs, all readers together; default 32 MiB. */
+  readBytes?: number
+}
+
+/** Opens the store of a directory; what the last run left is mended in the background. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const { directory, database, logger = silentLogger, clock = systemClock, metrics = noMetrics } = options
+  const { maxBlobBytes = 2 ** 40, maxSessions = 1000, minFreeBytes = 256 * 2 ** 20 } = options
+  const files = new BlobFiles(directory)
+  await files.prepare()
+  const space = new DiskSpace(directory, minFreeBytes)
+  const leases = new Leases(clock, options.graceMs ?? 3_600_000)
+  const context: TableContext = { database, tables: openTables(database), claims: new Claims(), leases }
+  const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
+  await using opened = new AsyncDisposableStack()
+  const pool = opened.use(new IngestPool({ threads: options.workers ?? 2, space, logger }))
+  const publisher = new Publisher({ files, pool, claims: context.claims, leases, space })
+  const uploads = opened.use(
+    new UploadSessions(context, publisher, { maxBlobBytes, maxSessions, maxOpen: 32 }),
+  )
+  await uploads.load()
+  const closing = new AbortController()
+  // Listed before anything can be written, so that only the last run's files are in it.
+  const leftovers = (await files.listUploads()).filter((id) => !uploads.has(id))
+  const mending = mend(files, leftovers, closing.signal).catch((error: unknown) => {
+    logger.error({ err: error }, 'leftover uploads could not be removed')
+  })
+  opened.defer(async () => {
+    closing.abort()
+    await mending
+  })
+  metrics.gauge('store_upload_sessions', () => uploads.size)
+  metrics.gauge('store_read_buffer_bytes', () => buffers.bytes)
+  const collector = new Collector(context, files)
+  const verifier = new Verifier({ context, files, pool, logger })
+  const resources = opened.move()
+  return {
+    blobs: fileBlobs(files, publisher, buffers, maxBlobBytes, closing.signal),
+    uploads,
+    manifests: new ManifestTable(context, files, space),
+    links: new LinkTable(context),
+    collect: (collect) => collector.collect(collect),
+    verify: (verify) => verifier.verify(verify),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+function fileBlobs(
+  files: BlobFiles,
+  publisher: Publisher,
+  buffers: ReadBuffers,
+  maxBytes: number,
+  closing: AbortSignal,
+): Blobs {
+  return {
+    stat: async (digest) => {
+      const file = await files.stat(digest)
+      return file === undefined ? undefined : { size: file.size }
+    },
+    open: (digest) => orMissing(openBlob(files.blobPath(digest), buffers)),
+    list: (options) => listBlobs(files, options?.signal),
+    write: (digest, body, options = {}) => {
+      const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal])
+      return publisher.write(digest, body, maxBytes, { ...options, signal })
+    },
+  }
+}
+
+async function* listBlobs(
+  files: BlobFiles,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ digest: Digest; size: number }> {
+  for await (const digest of files.list()) {
+    signal?.throwIfAborted()
+    const file = await files.stat(digest)
+    if (file !== undefined) yield { digest, size: file.size }
+  }
+}
+
+/** Removes the files of uploads that have no session: whole writes that were cut off, and sessions that ended. */
+async function mend(files: BlobFiles, leftovers: string[], signal: AbortSignal): Promise<void> {
+  for (const id of leftovers) {
+    if (signal.aborted) return
+    await files.removeUpload(id)
+  }
+}

@@ -1,0 +1,105 @@
+/** The threads that take in and hash content: started when first needed, replaced when they die. */
+import type { Logger } from '../base/base.ts'
+import type { DigestAlgorithm } from '../oci/oci.ts'
+import type { DiskSpace } from './disk-space.ts'
+import { Ingest } from './ingest.ts'
+import { IngestThread } from './ingest-thread.ts'
+
+/** Memory for bytes on their way to the disk, all uploads together. */
+const budgetBytes = 32 * 1024 * 1024
+const batchBytes = 1024 * 1024
+const smallestBatchBytes = 64 * 1024
+
+export interface IngestPoolOptions {
+  threads: number
+  space: DiskSpace
+  logger: Logger
+}
+
+export class IngestPool implements AsyncDisposable {
+  readonly #options: IngestPoolOptions
+  readonly #threads: { thread: IngestThread | undefined; users: number }[]
+  #nextFile = 0
+  #active = 0
+  #closed = false
+
+  constructor(options: IngestPoolOptions) {
+    this.#options = options
+    this.#threads = Array.from({ length: options.threads }, () => ({ thread: undefined, users: 0 }))
+  }
+
+  /** Opens a file to append to it; what it holds already is hashed first. */
+  async open(path: string, algorithm: DigestAlgorithm): Promise<Ingest> {
+    const slot = this.#leastUsed()
+    const thread = this.#running(slot)
+    const file = this.#nextFile++
+    slot.users++
+    try {
+      const { offset } = await thread.call({ type: 'open', file, path, algorithm })
+      return new Ingest({
+        thread,
+        file,
+        offset,
+        space: this.#options.space,
+        batchBytes: () =>
+          Math.max(smallestBatchBytes, Math.min(batchBytes, budgetBytes / 8 / Math.max(1, this.#active))),
+        onActive: (active) => {
+          this.#active += active ? 1 : -1
+        },
+        onClosed: () => {
+          slot.users--
+        },
+      })
+    } catch (error) {
+      slot.users--
+      throw error
+    }
+  }
+
+  /** Hashes a whole file. */
+  async hash(
+    path: string,
+    algorithm: DigestAlgorithm,
+    signal?: AbortSignal,
+  ): Promise<{ hex: string; size: number; inode: number }> {
+    const slot = this.#leastUsed()
+    const thread = this.#running(slot)
+    const file = this.#nextFile++
+    const stop = (): void => {
+      // The answer to the hash itself says how it ended.
+      thread.call({ type: 'stop', file }).catch(() => undefined)
+    }
+    slot.users++
+    signal?.addEventListener('abort', stop, { once: true })
+    try {
+      signal?.throwIfAborted()
+      const { hex = '', offset, inode = 0 } = await thread.call({ type: 'hash', file, path, algorithm })
+      signal?.throwIfAborted()
+      return { hex, size: offset, inode }
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', stop)
+      slot.users--
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#threads.map(async ({ thread }) => await thread?.[Symbol.asyncDispose]()))
+  }
+
+  #leastUsed(): { thread: IngestThread | undefined; users: number } {
+    if (this.#closed) throw new Error('the store is closed')
+    return this.#threads.reduce((least, slot) => (slot.users < least.users ? slot : least))
+  }
+
+  #running(slot: { thread: IngestThread | undefined }): IngestThread {
+    if (slot.thread !== undefined && !slot.thread.isLost) return slot.thread
+    slot.thread = IngestThread.start((lost) => {
+      if (!this.#closed) this.#options.logger.error({ err: lost }, 'an ingest thread died; it is replaced')
+    })
+    return slot.thread
+  }
+}

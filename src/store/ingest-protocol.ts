@@ -1,0 +1,35 @@
+/** What the main thread and an ingest worker say to each other. Requests about one file are met in order. */
+import type { DigestAlgorithm } from '../oci/oci.ts'
+
+export type IngestRequest =
+  /** Opens or makes the file; what it holds already is hashed first. Value: `offset`. */
+  | { type: 'open'; file: number; path: string; algorithm: DigestAlgorithm }
+  /** Appends. After a failure every write is refused until `resume`. Value: `offset`. */
+  | { type: 'write'; file: number; chunks: Uint8Array[] }
+  /** Ends the refusal after a failed write. Value: `offset`, where the file stands. */
+  | { type: 'resume'; file: number }
+  /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`. */
+  | { type: 'finish'; file: number; algorithm: DigestAlgorithm; timeMs: number }
+  | { type: 'close'; file: number }
+  /** Hashes a whole file; `file` is a number of its own. Value: `hex`, `offset`, `inode`. */
+  | { type: 'hash'; file: number; path: string; algorithm: DigestAlgorithm }
+  /** Makes a running `hash` of that number fail. */
+  | { type: 'stop'; file: number }
+
+export interface IngestValue {
+  /** The file's length. */
+  offset: number
+  hex?: string
+  inode?: number
+}
+
+export interface IngestCall {
+  call: number
+  request: IngestRequest
+}
+
+export interface IngestReply {
+  call: number
+  value?: IngestValue
+  error?: { message: string; code: string | undefined }
+}

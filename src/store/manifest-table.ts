@@ -1,0 +1,97 @@
+/** Manifests as LevelDB values, written together with their link and references. */
+import { Keyed } from '../base/base.ts'
+import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
+import type { BlobFiles } from './blob-files.ts'
+import { linkKey, referenceKey } from './database.ts'
+import { asStoreError, type DiskSpace } from './disk-space.ts'
+import { BlobMissingError } from './errors.ts'
+import { removeLink, type TableContext } from './link-table.ts'
+import type { Manifests, ManifestWrite } from './store.ts'
+
+/** How many files are looked up at once when a manifest names many. */
+const statsAtOnce = 16
+
+export class ManifestTable implements Manifests {
+  readonly #context: TableContext
+  readonly #files: BlobFiles
+  readonly #space: DiskSpace
+  /** Writers of one repository's manifest take turns: each replaces the references that it finds. */
+  readonly #turns = new Keyed()
+
+  constructor(context: TableContext, files: BlobFiles, space: DiskSpace) {
+    this.#context = context
+    this.#files = files
+    this.#space = space
+  }
+
+  async put(manifest: ManifestWrite): Promise<void> {
+    const { repository, digest, bytes, references, required } = manifest
+    const actual = digestBytes(bytes, algorithmOf(digest))
+    if (actual !== digest)
+      throw new OciError('DIGEST_INVALID', `the manifest hashes to ${actual}, not to ${digest}`)
+    await this.#space.take(bytes.length)
+    await this.#turns.run(linkKey(digest, repository), () =>
+      // While these are claimed the collector takes none of them, so what is found below stays until it is referred to.
+      this.#context.claims.hold([digest, ...references, ...required], async () => {
+        const missing = await this.#findMissing(repository, required)
+        if (missing.length > 0) throw new BlobMissingError(missing)
+        await this.#write(manifest)
+      }),
+    )
+  }
+
+  async get(digest: Digest): Promise<Uint8Array | undefined> {
+    return await this.#context.tables.manifests.get(digest)
+  }
+
+  async remove(repository: Repository, digest: Digest): Promise<boolean> {
+    return await this.#turns.run(linkKey(digest, repository), () =>
+      removeLink(this.#context, repository, digest, { sync: true }),
+    )
+  }
+
+  async *list(): AsyncGenerator<Digest> {
+    for await (const key of this.#context.tables.manifests.keys()) yield key as Digest
+  }
+
+  async #write({ repository, digest, bytes, references }: ManifestWrite): Promise<void> {
+    const { database, tables, leases } = this.#context
+    const key = linkKey(digest, repository)
+    const children = [...new Set(references)]
+    const before = (await tables.children.get(key)) ?? []
+    const batch = database.batch()
+    for (const child of before)
+      batch.del(referenceKey(child, repository, digest), { sublevel: tables.references })
+    for (const child of children)
+      batch.put(referenceKey(child, repository, digest), '', { sublevel: tables.references })
+    batch.put(key, children, { sublevel: tables.children, valueEncoding: 'json' })
+    batch.put(key, String(leases.now()), { sublevel: tables.links })
+    batch.put(digest, bytes, { sublevel: tables.manifests, valueEncoding: 'view' })
+    try {
+      await batch.write({ sync: true })
+    } catch (error) {
+      throw asStoreError(error)
+    }
+  }
+
+  async #findMissing(repository: Repository, required: Digest[]): Promise<Digest[]> {
+    const { tables } = this.#context
+    const wanted = [...new Set(required)]
+    const links = await tables.links.getMany(wanted.map((digest) => linkKey(digest, repository)))
+    const missing: Digest[] = []
+    for (let start = 0; start < wanted.length; start += statsAtOnce) {
+      const some = wanted.slice(start, start + statsAtOnce)
+      const here = await Promise.all(
+        some.map(async (digest, index) => links[start + index] !== undefined && (await this.#holds(digest))),
+      )
+      missing.push(...some.filter((_, index) => !here[index]))
+    }
+    return missing
+  }
+
+  async #holds(digest: Digest): Promise<boolean> {
+    return (
+      (await this.#files.stat(digest)) !== undefined || (await this.#context.tables.manifests.has(digest))
+    )
+  }
+}

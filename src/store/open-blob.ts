@@ -1,0 +1,72 @@
+/** A blob opened for reading: two buffers, the next read under way while the consumer has the last. */
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { BlobTruncatedError } from './errors.ts'
+import type { ReadBuffers } from './read-buffers.ts'
+import type { OpenBlob } from './store.ts'
+
+/** Throws what `open` throws, ENOENT among it. */
+export async function openBlob(path: string, buffers: ReadBuffers): Promise<OpenBlob> {
+  const file = await open(path, constants.O_RDONLY)
+  try {
+    const { size } = await file.stat()
+    return {
+      size,
+      chunks: (start, end, options) => readChunks(file, buffers, start, Math.min(end, size), options),
+      [Symbol.asyncDispose]: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+async function* readChunks(
+  file: FileHandle,
+  buffers: ReadBuffers,
+  start: number,
+  end: number,
+  { signal }: { signal?: AbortSignal } = {},
+): AsyncGenerator<Uint8Array> {
+  buffers.enter()
+  const taken: Uint8Array[] = []
+  const read = async (buffer: Uint8Array, position: number): Promise<Uint8Array> => {
+    const wanted = Math.min(buffer.length, end - position)
+    const { bytesRead } = await file.read(buffer, 0, wanted, position)
+    if (bytesRead === 0) throw new BlobTruncatedError(`the blob ends at ${position}, expected ${end} bytes`)
+    return buffer.subarray(0, bytesRead)
+  }
+  const take = (position: number): Uint8Array => {
+    const buffer = buffers.take(end - position)
+    taken.push(buffer)
+    return buffer
+  }
+  let reading: Promise<Uint8Array> | undefined
+  try {
+    if (start >= end) return
+    let current = take(start)
+    let spare: Uint8Array | undefined
+    reading = read(current, start)
+    for (let position = start; ; ) {
+      signal?.throwIfAborted()
+      const chunk = await reading
+      position += chunk.length
+      if (position >= end) {
+        yield chunk
+        return
+      }
+      const next = spare ?? take(position)
+      reading = read(next, position)
+      // Its failure is thrown when its turn comes; until then it must not count as unhandled.
+      reading.catch(() => undefined)
+      spare = current
+      current = next
+      yield chunk
+    }
+  } finally {
+    // The kernel may still be writing into a buffer that the next reader would get.
+    await Promise.allSettled([reading])
+    for (const buffer of taken) buffers.give(buffer)
+    buffers.leave()
+  }
+}

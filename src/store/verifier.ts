@@ -1,0 +1,95 @@
+/** Reads everything again; what does not hash to its name is moved out of the way, so that it is fetched anew. */
+import { writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { Logger } from '../base/base.ts'
+import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
+import { type BlobFiles, syncFolder } from './blob-files.ts'
+import type { IngestPool } from './ingest-pool.ts'
+import { IngestError } from './ingest-thread.ts'
+import type { TableContext } from './link-table.ts'
+import type { VerifyOptions, VerifyReport } from './store.ts'
+
+export interface VerifierOptions {
+  context: TableContext
+  files: BlobFiles
+  pool: IngestPool
+  logger: Logger
+}
+
+export class Verifier {
+  readonly #options: VerifierOptions
+
+  constructor(options: VerifierOptions) {
+    this.#options = options
+  }
+
+  async verify({ signal, onProgress }: VerifyOptions = {}): Promise<VerifyReport> {
+    const { files, context, logger } = this.#options
+    const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [] }
+    const note = (digest: Digest, bytes: number, path: string | undefined): void => {
+      report.bytes += bytes
+      if (path !== undefined) {
+        logger.error({ digest, path }, 'content does not hash to its name and was quarantined')
+        report.corrupt.push({ digest, path })
+      }
+      const { corrupt: _, ...progress } = report
+      onProgress?.(progress)
+    }
+    for await (const digest of files.list()) {
+      signal?.throwIfAborted()
+      const checked = await this.#checkBlob(digest, signal)
+      if (checked === undefined) continue
+      report.blobs++
+      note(digest, checked.bytes, checked.path)
+    }
+    for await (const [key, bytes] of context.tables.manifests.iterator()) {
+      signal?.throwIfAborted()
+      const digest = key as Digest
+      report.manifests++
+      note(digest, bytes.length, await this.#checkManifest(digest, bytes))
+    }
+    return report
+  }
+
+  /** `undefined` when it was collected meanwhile; `path` is where a corrupt one lies now. */
+  async #checkBlob(
+    digest: Digest,
+    signal: AbortSignal | undefined,
+  ): Promise<{ bytes: number; path?: string } | undefined> {
+    const { files, pool, context } = this.#options
+    for (;;) {
+      const before = await files.stat(digest)
+      if (before === undefined) return undefined
+      if (await this.#hashesTo(digest, pool, signal)) return { bytes: before.size }
+      const path = await context.claims.remove(digest, async () => {
+        // A push may have put a good file in its place since.
+        if ((await files.stat(digest))?.ino !== before.ino) return undefined
+        return await files.quarantine(digest, context.leases.now())
+      })
+      if (path !== undefined) return { bytes: before.size, path }
+    }
+  }
+
+  async #hashesTo(digest: Digest, pool: IngestPool, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      const { hex } = await pool.hash(this.#options.files.blobPath(digest), algorithmOf(digest), signal)
+      return hex === hexOf(digest)
+    } catch (error) {
+      // Of what the system can answer, this says that the disk lost the bytes; the rest says nothing about them.
+      if (error instanceof IngestError && error.code === 'EIO') return false
+      throw error
+    }
+  }
+
+  async #checkManifest(digest: Digest, bytes: Uint8Array): Promise<string | undefined> {
+    const { context, files } = this.#options
+    if (digestBytes(bytes, algorithmOf(digest)) === digest) return undefined
+    return await context.claims.remove(digest, async () => {
+      const path = files.quarantinePath(digest, context.leases.now())
+      await writeFile(path, bytes, { mode: 0o600, flush: true })
+      await syncFolder(dirname(path))
+      await context.tables.manifests.del(digest)
+      return path
+    })
+  }
+}
