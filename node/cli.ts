@@ -12,6 +12,13 @@ export interface Command {
 
 const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
   serve: { summary: 'run the node of this host', load: () => import('./commands/serve.ts') },
+  token: {
+    summary: 'print the token with which other hosts join',
+    load: () => import('./commands/token.ts'),
+  },
+  peers: { summary: 'list the members of the cluster', load: () => import('./commands/peers.ts') },
+  policy: { summary: 'show or set who may publish what', load: () => import('./commands/policy.ts') },
+  authority: { summary: 'move the key that signs the policy', load: () => import('./commands/authority.ts') },
   ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
   gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
   verify: {

@@ -9,7 +9,7 @@ import { healthEndpoints } from './health.ts'
 import { openJanitor } from './janitor.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics.ts'
-import { runOperation } from './operations.ts'
+import { runOperation } from './operations/operations.ts'
 import type { Address } from './setting-kinds.ts'
 import type { Settings } from './settings.ts'
 
@@ -39,7 +39,7 @@ export async function openDaemon(settings: Settings, logger: Logger): Promise<Da
   const server = createHttpServer({ registry, logger, metrics, besides: healthEndpoints(health, metrics) })
   const httpAddress = await listen(server, settings.http)
   opened.defer(() => drain(server))
-  opened.use(await openAdminServer(settings.data, (...call) => runOperation(node, ...call), logger))
+  opened.use(await openAdminServer(settings.data, (...call) => runOperation({ node }, ...call), logger))
   opened.use(openJanitor(node, { clock: systemClock, logger }))
   const resources = opened.move()
   return {

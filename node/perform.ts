@@ -1,7 +1,7 @@
 /** Runs an operation on the running node where there is one, and on its data directory where there is none. */
 import { callRunningNode } from './admin-client.ts'
 import { createLogger } from './logger.ts'
-import type { OperationName, OperationTypes } from './operations.ts'
+import type { OperationName, OperationTypes } from './operations/operations.ts'
 import type { Settings } from './settings.ts'
 
 export async function perform<N extends OperationName>(
@@ -15,7 +15,7 @@ export async function perform<N extends OperationName>(
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { runOperation }] = await Promise.all([
     import('./local-node.ts'),
-    import('./operations.ts'),
+    import('./operations/operations.ts'),
   ])
   await using node = await openLocalNode({
     settings,
@@ -24,5 +24,5 @@ export async function perform<N extends OperationName>(
   })
   const { signal } = new AbortController()
   const emit = onEvent as (event: unknown) => void
-  return (await runOperation(node, name, params, emit, { signal })) as OperationTypes[N]['result']
+  return (await runOperation({ node }, name, params, emit, { signal })) as OperationTypes[N]['result']
 }

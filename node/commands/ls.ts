@@ -1,6 +1,6 @@
 /** `shoal ls`: the repositories, or the tags of one. */
 import type { Command } from '../cli.ts'
-import type { ListedRow } from '../operations.ts'
+import type { ListedRow } from '../operations/operations.ts'
 import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { readSettings, settingsHelp, UsageError } from '../settings.ts'

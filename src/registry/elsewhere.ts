@@ -1,5 +1,6 @@
 /** The rest of the cluster as the registry sees it: where to turn for what is not here. */
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import type { OpenBlob } from '../store/store.ts'
 
 export interface Elsewhere {
   /** Brings the newest record of a tag into the ledger, if a member knows one. Bounded in time. */
@@ -18,7 +19,13 @@ export interface Elsewhere {
     digest: Digest,
     options?: { signal?: AbortSignal },
   ): Promise<{ size: number } | undefined>
-  /** Brings a blob into the store; false when no member could give it. */
+  /** A blob to read while it is on its way here, or `undefined` when no member can give it. The caller disposes of it. */
+  openBlob(
+    repository: Repository,
+    digest: Digest,
+    options?: { signal?: AbortSignal },
+  ): Promise<OpenBlob | undefined>
+  /** Brings a blob into the store whole; false when no member could give it. */
   fetchBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<boolean>
   /** Says that this node holds the digests now, or no more. Returns at once; the saying goes on behind. */
   announce(digests: Digest[]): void
@@ -31,6 +38,7 @@ export const nowhere: Elsewhere = {
   askForManifest: async () => undefined,
   fetchManifest: async () => undefined,
   findBlob: async () => undefined,
+  openBlob: async () => undefined,
   fetchBlob: async () => false,
   announce: () => undefined,
   withdraw: () => undefined,

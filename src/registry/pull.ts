@@ -119,9 +119,11 @@ export function createPull(collaborators: Collaborators): Pull {
   ): Promise<BlobContent> {
     const here = (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined
     if (here !== undefined) return counted(here, digest, 'local')
-    const fetched = await elsewhere.fetchBlob(repository, digest, withSignal(signal))
-    const blob = fetched ? await store.blobs.open(digest) : undefined
-    return blob === undefined ? blobUnknown(repository, digest) : counted(blob, digest, 'peer')
+    const coming = await elsewhere.openBlob(repository, digest, withSignal(signal))
+    if (coming === undefined) return blobUnknown(repository, digest)
+    // A member let this repository read it, so this node does too from now on.
+    await store.links.add(repository, [digest])
+    return counted(coming, digest, 'peer')
   }
 
   function counted(blob: OpenBlob, digest: Digest, source: string): BlobContent {

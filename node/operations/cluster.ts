@@ -1,0 +1,39 @@
+/** Operations on the cluster: its token, its members, and the key that governs it. */
+import { CodedError } from '../../src/base/base.ts'
+import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/authority.ts'
+import { clusterId, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
+import type { Operation } from './operations.ts'
+
+/** The operation is about other nodes, and none can be reached without a node that runs. */
+export class NotRunningError extends CodedError {
+  readonly code = 'NOT_RUNNING'
+}
+
+export const readToken: Operation<'token'> = async ({ node, swarm }) => {
+  return { token: tokenOf(node.membership.cluster, swarm?.addresses()), running: swarm !== undefined }
+}
+
+export const rotateToken: Operation<'token-rotate'> = async ({ node, swarm }) => {
+  const cluster = await rotateSecret(node.settings.data)
+  return { token: tokenOf(cluster, swarm?.addresses()), running: swarm !== undefined }
+}
+
+export const listPeers: Operation<'peers'> = async ({ node, swarm }) => {
+  if (swarm === undefined) {
+    throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
+  }
+  const { identity, cluster } = node.membership
+  const self = { peer: identity.peerId, addresses: swarm.addresses(), cluster: clusterId(cluster) }
+  return { self, members: swarm.members.list() }
+}
+
+export const exportAuthorityKey: Operation<'authority-export'> = async ({ node }, { drop }) => {
+  const key = await exportAuthority(node.settings.data)
+  if (drop) await dropAuthority(node.settings.data)
+  return { key }
+}
+
+export const importAuthorityKey: Operation<'authority-import'> = async ({ node }, { key }) => {
+  await importAuthority(node.settings.data, key)
+  return {}
+}

@@ -1,0 +1,93 @@
+/** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
+import type { Policy } from '../../src/records/records.ts'
+import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
+import type { Member, Swarm } from '../../src/swarm/swarm.ts'
+import type { LocalNode } from '../local-node.ts'
+import { UsageError } from '../settings.ts'
+import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateToken } from './cluster.ts'
+import { changeBan, setPolicy, showPolicy } from './policy.ts'
+import { collect, listPage, verify } from './store.ts'
+
+type Nothing = Record<string, never>
+
+/** The types of each operation: what it is given, what it reports while it works, and what it ends with. */
+export interface OperationTypes {
+  gc: { params: { dryRun: boolean; graceMs?: number }; event: never; result: CollectReport }
+  verify: { params: Nothing; event: VerifyProgress; result: VerifyReport }
+  ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
+  token: { params: Nothing; event: never; result: { token: string; running: boolean } }
+  'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
+  peers: { params: Nothing; event: never; result: PeerList }
+  'policy-show': { params: Nothing; event: never; result: Policy }
+  'policy-set': { params: { policy: unknown }; event: never; result: Policy }
+  'policy-ban': { params: { peer: string; banned: boolean }; event: never; result: Policy }
+  'authority-export': { params: { drop: boolean }; event: never; result: { key: string } }
+  'authority-import': { params: { key: string }; event: never; result: Nothing }
+}
+
+export type OperationName = keyof OperationTypes
+
+export interface ListedPage {
+  rows: ListedRow[]
+  /** The `after` of the next page. */
+  next?: string
+}
+
+/** A repository, or a tag with what it points to. */
+export interface ListedRow {
+  name: string
+  digest?: string
+  size?: number
+  writtenMs?: number
+  author?: string
+}
+
+export interface PeerList {
+  self: { peer: string; addresses: string[]; cluster: string }
+  members: Member[]
+}
+
+/** What an operation works on; a stopped node has no swarm. */
+export interface OperationContext {
+  node: LocalNode
+  swarm?: Swarm
+}
+
+export type Operation<N extends OperationName> = (
+  context: OperationContext,
+  params: OperationTypes[N]['params'],
+  emit: (event: OperationTypes[N]['event']) => void,
+  options: { signal: AbortSignal },
+) => Promise<OperationTypes[N]['result']>
+
+const operations: { [N in OperationName]: Operation<N> } = {
+  gc: collect,
+  verify,
+  ls: listPage,
+  token: readToken,
+  'token-rotate': rotateToken,
+  peers: listPeers,
+  'policy-show': showPolicy,
+  'policy-set': setPolicy,
+  'policy-ban': changeBan,
+  'authority-export': exportAuthorityKey,
+  'authority-import': importAuthorityKey,
+}
+
+/** Throws UsageError for a name that is no operation, as an older or newer command may send it. */
+export function runOperation(
+  context: OperationContext,
+  name: string,
+  params: unknown,
+  emit: (event: unknown) => void,
+  options: { signal: AbortSignal },
+): Promise<unknown> {
+  if (!Object.hasOwn(operations, name)) {
+    throw new UsageError(
+      `this node knows no operation "${name}"; is the command of another version than the node?`,
+    )
+  }
+  // The command that sends the parameters is this program; a stranger cannot open the socket.
+  const operation = operations[name as OperationName] as Operation<OperationName>
+  return operation(context, params as never, emit, options)
+}

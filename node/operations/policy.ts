@@ -1,0 +1,68 @@
+/** Operations on the policy: who may publish what, and who is banned. */
+import { CodedError } from '../../src/base/base.ts'
+import type { Policy } from '../../src/records/records.ts'
+import type { Operation, OperationContext } from './operations.ts'
+
+/** The policy file does not say what a policy says. */
+export class PolicyFileError extends CodedError {
+  readonly code = 'POLICY_FILE'
+}
+
+export const showPolicy: Operation<'policy-show'> = async ({ node }) => node.names.policy()
+
+export const setPolicy: Operation<'policy-set'> = (context, { policy }) => apply(context, parsePolicy(policy))
+
+export const changeBan: Operation<'policy-ban'> = (context, { peer, banned }) => {
+  const policy = context.node.names.policy()
+  const others = policy.banned.filter((other) => other !== peer)
+  return apply(context, { ...policy, banned: banned ? [...others, peer] : others })
+}
+
+async function apply({ node, swarm }: OperationContext, policy: Policy): Promise<Policy> {
+  await node.names.setPolicy(policy)
+  swarm?.dropUnwelcome()
+  return node.names.policy()
+}
+
+/** Checks the shape; the ledger checks patterns and peer ids. */
+function parsePolicy(value: unknown): Policy {
+  const { rules = [], immutable = [], banned = [], ...rest } = expectObject(value, 'the policy')
+  const [surplus] = Object.keys(rest)
+  if (surplus !== undefined)
+    throw new PolicyFileError(`a policy has rules, immutable and banned; "${surplus}" is unknown`)
+  return {
+    rules: expectList(rules, 'rules').map((item, index) => {
+      const { repositories, authors } = expectObject(item, `rules[${index}]`)
+      return {
+        repositories: expectText(repositories, `rules[${index}].repositories`),
+        authors: expectList(authors, `rules[${index}].authors`).map((author) =>
+          expectText(author, 'an author'),
+        ),
+      }
+    }),
+    immutable: expectList(immutable, 'immutable').map((item, index) => {
+      const { repositories, tags } = expectObject(item, `immutable[${index}]`)
+      return {
+        repositories: expectText(repositories, `immutable[${index}].repositories`),
+        tags: expectText(tags, `immutable[${index}].tags`),
+      }
+    }),
+    banned: expectList(banned, 'banned').map((peer) => expectText(peer, 'a banned peer')),
+  }
+}
+
+function expectObject(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value))
+    return value as Record<string, unknown>
+  throw new PolicyFileError(`${name} is not an object`)
+}
+
+function expectList(value: unknown, name: string): unknown[] {
+  if (Array.isArray(value)) return value
+  throw new PolicyFileError(`${name} is not a list`)
+}
+
+function expectText(value: unknown, name: string): string {
+  if (typeof value === 'string' && value !== '') return value
+  throw new PolicyFileError(`${name} is not a text`)
+}
