@@ -1,0 +1,132 @@
+/** Tells the DHT what this node holds: one digest at a time, new ones first, the others spread over an interval. */
+import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+import { cidOf } from './finder.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import type { Members } from './members.ts'
+import type { Tasks } from './tasks.ts'
+
+export interface Announcer {
+  announce(digest: Digest): void
+  resume(digest: Digest): void
+  withdraw(digest: Digest): void
+  /** How many digests are announced, or wait for it. */
+  readonly size: number
+}
+
+export interface AnnouncerOptions {
+  node: Libp2pNode
+  members: Members
+  tasks: Tasks
+  clock: Clock
+  random: () => number
+  logger: Logger
+  metrics: Metrics
+}
+
+/** A quarter of the time for which the DHT keeps a record, so that three attempts may fail. */
+const intervalMs = 12 * 3600_000
+const retryMs = 60_000
+const provideTimeoutMs = 20_000
+/** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
+const restFactor = 3
+const minRestMs = 10
+
+export function createAnnouncer(options: AnnouncerOptions): Announcer {
+  const { node, members, tasks, clock, random, logger, metrics } = options
+  /** When each is due. Within one interval the map's order is the order of the last announcement. */
+  const due = new Map<Digest, number>()
+  /** The newest last, each at most once. */
+  const fresh: Digest[] = []
+  const waiting = new Set<Digest>()
+  let wake: () => void = () => undefined
+
+  const later = (): number => clock.now() + intervalMs * (0.8 + 0.4 * random())
+
+  const takeFresh = (): Digest | undefined => {
+    while (true) {
+      const newest = fresh.pop()
+      if (newest === undefined) return undefined
+      waiting.delete(newest)
+      if (due.has(newest)) return newest
+    }
+  }
+
+  /** Resolves to how many members took note. */
+  const provide = async (digest: Digest, signal: AbortSignal): Promise<number> => {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(provideTimeoutMs)])
+    let told = 0
+    for await (const event of node.services.dht.provide(cidOf(digest), { signal: bounded })) {
+      if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
+    }
+    metrics.count('swarm_announced_total', { told: told === 0 ? 'nobody' : 'some' })
+    return told
+  }
+
+  const announceOne = async (digest: Digest, signal: AbortSignal): Promise<void> => {
+    const startMs = clock.now()
+    let told = 0
+    try {
+      told = await provide(digest, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      logger.debug({ error, digest }, 'announcing failed; it will be tried again')
+    }
+    // A node that has just joined knows nobody in the DHT yet.
+    if (due.has(digest)) due.set(digest, told > 0 ? later() : clock.now() + retryMs)
+    await clock.sleep(Math.max(minRestMs, restFactor * (clock.now() - startMs)), { signal })
+  }
+
+  const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
+    const woken = new AbortController()
+    wake = () => woken.abort()
+    const either = AbortSignal.any([signal, woken.signal])
+    try {
+      await clock.sleep(ms, { signal: either })
+    } catch (error) {
+      if (!either.aborted) throw error
+    }
+  }
+
+  tasks.start('announcer', async (signal) => {
+    while (!signal.aborted) {
+      // Alone, a node would tell nobody; the first member that joins wakes it.
+      if (members.peers().length === 0) {
+        await pause(60_000, signal)
+        continue
+      }
+      for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
+      const overdue = [...due].filter(([, atMs]) => atMs <= clock.now()).map(([digest]) => digest)
+      for (const digest of overdue) {
+        if (fresh.length > 0) break
+        if (due.has(digest)) await announceOne(digest, signal)
+      }
+      if (fresh.length === 0) await pause(30_000, signal)
+    }
+  })
+
+  members.onChange(({ kind }) => {
+    if (kind === 'join' && members.peers().length === 1) wake()
+  })
+
+  return {
+    announce(digest) {
+      due.set(digest, later())
+      if (!waiting.has(digest)) fresh.push(digest)
+      waiting.add(digest)
+      wake()
+    },
+    resume(digest) {
+      if (!due.has(digest)) due.set(digest, clock.now() + intervalMs * random())
+    },
+    withdraw(digest) {
+      if (!due.delete(digest)) return
+      tasks.start('withdraw', async (signal) => {
+        await node.services.dht.cancelReprovide(cidOf(digest), { signal })
+      })
+    },
+    get size() {
+      return due.size
+    },
+  }
+}

@@ -1,0 +1,148 @@
+/** Length-prefixed frames and bulk bytes over one libp2p stream, with backpressure both ways. */
+import type { Stream } from '@libp2p/interface'
+import { Semaphore } from '../base/base.ts'
+import { ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
+import { StreamReader, type WaitOptions } from './stream-reader.ts'
+import { StreamWriter, writeBytes } from './stream-writer.ts'
+
+export interface Channel {
+  /** Resolves when there is room for the next frame. The frame's memory may be used again at once. */
+  send(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<void>
+  /**
+   * The next frame, or `undefined` after the peer's orderly end. Throws ChannelBrokenError when the channel broke or was
+   * reset, TooLargeError before anything is allocated for a frame that is too large. A call that is aborted takes nothing.
+   */
+  receive(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined>
+  /** Ends this side once everything is sent; what the peer still sends in the next 5 s is dropped, then the stream is reset. */
+  close(): Promise<void>
+  /** Resets the stream: both sides' pending calls throw. */
+  abort(reason: Error): void
+}
+
+export type { WaitOptions } from './stream-reader.ts'
+
+/** A channel that also moves bulk bytes, whose count a frame has told before. */
+export interface ByteChannel extends Channel {
+  /** Sends exactly `size` bytes; throws RangeError when the body has more or fewer, and resets the stream. */
+  sendBytes(body: AsyncIterable<Uint8Array>, size: number, options?: WaitOptions): Promise<void>
+  /** Exactly `size` bytes. Throws ChannelBrokenError when fewer come. No frame may be received until it ended. */
+  receiveBytes(size: number, options?: WaitOptions): AsyncIterable<Uint8Array>
+}
+
+const prefixBytes = 4
+const lingerMs = 5000
+
+/** Attaches to a stream, in the same turn in which it was received. */
+export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): ByteChannel {
+  return new StreamChannel(stream, new StreamReader(stream).attach(), maxFrameBytes)
+}
+
+class StreamChannel implements ByteChannel {
+  readonly #stream: Stream
+  readonly #reader: StreamReader
+  readonly #writer: StreamWriter
+  readonly #maxFrameBytes: number
+  readonly #sending = new Semaphore(1)
+
+  constructor(stream: Stream, reader: StreamReader, maxFrameBytes: number) {
+    this.#stream = stream
+    this.#reader = reader
+    this.#writer = new StreamWriter(stream)
+    this.#maxFrameBytes = maxFrameBytes
+  }
+
+  async send(frame: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    if (frame.length > this.#maxFrameBytes) throw new TooLargeError(frame.length, this.#maxFrameBytes)
+    const bytes = new Uint8Array(prefixBytes + frame.length)
+    new DataView(bytes.buffer).setUint32(0, frame.length)
+    bytes.set(frame, prefixBytes)
+    await this.#sending.run(async () => {
+      await this.#writer.room({ signal })
+      await this.#whole(() => this.#writer.write(bytes, { signal }))
+    })
+  }
+
+  async receive({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {
+    if (!(await this.#reader.ready(prefixBytes, { signal }))) {
+      if (this.#reader.buffered === 0) return undefined
+      throw new ChannelBrokenError('the peer ended inside a frame')
+    }
+    const prefix = this.#reader.peek(prefixBytes)
+    const length = new DataView(prefix.buffer).getUint32(0)
+    if (length > this.#maxFrameBytes) {
+      const error = new TooLargeError(length, this.#maxFrameBytes)
+      this.abort(error)
+      throw error
+    }
+    if (!(await this.#reader.ready(prefixBytes + length, { signal }))) {
+      throw new ChannelBrokenError('the peer ended inside a frame')
+    }
+    this.#reader.take(prefixBytes)
+    return this.#reader.take(length)
+  }
+
+  async sendBytes(body: AsyncIterable<Uint8Array>, size: number, options: WaitOptions = {}): Promise<void> {
+    await this.#sending.run(() =>
+      this.#whole(async () => {
+        let sent = 0
+        for await (const chunk of body) {
+          sent += chunk.length
+          if (sent > size)
+            throw new RangeError(`the body has more than the ${size} bytes that were announced`)
+          for (let offset = 0; offset < chunk.length; offset += writeBytes) {
+            // The stream keeps what it is given until it is encrypted, and a chunk's memory is its producer's.
+            await this.#writer.write(chunk.slice(offset, offset + writeBytes), options)
+          }
+        }
+        if (sent < size) throw new RangeError(`the body ended after ${sent} of ${size} bytes`)
+      }),
+    )
+  }
+
+  async *receiveBytes(size: number, options: WaitOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
+    let left = size
+    while (left > 0) {
+      if (!(await this.#reader.ready(1, options))) {
+        throw new ChannelBrokenError(`the peer ended after ${size - left} of ${size} bytes`)
+      }
+      const chunk = this.#reader.takeChunk(left)
+      left -= chunk.length
+      yield chunk
+    }
+  }
+
+  async close(): Promise<void> {
+    const stream = this.#stream
+    if (stream.status !== 'open') return
+    const linger = setTimeout(
+      () => this.abort(new ChannelBrokenError('the peer did not end its side')),
+      lingerMs,
+    )
+    linger.unref()
+    stream.addEventListener('close', () => clearTimeout(linger), { once: true })
+    await this.#sending.run(async () => {
+      try {
+        await stream.close({ signal: AbortSignal.timeout(lingerMs) })
+      } catch (cause) {
+        if (stream.status === 'open')
+          throw new ChannelBrokenError('the channel could not be closed', { cause })
+      }
+    })
+  }
+
+  abort(reason: Error): void {
+    this.#stream.abort(reason)
+  }
+
+  /** Part of a frame on the wire makes everything after it unreadable, so a send that stops in the middle resets the stream. */
+  async #whole(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.abort(
+        error instanceof Error ? error : new ChannelBrokenError('a send was aborted', { cause: error }),
+      )
+      throw error
+    }
+  }
+}

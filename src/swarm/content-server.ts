@@ -1,0 +1,106 @@
+/** Answers members that ask for content: whether it is here, and its bytes, to a bounded number at once. */
+import type { Metrics } from '../base/base.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
+import type { ByteChannel } from './channel.ts'
+import type { ContentSource } from './content.ts'
+import {
+  fetchMessage,
+  fetchProtocol,
+  haveMessage,
+  haveProtocol,
+  maxMessageBytes,
+  wantedMessage,
+} from './content-messages.ts'
+import type { Host } from './host.ts'
+
+export interface ServeLimits {
+  /** Bodies being sent at once, to all and to one peer; beyond, the answer is "busy". */
+  total: number
+  perPeer: number
+  /** A receiver that takes nothing for this long is cut off. */
+  stallMs: number
+}
+
+export const defaultServeLimits: ServeLimits = { total: 64, perPeer: 16, stallMs: 30_000 }
+
+const requestTimeoutMs = 5000
+
+export interface ContentServerOptions {
+  host: Host
+  source: ContentSource
+  metrics: Metrics
+  limits: ServeLimits
+}
+
+export async function serveContent({ host, source, metrics, limits }: ContentServerOptions): Promise<void> {
+  const serving = new Map<string, number>()
+  let total = 0
+
+  const receiveWanted = async (
+    channel: ByteChannel,
+  ): Promise<{ digest: Digest; repository: Repository } | undefined> => {
+    const frame = await channel.receive({ signal: AbortSignal.timeout(requestTimeoutMs) })
+    return frame === undefined ? undefined : wantedMessage.decode(frame)
+  }
+
+  await host.handle(
+    haveProtocol,
+    { maxFrameBytes: maxMessageBytes, maxInboundPerPeer: 256 },
+    async (channel) => {
+      const wanted = await receiveWanted(channel)
+      if (wanted === undefined) return
+      const { digest, repository } = wanted
+      const yes = (await source.mayRead(repository, digest)) && (await source.has(digest))
+      await channel.send(haveMessage.encode({ have: yes ? 'yes' : 'no' }))
+    },
+  )
+
+  const sendContent = async (channel: ByteChannel, signal: AbortSignal): Promise<void> => {
+    const wanted = await receiveWanted(channel)
+    if (wanted === undefined) return
+    const { digest, repository } = wanted
+    await using blob = (await source.mayRead(repository, digest)) ? await source.open(digest) : undefined
+    if (blob === undefined) {
+      await channel.send(fetchMessage.encode({ fetch: 'absent' }))
+      return
+    }
+    await channel.send(fetchMessage.encode({ fetch: 'content', size: blob.size }))
+    const body = counted(blob.chunks(0, blob.size, { signal }), (bytes) => {
+      metrics.count('swarm_bytes_sent_total', {}, bytes)
+    })
+    await channel.sendBytes(body, blob.size, { signal, stallMs: limits.stallMs })
+  }
+
+  await host.handle(
+    fetchProtocol,
+    { maxFrameBytes: maxMessageBytes, maxInboundPerPeer: limits.perPeer + 8 },
+    async (channel, peer, { signal }) => {
+      const mine = serving.get(peer) ?? 0
+      if (total >= limits.total || mine >= limits.perPeer) {
+        metrics.count('swarm_serves_busy_total')
+        await channel.send(fetchMessage.encode({ fetch: 'busy' }))
+        return
+      }
+      total++
+      serving.set(peer, mine + 1)
+      try {
+        await sendContent(channel, signal)
+      } finally {
+        total--
+        const left = (serving.get(peer) ?? 1) - 1
+        if (left === 0) serving.delete(peer)
+        else serving.set(peer, left)
+      }
+    },
+  )
+}
+
+async function* counted(
+  body: AsyncIterable<Uint8Array>,
+  onChunk: (bytes: number) => void,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const chunk of body) {
+    onChunk(chunk.length)
+    yield chunk
+  }
+}

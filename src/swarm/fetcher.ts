@@ -1,0 +1,116 @@
+/** Fetches content whole from one provider, trying the next when one fails before its first byte. */
+import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+import { ChannelBrokenError } from '../wire/wire.ts'
+import type { ByteChannel } from './channel.ts'
+import type { Conduct } from './conduct.ts'
+import type { Fetched, Wanted } from './content.ts'
+import { fetchMessage, fetchProtocol, maxMessageBytes, wantedMessage } from './content-messages.ts'
+import { ContentUnavailableError } from './errors.ts'
+import type { Finder } from './finder.ts'
+import type { Host } from './host.ts'
+
+export interface Fetcher {
+  fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<Fetched>
+  blame(peer: string, digest: Digest, reason: string): void
+}
+
+export interface FetcherOptions {
+  host: Host
+  finder: Finder
+  conduct: Conduct
+  clock: Clock
+  logger: Logger
+  metrics: Metrics
+  limits: FetchLimits
+}
+
+/** How long a provider may send nothing: before its answer, and between its bytes. */
+export interface FetchLimits {
+  startMs: number
+  stallMs: number
+}
+
+export const defaultFetchLimits: FetchLimits = { startMs: 3000, stallMs: 10_000 }
+
+const blameMs = 10 * 60_000
+const maxBlamed = 4096
+
+export function createFetcher(options: FetcherOptions): Fetcher {
+  const { host, finder, conduct, clock, logger, metrics, limits } = options
+  /** Peer and digest, until when. */
+  const blamed = new Map<string, number>()
+
+  const isBlamed = (peer: string, digest: Digest): boolean =>
+    (blamed.get(`${peer} ${digest}`) ?? 0) > clock.now()
+
+  const start = async (
+    peer: string,
+    wanted: Wanted,
+    signal: AbortSignal | undefined,
+  ): Promise<Fetched | string> => {
+    const timeout = AbortSignal.timeout(limits.startMs)
+    const bounded = AbortSignal.any(signal === undefined ? [timeout] : [signal, timeout])
+    let channel: ByteChannel | undefined
+    try {
+      channel = await host.open(peer, fetchProtocol, { maxFrameBytes: maxMessageBytes, signal: bounded })
+      await channel.send(wantedMessage.encode(wanted), { signal: bounded })
+      const frame = await channel.receive({ signal: bounded })
+      if (frame === undefined) throw new ChannelBrokenError('the peer ended without an answer')
+      const answer = fetchMessage.decode(frame)
+      if (answer.fetch !== 'content') {
+        await channel.close()
+        return answer.fetch
+      }
+      return { peer, size: answer.size, body: bodyOf(channel, answer.size, signal) }
+    } catch (error) {
+      const reason =
+        error instanceof Error ? error : new ChannelBrokenError('fetching failed', { cause: error })
+      channel?.abort(reason)
+      signal?.throwIfAborted()
+      return timeout.aborted ? `no answer within ${limits.startMs} ms` : reason.message
+    }
+  }
+
+  async function* bodyOf(
+    channel: ByteChannel,
+    size: number,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    let ended = false
+    try {
+      for await (const chunk of channel.receiveBytes(size, { signal, stallMs: limits.stallMs })) {
+        metrics.count('swarm_bytes_received_total', {}, chunk.length)
+        yield chunk
+      }
+      ended = true
+    } finally {
+      if (ended) await channel.close()
+      else channel.abort(new ChannelBrokenError('the fetch was given up'))
+    }
+  }
+
+  return {
+    async fetch(wanted, { signal } = {}) {
+      const failures: { peer: string; reason: string }[] = []
+      for await (const peer of finder.find(wanted, signal === undefined ? {} : { signal })) {
+        if (isBlamed(peer, wanted.digest)) continue
+        const fetched = await start(peer, wanted, signal)
+        if (typeof fetched !== 'string') return fetched
+        failures.push({ peer, reason: fetched })
+        if (fetched !== 'busy') finder.forget(wanted, peer)
+        metrics.count('swarm_fetch_starts_failed_total')
+        logger.debug({ peer, digest: wanted.digest, reason: fetched }, 'a provider did not deliver')
+      }
+      throw new ContentUnavailableError(wanted.digest, failures)
+    },
+
+    blame(peer, digest, reason) {
+      const [oldest] = blamed.keys()
+      if (blamed.size >= maxBlamed && oldest !== undefined) blamed.delete(oldest)
+      blamed.set(`${peer} ${digest}`, clock.now() + blameMs)
+      logger.warn({ peer, digest, reason }, 'a member sent bytes that are not the digest’s')
+      conduct.penalise(peer, 'wrong-bytes')
+    },
+  }
+}

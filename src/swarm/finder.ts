@@ -1,0 +1,176 @@
+/** Finds members that hold content; look-ups for the same content are one, and their results are kept for moments. */
+import { CID } from 'multiformats/cid'
+import { create as createMultihash } from 'multiformats/hashes/digest'
+import type { Clock, Metrics } from '../base/base.ts'
+import { algorithmOf, type Digest, hexOf } from '../oci/oci.ts'
+import type { Wanted } from './content.ts'
+import { haveMessage, haveProtocol, maxMessageBytes, wantedMessage } from './content-messages.ts'
+import type { Host } from './host.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import type { Members } from './members.ts'
+import type { Tasks } from './tasks.ts'
+
+export interface Finder {
+  find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
+  /** The peer did not deliver: it is left out of this look-up's kept result. */
+  forget(wanted: Wanted, peer: string): void
+}
+
+export interface FinderOptions {
+  node: Libp2pNode
+  host: Host
+  members: Members
+  tasks: Tasks
+  clock: Clock
+  metrics: Metrics
+}
+
+const foundMs = 5000
+const notFoundMs = 500
+/** A hung member delays the "nobody has it" by this, and a hung DHT peer no further. */
+const haveTimeoutMs = 1500
+const dhtTimeoutMs = 2000
+const maxLookups = 4096
+const maxProviders = 64
+
+class Lookup {
+  readonly providers: string[] = []
+  expiresMs = Number.POSITIVE_INFINITY
+  #done = false
+  #next = Promise.withResolvers<void>()
+
+  found(peer: string): void {
+    if (this.providers.length >= maxProviders || this.providers.includes(peer)) return
+    this.providers.push(peer)
+    this.#advance()
+  }
+
+  end(expiresMs: number): void {
+    this.#done = true
+    this.expiresMs = expiresMs
+    this.#advance()
+  }
+
+  async *read(signal: AbortSignal | undefined): AsyncGenerator<string, void, undefined> {
+    const yielded = new Set<string>()
+    while (true) {
+      const peer = this.providers.find((provider) => !yielded.has(provider))
+      if (peer !== undefined) {
+        yielded.add(peer)
+        yield peer
+      } else if (this.#done) return
+      else await untilEither(this.#next.promise, signal)
+    }
+  }
+
+  #advance(): void {
+    const { resolve } = this.#next
+    this.#next = Promise.withResolvers()
+    resolve()
+  }
+}
+
+export function createFinder({ node, host, members, tasks, clock, metrics }: FinderOptions): Finder {
+  const lookups = new Map<string, Lookup>()
+
+  const hasIt = async (peer: string, wanted: Wanted): Promise<boolean> => {
+    const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(haveTimeoutMs)])
+    try {
+      const channel = await host.open(peer, haveProtocol, { maxFrameBytes: maxMessageBytes, signal })
+      try {
+        await channel.send(wantedMessage.encode(wanted), { signal })
+        const answer = await channel.receive({ signal })
+        return answer !== undefined && haveMessage.decode(answer).have === 'yes'
+      } finally {
+        tasks.start('close', async () => await channel.close())
+      }
+    } catch {
+      // Whatever went wrong with one peer, it is no provider; the look-up goes on with the others.
+      metrics.count('swarm_have_failed_total')
+      return false
+    }
+  }
+
+  const run = async (lookup: Lookup, wanted: Wanted): Promise<void> => {
+    const asked = new Map<string, Promise<void>>()
+    const ask = (peer: string): void => {
+      if (asked.has(peer) || asked.size >= maxProviders * 4) return
+      asked.set(
+        peer,
+        hasIt(peer, wanted).then((yes) => {
+          if (yes) lookup.found(peer)
+        }),
+      )
+    }
+    for (const peer of members.peers()) ask(peer)
+    await searchDht(wanted.digest, ask)
+    await Promise.all(asked.values())
+    const found = lookup.providers.length > 0
+    metrics.count('swarm_lookups_total', { found: String(found) })
+    lookup.end(clock.now() + (found ? foundMs : notFoundMs))
+  }
+
+  const searchDht = async (digest: Digest, onProvider: (peer: string) => void): Promise<void> => {
+    const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(dhtTimeoutMs)])
+    try {
+      for await (const event of node.services.dht.findProviders(cidOf(digest), { signal })) {
+        if (event.name !== 'PROVIDER') continue
+        for (const { id } of event.providers) {
+          if (!id.equals(node.peerId)) onProvider(id.toString())
+        }
+      }
+    } catch {
+      // A search that runs out of time has found what it found.
+      metrics.count('swarm_dht_searches_failed_total')
+    }
+  }
+
+  const keyOf = ({ repository, digest }: Wanted): string => `${repository}@${digest}`
+
+  const current = (wanted: Wanted): Lookup => {
+    const key = keyOf(wanted)
+    const known = lookups.get(key)
+    if (known !== undefined && known.expiresMs > clock.now()) return known
+    lookups.delete(key)
+    const [oldest] = lookups.keys()
+    if (lookups.size >= maxLookups && oldest !== undefined) lookups.delete(oldest)
+    const lookup = new Lookup()
+    lookups.set(key, lookup)
+    tasks.start('lookup', async () => {
+      try {
+        await run(lookup, wanted)
+      } finally {
+        if (lookup.expiresMs === Number.POSITIVE_INFINITY) lookup.end(clock.now())
+      }
+    })
+    return lookup
+  }
+
+  return {
+    find: (wanted, { signal } = {}) => current(wanted).read(signal),
+    forget(wanted, peer) {
+      const providers = lookups.get(keyOf(wanted))?.providers
+      const index = providers?.indexOf(peer) ?? -1
+      if (index >= 0) providers?.splice(index, 1)
+    },
+  }
+}
+
+/** How a digest is named in the DHT: a raw-codec CID, whose multihash is the key. */
+export function cidOf(digest: Digest): CID {
+  const code = algorithmOf(digest) === 'sha512' ? 0x13 : 0x12
+  return CID.createV1(0x55, createMultihash(code, Buffer.from(hexOf(digest), 'hex')))
+}
+
+async function untilEither(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  signal?.throwIfAborted()
+  if (signal === undefined) return await promise
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = (): void => aborted.reject(signal.reason)
+  signal.addEventListener('abort', onAbort)
+  try {
+    await Promise.race([promise, aborted.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

@@ -1,0 +1,95 @@
+/** Channels to peers by protocol name, over the libp2p node. */
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Logger, Metrics } from '../base/base.ts'
+import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
+import { isPeerId } from './addresses.ts'
+import { type ByteChannel, channelOver } from './channel.ts'
+import type { Conduct } from './conduct.ts'
+import { PeerUnreachableError } from './errors.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import type { Tasks } from './tasks.ts'
+
+/** The channel is closed when the handler resolves, and reset when it throws. */
+export type ChannelHandler = (
+  channel: ByteChannel,
+  peer: string,
+  options: { signal: AbortSignal },
+) => Promise<void>
+
+export interface ProtocolOptions {
+  maxFrameBytes: number
+  /** Channels that one peer may have open at once; further ones are reset. */
+  maxInboundPerPeer: number
+}
+
+export interface Host {
+  /** Serves a protocol. A handler that throws MalformedError or TooLargeError has the peer penalised. */
+  handle(protocol: string, options: ProtocolOptions, handler: ChannelHandler): Promise<void>
+  /** Opens a channel, connecting first when need be. Throws PeerUnreachableError. */
+  open(
+    peer: string,
+    protocol: string,
+    options: { maxFrameBytes: number; signal?: AbortSignal },
+  ): Promise<ByteChannel>
+}
+
+const openTimeoutMs = 10_000
+const maxOutboundPerPeer = 256
+
+export interface HostOptions {
+  node: Libp2pNode
+  tasks: Tasks
+  conduct: Conduct
+  logger: Logger
+  metrics: Metrics
+}
+
+export function createHost({ node, tasks, conduct, logger, metrics }: HostOptions): Host {
+  const serve = async (channel: ByteChannel, peer: string, protocol: string, handler: ChannelHandler) => {
+    try {
+      await handler(channel, peer, { signal: tasks.signal })
+      await channel.close()
+    } catch (cause) {
+      channel.abort(cause instanceof Error ? cause : new ChannelBrokenError('the handler failed', { cause }))
+      if (cause instanceof MalformedError || cause instanceof TooLargeError)
+        conduct.penalise(peer, 'protocol')
+      else if (!(cause instanceof ChannelBrokenError) && !tasks.signal.aborted) {
+        logger.warn({ error: cause, peer, protocol }, 'serving a peer failed')
+      }
+      metrics.count('swarm_channels_failed_total', { protocol })
+    }
+  }
+
+  return {
+    async handle(protocol, { maxFrameBytes, maxInboundPerPeer }, handler) {
+      await node.handle(
+        protocol,
+        (stream, connection) => {
+          const channel = channelOver(stream, { maxFrameBytes })
+          const peer = connection.remotePeer.toString()
+          tasks.start(protocol, async () => await serve(channel, peer, protocol, handler))
+        },
+        { maxInboundStreams: maxInboundPerPeer, maxOutboundStreams: maxOutboundPerPeer },
+      )
+    },
+
+    async open(peer, protocol, { maxFrameBytes, signal }) {
+      if (!isPeerId(peer)) throw new PeerUnreachableError(peer, protocol)
+      const bounded = AbortSignal.any([
+        tasks.signal,
+        AbortSignal.timeout(openTimeoutMs),
+        ...(signal === undefined ? [] : [signal]),
+      ])
+      try {
+        const stream = await node.dialProtocol(peerIdFromString(peer), protocol, {
+          signal: bounded,
+          maxOutboundStreams: maxOutboundPerPeer,
+        })
+        return channelOver(stream, { maxFrameBytes })
+      } catch (cause) {
+        signal?.throwIfAborted()
+        throw new PeerUnreachableError(peer, protocol, { cause })
+      }
+    },
+  }
+}

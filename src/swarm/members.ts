@@ -1,0 +1,186 @@
+/** The members that are connected now, what they tell about themselves, and whom they know. */
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Clock, Logger } from '../base/base.ts'
+import { codec, list, struct, text, uint } from '../wire/wire.ts'
+import { isPeerId, worthAnnouncing } from './addresses.ts'
+import type { Dialer } from './dialer.ts'
+import type { Host } from './host.ts'
+import type { Libp2pNode } from './libp2p-node.ts'
+import type { Tasks } from './tasks.ts'
+import { checkMultiaddr } from './token.ts'
+
+export interface Member {
+  peer: string
+  /** Multiaddrs of its open connections, as seen from here. */
+  addresses: string[]
+  /** Round trip, measured every 10 s; absent until the first. */
+  latencyMs?: number
+  /** When it connected, in milliseconds since the epoch. */
+  sinceMs: number
+  /** Such as `shoal/0.1.0`; absent until it has told. */
+  agent?: string
+  /** How many digests it announces; absent until it has told. */
+  announces?: number
+}
+
+export interface MemberEvent {
+  kind: 'join' | 'leave'
+  peer: string
+}
+
+export interface Members {
+  /** In order of peer id. */
+  list(): Member[]
+  /** Peer ids of those connected, without the cost of `list`. */
+  peers(): string[]
+  /** A joined member can be sent to at once. Returns the unsubscriber. */
+  onChange(listener: (event: MemberEvent) => void): () => void
+}
+
+const protocol = '/shoal/status/1.0.0'
+const maxFrameBytes = 64 * 1024
+const maxPeersTold = 48
+const maxAddressesTold = 4
+const statusTimeoutMs = 5000
+const statusIntervalMs = 30_000
+
+const peerId = text({
+  max: 64,
+  parse: (value) => {
+    if (!isPeerId(value)) throw new RangeError('not a peer id')
+    return value
+  },
+})
+const address = text({ max: 256, parse: checkMultiaddr })
+const ask = codec(struct({}), { maxBytes: 16 })
+const status = codec(
+  struct({
+    agent: text({ max: 64 }),
+    announces: uint(),
+    peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerId }), {
+      max: maxPeersTold,
+    }),
+  }),
+  { maxBytes: maxFrameBytes },
+)
+
+export interface MembersOptions {
+  node: Libp2pNode
+  host: Host
+  dialer: Dialer
+  tasks: Tasks
+  clock: Clock
+  random: () => number
+  logger: Logger
+  agent: string
+  /** How many digests this node announces. */
+  announces(): number
+}
+
+interface Known {
+  sinceMs: number
+  agent?: string
+  announces?: number
+}
+
+export async function openMembers(options: MembersOptions): Promise<Members> {
+  const { node, host, dialer, tasks, clock, random, logger, agent, announces } = options
+  const members = new Map<string, Known>()
+  const listeners = new Set<(event: MemberEvent) => void>()
+
+  const emit = (event: MemberEvent): void => {
+    for (const listener of listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        logger.error({ error, ...event }, 'a listener for members failed')
+      }
+    }
+  }
+
+  const knownPeers = async (except: string): Promise<{ peer: string; addresses: string[] }[]> => {
+    const others = [...members.keys()].filter((peer) => peer !== except)
+    const told = others.length <= maxPeersTold ? others : sample(others, maxPeersTold, random)
+    const entries = await Promise.all(
+      told.map(async (peer) => {
+        const { addresses } = await node.peerStore.get(peerIdFromString(peer))
+        const worth = worthAnnouncing(addresses.map(({ multiaddr }) => multiaddr)).map(String)
+        return { peer, addresses: worth.filter((entry) => entry.length <= 256).slice(0, maxAddressesTold) }
+      }),
+    )
+    return entries.filter(({ addresses }) => addresses.length > 0)
+  }
+
+  const askStatus = async (peer: string): Promise<void> => {
+    const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
+    try {
+      const channel = await host.open(peer, protocol, { maxFrameBytes, signal })
+      await channel.send(ask.encode({}), { signal })
+      const answer = await channel.receive({ signal })
+      await channel.close()
+      const known = members.get(peer)
+      if (answer === undefined || known === undefined) return
+      const told = status.decode(answer)
+      known.agent = told.agent
+      known.announces = told.announces
+      for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
+    } catch (error) {
+      if (!tasks.signal.aborted) logger.debug({ error, peer }, 'a member did not tell its status')
+    }
+  }
+
+  await host.handle(protocol, { maxFrameBytes, maxInboundPerPeer: 4 }, async (channel, peer) => {
+    const signal = AbortSignal.timeout(statusTimeoutMs)
+    const request = await channel.receive({ signal })
+    if (request === undefined) return
+    ask.decode(request)
+    const answer = { agent, announces: announces(), peers: await knownPeers(peer) }
+    await channel.send(status.encode(answer), { signal })
+  })
+
+  node.addEventListener('peer:connect', ({ detail }) => {
+    const peer = detail.toString()
+    members.set(peer, { sinceMs: clock.now() })
+    logger.info({ peer }, 'member joined')
+    emit({ kind: 'join', peer })
+  })
+  node.addEventListener('peer:disconnect', ({ detail }) => {
+    const peer = detail.toString()
+    members.delete(peer)
+    logger.info({ peer }, 'member left')
+    emit({ kind: 'leave', peer })
+  })
+  // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
+  node.addEventListener('peer:identify', ({ detail }) => {
+    tasks.start('status', async () => await askStatus(detail.peerId.toString()))
+  })
+  tasks.every('status', statusIntervalMs, { clock, random }, async () => {
+    await Promise.all([...members.keys()].map(askStatus))
+  })
+
+  return {
+    list() {
+      return [...members]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([peer, known]) => {
+          const connections = node.getConnections(peerIdFromString(peer))
+          const latencyMs = connections.find(({ rtt }) => rtt !== undefined)?.rtt
+          const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString())
+          return { peer, addresses, ...known, ...(latencyMs === undefined ? {} : { latencyMs }) }
+        })
+    },
+    peers: () => [...members.keys()],
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+function sample<T>(items: T[], count: number, random: () => number): T[] {
+  return items
+    .map((item) => ({ item, rank: random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, count)
+    .map(({ item }) => item)
+}

@@ -1,0 +1,145 @@
+/** Puts a swarm together, and takes it apart in the opposite order. */
+import { noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { listenAddress, transportPart } from './addresses.ts'
+import { createAnnouncer } from './announcer.ts'
+import { clusterId, clusterNames } from './cluster.ts'
+import { createConduct } from './conduct.ts'
+import { defaultServeLimits, serveContent } from './content-server.ts'
+import { createDialer } from './dialer.ts'
+import { ListenError } from './errors.ts'
+import { createFetcher, defaultFetchLimits } from './fetcher.ts'
+import { createFinder } from './finder.ts'
+import { createGater } from './gater.ts'
+import { createHost } from './host.ts'
+import { createNode, type Libp2pNode } from './libp2p-node.ts'
+import { openMembers } from './members.ts'
+import { createSpread } from './spread.ts'
+import type { Swarm, SwarmOptions } from './swarm.ts'
+import { Tasks } from './tasks.ts'
+import { checkMultiaddr } from './token.ts'
+
+/** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
+export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
+  const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
+  const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
+  const { agent = 'shoal', isBanned = () => false } = options
+  const names = clusterNames(cluster)
+  const tasks = new Tasks(logger)
+  let node: Libp2pNode | undefined
+
+  const disconnect = (peer: string): void => {
+    for (const connection of node?.getConnections() ?? []) {
+      if (connection.remotePeer.toString() === peer) connection.abort(new Error('the peer is not welcome'))
+    }
+  }
+  const conduct = createConduct({ clock, logger, metrics, disconnect })
+  const isUnwelcome = (peer: string): boolean => isBanned(peer) || conduct.isRefused(peer)
+  const gater = createGater({
+    clock,
+    logger,
+    metrics,
+    isUnwelcome,
+    ownAddresses: () => new Set(node?.getMultiaddrs().map(transportPart)),
+  })
+  const demerits = (peer: string): number => {
+    const points = conduct.pointsOf(peer)
+    return points < 1 ? 0 : points
+  }
+
+  node = await createNode({
+    identity,
+    names,
+    database,
+    gater,
+    listen: [listenAddress(listen)],
+    announce: announce.map(checkMultiaddr),
+    mdns: options.mdns ?? true,
+    agent,
+    demerits,
+  })
+  const started: Libp2pNode = node
+  const host = createHost({ node, tasks, conduct, logger, metrics })
+  const seeds = [...new Set([...bootstrap, ...cluster.bootstrap])].map(checkMultiaddr)
+  const dialer = createDialer({ node, tasks, clock, random, logger, bootstrap: seeds, isUnwelcome })
+  const members = await openMembers({
+    node,
+    host,
+    dialer,
+    tasks,
+    clock,
+    random,
+    logger,
+    agent,
+    announces: () => announcer.size,
+  })
+  const announcer = createAnnouncer({ node, members, tasks, clock, random, logger, metrics })
+  const finder = createFinder({ node, host, members, tasks, clock, metrics })
+  const fetcher = createFetcher({
+    host,
+    finder,
+    conduct,
+    clock,
+    logger,
+    metrics,
+    limits: { ...defaultFetchLimits, ...options.fetchLimits },
+  })
+  await serveContent({ host, source, metrics, limits: { ...defaultServeLimits, ...options.serveLimits } })
+  const spread = createSpread({ gossip: node.services.gossip, topic: names.topic, conduct, logger, metrics })
+  metrics.gauge('swarm_members', () => members.peers().length)
+  metrics.gauge('swarm_announced', () => announcer.size)
+
+  return {
+    peerId: identity.peerId,
+    members,
+    spread,
+    content: {
+      find: finder.find,
+      fetch: fetcher.fetch,
+      blame: fetcher.blame,
+      announce: (digest) => announcer.announce(digest),
+      resume: (digest) => announcer.resume(digest),
+      withdraw: (digest) => announcer.withdraw(digest),
+    },
+    handle: host.handle,
+    open: host.open,
+    penalise: conduct.penalise,
+
+    async start() {
+      try {
+        await started.start()
+      } catch (cause) {
+        const reason = cause instanceof Error ? cause.message : String(cause)
+        throw new ListenError(`cannot listen on ${listen.host}:${listen.port}: ${reason}`, { cause })
+      }
+      started.services.gossip.subscribe(names.topic)
+      await dialer.start()
+      logger.info(
+        {
+          peer: identity.peerId,
+          cluster: clusterId(cluster),
+          addresses: started.getMultiaddrs().map(String),
+        },
+        'swarm started',
+      )
+    },
+
+    addresses: () => started.getMultiaddrs().map(String),
+
+    port() {
+      const [address] = started.getMultiaddrs()
+      return Number(address?.getComponents().find(({ name }) => name === 'tcp')?.value ?? listen.port)
+    },
+
+    dropUnwelcome() {
+      for (const peer of members.peers()) {
+        if (isUnwelcome(peer)) disconnect(peer)
+      }
+    },
+
+    async [Symbol.asyncDispose]() {
+      const stopped = tasks[Symbol.asyncDispose]()
+      await started.stop()
+      await stopped
+    },
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * The members of a cluster and what passes between them: who is connected, channels by protocol, gossip, and content.
+ * libp2p stays inside this folder. A node without the cluster's secret cannot finish a handshake with one that has it.
+ */
+import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { HostPort } from './addresses.ts'
+import type { Cluster } from './cluster.ts'
+import type { Conduct } from './conduct.ts'
+import type { Content, ContentSource } from './content.ts'
+import type { ServeLimits } from './content-server.ts'
+import type { SwarmDatabase } from './datastore.ts'
+import type { FetchLimits } from './fetcher.ts'
+import type { Host } from './host.ts'
+import type { NodeIdentity } from './identity.ts'
+import type { Members } from './members.ts'
+import type { Spread } from './spread.ts'
+
+export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
+export type { ByteChannel } from './channel.ts'
+export {
+  type Cluster,
+  clusterId,
+  findCluster,
+  joinCluster,
+  rotateSecret,
+  startCluster,
+  tokenOf,
+} from './cluster.ts'
+export type { Misdeed } from './conduct.ts'
+export type { Content, ContentSource, Fetched, Wanted } from './content.ts'
+export type { SwarmDatabase } from './datastore.ts'
+export {
+  AuthorityAbsentError,
+  ClusterConflictError,
+  ContentUnavailableError,
+  ListenError,
+  PeerStalledError,
+  PeerUnreachableError,
+  SwarmFileError,
+  TokenError,
+} from './errors.ts'
+export type { ChannelHandler, Host, ProtocolOptions } from './host.ts'
+export { type NodeIdentity, openIdentity } from './identity.ts'
+export type { Member, MemberEvent, Members } from './members.ts'
+export { openSwarm } from './open-swarm.ts'
+export type { Spread, SpreadHandler, Verdict } from './spread.ts'
+export { checkMultiaddr, parseToken, type TokenContent } from './token.ts'
+
+export interface Swarm extends Host, AsyncDisposable {
+  readonly peerId: string
+  readonly members: Members
+  readonly spread: Spread
+  readonly content: Content
+  /** Listens and begins to connect. Throws ListenError. */
+  start(): Promise<void>
+  /** Multiaddrs that others can dial, with the peer id; for the join token. Empty before `start`. */
+  addresses(): string[]
+  /** The port that is listened on. */
+  port(): number
+  /** Counts against a peer; enough of it disconnects and refuses the peer for 10 minutes. */
+  penalise: Conduct['penalise']
+  /** Closes the connections of peers that `isBanned` now names; call it after the policy changed. */
+  dropUnwelcome(): void
+}
+
+export interface SwarmOptions {
+  identity: NodeIdentity
+  cluster: Cluster
+  /** A sublevel of the node's database, `keyEncoding: 'utf8'`, `valueEncoding: 'view'`; open while the swarm is. */
+  database: SwarmDatabase
+  listen: HostPort
+  source: ContentSource
+  /** Multiaddrs to start from besides the cluster's remembered ones. */
+  bootstrap?: string[]
+  /** Multiaddrs to tell others instead of those listened on, for a node behind NAT. */
+  announce?: string[]
+  /** Find members on the local network; default true. */
+  mdns?: boolean
+  /** Such as `shoal/0.1.0`. */
+  agent?: string
+  /** By policy: their connections are refused. */
+  isBanned?(peer: string): boolean
+  fetchLimits?: Partial<FetchLimits>
+  serveLimits?: Partial<ServeLimits>
+  clock?: Clock
+  /** From 0 to 1; for jitter, never for secrets. */
+  random?: () => number
+  logger?: Logger
+  metrics?: Metrics
+}

@@ -1,0 +1,53 @@
+/** Background work with an owner: loops and one-off tasks that are stopped and awaited together. */
+import type { Clock, Logger } from '../base/base.ts'
+
+export class Tasks implements AsyncDisposable {
+  readonly #stopping = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  /** Aborts when the owner closes. */
+  get signal(): AbortSignal {
+    return this.#stopping.signal
+  }
+
+  /** Runs `work`, whose failure is logged and goes no further. */
+  start(name: string, work: (signal: AbortSignal) => Promise<void>): void {
+    if (this.signal.aborted) return
+    const task = this.#run(name, work)
+    this.#running.add(task)
+    void task.finally(() => this.#running.delete(task))
+  }
+
+  /** Runs `work` about every `intervalMs`, from 0.8 to 1.2 of it, so that nodes do not fall into step. */
+  every(
+    name: string,
+    intervalMs: number,
+    { clock, random }: { clock: Clock; random: () => number },
+    work: (signal: AbortSignal) => Promise<void>,
+  ): void {
+    this.start(name, async (signal) => {
+      while (!signal.aborted) {
+        await clock.sleep(intervalMs * (0.8 + 0.4 * random()), { signal })
+        await this.#run(name, work)
+      }
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort(new Error('the swarm is closing'))
+    while (this.#running.size > 0) await Promise.all(this.#running)
+  }
+
+  async #run(name: string, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    try {
+      await work(this.signal)
+    } catch (error) {
+      if (!this.signal.aborted) this.#logger.error({ error, task: name }, 'a background task failed')
+    }
+  }
+}

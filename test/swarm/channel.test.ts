@@ -1,0 +1,233 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type ByteChannel, type Cluster, type Swarm, tokenOf } from '../../src/swarm/swarm.ts'
+import { connected, newCluster, startSwarm, type TestSwarm, until } from './fixture.ts'
+
+const protocol = '/test/1'
+const maxFrameBytes = 1024 * 1024
+const mebibyte = 1024 * 1024
+
+let stack: AsyncDisposableStack
+let cluster: Cluster
+let a: TestSwarm
+let b: TestSwarm
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack()
+  cluster = await newCluster(stack)
+  a = await startSwarm(stack, { cluster })
+  b = await startSwarm(stack, { cluster, bootstrap: [a.address] })
+  await until('both to be connected', () => connected(a, b))
+})
+afterEach(async () => {
+  await stack.disposeAsync()
+})
+
+async function handle(work: (channel: ByteChannel) => Promise<void>, swarm: Swarm = a.swarm): Promise<void> {
+  await swarm.handle(protocol, { maxFrameBytes, maxInboundPerPeer: 40 }, work)
+}
+
+async function open(): Promise<ByteChannel> {
+  return await b.swarm.open(a.swarm.peerId, protocol, { maxFrameBytes })
+}
+
+async function* repeat(chunk: Uint8Array, times: number): AsyncGenerator<Uint8Array> {
+  for (let i = 0; i < times; i++) yield chunk
+}
+
+describe('channel', () => {
+  test('carries frames of every size, empty and largest included, and its end', async () => {
+    await handle(async (channel) => {
+      for (let frame = await channel.receive(); frame !== undefined; frame = await channel.receive()) {
+        await channel.send(frame)
+      }
+    })
+    const channel = await open()
+    for (const size of [0, 1, 3, 4, 65_535, 262_060, 262_064, 262_065, maxFrameBytes]) {
+      const frame = new Uint8Array(size).map((_, at) => at % 251)
+      await channel.send(frame)
+      const back = await channel.receive()
+      expect(Buffer.compare(back ?? Buffer.from('none'), frame)).toBe(0)
+    }
+    await channel.close()
+    expect(await channel.receive()).toBeUndefined()
+  })
+
+  test('keeps the order of frames that were sent at once, and lets their memory be used again', async () => {
+    const got: number[] = []
+    const done = Promise.withResolvers<void>()
+    await handle(async (channel) => {
+      for (let frame = await channel.receive(); frame !== undefined; frame = await channel.receive()) {
+        got.push(frame[0] ?? -1)
+      }
+      done.resolve()
+    })
+    const channel = await open()
+    const memory = new Uint8Array(300_000)
+    const sends = Array.from({ length: 20 }, async (_, i) => {
+      memory[0] = i
+      await channel.send(memory)
+    })
+    memory[0] = 99
+    await Promise.all(sends)
+    await channel.close()
+    await done.promise
+    expect(got).toEqual(Array.from({ length: 20 }, (_, i) => i))
+  })
+
+  test('refuses a frame that is too large, on both sides, and penalises the sender', async () => {
+    const failure = Promise.withResolvers<unknown>()
+    await handle(async (channel) => {
+      try {
+        await channel.receive()
+      } catch (error) {
+        failure.resolve(error)
+        throw error
+      }
+    })
+    const small = await open()
+    await expect(small.send(new Uint8Array(maxFrameBytes + 1))).rejects.toMatchObject({ code: 'TOO_LARGE' })
+    const large = await b.swarm.open(a.swarm.peerId, protocol, { maxFrameBytes: maxFrameBytes * 4 })
+    const sending = large.send(new Uint8Array(maxFrameBytes + 1)).catch((error: unknown) => error)
+    expect(await failure.promise).toMatchObject({ code: 'TOO_LARGE' })
+    await sending
+    await expect(large.receive()).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+  })
+
+  test('an abort on one side fails the other', async () => {
+    const failure = Promise.withResolvers<unknown>()
+    await handle(async (channel) => {
+      await channel.receive()
+      await channel.send(new Uint8Array(1))
+      await channel.receive().catch(failure.resolve)
+    })
+    const channel = await open()
+    await channel.send(new Uint8Array(1))
+    await channel.receive()
+    channel.abort(new Error('enough'))
+    expect(await failure.promise).toMatchObject({ code: 'CHANNEL_BROKEN' })
+    await expect(channel.send(new Uint8Array(1))).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+  })
+
+  test('a receive that was aborted took nothing', async () => {
+    const go = Promise.withResolvers<void>()
+    await handle(async (channel) => {
+      await go.promise
+      await channel.send(Uint8Array.of(7))
+    })
+    const channel = await open()
+    const stop = new AbortController()
+    const receiving = channel.receive({ signal: stop.signal })
+    stop.abort(new Error('not now'))
+    await expect(receiving).rejects.toThrow('not now')
+    go.resolve()
+    expect(await channel.receive()).toEqual(Uint8Array.of(7))
+  })
+
+  test('bytes that end early are an error, and so are more than were announced', async () => {
+    await handle(async (channel) => {
+      await channel.sendBytes(repeat(new Uint8Array(1000), 9), 10_000)
+    })
+    const short = await open()
+    const read = async (channel: ByteChannel): Promise<number> => {
+      let total = 0
+      for await (const chunk of channel.receiveBytes(10_000)) total += chunk.length
+      return total
+    }
+    await expect(read(short)).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+    const long = await open()
+    await expect(long.sendBytes(repeat(new Uint8Array(1000), 11), 10_000)).rejects.toThrow(RangeError)
+  })
+
+  test('a peer that stops reading is a stall, and one that stops sending too', async () => {
+    const never = Promise.withResolvers<void>()
+    await handle(async () => await never.promise)
+    const channel = await open()
+    await expect(
+      channel.sendBytes(repeat(new Uint8Array(mebibyte), 64), 64 * mebibyte, { stallMs: 200 }),
+    ).rejects.toMatchObject({ code: 'PEER_STALLED' })
+    const second = await open()
+    const read = second.receiveBytes(10, { stallMs: 200 })[Symbol.asyncIterator]()
+    await expect(read.next()).rejects.toMatchObject({ code: 'PEER_STALLED' })
+    never.resolve()
+  })
+
+  test('more channels than the protocol allows are broken ones', async () => {
+    const never = Promise.withResolvers<void>()
+    await handle(async () => await never.promise)
+    const channels = await Promise.all(Array.from({ length: 42 }, open))
+    const broken: unknown[] = []
+    for (const channel of channels) channel.receive().catch((error: unknown) => broken.push(error))
+    await until('the surplus to be refused', () => broken.length === 2)
+    never.resolve()
+  })
+
+  test('a slow consumer bounds what the sender can send: 256 MiB in constant memory', {
+    timeout: 60_000,
+  }, async () => {
+    const size = 256 * mebibyte
+    let sent = 0
+    async function* body(): AsyncGenerator<Uint8Array> {
+      const chunk = new Uint8Array(mebibyte)
+      for (; sent < size; sent += chunk.length) yield chunk
+    }
+    await handle(async (channel) => {
+      await channel.sendBytes(body(), size)
+    })
+    const channel = await open()
+    let received = 0
+    let ahead = 0
+    for await (const chunk of channel.receiveBytes(size)) {
+      received += chunk.length
+      // A turn of the event loop for each chunk lets a sender that is not held back run away.
+      if (received < 64 * mebibyte) await new Promise<void>((resolve) => setImmediate(resolve))
+      ahead = Math.max(ahead, sent - received)
+    }
+    expect(received).toBe(size)
+    expect(ahead).toBeLessThan(8 * mebibyte)
+  })
+
+  test('a consumer that stops takes no more than the window and the buffers', async () => {
+    let sent = 0
+    const size = 256 * mebibyte
+    async function* body(): AsyncGenerator<Uint8Array> {
+      const chunk = new Uint8Array(mebibyte)
+      for (; sent < size; sent += chunk.length) yield chunk
+    }
+    await handle(async (channel) => {
+      await channel.sendBytes(body(), size, { stallMs: 500 })
+    })
+    const channel = await open()
+    const read = channel.receiveBytes(size)[Symbol.asyncIterator]()
+    await read.next()
+    let last = -1
+    await until('the sender to be held back', async () => {
+      const still = sent === last && sent > 0
+      last = sent
+      await new Promise<void>((resolve) => setTimeout(resolve, 100))
+      return still
+    })
+    expect(sent).toBeLessThan(8 * mebibyte)
+  })
+
+  test('a killed peer is an error, though libp2p calls it an end', { timeout: 30_000 }, async () => {
+    const child = fork(new URL('./bulk-child.ts', import.meta.url), [tokenOf(cluster), b.address])
+    try {
+      const [ready] = await once(child, 'message')
+      const peer = String(ready)
+      const channel = await b.swarm.open(peer, '/bulk/1', { maxFrameBytes })
+      let received = 0
+      const reading = (async () => {
+        for await (const chunk of channel.receiveBytes(1024 * mebibyte)) {
+          received += chunk.length
+          if (received > 20 * mebibyte && !child.killed) child.kill('SIGKILL')
+        }
+      })()
+      await expect(reading).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+      expect(received).toBeLessThan(1024 * mebibyte)
+    } finally {
+      child.kill('SIGKILL')
+    }
+  })
+})

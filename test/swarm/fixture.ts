@@ -1,0 +1,130 @@
+/** Swarms on loopback with temporary folders, and waiting for conditions instead of sleeping. */
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Level } from 'level'
+import { type Digest, parseDigest, parseRepository } from '../../src/oci/oci.ts'
+import type { OpenBlob } from '../../src/store/store.ts'
+import {
+  type Cluster,
+  type ContentSource,
+  openIdentity,
+  openSwarm,
+  type Swarm,
+  type SwarmOptions,
+  startCluster,
+} from '../../src/swarm/swarm.ts'
+
+export const repository = parseRepository('team/app')
+
+export async function temporaryFolder(stack: AsyncDisposableStack): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'shoal-swarm-'))
+  stack.defer(async () => await rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export async function newCluster(stack: AsyncDisposableStack): Promise<Cluster> {
+  return await startCluster(await temporaryFolder(stack))
+}
+
+/** Content in memory, served in chunks whose memory is used again. */
+export class MemorySource implements ContentSource {
+  readonly blobs = new Map<Digest, Uint8Array>()
+  readonly hidden = new Set<Digest>()
+
+  add(bytes: Uint8Array): Digest {
+    const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
+    this.blobs.set(digest, bytes)
+    return digest
+  }
+
+  async has(digest: Digest): Promise<boolean> {
+    return this.blobs.has(digest)
+  }
+
+  async mayRead(_repository: string, digest: Digest): Promise<boolean> {
+    return !this.hidden.has(digest)
+  }
+
+  async open(digest: Digest): Promise<OpenBlob | undefined> {
+    const bytes = this.blobs.get(digest)
+    return bytes === undefined
+      ? undefined
+      : blobOf(bytes.length, (at) => bytes[at % bytes.length] ?? 0, bytes)
+  }
+}
+
+/** A blob whose chunks share one buffer, as the store's do. */
+export function blobOf(size: number, byteAt: (at: number) => number, bytes?: Uint8Array): OpenBlob {
+  const buffer = new Uint8Array(512 * 1024)
+  return {
+    size,
+    async *chunks(start, end, { signal } = {}) {
+      for (let at = start; at < end; at += buffer.length) {
+        signal?.throwIfAborted()
+        const part = buffer.subarray(0, Math.min(buffer.length, end - at))
+        if (bytes === undefined) part.fill(byteAt(at))
+        else part.set(bytes.subarray(at, at + part.length))
+        yield part
+      }
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
+export interface TestSwarm {
+  swarm: Swarm
+  source: MemorySource
+  folder: string
+  /** The first multiaddr, for another's bootstrap. */
+  address: string
+  stop(): Promise<void>
+}
+
+type TestOptions = Partial<SwarmOptions> & { cluster: Cluster; folder?: string; unstarted?: boolean }
+
+/** On 127.0.0.1 and any port, without mDNS. */
+export async function startSwarm(stack: AsyncDisposableStack, options: TestOptions): Promise<TestSwarm> {
+  const { folder = await temporaryFolder(stack), unstarted = false, ...rest } = options
+  const level = new Level<string, Uint8Array>(join(folder, 'db'), { valueEncoding: 'view' })
+  await level.open()
+  const source = new MemorySource()
+  const swarm = await openSwarm({
+    identity: await openIdentity(folder),
+    database: level.sublevel<string, Uint8Array>('swarm', { valueEncoding: 'view' }),
+    listen: { host: '127.0.0.1', port: 0 },
+    mdns: false,
+    source,
+    ...rest,
+  })
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    stopped ??= (async () => {
+      await swarm[Symbol.asyncDispose]()
+      await level.close()
+    })()
+    await stopped
+  }
+  stack.defer(stop)
+  if (!unstarted) await swarm.start()
+  return { swarm, source, folder, address: swarm.addresses()[0] ?? '', stop }
+}
+
+/** Resolves when the condition holds; throws after `timeoutMs`, saying what was waited for. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  timeoutMs = 10_000,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms for: ${what}`)
+    await delay(10)
+  }
+}
+
+export function connected(a: TestSwarm, b: TestSwarm): boolean {
+  return a.swarm.members.peers().includes(b.swarm.peerId) && b.swarm.members.peers().includes(a.swarm.peerId)
+}
