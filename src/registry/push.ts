@@ -147,6 +147,7 @@ export function createPush(collaborators: Collaborators): Push {
       const child = manifest.manifests.find((descriptor) => descriptor.digest === digest)
       if (child === undefined) {
         if (!(await elsewhere.fetchBlob(repository, digest))) return false
+        await links.add(repository, [digest])
         continue
       }
       if ((await names.findManifest(repository, digest)) === undefined) return false

@@ -1,0 +1,191 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { type Digest, digestBytes, mediaTypes, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { type Ledger, openLedger } from '../../src/records/records.ts'
+import { createRegistry, type Elsewhere, nowhere, type Registry } from '../../src/registry/registry.ts'
+import { memoryStore, openDatabase, type Store } from '../../src/store/store.ts'
+import { identityFromSeed } from '../../src/wire/wire.ts'
+
+interface Node {
+  store: Store
+  names: Ledger
+  registry: Registry
+}
+
+const authority = identityFromSeed(new Uint8Array(32).fill(9)).publicKey
+const repository = parseRepository('team/app')
+const latest = parseTag('latest')
+
+/** A registry with a ledger and a store of its own; `elsewhere` may be filled in later. */
+async function openNode(
+  opened: AsyncDisposableStack,
+  seed: number,
+  elsewhere: Elsewhere = nowhere,
+): Promise<Node> {
+  const directory = await mkdtemp(join(tmpdir(), 'shoal-registry-'))
+  opened.defer(() => rm(directory, { recursive: true }))
+  const db = opened.adopt(await openDatabase(directory), (database) => database.close())
+  const identity = identityFromSeed(new Uint8Array(32).fill(seed))
+  const names = opened.use(await openLedger({ db, identity, authority }))
+  const store = opened.use(memoryStore())
+  return { store, names, registry: opened.use(createRegistry({ store, names, elsewhere })) }
+}
+
+/** The rest of the cluster is one other node, reached without a network. */
+function reaching(other: Node, self: () => Node): Elsewhere & { asked: string[] } {
+  const asked: string[] = []
+  const hand = async (key: Parameters<Ledger['findRecord']>[0]) => {
+    const record = other.names.findRecord(key)
+    if (record !== undefined) await self().names.apply([record])
+  }
+  const bring = async (from: typeof repository, digest: Digest): Promise<boolean> => {
+    asked.push(digest)
+    if (!(await other.store.links.has(from, digest))) return false
+    const blob = await other.store.blobs.open(digest)
+    if (blob === undefined) return false
+    await using open = blob
+    await self().store.blobs.write(digest, open.chunks(0, open.size))
+    return true
+  }
+  return {
+    ...nowhere,
+    asked,
+    askForTag: (name, tag) => hand({ kind: 'tag', repository: name, tag }),
+    askForManifest: (name, digest) => hand({ kind: 'manifest', repository: name, digest }),
+    fetchManifest: (_name, digest) => {
+      asked.push(digest)
+      return other.store.manifests.get(digest)
+    },
+    findBlob: async (name, digest) =>
+      (await other.store.links.has(name, digest)) ? other.store.blobs.stat(digest) : undefined,
+    openBlob: async (name, digest) =>
+      (await bring(name, digest)) ? self().store.blobs.open(digest) : undefined,
+    fetchBlob: bring,
+  }
+}
+
+async function openPair(opened: AsyncDisposableStack) {
+  const far = await openNode(opened, 1)
+  let near: Node | undefined
+  const elsewhere = reaching(far, () => {
+    if (near === undefined) throw new Error('asked before it was open')
+    return near
+  })
+  near = await openNode(opened, 2, elsewhere)
+  return { far, near, elsewhere }
+}
+
+async function pushImage({ registry: { push } }: Node, name = repository) {
+  const [config, layer] = await Promise.all([pushBlob(push, name, '{}'), pushBlob(push, name, 'a layer')])
+  const manifest = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config, size: 2 },
+    layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: layer, size: 7 }],
+  }
+  const bytes = Buffer.from(JSON.stringify(manifest))
+  const { digest } = await push.putManifest(
+    name,
+    { tag: latest },
+    { bytes, contentType: mediaTypes.ociManifest },
+  )
+  return { digest, bytes, config, layer }
+}
+
+async function pushBlob(push: Registry['push'], name: typeof repository, text: string): Promise<Digest> {
+  const started = await push.startUpload(name)
+  if (!('upload' in started)) throw new Error('nothing was to be mounted')
+  const { id } = started.upload
+  await push.appendUpload(
+    name,
+    id,
+    (async function* () {
+      yield Buffer.from(text)
+    })(),
+  )
+  const digest = digestBytes(Buffer.from(text))
+  await push.finishUpload(name, id, digest)
+  return digest
+}
+
+async function read({ registry: { pull } }: Node, digest: Digest): Promise<string> {
+  await using blob = await pull.openBlob(repository, digest)
+  let text = ''
+  for await (const chunk of blob.chunks(0, blob.size)) text += Buffer.from(chunk).toString()
+  return text
+}
+
+describe('what is not here', () => {
+  it('comes from elsewhere: the tag, its manifest, and then the blobs, once each', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near, elsewhere } = await openPair(opened)
+    const image = await pushImage(far)
+    for (let round = 0; round < 2; round++) {
+      const manifest = await near.registry.pull.getManifest(repository, { tag: latest })
+      expect([manifest.digest, Buffer.from(manifest.bytes).equals(image.bytes)]).toEqual([image.digest, true])
+      expect(await near.registry.pull.statBlob(repository, image.layer)).toEqual({ size: 7 })
+      expect(await read(near, image.layer)).toBe('a layer')
+    }
+    expect(elsewhere.asked).toEqual([image.digest, image.layer])
+  })
+
+  it('is a 404 when nobody has it', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { near } = await openPair(opened)
+    const digest = digestBytes(Buffer.from('nowhere'))
+    await expect(near.registry.pull.getManifest(repository, { tag: latest })).rejects.toMatchObject({
+      code: 'MANIFEST_UNKNOWN',
+    })
+    await expect(near.registry.pull.getManifest(repository, { digest })).rejects.toMatchObject({
+      code: 'MANIFEST_UNKNOWN',
+    })
+    await expect(near.registry.pull.openBlob(repository, digest)).rejects.toMatchObject({
+      code: 'BLOB_UNKNOWN',
+    })
+  })
+
+  it('is not given to a repository that may not read it there', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const { layer } = await pushImage(far)
+    const stranger = parseRepository('other/app')
+    await expect(near.registry.pull.openBlob(stranger, layer)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    expect(
+      await near.registry.push.startUpload(stranger, { mount: { digest: layer, from: stranger } }),
+    ).toHaveProperty('upload')
+    expect(
+      await near.registry.push.startUpload(stranger, { mount: { digest: layer, from: repository } }),
+    ).toEqual({ mounted: layer })
+  })
+
+  it('is brought here before a manifest that refers to it is accepted', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const image = await pushImage(far)
+    const { push } = near.registry
+    const tag = parseTag('copy')
+    await push.putManifest(repository, { tag }, { bytes: image.bytes, contentType: mediaTypes.ociManifest })
+    for (const digest of [image.config, image.layer])
+      expect(await near.store.blobs.stat(digest)).toBeDefined()
+    expect((await near.registry.pull.getManifest(repository, { tag })).digest).toBe(image.digest)
+  })
+})
+
+describe('the manifest cache', () => {
+  it('follows a tag that another node moved, and a manifest that another node deleted', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const { digest } = await pushImage(far)
+    const get = () => near.registry.pull.getManifest(repository, { tag: latest })
+    expect((await get()).digest).toBe(digest)
+    await far.registry.deletion.deleteManifest(repository, { digest })
+    const records = [
+      far.names.findRecord({ kind: 'tag', repository, tag: latest }),
+      far.names.findRecord({ kind: 'manifest', repository, digest }),
+    ].filter((record) => record !== undefined)
+    await near.names.apply(records)
+    await expect(get()).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  })
+})
