@@ -10,7 +10,7 @@ export interface Answer {
   body: Buffer
 }
 
-export interface Ask {
+interface Ask {
   headers?: Record<string, string>
   /** An iterable is sent chunked unless `headers` has a content-length. */
   body?: Uint8Array | AsyncIterable<Uint8Array>

@@ -60,7 +60,7 @@ describe('a node that is killed again and again', requires('shoal'), () => {
 /** Lets writers push until a random moment, kills the node, and returns how many uploads were resumed before. */
 async function killAtWork(registry: Registry, ledger: CrashLedger, random: Random): Promise<number> {
   using client = openClient(registry.port)
-  const moment = random.between(1, 90)
+  const moment = random.between(1, 150)
   const lagMs = random.between(0, 8)
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
   let events = 0

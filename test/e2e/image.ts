@@ -9,7 +9,7 @@ import { tar } from './tar.ts'
 const OCI = 'application/vnd.oci.image'
 const INDEX_TYPE = `${OCI}.index.v1+json`
 
-export interface Descriptor {
+interface Descriptor {
   mediaType: string
   digest: string
   size: number
