@@ -20,7 +20,7 @@ export interface RunSummary {
 /** The environment variable that names the file to which the summary goes. */
 export const SUMMARY_FILE = 'SHOAL_TEST_SUMMARY'
 
-export function summarize(
+function summarize(
   modules: readonly TestModule[],
   unhandled: readonly { message: string }[],
   reason: TestRunEndReason,

@@ -66,9 +66,9 @@ export async function openRegistry(options: RegistryOptions = {}): Promise<Regis
 }
 
 /** Ports that nothing listens on, below the range from which the system takes those of outgoing connections. */
-export async function freePorts(count: 2): Promise<[number, number]>
-export async function freePorts(count: number): Promise<number[]>
-export async function freePorts(count: number): Promise<number[]> {
+async function freePorts(count: 2): Promise<[number, number]>
+async function freePorts(count: number): Promise<number[]>
+async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = []
   for (let tries = 0; ports.length < count; tries++) {
     if (tries > 200) throw new Error('found no free port')
