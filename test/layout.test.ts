@@ -49,6 +49,7 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
   'src/wire': { values: ['src/base', 'src/oci'] },
   'src/store': { values: ['src/oci', 'src/base'] },
   'src/records': { values: ['src/wire', 'src/oci', 'src/base'] },
+  'src/exchange': { values: ['src/wire', 'src/oci', 'src/base'], types: ['src/store', 'src/swarm'] },
   'src/swarm': { values: ['src/wire', 'src/oci', 'src/base'], types: ['src/store', 'src/records'] },
   'src/upstream': { values: ['src/oci', 'src/base'] },
   'src/registry': {

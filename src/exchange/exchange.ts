@@ -1,0 +1,61 @@
+/**
+ * How blobs move as verified pieces: how a blob is cut, the signed list of its pieces, the messages that nodes exchange, and
+ * the decisions of both sides. Pure: no I/O, no clock, no randomness of its own. What moves the bytes is built on top.
+ *
+ * - piece-size: `layoutOf(size)` says where the pieces lie; the same everywhere, without a word being exchanged.
+ * - piece-list: the hash of each piece, signed by who vouches for them, passed on with that signature by anyone.
+ * - messages, raw-frames: the protocol `/shoal/exchange/1.0.0`, described in docs/exchange.md. Open a channel with
+ *   `maxFrameBytes`. The side that opened it sends `Ask`s; the other sends `Answer`s and raw frames.
+ */
+export { Bitfield } from './bitfield.ts'
+export {
+  type Answer,
+  type Ask,
+  aliveMs,
+  decodeAnswer,
+  decodeAsk,
+  encodeAnswer,
+  encodeAsk,
+  exchangeProtocol,
+  maxMessageBytes,
+  maxOthers,
+  maxPiecesPerRequest,
+  maxPiecesPerUpdate,
+  maxRetryAfterMs,
+  maxWants,
+} from './messages.ts'
+export {
+  decodePieceList,
+  maxPieceListBytes,
+  openPieceList,
+  type PieceList,
+  pieceHash,
+  pieceHashBytes,
+  pieceListDomain,
+  pieceListLimit,
+  type SignedPieceList,
+  signPieceList,
+} from './piece-list.ts'
+export {
+  type Layout,
+  layoutOf,
+  maxBlobBytes,
+  maxPieceBytes,
+  maxPieces,
+  minPieceBytes,
+  pieceAt,
+  pieceLength,
+  pieceRange,
+} from './piece-size.ts'
+export {
+  type DataFrame,
+  encodeData,
+  type ListFrame,
+  listFrames,
+  maxChunkBytes,
+  maxFrameBytes,
+  parseRawFrame,
+  type RawFrame,
+  rawHeaderBytes,
+  writeDataHeader,
+} from './raw-frames.ts'
