@@ -2,8 +2,8 @@
 
 import { peerIdOf } from '../wire/wire.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
-import { type Fingerprints, summand } from './fingerprints.ts'
-import { decodeRecord, hashRecord, keyText, type SignedRecord } from './record.ts'
+import type { Fingerprints } from './fingerprints.ts'
+import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import {
   buriedAt,
   buriedTimeAt,
@@ -26,7 +26,8 @@ const view = { valueEncoding: 'view' } as const
 export class Draft {
   readonly #db: Database
   readonly #fingerprints: Fingerprints
-  readonly #records = new Map<string, SignedRecord | undefined>()
+  readonly #read = new Map<string, Uint8Array | undefined>()
+  readonly #decoded = new Map<Uint8Array, SignedRecord>()
   readonly #counts = new Map<string, number>()
   readonly #writes = new Map<string, Value | undefined>()
   readonly #sums: { position: string; before: Uint8Array | undefined; after: Uint8Array | undefined }[] = []
@@ -40,33 +41,48 @@ export class Draft {
     return this.#writes.size
   }
 
-  /** Reads the current records of many keys at once, so that `find` does not go to the disk for each. */
+  /** Reads what is known of many keys at once, so that `find` does not go to the disk for each. */
   async prefetch(keys: string[]): Promise<void> {
-    const missing = [...new Set(keys)].filter((key) => !this.#records.has(key))
-    const found = await this.#db.getMany<string, Uint8Array>(missing.map(recordAt), view)
-    for (const [index, key] of missing.entries()) {
-      const bytes = found[index]
-      this.#records.set(key, bytes === undefined ? undefined : decodeRecord(bytes))
-    }
+    const entries = keys
+      .flatMap((key) => [recordAt(key), buriedAt(key)])
+      .filter((entry) => !this.#read.has(entry))
+    const found = await this.#db.getMany<string, Uint8Array>(entries, view)
+    for (const [index, entry] of entries.entries()) this.#read.set(entry, found[index])
+  }
+
+  /** Goes on from what `other` has read. Right only when nothing was stored since. */
+  reuse(other: Draft): void {
+    for (const [entry, bytes] of other.#read) this.#read.set(entry, bytes)
   }
 
   /** The current record of `key`, a tombstone included. */
   find(key: string): SignedRecord | undefined {
-    if (this.#records.has(key)) return this.#records.get(key)
-    const bytes: Uint8Array | undefined = this.#db.getSync<string, Uint8Array>(recordAt(key), view)
-    const record = bytes === undefined ? undefined : decodeRecord(bytes)
-    this.#records.set(key, record)
-    return record
+    return this.#decode(this.findBytes(key))
+  }
+
+  findBytes(key: string): Uint8Array | undefined {
+    return this.#get(recordAt(key))
   }
 
   /** The tombstone of `key` that was buried: retired from the current records, but not forgotten. */
   findBuried(key: string): SignedRecord | undefined {
-    const entry = buriedAt(key)
+    return this.#decode(this.#get(buriedAt(key)))
+  }
+
+  #get(entry: string): Uint8Array | undefined {
     const written = this.#writes.get(entry)
-    if (written !== undefined) return typeof written === 'string' ? undefined : decodeRecord(written)
-    if (this.#writes.has(entry)) return undefined
+    if (this.#writes.has(entry)) return typeof written === 'string' ? undefined : written
+    if (this.#read.has(entry)) return this.#read.get(entry)
     const bytes: Uint8Array | undefined = this.#db.getSync<string, Uint8Array>(entry, view)
-    return bytes === undefined ? undefined : decodeRecord(bytes)
+    this.#read.set(entry, bytes)
+    return bytes
+  }
+
+  #decode(bytes: Uint8Array | undefined): SignedRecord | undefined {
+    if (bytes === undefined) return undefined
+    const record = this.#decoded.get(bytes) ?? decodeRecord(bytes)
+    this.#decoded.set(bytes, record)
+    return record
   }
 
   /** Makes `record` the current one of its key, with all that is derived from it. */
@@ -78,11 +94,11 @@ export class Draft {
     if (before !== undefined) this.#unindex(before)
     this.#index(record)
     const position = positionOf(key)
-    const digest = hashRecord(record.envelope.bytes)
+    const { hash } = record.envelope
     this.write(recordAt(key), record.envelope.bytes)
-    this.write(positionAt(position), Buffer.concat([digest, Buffer.from(key)]))
-    this.#sums.push({ position, before: before && summand(before), after: summand(record) })
-    this.#records.set(key, record)
+    this.write(positionAt(position), Buffer.concat([hash, Buffer.from(key)]))
+    this.#sums.push({ position, before: before?.envelope.hash, after: hash })
+    this.#decoded.set(record.envelope.bytes, record)
   }
 
   /** Forgets the current record of a key. */
@@ -92,8 +108,7 @@ export class Draft {
     this.#unindex(record)
     this.write(recordAt(key), undefined)
     this.write(positionAt(position), undefined)
-    this.#sums.push({ position, before: summand(record), after: undefined })
-    this.#records.set(key, undefined)
+    this.#sums.push({ position, before: record.envelope.hash, after: undefined })
   }
 
   /** Retires a tombstone: no longer current, but remembered against what it deleted. */

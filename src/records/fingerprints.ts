@@ -7,15 +7,10 @@
  * nothing but those records: so they need no key.
  */
 import { hash } from 'node:crypto'
-import { hashRecord, type SignedRecord } from './record.ts'
 
 export const depth = 4
 const leafBytes = 32
 const leaves = 16 ** depth
-
-export function summand(record: SignedRecord): Uint8Array {
-  return hashRecord(record.envelope.bytes)
-}
 
 export class Fingerprints {
   readonly #sums = new Uint32Array((leaves * leafBytes) / 4)
@@ -48,16 +43,22 @@ export class Fingerprints {
 
   /** The fingerprint of the records whose position begins with `prefix`. */
   of(prefix: string): Uint8Array {
-    if (prefix.length === depth) {
-      const leaf = Number.parseInt(prefix, 16)
-      return new Uint8Array(this.#sums.buffer, leaf * leafBytes, leafBytes).slice()
-    }
+    if (prefix.length === depth) return this.#leaves(Number.parseInt(prefix, 16), 1).slice()
     const known = this.#nodes.get(prefix)
     if (known !== undefined) return known
-    const children = Array.from({ length: 16 }, (_, digit) => this.of(prefix + digit.toString(16)))
-    const node = hash('sha256', Buffer.concat(children), 'buffer')
+    const node = hash('sha256', this.children(prefix), 'buffer')
     this.#nodes.set(prefix, node)
     return node
+  }
+
+  /** The fingerprints of the sixteen prefixes below `prefix`, one after the other. It may be a view. */
+  children(prefix: string): Uint8Array {
+    if (prefix.length === depth - 1) return this.#leaves(Number.parseInt(`${prefix}0`, 16), 16)
+    return Buffer.concat(Array.from({ length: 16 }, (_, digit) => this.of(prefix + digit.toString(16))))
+  }
+
+  #leaves(first: number, count: number): Uint8Array {
+    return new Uint8Array(this.#sums.buffer, first * leafBytes, count * leafBytes)
   }
 
   #add(leaf: number, addend: Uint8Array, sign: 1 | -1): void {

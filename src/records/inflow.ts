@@ -51,7 +51,7 @@ export const maxAheadMs = 5 * 60_000
 
 const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged-policy', 'far-ahead'])
 /** So many are verified at once and stored as one batch. */
-const sliceLength = 256
+const sliceLength = 128
 
 export class Inflow {
   readonly #options: InflowOptions
@@ -95,27 +95,33 @@ export class Inflow {
     const { db, fingerprints, writer } = this.#options
     const names = slice.map(({ key }) => keyText(key))
     const reading = new Draft(db, fingerprints)
+    const { version } = writer
     await reading.prefetch(names)
     const candidates = slice.filter((record, index) => {
-      const verdict = this.#judge(record, reading.find(names[index] ?? ''), writer.rules)
+      const verdict = this.#judge(record, reading, names[index] ?? '', writer.rules)
       if (verdict === 'known') report.known++
       else if (verdict !== undefined) this.#refuse(report, verdict)
       return verdict === undefined
     })
     const right = await this.#verify(candidates, report)
-    if (right.length > 0) await writer.run((write) => this.#store(write, right, report), { sync: false })
+    if (right.length === 0) return
+    await writer.run(
+      async (write) => {
+        // Most often nothing else was stored since, and what was read then is still so.
+        if (writer.version === version) write.draft.reuse(reading)
+        else await write.draft.prefetch(names)
+        await this.#store(write, right, report)
+      },
+      { sync: false },
+    )
   }
 
   /** `undefined` when it would become current, if its signature is right. */
-  #judge(
-    record: SignedRecord,
-    standing: SignedRecord | undefined,
-    rules: Rules,
-  ): Refusal | 'known' | undefined {
-    if (standing !== undefined) {
-      if (sameBytes(standing.envelope.bytes, record.envelope.bytes)) return 'known'
-      if (!beats(record, standing, rules)) return 'known'
-    }
+  #judge(record: SignedRecord, draft: Draft, name: string, rules: Rules): Refusal | 'known' | undefined {
+    const bytes = draft.findBytes(name)
+    if (bytes !== undefined && sameBytes(bytes, record.envelope.bytes)) return 'known'
+    const standing = draft.find(name)
+    if (standing !== undefined && !beats(record, standing, rules)) return 'known'
     const { clock, retention } = this.#options
     if (rules.refusal(record.envelope.author, record.key) !== undefined) {
       return record.key.kind === 'policy' ? 'forged-policy' : 'policy'
@@ -143,13 +149,11 @@ export class Inflow {
   /** Other writes came in between, so everything that depends on what stands is asked again. */
   async #store(write: Write, records: SignedRecord[], report: ApplyReport): Promise<void> {
     const { clock, retention, writer } = this.#options
-    await write.draft.prefetch(records.map(({ key }) => keyText(key)))
     const breathe = breather()
     for (const record of records) {
       const name = keyText(record.key)
-      const standing = write.draft.find(name)
-      const verdict = this.#judge(record, standing, writer.rules)
-      const buried = standing === undefined ? write.draft.findBuried(name) : undefined
+      const verdict = this.#judge(record, write.draft, name, writer.rules)
+      const buried = write.draft.findBuried(name)
       if (verdict !== undefined) {
         if (verdict === 'known') report.known++
         else this.#refuse(report, verdict)

@@ -39,8 +39,18 @@ export interface Ledger extends Names, AsyncDisposable {
   sweep(options?: { signal?: AbortSignal }): Promise<void>
   /** What reconciliation compares. Resolves once every record has been counted. */
   fingerprints(): Promise<Fingerprints>
-  /** The current records whose position begins with `prefix`, in order of position. */
-  recordsUnder(prefix: string): AsyncIterable<PositionedRecord>
+  /** The current records whose position begins with `prefix`, in order of position; those after `after`, up to `upTo`. */
+  recordsUnder(prefix: string, range?: PositionRange): AsyncIterable<PositionedRecord>
+  /** The current record at one position as signed. */
+  findAt(position: string): Uint8Array | undefined
+  /** The current records of these keys as signed, without those that are none. */
+  getRecords(keys: string[]): Promise<Uint8Array[]>
+}
+
+/** Positions of 32 hex digits; the first is excluded, the last included. */
+export interface PositionRange {
+  after?: string
+  upTo?: string
 }
 
 /** One current record in the order of reconciliation. */
@@ -196,26 +206,40 @@ class LevelLedger implements Ledger {
 
   async fingerprints(): Promise<Fingerprints> {
     await this.#counted
+    const breathe = breather()
+    // After many changes there is much to hash, which the first who asks for the root would do in one go.
+    for (let high = 0; high < 256; high++) {
+      this.#fingerprints.of(high.toString(16).padStart(2, '0'))
+      await breathe()
+    }
     return this.#fingerprints
   }
 
-  async *recordsUnder(prefix: string): AsyncGenerator<PositionedRecord> {
-    const range = { gte: positionAt(prefix), lt: positionAt(prefix + end) }
+  async *recordsUnder(prefix: string, limits: PositionRange = {}): AsyncGenerator<PositionedRecord> {
+    const { after, upTo } = limits
+    const range = {
+      ...(after === undefined ? { gte: positionAt(prefix) } : { gt: positionAt(after) }),
+      ...(upTo === undefined ? { lt: positionAt(prefix + end) } : { lte: positionAt(upTo) }),
+    }
     await using entries = this.#db.iterator<string, Uint8Array>({ ...range, valueEncoding: 'view' })
     for (
       let batch = await entries.nextv(batchLength);
       batch.length > 0;
       batch = await entries.nextv(batchLength)
     ) {
-      for (const [entry, value] of batch) {
-        const key = Buffer.from(
-          value.buffer,
-          value.byteOffset + hashBytes,
-          value.length - hashBytes,
-        ).toString()
-        yield { position: entry.slice(1), hash: value.subarray(0, hashBytes), key }
-      }
+      for (const [entry, value] of batch) yield { position: entry.slice(1), ...unpackPosition(value) }
     }
+  }
+
+  findAt(position: string): Uint8Array | undefined {
+    const view = { valueEncoding: 'view' } as const
+    const value = this.#db.getSync<string, Uint8Array>(positionAt(position), view)
+    return value && this.#db.getSync<string, Uint8Array>(recordAt(unpackPosition(value).key), view)
+  }
+
+  async getRecords(keys: string[]): Promise<Uint8Array[]> {
+    const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), { valueEncoding: 'view' })
+    return found.filter((record) => record !== undefined)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -265,6 +289,11 @@ class LevelLedger implements Ledger {
 const adoptedAtOnce = 256
 const batchLength = 1000
 const hashBytes = 32
+
+function unpackPosition(value: Uint8Array): { hash: Uint8Array; key: string } {
+  const key = Buffer.from(value.buffer, value.byteOffset + hashBytes, value.length - hashBytes).toString()
+  return { hash: value.subarray(0, hashBytes), key }
+}
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {
   listeners.add(listener)

@@ -11,7 +11,7 @@
  * holds the authority key seals each such tag when it first sees it (signs it again), and a sealed tag stands.
  */
 import type { Rules } from './policy.ts'
-import { hashRecord, type SignedRecord } from './record.ts'
+import type { SignedRecord } from './record.ts'
 import { compareTimes } from './time.ts'
 
 /** True when `candidate` takes the place of `standing`. Never both ways round, and not for the same record. */
@@ -32,6 +32,6 @@ function isNewer(a: SignedRecord, b: SignedRecord): boolean {
   const difference =
     compareTimes(a.body.time, b.body.time) ||
     Buffer.compare(a.envelope.author, b.envelope.author) ||
-    Buffer.compare(hashRecord(a.envelope.bytes), hashRecord(b.envelope.bytes))
+    Buffer.compare(a.envelope.hash, b.envelope.hash)
   return difference > 0
 }

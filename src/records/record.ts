@@ -6,7 +6,6 @@
  * The key of a tag is `repository:tag`, of a manifest `repository@digest`, and empty for the one policy. A null value is
  * a tombstone. `origin` names the author of a record that the authority signed again in its place.
  */
-import { hash } from 'node:crypto'
 import { type Digest, parseDigest, parseRepository, parseTag, type Repository, type Tag } from '../oci/oci.ts'
 import {
   bytes,
@@ -100,11 +99,6 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   const envelope = unseal(bytes)
   const body = bodyCodec.decode(envelope.body)
   return { key: parseKey(body), body, envelope }
-}
-
-/** Names these bytes; of two records that are otherwise equal the greater hash wins. */
-export function hashRecord(bytes: Uint8Array): Uint8Array {
-  return hash('sha256', bytes, 'buffer')
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -19,7 +19,7 @@ const dayMs = 24 * 60 * 60_000
 export const tombstoneMs = 30 * dayMs
 export const buriedMs = 400 * dayMs
 const revivedMs = dayMs
-/** Beyond this the oldest are buried again early, and revived again when they are needed. */
+/** Beyond this they are buried early, and revived again when they are needed. */
 const maxRevived = 100_000
 
 export class Retention {
@@ -41,8 +41,7 @@ export class Retention {
 
   /** Keeps the expired tombstone of `key` current for a day from now. */
   revive(key: string): void {
-    const [oldest] = this.#revived.keys()
-    if (this.#revived.size >= maxRevived && oldest !== undefined) this.#revived.delete(oldest)
+    if (this.#revived.size >= maxRevived) this.#revived.clear()
     this.#revived.set(key, this.#clock.now())
   }
 

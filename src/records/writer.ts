@@ -29,6 +29,7 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #turn = new Semaphore(1)
   #rules: Rules
+  #version = 0
 
   constructor(options: WriterOptions) {
     this.#options = options
@@ -38,6 +39,11 @@ export class Writer {
   /** The policy that counts now. Inside `run` it stands still. */
   get rules(): Rules {
     return this.#rules
+  }
+
+  /** Changes whenever something was stored. */
+  get version(): number {
+    return this.#version
   }
 
   /** Runs `work` alone; what it gathered is stored when it returns, and nothing (since its last flush) when it throws. */
@@ -81,6 +87,7 @@ export class Writer {
   }
 
   #tell({ changes, own, received }: Stored): void {
+    this.#version++
     for (const { body } of own.concat(received)) {
       if (body.kind === 'policy') this.#rules = this.#rules.with(body.value)
     }

@@ -5,6 +5,7 @@
 import { hash, verify } from 'node:crypto'
 import { BadSignatureError, MalformedError } from './errors.ts'
 import { type Identity, publicKeyObject } from './identity.ts'
+import { Recent } from './recent.ts'
 
 export interface Envelope {
   /** The raw public key of 32 bytes that the envelope claims. Nothing is proven until it was verified. */
@@ -12,6 +13,8 @@ export interface Envelope {
   body: Uint8Array
   /** The whole envelope. */
   bytes: Uint8Array
+  /** SHA-256 of `bytes`. */
+  hash: Uint8Array
 }
 
 export interface Verifier {
@@ -33,22 +36,21 @@ export function seal(domain: string, body: Uint8Array, identity: Identity): Uint
 /** Takes an envelope apart without judging its signature. Throws `MALFORMED`. */
 export function unseal(bytes: Uint8Array): Envelope {
   if (bytes.length <= envelopeOverhead) throw new MalformedError('shorter than an author and a signature')
-  return { author: bytes.subarray(0, authorBytes), body: bytes.subarray(envelopeOverhead), bytes }
+  const author = bytes.subarray(0, authorBytes)
+  return { author, body: bytes.subarray(envelopeOverhead), bytes, hash: hash('sha256', bytes, 'buffer') }
 }
 
-/** A verifier that remembers the last `maxRemembered` (default 16,384) envelopes it found right. */
+/** A verifier that remembers at least the last `maxRemembered` (default 8,192) envelopes that it found right. */
 export function createVerifier(domain: string, options: { maxRemembered?: number } = {}): Verifier {
-  const { maxRemembered = 16_384 } = options
-  const right = new Set<string>()
+  const { maxRemembered = 8192 } = options
+  const right = new Recent(maxRemembered)
   return {
     async verify(envelope) {
-      const name = hash('sha256', envelope.bytes, 'base64')
+      const name = Buffer.from(envelope.hash.buffer, envelope.hash.byteOffset, 32).toString('latin1')
       if (right.has(name)) return
       if (!(await check(domain, envelope))) {
         throw new BadSignatureError('the signature does not belong to this author and these bytes')
       }
-      const [oldest] = right
-      if (right.size >= maxRemembered && oldest !== undefined) right.delete(oldest)
       right.add(name)
     },
   }
@@ -63,8 +65,19 @@ function check(domain: string, { author, body, bytes }: Envelope): Promise<boole
   })
 }
 
+const prefixes = new Map<string, Uint8Array>()
+
+/** Domains are constants of this program, so there are few. */
+function prefixOf(domain: string): Uint8Array {
+  const known = prefixes.get(domain)
+  if (known !== undefined) return known
+  const prefix = Buffer.from(domain, 'latin1')
+  prefixes.set(domain, prefix)
+  return prefix
+}
+
 function signedBytes(domain: string, author: Uint8Array, body: Uint8Array): Uint8Array {
-  return concat([Buffer.from(domain, 'latin1'), author, body])
+  return concat([prefixOf(domain), author, body])
 }
 
 /** Memory of its own and not Buffer's pool: a stored record must not keep 8 KiB alive. */

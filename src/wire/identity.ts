@@ -30,8 +30,7 @@ export function publicKeyObject(publicKey: Uint8Array): KeyObject {
   const known = keys.get(name)
   if (known !== undefined) return known
   const key = createPublicKey({ key: Buffer.concat([spki, publicKey]), format: 'der', type: 'spki' })
-  const [oldest] = keys.keys()
-  if (keys.size >= maxKeys && oldest !== undefined) keys.delete(oldest)
+  if (keys.size >= maxKeys) keys.clear()
   keys.set(name, key)
   return key
 }

@@ -1,4 +1,6 @@
 /** What crosses the network: strict CBOR, length-prefixed frames, channels, and signed envelopes. */
+export type { Channel } from './channel.ts'
+export { type ChannelPair, channelPair } from './channel-pair.ts'
 export { type Codec, codec } from './codec.ts'
 export {
   createVerifier,
@@ -9,6 +11,7 @@ export {
   type Verifier,
 } from './envelope.ts'
 export { BadSignatureError, ChannelBrokenError, MalformedError, TooLargeError } from './errors.ts'
+export { FrameReader, frameHeader, frameHeaderBytes } from './frame.ts'
 export { type Identity, identityFromSeed } from './identity.ts'
 export { parsePeerId, peerIdOf } from './peer-id.ts'
 export {

@@ -1,0 +1,67 @@
+/** Length-prefixed frames: four bytes, big endian, then so many bytes. A stream's end is trusted only between frames. */
+import { ChannelBrokenError, TooLargeError } from './errors.ts'
+
+export const frameHeaderBytes = 4
+
+/** The header of a frame. Throws `TOO_LARGE` beyond `maxBytes`. */
+export function frameHeader(length: number, maxBytes: number): Uint8Array {
+  if (length > maxBytes) throw new TooLargeError(length, maxBytes)
+  const header = new Uint8Array(frameHeaderBytes)
+  new DataView(header.buffer).setUint32(0, length)
+  return header
+}
+
+/** Cuts a stream of chunks, however they were split, back into frames. Holds one unfinished frame at most. */
+export class FrameReader {
+  readonly #maxBytes: number
+  readonly #header = new Uint8Array(frameHeaderBytes)
+  #headerRead = 0
+  #frame: Uint8Array | undefined
+  #frameRead = 0
+
+  constructor(options: { maxBytes: number }) {
+    this.#maxBytes = options.maxBytes
+  }
+
+  /** The frames that `chunk` completes. Throws `TOO_LARGE`, before memory is taken for the frame. */
+  push(chunk: Uint8Array): Uint8Array[] {
+    const frames: Uint8Array[] = []
+    let rest = chunk
+    while (rest.length > 0) {
+      rest = this.#frame === undefined ? this.#readHeader(rest) : this.#readFrame(this.#frame, rest)
+      if (this.#frame !== undefined && this.#frameRead === this.#frame.length) {
+        frames.push(this.#frame)
+        this.#frame = undefined
+      }
+    }
+    return frames
+  }
+
+  /** Throws `CHANNEL_BROKEN` when the stream may not end here. */
+  end(): void {
+    if (this.#frame !== undefined || this.#headerRead > 0) {
+      throw new ChannelBrokenError('the stream ended inside a frame')
+    }
+  }
+
+  #readHeader(chunk: Uint8Array): Uint8Array {
+    const part = chunk.subarray(0, frameHeaderBytes - this.#headerRead)
+    this.#header.set(part, this.#headerRead)
+    this.#headerRead += part.length
+    if (this.#headerRead === frameHeaderBytes) {
+      const length = new DataView(this.#header.buffer).getUint32(0)
+      if (length > this.#maxBytes) throw new TooLargeError(length, this.#maxBytes)
+      this.#frame = new Uint8Array(length)
+      this.#frameRead = 0
+      this.#headerRead = 0
+    }
+    return chunk.subarray(part.length)
+  }
+
+  #readFrame(frame: Uint8Array, chunk: Uint8Array): Uint8Array {
+    const part = chunk.subarray(0, frame.length - this.#frameRead)
+    frame.set(part, this.#frameRead)
+    this.#frameRead += part.length
+    return chunk.subarray(part.length)
+  }
+}
