@@ -25,3 +25,12 @@ export class RecordTooLargeError extends CodedError {
     this.maxBytes = maxBytes
   }
 }
+
+/** A peer did what no honest node does; it may be cut off. */
+export class PeerMisbehavedError extends CodedError {
+  readonly code = 'PEER_MISBEHAVED'
+
+  constructor(what: string, cause?: unknown) {
+    super(`the peer ${what}`, cause === undefined ? {} : { cause })
+  }
+}

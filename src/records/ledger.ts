@@ -2,17 +2,16 @@
 import type { Level } from 'level'
 import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
 import { createVerifier, type Identity } from '../wire/wire.ts'
-import { breather } from './breather.ts'
 import { NotPermittedError } from './errors.ts'
-import { Fingerprints } from './fingerprints.ts'
 import { type ApplyReport, Inflow } from './inflow.ts'
 import { openPolicy, type Policy, policyText, policyValue, Rules } from './policy.ts'
+import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
 import { decodeRecord, keyText, type RecordKey, recordDomain, signRecord } from './record.ts'
 import type { Change, ChangedKey, Names } from './records.ts'
 import { Retention } from './retention.ts'
-import { type Database, end, policySeenAt, positionAt, recordAt, recordsOf } from './storage.ts'
+import { type Database, policySeenAt, recordAt, recordsOf } from './storage.ts'
 import { Sweep, scanRecords } from './sweep.ts'
 import { stamp } from './time.ts'
 import { type RecordListener, Writer } from './writer.ts'
@@ -38,28 +37,7 @@ export interface Ledger extends Names, AsyncDisposable {
   /** Buries old tombstones and drops what the policy excludes; it also runs by itself. */
   sweep(options?: { signal?: AbortSignal }): Promise<void>
   /** What reconciliation compares. Resolves once every record has been counted. */
-  fingerprints(): Promise<Fingerprints>
-  /** The current records whose position begins with `prefix`, in order of position; those after `after`, up to `upTo`. */
-  recordsUnder(prefix: string, range?: PositionRange): AsyncIterable<PositionedRecord>
-  /** The current record at one position as signed. */
-  findAt(position: string): Uint8Array | undefined
-  /** The current records of these keys as signed, without those that are none. */
-  getRecords(keys: string[]): Promise<Uint8Array[]>
-}
-
-/** Positions of 32 hex digits; the first is excluded, the last included. */
-export interface PositionRange {
-  after?: string
-  upTo?: string
-}
-
-/** One current record in the order of reconciliation. */
-export interface PositionedRecord {
-  /** 32 hex digits. */
-  position: string
-  /** SHA-256 of the signed record. */
-  hash: Uint8Array
-  key: string
+  positions(): Promise<Positions>
 }
 
 export interface LedgerOptions {
@@ -105,7 +83,7 @@ class LevelLedger implements Ledger {
   readonly #writer: Writer
   readonly #inflow: Inflow
   readonly #sweep: Sweep
-  readonly #fingerprints = new Fingerprints()
+  readonly #positions: Positions
   readonly #closing = new AbortController()
   #counted: Promise<void> = Promise.resolve()
   #sweeping: Promise<void> = Promise.resolve()
@@ -113,8 +91,10 @@ class LevelLedger implements Ledger {
   constructor(db: Database, rules: Rules, options: LedgerOptions) {
     const { authorityIdentity: authority, clock = systemClock, logger = silentLogger } = options
     const { metrics = noMetrics } = options
-    const fingerprints = this.#fingerprints
+    const positions = new Positions(db)
+    const { fingerprints } = positions
     this.#db = db
+    this.#positions = positions
     this.#options = options
     this.#clock = clock
     this.#logger = logger
@@ -136,7 +116,7 @@ class LevelLedger implements Ledger {
   }
 
   start(): this {
-    this.#counted = this.#count()
+    this.#counted = this.#positions.count(this.#closing.signal)
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
     this.#counted.catch(() => undefined)
     this.#sweeping = this.#sweepAgain()
@@ -204,42 +184,10 @@ class LevelLedger implements Ledger {
     return this.#sweep.run(options)
   }
 
-  async fingerprints(): Promise<Fingerprints> {
+  async positions(): Promise<Positions> {
     await this.#counted
-    const breathe = breather()
-    // After many changes there is much to hash, which the first who asks for the root would do in one go.
-    for (let high = 0; high < 256; high++) {
-      this.#fingerprints.of(high.toString(16).padStart(2, '0'))
-      await breathe()
-    }
-    return this.#fingerprints
-  }
-
-  async *recordsUnder(prefix: string, limits: PositionRange = {}): AsyncGenerator<PositionedRecord> {
-    const { after, upTo } = limits
-    const range = {
-      ...(after === undefined ? { gte: positionAt(prefix) } : { gt: positionAt(after) }),
-      ...(upTo === undefined ? { lt: positionAt(prefix + end) } : { lte: positionAt(upTo) }),
-    }
-    await using entries = this.#db.iterator<string, Uint8Array>({ ...range, valueEncoding: 'view' })
-    for (
-      let batch = await entries.nextv(batchLength);
-      batch.length > 0;
-      batch = await entries.nextv(batchLength)
-    ) {
-      for (const [entry, value] of batch) yield { position: entry.slice(1), ...unpackPosition(value) }
-    }
-  }
-
-  findAt(position: string): Uint8Array | undefined {
-    const view = { valueEncoding: 'view' } as const
-    const value = this.#db.getSync<string, Uint8Array>(positionAt(position), view)
-    return value && this.#db.getSync<string, Uint8Array>(recordAt(unpackPosition(value).key), view)
-  }
-
-  async getRecords(keys: string[]): Promise<Uint8Array[]> {
-    const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), { valueEncoding: 'view' })
-    return found.filter((record) => record !== undefined)
+    await this.#positions.warm()
+    return this.#positions
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -263,16 +211,6 @@ class LevelLedger implements Ledger {
     throw new NotPermittedError('this node does not hold the authority key of the cluster')
   }
 
-  /** Sums commute, so records that change meanwhile are right already: the iterator sees them as they were before. */
-  async #count(): Promise<void> {
-    const breathe = breather()
-    for await (const { position, hash } of this.recordsUnder('')) {
-      this.#closing.signal.throwIfAborted()
-      this.#fingerprints.change(position, undefined, hash)
-      await breathe()
-    }
-  }
-
   async #sweepAgain(): Promise<void> {
     const { signal } = this.#closing
     while (!signal.aborted) {
@@ -287,13 +225,6 @@ class LevelLedger implements Ledger {
 }
 
 const adoptedAtOnce = 256
-const batchLength = 1000
-const hashBytes = 32
-
-function unpackPosition(value: Uint8Array): { hash: Uint8Array; key: string } {
-  const key = Buffer.from(value.buffer, value.byteOffset + hashBytes, value.length - hashBytes).toString()
-  return { hash: value.subarray(0, hashBytes), key }
-}
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {
   listeners.add(listener)

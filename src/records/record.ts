@@ -98,27 +98,29 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   if (bytes.length > maxRecordBytes) throw new MalformedError(`a record of ${bytes.length} bytes`)
   const envelope = unseal(bytes)
   const body = bodyCodec.decode(envelope.body)
-  return { key: parseKey(body), body, envelope }
+  return { key: parseKeyText(body.kind.charAt(0) + body.key), body, envelope }
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
 }
 
-function parseKey(body: RecordBody): RecordKey {
+/** The inverse of `keyText`. Throws `MALFORMED`. */
+export function parseKeyText(text: string): RecordKey {
+  const rest = text.slice(1)
   try {
-    if (body.kind === 'tag') {
-      const [repository, tag] = halves(body.key, ':')
+    if (text.startsWith('t')) {
+      const [repository, tag] = halves(rest, ':')
       return { kind: 'tag', repository: parseRepository(repository), tag: parseTag(tag) }
     }
-    if (body.kind === 'manifest') {
-      const [repository, digest] = halves(body.key, '@')
+    if (text.startsWith('m')) {
+      const [repository, digest] = halves(rest, '@')
       return { kind: 'manifest', repository: parseRepository(repository), digest: parseDigest(digest) }
     }
   } catch (cause) {
     throw new MalformedError('the key does not name a tag or a manifest', { cause })
   }
-  if (body.key !== '') throw new MalformedError('the key of a policy is empty')
+  if (text !== 'p') throw new MalformedError('the key is of no known kind')
   return { kind: 'policy' }
 }
 

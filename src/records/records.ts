@@ -6,12 +6,15 @@
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
 
+export { answerQuestions, askRecords } from './ask.ts'
 export type { ManifestEntry, TagEntry } from './entries.ts'
-export { NotPermittedError, RecordTooLargeError } from './errors.ts'
+export { NotPermittedError, PeerMisbehavedError, RecordTooLargeError } from './errors.ts'
 export type { ApplyReport, Refusal } from './inflow.ts'
 export { type Ledger, type LedgerOptions, openLedger } from './ledger.ts'
 export type { Policy } from './policy.ts'
+export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
 export type { RecordKey } from './record.ts'
+export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 
 /** The registry's view of a ledger. Writes sign with this node's key. */
 export interface Names {

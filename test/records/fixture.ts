@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import type { Clock } from '../../src/base/base.ts'
 import { type Digest, digestBytes, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import type { Fingerprints } from '../../src/records/fingerprints.ts'
 import { type Change, type Ledger, type LedgerOptions, openLedger } from '../../src/records/records.ts'
 import { type Identity, identityFromSeed } from '../../src/wire/wire.ts'
 
@@ -118,4 +119,8 @@ export async function recordsOf(ledger: Ledger, work: () => Promise<unknown>): P
   await work()
   stop()
   return signed
+}
+
+export async function fingerprintsOf(ledger: Ledger): Promise<Fingerprints> {
+  return (await ledger.positions()).fingerprints
 }

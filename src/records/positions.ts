@@ -1,0 +1,97 @@
+/** A ledger's current records in the order in which reconciliation walks them: by the hash of their key. */
+import { breather } from './breather.ts'
+import { Fingerprints } from './fingerprints.ts'
+import { type Database, end, positionAt, recordAt } from './storage.ts'
+
+/** One current record. */
+export interface PositionedRecord {
+  /** 32 hex digits. */
+  position: string
+  /** SHA-256 of the signed record. */
+  hash: Uint8Array
+  key: string
+}
+
+/** Positions of 32 hex digits; the first is excluded, the last included. */
+export interface PositionRange {
+  after?: string
+  upTo?: string
+}
+
+const batchLength = 1000
+const recordsAtOnce = 256
+const hashBytes = 32
+const view = { valueEncoding: 'view' } as const
+
+export class Positions {
+  /** Kept as records change; complete once `count` has ended. */
+  readonly fingerprints = new Fingerprints()
+  readonly #db: Database
+
+  constructor(db: Database) {
+    this.#db = db
+  }
+
+  /** The records whose position begins with `prefix`, as they stand now. */
+  async *under(prefix: string, { after, upTo }: PositionRange = {}): AsyncGenerator<PositionedRecord> {
+    const range = {
+      ...(after === undefined ? { gte: positionAt(prefix) } : { gt: positionAt(after) }),
+      ...(upTo === undefined ? { lt: positionAt(prefix + end) } : { lte: positionAt(upTo) }),
+    }
+    await using entries = this.#db.iterator<string, Uint8Array>({ ...range, ...view })
+    for (;;) {
+      const batch = await entries.nextv(batchLength)
+      if (batch.length === 0) return
+      for (const [entry, value] of batch) yield { position: entry.slice(1), ...unpack(value) }
+    }
+  }
+
+  /** The same as signed. */
+  async *signedUnder(prefix: string): AsyncGenerator<Uint8Array> {
+    let keys: string[] = []
+    for await (const { key } of this.under(prefix)) {
+      keys.push(key)
+      if (keys.length < recordsAtOnce) continue
+      yield* await this.getSigned(keys)
+      keys = []
+    }
+    yield* await this.getSigned(keys)
+  }
+
+  /** The record at one position as signed. */
+  findSigned(position: string): Uint8Array | undefined {
+    const value = this.#db.getSync<string, Uint8Array>(positionAt(position), view)
+    return value && this.#db.getSync<string, Uint8Array>(recordAt(unpack(value).key), view)
+  }
+
+  /** The records of these keys as signed, without those that are none. */
+  async getSigned(keys: string[]): Promise<Uint8Array[]> {
+    const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), view)
+    return found.filter((record) => record !== undefined)
+  }
+
+  /** Sums commute, so what changes meanwhile is right already: the records are read as they stood when it was called. */
+  async count(signal: AbortSignal): Promise<void> {
+    const breathe = breather()
+    for await (const { position, hash } of this.under('')) {
+      signal.throwIfAborted()
+      this.fingerprints.change(position, undefined, hash)
+      await breathe()
+    }
+  }
+
+  /** After many changes there is much to hash, which the first who asks for the root would do in one go. */
+  async warm(): Promise<Fingerprints> {
+    const breathe = breather()
+    for (let high = 0; high < 256; high++) {
+      this.fingerprints.of(high.toString(16).padStart(2, '0'))
+      await breathe()
+    }
+    return this.fingerprints
+  }
+}
+
+function unpack(value: Uint8Array): { hash: Uint8Array; key: string } {
+  const key = Buffer.from(value.buffer, value.byteOffset + hashBytes, value.length - hashBytes).toString()
+  return { hash: value.subarray(0, hashBytes), key }
+}
