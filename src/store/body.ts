@@ -34,8 +34,9 @@ export async function pump(
     const iterator = body[Symbol.asyncIterator]()
     let done = false
     try {
+      using steps = new Steps(iterator, signal)
       for (;;) {
-        const step = await nextOrAbort(iterator, signal)
+        const step = await steps.next()
         if (step.done) break
         if (sink.accepted + step.value.length > maxBytes)
           throw new UploadLimitError('bytes', `the blob is larger than ${maxBytes} bytes`)
@@ -50,20 +51,33 @@ export async function pump(
   }
 }
 
-/** Not a race against one lasting promise: that would keep a reaction for each chunk of a long body. */
-function nextOrAbort<T>(iterator: AsyncIterator<T>, signal: AbortSignal): Promise<IteratorResult<T>> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) {
-      reject(signal.reason)
-      return
-    }
-    const abort = (): void => reject(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
-    iterator
-      .next()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', abort))
-  })
+/**
+ * `next()` that gives up when the signal aborts. One listener for the whole body: one for each chunk costs as much as
+ * the chunk, and a race against one lasting promise would keep a reaction for each.
+ */
+class Steps implements Disposable {
+  readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #signal: AbortSignal
+  readonly #onAbort = (): void => this.#waiting?.(this.#signal.reason)
+  #waiting: ((reason: unknown) => void) | undefined
+
+  constructor(iterator: AsyncIterator<Uint8Array>, signal: AbortSignal) {
+    this.#iterator = iterator
+    this.#signal = signal
+    signal.addEventListener('abort', this.#onAbort)
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    return new Promise((resolve, reject) => {
+      this.#signal.throwIfAborted()
+      this.#waiting = reject
+      this.#iterator.next().then(resolve, reject)
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#signal.removeEventListener('abort', this.#onAbort)
+  }
 }
 
 /** Does not wait: a body that hangs in `next()` answers `return()` only after that. */

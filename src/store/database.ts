@@ -31,6 +31,8 @@ export interface SessionRow {
   repository: Repository
   algorithm: DigestAlgorithm
   touchedMs: number
+  /** Set before the file may be given this digest's name: without its file, the session had been proven to be this blob. */
+  finishing?: Digest
 }
 
 export type Tables = ReturnType<typeof openTables>

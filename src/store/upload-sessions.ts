@@ -57,8 +57,13 @@ export class UploadSessions implements Uploads, AsyncDisposable {
 
   /** Takes up the sessions of the last run; there are never more than the limit. */
   async load(): Promise<void> {
-    for await (const [id, row] of this.#context.tables.sessions.iterator())
-      this.#sessions.set(id, newSession(id, row))
+    const { files } = this.#publisher
+    for await (const [id, row] of this.#context.tables.sessions.iterator()) {
+      const moved = row.finishing !== undefined && (await orMissing(stat(files.uploadPath(id)))) === undefined
+      if (!moved) this.#sessions.set(id, newSession(id, row))
+      // Killed between the rename and the commit: what the commit would have done.
+      else if (row.finishing !== undefined) await this.#commit(id, row.repository, row.finishing)
+    }
   }
 
   has(id: string): boolean {
@@ -126,14 +131,9 @@ export class UploadSessions implements Uploads, AsyncDisposable {
       const ingest = await this.#opened(session)
       this.#forgetFile(session)
       try {
-        return await this.#publisher.publish(ingest, id, digest, async () => {
-          const { database, tables, leases } = this.#context
-          const batch = database.batch()
-          batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
-          batch.del(id, { sublevel: tables.sessions })
-          await batch.write({ sync: true })
-          this.#sessions.delete(id)
-        })
+        session.row.finishing = digest
+        await this.#save(session)
+        return await this.#publisher.publish(ingest, id, digest, () => this.#commit(id, repository, digest))
       } catch (error) {
         // After a lost thread the bytes are still good; after anything else they are wrong, gone, or not sure to be on disk.
         if (!(error instanceof WorkerLostError)) await this.#drop(session)
@@ -225,13 +225,25 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     await this.#drop(session)
   }
 
+  async #commit(id: string, repository: Repository, digest: Digest): Promise<void> {
+    const { database, tables, leases } = this.#context
+    const batch = database.batch()
+    batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
+    batch.del(id, { sublevel: tables.sessions })
+    await batch.write({ sync: true })
+    this.#sessions.delete(id)
+  }
+
   async #drop(session: Session): Promise<void> {
     const { ingest } = session
+    const { database, tables } = this.#context
     this.#sessions.delete(session.id)
     this.#forgetFile(session)
     await ingest?.close()
+    // The row first: an unproven session that is finishing and has no file would pass for a proven one.
+    const batch = database.batch().del(session.id, { sublevel: tables.sessions })
+    await batch.write({ sync: session.row.finishing !== undefined })
     await this.#publisher.files.removeUpload(session.id)
-    await this.#context.tables.sessions.del(session.id)
   }
 
   #forgetFile(session: Session): void {

@@ -1,9 +1,10 @@
 /** What the store's tests share: temporary folders, a clock that is moved by hand, and bodies of every kind. */
+import { equal } from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect } from 'vitest'
+
 import type { Clock } from '../../src/base/base.ts'
 import { type Digest, type DigestAlgorithm, parseDigest, parseRepository } from '../../src/oci/oci.ts'
 import {
@@ -153,8 +154,8 @@ export async function pushManifest(
 
 /** Compares whole buffers at once: element by element takes seconds for a megabyte. */
 export function expectBytes(actual: Uint8Array | undefined, expected: Uint8Array): void {
-  expect(actual?.length).toBe(expected.length)
-  expect(Buffer.compare(actual ?? new Uint8Array(), expected), 'first difference').toBe(0)
+  equal(actual?.length, expected.length)
+  equal(Buffer.compare(actual ?? new Uint8Array(), expected), 0, 'the bytes differ')
 }
 
 export async function listAll<T>(items: AsyncIterable<T>): Promise<T[]> {
