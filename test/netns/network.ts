@@ -1,0 +1,124 @@
+/** A LAN of network namespaces: hosts on one bridge, with shaped links and partitions, gone without a trace afterwards. */
+import { run } from '../e2e/process.ts'
+
+export interface NetworkHost {
+  readonly name: string
+  /** Its IPv4 address. */
+  readonly address: string
+  /** The command that runs a program on this host, for `spawn` and the like. */
+  command(program: string, args: string[]): { command: string; args: string[] }
+}
+
+export interface Network extends AsyncDisposable {
+  readonly hosts: NetworkHost[]
+  /** Limits a host's link in both directions; the queue holds 100 ms. */
+  shape(host: NetworkHost, megabitsPerSecond: number): Promise<void>
+  /** Cuts every connection between hosts of different groups; hosts that are not named stay reachable by all. */
+  partition(...groups: NetworkHost[][]): Promise<void>
+  heal(): Promise<void>
+}
+
+/** What a suite that uses it has to require. */
+export const networkNeeds = ['linux', 'root', 'ip', 'iptables', 'tc']
+
+let networks = 0
+
+/**
+ * The bridge lives in a namespace of its own, so that no packet filter and no name of the machine is in the way. Hosts have
+ * a default route, without which multicast finds nobody.
+ */
+export async function openNetwork(hostCount: number): Promise<Network> {
+  await removeStale()
+  const prefix = `shoal-${process.pid}-${networks++}`
+  await using cleanup = new AsyncDisposableStack()
+  const addNamespace = async (name: string): Promise<string> => {
+    await ip('netns', 'add', name)
+    cleanup.defer(async () => await ip('netns', 'delete', name))
+    await ip('-n', name, 'link', 'set', 'lo', 'up')
+    return name
+  }
+
+  const lan = await addNamespace(`${prefix}-lan`)
+  await ip('-n', lan, 'link', 'add', 'bridge', 'type', 'bridge', 'forward_delay', '0')
+  await ip('-n', lan, 'address', 'add', '10.99.0.1/24', 'dev', 'bridge')
+  await ip('-n', lan, 'link', 'set', 'bridge', 'up')
+
+  const hosts: NamespaceHost[] = []
+  for (let i = 0; i < hostCount; i++) {
+    const name = await addNamespace(`${prefix}-h${i}`)
+    const address = `10.99.0.${i + 10}`
+    await ip('-n', lan, 'link', 'add', `port${i}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
+    await ip('-n', lan, 'link', 'set', `port${i}`, 'master', 'bridge', 'up')
+    await ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'eth0')
+    await ip('-n', name, 'link', 'set', 'eth0', 'up')
+    await ip('-n', name, 'route', 'add', 'default', 'via', '10.99.0.1')
+    hosts.push(namespaceHost(name, address, `port${i}`))
+  }
+  const owned = cleanup.move()
+
+  const filter = async (host: NetworkHost, ...args: string[]): Promise<void> => {
+    const { command, args: all } = host.command('iptables', ['--wait', ...args])
+    await run(command, all)
+  }
+
+  return {
+    hosts,
+    async shape(host, megabitsPerSecond) {
+      const known = hosts.find(({ name }) => name === host.name)
+      if (known === undefined) throw new Error(`${host.name} is not of this network`)
+      const rate = ['root', 'tbf', 'rate', `${megabitsPerSecond}mbit`, 'burst', '64kb', 'latency', '100ms']
+      await run('ip', ['netns', 'exec', lan, 'tc', 'qdisc', 'replace', 'dev', known.port, ...rate])
+      await run('ip', ['netns', 'exec', known.name, 'tc', 'qdisc', 'replace', 'dev', 'eth0', ...rate])
+    },
+    async partition(...groups) {
+      for (const [index, group] of groups.entries()) {
+        const others = groups.filter((_, other) => other !== index).flat()
+        for (const host of group) {
+          for (const { address } of others) {
+            await filter(host, '-A', 'INPUT', '-s', address, '-j', 'DROP')
+            await filter(host, '-A', 'OUTPUT', '-d', address, '-j', 'DROP')
+          }
+        }
+      }
+    },
+    async heal() {
+      for (const host of hosts) await filter(host, '-F')
+    },
+    [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  }
+}
+
+interface NamespaceHost extends NetworkHost {
+  /** Its link's other end, at the bridge. */
+  port: string
+}
+
+function namespaceHost(name: string, address: string, port: string): NamespaceHost {
+  const command: NetworkHost['command'] = (program, args) => ({
+    command: 'ip',
+    args: ['netns', 'exec', name, program, ...args],
+  })
+  return { name, address, port, command }
+}
+
+async function ip(...args: string[]): Promise<void> {
+  await run('ip', args)
+}
+
+/** A test run that was killed leaves its namespaces; they carry the number of a process that is gone. */
+async function removeStale(): Promise<void> {
+  const { stdout } = await run('ip', ['netns', 'list'])
+  for (const [name, pid] of stdout.matchAll(/^shoal-(\d+)-\d+-\w+/gm)) {
+    if (!isAlive(Number(pid))) await ip('netns', 'delete', name)
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
+    throw error
+  }
+}
