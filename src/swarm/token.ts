@@ -72,7 +72,7 @@ export function openText(prefix: string, given: string, what: string): Uint8Arra
   if (decoded.toString('base64url') !== encoded || !checksumOf(body).equals(decoded.subarray(body.length))) {
     throw new TokenError(`the ${what} is damaged or cut off (its checksum differs); copy it again`)
   }
-  return body
+  return new Uint8Array(body)
 }
 
 const checksumBytes = 4
