@@ -38,6 +38,13 @@ export class Bitfield {
     return field
   }
 
+  static copy(other: Bitfield): Bitfield {
+    const field = new Bitfield(other.count)
+    field.#bytes.set(other.#bytes)
+    field.#held = other.#held
+    return field
+  }
+
   /** How many are held. */
   get held(): number {
     return this.#held

@@ -6,8 +6,21 @@
  * - piece-list: the hash of each piece, signed by who vouches for them, passed on with that signature by anyone.
  * - messages, raw-frames: the protocol `/shoal/exchange/1.0.0`, described in docs/exchange.md. Open a channel with
  *   `maxFrameBytes`. The side that opened it sends `Ask`s; the other sends `Answer`s and raw frames.
+ * - Download: the asker's decisions for one blob. Upload: the holder's, for all blobs and askers of a node. Both are fed with
+ *   events and the time, and answer with actions. TokenBucket: `--max-download` as a Download's `budget`, `--max-upload` by
+ *   taking from it before every data frame.
  */
 export { Bitfield } from './bitfield.ts'
+export { Download } from './download.ts'
+export {
+  type DownloadAction,
+  type DownloadEvent,
+  type DownloadLimits,
+  type DownloadOptions,
+  type DropReason,
+  defaultDownloadLimits,
+  wakeEveryMs,
+} from './download-events.ts'
 export {
   type Answer,
   type Ask,
@@ -59,3 +72,11 @@ export {
   rawHeaderBytes,
   writeDataHeader,
 } from './raw-frames.ts'
+export { TokenBucket } from './token-bucket.ts'
+export {
+  defaultUploadLimits,
+  Upload,
+  type UploadAction,
+  type UploadEvent,
+  type UploadLimits,
+} from './upload.ts'

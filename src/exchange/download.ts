@@ -1,0 +1,355 @@
+/**
+ * The asker's side of one blob: decides which peer is asked for which piece, and when someone else has to step in.
+ *
+ * Pure: give it every event with the time, a `wake` at least every `wakeEveryMs`, and carry out the actions it returns, in
+ * order. What arrives is always welcome, also when it is not asked for any more. Callers check that what peers name are pieces
+ * of the layout. Memory is bounded by peers × pieces.
+ */
+import { Bitfield } from './bitfield.ts'
+import {
+  type DownloadAction,
+  type DownloadEvent,
+  type DownloadLimits,
+  type DownloadOptions,
+  type DropReason,
+  defaultDownloadLimits,
+} from './download-events.ts'
+import { DownloadPeer, type PieceRequest } from './download-peer.ts'
+import { Lateness } from './lateness.ts'
+import { PieceBoard } from './piece-board.ts'
+import { type Choice, choosePiece } from './piece-choice.ts'
+import { pieceLength } from './piece-size.ts'
+
+const smallPieceBytes = 1024 * 1024
+const maxOvertaken = 4
+/** A peer that was asked for a piece this often in vain is told that it matters. */
+const urgentAfter = 2
+
+export class Download {
+  readonly #options: DownloadOptions
+  readonly #limits: DownloadLimits
+  readonly #board: PieceBoard
+  readonly #late: Lateness
+  readonly #peers = new Map<string, DownloadPeer>()
+  readonly #banned = new Set<string>()
+  #actions: DownloadAction[] = []
+  #readers: readonly number[] = []
+  #herd = false
+  #requestedBytes = 0
+  #nearNewsMs: number | undefined
+
+  constructor(options: DownloadOptions) {
+    this.#options = options
+    this.#limits = { ...defaultDownloadLimits, ...options.limits }
+    this.#board = new PieceBoard(options.layout, options.held)
+    this.#late = new Lateness(this.#limits)
+  }
+
+  get complete(): boolean {
+    return this.#board.held.complete
+  }
+
+  /** What is here. Not a copy: read it only. */
+  get held(): Bitfield {
+    return this.#board.held
+  }
+
+  handle(event: DownloadEvent, nowMs: number): DownloadAction[] {
+    this.#actions = []
+    this.#nearNewsMs ??= nowMs
+    if (event.type === 'peer') this.#join(event, nowMs)
+    else if (event.type === 'readers') this.#readers = event.pieces
+    else if (event.type === 'wake') this.#wake(nowMs)
+    else if (event.type === 'dropped') this.#forget(event.piece)
+    else {
+      const peer = this.#peers.get(event.peer)
+      if (peer !== undefined) this.#fromPeer(peer, event, nowMs)
+      else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
+    }
+    if (!this.complete) this.#fill(nowMs)
+    return this.#actions
+  }
+
+  #join({ peer: id, held, near = true }: DownloadEvent & { type: 'peer' }, nowMs: number): void {
+    if (this.#banned.has(id)) return
+    const known = this.#peers.get(id)
+    if (known === undefined && this.#peers.size >= this.#limits.maxPeers) return
+    if (!held.complete) this.#herd = true
+    if (near) this.#nearNewsMs = nowMs
+    if (known === undefined) {
+      const peer = new DownloadPeer(id, { near, held: Bitfield.copy(held), nowMs })
+      this.#peers.set(id, peer)
+    } else {
+      this.#board.countAll(known.held, -1)
+      known.held = Bitfield.copy(held)
+      for (const piece of [...known.requests.keys()]) if (!held.has(piece)) this.#unask(known, piece)
+      this.#heard(known, nowMs)
+      known.dry = false
+    }
+    this.#board.countAll(held, 1)
+  }
+
+  #fromPeer(peer: DownloadPeer, event: DownloadEvent & { peer: string }, nowMs: number): void {
+    if (event.type !== 'left') this.#heard(peer, nowMs)
+    switch (event.type) {
+      case 'left':
+        this.#remove(peer)
+        break
+      case 'has':
+        for (const piece of event.pieces) if (peer.held.add(piece)) this.#board.count(piece, 1)
+        peer.dry = false
+        if (peer.near) this.#nearNewsMs = nowMs
+        break
+      case 'lost':
+        for (const piece of event.pieces) {
+          if (peer.held.delete(piece)) this.#board.count(piece, -1)
+          this.#unask(peer, piece)
+        }
+        break
+      case 'bytes': {
+        const request = peer.requests.get(event.piece)
+        if (request !== undefined) request.received += event.bytes
+        break
+      }
+      case 'arrived':
+        this.#arrived(peer, event.piece, nowMs)
+        break
+      case 'wrong':
+        this.#actions.push({ type: 'bad', peer: peer.id, piece: event.piece })
+        this.#drop(peer, 'wrong-piece')
+        break
+      case 'later':
+        this.#herd = true
+        for (const piece of event.pieces) {
+          this.#unask(peer, piece)
+          peer.defer(piece, nowMs + event.retryAfterMs)
+        }
+        peer.suggest(event.instead)
+        break
+      case 'busy':
+        this.#unaskAll(peer)
+        peer.busyUntilMs = nowMs + event.retryAfterMs
+        break
+      case 'reset':
+        this.#unaskAll(peer)
+        break
+    }
+  }
+
+  #heard(peer: DownloadPeer, nowMs: number): void {
+    peer.seenMs = nowMs
+    if (!peer.suspect) return
+    peer.suspect = false
+    peer.dry = false
+  }
+
+  #arrived(from: DownloadPeer | undefined, piece: number, nowMs: number): void {
+    const request = from?.requests.get(piece)
+    if (from !== undefined && request !== undefined) {
+      this.#late.served(request, nowMs)
+      this.#unlist(request)
+      from.lastArrivalMs = nowMs
+      from.overtaken = 0
+    }
+    if (this.#board.held.has(piece)) return
+    for (const other of this.#board.arrive(piece)) {
+      if (other === request) continue
+      this.#unlist(other)
+      this.#cancel(other.peer, piece)
+      if (request !== undefined && this.#late.isLateWith(other, nowMs)) this.#overtaken(other, nowMs)
+    }
+    for (const peer of this.#peers.values()) peer.deferred.delete(piece)
+  }
+
+  /** Someone else had to step in for this peer. */
+  #overtaken(request: PieceRequest, nowMs: number): void {
+    const { peer } = request
+    this.#late.served(request, nowMs)
+    peer.overtaken++
+    if (peer.overtaken >= maxOvertaken && this.#isSpare(peer)) this.#drop(peer, 'slow')
+  }
+
+  /** Whether what is missing can be had without it. */
+  #isSpare(peer: DownloadPeer): boolean {
+    const others = [...this.#peers.values()].filter((other) => other !== peer && !other.suspect)
+    for (let piece = 0; piece < this.#board.layout.count; piece++) {
+      if (this.#board.held.has(piece) || !peer.held.has(piece)) continue
+      if (!others.some((other) => other.held.has(piece))) return false
+    }
+    return true
+  }
+
+  #forget(piece: number): void {
+    if (this.#board.drop(piece)) this.#wet()
+  }
+
+  #wake(nowMs: number): void {
+    for (const peer of [...this.#peers.values()]) {
+      if (peer.requests.size > 0) this.#watch(peer, nowMs)
+      // A time may have run out: of being deferred or busy, or of patience with the near ones.
+      if (peer.deferred.size > 0 || peer.busyUntilMs > 0 || !peer.near) peer.dry = false
+    }
+  }
+
+  #watch(peer: DownloadPeer, nowMs: number): void {
+    const silentMs = nowMs - peer.seenMs
+    if (silentMs > this.#limits.deadMs) {
+      this.#drop(peer, 'stalled')
+      return
+    }
+    if (silentMs > this.#limits.silentMs) {
+      peer.suspect = true
+      const spare = [...peer.requests.keys()].filter((piece) => this.#otherHolder(piece, peer) !== undefined)
+      for (const piece of spare) {
+        this.#unask(peer, piece)
+        this.#cancel(peer, piece)
+      }
+      return
+    }
+    const head = peer.head()
+    if (head === undefined || !this.#late.isLate(peer, nowMs)) return
+    if (this.#board.requestsFor(head.piece).length > 1) return
+    const other = this.#otherHolder(head.piece, peer)
+    if (other !== undefined && this.#hasRoom(other, nowMs)) this.#ask(other, head.piece, nowMs)
+  }
+
+  /** The least loaded peer that could be asked for the piece instead. */
+  #otherHolder(piece: number, peer: DownloadPeer): DownloadPeer | undefined {
+    let best: DownloadPeer | undefined
+    for (const other of this.#peers.values()) {
+      if (other === peer || other.suspect || !other.held.has(piece)) continue
+      if (best === undefined || this.#late.queueMs(other) < this.#late.queueMs(best)) best = other
+    }
+    return best
+  }
+
+  #fill(nowMs: number): void {
+    const choice: Choice = {
+      herd: this.#herd,
+      heads: this.#heads(),
+      nowMs,
+      random: this.#options.random,
+      allows: (peer, piece) => this.#allows(peer, piece, nowMs),
+    }
+    const ready: DownloadPeer[] = []
+    for (const peer of this.#peers.values()) if (!peer.dry && this.#hasRoom(peer, nowMs)) ready.push(peer)
+    while (ready.length > 0 && this.#board.open.length > 0 && this.#mayAsk(nowMs)) {
+      const at = this.#leastLoaded(ready)
+      const peer = ready[at]
+      const piece = peer === undefined ? undefined : choosePiece(this.#board, peer, choice)
+      if (peer !== undefined && piece !== undefined) this.#ask(peer, piece, nowMs)
+      if (peer !== undefined && piece === undefined) peer.dry = true
+      if (peer === undefined || piece === undefined || !this.#hasRoom(peer, nowMs)) ready.splice(at, 1)
+    }
+    if (this.#board.open.length === 0 && this.#mayAsk(nowMs)) this.#endGame(nowMs)
+  }
+
+  /** Everything missing is asked for: an idle peer may be quicker with what lies at the end of another's queue. */
+  #endGame(nowMs: number): void {
+    for (const peer of this.#peers.values()) {
+      if (peer.requests.size > 0 || !this.#hasRoom(peer, nowMs)) continue
+      const request = this.#late.slowest(this.#board.requested, peer, nowMs)
+      if (request !== undefined && this.#allows(peer, request.piece, nowMs)) {
+        this.#ask(peer, request.piece, nowMs)
+      }
+    }
+  }
+
+  #heads(): number[] {
+    const { held, layout } = this.#board
+    const heads = new Set<number>()
+    for (let head of this.#readers) {
+      while (head < layout.count && held.has(head)) head++
+      if (head < layout.count) heads.add(head)
+    }
+    return [...heads]
+  }
+
+  #allows(peer: DownloadPeer, piece: number, nowMs: number): boolean {
+    const { fetchesFar } = this.#options
+    if (peer.near || fetchesFar === undefined || fetchesFar(piece)) return true
+    return nowMs - (this.#nearNewsMs ?? nowMs) > this.#limits.farPatienceMs
+  }
+
+  #leastLoaded(peers: readonly DownloadPeer[]): number {
+    let best = 0
+    let least = Number.POSITIVE_INFINITY
+    for (const [at, peer] of peers.entries()) {
+      const load = this.#late.queueMs(peer) + (peer.near ? 0 : 1e9)
+      if (load >= least) continue
+      best = at
+      least = load
+    }
+    return best
+  }
+
+  #hasRoom(peer: DownloadPeer, nowMs: number): boolean {
+    if (peer.suspect || peer.busyUntilMs > nowMs) return false
+    const { pieceBytes } = this.#options.layout
+    const { maxPeerBytes, queueMs } = this.#limits
+    const least = pieceBytes <= smallPieceBytes ? 2 * pieceBytes : pieceBytes
+    const wanted = (peer.meter.bytesPerMs ?? 0) * queueMs
+    // A piece more than asked for fits while the queue is shorter than wanted.
+    return (
+      peer.requestedBytes < Math.max(least, Math.min(maxPeerBytes, wanted)) && !this.#late.isLate(peer, nowMs)
+    )
+  }
+
+  #mayAsk(nowMs: number): boolean {
+    if (this.#requestedBytes >= this.#limits.maxBytes) return false
+    return (this.#options.budget?.waitMs(nowMs) ?? 0) === 0
+  }
+
+  #ask(peer: DownloadPeer, piece: number, nowMs: number): void {
+    const bytes = pieceLength(this.#options.layout, piece)
+    const request: PieceRequest = { piece, peer, atMs: nowMs, bytes, received: 0 }
+    peer.add(request)
+    this.#board.addRequest(request)
+    this.#requestedBytes += bytes
+    this.#options.budget?.take(bytes, nowMs)
+    const urgent = (peer.deferred.get(piece)?.times ?? 0) >= urgentAfter
+    const open = this.#actions.find(
+      (action) => action.type === 'request' && action.peer === peer.id && action.urgent === urgent,
+    )
+    if (open?.type === 'request') open.pieces.push(piece)
+    else this.#actions.push({ type: 'request', peer: peer.id, pieces: [piece], urgent })
+  }
+
+  #cancel(peer: DownloadPeer, piece: number): void {
+    this.#actions.push({ type: 'cancel', peer: peer.id, pieces: [piece] })
+  }
+
+  /** The peer will not send the piece, or is not waited for. */
+  #unask(peer: DownloadPeer, piece: number): void {
+    const request = peer.requests.get(piece)
+    if (request === undefined) return
+    this.#unlist(request)
+    this.#options.budget?.refund(request.bytes)
+    if (this.#board.removeRequest(request)) this.#wet()
+  }
+
+  #unaskAll(peer: DownloadPeer): void {
+    for (const piece of [...peer.requests.keys()]) this.#unask(peer, piece)
+  }
+
+  #unlist(request: PieceRequest): void {
+    if (request.peer.remove(request.piece) !== undefined) this.#requestedBytes -= request.bytes
+  }
+
+  /** A piece is to be asked for that was not before: every peer may have it. */
+  #wet(): void {
+    for (const peer of this.#peers.values()) peer.dry = false
+  }
+
+  #drop(peer: DownloadPeer, reason: DropReason): void {
+    if (reason === 'wrong-piece') this.#banned.add(peer.id)
+    this.#remove(peer)
+    this.#actions.push({ type: 'drop', peer: peer.id, reason })
+  }
+
+  #remove(peer: DownloadPeer): void {
+    this.#peers.delete(peer.id)
+    this.#unaskAll(peer)
+    this.#board.countAll(peer.held, -1)
+  }
+}

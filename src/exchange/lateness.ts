@@ -1,0 +1,78 @@
+/** When a piece is late, measured against what its peer usually takes, and how long a peer's queue is. */
+import type { DownloadLimits } from './download-events.ts'
+import type { DownloadPeer, PieceRequest } from './download-peer.ts'
+import { ServiceMeter } from './service-meter.ts'
+
+/** Assumed before any peer has sent a piece. */
+const firstBytesPerMs = 1000
+/** A duplicate has to promise this much, or it only burdens the swarm. */
+const gain = 2
+const gainMs = 50
+
+export class Lateness {
+  readonly #limits: DownloadLimits
+  /** Of all peers together, for those that are not known yet. */
+  readonly #all = new ServiceMeter()
+
+  constructor(limits: DownloadLimits) {
+    this.#limits = limits
+  }
+
+  /** A request was answered, or someone else was quicker: it took this long at least. */
+  served({ peer, ...request }: PieceRequest, nowMs: number): void {
+    const ms = nowMs - Math.max(request.atMs, peer.lastArrivalMs)
+    peer.meter.add(request.bytes, ms)
+    this.#all.add(request.bytes, ms)
+  }
+
+  /** Whether the peer is late with the oldest of its requests. */
+  isLate(peer: DownloadPeer, nowMs: number): boolean {
+    const head = peer.head()
+    return head !== undefined && this.isLateWith(head, nowMs)
+  }
+
+  isLateWith({ peer, atMs }: PieceRequest, nowMs: number): boolean {
+    const { firstLateMs, minLateMs, lateFactor } = this.#limits
+    const usual = peer.meter.p90Ms ?? this.#all.p90Ms
+    const allowed = usual === undefined ? firstLateMs : Math.max(minLateMs, usual * lateFactor)
+    return nowMs - Math.max(atMs, peer.lastArrivalMs) > allowed
+  }
+
+  /** For how long it is busy with what was asked of it already. */
+  queueMs(peer: DownloadPeer): number {
+    return peer.requestedBytes / this.#rate(peer)
+  }
+
+  /** The request that `helper`, which is idle, would shorten most; `undefined` when it is not worth the bytes. */
+  slowest(
+    requested: ReadonlyMap<number, readonly PieceRequest[]>,
+    helper: DownloadPeer,
+    nowMs: number,
+  ): PieceRequest | undefined {
+    let slowest: PieceRequest | undefined
+    let longestMs = 0
+    for (const [request, second] of requested.values()) {
+      if (request === undefined || second !== undefined || request.peer === helper) continue
+      if (!helper.held.has(request.piece) || helper.isDeferred(request.piece, nowMs)) continue
+      const ms = this.#remainingMs(request)
+      if (ms <= longestMs) continue
+      slowest = request
+      longestMs = ms
+    }
+    if (slowest === undefined) return undefined
+    return longestMs > (slowest.bytes / this.#rate(helper)) * gain + gainMs ? slowest : undefined
+  }
+
+  #remainingMs(request: PieceRequest): number {
+    let bytes = 0
+    for (const before of request.peer.requests.values()) {
+      bytes += before.bytes - Math.min(before.received, before.bytes)
+      if (before === request) break
+    }
+    return bytes / this.#rate(request.peer)
+  }
+
+  #rate(peer: DownloadPeer): number {
+    return peer.meter.bytesPerMs ?? this.#all.bytesPerMs ?? firstBytesPerMs
+  }
+}
