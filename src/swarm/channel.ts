@@ -1,27 +1,16 @@
 /** Length-prefixed frames and bulk bytes over one libp2p stream, with backpressure both ways. */
 import type { Stream } from '@libp2p/interface'
 import { Semaphore } from '../base/base.ts'
-import { ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
+import { type Channel, ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
 import { StreamReader, type WaitOptions } from './stream-reader.ts'
 import { StreamWriter, writeBytes } from './stream-writer.ts'
 
-export interface Channel {
-  /** Resolves when there is room for the next frame. The frame's memory may be used again at once. */
-  send(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<void>
-  /**
-   * The next frame, or `undefined` after the peer's orderly end. Throws ChannelBrokenError when the channel broke or was
-   * reset, TooLargeError before anything is allocated for a frame that is too large. A call that is aborted takes nothing.
-   */
-  receive(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined>
-  /** Ends this side once everything is sent; what the peer still sends in the next 5 s is dropped, then the stream is reset. */
-  close(): Promise<void>
-  /** Resets the stream: both sides' pending calls throw. */
-  abort(reason: Error): void
-}
-
 export type { WaitOptions } from './stream-reader.ts'
 
-/** A channel that also moves bulk bytes, whose count a frame has told before. */
+/**
+ * A channel that also moves bulk bytes, whose count a frame has told before. A frame's memory may be used again once `send`
+ * was called; a `receive` that was aborted took nothing; 15 s after `close` a peer that has not ended its side is reset.
+ */
 export interface ByteChannel extends Channel {
   /** Sends exactly `size` bytes; throws RangeError when the body has more or fewer, and resets the stream. */
   sendBytes(body: AsyncIterable<Uint8Array>, size: number, options?: WaitOptions): Promise<void>
@@ -30,7 +19,7 @@ export interface ByteChannel extends Channel {
 }
 
 const prefixBytes = 4
-const lingerMs = 5000
+const lingerMs = 15_000
 
 /** Attaches to a stream, in the same turn in which it was received. */
 export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): ByteChannel {

@@ -1,13 +1,20 @@
 /** The members that are connected now, what they tell about themselves, and whom they know. */
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Clock, Logger } from '../base/base.ts'
-import { codec, list, struct, text, uint } from '../wire/wire.ts'
-import { isPeerId, worthAnnouncing } from './addresses.ts'
+import { worthAnnouncing } from './addresses.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
+import {
+  maxAddressesTold,
+  maxAddressLength,
+  maxPeersTold,
+  maxStatusBytes,
+  statusMessage,
+  statusProtocol,
+  statusRequest,
+} from './status-message.ts'
 import type { Tasks } from './tasks.ts'
-import { checkMultiaddr } from './token.ts'
 
 export interface Member {
   peer: string
@@ -37,32 +44,8 @@ export interface Members {
   onChange(listener: (event: MemberEvent) => void): () => void
 }
 
-const protocol = '/shoal/status/1.0.0'
-const maxFrameBytes = 64 * 1024
-const maxPeersTold = 48
-const maxAddressesTold = 4
 const statusTimeoutMs = 5000
 const statusIntervalMs = 30_000
-
-const peerId = text({
-  max: 64,
-  parse: (value) => {
-    if (!isPeerId(value)) throw new RangeError('not a peer id')
-    return value
-  },
-})
-const address = text({ max: 256, parse: checkMultiaddr })
-const ask = codec(struct({}), { maxBytes: 16 })
-const status = codec(
-  struct({
-    agent: text({ max: 64 }),
-    announces: uint(),
-    peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerId }), {
-      max: maxPeersTold,
-    }),
-  }),
-  { maxBytes: maxFrameBytes },
-)
 
 export interface MembersOptions {
   node: Libp2pNode
@@ -105,7 +88,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       told.map(async (peer) => {
         const { addresses } = await node.peerStore.get(peerIdFromString(peer))
         const worth = worthAnnouncing(addresses.map(({ multiaddr }) => multiaddr)).map(String)
-        return { peer, addresses: worth.filter((entry) => entry.length <= 256).slice(0, maxAddressesTold) }
+        return {
+          peer,
+          addresses: worth.filter((entry) => entry.length <= maxAddressLength).slice(0, maxAddressesTold),
+        }
       }),
     )
     return entries.filter(({ addresses }) => addresses.length > 0)
@@ -114,13 +100,13 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   const askStatus = async (peer: string): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
     try {
-      const channel = await host.open(peer, protocol, { maxFrameBytes, signal })
-      await channel.send(ask.encode({}), { signal })
+      const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
+      await channel.send(statusRequest.encode({}), { signal })
       const answer = await channel.receive({ signal })
       await channel.close()
       const known = members.get(peer)
       if (answer === undefined || known === undefined) return
-      const told = status.decode(answer)
+      const told = statusMessage.decode(answer)
       known.agent = told.agent
       known.announces = told.announces
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
@@ -129,14 +115,18 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     }
   }
 
-  await host.handle(protocol, { maxFrameBytes, maxInboundPerPeer: 4 }, async (channel, peer) => {
-    const signal = AbortSignal.timeout(statusTimeoutMs)
-    const request = await channel.receive({ signal })
-    if (request === undefined) return
-    ask.decode(request)
-    const answer = { agent, announces: announces(), peers: await knownPeers(peer) }
-    await channel.send(status.encode(answer), { signal })
-  })
+  await host.handle(
+    statusProtocol,
+    { maxFrameBytes: maxStatusBytes, maxInboundPerPeer: 4 },
+    async (channel, peer) => {
+      const signal = AbortSignal.timeout(statusTimeoutMs)
+      const request = await channel.receive({ signal })
+      if (request === undefined) return
+      statusRequest.decode(request)
+      const answer = { agent, announces: announces(), peers: await knownPeers(peer) }
+      await channel.send(statusMessage.encode(answer), { signal })
+    },
+  )
 
   node.addEventListener('peer:connect', ({ detail }) => {
     const peer = detail.toString()
