@@ -70,7 +70,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       told = await provide(digest, signal)
     } catch (error) {
       signal.throwIfAborted()
-      logger.debug({ error, digest }, 'announcing failed; it will be tried again')
+      logger.debug({ err: error, digest }, 'announcing failed; it will be tried again')
     }
     // A node that has just joined knows nobody in the DHT yet.
     if (due.has(digest)) due.set(digest, told > 0 ? later() : clock.now() + retryMs)

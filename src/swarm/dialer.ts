@@ -84,7 +84,8 @@ export function createDialer(options: DialerOptions): Dialer {
     } catch (error) {
       target.failures++
       const { peer, address, failures } = target
-      if (failures === 1) logger.debug({ error, peer, address }, 'dialling failed; it will be tried again')
+      if (failures === 1)
+        logger.debug({ err: error, peer, address }, 'dialling failed; it will be tried again')
     } finally {
       target.dialling = false
       target.dueMs = clock.now() + backoffMs(target)

@@ -54,7 +54,7 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
       if (cause instanceof MalformedError || cause instanceof TooLargeError)
         conduct.penalise(peer, 'protocol')
       else if (!(cause instanceof ChannelBrokenError) && !tasks.signal.aborted) {
-        logger.warn({ error: cause, peer, protocol }, 'serving a peer failed')
+        logger.warn({ err: cause, peer, protocol }, 'serving a peer failed')
       }
       metrics.count('swarm_channels_failed_total', { protocol })
     }

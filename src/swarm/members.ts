@@ -76,7 +76,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       try {
         listener(event)
       } catch (error) {
-        logger.error({ error, ...event }, 'a listener for members failed')
+        logger.error({ err: error, ...event }, 'a listener for members failed')
       }
     }
   }
@@ -111,7 +111,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.announces = told.announces
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
-      if (!tasks.signal.aborted) logger.debug({ error, peer }, 'a member did not tell its status')
+      if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
     }
   }
 

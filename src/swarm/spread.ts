@@ -19,9 +19,9 @@ export interface Spread {
   publish(bytes: Uint8Array): Promise<void>
   /**
    * Sets the one handler, which gets each message once. `from` is the member that relayed it, not its author. What was
-   * published while this node was away never comes: repair is the caller's.
+   * published while this node was away never comes: repair is the caller's. Returns the unsubscriber.
    */
-  onMessage(handler: SpreadHandler): void
+  onMessage(handler: SpreadHandler): () => void
 }
 
 export const maxMessageBytes = 256 * 1024
@@ -41,13 +41,14 @@ export interface SpreadOptions {
 }
 
 export function createSpread({ gossip, topic, conduct, logger, metrics }: SpreadOptions): Spread {
-  let handler: SpreadHandler = async () => 'ignore'
+  const ignore: SpreadHandler = async () => 'ignore'
+  let handler = ignore
 
   const judge = async (from: string, message: Message): Promise<Verdict> => {
     if (message.data.length > maxMessageBytes) return 'reject'
     // A refused peer's connection is being closed; what it had already sent is not worth a verification.
     if (conduct.isRefused(from)) return 'ignore'
-    return await handler(message.data, from)
+    return (await handler?.(message.data, from)) ?? 'ignore'
   }
 
   gossip.topicValidators.set(topic, async (peer: PeerId, message: Message) => {
@@ -56,7 +57,7 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
     try {
       verdict = await judge(from, message)
     } catch (error) {
-      logger.error({ error, from }, 'a gossip message could not be judged')
+      logger.error({ err: error, from }, 'a gossip message could not be judged')
       verdict = 'ignore'
     }
     metrics.count('swarm_gossip_messages_total', { verdict })
@@ -71,6 +72,12 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
     },
     onMessage(next) {
       handler = next
+      return () => {
+        if (handler === next) handler = undefined
+      }
+      return () => {
+        handler = ignore
+      }
     },
   }
 }

@@ -47,7 +47,7 @@ export class Tasks implements AsyncDisposable {
     try {
       await work(this.signal)
     } catch (error) {
-      if (!this.signal.aborted) this.#logger.error({ error, task: name }, 'a background task failed')
+      if (!this.signal.aborted) this.#logger.error({ err: error, task: name }, 'a background task failed')
     }
   }
 }
