@@ -5,14 +5,21 @@ import { join } from 'node:path'
 import { type Logger, type Metrics, noMetrics } from '../src/base/base.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import { type CollectReport, openDatabase, openStore, type Store } from '../src/store/store.ts'
+import type { SwarmDatabase } from '../src/swarm/swarm.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { type Settings, UsageError } from './settings.ts'
+import { readVersion } from './version.ts'
 
 export interface LocalNode extends AsyncDisposable {
   readonly settings: Settings
   readonly store: Store
   readonly names: Ledger
   readonly membership: Membership
+  /** Where libp2p keeps its peers and the DHT its records. */
+  readonly swarmDatabase: SwarmDatabase
+  readonly version: string
+  /** Aborts when the node begins to stop, for work in the background. */
+  readonly stopping: AbortSignal
   /** The store's collector, told by the ledger which manifests live. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
 }
@@ -57,12 +64,21 @@ export async function openLocalNode({
       metrics,
     }),
   )
+  const swarmDatabase = database.sublevel<string, Uint8Array>('swarm', {
+    keyEncoding: 'utf8',
+    valueEncoding: 'view',
+  })
+  await swarmDatabase.open()
+  const stopping = new AbortController()
   const resources = opened.move()
   return {
     settings,
     store,
     names,
     membership,
+    swarmDatabase,
+    version: await readVersion(),
+    stopping: stopping.signal,
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({
         isLive: async (repository, digest) => (await names.findManifest(repository, digest)) !== undefined,
@@ -70,6 +86,9 @@ export async function openLocalNode({
         dryRun,
         ...(signal === undefined ? {} : { signal }),
       }),
-    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      stopping.abort(new Error('the node stops'))
+      await resources.disposeAsync()
+    },
   }
 }

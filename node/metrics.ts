@@ -2,19 +2,37 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Metrics } from '../src/base/base.ts'
 
-const counters: Record<string, { help: string; labels: string[] }> = {
-  shoal_http_requests_total: { help: 'Requests to the registry API.', labels: ['route', 'method', 'code'] },
-  shoal_manifest_pulls_total: { help: 'Manifests read, by where they came from.', labels: ['source'] },
-  shoal_blob_pulls_total: { help: 'Blobs read, by where they came from.', labels: ['source'] },
+/** Every name that modules report under; those without the prefix get it here. */
+const helpOf: Record<string, string> = {
+  exchange_faults_total: 'What went wrong with members while blobs moved, by kind.',
+  shoal_blob_pulls_total: 'Blobs read by clients, by where they came from.',
+  shoal_http_request_seconds: 'Time from a request to the end of its answer.',
+  shoal_http_requests_total: 'Requests to the registry API.',
+  shoal_manifest_pulls_total:
+    'Manifests read by clients that were not cached in memory, by where they came from.',
+  shoal_records_refused_total: 'Records from members that were not accepted, by reason.',
+  store_read_buffer_bytes: 'Memory that readers of blobs hold.',
+  store_upload_sessions: 'Open upload sessions.',
+  swarm_announced: 'Digests that this node announces.',
+  swarm_announced_total: 'Announcements to the DHT, by whether any member took note.',
+  swarm_bytes_received_total: 'Content bytes received from members.',
+  swarm_bytes_sent_total: 'Content bytes sent to members.',
+  swarm_channels_failed_total: 'Channels from members whose handler failed, by protocol.',
+  swarm_connections_refused_total: 'Connections refused before a handshake, by reason.',
+  swarm_dht_searches_failed_total: 'Searches of the DHT that failed or ran out of time.',
+  swarm_fetch_starts_failed_total: 'Providers that failed before their first byte.',
+  swarm_gossip_messages_total: 'Gossip messages, by verdict.',
+  swarm_handshakes_failed_total: 'Handshakes that failed, as those of strangers do.',
+  swarm_have_failed_total: 'Members that did not answer whether they hold a digest.',
+  swarm_lookups_total: 'Look-ups of who holds a digest, by whether anybody does.',
+  swarm_members: 'Connected members.',
+  swarm_misdeeds_total: 'What members did wrong, by kind.',
+  swarm_refusals_total: 'Members that were disconnected for what they did.',
+  swarm_serves_busy_total: 'Requests for content that were turned away for being too many.',
 }
 
-const histograms: Record<string, { help: string; labels: string[]; buckets: number[] }> = {
-  shoal_http_request_seconds: {
-    help: 'Time from a request to the end of its answer.',
-    labels: ['route'],
-    buckets: [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300],
-  },
-}
+/** Seconds, from a cached manifest to a blob over a slow line. */
+const buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
 
 export interface PrometheusMetrics extends Metrics {
   /** The exposition text of everything. */
@@ -26,23 +44,21 @@ export function createMetrics(): PrometheusMetrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const counterOf = new Map(
-    Object.entries(counters).map(([name, { help, labels }]) => {
-      return [name, new Counter({ name, help, labelNames: labels, registers })]
-    }),
-  )
-  const histogramOf = new Map(
-    Object.entries(histograms).map(([name, { help, labels, buckets }]) => {
-      return [name, new Histogram({ name, help, labelNames: labels, buckets, registers })]
-    }),
-  )
+  const counters = new Map<string, Counter>()
+  const histograms = new Map<string, Histogram>()
   return {
-    count: (name, labels = {}, by = 1) => declared(counterOf, name).inc(labels, by),
-    observe: (name, value, labels = {}) => declared(histogramOf, name).observe(labels, value),
-    gauge: (name, read) => {
+    count(name, labels = {}, by = 1) {
+      const make = () => new Counter({ ...describe(name), labelNames: Object.keys(labels), registers })
+      getOrMake(counters, name, make).inc(labels, by)
+    },
+    observe(name, value, labels = {}) {
+      const make = () =>
+        new Histogram({ ...describe(name), labelNames: Object.keys(labels), buckets, registers })
+      getOrMake(histograms, name, make).observe(labels, value)
+    },
+    gauge(name, read) {
       new Gauge({
-        name,
-        help: `Current ${name}.`,
+        ...describe(name),
         registers,
         collect() {
           this.set(read())
@@ -54,8 +70,16 @@ export function createMetrics(): PrometheusMetrics {
   }
 }
 
-function declared<T>(metrics: Map<string, T>, name: string): T {
-  const metric = metrics.get(name)
-  if (metric === undefined) throw new Error(`the metric ${name} is not declared in node/metrics.ts`)
-  return metric
+function describe(name: string): { name: string; help: string } {
+  const help = helpOf[name]
+  if (help === undefined) throw new Error(`the metric ${name} is not described in node/metrics.ts`)
+  return { name: name.startsWith('shoal_') ? name : `shoal_${name}`, help }
+}
+
+function getOrMake<T>(metrics: Map<string, T>, name: string, make: () => T): T {
+  const known = metrics.get(name)
+  if (known !== undefined) return known
+  const made = make()
+  metrics.set(name, made)
+  return made
 }

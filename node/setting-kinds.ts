@@ -17,6 +17,10 @@ export const address: Kind<Address> = (text) => {
   return { host, port: Number(port) }
 }
 
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 export const path: Kind<string> = (text) => {
   if (text === '' || text.includes('\0')) throw expected('a path')
   return text

@@ -14,6 +14,7 @@ export { type Ledger, type LedgerOptions, openLedger } from './ledger.ts'
 export type { Policy } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
 export type { RecordKey } from './record.ts'
+export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 
 /** The registry's view of a ledger. Writes sign with this node's key. */

@@ -48,7 +48,7 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
     if (message.data.length > maxMessageBytes) return 'reject'
     // A refused peer's connection is being closed; what it had already sent is not worth a verification.
     if (conduct.isRefused(from)) return 'ignore'
-    return (await handler?.(message.data, from)) ?? 'ignore'
+    return await handler(message.data, from)
   }
 
   gossip.topicValidators.set(topic, async (peer: PeerId, message: Message) => {
@@ -73,10 +73,7 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
     onMessage(next) {
       handler = next
       return () => {
-        if (handler === next) handler = undefined
-      }
-      return () => {
-        handler = ignore
+        if (handler === next) handler = ignore
       }
     },
   }

@@ -1,0 +1,120 @@
+/** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
+import { type Logger, type Metrics, systemClock } from '../../src/base/base.ts'
+import type { Digest, Repository } from '../../src/oci/oci.ts'
+import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
+import type { Elsewhere } from '../../src/registry/registry.ts'
+import type { OpenBlob } from '../../src/store/store.ts'
+import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
+import type { LocalNode } from '../local-node.ts'
+import { formatAddress } from '../setting-kinds.ts'
+import { clusterElsewhere } from './elsewhere.ts'
+import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
+
+export interface ClusterMember extends AsyncDisposable {
+  readonly swarm: Swarm
+  readonly elsewhere: Elsewhere
+  readonly p2pAddress: string
+  /** What keeps this node from being a good member, in words. */
+  problems(): string[]
+}
+
+/** Listens and connects. A failed start closes what it had opened. */
+export async function openMember(node: LocalNode, logger: Logger, metrics: Metrics): Promise<ClusterMember> {
+  const { settings, names, membership } = node
+  await using opened = new AsyncDisposableStack()
+  const swarm = opened.use(
+    await openSwarm({
+      identity: membership.identity,
+      cluster: membership.cluster,
+      database: node.swarmDatabase,
+      listen: settings.p2p,
+      bootstrap: settings.bootstrap,
+      mdns: !settings['no-mdns'],
+      agent: `shoal/${node.version}`,
+      source: contentSource(node),
+      isBanned: (peer) => names.isBanned(peer),
+      clock: systemClock,
+      logger,
+      metrics,
+    }),
+  )
+  await swarm.handle(askProtocol, askLimits, (channel, _peer, options) =>
+    answerQuestions(channel, names, options),
+  )
+  const random = Math.random
+  const repair = opened.use(
+    openRepair({ ledger: names, peers: repairPeers(swarm), clock: systemClock, random, logger }),
+  )
+  await swarm.handle(reconcileProtocol, reconcileLimits, (channel, _peer, options) =>
+    repair.answer(channel, options),
+  )
+  opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
+  await swarm.start()
+  opened.defer(
+    names.onChange((keys) => {
+      if (keys.some((key) => key.kind === 'policy')) swarm.dropUnwelcome()
+    }),
+  )
+  const resuming = resumeAnnouncing(node, swarm, logger)
+  opened.defer(() => resuming)
+  const resources = opened.move()
+  return {
+    swarm,
+    elsewhere: clusterElsewhere(node, swarm, logger),
+    p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
+    problems: () => [repair.clockProblem()].filter((problem) => problem !== undefined),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+function repairPeers(swarm: Swarm) {
+  return {
+    self: swarm.peerId,
+    peers: () => swarm.members.peers(),
+    onJoin: (listener: (peer: string) => void) =>
+      swarm.members.onChange(({ kind, peer }) => {
+        if (kind === 'join') listener(peer)
+      }),
+    open: (peer: string, { signal }: { signal: AbortSignal }) =>
+      swarm.open(peer, reconcileProtocol, { maxFrameBytes: reconcileLimits.maxFrameBytes, signal }),
+    penalise: (peer: string) => swarm.penalise(peer, 'invalid-record'),
+  }
+}
+
+/** What this node gives to members: blobs, and manifests as if they were. */
+function contentSource({ store }: LocalNode): ContentSource {
+  return {
+    async open(digest) {
+      const blob = await store.blobs.open(digest)
+      if (blob !== undefined) return blob
+      const bytes = await store.manifests.get(digest)
+      return bytes === undefined ? undefined : inMemory(bytes)
+    },
+    has: async (digest: Digest) =>
+      (await store.blobs.stat(digest)) !== undefined || (await store.manifests.get(digest)) !== undefined,
+    mayRead: (repository: Repository, digest: Digest) => store.links.has(repository, digest),
+  }
+}
+
+function inMemory(bytes: Uint8Array): OpenBlob {
+  return {
+    size: bytes.length,
+    async *chunks(start, end) {
+      yield bytes.slice(start, end)
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+}
+
+/** What was here before the start is announced again, without hurry. */
+async function resumeAnnouncing({ store, stopping }: LocalNode, swarm: Swarm, logger: Logger): Promise<void> {
+  try {
+    for await (const { digest } of store.blobs.list({ signal: stopping })) swarm.content.resume(digest)
+    for await (const digest of store.manifests.list()) {
+      stopping.throwIfAborted()
+      swarm.content.resume(digest)
+    }
+  } catch (error) {
+    if (!stopping.aborted) logger.error({ err: error }, 'what is stored could not be listed for announcing')
+  }
+}

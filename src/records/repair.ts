@@ -1,0 +1,167 @@
+/**
+ * Repair: what gossip missed is brought by reconciliation, with every member that connects and with a random one at
+ * intervals. A round that changed something is followed by another one soon, so that news crosses any shape of cluster in
+ * a logarithm of rounds.
+ */
+import type { Clock, Logger } from '../base/base.ts'
+import type { Channel } from '../wire/wire.ts'
+import type { Ledger } from './ledger.ts'
+import { answerReconciliation, type ReconcileReport, reconcile } from './reconcile.ts'
+
+/** The other members, as far as repair needs them. */
+export interface RepairPeers {
+  readonly self: string
+  /** Peer ids of those connected. */
+  peers(): string[]
+  /** Returns the unsubscriber. */
+  onJoin(listener: (peer: string) => void): () => void
+  open(peer: string, options: { signal: AbortSignal }): Promise<Channel>
+  /** The peer broke the protocol. */
+  penalise(peer: string): void
+}
+
+export interface RepairOptions {
+  ledger: Ledger
+  peers: RepairPeers
+  clock: Clock
+  /** From 0 to 1. */
+  random: () => number
+  logger: Logger
+  /** Mean time between rounds when nothing changes. Default 30 s. */
+  intervalMs?: number
+}
+
+export interface Repair extends AsyncDisposable {
+  /** Serves a member that began a round; throws as `answerReconciliation` does. */
+  answer(channel: Channel, options: { signal: AbortSignal }): Promise<void>
+  /** In words, while this node's clock and those of most members differ so much that records may soon be refused. */
+  clockProblem(): string | undefined
+}
+
+const soonMs = 1_000
+const roundTimeoutMs = 120_000
+const maxRoundsAtOnce = 3
+const maxOffsets = 256
+/** Half of what the others tolerate before they refuse a record. */
+const maxClockOffsetMs = 150_000
+
+/** Repairs until it is disposed of. */
+export function openRepair(options: RepairOptions): Repair {
+  const { ledger, peers, clock, random, logger, intervalMs = 30_000 } = options
+  const closing = new AbortController()
+  const { signal } = closing
+  const running = new Map<string, Promise<void>>()
+  const waiting = new Set<string>()
+  const offsets = new Map<string, number>()
+  let wake: () => void = () => undefined
+  let clockProblem: string | undefined
+
+  /** Resolves to whether something changed on either side. */
+  async function round(peer: string): Promise<boolean> {
+    const limited = AbortSignal.any([signal, AbortSignal.timeout(roundTimeoutMs)])
+    try {
+      const channel = await peers.open(peer, { signal: limited })
+      const report = await reconcile(channel, ledger, { clock, signal: limited })
+      remember(peer, report)
+      return report.applied + report.recordsSent > 0
+    } catch (error) {
+      if (signal.aborted) return false
+      if (codeOf(error) === 'PEER_MISBEHAVED') peers.penalise(peer)
+      logger.debug({ err: error, peer }, 'reconciliation broke off')
+      return false
+    }
+  }
+
+  function remember(peer: string, report: ReconcileReport): void {
+    offsets.delete(peer)
+    offsets.set(peer, report.aheadMs)
+    const [oldest] = offsets.keys()
+    if (offsets.size > maxOffsets && oldest !== undefined) offsets.delete(oldest)
+    judgeClock()
+    const { applied, recordsSent, refused, bytesSent, bytesReceived } = report
+    if (applied + recordsSent + refused === 0) return
+    logger.info({ peer, applied, recordsSent, refused, bytesSent, bytesReceived }, 'reconciled with a member')
+  }
+
+  /** By the median, so that one member whose clock is wrong does not make everyone else doubt theirs. */
+  function judgeClock(): void {
+    const sorted = [...offsets.values()].sort((a, b) => a - b)
+    const offsetMs = sorted[Math.floor(sorted.length / 2)] ?? 0
+    const before = clockProblem
+    clockProblem = Math.abs(offsetMs) > maxClockOffsetMs ? describeOffset(offsetMs) : undefined
+    if (clockProblem !== undefined && before === undefined) logger.warn({ offsetMs }, clockProblem)
+  }
+
+  /** One round with a peer at a time; those that find no room wait for the next turn. */
+  function start(peer: string): void {
+    if (signal.aborted || running.has(peer)) return
+    if (running.size >= maxRoundsAtOnce) {
+      waiting.add(peer)
+      return
+    }
+    const work = round(peer).then((changed) => {
+      running.delete(peer)
+      if (changed) wake()
+      const [next] = waiting
+      if (next === undefined) return
+      waiting.delete(next)
+      if (peers.peers().includes(next)) start(next)
+    })
+    running.set(peer, work)
+  }
+
+  async function loop(): Promise<void> {
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve
+      })
+      // Jitter keeps members that started together from working in step.
+      await Promise.race([
+        pause(intervalMs * (0.5 + random())),
+        woken.then(() => pause(soonMs * (0.5 + random()))),
+      ])
+      const others = peers.peers()
+      const chosen = others[Math.floor(random() * others.length)]
+      if (chosen !== undefined) start(chosen)
+    }
+  }
+
+  async function pause(ms: number): Promise<void> {
+    try {
+      await clock.sleep(ms, { signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+  }
+
+  // Of two that meet one is enough to begin; the ids say which.
+  const unsubscribe = peers.onJoin((peer) => {
+    if (peers.self < peer) start(peer)
+  })
+  for (const peer of peers.peers()) if (peers.self < peer) start(peer)
+  const working = loop()
+
+  return {
+    async answer(channel, options) {
+      const { applied } = await answerReconciliation(channel, ledger, { clock, ...options })
+      if (applied > 0) wake()
+    },
+    clockProblem: () => clockProblem,
+    async [Symbol.asyncDispose]() {
+      unsubscribe()
+      waiting.clear()
+      closing.abort(new Error('repair stops'))
+      await Promise.allSettled([working, ...running.values()])
+    },
+  }
+}
+
+function describeOffset(offsetMs: number): string {
+  const seconds = Math.round(Math.abs(offsetMs) / 1000)
+  const direction = offsetMs > 0 ? 'behind' : 'ahead of'
+  return `this node's clock is ${seconds} s ${direction} those of most members; set it, or what is pushed here will not count`
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
