@@ -166,7 +166,7 @@ export class Ingest implements BodySink {
     this.#dropStaged()
     this.#underWay++
     this.#underWayBytes += bytes
-    const { thread, file } = this.#options
+    const { thread, file, space } = this.#options
     const buffers = chunks.map((chunk) => chunk.buffer)
     thread
       .call({ type: 'write', file, chunks }, buffers)
@@ -180,6 +180,7 @@ export class Ingest implements BodySink {
         },
       )
       .finally(() => {
+        space.settle(bytes)
         this.#underWay--
         this.#underWayBytes -= bytes
         this.#progress?.resolve()

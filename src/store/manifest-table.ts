@@ -30,14 +30,18 @@ export class ManifestTable implements Manifests {
     if (actual !== digest)
       throw new OciError('DIGEST_INVALID', `the manifest hashes to ${actual}, not to ${digest}`)
     await this.#space.take(bytes.length)
-    await this.#turns.run(linkKey(digest, repository), () =>
-      // While these are claimed the collector takes none of them, so what is found below stays until it is referred to.
-      this.#context.claims.hold([digest, ...references, ...required], async () => {
-        const missing = await this.#findMissing(repository, required)
-        if (missing.length > 0) throw new BlobMissingError(missing)
-        await this.#write(manifest)
-      }),
-    )
+    try {
+      await this.#turns.run(linkKey(digest, repository), () =>
+        // While these are claimed the collector takes none of them, so what is found below stays until it is referred to.
+        this.#context.claims.hold([digest, ...references, ...required], async () => {
+          const missing = await this.#findMissing(repository, required)
+          if (missing.length > 0) throw new BlobMissingError(missing)
+          await this.#write(manifest)
+        }),
+      )
+    } finally {
+      this.#space.settle(bytes.length)
+    }
   }
 
   async get(digest: Digest): Promise<Uint8Array | undefined> {

@@ -80,7 +80,9 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     const session = newSession(id, { repository, algorithm, touchedMs: this.#context.leases.now() })
     this.#sessions.set(id, session)
     try {
+      // A session is little, but no more of them begin on a full disk.
       await this.#publisher.space.take(1)
+      this.#publisher.space.settle(1)
       await this.#save(session)
     } catch (error) {
       this.#sessions.delete(id)
