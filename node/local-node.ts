@@ -18,8 +18,6 @@ export interface LocalNode extends AsyncDisposable {
   /** Where libp2p keeps its peers and the DHT its records. */
   readonly swarmDatabase: SwarmDatabase
   readonly version: string
-  /** Aborts when the node begins to stop, for work in the background. */
-  readonly stopping: AbortSignal
   /** The store's collector, told by the ledger which manifests live. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
 }
@@ -69,7 +67,6 @@ export async function openLocalNode({
     valueEncoding: 'view',
   })
   await swarmDatabase.open()
-  const stopping = new AbortController()
   const resources = opened.move()
   return {
     settings,
@@ -78,7 +75,6 @@ export async function openLocalNode({
     membership,
     swarmDatabase,
     version: await readVersion(),
-    stopping: stopping.signal,
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({
         isLive: async (repository, digest) => (await names.findManifest(repository, digest)) !== undefined,
@@ -86,9 +82,6 @@ export async function openLocalNode({
         dryRun,
         ...(signal === undefined ? {} : { signal }),
       }),
-    async [Symbol.asyncDispose]() {
-      stopping.abort(new Error('the node stops'))
-      await resources.disposeAsync()
-    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -55,8 +55,12 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
       if (keys.some((key) => key.kind === 'policy')) swarm.dropUnwelcome()
     }),
   )
-  const resuming = resumeAnnouncing(node, swarm, logger)
-  opened.defer(() => resuming)
+  const leaving = new AbortController()
+  const resuming = resumeAnnouncing(node, swarm, { signal: leaving.signal, logger })
+  opened.defer(async () => {
+    leaving.abort(new Error('the node stops'))
+    await resuming
+  })
   const resources = opened.move()
   return {
     swarm,
@@ -107,14 +111,18 @@ function inMemory(bytes: Uint8Array): OpenBlob {
 }
 
 /** What was here before the start is announced again, without hurry. */
-async function resumeAnnouncing({ store, stopping }: LocalNode, swarm: Swarm, logger: Logger): Promise<void> {
+async function resumeAnnouncing(
+  { store }: LocalNode,
+  swarm: Swarm,
+  { signal, logger }: { signal: AbortSignal; logger: Logger },
+): Promise<void> {
   try {
-    for await (const { digest } of store.blobs.list({ signal: stopping })) swarm.content.resume(digest)
+    for await (const { digest } of store.blobs.list({ signal })) swarm.content.resume(digest)
     for await (const digest of store.manifests.list()) {
-      stopping.throwIfAborted()
+      signal.throwIfAborted()
       swarm.content.resume(digest)
     }
   } catch (error) {
-    if (!stopping.aborted) logger.error({ err: error }, 'what is stored could not be listed for announcing')
+    if (!signal.aborted) logger.error({ err: error }, 'what is stored could not be listed for announcing')
   }
 }
