@@ -17,14 +17,7 @@ import { type Database, policySeenAt } from './storage.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
 
-export type Refusal =
-  | 'malformed'
-  | 'signature'
-  | 'forged-policy'
-  | 'ahead'
-  | 'far-ahead'
-  | 'policy'
-  | 'expired'
+export type Refusal = 'malformed' | 'signature' | 'forged' | 'ahead' | 'far-ahead' | 'policy' | 'expired'
 
 export interface ApplyReport {
   /** How many became current. */
@@ -49,7 +42,7 @@ interface InflowOptions {
 /** A record from further ahead is refused. */
 export const maxAheadMs = 5 * 60_000
 
-const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged-policy', 'far-ahead'])
+const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged', 'far-ahead'])
 /** So many are verified at once and stored as one batch. */
 const sliceLength = 128
 
@@ -123,9 +116,10 @@ export class Inflow {
     const standing = draft.find(name)
     if (standing !== undefined && !beats(record, standing, rules)) return 'known'
     const { clock, retention } = this.#options
-    if (rules.refusal(record.envelope.author, record.key) !== undefined) {
-      return record.key.kind === 'policy' ? 'forged-policy' : 'policy'
-    }
+    // The authority never changes, so here there is no policy that the peer could have missed.
+    const needsAuthority = record.key.kind === 'policy' || record.body.origin !== undefined
+    if (needsAuthority && !rules.isAuthority(record.envelope.author)) return 'forged'
+    if (rules.refusal(record.envelope.author, record.key) !== undefined) return 'policy'
     const aheadMs = record.body.time[0] - clock.now()
     // Its relayer may be ahead of us by the tolerance, and have taken it from an author as far ahead of itself.
     if (aheadMs > 2 * maxAheadMs) return 'far-ahead'

@@ -127,8 +127,8 @@ class LevelLedger implements Ledger {
     return this.#publish(changes, this.#options.identity)
   }
 
-  publishAsAuthority(changes: Change[]): Promise<void> {
-    return this.#publish(changes, this.#getAuthority())
+  async publishAsAuthority(changes: Change[]): Promise<void> {
+    await this.#publish(changes, this.#getAuthority())
   }
 
   apply(records: Uint8Array[], options?: { signal?: AbortSignal }): Promise<ApplyReport> {

@@ -6,6 +6,7 @@ import { Level } from 'level'
 import type { Clock } from '../../src/base/base.ts'
 import { type Digest, digestBytes, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { Fingerprints } from '../../src/records/fingerprints.ts'
+import { signRecord } from '../../src/records/record.ts'
 import { type Change, type Ledger, type LedgerOptions, openLedger } from '../../src/records/records.ts'
 import { type Identity, identityFromSeed } from '../../src/wire/wire.ts'
 
@@ -123,4 +124,13 @@ export async function recordsOf(ledger: Ledger, work: () => Promise<unknown>): P
 
 export async function fingerprintsOf(ledger: Ledger): Promise<Fingerprints> {
   return (await ledger.positions()).fingerprints
+}
+
+/** Tags `many/tags:t0` and on, a millisecond apart and before any test's now. */
+export function signedTags(author: Identity, count: number): Uint8Array[] {
+  const value = { digest: digestOf('many'), mediaType, size: 4 }
+  return Array.from({ length: count }, (_, n) => {
+    const body = { kind: 'tag', key: `many/tags:t${n}`, time: [1_700_000_000_000 + n, 0], value } as const
+    return signRecord({ ...body, time: [...body.time] }, author).envelope.bytes
+  })
 }

@@ -1,0 +1,210 @@
+import { describe, expect, it } from 'vitest'
+import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import type { Ledger, Policy } from '../../src/records/records.ts'
+import {
+  alice,
+  authority,
+  bob,
+  digestOf,
+  ManualClock,
+  manifestChange,
+  recordsOf,
+  type TestLedger,
+  tagChange,
+  testLedger,
+} from './fixture.ts'
+
+const app = parseRepository('team/app')
+const v1 = parseTag('v1')
+const open: Policy = { rules: [], immutable: [], banned: [] }
+const hour = 60 * 60_000
+
+const digestAt = async (ledger: Ledger, tag = v1): Promise<string | undefined> =>
+  (await ledger.findTag(app, tag))?.digest
+
+/** Alice's node, which holds the authority key, and Bob's. */
+async function twoNodes(): Promise<
+  { one: TestLedger; two: TestLedger; clock: ManualClock } & AsyncDisposable
+> {
+  const clock = new ManualClock()
+  const one = await testLedger({ clock, identity: alice, authorityIdentity: authority })
+  const two = await testLedger({ clock, identity: bob })
+  return {
+    one,
+    two,
+    clock,
+    async [Symbol.asyncDispose]() {
+      await one[Symbol.asyncDispose]()
+      await two[Symbol.asyncDispose]()
+    },
+  }
+}
+
+describe('a policy', () => {
+  it('keeps a node from publishing, naming the rule', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    const rules = [{ repositories: 'team/**', authors: [alice.peerId] }]
+    const signed = await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...open, rules }))
+    await two.ledger.apply(signed)
+    await expect(two.ledger.publish([tagChange('team/app', 'v1', 'one')])).rejects.toMatchObject({
+      code: 'NOT_PERMITTED',
+      rule: expect.stringContaining('rule 1 of the policy'),
+    })
+    await two.ledger.publish([tagChange('other/app', 'v1', 'one')])
+    await one.ledger.publish([tagChange('team/app', 'v1', 'one')])
+    expect(two.ledger.policy()).toEqual({ ...open, rules })
+    await two.reopen()
+    expect(two.ledger.policy()).toEqual({ ...open, rules })
+  })
+
+  it('is set with the authority key alone', async () => {
+    await using node = await testLedger()
+    await expect(node.ledger.setPolicy(open)).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+    await expect(node.ledger.publishAsAuthority([])).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
+  })
+
+  it('is the newest that the authority signed', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    const first = await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...open, banned: [bob.peerId] }))
+    const second = await recordsOf(one.ledger, () => one.ledger.setPolicy(open))
+    await two.ledger.apply(second)
+    expect(await two.ledger.apply(first)).toMatchObject({ known: 1 })
+    expect(two.ledger.isBanned(bob.peerId)).toBe(false)
+  })
+
+  it('is told to listeners', async () => {
+    await using nodes = await twoNodes()
+    const kinds: string[] = []
+    nodes.one.ledger.onChange((keys) => kinds.push(...keys.map(({ kind }) => kind)))
+    await nodes.one.ledger.setPolicy(open)
+    expect(kinds).toEqual(['policy'])
+  })
+})
+
+describe('a ban', () => {
+  it('keeps what was accepted, in the name of its author, and refuses what is new', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const before = await recordsOf(two.ledger, () =>
+      two.ledger.publish([tagChange('team/app', 'v1', 'one'), manifestChange('team/app', 'one')]),
+    )
+    await one.ledger.apply(before)
+    const entry = await one.ledger.findTag(app, v1)
+    const ban = await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...open, banned: [bob.peerId] }))
+    expect(await one.ledger.findTag(app, v1)).toEqual(entry)
+    expect(entry?.author).toBe(bob.peerId)
+    const after = await recordsOf(two.ledger, () => two.ledger.publish([tagChange('team/app', 'v1', 'two')]))
+    expect(await one.ledger.apply(after)).toMatchObject({ refused: { policy: 1 }, blame: undefined })
+    // Another node takes the authority's copies, and never the banned author's records.
+    await using third = await testLedger({ clock })
+    await third.ledger.apply([...ban, ...before, ...after])
+    expect(await third.ledger.findTag(app, v1)).toEqual(entry)
+    expect(third.ledger.isBanned(bob.peerId)).toBe(true)
+    await expect(two.ledger.apply(ban)).resolves.toMatchObject({ blame: undefined })
+    await expect(two.ledger.publish([tagChange('team/app', 'v2', 'x')])).rejects.toMatchObject({
+      code: 'NOT_PERMITTED',
+    })
+  })
+
+  it('drops what never reached the authority an hour after it became known', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    await two.ledger.publish([tagChange('team/app', 'v1', 'unseen')])
+    const ban = await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...open, banned: [bob.peerId] }))
+    await two.ledger.apply(ban)
+    await two.ledger.sweep()
+    expect(await digestAt(two.ledger)).toBe(digestOf('unseen'))
+    clock.ms += hour
+    const gone: unknown[] = []
+    two.ledger.onChange((keys) => gone.push(...keys))
+    await two.ledger.sweep()
+    expect(await digestAt(two.ledger)).toBeUndefined()
+    expect(gone).toEqual([{ kind: 'tag', repository: app, tag: v1, deleted: true }])
+  })
+})
+
+describe('an immutable tag', () => {
+  const immutable: Policy = { ...open, immutable: [{ repositories: 'team/**', tags: 'v*' }] }
+
+  it('is published once, and again only as what it is', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    await two.ledger.apply(await recordsOf(one.ledger, () => one.ledger.setPolicy(immutable)))
+    const { ledger } = two
+    await ledger.publish([tagChange('team/app', 'v1', 'one')])
+    expect(await recordsOf(ledger, () => ledger.publish([tagChange('team/app', 'v1', 'one')]))).toEqual([])
+    for (const content of ['two', undefined]) {
+      await expect(ledger.publish([tagChange('team/app', 'v1', content)])).rejects.toMatchObject({
+        code: 'NOT_PERMITTED',
+        rule: expect.stringContaining('immutable'),
+      })
+    }
+    await ledger.publish([tagChange('team/app', 'latest', 'one')])
+    await ledger.publish([tagChange('team/app', 'latest', 'two')])
+  })
+
+  it("is sealed by the authority's node, so that a backdated record does not move it", async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    await one.ledger.publish([tagChange('team/app', 'v0', 'old')])
+    const policy = await recordsOf(one.ledger, () => one.ledger.setPolicy(immutable))
+    await two.ledger.apply(policy)
+    expect(await digestAt(two.ledger, parseTag('v0'))).toBe(digestOf('old'))
+    const published = await recordsOf(two.ledger, () =>
+      two.ledger.publish([tagChange('team/app', 'v1', 'one')]),
+    )
+    const seals = await recordsOf(one.ledger, () => one.ledger.apply(published))
+    expect(seals).toHaveLength(1)
+    expect(await two.ledger.apply(seals)).toMatchObject({ applied: 1 })
+    const backdated = new ManualClock(clock.ms - 50_000)
+    await using other = await testLedger({ clock: backdated, identity: bob })
+    const forged = await recordsOf(other.ledger, () =>
+      other.ledger.publish([tagChange('team/app', 'v1', 'evil'), tagChange('team/app', 'v0', 'evil')]),
+    )
+    for (const { ledger } of [one, two]) {
+      expect(await ledger.apply(forged)).toMatchObject({ applied: 0, known: 2 })
+      expect(await digestAt(ledger)).toBe(digestOf('one'))
+    }
+    expect((await two.ledger.findTag(app, v1))?.author).toBe(bob.peerId)
+  })
+
+  it('is moved and deleted by the authority', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    const records = await recordsOf(one.ledger, async () => {
+      await one.ledger.setPolicy(immutable)
+      await one.ledger.publish([tagChange('team/app', 'v1', 'one')])
+      await one.ledger.publishAsAuthority([tagChange('team/app', 'v1', 'two')])
+    })
+    await two.ledger.apply(records.toReversed())
+    expect(await digestAt(two.ledger)).toBe(digestOf('two'))
+    const deletion = await recordsOf(one.ledger, () =>
+      one.ledger.publishAsAuthority([tagChange('team/app', 'v1', undefined)]),
+    )
+    await two.ledger.apply(deletion)
+    expect(await digestAt(two.ledger)).toBeUndefined()
+    await expect(two.ledger.publish([tagChange('team/app', 'v1', 'three')])).rejects.toMatchObject({
+      code: 'NOT_PERMITTED',
+    })
+  })
+
+  it('of two pushes at once is the earlier', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const policy = await recordsOf(one.ledger, () => one.ledger.setPolicy(immutable))
+    await using third = await testLedger({ clock, identity: alice })
+    for (const { ledger } of [two, third]) await ledger.apply(policy)
+    const early = await recordsOf(two.ledger, () =>
+      two.ledger.publish([tagChange('team/app', 'v1', 'early')]),
+    )
+    clock.ms += 10
+    const late = await recordsOf(third.ledger, () =>
+      third.ledger.publish([tagChange('team/app', 'v1', 'late')]),
+    )
+    await two.ledger.apply(late)
+    await third.ledger.apply(early)
+    for (const { ledger } of [two, third]) expect(await digestAt(ledger)).toBe(digestOf('early'))
+  })
+})

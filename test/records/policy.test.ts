@@ -1,0 +1,149 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { matchesGlob } from '../../src/records/glob.ts'
+import { beats } from '../../src/records/order.ts'
+import { openPolicy, type Policy, policyText, policyValue, Rules } from '../../src/records/policy.ts'
+import { parseKeyText, type SignedRecord, signRecord } from '../../src/records/record.ts'
+import type { Identity } from '../../src/wire/wire.ts'
+import { alice, authority, bob, digestOf, identity, mediaType } from './fixture.ts'
+
+describe('a pattern', () => {
+  it.each([
+    ['team/app', 'team/app', true],
+    ['team/app', 'team/apps', false],
+    ['team/*', 'team/app', true],
+    ['team/*', 'team/app/web', false],
+    ['team/*', 'team', false],
+    ['team/**', 'team/app/web', true],
+    ['team/**', 'team', false],
+    ['**', 'anything/at/all', true],
+    ['**/web', 'team/app/web', true],
+    ['**/web', 'web', false],
+    ['*-dev', 'app-dev', true],
+    ['v*.*', 'v1.2', true],
+    ['v*.*', 'v1', false],
+    ['*', '', true],
+    ['a.c', 'abc', false],
+  ])('%s on %s: %s', (pattern, text, matches) => {
+    expect(matchesGlob(pattern, text)).toBe(matches)
+  })
+
+  it('does what the regular expression would', () => {
+    const piece = fc.constantFrom('a', 'b', '/', '*', '**')
+    const text = fc.string({ unit: fc.constantFrom('a', 'b', '/'), maxLength: 8 })
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 5 }), text, (pieces, given) => {
+        const pattern = pieces.join('').replaceAll(/\*{3,}/g, '**')
+        const expression = pattern.replaceAll('**', '.+').replaceAll('*', '[^/]*').replaceAll('.+', '.*')
+        expect(matchesGlob(pattern, given)).toBe(new RegExp(`^${expression}$`).test(given))
+      }),
+    )
+  })
+})
+
+const policy: Policy = {
+  rules: [
+    { repositories: 'team/secret', authors: [] },
+    { repositories: 'team/**', authors: [alice.peerId] },
+    { repositories: 'shared/*', authors: [alice.peerId, bob.peerId] },
+  ],
+  immutable: [{ repositories: 'rel/**', tags: 'v*' }],
+  banned: [identity(9).peerId],
+}
+const rules = new Rules(policyValue(policy), authority.publicKey)
+
+describe('a policy', () => {
+  it.each([
+    [alice, 'tteam/app:v1', undefined],
+    [bob, 'tteam/app:v1', /rule 2 of the policy lets 12D3Koo\w+ publish to "team\/\*\*"/],
+    [bob, `mteam/app@${digestOf('x')}`, /rule 2/],
+    [bob, 'tshared/app:v1', undefined],
+    [bob, 'tteamwork:v1', undefined],
+    [alice, 'tteam/secret:v1', /rule 1 of the policy lets nobody but the cluster authority/],
+    [authority, 'tteam/secret:v1', undefined],
+    [identity(9), 'tanywhere:v1', /is banned/],
+    [alice, 'p', /only the cluster authority may sign a policy/],
+  ])('lets or does not let: %#', (author, key, refusal) => {
+    const given = rules.refusal(author.publicKey, parseKeyText(key))
+    if (refusal === undefined) expect(given).toBeUndefined()
+    else expect(given).toMatch(refusal)
+  })
+
+  it('is shown as it was set', () => {
+    expect(policyText(policyValue(policy))).toEqual(policy)
+  })
+
+  it.each([
+    { ...policy, banned: ['bob'] },
+    { ...policy, rules: [{ repositories: 'Team/*', authors: [] }] },
+    { ...policy, rules: [{ repositories: '', authors: [] }] },
+    { ...policy, immutable: [{ repositories: 'a b', tags: '*' }] },
+  ])('is refused when it can mean nothing: %#', (given) => {
+    expect(() => policyValue(given)).toThrowError(expect.objectContaining({ code: 'MALFORMED' }))
+  })
+})
+
+interface Given {
+  author: Identity
+  ms: number
+  counter: number
+  content: string | null
+}
+
+describe('of two records', () => {
+  const authors = [authority, alice, bob]
+  const record = fc
+    .record({
+      author: fc.nat(2),
+      ms: fc.nat(3),
+      counter: fc.nat(1),
+      content: fc.constantFrom('a', 'b', null),
+    })
+    .map(({ author, ms, counter, content }) => ({ author: authors[author] ?? alice, ms, counter, content }))
+  const signed = (repository: string, given: Given): SignedRecord => {
+    const value = given.content === null ? null : { digest: digestOf(given.content), mediaType, size: 1 }
+    return signRecord(
+      { kind: 'tag', key: `${repository}:v1`, time: [given.ms, given.counter], value },
+      given.author,
+    )
+  }
+
+  it.each(['rel/app', 'other/app'])('in %s one stands, and the order has no circles', (repository) => {
+    fc.assert(
+      fc.property(record, record, record, (a, b, c) => {
+        const [x, y, z] = [signed(repository, a), signed(repository, b), signed(repository, c)]
+        const same = Buffer.compare(x.envelope.bytes, y.envelope.bytes) === 0
+        expect(beats(x, y, rules) !== beats(y, x, rules)).toBe(!same)
+        if (beats(x, y, rules) && beats(y, z, rules)) expect(beats(x, z, rules)).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  const at = (
+    ms: number,
+    author = alice,
+    content: string | null = 'a',
+    repository = 'rel/app',
+  ): SignedRecord => signed(repository, { author, ms, counter: 0, content })
+  const open = new Rules(openPolicy, authority.publicKey)
+
+  it.each([
+    ['the newer', at(2), at(1), open],
+    ['the newer tombstone', at(2, alice, null), at(1), open],
+    ['the earlier, of an immutable tag', at(1), at(2), rules],
+    ['the live one, of an immutable tag', at(1), at(2, alice, null), rules],
+    ["the authority's, of an immutable tag", at(1, authority), at(2), rules],
+    ["the authority's tombstone, of an immutable tag", at(1, authority, null), at(2), rules],
+    ["the authority's newer, of an immutable tag", at(2, authority), at(1, authority), rules],
+    [
+      'the newer where no immutable pattern applies',
+      at(2, bob, 'b', 'other'),
+      at(1, alice, 'a', 'other'),
+      rules,
+    ],
+  ])('stands %s', (_, stands, falls, given) => {
+    expect(beats(stands, falls, given)).toBe(true)
+    expect(beats(falls, stands, given)).toBe(false)
+  })
+})

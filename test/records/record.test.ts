@@ -1,0 +1,139 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  decodeRecord,
+  keyText,
+  parseKeyText,
+  type RecordBody,
+  recordDomain,
+  signRecord,
+} from '../../src/records/record.ts'
+import { stamp, tick } from '../../src/records/time.ts'
+import { seal } from '../../src/wire/wire.ts'
+import { alice, bob, digestOf, mediaType } from './fixture.ts'
+
+const digest = digestOf('one')
+const time: [number, number] = [1_800_000_000_000, 3]
+const tag: RecordBody = { kind: 'tag', key: 'team/app:v1', time, value: { digest, mediaType, size: 3 } }
+const manifest: RecordBody = {
+  kind: 'manifest',
+  key: `team/app@${digest}`,
+  time,
+  value: { mediaType, size: 3, subject: digest, artifactType: 'application/x', annotations: { a: 'b' } },
+}
+const policy: RecordBody = {
+  kind: 'policy',
+  key: '',
+  time,
+  value: {
+    rules: [{ repositories: 'team/**', authors: [bob.publicKey] }],
+    immutable: [{ repositories: '**', tags: 'v*' }],
+    banned: [],
+  },
+}
+const tombstone: RecordBody = { kind: 'tag', key: 'team/app:v1', time, value: null }
+const adopted: RecordBody = { ...tag, origin: bob.publicKey }
+
+const hexOf = (body: RecordBody): string =>
+  Buffer.from(signRecord(body, alice).envelope.bytes).toString('hex')
+
+describe('a record', () => {
+  it('of each kind has these bytes', () => {
+    expect(hexOf(tag)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce771ed39bc88a01c2fa34f5704485e1b7cfc00db6ec5530524fb21d7df987b7895af43da992802de45fa75286926078ff26cbb73b3eebad2d79177826d516fd400a4636b65796b7465616d2f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565a36473697a65036664696765737478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e"`,
+    )
+    expect(hexOf(manifest)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce758cb568f806532d2724a77844c2380667e90d72251566489e0f2407fcfa83acde2a757c4300af5ac3a01fc6707c1f748a1d931004d4613c69d6552a417353d06a4636b657978507465616d2f617070407368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564646b696e64686d616e69666573746474696d65821b000001a3185c5000036576616c7565a56473697a6503677375626a65637478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e6b616e6e6f746174696f6e73a1616161626c6172746966616374547970656d6170706c69636174696f6e2f78"`,
+    )
+    expect(hexOf(policy)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce70f4e6c316d1f1c6855a32d833726c5d13b3c59f4f82158f7bd3cc7d08df8c41f5fa84960bb4c991ae97da3cbd11197f61e2a326466b4093efd053d4da980cf00a4636b657960646b696e6466706f6c6963796474696d65821b000001a3185c5000036576616c7565a36572756c657381a267617574686f72738158206a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb06c7265706f7369746f72696573677465616d2f2a2a6662616e6e65648069696d6d757461626c6581a2647461677362762a6c7265706f7369746f72696573622a2a"`,
+    )
+    expect(hexOf(tombstone)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce7272e495c7b8477b349fdd50b7aa0acd5041df78948000e834a17b15208a5860671dd125c7cc63ee63baf23e9134c2d0dbc5b965270d6cb544d5a4e8ac11c1908a4636b65796b7465616d2f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565f6"`,
+    )
+    expect(hexOf(adopted)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce7ccd0fc616a66ce02e40b5b28f585542bc72756748d3230e1133862542ea5f72f02553946b02f3ef51df5a2b316a924e321dbb1f63f88fed6c21322b40d355a0fa5636b65796b7465616d2f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565a36473697a65036664696765737478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e666f726967696e58206a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb0"`,
+    )
+  })
+
+  it.each([tag, manifest, policy, tombstone, adopted])('is read as it was signed: $kind', (body) => {
+    const { envelope } = signRecord(body, alice)
+    const read = decodeRecord(envelope.bytes)
+    expect(read.body).toEqual(body)
+    expect([...read.envelope.author]).toEqual([...alice.publicKey])
+    expect(parseKeyText(keyText(read.key))).toEqual(read.key)
+  })
+
+  it('is refused or unchanged, whatever was done to its bytes', () => {
+    const original = signRecord(manifest, alice).envelope.bytes
+    const change = fc.tuple(fc.nat(original.length - 1), fc.integer({ min: 0, max: 255 }))
+    fc.assert(
+      fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
+        const mutated = original.slice()
+        for (const [at, byte] of changes) mutated[at] = byte
+        expectRefusedOrSame(mutated)
+      }),
+      { numRuns: 2000 },
+    )
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), expectRefusedOrSame), { numRuns: 1000 })
+  })
+})
+
+function expectRefusedOrSame(bytes: Uint8Array): void {
+  try {
+    const { body, envelope } = decodeRecord(bytes)
+    const [again] = [signRecord(body, alice).envelope.body]
+    expect(Buffer.compare(again, envelope.body)).toBe(0)
+  } catch (error) {
+    expect(error).toMatchObject({ code: 'MALFORMED' })
+  }
+}
+
+/** Signed as it is, whatever it holds. */
+const sealed = (body: unknown): Uint8Array => seal(recordDomain, body as Uint8Array, alice)
+
+describe('what is no record', () => {
+  const encoded = (body: unknown): Uint8Array => signRecord(body as RecordBody, alice).envelope.bytes
+  it.each<[string, () => Uint8Array]>([
+    ['nothing', () => new Uint8Array()],
+    ['a signature over nothing', () => sealed(new Uint8Array([0xa0]))],
+    ['an unknown kind', () => encoded({ ...tag, kind: 'tags' })],
+    ['a tag without a tag', () => encoded({ ...tag, key: 'team/app' })],
+    ['a tag with a bad name', () => encoded({ ...tag, key: 'team/app:-v1' })],
+    ['a repository with a bad name', () => encoded({ ...tag, key: 'Team/app:v1' })],
+    ['two tags', () => encoded({ ...tag, key: 'team/app:v1:v2' })],
+    ['a manifest with a bad digest', () => encoded({ ...manifest, key: 'team/app@sha256:00' })],
+    ['a policy with a key', () => encoded({ ...policy, key: 'x' })],
+    ['a tag that points to no digest', () => encoded({ ...tag, value: { ...tag.value, digest: 'latest' } })],
+    ['a size below zero', () => encoded({ ...tag, value: { ...tag.value, size: -1 } })],
+    ['a time with a fraction', () => encoded({ ...tag, time: [1.5, 0] })],
+    ['a counter too large', () => encoded({ ...tag, time: [1, 65_536] })],
+    ['an origin that is no key', () => encoded({ ...tag, origin: new Uint8Array(31) })],
+    ['too many bytes', () => new Uint8Array(70_000)],
+  ])('is %s', (_, make) => {
+    expect(() => decodeRecord(make())).toThrowError(expect.objectContaining({ code: 'MALFORMED' }))
+  })
+
+  it('is one that is too long to be signed', () => {
+    const value = { mediaType, size: 1, annotations: { long: 'x'.repeat(65_500) } }
+    expect(() => signRecord({ kind: 'manifest', key: manifest.key, time, value }, alice)).toThrowError(
+      expect.objectContaining({ code: 'RECORD_TOO_LARGE', maxBytes: 65_536 }),
+    )
+  })
+})
+
+describe('the time of a write', () => {
+  it.each([
+    ['the clock', 100.7, undefined, [100, 0]],
+    ['the clock, when it is later than what is replaced', 100, [99, 7], [100, 0]],
+    ['a tick after what is replaced, when the clock is not later', 100, [100, 0], [100, 1]],
+    ['a tick after what is replaced, when that is ahead', 100, [200, 4], [200, 5]],
+    ['the next millisecond, when the counter is full', 100, [100, 65_535], [101, 0]],
+  ] as const)('is %s', (_, now, replaced, expected) => {
+    expect(stamp(now, replaced && [replaced[0], replaced[1]])).toEqual(expected)
+  })
+
+  it('ticks forward', () => {
+    expect(tick([5, 65_535])).toEqual([6, 0])
+  })
+})
