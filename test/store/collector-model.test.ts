@@ -32,7 +32,7 @@ const items = [...blobs, ...manifests.map(({ bytes }) => bytes)].map((bytes) => 
 
 type Step =
   | { kind: 'push' | 'write'; blob: number; repository: number }
-  | { kind: 'put' | 'remove' | 'publish' | 'retract'; manifest: number; repository: number }
+  | { kind: 'put' | 'build' | 'remove' | 'publish' | 'retract'; manifest: number; repository: number }
   | { kind: 'has' | 'add' | 'unlink'; item: number; repository: number }
   | { kind: 'mount'; item: number }
   | { kind: 'wait'; ms: number }
@@ -43,7 +43,7 @@ const repository = index(repositories.length)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constantFrom('push', 'write'), blob: index(blobs.length), repository }),
   fc.record({
-    kind: fc.constantFrom('put', 'put', 'put', 'remove', 'publish', 'publish', 'retract'),
+    kind: fc.constantFrom('put', 'build', 'build', 'remove', 'publish', 'retract'),
     manifest: index(manifests.length),
     repository,
   }),
@@ -157,6 +157,17 @@ async function take(store: Store, model: Model, step: Step): Promise<void> {
       touch(step.repository, item)
       return
     }
+    // As a client pushes an image: what it refers to first.
+    case 'build':
+      for (const child of manifests[step.manifest]?.refers ?? [])
+        await take(
+          store,
+          model,
+          child < blobs.length
+            ? { kind: 'push', blob: child, repository: step.repository }
+            : { kind: 'build', manifest: child - blobs.length, repository: step.repository },
+        )
+      return await take(store, model, { ...step, kind: 'put' })
     case 'remove':
       return await unlink(store, model, step.repository, blobs.length + step.manifest)
     case 'unlink':

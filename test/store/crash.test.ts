@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { type Digest, parseDigest } from '../../src/oci/oci.ts'
+import { seededNumbers } from './random.ts'
 import { openAt, team, temporaryFolder } from './scenery.ts'
 
 const lives = 50
@@ -21,7 +22,7 @@ interface Acknowledged {
 
 it(`keeps everything acknowledged over ${lives} kills at random moments`, { timeout: 240_000 }, async () => {
   await using folder = await temporaryFolder()
-  const random = seeded(20_261_123)
+  const random = seededNumbers(20_261_123)
   const known: Acknowledged = { blobs: new Set(), manifests: new Map(), session: undefined, finished: 0 }
   const proven = new Set<string>()
   await using writers = new AsyncDisposableStack()
@@ -107,15 +108,4 @@ async function proveAcknowledged(directory: string, known: Acknowledged): Promis
   // Killed between the commit of a finished session and its line, the session is gone.
   if (session === undefined) known.session = undefined
   else expect(session.offset).toBeGreaterThanOrEqual(known.session.offset)
-}
-
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
