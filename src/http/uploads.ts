@@ -110,7 +110,7 @@ async function append(
       repository,
       id,
       bodyOf(request),
-      range === undefined ? {} : { offset: range.start },
+      range === undefined ? { transfer: true } : { transfer: true, offset: range.start },
     )
   } catch (error) {
     // The spec's answer to a chunk out of order says where to go on (distribution-spec, "Pushing a blob in chunks").

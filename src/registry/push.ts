@@ -29,12 +29,12 @@ export interface Push {
   ): Promise<StartedUpload>
   /** Throws `BLOB_UPLOAD_UNKNOWN`. */
   getUpload(repository: Repository, id: string): Promise<UploadState>
-  /** Throws `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `SIZE_INVALID`, `NO_SPACE`. */
+  /** With `transfer`, the chunks' memory is taken. Throws `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `SIZE_INVALID`, `NO_SPACE`. */
   appendUpload(
     repository: Repository,
     id: string,
     body: AsyncIterable<Uint8Array>,
-    options?: { offset?: number; signal?: AbortSignal },
+    options?: { offset?: number; transfer?: boolean; signal?: AbortSignal },
   ): Promise<UploadState>
   /** Throws `DIGEST_INVALID` when the bytes hash to something else. */
   finishUpload(repository: Repository, id: string, digest: Digest): Promise<{ size: number }>
