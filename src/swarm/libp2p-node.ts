@@ -73,14 +73,11 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
       // The dialer reconnects, with its own backoff.
       reconnectRetries: 0,
     },
-    connectionMonitor: {
-      pingInterval: 10_000,
-      // A peer that is there answers within milliseconds; one that is cut off is noticed within this and the interval.
-      pingTimeout: { minTimeout: 3000, maxTimeout: 8000 },
-    },
+    // The pulse does this work with one stream for each member.
+    connectionMonitor: { enabled: false },
     peerStore: { maxAddressAge: rememberPeersMs, maxPeerAge: rememberPeersMs },
     datastore: datastoreIn(options.database),
-    peerDiscovery: options.mdns ? [mdns({ serviceTag: names.mdnsService, interval: 10_000 })] : [],
+    peerDiscovery: options.mdns ? [mdns({ serviceTag: names.mdnsService, interval: 30_000 })] : [],
     services: {
       identify: identify({ protocolPrefix: 'shoal', maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),

@@ -5,6 +5,7 @@ import { worthAnnouncing } from './addresses.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
+import type { Pulse } from './pulse.ts'
 import {
   maxAddressesTold,
   maxAddressLength,
@@ -20,7 +21,7 @@ export interface Member {
   peer: string
   /** Multiaddrs of its open connections, as seen from here. */
   addresses: string[]
-  /** Round trip, measured every 10 s; absent until the first. */
+  /** Round trip, measured every 5 s; absent until the first. */
   latencyMs?: number
   /** When it connected, in milliseconds since the epoch. */
   sinceMs: number
@@ -45,12 +46,13 @@ export interface Members {
 }
 
 const statusTimeoutMs = 5000
-const statusIntervalMs = 30_000
+const statusIntervalMs = 60_000
 
 export interface MembersOptions {
   node: Libp2pNode
   host: Host
   dialer: Dialer
+  pulse: Pulse
   tasks: Tasks
   clock: Clock
   random: () => number
@@ -67,7 +69,7 @@ interface Known {
 }
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
-  const { node, host, dialer, tasks, clock, random, logger, agent, announces } = options
+  const { node, host, dialer, pulse, tasks, clock, random, logger, agent, announces } = options
   const members = new Map<string, Known>()
   const listeners = new Set<(event: MemberEvent) => void>()
 
@@ -132,12 +134,14 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const peer = detail.toString()
     members.set(peer, { sinceMs: clock.now() })
     logger.info({ peer }, 'member joined')
+    pulse.joined(peer)
     emit({ kind: 'join', peer })
   })
   node.addEventListener('peer:disconnect', ({ detail }) => {
     const peer = detail.toString()
     members.delete(peer)
     logger.info({ peer }, 'member left')
+    pulse.left(peer)
     emit({ kind: 'leave', peer })
   })
   // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
@@ -154,7 +158,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([peer, known]) => {
           const connections = node.getConnections(peerIdFromString(peer))
-          const latencyMs = connections.find(({ rtt }) => rtt !== undefined)?.rtt
+          const latencyMs = pulse.latencyMs(peer)
           const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString())
           return { peer, addresses, ...known, ...(latencyMs === undefined ? {} : { latencyMs }) }
         })

@@ -5,6 +5,7 @@ import { createAnnouncer } from './announcer.ts'
 import { clusterId, clusterNames } from './cluster.ts'
 import { createConduct } from './conduct.ts'
 import { defaultServeLimits, serveContent } from './content-server.ts'
+import { bufferDatabase } from './datastore.ts'
 import { createDialer } from './dialer.ts'
 import { ListenError } from './errors.ts'
 import { createFetcher, defaultFetchLimits } from './fetcher.ts'
@@ -13,10 +14,13 @@ import { createGater } from './gater.ts'
 import { createHost } from './host.ts'
 import { createNode, type Libp2pNode } from './libp2p-node.ts'
 import { openMembers } from './members.ts'
+import { openPulse } from './pulse.ts'
 import { createSpread } from './spread.ts'
 import type { Swarm, SwarmOptions } from './swarm.ts'
 import { Tasks } from './tasks.ts'
 import { checkMultiaddr } from './token.ts'
+
+const peersFlushMs = 10_000
 
 /** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
@@ -25,11 +29,13 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { agent = 'shoal', isBanned = () => false } = options
   const names = clusterNames(cluster)
   const tasks = new Tasks(logger)
+  const peers = bufferDatabase(database, '/peers/')
   let node: Libp2pNode | undefined
 
   const disconnect = (peer: string): void => {
     for (const connection of node?.getConnections() ?? []) {
-      if (connection.remotePeer.toString() === peer) connection.abort(new Error('the peer is not welcome'))
+      if (connection.remotePeer.toString() === peer)
+        connection.abort(new Error('the connection was given up'))
     }
   }
   const conduct = createConduct({ clock, logger, metrics, disconnect })
@@ -49,7 +55,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   node = await createNode({
     identity,
     names,
-    database,
+    database: peers,
     gater,
     listen: [listenAddress(listen)],
     announce: announce.map(checkMultiaddr),
@@ -61,10 +67,20 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const host = createHost({ node, tasks, conduct, logger, metrics })
   const seeds = [...new Set([...bootstrap, ...cluster.bootstrap])].map(checkMultiaddr)
   const dialer = createDialer({ node, tasks, clock, random, logger, bootstrap: seeds, isUnwelcome })
+  const pulse = await openPulse({
+    self: identity.peerId,
+    host,
+    tasks,
+    clock,
+    random,
+    logger,
+    onSilence: disconnect,
+  })
   const members = await openMembers({
     node,
     host,
     dialer,
+    pulse,
     tasks,
     clock,
     random,
@@ -111,6 +127,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
         const reason = cause instanceof Error ? cause.message : String(cause)
         throw new ListenError(`cannot listen on ${listen.host}:${listen.port}: ${reason}`, { cause })
       }
+      tasks.every('peer store', peersFlushMs, { clock, random }, async () => await peers.flush())
       started.services.gossip.subscribe(names.topic)
       await dialer.start()
       logger.info(
@@ -140,6 +157,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       const stopped = tasks[Symbol.asyncDispose]()
       await started.stop()
       await stopped
+      await peers.flush()
     },
   }
 }

@@ -29,7 +29,13 @@ describe('membership', () => {
     const b = await startSwarm(stack, { cluster, bootstrap: [a.address] })
     await until('both to be connected', () => connected(a, b))
     await until('the agent to be told', () => b.swarm.members.list()[0]?.agent === 'shoal/1.2.3')
+    await until(
+      'the latency to be known to both',
+      () => [a, b].every(({ swarm }) => (swarm.members.list()[0]?.latencyMs ?? 0) > 0),
+      15_000,
+    )
     const [member] = b.swarm.members.list()
+    expect(member?.latencyMs).toBeLessThan(1000)
     expect(member).toMatchObject({ peer: a.swarm.peerId, announces: 0 })
     expect(member?.addresses[0]).toContain('/ip4/127.0.0.1/tcp/')
     expect(member?.sinceMs).toBeLessThanOrEqual(Date.now())
