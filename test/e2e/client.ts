@@ -37,10 +37,12 @@ export class UnexpectedAnswerError extends Error {
   }
 }
 
-export function openClient(port: number): Client {
+/** For a registry on a port of 127.0.0.1, or behind the Unix socket of that path. */
+export function openClient(at: number | string): Client {
   const agent = new http.Agent({ keepAlive: true })
+  const target = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at }
   return {
-    ask: (method, path, ask = {}) => exchange(agent, port, method, path, ask),
+    ask: (method, path, ask = {}) => exchange(agent, target, method, path, ask),
     [Symbol.dispose]: () => agent.destroy(),
   }
 }
@@ -111,15 +113,20 @@ export function withDigest(location: string, digest: string): string {
 }
 
 /** Throws whatever makes the body or the connection fail; an answer that comes before the body's end is an answer. */
-function exchange(agent: http.Agent, port: number, method: string, path: string, ask: Ask): Promise<Answer> {
+function exchange(
+  agent: http.Agent,
+  target: http.RequestOptions,
+  method: string,
+  path: string,
+  ask: Ask,
+): Promise<Answer> {
   const { headers = {}, body } = ask
   return new Promise((resolve, reject) => {
     const length =
       body === undefined || body instanceof Uint8Array ? { 'content-length': body?.length ?? 0 } : {}
     const request = http.request({
       agent,
-      host: '127.0.0.1',
-      port,
+      ...target,
       method,
       path,
       headers: method === 'GET' || method === 'HEAD' ? headers : { ...length, ...headers },

@@ -1,0 +1,75 @@
+/** Small manifests and tags of a node's registry: pushed, moved, deleted, and read back as clients see them. */
+import { type Client, pullManifest, pushBlob, pushManifest, UnexpectedAnswerError } from '../e2e/client.ts'
+import { type Content, content, jsonContent } from '../e2e/image.ts'
+
+const manifestType = 'application/vnd.oci.image.manifest.v1+json'
+const emptyConfig = content('application/vnd.oci.empty.v1+json', Buffer.from('{}'))
+
+/** A manifest of two bytes' content; those of one seed are the same. */
+export function smallManifest(seed: string, subject?: Content): Content {
+  return jsonContent(manifestType, {
+    schemaVersion: 2,
+    mediaType: manifestType,
+    ...(subject === undefined ? {} : { artifactType: 'application/vnd.example.note' }),
+    config: emptyConfig.descriptor,
+    layers: [emptyConfig.descriptor],
+    ...(subject === undefined ? {} : { subject: subject.descriptor }),
+    annotations: { seed },
+  })
+}
+
+/** Pushes it with what it refers to; throws unless it was acknowledged. */
+export async function pushSmall(
+  client: Client,
+  repository: string,
+  reference: string,
+  manifest: Content,
+): Promise<void> {
+  await pushBlob(client, repository, emptyConfig)
+  await pushManifest(client, repository, reference, manifest)
+}
+
+export async function deleteTag(client: Client, repository: string, tag: string): Promise<void> {
+  const answer = await client.ask('DELETE', `/v2/${repository}/manifests/${tag}`)
+  if (answer.status !== 202) throw new UnexpectedAnswerError('DELETE of a tag', answer)
+}
+
+/** The digest that a tag or digest resolves to; `undefined` for a 404. */
+export async function resolveTag(
+  client: Client,
+  repository: string,
+  reference: string,
+): Promise<string | undefined> {
+  try {
+    const { headers } = await pullManifest(client, repository, reference)
+    return headers['docker-content-digest']?.toString()
+  } catch (error) {
+    if (error instanceof UnexpectedAnswerError && error.answer.status === 404) return undefined
+    throw error
+  }
+}
+
+/** Everything that a node lists: repositories, their tags, what these point to, and the referrers of some digests. */
+export async function listEverything(
+  client: Client,
+  subjects: Record<string, string> = {},
+): Promise<unknown> {
+  const { repositories } = await readJson<{ repositories: string[] }>(client, '/v2/_catalog?n=1000')
+  const tags: Record<string, Record<string, string | undefined>> = {}
+  for (const repository of repositories) {
+    const list = await readJson<{ tags: string[] }>(client, `/v2/${repository}/tags/list?n=1000`)
+    const digests = list.tags.map(async (tag) => [tag, await resolveTag(client, repository, tag)])
+    tags[repository] = Object.fromEntries(await Promise.all(digests))
+  }
+  const referrers: Record<string, unknown> = {}
+  for (const [repository, digest] of Object.entries(subjects)) {
+    referrers[repository] = await readJson(client, `/v2/${repository}/referrers/${digest}`)
+  }
+  return { repositories, tags, referrers }
+}
+
+async function readJson<T>(client: Client, path: string): Promise<T> {
+  const answer = await client.ask('GET', path)
+  if (answer.status !== 200) throw new UnexpectedAnswerError(`GET ${path}`, answer)
+  return JSON.parse(answer.body.toString()) as T
+}
