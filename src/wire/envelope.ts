@@ -77,7 +77,7 @@ function prefixOf(domain: string): Uint8Array {
 }
 
 function signedBytes(domain: string, author: Uint8Array, body: Uint8Array): Uint8Array {
-  return concat([prefixOf(domain), author, body])
+  return Buffer.concat([prefixOf(domain), author, body])
 }
 
 /** Memory of its own and not Buffer's pool: a stored record must not keep 8 KiB alive. */

@@ -35,6 +35,15 @@ async function expectSame(a: Ledger, b: Ledger): Promise<void> {
   expect((await fingerprintsOf(a)).of('')).toEqual((await fingerprintsOf(b)).of(''))
 }
 
+const hello = {
+  type: 'hello',
+  version: 1,
+  now: 0,
+  total: 5,
+  root: new Uint8Array(32),
+  policy: new Uint8Array(),
+} as const
+
 describe('reconciliation', () => {
   it('moves almost nothing when nothing differs', async () => {
     await using one = await testLedger()
@@ -91,15 +100,36 @@ describe('reconciliation', () => {
   })
 })
 
+it('answers a part that was listed in several ranges without a gap or an overlap', async () => {
+  await using node = await testLedger()
+  await node.ledger.apply(signedTags(alice, 100))
+  const positions = await Array.fromAsync((await node.ledger.positions()).under(''))
+  const pair = channelPair()
+  const answering = answerReconciliation(pair.b, node.ledger)
+  await pair.a.send(messages.encode({ ...hello }))
+  const middle = positions[49]?.position ?? ''
+  const listed = positions
+    .slice(10, 20)
+    .map(({ position, hash }) => Buffer.concat([Buffer.from(position, 'hex'), hash.subarray(0, 16)]))
+  const none = new Uint8Array()
+  const ranges = [
+    { prefix: '', after: '', upTo: middle, items: Buffer.concat(listed) },
+    { prefix: '', after: middle, upTo: '', items: none },
+  ]
+  await pair.a.send(messages.encode({ type: 'items', ranges }))
+  await pair.a.send(messages.encode({ type: 'over' }))
+  await pair.a.send(messages.encode({ type: 'done' }))
+  await answering
+  const received: Uint8Array[] = []
+  for (let frame = await pair.a.receive(); frame !== undefined; frame = await pair.a.receive()) {
+    const message = messages.decode(frame)
+    if (message.type === 'records') received.push(...message.records)
+  }
+  expect(new Set(received.map((record) => Buffer.from(record).toString('hex'))).size).toBe(90)
+  expect(received).toHaveLength(90)
+})
+
 describe('a hostile peer', () => {
-  const hello = {
-    type: 'hello',
-    version: 1,
-    now: 0,
-    total: 5,
-    root: new Uint8Array(32),
-    policy: new Uint8Array(),
-  } as const
   const zeros = (length: number): Uint8Array => new Uint8Array(length)
 
   it.each([

@@ -158,7 +158,7 @@ class Cluster implements AsyncDisposable {
   }
 }
 
-it('all end the same', { timeout: 120_000 }, async () => {
+it('all end the same', { timeout: 60_000 * Number(process.env.SHOAL_SIMULATIONS ?? 2) }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), fc.boolean(), async (seed, away) => {
       await using cluster = await new Cluster(seed).open()
