@@ -56,8 +56,6 @@ const bodySchema = variant('kind', {
 const bodyCodec = codec(bodySchema, { maxBytes: maxRecordBytes - envelopeOverhead })
 
 export type RecordBody = Infer<typeof bodySchema>
-export type TagValue = Infer<typeof tagValue>
-export type ManifestValue = Infer<typeof manifestValue>
 
 /** What a record is about. */
 export type RecordKey =

@@ -75,7 +75,7 @@ describe('reconciliation', () => {
   it.each([
     ['the initiator', 0, 800],
     ['the responder', 800, 0],
-    ['neither', 1500, 800],
+    ['neither', 400, 800],
   ])('fills ledgers when %s is empty', async (_, first, second) => {
     await using one = await testLedger()
     await using two = await testLedger()
