@@ -157,11 +157,11 @@ class LevelLedger implements Ledger {
 
   async setPolicy(policy: Policy): Promise<void> {
     const authority = this.#getAuthority()
-    const value = policyValue(policy)
     const writer = this.#writer
     await writer.run(
       async (write) => {
         const now = writer.rules
+        const value = policyValue(policy, now.value, this.#clock.now())
         const next = now.with(value)
         for await (const record of scanRecords(this.#db)) {
           const { author } = record.envelope

@@ -24,15 +24,21 @@ export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
 
 const maxRemembered = 10_000
 
-/** Throws `MALFORMED` for what is not a peer id or can match no repository. */
-export function policyValue(policy: Policy): PolicyValue {
+/**
+ * A pattern that `before` has as well stays immutable since then; a new one is so from `nowMs` on. Throws `MALFORMED` for
+ * what is not a peer id or can match no repository.
+ */
+export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
   for (const { repositories } of [...policy.rules, ...policy.immutable]) checkPattern(repositories)
   return {
     rules: policy.rules.map(({ repositories, authors }) => ({
       repositories,
       authors: authors.map(parsePeerId),
     })),
-    immutable: policy.immutable,
+    immutable: policy.immutable.map(({ repositories, tags }) => {
+      const known = before.immutable.find((old) => old.repositories === repositories && old.tags === tags)
+      return { repositories, tags, since: known?.since ?? Math.floor(nowMs) }
+    }),
     banned: policy.banned.map(parsePeerId),
   }
 }
@@ -43,9 +49,15 @@ export function policyText(value: PolicyValue): Policy {
       repositories,
       authors: authors.map(peerIdOf),
     })),
-    immutable: value.immutable,
+    immutable: value.immutable.map(({ repositories, tags }) => ({ repositories, tags })),
     banned: value.banned.map(peerIdOf),
   }
+}
+
+export interface Immutable {
+  /** In words. */
+  rule: string
+  sinceMs: number
 }
 
 /** A policy made ready to be asked often. */
@@ -87,13 +99,15 @@ export class Rules {
     return `rule ${index + 1} of the policy lets ${who} publish to "${rule.repositories}", and ${peerIdOf(author)} is not among them`
   }
 
-  /** The immutable pattern that `key` falls under, in words. */
-  immutable(key: RecordKey): string | undefined {
+  /** The first immutable pattern that `key` falls under. */
+  immutable(key: RecordKey): Immutable | undefined {
     if (key.kind !== 'tag') return undefined
     const found = this.value.immutable.find(
       ({ repositories, tags }) => matchesGlob(repositories, key.repository) && matchesGlob(tags, key.tag),
     )
-    return found === undefined ? undefined : `tags "${found.tags}" of "${found.repositories}" are immutable`
+    return (
+      found && { rule: `tags "${found.tags}" of "${found.repositories}" are immutable`, sinceMs: found.since }
+    )
   }
 
   #findRule(repository: string): number {

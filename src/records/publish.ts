@@ -49,13 +49,13 @@ function isSettled(
   if (body.kind !== 'tag' || change.kind !== 'tag') return false
   if (body.value === null) {
     if (rules.isAuthority(envelope.author) && change.value !== undefined) {
-      throw new NotPermittedError(`${immutable}, and the cluster authority deleted ${change.tag}`)
+      throw new NotPermittedError(`${immutable.rule}, and the cluster authority deleted ${change.tag}`)
     }
     return change.value === undefined
   }
   if (change.value?.digest === body.value.digest) return true
   const verb = change.value === undefined ? 'delete' : 'move'
-  throw new NotPermittedError(`${immutable}: only the cluster authority may ${verb} ${change.tag}`)
+  throw new NotPermittedError(`${immutable.rule}: only the cluster authority may ${verb} ${change.tag}`)
 }
 
 function keyOf(change: Change): RecordKey {

@@ -196,6 +196,7 @@ describe('an immutable tag', () => {
     const policy = await recordsOf(one.ledger, () => one.ledger.setPolicy(immutable))
     await using third = await testLedger({ clock, identity: alice })
     for (const { ledger } of [two, third]) await ledger.apply(policy)
+    clock.ms += 10
     const early = await recordsOf(two.ledger, () =>
       two.ledger.publish([tagChange('team/app', 'v1', 'early')]),
     )

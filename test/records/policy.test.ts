@@ -50,7 +50,7 @@ const policy: Policy = {
   immutable: [{ repositories: 'rel/**', tags: 'v*' }],
   banned: [identity(9).peerId],
 }
-const rules = new Rules(policyValue(policy), authority.publicKey)
+const rules = new Rules(policyValue(policy, openPolicy, 2), authority.publicKey)
 
 describe('a policy', () => {
   it.each([
@@ -70,7 +70,7 @@ describe('a policy', () => {
   })
 
   it('is shown as it was set', () => {
-    expect(policyText(policyValue(policy))).toEqual(policy)
+    expect(policyText(policyValue(policy, openPolicy, 0))).toEqual(policy)
   })
 
   it.each([
@@ -79,7 +79,9 @@ describe('a policy', () => {
     { ...policy, rules: [{ repositories: '', authors: [] }] },
     { ...policy, immutable: [{ repositories: 'a b', tags: '*' }] },
   ])('is refused when it can mean nothing: %#', (given) => {
-    expect(() => policyValue(given)).toThrowError(expect.objectContaining({ code: 'MALFORMED' }))
+    expect(() => policyValue(given, openPolicy, 0)).toThrowError(
+      expect.objectContaining({ code: 'MALFORMED' }),
+    )
   })
 })
 
@@ -131,8 +133,11 @@ describe('of two records', () => {
   it.each([
     ['the newer', at(2), at(1), open],
     ['the newer tombstone', at(2, alice, null), at(1), open],
-    ['the earlier, of an immutable tag', at(1), at(2), rules],
-    ['the live one, of an immutable tag', at(1), at(2, alice, null), rules],
+    ['the earlier, of an immutable tag', at(3), at(4), rules],
+    ['the newer, of what was written before the tag became immutable', at(2), at(1), rules],
+    ['the deletion, of what was written before the tag became immutable', at(2, alice, null), at(1), rules],
+    ['what was written since, of an immutable tag', at(3), at(2, alice, null), rules],
+    ['the live one, of an immutable tag', at(3), at(4, alice, null), rules],
     ["the authority's, of an immutable tag", at(1, authority), at(2), rules],
     ["the authority's tombstone, of an immutable tag", at(1, authority, null), at(2), rules],
     ["the authority's newer, of an immutable tag", at(2, authority), at(1, authority), rules],
@@ -146,4 +151,11 @@ describe('of two records', () => {
     expect(beats(stands, falls, given)).toBe(true)
     expect(beats(falls, stands, given)).toBe(false)
   })
+})
+
+it('keeps the time since when a pattern is immutable over later policies', () => {
+  const first = policyValue(policy, openPolicy, 100)
+  const immutable = [...policy.immutable, { repositories: 'new/*', tags: '*' }]
+  const second = policyValue({ ...policy, immutable }, first, 200)
+  expect(second.immutable.map(({ since }) => since)).toEqual([100, 200])
 })
