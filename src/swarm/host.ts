@@ -23,7 +23,10 @@ export interface ProtocolOptions {
 }
 
 export interface Host {
-  /** Serves a protocol. A handler that throws MalformedError or TooLargeError has the peer penalised. */
+  /**
+   * Serves a protocol, in which the opener speaks first: what a handler sends and resets at once can fail the opening.
+   * A handler that throws MalformedError or TooLargeError has the peer penalised.
+   */
   handle(protocol: string, options: ProtocolOptions, handler: ChannelHandler): Promise<void>
   /** Opens a channel, connecting first when need be. Throws PeerUnreachableError. */
   open(

@@ -127,9 +127,11 @@ describe('channel', () => {
 
   test('bytes that end early are an error, and so are more than were announced', async () => {
     await handle(async (channel) => {
+      await channel.receive()
       await channel.sendBytes(repeat(new Uint8Array(1000), 9), 10_000)
     })
     const short = await open()
+    await short.send(new Uint8Array(1))
     const read = async (channel: ByteChannel): Promise<number> => {
       let total = 0
       for await (const chunk of channel.receiveBytes(10_000)) total += chunk.length

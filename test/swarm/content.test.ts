@@ -214,7 +214,7 @@ describe('content', () => {
   test('a provider that stops answering is a stall, and the next look-up goes elsewhere', {
     timeout: 30_000,
   }, async () => {
-    const [a, b] = await startConnected(2, { fetchLimits: { startMs: 500, stallMs: 500 } })
+    const [a, b] = await startConnected(2, { fetchLimits: { startMs: 3000, stallMs: 500 } })
     if (!a || !b) throw new Error('two nodes')
     const child = fork(new URL('./provider-child.ts', import.meta.url), [tokenOf(cluster), b.address])
     try {
