@@ -49,23 +49,14 @@ export async function resolveTag(
   }
 }
 
-/** Everything that a node lists: repositories, their tags, what these point to, and the referrers of some digests. */
-export async function listEverything(
-  client: Client,
-  subjects: Record<string, string> = {},
-): Promise<unknown> {
+/** What a node lists: its repositories, and of one the tags, what they point to, and the referrers of a digest. */
+export async function listNames(client: Client, repository: string, subject?: Content): Promise<unknown> {
   const { repositories } = await readJson<{ repositories: string[] }>(client, '/v2/_catalog?n=1000')
-  const tags: Record<string, Record<string, string | undefined>> = {}
-  for (const repository of repositories) {
-    const list = await readJson<{ tags: string[] }>(client, `/v2/${repository}/tags/list?n=1000`)
-    const digests = list.tags.map(async (tag) => [tag, await resolveTag(client, repository, tag)])
-    tags[repository] = Object.fromEntries(await Promise.all(digests))
-  }
-  const referrers: Record<string, unknown> = {}
-  for (const [repository, digest] of Object.entries(subjects)) {
-    referrers[repository] = await readJson(client, `/v2/${repository}/referrers/${digest}`)
-  }
-  return { repositories, tags, referrers }
+  const { tags } = await readJson<{ tags: string[] }>(client, `/v2/${repository}/tags/list?n=1000`)
+  const digests = tags.map(async (tag) => [tag, await resolveTag(client, repository, tag)])
+  const referrers =
+    subject && (await readJson(client, `/v2/${repository}/referrers/${subject.descriptor.digest}`))
+  return { repositories, tags: Object.fromEntries(await Promise.all(digests)), referrers }
 }
 
 async function readJson<T>(client: Client, path: string): Promise<T> {

@@ -1,0 +1,180 @@
+/** Whole nodes on hosts of their own show the same names: after pushes, deletions, crashes and partitions. */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type Client, pullManifest } from '../e2e/client.ts'
+import { type Content, makeImage, sha256, writeLayout } from '../e2e/image.ts'
+import { showOutputOnFailure } from '../e2e/process.ts'
+import { requires } from '../e2e/requirement.ts'
+import { until } from '../swarm/fixture.ts'
+import { type ClusterNode, isMesh, openClusterNode } from './cluster-node.ts'
+import { deleteTag, listNames, pushSmall, resolveTag, smallManifest } from './names.ts'
+import { type Network, networkNeeds, openNetwork } from './network.ts'
+
+const spreadMs = 30_000
+
+describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
+  const stack = new AsyncDisposableStack()
+  let network: Network
+  let nodes: ClusterNode[] = []
+  let a: ClusterNode
+  let b: ClusterNode
+  let c: ClusterNode
+  let d: ClusterNode
+
+  beforeAll(async () => {
+    network = stack.use(await openNetwork(4))
+    const [first, ...rest] = network.hosts
+    if (first === undefined) throw new Error('no hosts')
+    a = stack.use(await openClusterNode(first, { flags: ['--no-mdns'] }))
+    const flags = ['--no-mdns', '--join', await a.shoal('token')]
+    for (const host of rest) nodes.push(stack.use(await openClusterNode(host, { flags })))
+    nodes = [a, ...nodes]
+    const [, second, third, fourth] = nodes
+    if (!second || !third || !fourth) throw new Error('four nodes')
+    ;[b, c, d] = [second, third, fourth]
+    await until('a mesh of four', () => isMesh(nodes), 30_000)
+  }, 120_000)
+  afterAll(async () => await stack.disposeAsync(), 60_000)
+  afterEach(async () => await network.heal())
+  showOutputOnFailure(() => nodes)
+
+  const resolvesEverywhere = async (repository: string, tag: string, digest: string | undefined) => {
+    for (const { client } of nodes) {
+      if ((await resolveTag(client, repository, tag)) !== digest) return false
+    }
+    return true
+  }
+  const sameEverywhere = async (repository: string, subject?: Content): Promise<boolean> => {
+    const listings = await Promise.all(nodes.map(({ client }) => listNames(client, repository, subject)))
+    return listings.every((listing) => JSON.stringify(listing) === JSON.stringify(listings[0]))
+  }
+  const push = async (client: Client, repository: string, tag: string, seed: string): Promise<Content> => {
+    const manifest = smallManifest(seed)
+    await pushSmall(client, repository, tag, manifest)
+    return manifest
+  }
+
+  test('an image that skopeo pushes on one host is pulled by its tag on the others', async () => {
+    const image = makeImage({ seed: 'cluster', layerBytes: [200_000, 3_000_000] })
+    await writeLayout(a.folder.at('layout'), { image })
+    const name = 'docker://localhost:5000/team/app:1'
+    await a.run('skopeo', 'copy', '--dest-tls-verify=false', `oci:${a.folder.at('layout')}:image`, name)
+    await b.run('skopeo', 'copy', '--src-tls-verify=false', name, `oci:${b.folder.at('back')}:image`)
+    await c.run('skopeo', 'copy', '--src-tls-verify=false', name, `dir:${c.folder.at('back')}`)
+    const { body } = await pullManifest(d.client, 'team/app', '1')
+    expect(sha256(body)).toBe(image.manifest.descriptor.digest)
+    for (const { descriptor } of [image.config, ...image.layers]) {
+      const blob = await d.client.ask('GET', `/v2/team/app/blobs/${descriptor.digest}`)
+      expect([blob.status, sha256(blob.body)]).toEqual([200, descriptor.digest])
+    }
+  })
+
+  test('moved and deleted tags, the catalog, the lists and the referrers are the same on all', async () => {
+    const first = await push(a.client, 'lists/one', 'moved', 'first')
+    await until(
+      'the tag everywhere',
+      () => resolvesEverywhere('lists/one', 'moved', first.descriptor.digest),
+      spreadMs,
+    )
+    const second = await push(b.client, 'lists/one', 'moved', 'second')
+    await push(c.client, 'lists/one', 'deleted', 'first')
+    await push(d.client, 'lists/two', 'other', 'third')
+    const note = smallManifest('a note', first)
+    await pushSmall(d.client, 'lists/one', note.descriptor.digest, note)
+    await until(
+      'the second everywhere',
+      () => resolvesEverywhere('lists/one', 'moved', second.descriptor.digest),
+      spreadMs,
+    )
+    await until(
+      'the tag to be deleted everywhere',
+      () => resolvesEverywhere('lists/one', 'deleted', first.descriptor.digest),
+      spreadMs,
+    )
+    await deleteTag(a.client, 'lists/one', 'deleted')
+    await until('no tag anywhere', () => resolvesEverywhere('lists/one', 'deleted', undefined), spreadMs)
+    await until('the same lists', () => sameEverywhere('lists/one', first), spreadMs)
+    const listed = await listNames(b.client, 'lists/one', first)
+    expect(listed).toMatchObject({
+      repositories: expect.arrayContaining(['lists/one', 'lists/two']),
+      tags: { moved: second.descriptor.digest },
+      referrers: { manifests: [{ digest: note.descriptor.digest }] },
+    })
+  })
+
+  test('a tag that was just pushed is found from anywhere, whether or not gossip has brought it', async () => {
+    let atOnce = 0
+    for (let i = 0; i < 20; i++) {
+      const { digest } = (await push(a.client, 'quick/app', `${i}`, `quick ${i}`)).descriptor
+      const found = async () => (await resolveTag(d.client, 'quick/app', `${i}`)) === digest
+      if (await found()) atOnce++
+      else await until('the tag', found, spreadMs)
+    }
+    console.log(`${atOnce} of 20 tags resolved at the first try`)
+  })
+
+  test('two halves that moved and deleted the same tags agree after the partition', async () => {
+    const tags = Array.from({ length: 12 }, (_, index) => `t${index}`)
+    for (const tag of tags) await push(a.client, 'split/app', tag, 'before')
+    await until('the tags everywhere', () => sameEverywhere('split/app'), spreadMs)
+    await network.partition([a.host, b.host], [c.host, d.host])
+    await until('two meshes of two', async () => (await isMesh([a, b])) && (await isMesh([c, d])), 60_000)
+
+    const last = new Map<string, string | undefined>()
+    for (const [index, tag] of tags.entries()) {
+      const sides = index % 2 === 0 ? [a, c] : [d, b]
+      for (const [turn, side] of sides.entries()) {
+        if (index % 3 === turn) {
+          await deleteTag(side.client, 'split/app', tag)
+          last.set(tag, undefined)
+        } else {
+          const { descriptor } = await push(side.client, 'split/app', tag, `${side.name} ${tag}`)
+          last.set(tag, descriptor.digest)
+        }
+        // Of two writes in one millisecond the author decides.
+        const then = Date.now()
+        await until('the clock to move on', () => Date.now() > then)
+      }
+    }
+    // What one half deleted while the other had it: the tombstone is the newest that is said of it.
+    await deleteTag(c.client, 'split/app', 't11')
+    last.set('t11', undefined)
+
+    const healed = performance.now()
+    await network.heal()
+    await until('the same everywhere', () => sameEverywhere('split/app'), spreadMs)
+    console.log(`the same everywhere ${(performance.now() - healed).toFixed(0)} ms after the cut was mended`)
+    await until('one mesh', () => isMesh(nodes), 30_000)
+    for (const [tag, digest] of last) {
+      for (const { client } of nodes)
+        expect([tag, await resolveTag(client, 'split/app', tag)]).toEqual([tag, digest])
+    }
+  })
+
+  test('a node that is killed in the middle of pushes catches up when it is back', async () => {
+    const pushed = new Map<string, string>()
+    const push20 = async (client: Client, prefix: string) => {
+      for (let i = 0; i < 20; i++) {
+        const tag = `${prefix}${i}`
+        try {
+          pushed.set(tag, (await push(client, 'crash/app', tag, tag)).descriptor.digest)
+        } catch (error) {
+          if (client !== d.client) throw error
+          return
+        }
+      }
+    }
+    const pushing = push20(d.client, 'on-d-')
+    await until('some of it', () => pushed.size > 5)
+    await d.kill()
+    await pushing
+    await push20(b.client, 'on-b-')
+    await d.start(['--no-mdns'])
+    await until('one mesh', () => isMesh(nodes), 30_000)
+    await until('the same everywhere', () => sameEverywhere('crash/app'), spreadMs)
+    // Each push that was acknowledged counts, also those that nobody else had heard of.
+    for (const [tag, digest] of pushed) {
+      for (const { client } of nodes)
+        expect([tag, await resolveTag(client, 'crash/app', tag)]).toEqual([tag, digest])
+    }
+  })
+})
