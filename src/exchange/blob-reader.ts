@@ -1,0 +1,97 @@
+/** A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven. */
+import type { Blobs, OpenBlob } from '../store/store.ts'
+import { BlobUnavailableError } from './engine-errors.ts'
+import { type Layout, pieceAt, pieceRange } from './piece-size.ts'
+import type { Follower, Transfer } from './transfer.ts'
+import { untilEither } from './wait.ts'
+
+export interface BlobReaderOptions {
+  transfer: Transfer
+  layout: Layout
+  blobs: Pick<Blobs, 'open'>
+  /** The reader needs the transfer no more. */
+  release(): void
+}
+
+export function blobReader(options: BlobReaderOptions): OpenBlob {
+  const { transfer, layout, release } = options
+  const closing = new AbortController()
+  return {
+    size: layout.size,
+    async *chunks(start, end, { signal } = {}) {
+      const either = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
+      const follower = transfer.follow(pieceAt(layout, start))
+      try {
+        yield* read(options, follower, { start, end: Math.min(end, layout.size), signal: either })
+      } finally {
+        transfer.unfollow(follower)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort(new BlobUnavailableError(transfer.digest, 'its reader was closed'))
+      release()
+    },
+  }
+}
+
+interface Range {
+  start: number
+  end: number
+  signal: AbortSignal
+}
+
+async function* read(
+  { transfer, layout, blobs }: BlobReaderOptions,
+  follower: Follower,
+  { start, end, signal }: Range,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (let position = start; position < end; ) {
+    signal.throwIfAborted()
+    if (follower.failure !== undefined) throw follower.failure
+    if (transfer.proven) {
+      await using blob = await blobs.open(transfer.digest)
+      if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
+      yield* blob.chunks(position, end, { signal })
+      return
+    }
+    if (transfer.failure !== undefined) throw transfer.failure
+    move(transfer, follower, pieceAt(layout, position))
+    const { partial } = transfer
+    const readable = partial === undefined ? position : readableTo(partial, layout, position, end)
+    if (partial === undefined || readable === position) {
+      await untilEither(transfer.change, signal)
+      continue
+    }
+    try {
+      for await (const chunk of partial.chunks(position, readable, { signal })) {
+        if (follower.failure !== undefined) throw follower.failure
+        position += chunk.length
+        move(transfer, follower, pieceAt(layout, Math.min(position, layout.size - 1)))
+        yield chunk
+      }
+    } catch (error) {
+      // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
+      if (transfer.partial === partial && !transfer.proven) throw error
+    }
+  }
+}
+
+/** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */
+function readableTo(
+  partial: { has(piece: number): boolean },
+  layout: Layout,
+  position: number,
+  end: number,
+): number {
+  const last = layout.count - 1
+  let piece = pieceAt(layout, position)
+  if (piece >= last || !partial.has(piece)) return position
+  while (piece + 1 < last && pieceRange(layout, piece).end < end && partial.has(piece + 1)) piece++
+  return Math.min(end, pieceRange(layout, piece).end)
+}
+
+function move(transfer: Transfer, follower: Follower, piece: number): void {
+  if (follower.piece === piece) return
+  follower.piece = piece
+  transfer.followed()
+}

@@ -1,0 +1,118 @@
+/** What askers call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
+import { webcrypto } from 'node:crypto'
+import type { Clock, Logger } from '../base/base.ts'
+import { SingleFlight } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+import type { Background } from './background.ts'
+import type { Providers } from './engine.ts'
+import { BlobUnavailableError } from './engine-errors.ts'
+import type { Faults } from './faults.ts'
+import type { Holdings } from './holdings.ts'
+import { pieceHash } from './piece-list.ts'
+import type { PieceLists } from './piece-lists.ts'
+import { pieceRange } from './piece-size.ts'
+import { TokenBucket } from './token-bucket.ts'
+import type { Wanted } from './want.ts'
+
+export interface ComplaintsOptions {
+  background: Background
+  holdings: Holdings
+  lists: PieceLists
+  faults: Faults
+  providers: Pick<Providers, 'withdraw'>
+  onRotten(digest: Digest): void
+  clock: Clock
+  logger: Logger
+}
+
+/** Each costs reading a piece. */
+const checksPerSecond = 4
+const maxChecksAtOnce = 32
+
+export class Complaints {
+  readonly #options: ComplaintsOptions
+  readonly #flights = new SingleFlight<boolean>()
+  readonly #checks: TokenBucket
+
+  constructor(options: ComplaintsOptions) {
+    this.#options = options
+    this.#checks = new TokenBucket({
+      bytesPerSecond: checksPerSecond,
+      burstBytes: maxChecksAtOnce,
+      nowMs: options.clock.now(),
+    })
+  }
+
+  /** The peer says that it got wrong bytes. */
+  hear(peer: string, wanted: Wanted, piece: number): void {
+    const { clock, faults, background } = this.#options
+    if (this.#checks.waitMs(clock.now()) > 0) return
+    this.#checks.take(1, clock.now())
+    background.start('complaint', async () => {
+      const isRight = await this.#check(wanted, piece)
+      if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
+    })
+  }
+
+  /** Reading a piece failed. */
+  unreadable(digest: Digest, piece: number, error: unknown): void {
+    const { holdings, logger } = this.#options
+    // Someone removed the blob, which is no fault of the disk.
+    if (error instanceof BlobUnavailableError) {
+      holdings.changed(digest)
+      return
+    }
+    if (holdings.partialList(digest) !== undefined) {
+      logger.warn({ err: error, digest, piece }, 'a piece of a partial blob cannot be read')
+      return
+    }
+    this.#rot(digest, piece)
+  }
+
+  async #check(wanted: Wanted, piece: number): Promise<boolean> {
+    const { digest } = wanted
+    return await this.#flights.run(`${digest} ${piece}`, async () => {
+      const { holdings, lists, logger } = this.#options
+      const partial = holdings.partialList(digest)
+      const holding = await holdings.find(wanted)
+      if (holding === undefined) return false
+      const list = partial ?? (await lists.get(digest, holding.size))
+      const isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
+      if (isRight) return true
+      if (partial === undefined) this.#rot(digest, piece)
+      else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
+      return false
+    })
+  }
+
+  async #isRight(
+    digest: Digest,
+    { start, end }: { start: number; end: number },
+    hash: Uint8Array,
+  ): Promise<boolean> {
+    const bytes = new Uint8Array(end - start)
+    let at = 0
+    try {
+      for await (const chunk of this.#options.holdings.chunks(digest, start, end)) {
+        bytes.set(chunk, at)
+        at += chunk.length
+      }
+    } catch (error) {
+      this.#options.logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
+      return false
+    }
+    return Buffer.compare(new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes)), hash) === 0
+  }
+
+  #rot(digest: Digest, piece: number): void {
+    const { holdings, providers, lists, background, logger, onRotten } = this.#options
+    logger.error({ digest, piece }, 'a blob has rotted on the disk')
+    holdings.rot(digest, piece)
+    providers.withdraw(digest)
+    background.start('forget', async () => {
+      // Its hashes may have been taken when it was rotten already.
+      await lists.drop(digest)
+      onRotten(digest)
+    })
+  }
+}

@@ -1,0 +1,278 @@
+/** The holder's side: answers askers, sends what the fairness among them grants, and looks again at what they call wrong. */
+import type { Clock, Logger } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
+import { type Channel, ChannelBrokenError, MalformedError, parsePeerId } from '../wire/wire.ts'
+import { AskerSession, type ServedWant } from './asker-session.ts'
+import type { Background } from './background.ts'
+import type { Complaints } from './complaints.ts'
+import type { Faults } from './faults.ts'
+import type { Holding, Holdings } from './holdings.ts'
+import { type Ask, aliveMs, decodeAsk, maxOthers } from './messages.ts'
+import type { PieceLists } from './piece-lists.ts'
+import { PieceSender } from './piece-sender.ts'
+import { layoutOf } from './piece-size.ts'
+import { listFrames } from './raw-frames.ts'
+import type { TokenBucket } from './token-bucket.ts'
+import type { Traffic } from './traffic.ts'
+import { Upload, type UploadAction, type UploadEvent, type UploadLimits } from './upload.ts'
+
+export interface ServingOptions {
+  background: Background
+  holdings: Holdings
+  lists: PieceLists
+  complaints: Complaints
+  faults: Faults
+  traffic: Traffic
+  limits: Partial<UploadLimits>
+  budget?: TokenBucket
+  /** A peer asks for this blob, and so may soon have some of it. */
+  onAsker(peer: string, digest: Digest): void
+  clock: Clock
+  logger: Logger
+}
+
+interface Service {
+  session: AskerSession
+  sender: PieceSender
+  isFlushing: boolean
+}
+
+const tickMs = 50
+const flushMs = 20
+/** A piece that takes longer keeps no slot from others. */
+const slotMs = 1000
+/** An asker that takes nothing for so long is let go. */
+const blockedMs = 15_000
+
+export class Serving {
+  readonly #options: ServingOptions
+  readonly #upload: Upload
+  readonly #services = new Map<string, Service>()
+  #channels = 0
+  #isTicking = false
+
+  constructor(options: ServingOptions) {
+    this.#options = options
+    this.#upload = new Upload(options.limits)
+  }
+
+  /** Serves one channel to its end. Throws `MALFORMED` when the asker breaks the protocol. */
+  async serve(channel: Channel, peer: string, { signal }: { signal: AbortSignal }): Promise<void> {
+    // A peer opens one channel, so an earlier one is what it left behind.
+    for (const { session } of this.#services.values()) {
+      if (session.peer === peer) session.channel.abort(new ChannelBrokenError('the asker opened another'))
+    }
+    const service = this.#open(channel, peer)
+    const { session, sender } = service
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const sending = Promise.all([
+      this.#guard(sender.run({ signal: either }), channel, either),
+      this.#guard(session.outbox.run({ signal: either }), channel, either),
+    ])
+    try {
+      for (;;) {
+        const frame = await channel.receive({ signal })
+        if (frame === undefined) return
+        session.countAsk()
+        await this.#take(service, decodeAsk(frame))
+      }
+    } finally {
+      session.closeAll()
+      this.#feed({ type: 'left', asker: session.asker })
+      over.abort(new ChannelBrokenError('the asker has left'))
+      await sending
+      this.#services.delete(session.asker)
+    }
+  }
+
+  #open(channel: Channel, peer: string): Service {
+    const { clock, holdings, background, budget, traffic } = this.#options
+    const asker = `${peer}/${this.#channels++}`
+    const session = new AskerSession({
+      asker,
+      peer,
+      channel,
+      clock,
+      holdings,
+      background,
+      onHolding: (_, want, holding) => this.#introduce(session, want, holding),
+      onGone: (_, digest) => this.#feed({ type: 'done', asker, blob: digest }),
+      onNews: () => this.#flushSoon(service),
+    })
+    const sender = new PieceSender({
+      session,
+      holdings,
+      clock,
+      ...(budget === undefined ? {} : { budget }),
+      onSent: (bytes) => traffic.sent(peer, bytes),
+      onUnreadable: (digest, piece, error) => this.#options.complaints.unreadable(digest, piece, error),
+    })
+    const service: Service = { session, sender, isFlushing: false }
+    this.#services.set(asker, service)
+    this.#tick()
+    return service
+  }
+
+  async #take({ session, sender }: Service, ask: Ask): Promise<void> {
+    const { asker, peer } = session
+    switch (ask.type) {
+      case 'want':
+        await session.open(ask.id, ask)
+        return this.#options.onAsker(peer, ask.digest)
+      case 'done':
+        return session.close(ask.id)
+      case 'lane-ask':
+        return session.say({ type: 'lane-none' })
+      case 'lane-lost':
+        for (const job of sender.jobs()) job.isStopped = true
+        return this.#feed({ type: 'reset', asker })
+    }
+    const want = session.find(ask.id)
+    // What was asked before it was known that the blob is gone.
+    if (want?.holding === undefined) return
+    const blob = want.digest
+    if (ask.type === 'list') return this.#sendList(session, want)
+    if (ask.type === 'bad') {
+      check([ask.piece], want.holding)
+      return this.#options.complaints.hear(peer, want, ask.piece)
+    }
+    check(ask.pieces, want.holding)
+    if (ask.type === 'cancel') return this.#feed({ type: 'cancel', asker, blob, pieces: ask.pieces })
+    // Told again each time: the node may have had too many askers when it was told first.
+    this.#feed({ type: 'want', asker, blob, held: want.holding.held })
+    this.#feed({ type: 'request', asker, blob, pieces: ask.pieces, urgent: ask.urgent === 1 })
+  }
+
+  #introduce(session: AskerSession, want: ServedWant, holding: Holding): void {
+    const { asker, peer } = session
+    const peers = new Set<string>()
+    for (const other of this.#upload.askersOf(want.digest)) {
+      const known = this.#services.get(other)?.session.peer
+      if (known !== undefined && known !== peer && peers.size < maxOthers) peers.add(known)
+    }
+    this.#feed({ type: 'want', asker, blob: want.digest, held: holding.held })
+    if (peers.size > 0) session.say({ type: 'others', id: want.id, peers: [...peers].map(parsePeerId) })
+  }
+
+  #sendList(session: AskerSession, want: ServedWant): void {
+    const { lists, holdings, background, logger } = this.#options
+    if (want.isListing || want.holding === undefined) return
+    const { size } = want.holding
+    want.isListing = true
+    background.start('list', async (signal) => {
+      try {
+        const list = holdings.partialList(want.digest) ?? (await lists.get(want.digest, size))
+        for (const frame of listFrames(want.id, list.bytes)) {
+          if (session.find(want.id) !== want) return
+          await session.channel.send(frame, { signal })
+          session.spoke()
+        }
+      } catch (error) {
+        if (error instanceof ChannelBrokenError || signal.aborted) return
+        logger.warn({ err: error, digest: want.digest }, 'a piece list could not be given')
+        session.say({ type: 'no-list', id: want.id })
+      } finally {
+        want.isListing = false
+      }
+    })
+  }
+
+  #feed(event: UploadEvent): void {
+    for (const action of this.#upload.handle(event, this.#options.clock.now())) this.#perform(action)
+  }
+
+  #perform(action: UploadAction): void {
+    const { asker, blob } = action
+    const service = this.#services.get(asker)
+    const digest = blob as Digest
+    if (action.type === 'send') {
+      this.#send(service, asker, digest, action.piece)
+      return
+    }
+    if (service === undefined) return
+    if (action.type === 'stop') {
+      for (const job of service.sender.jobs()) {
+        if (job.digest === digest && job.piece === action.piece) job.isStopped = true
+      }
+      return
+    }
+    const id = service.session.holderOf(digest)?.id
+    if (id === undefined) return
+    const { retryAfterMs } = action
+    if (action.type === 'busy') {
+      service.session.say({ type: 'busy', id, retryAfterMs })
+      return
+    }
+    const { pieces, instead } = action
+    service.session.say({ type: 'later', id, pieces, instead, retryAfterMs })
+  }
+
+  #send(service: Service | undefined, asker: string, digest: Digest, piece: number): void {
+    let isHeld = true
+    const release = (): void => {
+      if (!isHeld) return
+      isHeld = false
+      this.#feed({ type: 'sent', asker, blob: digest, piece })
+    }
+    if (service === undefined) {
+      release()
+      return
+    }
+    const sinceMs = this.#options.clock.now()
+    service.sender.push({ digest, piece, sinceMs, isStopped: false, release })
+  }
+
+  #flushSoon(service: Service): void {
+    if (service.isFlushing) return
+    service.isFlushing = true
+    this.#options.background.start('updates', async (signal) => {
+      await this.#options.clock.sleep(flushMs, { signal })
+      service.isFlushing = false
+      service.session.flush()
+    })
+  }
+
+  #tick(): void {
+    if (this.#isTicking) return
+    this.#isTicking = true
+    const { background, clock } = this.#options
+    background.start('serving', async (signal) => {
+      while (this.#services.size > 0) {
+        await clock.sleep(tickMs, { signal })
+        for (const service of this.#services.values()) this.#check(service)
+      }
+      this.#isTicking = false
+    })
+  }
+
+  #check({ session, sender }: Service): void {
+    const nowMs = this.#options.clock.now()
+    for (const job of sender.jobs()) if (nowMs - job.sinceMs > slotMs) job.release()
+    if (sender.blockedMs > blockedMs) {
+      this.#options.faults.add(session.peer, 'stalled')
+      session.channel.abort(new ChannelBrokenError('the asker takes nothing'))
+    }
+    const isOwed = this.#upload.owesAlive(session.asker, nowMs) || sender.jobs().length > 0
+    if (isOwed && session.silentMs > aliveMs - 2 * tickMs) session.say({ type: 'alive' })
+  }
+
+  /** A loop of a channel: when it fails, so does the channel. */
+  async #guard(loop: Promise<void>, channel: Channel, signal: AbortSignal): Promise<void> {
+    try {
+      await loop
+    } catch (error) {
+      if (signal.aborted) return
+      channel.abort(
+        error instanceof Error ? error : new ChannelBrokenError('sending failed', { cause: error }),
+      )
+    }
+  }
+}
+
+/** Throws `MALFORMED`. */
+function check(pieces: readonly number[], { size }: Holding): void {
+  const { count } = layoutOf(size)
+  const beyond = pieces.find((piece) => piece >= count)
+  if (beyond !== undefined) throw new MalformedError(`piece ${beyond} of a blob that has ${count}`)
+}

@@ -1,0 +1,190 @@
+/** The peers that may have one blob: found, asked, and heard, each through its link. */
+import type { Clock } from '../base/base.ts'
+import { peerIdOf } from '../wire/wire.ts'
+import type { Bitfield } from './bitfield.ts'
+import type { ExchangeMembers, Providers } from './engine.ts'
+import type { PeerLink } from './peer-link.ts'
+import type { PeerLinks } from './peer-links.ts'
+import type { Want, WantEvent, Wanted } from './want.ts'
+
+export interface Source {
+  readonly peer: string
+  readonly link: PeerLink
+  readonly want: Want
+  /** It has said whether it holds anything. */
+  answered: boolean
+  /** The blob's size as it says, and what of it it holds; `undefined` while that is nothing. */
+  holds: { size: number; held: Bitfield } | undefined
+  /** Whether its list was asked for, and what came of that. */
+  list: 'none' | 'asked' | 'given' | 'refused'
+  listAskedMs: number
+}
+
+export type HoldingSource = Source & { holds: { size: number; held: Bitfield } }
+
+export interface SourcesOptions {
+  self: string
+  wanted: Wanted
+  links: PeerLinks
+  members: ExchangeMembers
+  providers: Pick<Providers, 'find'>
+  clock: Clock
+  random(): number
+  onEvent(source: Source, event: WantEvent): void
+}
+
+/** Members that are asked at once; beyond, those that the look-up finds. */
+const maxMembers = 32
+const maxSources = 64
+const firstSearchMs = 2000
+const againMs = { least: 250, most: 5000 }
+const coolDownMs = { least: 500, most: 10_000 }
+const maxRemembered = 1024
+
+export class Sources {
+  readonly #options: SourcesOptions
+  readonly #sources = new Map<string, Source>()
+  /** Peers that failed: not asked again before the time, which doubles. */
+  readonly #shunned = new Map<string, { untilMs: number; forMs: number }>()
+  readonly #first = Promise.withResolvers<boolean>()
+  readonly #leave: () => void
+  #searching = true
+  #closed = false
+
+  constructor(options: SourcesOptions) {
+    this.#options = options
+    this.#leave = options.members.onChange(({ kind, peer }) => {
+      if (kind === 'join' && this.#sources.size < maxMembers) this.add(peer)
+    })
+  }
+
+  /** Whether anyone holds any of it, within about two seconds. */
+  get found(): Promise<boolean> {
+    return this.#first.promise
+  }
+
+  /** Those that hold something. */
+  holding(): HoldingSource[] {
+    return [...this.#sources.values()].filter(isHolding)
+  }
+
+  get(peer: string): Source | undefined {
+    return this.#sources.get(peer)
+  }
+
+  /** Looks for peers until stopped: at once, and again while there is nobody, or might be more. */
+  async search(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    this.#addMembers()
+    const firstEnd = AbortSignal.any([signal, AbortSignal.timeout(firstSearchMs)])
+    firstEnd.addEventListener('abort', () => this.#first.resolve(false), { once: true })
+    for (let waitMs = againMs.least; !signal.aborted; ) {
+      await this.#find(signal)
+      this.#searching = false
+      this.#settle()
+      await clock.sleep(waitMs, { signal })
+      const isAlone = this.holding().length === 0
+      waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
+      this.#addMembers()
+    }
+  }
+
+  /** Asks the peer, unless it is known, shunned, or one too many. */
+  add(peer: string): void {
+    const { self, links, wanted, clock } = this.#options
+    if (this.#closed || peer === self || this.#sources.has(peer) || this.#sources.size >= maxSources) return
+    if ((this.#shunned.get(peer)?.untilMs ?? 0) > clock.now()) return
+    const link = links.to(peer)
+    let source: Source | undefined
+    const want = link.want(wanted, (event) => {
+      if (source !== undefined) this.#heard(source, event)
+    })
+    if (want === undefined) return
+    source = { peer, link, want, answered: false, holds: undefined, list: 'none', listAskedMs: 0 }
+    this.#sources.set(peer, source)
+  }
+
+  askList(source: Source): void {
+    source.list = 'asked'
+    source.listAskedMs = this.#options.clock.now()
+    source.want.askList()
+  }
+
+  /** Lets go of a peer; it may be asked again after a while, or never. */
+  shun(source: Source, how: 'for-now' | 'for-good'): void {
+    if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer)
+    source.link.release(source.want)
+    const before = this.#shunned.get(source.peer)
+    const forMs = Math.min(coolDownMs.most, before === undefined ? coolDownMs.least : 2 * before.forMs)
+    const untilMs = how === 'for-good' ? Number.POSITIVE_INFINITY : this.#options.clock.now() + forMs
+    const [oldest] = this.#shunned.keys()
+    if (this.#shunned.size >= maxRemembered && oldest !== undefined) this.#shunned.delete(oldest)
+    this.#shunned.set(source.peer, { untilMs, forMs })
+    this.#settle()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#leave()
+    this.#first.resolve(false)
+    for (const source of this.#sources.values()) source.link.release(source.want)
+    this.#sources.clear()
+  }
+
+  #addMembers(): void {
+    const { members, random } = this.#options
+    const peers = members.peers()
+    // Everyone asks others first, so that no member is asked by all.
+    const start = Math.floor(random() * peers.length)
+    for (let step = 0; step < peers.length && this.#sources.size < maxMembers; step++) {
+      this.add(peers[(start + step) % peers.length] ?? '')
+    }
+  }
+
+  async #find(signal: AbortSignal): Promise<void> {
+    const { providers, wanted } = this.#options
+    for await (const peer of providers.find(wanted, { signal })) this.add(peer)
+  }
+
+  #heard(source: Source, event: WantEvent): void {
+    if (this.#sources.get(source.peer) !== source) return
+    this.#remember(source, event)
+    this.#options.onEvent(source, event)
+    this.#settle()
+  }
+
+  #remember(source: Source, event: WantEvent): void {
+    switch (event.type) {
+      case 'holds':
+        source.answered = true
+        source.holds = { size: event.size, held: event.held }
+        break
+      case 'absent':
+        source.answered = true
+        source.holds = undefined
+        break
+      case 'has':
+        for (const piece of event.pieces) source.holds?.held.add(piece)
+        break
+      case 'lost':
+        for (const piece of event.pieces) source.holds?.held.delete(piece)
+        break
+      case 'others':
+        for (const key of event.keys) this.add(peerIdOf(key))
+        break
+      case 'ended':
+        this.shun(source, 'for-now')
+    }
+  }
+
+  #settle(): void {
+    if (this.holding().length > 0) this.#first.resolve(true)
+    else if (!this.#searching && [...this.#sources.values()].every(({ answered }) => answered)) {
+      this.#first.resolve(false)
+    }
+  }
+}
+
+function isHolding(source: Source): source is HoldingSource {
+  return source.holds !== undefined
+}

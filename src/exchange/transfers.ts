@@ -1,0 +1,158 @@
+/** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
+import type { Digest } from '../oci/oci.ts'
+import type { Background } from './background.ts'
+import { ExchangeClosedError } from './engine-errors.ts'
+import { Sources } from './sources.ts'
+import { Transfer, type TransferContext } from './transfer.ts'
+import { untilEither } from './wait.ts'
+import type { Wanted } from './want.ts'
+
+export interface TransfersOptions extends TransferContext {
+  background: Background
+  graceMs: number
+}
+
+interface Entry {
+  readonly transfer: Transfer
+  readonly stop: AbortController
+  readonly ended: PromiseWithResolvers<void>
+  users: number
+  /** Counts up whenever someone comes, so that a grace time that was overtaken means nothing. */
+  visits: number
+}
+
+/** A hold on a transfer. */
+export interface Share {
+  readonly transfer: Transfer
+  /** Letting go twice is letting go once. */
+  release(): void
+}
+
+export class Transfers {
+  readonly #options: TransfersOptions
+  readonly #entries = new Map<Digest, Entry>()
+
+  constructor(options: TransfersOptions) {
+    this.#options = options
+  }
+
+  get(digest: Digest): Transfer | undefined {
+    return this.#entries.get(digest)?.transfer
+  }
+
+  list(): Transfer[] {
+    return [...this.#entries.values()].map(({ transfer }) => transfer)
+  }
+
+  /**
+   * Joins the transfer of the digest, or begins one. `undefined` when nobody lets the repository have it.
+   */
+  async join(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<Share | undefined> {
+    const known = this.#entries.get(wanted.digest)
+    // What was begun for another repository is shared once a member says that this one may read it, too.
+    if (known !== undefined && !known.transfer.repositories.has(wanted.repository)) {
+      if ((await this.find(wanted, { signal })) === undefined) return undefined
+      known.transfer.repositories.add(wanted.repository)
+    }
+    const share = await this.#share(wanted)
+    try {
+      if (await untilEither(share.transfer.found, signal)) return share
+    } catch (error) {
+      share.release()
+      throw error
+    }
+    share.release({ atOnce: true })
+    return undefined
+  }
+
+  /** The size that a member tells. */
+  async find(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<{ size: number } | undefined> {
+    const known = this.#entries.get(wanted.digest)?.transfer
+    const { size } = known?.progress ?? { size: undefined }
+    if (size !== undefined && known?.repositories.has(wanted.repository) === true) return { size }
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal, this.#options.background.signal])
+    const sources = new Sources({ ...this.#options, wanted, onEvent: () => undefined })
+    this.#options.background.start('find', async () => {
+      try {
+        await sources.search(either)
+      } catch (error) {
+        if (!either.aborted) throw error
+      }
+    })
+    try {
+      if (!(await untilEither(sources.found, either))) return undefined
+      const [source] = sources.holding()
+      return source === undefined ? undefined : { size: source.holds.size }
+    } finally {
+      over.abort(new ExchangeClosedError('the look-up is over'))
+      sources.close()
+    }
+  }
+
+  async #share(wanted: Wanted): Promise<Share & { release(options?: { atOnce: boolean }): void }> {
+    let entry = this.#entries.get(wanted.digest)
+    // One that is ending still has the part open.
+    while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.failure !== undefined)) {
+      await entry.ended.promise
+      entry = this.#entries.get(wanted.digest)
+    }
+    entry ??= this.#begin(wanted)
+    entry.users++
+    entry.visits++
+    let isHeld = true
+    return {
+      transfer: entry.transfer,
+      release: ({ atOnce = false } = {}) => {
+        if (!isHeld) return
+        isHeld = false
+        entry.users--
+        if (entry.users === 0) this.#stopSoon(entry, atOnce)
+      },
+    }
+  }
+
+  #begin(wanted: Wanted): Entry {
+    const { background } = this.#options
+    const transfer = new Transfer(wanted, this.#options)
+    const stop = new AbortController()
+    const ended = Promise.withResolvers<void>()
+    const entry: Entry = { transfer, stop, ended, users: 0, visits: 0 }
+    if (background.signal.aborted) throw new ExchangeClosedError('the exchange is closing')
+    this.#entries.set(wanted.digest, entry)
+    background.start('transfer', async (signal) => {
+      await transfer.run({ signal: AbortSignal.any([signal, entry.stop.signal]) })
+      const { failure } = transfer
+      if (failure !== undefined && !signal.aborted && !stop.signal.aborted) {
+        this.#options.logger.info({ err: failure, digest: wanted.digest }, 'a transfer failed')
+      }
+      this.#entries.delete(wanted.digest)
+      stop.abort(new ExchangeClosedError('the transfer is over'))
+      ended.resolve()
+    })
+    return entry
+  }
+
+  #stopSoon(entry: Entry, atOnce: boolean): void {
+    const { clock, graceMs, background } = this.#options
+    const { visits } = entry
+    const stop = (): void => {
+      if (entry.users > 0 || entry.visits !== visits) return
+      // Whoever comes now begins anew, while this one closes its part.
+      entry.stop.abort(new ExchangeClosedError('nobody reads it any more'))
+    }
+    if (atOnce) {
+      stop()
+      return
+    }
+    background.start('grace', async (signal) => {
+      const over = AbortSignal.any([signal, entry.stop.signal])
+      try {
+        await clock.sleep(graceMs, { signal: over })
+      } catch (error) {
+        if (!over.aborted) throw error
+      }
+      stop()
+    })
+  }
+}

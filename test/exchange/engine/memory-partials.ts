@@ -1,0 +1,112 @@
+/** Partial blobs in memory, with the promises of the real ones and a disk that can be made full. */
+import { createHash } from 'node:crypto'
+import { type Digest, OciError } from '../../../src/oci/oci.ts'
+import type { PartialBlob, PartialPlan, Partials } from '../../../src/store/partial.ts'
+import { type Blobs, StoreFullError } from '../../../src/store/store.ts'
+
+interface Part {
+  plan: PartialPlan
+  bytes: Uint8Array
+  held: Set<number>
+}
+
+export class MemoryPartials implements Partials {
+  readonly #blobs: Blobs
+  readonly #parts = new Map<Digest, Part>()
+  readonly #open = new Set<Digest>()
+  /** Pieces that still fit on the disk. */
+  room = Number.POSITIVE_INFINITY
+
+  constructor(blobs: Blobs) {
+    this.#blobs = blobs
+  }
+
+  async open(plan: PartialPlan): Promise<PartialBlob> {
+    if (this.#open.has(plan.digest)) throw new Error(`${plan.digest} is open already`)
+    this.#open.add(plan.digest)
+    const before = this.#parts.get(plan.digest)
+    const fits = before?.plan.size === plan.size
+    const part: Part = { plan, bytes: fits ? before.bytes : new Uint8Array(plan.size), held: new Set() }
+    if (fits) for (const piece of before.held) if (isRight(part, piece)) part.held.add(piece)
+    this.#parts.set(plan.digest, part)
+    return this.#handle(part)
+  }
+
+  async list(): Promise<{ digest: Digest; size: number; writtenMs: number }[]> {
+    return [...this.#parts.values()].map(({ plan: { digest, size } }) => ({ digest, size, writtenMs: 0 }))
+  }
+
+  async drop(digest: Digest): Promise<boolean> {
+    return this.#parts.delete(digest)
+  }
+
+  #handle(part: Part): PartialBlob {
+    const { plan, held } = part
+    const open = this.#open
+    let closed = false
+    const close = (): void => {
+      closed = true
+      open.delete(plan.digest)
+    }
+    return {
+      plan,
+      has: (piece) => held.has(piece),
+      get held() {
+        return held.size
+      },
+      write: async (piece, chunks) => {
+        if (held.has(piece)) return true
+        const bytes = Buffer.concat(chunks)
+        if (!hashOf(bytes).equals(hashIn(plan, piece))) return false
+        if (this.room <= 0) throw new StoreFullError('the disk is full')
+        this.room--
+        part.bytes.set(bytes, piece * plan.pieceBytes)
+        held.add(piece)
+        return true
+      },
+      chunks: async function* (start, end, { signal } = {}) {
+        const last = Math.ceil(end / plan.pieceBytes) - 1
+        for (let piece = Math.floor(start / plan.pieceBytes); piece <= last; piece++) {
+          if (!held.has(piece)) throw new RangeError(`piece ${piece} is not here`)
+        }
+        const buffer = new Uint8Array(64 * 1024)
+        for (let at = start; at < end; at += buffer.length) {
+          signal?.throwIfAborted()
+          if (closed) throw new Error('the part is closed')
+          const chunk = part.bytes.subarray(at, Math.min(end, at + buffer.length))
+          buffer.set(chunk)
+          yield buffer.subarray(0, chunk.length)
+        }
+      },
+      finish: async () => {
+        this.#parts.delete(plan.digest)
+        try {
+          await this.#blobs.write(plan.digest, once(part.bytes))
+        } catch (error) {
+          if (error instanceof OciError) throw error
+          throw new Error('the blob could not be finished', { cause: error })
+        } finally {
+          close()
+        }
+      },
+      [Symbol.asyncDispose]: async () => close(),
+    }
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {
+  yield bytes
+}
+
+function isRight({ plan, bytes }: Part, piece: number): boolean {
+  const start = piece * plan.pieceBytes
+  return hashOf(bytes.subarray(start, start + plan.pieceBytes)).equals(hashIn(plan, piece))
+}
+
+function hashOf(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest()
+}
+
+function hashIn({ hashes }: PartialPlan, piece: number): Uint8Array {
+  return hashes.subarray(piece * 32, piece * 32 + 32)
+}
