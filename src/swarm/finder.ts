@@ -132,8 +132,11 @@ export function createFinder({ node, host, members, tasks, clock, metrics }: Fin
     const known = lookups.get(key)
     if (known !== undefined && known.expiresMs > clock.now()) return known
     lookups.delete(key)
-    const [oldest] = lookups.keys()
-    if (lookups.size >= maxLookups && oldest !== undefined) lookups.delete(oldest)
+    // In order of their start, so that what has expired is at the front, or soon will be.
+    for (const [old, { expiresMs }] of lookups) {
+      if (lookups.size < maxLookups && expiresMs > clock.now()) break
+      lookups.delete(old)
+    }
     const lookup = new Lookup()
     lookups.set(key, lookup)
     tasks.start('lookup', async () => {
