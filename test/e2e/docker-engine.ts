@@ -10,28 +10,34 @@ export interface DockerEngine extends AsyncDisposable {
   docker(args: string[], options?: RunOptions): Promise<RunResult>
 }
 
-/** `classic` is Docker's own image store, `containerd` the one that newer engines use. */
-export async function openDockerEngine(imageStore: 'classic' | 'containerd'): Promise<DockerEngine> {
+export interface DockerEngineOptions {
+  /** Where it runs: makes the command of a program there. Default here. */
+  command?(program: string, args: string[]): { command: string; args: string[] }
+}
+
+/**
+ * `classic` is Docker's own image store, `containerd` the one that newer engines use; `default` is what an engine without
+ * a line of configuration has.
+ */
+export async function openDockerEngine(
+  imageStore: 'classic' | 'containerd' | 'default',
+  { command = (program, args) => ({ command: program, args }) }: DockerEngineOptions = {},
+): Promise<DockerEngine> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
   const config = folder.at('daemon.json')
-  await writeFile(
-    config,
-    JSON.stringify({ features: { 'containerd-snapshotter': imageStore === 'containerd' } }),
-  )
+  const features = { 'containerd-snapshotter': imageStore === 'containerd' }
+  await writeFile(config, JSON.stringify(imageStore === 'default' ? {} : { features }))
   const socket = `unix://${folder.at('docker.sock')}`
+  const dockerd = command('dockerd', [
+    ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--config-file', config],
+    ...['--data-root', folder.at('data'), '--exec-root', folder.at('exec')],
+    ...['--pidfile', folder.at('pid'), '-H', socket],
+    ...(imageStore === 'classic' ? ['--storage-driver', 'overlay2'] : []),
+  ])
+  const name = `dockerd (${imageStore})`
   const daemon = cleanup.use(
-    await startDaemon(
-      `dockerd (${imageStore})`,
-      'dockerd',
-      [
-        ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--config-file', config],
-        ...['--data-root', folder.at('data'), '--exec-root', folder.at('exec')],
-        ...['--pidfile', folder.at('pid'), '-H', socket],
-        ...(imageStore === 'classic' ? ['--storage-driver', 'overlay2'] : []),
-      ],
-      { ready: /API listen on / },
-    ),
+    await startDaemon(name, dockerd.command, dockerd.args, { ready: /API listen on / }),
   )
   const env = { DOCKER_HOST: socket, DOCKER_CONFIG: folder.at('client') }
   const owned = cleanup.move()
