@@ -18,7 +18,7 @@ export class BlobFiles {
   /** Makes the folders that are always there. */
   async prepare(): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 })
-    for (const name of ['uploads', 'quarantine', 'blobs']) await makeFolder(join(this.#root, name))
+    for (const name of ['uploads', 'partials', 'quarantine', 'blobs']) await makeFolder(join(this.#root, name))
     for (const algorithm of algorithms) await makeFolder(join(this.#root, 'blobs', algorithm))
     await syncFolder(join(this.#root, 'blobs'))
     await syncFolder(this.#root)
@@ -26,6 +26,10 @@ export class BlobFiles {
 
   uploadPath(id: string): string {
     return join(this.#root, 'uploads', id)
+  }
+
+  partialPath(digest: Digest): string {
+    return join(this.#root, 'partials', digest.replace(':', '-'))
   }
 
   async listUploads(): Promise<string[]> {
@@ -45,8 +49,12 @@ export class BlobFiles {
     return await orMissing(stat(this.blobPath(digest)))
   }
 
-  /** Gives a proven and synced upload its digest's name; durable when it resolves. */
   async publish(id: string, digest: Digest): Promise<void> {
+    await this.publishFile(this.uploadPath(id), digest)
+  }
+
+  /** Gives a proven and synced file its digest's name; durable when it resolves. */
+  async publishFile(from: string, digest: Digest): Promise<void> {
     const path = this.blobPath(digest)
     const folder = dirname(path)
     let made = this.#folders.get(folder)
@@ -56,7 +64,7 @@ export class BlobFiles {
     }
     await made
     // Also when the blob is there already: that one may not be synced yet, or may have rotted.
-    await rename(this.uploadPath(id), path)
+    await rename(from, path)
     await syncFolder(folder)
   }
 

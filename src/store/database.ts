@@ -35,6 +35,14 @@ export interface SessionRow {
   finishing?: Digest
 }
 
+export interface PartialRow {
+  size: number
+  pieceBytes: number
+  /** Pieces that were verified. */
+  held: number[]
+  writtenMs: number
+}
+
 export type Tables = ReturnType<typeof openTables>
 
 /**
@@ -43,6 +51,7 @@ export type Tables = ReturnType<typeof openTables>
  * - `children`: parent NUL repository → the digests that this manifest refers to, so that they can be dropped with it
  * - `manifests`: digest → bytes
  * - `sessions`: upload id → SessionRow
+ * - `partials`: digest → PartialRow
  */
 export function openTables(database: Database) {
   return {
@@ -51,6 +60,7 @@ export function openTables(database: Database) {
     children: database.sublevel<string, Digest[]>(['store', 'children'], { valueEncoding: 'json' }),
     manifests: database.sublevel<string, Uint8Array>(['store', 'manifests'], { valueEncoding: 'view' }),
     sessions: database.sublevel<string, SessionRow>(['store', 'sessions'], { valueEncoding: 'json' }),
+    partials: database.sublevel<string, PartialRow>(['store', 'partials'], { valueEncoding: 'json' }),
     /** What a dry run of the collector would remove; empty otherwise. */
     doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
   }

@@ -11,6 +11,10 @@ import { Leases } from './leases.ts'
 import { LinkTable, type TableContext } from './link-table.ts'
 import { ManifestTable } from './manifest-table.ts'
 import { openBlob } from './open-blob.ts'
+import { OwnedWork } from './owned-work.ts'
+import type { Partials } from './partial.ts'
+import { PartialFiles } from './partial-files.ts'
+import { PiecePool } from './piece-pool.ts'
 import { Publisher } from './publisher.ts'
 import { ReadBuffers } from './read-buffers.ts'
 import type { Blobs, Store } from './store.ts'
@@ -39,8 +43,17 @@ export interface StoreOptions {
   readBytes?: number
 }
 
+/** A store on a disk, where blobs can also arrive piece by piece. */
+export interface FileStore extends Store {
+  readonly partials: Partials
+  /** The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. */
+  hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
+  /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
+  verifyBlob(digest: Digest): Promise<boolean>
+}
+
 /** Opens the store of a directory; what the last run left is mended in the background. */
-export async function openStore(options: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions): Promise<FileStore> {
   const { directory, database, logger = silentLogger, clock = systemClock, metrics = noMetrics } = options
   const { maxBlobBytes = 2 ** 40, maxSessions = 1000, minFreeBytes = 256 * 2 ** 20 } = options
   const files = new BlobFiles(directory)
@@ -56,28 +69,28 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     new UploadSessions(context, publisher, { maxBlobBytes, maxSessions, maxOpen: 32 }),
   )
   await uploads.load()
-  const closing = new AbortController()
+  const work = opened.use(new OwnedWork())
   // Listed before anything can be written, so that only the last run's files are in it.
   const leftovers = (await files.listUploads()).filter((id) => !uploads.has(id))
-  const mending = mend(files, leftovers, closing.signal).catch((error: unknown) => {
-    logger.error({ err: error }, 'leftover uploads could not be removed')
-  })
-  opened.defer(async () => {
-    closing.abort()
-    await mending
-  })
+  work
+    .run(undefined, (signal) => mend(files, leftovers, signal))
+    .catch((error: unknown) => logger.error({ err: error }, 'leftover uploads could not be removed'))
   metrics.gauge('store_upload_sessions', () => uploads.size)
   metrics.gauge('store_read_buffer_bytes', () => buffers.bytes)
+  const pieces = opened.use(new PiecePool(logger))
   const collector = new Collector(context, files)
   const verifier = new Verifier({ context, files, pool, logger })
   const resources = opened.move()
   return {
-    blobs: fileBlobs(files, publisher, buffers, maxBlobBytes, closing.signal),
+    blobs: fileBlobs(files, publisher, buffers, maxBlobBytes, work),
     uploads,
     manifests: new ManifestTable(context, files, space),
     links: new LinkTable(context),
-    collect: (collect) => collector.collect(collect),
-    verify: (verify) => verifier.verify(verify),
+    partials: new PartialFiles({ context, files, pool: pieces, space, buffers }),
+    hashPieces: (digest, pieceBytes) => pieces.hashPieces(files.blobPath(digest), pieceBytes),
+    verifyBlob: (digest) => work.run(undefined, (signal) => verifier.verifyBlob(digest, signal)),
+    collect: (collect) => work.run(collect.signal, (signal) => collector.collect({ ...collect, signal })),
+    verify: (verify) => work.run(verify?.signal, (signal) => verifier.verify({ ...verify, signal })),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -87,7 +100,7 @@ function fileBlobs(
   publisher: Publisher,
   buffers: ReadBuffers,
   maxBytes: number,
-  closing: AbortSignal,
+  work: OwnedWork,
 ): Blobs {
   return {
     stat: async (digest) => {
@@ -96,10 +109,8 @@ function fileBlobs(
     },
     open: (digest) => orMissing(openBlob(files.blobPath(digest), buffers)),
     list: (options) => listBlobs(files, options?.signal),
-    write: (digest, body, options = {}) => {
-      const signal = options.signal === undefined ? closing : AbortSignal.any([closing, options.signal])
-      return publisher.write(digest, body, maxBytes, { ...options, signal })
-    },
+    write: (digest, body, options = {}) =>
+      work.run(options.signal, (signal) => publisher.write(digest, body, maxBytes, { ...options, signal })),
   }
 }
 

@@ -21,7 +21,8 @@ export async function openBlob(path: string, buffers: ReadBuffers): Promise<Open
   }
 }
 
-async function* readChunks(
+/** Reads ahead of the consumer; a chunk's memory is used again after `next()`. */
+export async function* readChunks(
   file: FileHandle,
   buffers: ReadBuffers,
   start: number,

@@ -58,7 +58,7 @@ export class Publisher {
     digest: Digest,
     body: AsyncIterable<Uint8Array>,
     maxBytes: number,
-    { transfer = false, signal = new AbortController().signal }: BodyOptions,
+    { transfer = false, signal }: BodyOptions & { signal: AbortSignal },
   ): Promise<{ size: number }> {
     const id = randomUUID()
     const ingest = await this.open(id, algorithmOf(digest))

@@ -8,7 +8,7 @@
  * - A *reference* says that a manifest of a repository refers to a digest. A manifest's bytes, its link and its
  *   references are written in one synced batch.
  * - The collector takes a link that no reference holds once its lease is older than the grace time, and a blob or
- *   manifest that has no link and no reference.
+ *   manifest that has no link and no reference. A blob's file time is a lease as well: that of a blob not linked yet.
  */
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
@@ -23,7 +23,8 @@ export {
   UploadUnknownError,
   WorkerLostError,
 } from './errors.ts'
-export { openStore, type StoreOptions } from './file-store.ts'
+export { type FileStore, openStore, type StoreOptions } from './file-store.ts'
+export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
 
 export interface Store extends AsyncDisposable {

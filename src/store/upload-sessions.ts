@@ -5,7 +5,7 @@ import { Keyed } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 import { orMissing } from './blob-files.ts'
 import { pump } from './body.ts'
-import { linkKey, type SessionRow } from './database.ts'
+import type { SessionRow } from './database.ts'
 import { asStoreError } from './disk-space.ts'
 import {
   StoreFullError,
@@ -16,8 +16,10 @@ import {
 } from './errors.ts'
 import type { Ingest } from './ingest.ts'
 import { IngestError } from './ingest-thread.ts'
+import type { Leases } from './leases.ts'
 import type { TableContext } from './link-table.ts'
 import type { Publisher } from './publisher.ts'
+import { SessionRows } from './session-rows.ts'
 import type { BodyOptions, UploadState, Uploads } from './store.ts'
 
 export interface UploadLimits {
@@ -36,7 +38,8 @@ interface Session {
 }
 
 export class UploadSessions implements Uploads, AsyncDisposable {
-  readonly #context: TableContext
+  readonly #rows: SessionRows
+  readonly #leases: Leases
   readonly #publisher: Publisher
   readonly #limits: UploadLimits
   readonly #sessions = new Map<string, Session>()
@@ -46,7 +49,8 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   readonly #closing = new AbortController()
 
   constructor(context: TableContext, publisher: Publisher, limits: UploadLimits) {
-    this.#context = context
+    this.#rows = new SessionRows(context)
+    this.#leases = context.leases
     this.#publisher = publisher
     this.#limits = limits
   }
@@ -58,11 +62,11 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   /** Takes up the sessions of the last run; there are never more than the limit. */
   async load(): Promise<void> {
     const { files } = this.#publisher
-    for await (const [id, row] of this.#context.tables.sessions.iterator()) {
+    for await (const [id, row] of this.#rows.list()) {
       const moved = row.finishing !== undefined && (await orMissing(stat(files.uploadPath(id)))) === undefined
       if (!moved) this.#sessions.set(id, newSession(id, row))
       // Killed between the rename and the commit: what the commit would have done.
-      else if (row.finishing !== undefined) await this.#commit(id, row.repository, row.finishing)
+      else if (row.finishing !== undefined) await this.#rows.commit(id, row.repository, row.finishing)
     }
   }
 
@@ -77,13 +81,13 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     if (this.#sessions.size >= this.#limits.maxSessions)
       throw new UploadLimitError('sessions', `${this.#limits.maxSessions} upload sessions are open already`)
     const id = randomUUID()
-    const session = newSession(id, { repository, algorithm, touchedMs: this.#context.leases.now() })
+    const session = newSession(id, { repository, algorithm, touchedMs: this.#leases.now() })
     this.#sessions.set(id, session)
     try {
       // A session is little, but no more of them begin on a full disk.
       await this.#publisher.space.take(1)
       this.#publisher.space.settle(1)
-      await this.#save(session)
+      await this.#rows.save(session.id, session.row)
     } catch (error) {
       this.#sessions.delete(id)
       throw error
@@ -134,8 +138,11 @@ export class UploadSessions implements Uploads, AsyncDisposable {
       this.#forgetFile(session)
       try {
         session.row.finishing = digest
-        await this.#save(session)
-        return await this.#publisher.publish(ingest, id, digest, () => this.#commit(id, repository, digest))
+        await this.#rows.save(session.id, session.row)
+        return await this.#publisher.publish(ingest, id, digest, async () => {
+          await this.#rows.commit(id, repository, digest)
+          this.#sessions.delete(id)
+        })
       } catch (error) {
         // After a lost thread the bytes are still good; after anything else they are wrong, gone, or not sure to be on disk.
         if (!(error instanceof WorkerLostError)) await this.#drop(session)
@@ -156,11 +163,11 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     let dropped = 0
     for (const session of [...this.#sessions.values()]) {
       const idle = (): boolean =>
-        !this.#turns.busy(session.id) && this.#context.leases.now() - session.row.touchedMs > idleMs
+        !this.#turns.busy(session.id) && this.#leases.now() - session.row.touchedMs > idleMs
       if (!idle()) continue
       await this.#turns.run(session.id, async () => {
         if (this.#sessions.get(session.id) !== session) return
-        if (this.#context.leases.now() - session.row.touchedMs <= idleMs) return
+        if (this.#leases.now() - session.row.touchedMs <= idleMs) return
         await this.#drop(session)
         dropped++
       })
@@ -210,9 +217,9 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   /** After a request: the session's file stays open, unless too many do. */
   async #rest(session: Session): Promise<void> {
     if (!this.#sessions.has(session.id)) return
-    session.row.touchedMs = this.#context.leases.now()
+    session.row.touchedMs = this.#leases.now()
     if (session.ingest !== undefined) this.#open.add(session)
-    await this.#save(session)
+    await this.#rows.save(session.id, session.row)
     for (const oldest of this.#open) {
       if (this.#open.size <= this.#limits.maxOpen) break
       const { ingest } = oldest
@@ -227,38 +234,19 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     await this.#drop(session)
   }
 
-  async #commit(id: string, repository: Repository, digest: Digest): Promise<void> {
-    const { database, tables, leases } = this.#context
-    const batch = database.batch()
-    batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
-    batch.del(id, { sublevel: tables.sessions })
-    await batch.write({ sync: true })
-    this.#sessions.delete(id)
-  }
-
   async #drop(session: Session): Promise<void> {
     const { ingest } = session
-    const { database, tables } = this.#context
     this.#sessions.delete(session.id)
     this.#forgetFile(session)
     await ingest?.close()
     // The row first: an unproven session that is finishing and has no file would pass for a proven one.
-    const batch = database.batch().del(session.id, { sublevel: tables.sessions })
-    await batch.write({ sync: session.row.finishing !== undefined })
+    await this.#rows.remove(session.id, session.row)
     await this.#publisher.files.removeUpload(session.id)
   }
 
   #forgetFile(session: Session): void {
     session.ingest = undefined
     this.#open.delete(session)
-  }
-
-  async #save(session: Session): Promise<void> {
-    try {
-      await this.#context.tables.sessions.put(session.id, session.row)
-    } catch (error) {
-      throw asStoreError(error)
-    }
   }
 }
 

@@ -51,6 +51,18 @@ export class Verifier {
     return report
   }
 
+  /** One blob alone; false when it was quarantined or is not here. */
+  async verifyBlob(digest: Digest, signal?: AbortSignal): Promise<boolean> {
+    const checked = await this.#checkBlob(digest, signal)
+    if (checked?.path !== undefined) {
+      this.#options.logger.error(
+        { digest, path: checked.path },
+        'content does not hash to its name and was quarantined',
+      )
+    }
+    return checked !== undefined && checked.path === undefined
+  }
+
   /** `undefined` when it was collected meanwhile; `path` is where a corrupt one lies now. */
   async #checkBlob(
     digest: Digest,

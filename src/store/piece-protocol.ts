@@ -1,0 +1,40 @@
+/** What the main thread and the piece worker say to each other. Requests about one file are met in order. */
+import type { DigestAlgorithm } from '../oci/oci.ts'
+
+export type PieceRequest =
+  /** Opens or makes the file at its full size; of the pieces in `claimed` those that hash right are `held`. */
+  | {
+      type: 'open'
+      file: number
+      path: string
+      size: number
+      pieceBytes: number
+      hashes: Uint8Array
+      algorithm: DigestAlgorithm
+      claimed: number[]
+    }
+  /** Proves a piece and writes it in its place. Value: `right`. */
+  | { type: 'write'; file: number; piece: number; chunks: Uint8Array[] }
+  /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Value: `hex` of the whole. */
+  | { type: 'finish'; file: number; timeMs: number }
+  | { type: 'close'; file: number }
+  /** Hashes each piece of a whole file; `file` is a number of its own. Value: `hashes`. */
+  | { type: 'hash'; file: number; path: string; pieceBytes: number }
+
+export interface PieceValue {
+  held?: number[]
+  right?: boolean
+  hex?: string
+  hashes?: Uint8Array
+}
+
+export interface PieceCall {
+  call: number
+  request: PieceRequest
+}
+
+export interface PieceReply {
+  call: number
+  value?: PieceValue
+  error?: { message: string; code: string | undefined }
+}

@@ -1,0 +1,173 @@
+/**
+ * A thread that proves the pieces of blobs on their way in, writes them in their places, and hashes the whole in order behind
+ * them, so that the end of a download does not wait for a second reading of everything.
+ */
+import { createHash, type Hash, hash } from 'node:crypto'
+import { fsyncSync, futimesSync, writeSync } from 'node:fs'
+import { constants, type FileHandle, open } from 'node:fs/promises'
+import { parentPort } from 'node:worker_threads'
+import type { PieceCall, PieceReply, PieceRequest, PieceValue } from './piece-protocol.ts'
+
+const readBytes = 1024 * 1024
+const hashBytes = 32
+
+interface PartialFile {
+  handle: FileHandle
+  size: number
+  pieceBytes: number
+  count: number
+  hashes: Uint8Array
+  held: Uint8Array
+  /** Of the whole, over the pieces before `hashed`. */
+  whole: Hash
+  hashed: number
+}
+
+const files = new Map<number, PartialFile>()
+const tails = new Map<number, Promise<void>>()
+
+const port = parentPort
+if (port === null) throw new Error('the piece worker runs as a worker thread only')
+
+port.on('message', ({ call, request }: PieceCall) => {
+  const before = tails.get(request.file) ?? Promise.resolve()
+  const tail = before.then(async () => {
+    port.postMessage(await answer(call, request))
+    if (tails.get(request.file) === tail) tails.delete(request.file)
+  })
+  tails.set(request.file, tail)
+})
+
+async function answer(call: number, request: PieceRequest): Promise<PieceReply> {
+  try {
+    return { call, value: await handle(request) }
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
+    return { call, error: { message: error instanceof Error ? error.message : String(error), code } }
+  }
+}
+
+async function handle(request: PieceRequest): Promise<PieceValue> {
+  if (request.type === 'open') return await openFile(request)
+  if (request.type === 'hash') return { hashes: await hashPieces(request.path, request.pieceBytes) }
+  const file = files.get(request.file)
+  if (file === undefined) throw new Error(`file ${request.file} is not open`)
+  if (request.type === 'write') return { right: await write(file, request.piece, request.chunks) }
+  files.delete(request.file)
+  try {
+    return request.type === 'finish' ? { hex: await finish(file, request.timeMs) } : {}
+  } finally {
+    await file.handle.close()
+  }
+}
+
+async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promise<PieceValue> {
+  const { size, pieceBytes, hashes, algorithm } = request
+  const handle = await open(request.path, constants.O_RDWR | constants.O_CREAT, 0o600)
+  try {
+    // A file of another size is another plan's; what it holds proves itself piece by piece or not at all.
+    await handle.truncate(size)
+    const count = Math.ceil(size / pieceBytes)
+    const held = new Uint8Array(count)
+    const whole = createHash(algorithm)
+    const file = { handle, size, pieceBytes, count, hashes, held, whole, hashed: 0 }
+    for (const piece of request.claimed) {
+      if (piece < count && (await isRightOnDisk(file, piece))) held[piece] = 1
+    }
+    files.set(request.file, file)
+    return { held: request.claimed.filter((piece) => held[piece] === 1) }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+async function write(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<boolean> {
+  if (file.held[piece] === 1) return true
+  const start = piece * file.pieceBytes
+  const length = Math.min(file.pieceBytes, file.size - start)
+  const digest = createHash('sha256')
+  for (const chunk of chunks) digest.update(chunk)
+  const given = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+  if (given !== length || !digest.digest().equals(hashOf(file, piece))) return false
+  let position = start
+  for (const chunk of chunks) {
+    writeAll(file.handle.fd, chunk, position)
+    position += chunk.length
+  }
+  file.held[piece] = 1
+  if (piece === file.hashed) {
+    for (const chunk of chunks) file.whole.update(chunk)
+    file.hashed++
+  }
+  // Frees the memory now; the collector of this thread would let it pile up first.
+  for (const { buffer } of chunks) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
+  await hashOnward(file)
+  return true
+}
+
+/** The whole digest goes on over pieces that came before their turn. */
+async function hashOnward(file: PartialFile): Promise<void> {
+  while (file.hashed < file.count && file.held[file.hashed] === 1) {
+    for await (const chunk of readPiece(file, file.hashed)) file.whole.update(chunk)
+    file.hashed++
+  }
+}
+
+async function finish(file: PartialFile, timeMs: number): Promise<string> {
+  await hashOnward(file)
+  if (file.hashed < file.count) throw new Error(`piece ${file.hashed} is not here`)
+  futimesSync(file.handle.fd, timeMs / 1000, timeMs / 1000)
+  fsyncSync(file.handle.fd)
+  return file.whole.digest('hex')
+}
+
+async function isRightOnDisk(file: PartialFile, piece: number): Promise<boolean> {
+  const digest = createHash('sha256')
+  for await (const chunk of readPiece(file, piece)) digest.update(chunk)
+  return digest.digest().equals(hashOf(file, piece))
+}
+
+async function* readPiece(file: PartialFile, piece: number): AsyncGenerator<Uint8Array> {
+  const start = piece * file.pieceBytes
+  const end = Math.min(start + file.pieceBytes, file.size)
+  const buffer = new Uint8Array(Math.min(readBytes, end - start))
+  for (let position = start; position < end; ) {
+    const wanted = Math.min(buffer.length, end - position)
+    const { bytesRead } = await file.handle.read(buffer, 0, wanted, position)
+    if (bytesRead === 0) throw new Error(`the file ends at ${position}`)
+    yield buffer.subarray(0, bytesRead)
+    position += bytesRead
+  }
+}
+
+async function hashPieces(path: string, pieceBytes: number): Promise<Uint8Array> {
+  await using handle = await open(path, 'r')
+  const { size } = await handle.stat()
+  const count = Math.ceil(size / pieceBytes)
+  const hashes = new Uint8Array(count * hashBytes)
+  const buffer = new Uint8Array(Math.min(pieceBytes, Math.max(size, 1)))
+  for (let piece = 0; piece < count; piece++) {
+    const start = piece * pieceBytes
+    const wanted = Math.min(pieceBytes, size - start)
+    for (let read = 0; read < wanted; ) {
+      const { bytesRead } = await handle.read(buffer, read, wanted - read, start + read)
+      if (bytesRead === 0) throw new Error(`the file ends at ${start + read}`)
+      read += bytesRead
+    }
+    hashes.set(hash('sha256', buffer.subarray(0, wanted), 'buffer'), piece * hashBytes)
+  }
+  return hashes
+}
+
+function hashOf({ hashes }: PartialFile, piece: number): Uint8Array {
+  return hashes.subarray(piece * hashBytes, (piece + 1) * hashBytes)
+}
+
+function writeAll(fd: number, chunk: Uint8Array, position: number): void {
+  for (let offset = 0; offset < chunk.length; ) {
+    const written = writeSync(fd, chunk, offset, chunk.length - offset, position + offset)
+    if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
+    offset += written
+  }
+}
