@@ -47,8 +47,8 @@ export interface Exchange extends AsyncDisposable {
   find(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
-  /** A blob that was rotten was removed or is whole again: what is in the store is served. */
-  mended(digest: Digest): void
+  /** The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten. */
+  changed(digest: Digest): void
   status(): ExchangeStatus
 }
 
@@ -240,7 +240,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
     find: async (wanted, { signal } = {}) => await transfers.find(wanted, { signal: bounded(signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
-    mended: (digest) => holdings.mended(digest),
+    changed: (digest) => holdings.changed(digest),
     status: () => ({
       transfers: transfers.list().map(({ digest, progress }) => {
         const { size, ...rest } = progress

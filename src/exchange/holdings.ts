@@ -129,15 +129,11 @@ export class Holdings {
     this.#tell(digest, { type: 'changed' })
   }
 
-  /** The store holds something else of it than before. */
+  /** The store holds something else of it than before: it was stored, mended, or removed. */
   changed(digest: Digest): void {
+    this.#rotten.delete(digest)
     this.#complete.delete(digest)
     this.#tell(digest, { type: 'changed' })
-  }
-
-  /** What was rotten was mended or removed. */
-  mended(digest: Digest): void {
-    this.#rotten.delete(digest)
   }
 
   #tell(digest: Digest, news: HoldingNews): void {

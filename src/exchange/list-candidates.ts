@@ -44,6 +44,11 @@ export class ListCandidates {
     return this.#candidates.some((candidate) => candidate !== current && candidate.backers.has(peer))
   }
 
+  /** The peer's word counts for nothing any more. */
+  disown(peer: string): void {
+    for (const { backers } of this.#candidates) backers.delete(peer)
+  }
+
   remove(candidate: Candidate): void {
     this.#candidates = this.#candidates.filter((known) => known !== candidate)
   }

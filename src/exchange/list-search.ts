@@ -38,7 +38,7 @@ interface Suspect {
 }
 
 /** A peer that has not sent its list for so long does not keep another from being asked. */
-const patienceMs = 300
+const patienceMs = 150
 const maxAsked = 4
 const refusedMs = 1000
 const suspectMs = 1000
@@ -101,8 +101,9 @@ export class ListSearch {
   /** A piece of the peer does not have the hash that the list says. */
   suspect(source: Source, piece: number, against: Candidate): void {
     const { sources, clock } = this.#options
-    if (against.backers.has(source.peer) || against.authors.has(source.peer)) {
-      this.#options.onGuilty(source, piece)
+    const isBound = against.backers.has(source.peer) || against.authors.has(source.peer)
+    if (isBound) {
+      this.#condemn({ source, piece })
       return
     }
     this.#suspects.set(source.peer, { source, piece, against, sinceMs: clock.now() })
@@ -149,8 +150,9 @@ export class ListSearch {
     for (const other of this.#candidates.remaining()) if (other !== candidate) this.convict(other)
   }
 
-  #condemn({ source, piece }: Suspect): void {
+  #condemn({ source, piece }: Pick<Suspect, 'source' | 'piece'>): void {
     this.#suspects.delete(source.peer)
+    this.#candidates.disown(source.peer)
     this.#options.onGuilty(source, piece)
   }
 

@@ -10,8 +10,6 @@ import type { TokenBucket } from './token-bucket.ts'
 export interface SendJob {
   readonly digest: Digest
   readonly piece: number
-  /** When it was granted. */
-  readonly sinceMs: number
   /** The asker does not want it any more. */
   isStopped: boolean
   /** Gives its slot back; once, however often it is called. */

@@ -39,8 +39,8 @@ interface Service {
 
 const tickMs = 50
 const flushMs = 20
-/** A piece that takes longer keeps no slot from others. */
-const slotMs = 1000
+/** An asker that takes nothing for so long keeps no slot from others. */
+const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
 const blockedMs = 15_000
 
@@ -219,8 +219,8 @@ export class Serving {
       release()
       return
     }
-    const sinceMs = this.#options.clock.now()
-    service.sender.push({ digest, piece, sinceMs, isStopped: false, release })
+    service.sender.push({ digest, piece, isStopped: false, release })
+    if (service.sender.blockedMs > slotMs) release()
   }
 
   #flushSoon(service: Service): void {
@@ -248,7 +248,7 @@ export class Serving {
 
   #check({ session, sender }: Service): void {
     const nowMs = this.#options.clock.now()
-    for (const job of sender.jobs()) if (nowMs - job.sinceMs > slotMs) job.release()
+    if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
     if (sender.blockedMs > blockedMs) {
       this.#options.faults.add(session.peer, 'stalled')
       session.channel.abort(new ChannelBrokenError('the asker takes nothing'))

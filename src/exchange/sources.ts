@@ -30,6 +30,8 @@ export interface SourcesOptions {
   providers: Pick<Providers, 'find'>
   clock: Clock
   random(): number
+  /** Peers that are not asked. */
+  refuses?(peer: string): boolean
   onEvent(source: Source, event: WantEvent): void
 }
 
@@ -91,8 +93,9 @@ export class Sources {
 
   /** Asks the peer, unless it is known, shunned, or one too many. */
   add(peer: string): void {
-    const { self, links, wanted, clock } = this.#options
+    const { self, links, wanted, clock, refuses } = this.#options
     if (this.#closed || peer === self || this.#sources.has(peer) || this.#sources.size >= maxSources) return
+    if (refuses?.(peer) === true) return
     if ((this.#shunned.get(peer)?.untilMs ?? 0) > clock.now()) return
     const link = links.to(peer)
     let source: Source | undefined

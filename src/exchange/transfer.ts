@@ -20,7 +20,7 @@ import { untilEither } from './wait.ts'
 import type { WantEvent, Wanted } from './want.ts'
 
 /** What all transfers of a node share. */
-export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'onEvent'> {
+export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'> {
   partials: Partials
   holdings: Holdings
   lists: PieceLists
@@ -65,7 +65,9 @@ export class Transfer {
   #failure: Error | undefined
   #proven = false
   #announced = false
-  #switching = false
+  /** The list to be tried instead of the one that is believed now. */
+  #instead: Candidate | undefined
+  #proving = false
   #movedMs: number
   readonly #over = new AbortController()
 
@@ -77,6 +79,7 @@ export class Transfer {
     this.#sources = new Sources({
       ...context,
       wanted,
+      refuses: (peer) => context.liars.has(peer, wanted.digest),
       onEvent: (source, event) => this.#heard(source, event),
     })
     this.#search = new ListSearch({
@@ -109,6 +112,11 @@ export class Transfer {
 
   get proven(): boolean {
     return this.#proven
+  }
+
+  /** Whether all is here and only the proof is missing, which closes `partial`. */
+  get proving(): boolean {
+    return this.#proving
   }
 
   get failure(): Error | undefined {
@@ -204,7 +212,7 @@ export class Transfer {
 
   async #nextCandidate(signal: AbortSignal): Promise<Candidate> {
     for (;;) {
-      const candidate = this.#search.best()
+      const candidate = this.#instead ?? this.#search.best()
       if (candidate !== undefined && this.#sources.holding().length > 0) return candidate
       this.#search.ask()
       await untilEither(this.change, signal)
@@ -246,7 +254,7 @@ export class Transfer {
     await this.#context.lists.keep(list)
     this.#attempt = attempt
     this.#layout = list.layout
-    this.#switching = false
+    this.#instead = undefined
     this.#context.holdings.begin(this.digest, {
       list,
       held: attempt.held,
@@ -262,14 +270,16 @@ export class Transfer {
 
   /** Resolves when another list is to be tried. */
   async #whileBelieved(attempt: Attempt): Promise<void> {
-    while (!this.#switching && this.#attempt === attempt) await this.change
+    while (this.#instead === undefined && this.#attempt === attempt) await this.change
   }
 
   async #prove({ candidate, partial }: Attempt): Promise<void> {
     const { lists, logger } = this.#context
     const { list } = candidate
+    this.#proving = true
     try {
       await partial.finish()
+      this.#proven = true
     } catch (error) {
       if (!isDigestInvalid(error)) throw error
       logger.warn({ digest: this.digest, author: list.author }, 'a piece list was not the blob’s')
@@ -277,13 +287,14 @@ export class Transfer {
       await lists.drop(this.digest)
       this.#disappoint(new BlobUnprovenError(this.digest, { cause: error }))
       return
+    } finally {
+      this.#proving = false
+      this.#news()
     }
-    this.#proven = true
     this.#announce()
     // Proven hashes need no second reading to be vouched for.
     await lists.vouch(this.digest, list.layout.size, list.hashes)
     this.#search.prove(candidate)
-    this.#news()
   }
 
   #heard(source: Source, event: WantEvent): void {
@@ -344,7 +355,7 @@ export class Transfer {
     if (attempt.held.complete) return
     const better = this.#search.better(attempt.candidate, attempt.peers === 0)
     if (better === undefined) return
-    this.#switching = true
+    this.#instead = better
     // What was read of pieces that the other list does not have is worthless.
     if (!isAgreed(attempt.candidate.list, better.list, attempt.held)) {
       this.#disappoint(new BlobUnprovenError(this.digest))

@@ -122,6 +122,7 @@ async function openNode(
     async holds(bytes) {
       const digest = digestOf(bytes)
       await store.blobs.write(digest, once(bytes))
+      exchange.changed(digest)
       return digest
     },
     has: async (digest) => (await store.blobs.stat(digest)) !== undefined,

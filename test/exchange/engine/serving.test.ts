@@ -1,0 +1,268 @@
+/** The holder's side: rotten disks, false complaints, askers that break the protocol, and what is told to whom. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import {
+  type Answer,
+  type Ask,
+  decodeAnswer,
+  decodePieceList,
+  encodeAsk,
+  exchangeProtocol,
+  layoutOf,
+  maxFrameBytes,
+  maxWants,
+  pieceRange,
+  type RawFrame,
+} from '../../../src/exchange/exchange.ts'
+import type { Digest } from '../../../src/oci/oci.ts'
+import type { OpenBlob } from '../../../src/store/store.ts'
+import type { Channel } from '../../../src/wire/wire.ts'
+import {
+  openWorld,
+  pieceBytes,
+  pieceHashes,
+  repository,
+  someBytes,
+  type TestNode,
+  until,
+  type World,
+  wanted,
+} from './fixture.ts'
+
+describe('a holder', () => {
+  let world: World
+  let holder: TestNode
+  let channel: Channel
+  beforeEach(async () => {
+    world = openWorld()
+    holder = await world.node()
+    channel = await connect()
+  })
+  afterEach(async () => {
+    await world[Symbol.asyncDispose]()
+  })
+
+  async function connect(): Promise<Channel> {
+    const host = world.mesh.host(world.identity().peerId)
+    return await host.open(holder.peer, exchangeProtocol, { maxFrameBytes })
+  }
+
+  const ask = async (message: Ask): Promise<void> => await channel.send(encodeAsk(message))
+
+  async function want(digest: Digest, id = 1): Promise<Answer | RawFrame> {
+    await ask({ type: 'want', id, digest, repository })
+    return await heard(channel)
+  }
+
+  it('answers what it holds, and its own list of it', async () => {
+    const bytes = someBytes(5 * pieceBytes + 3)
+    const digest = await holder.holds(bytes)
+    expect(await want(digest)).toEqual({ type: 'complete', id: 1, size: bytes.length })
+    await ask({ type: 'list', id: 1 })
+    const frame = await heard(channel, 'list')
+    if (frame.type !== 'list' || !('bytes' in frame)) throw new Error('a list frame was expected')
+    const list = decodePieceList(frame.bytes)
+    expect(list.author).toBe(holder.peer)
+    expect(Buffer.compare(list.hashes, pieceHashes(bytes))).toBe(0)
+    expect(holder.lists.has(digest)).toBe(true)
+  })
+
+  it('tells when what was absent comes', async () => {
+    const bytes = someBytes(100)
+    const elsewhere = await world.node()
+    const digest = await elsewhere.holds(bytes)
+    expect(await want(digest)).toEqual({ type: 'absent', id: 1 })
+    await holder.holds(bytes)
+    expect(await heard(channel)).toEqual({ type: 'complete', id: 1, size: 100 })
+  })
+
+  it('sends each piece in order and whole', async () => {
+    const bytes = someBytes(2 * pieceBytes + 3)
+    await want(await holder.holds(bytes))
+    await ask({ type: 'request', id: 1, pieces: [2, 0, 1] })
+    const layout = layoutOf(bytes.length)
+    const received = new Map<number, Buffer>()
+    while ([...received.values()].reduce((sum, part) => sum + part.length, 0) < bytes.length) {
+      const frame = await heard(channel, 'data')
+      if (frame.type !== 'data') throw new Error('a data frame was expected')
+      const before = received.get(frame.piece) ?? Buffer.alloc(0)
+      expect(frame.offset).toBe(before.length)
+      received.set(frame.piece, Buffer.concat([before, frame.bytes]))
+    }
+    for (const [piece, part] of received) {
+      const { start, end } = pieceRange(layout, piece)
+      expect(Buffer.compare(part, bytes.subarray(start, end))).toBe(0)
+    }
+  })
+
+  it('says that it lives while requests wait', async () => {
+    const slow = await world.node({ limits: { uploadBytesPerSecond: 100_000 } })
+    const digest = await slow.holds(someBytes(4 * pieceBytes))
+    const to = await world.mesh
+      .host(world.identity().peerId)
+      .open(slow.peer, exchangeProtocol, { maxFrameBytes })
+    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
+    await to.send(encodeAsk({ type: 'request', id: 1, pieces: [0, 1, 2, 3] }))
+    expect((await heard(to, 'alive')).type).toBe('alive')
+  })
+
+  it('tells of others that ask for the same', async () => {
+    const digest = await holder.holds(someBytes(100))
+    await want(digest)
+    const identity = world.identity()
+    const second = await world.mesh
+      .host(identity.peerId)
+      .open(holder.peer, exchangeProtocol, { maxFrameBytes })
+    await second.send(encodeAsk({ type: 'want', id: 7, digest, repository }))
+    expect(await heard(second, 'others')).toMatchObject({ id: 7, peers: [expect.any(Uint8Array)] })
+  })
+
+  it('looks again at a piece that is called wrong, and counts the complaint when it is right', async () => {
+    const digest = await holder.holds(someBytes(3 * pieceBytes))
+    await want(digest)
+    await ask({ type: 'bad', id: 1, piece: 1 })
+    await until('the complaint to be counted', () =>
+      holder.exchange.status().peers.some(({ faults }) => faults['false-complaint'] === 1),
+    )
+    expect(holder.rotten).toEqual([])
+    expect(holder.blamed).toEqual([])
+  })
+
+  it('gives up a blob that has rotted on its disk, tells everyone, and serves it again once it is mended', async () => {
+    const bytes = someBytes(3 * pieceBytes)
+    const rot = { piece: -1 }
+    holder = await world.node({ override: {} })
+    const blobs = rotting(holder, rot)
+    const rotten = await world.node({ override: { blobs } })
+    rotten.lists.clear()
+    const digest = await holder.holds(bytes)
+    const to = await world.mesh
+      .host(world.identity().peerId)
+      .open(rotten.peer, exchangeProtocol, { maxFrameBytes })
+    await rotten.holds(bytes)
+    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
+    await to.send(encodeAsk({ type: 'list', id: 1 }))
+    await heard(to, 'list')
+    rot.piece = 1
+    await to.send(encodeAsk({ type: 'bad', id: 1, piece: 1 }))
+    expect(await heard(to, 'lost')).toEqual({ type: 'lost', id: 1, pieces: [1] })
+    expect(await heard(to, 'absent')).toEqual({ type: 'absent', id: 1 })
+    await until('the store to be told', () => rotten.rotten.length === 1)
+    expect([...rotten.withdrawn]).toEqual([digest])
+    rot.piece = -1
+    rotten.exchange.changed(digest)
+    expect(await heard(to, 'complete')).toMatchObject({ id: 1 })
+  })
+
+  it('does not let a rotten disk cost the asker more than another holder', async () => {
+    const bytes = someBytes(10 * pieceBytes)
+    const rot = { piece: -1 }
+    const rotten = await world.node({ override: { blobs: rotting(holder, rot) } })
+    const digest = await holder.holds(bytes)
+    await rotten.holds(bytes)
+    // Its list is from before.
+    const early = await world.node()
+    expect(await early.exchange.fetch(wanted(digest))).toBe(true)
+    rot.piece = 3
+    const asker = await world.node()
+    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    expect(asker.blamed.filter(({ peer }) => peer !== rotten.peer)).toEqual([])
+  })
+
+  it.each<[string, (digest: Digest) => Ask[]]>([
+    ['opens a want twice', (digest) => [openWant(1, digest), openWant(1, digest)]],
+    [
+      'opens too many wants',
+      (digest) => Array.from({ length: maxWants + 1 }, (_, id) => openWant(id, digest)),
+    ],
+    [
+      'asks for pieces that there are not',
+      (digest) => [openWant(1, digest), { type: 'request', id: 1, pieces: [9] }],
+    ],
+    [
+      'complains of a piece that there is not',
+      (digest) => [openWant(1, digest), { type: 'bad', id: 1, piece: 9 }],
+    ],
+  ])('ends the channel of an asker that %s', async (_, asks) => {
+    const digest = await holder.holds(someBytes(100))
+    for (const message of asks(digest)) await ask(message)
+    await expect(drain(channel)).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+  })
+
+  it('ends the channel of an asker that asks without end', async () => {
+    const flood = (async () => {
+      for (;;) await ask({ type: 'done', id: 1 })
+    })()
+    await expect(flood).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+  })
+
+  it('does not let an asker that takes nothing keep others from being served', async () => {
+    const digest = await holder.holds(someBytes(40 * pieceBytes))
+    const stuck: Channel[] = []
+    for (let count = 0; count < 4; count++) {
+      const to = await connect()
+      await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
+      await to.send(encodeAsk({ type: 'request', id: 1, pieces: [0, 1, 2, 3], urgent: 1 }))
+      stuck.push(to)
+    }
+    const asker = await world.node()
+    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    for (const to of stuck) to.abort(new Error('over'))
+  })
+
+  it('ignores asks for what it does not hold', async () => {
+    const digest = await (await world.node()).holds(someBytes(100))
+    await want(digest)
+    await ask({ type: 'request', id: 1, pieces: [0] })
+    await ask({ type: 'list', id: 1 })
+    await ask({ type: 'cancel', id: 3, pieces: [0] })
+    await ask({ type: 'lane-lost' })
+    await ask({ type: 'done', id: 1 })
+    expect(await want(digest, 2)).toEqual({ type: 'absent', id: 2 })
+  })
+})
+
+function openWant(id: number, digest: Digest): Ask {
+  return { type: 'want', id, digest, repository }
+}
+
+/** The next message, or the next of a type. */
+async function heard(channel: Channel, type?: string): Promise<Answer | RawFrame> {
+  for (;;) {
+    const frame = await channel.receive({ signal: AbortSignal.timeout(5000) })
+    if (frame === undefined) throw new Error('the channel ended')
+    const answer = decodeAnswer(frame)
+    if (type === undefined || answer.type === type) return answer
+  }
+}
+
+async function drain(channel: Channel): Promise<void> {
+  while ((await channel.receive({ signal: AbortSignal.timeout(5000) })) !== undefined);
+}
+
+/** The store of the node, with one piece of every blob other than it was. */
+function rotting({ store }: TestNode, rot: { piece: number }): TestNode['store']['blobs'] {
+  return {
+    ...store.blobs,
+    open: async (digest) => {
+      const blob = await store.blobs.open(digest)
+      return blob === undefined ? undefined : rottenBlob(blob, rot)
+    },
+  }
+}
+
+function rottenBlob(blob: OpenBlob, rot: { piece: number }): OpenBlob {
+  return {
+    size: blob.size,
+    async *chunks(start, end, options) {
+      let position = start
+      for await (const chunk of blob.chunks(start, end, options)) {
+        const copy = chunk.slice()
+        const at = rot.piece * pieceBytes - position
+        if (at >= 0 && at < copy.length) copy[at] = (copy[at] ?? 0) ^ 1
+        position += chunk.length
+        yield copy
+      }
+    },
+    [Symbol.asyncDispose]: async () => await blob[Symbol.asyncDispose](),
+  }
+}
