@@ -16,7 +16,7 @@ import {
   temporaryFolder,
 } from './scenery.ts'
 
-const rounds = 60
+const rounds = 30
 const blobs = [1, 2, 3, 4].map((seed) => seededBytes(1000 + seed, seed))
 
 /** Mostly a few turns of the event loop, now and then so many that a whole collection fits in. */
@@ -49,7 +49,7 @@ async function pushLikeAClient(store: Store, name: string, pause: () => Promise<
 }
 
 it('never takes what a client was told is there before the client refers to it', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   await using folder = await temporaryFolder()
   const clock = handClock()
@@ -89,7 +89,7 @@ it('never takes what a client was told is there before the client refers to it',
 })
 
 it('never lets a manifest refer to what is gone, even when leases hold nothing', {
-  timeout: 60_000,
+  timeout: 120_000,
 }, async () => {
   await using folder = await temporaryFolder()
   await using opened = await openAt(folder.path, { workers: 2 })

@@ -243,6 +243,31 @@ it('replaces a thread that died, and its uploads go on from their files', async 
   }
 })
 
+it('stops writes, collections and verifications when it closes, and waits for them', async () => {
+  await push(store, seededBytes(10))
+  const { body, taken, returned } = stalling(seededBytes(10))
+  const asked = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<boolean>()
+  const running = [
+    store.blobs.write(digestOf(seededBytes(20)), body),
+    store.collect({
+      graceMs: 0,
+      isLive: async () => {
+        asked.resolve()
+        return await answer.promise
+      },
+    }),
+  ].map(async (work) => await expect(work).rejects.toMatchObject({ name: 'AbortError' }))
+  await Promise.all([taken, asked.promise])
+  const closed = opened[Symbol.asyncDispose]()
+  await returned
+  answer.resolve(true)
+  await closed
+  await Promise.all(running)
+  expect(await readdir(join(folder.path, 'uploads'))).toEqual([])
+  await open()
+})
+
 it('keeps a lease of the last run', async () => {
   const blob = await push(store, seededBytes(10))
   await reopen()
