@@ -33,7 +33,10 @@ export class Download {
   readonly #peers = new Map<string, DownloadPeer>()
   readonly #banned = new Set<string>()
   #actions: DownloadAction[] = []
-  #readers: readonly number[] = []
+  /** The first missing piece of each reader. */
+  #heads: number[] = []
+  /** Peers besides the event's own may have become ready for a request. */
+  #anyReady = false
   #herd = false
   #requestedBytes = 0
   #nearNewsMs: number | undefined
@@ -58,15 +61,20 @@ export class Download {
     this.#actions = []
     this.#nearNewsMs ??= nowMs
     if (event.type === 'peer') this.#join(event, nowMs)
-    else if (event.type === 'readers') this.#readers = event.pieces
+    else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
     else if (event.type === 'dropped') this.#forget(event.piece)
     else {
       const peer = this.#peers.get(event.peer)
       if (peer !== undefined) this.#fromPeer(peer, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
+      if (!this.#anyReady) {
+        if (peer !== undefined && !this.complete) this.#fill([peer], nowMs)
+        return this.#actions
+      }
     }
-    if (!this.complete) this.#fill(nowMs)
+    this.#anyReady = false
+    if (!this.complete) this.#fill([...this.#peers.values()], nowMs)
     return this.#actions
   }
 
@@ -158,6 +166,7 @@ export class Download {
       this.#cancel(other.peer, piece)
       if (request !== undefined && this.#late.isLateWith(other, nowMs)) this.#overtaken(other, nowMs)
     }
+    if (this.#heads.includes(piece)) this.#advance(this.#heads)
     for (const peer of this.#peers.values()) peer.deferred.delete(piece)
   }
 
@@ -209,6 +218,8 @@ export class Download {
     const head = peer.head()
     if (head === undefined || !this.#late.isLate(peer, nowMs)) return
     if (this.#board.requestsFor(head.piece).length > 1) return
+    // While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it.
+    if (this.#board.open.length > 0 && !this.#heads.includes(head.piece)) return
     const other = this.#otherHolder(head.piece, peer)
     if (other !== undefined && this.#hasRoom(other, nowMs)) this.#ask(other, head.piece, nowMs)
   }
@@ -223,16 +234,17 @@ export class Download {
     return best
   }
 
-  #fill(nowMs: number): void {
+  #fill(peers: readonly DownloadPeer[], nowMs: number): void {
+    const able = peers.filter((peer) => this.#peers.has(peer.id) && this.#hasRoom(peer, nowMs))
+    if (able.length === 0) return
+    const ready = able.filter(({ dry }) => !dry)
     const choice: Choice = {
       herd: this.#herd,
-      heads: this.#heads(),
+      heads: this.#heads,
       nowMs,
       random: this.#options.random,
       allows: (peer, piece) => this.#allows(peer, piece, nowMs),
     }
-    const ready: DownloadPeer[] = []
-    for (const peer of this.#peers.values()) if (!peer.dry && this.#hasRoom(peer, nowMs)) ready.push(peer)
     while (ready.length > 0 && this.#board.open.length > 0 && this.#mayAsk(nowMs)) {
       const at = this.#leastLoaded(ready)
       const peer = ready[at]
@@ -241,28 +253,35 @@ export class Download {
       if (peer !== undefined && piece === undefined) peer.dry = true
       if (peer === undefined || piece === undefined || !this.#hasRoom(peer, nowMs)) ready.splice(at, 1)
     }
-    if (this.#board.open.length === 0 && this.#mayAsk(nowMs)) this.#endGame(nowMs)
+    if (!this.#mayAsk(nowMs)) this.#anyReady = true
+    else this.#relieve(able, nowMs)
   }
 
-  /** Everything missing is asked for: an idle peer may be quicker with what lies at the end of another's queue. */
-  #endGame(nowMs: number): void {
-    for (const peer of this.#peers.values()) {
-      if (peer.requests.size > 0 || !this.#hasRoom(peer, nowMs)) continue
+  /** An idle peer may be quicker with what lies at the end of another's queue. */
+  #relieve(peers: readonly DownloadPeer[], nowMs: number): void {
+    for (const peer of peers) {
+      if (peer.requests.size > 0) continue
       const request = this.#late.slowest(this.#board.requested, peer, nowMs)
-      if (request !== undefined && this.#allows(peer, request.piece, nowMs)) {
-        this.#ask(peer, request.piece, nowMs)
+      if (request === undefined || !this.#allows(peer, request.piece, nowMs)) continue
+      // At the end both may try: bytes are cheap then, and time is not.
+      if (this.#board.open.length > 0) {
+        if (request.received > 0) continue
+        this.#unlist(request)
+        this.#board.removeRequest(request)
+        this.#cancel(request.peer, request.piece)
       }
+      this.#ask(peer, request.piece, nowMs)
     }
   }
 
-  #heads(): number[] {
+  #advance(readers: readonly number[]): void {
     const { held, layout } = this.#board
     const heads = new Set<number>()
-    for (let head of this.#readers) {
+    for (let head of readers) {
       while (head < layout.count && held.has(head)) head++
       if (head < layout.count) heads.add(head)
     }
-    return [...heads]
+    this.#heads = [...heads]
   }
 
   #allows(peer: DownloadPeer, piece: number, nowMs: number): boolean {
@@ -275,7 +294,7 @@ export class Download {
     let best = 0
     let least = Number.POSITIVE_INFINITY
     for (const [at, peer] of peers.entries()) {
-      const load = this.#late.queueMs(peer) + (peer.near ? 0 : 1e9)
+      const load = this.#late.queueMs(peer, this.#options.layout.pieceBytes) + (peer.near ? 0 : 1e9)
       if (load >= least) continue
       best = at
       least = load
@@ -339,6 +358,7 @@ export class Download {
   /** A piece is to be asked for that was not before: every peer may have it. */
   #wet(): void {
     for (const peer of this.#peers.values()) peer.dry = false
+    this.#anyReady = true
   }
 
   #drop(peer: DownloadPeer, reason: DropReason): void {

@@ -38,9 +38,9 @@ export class Lateness {
     return nowMs - Math.max(atMs, peer.lastArrivalMs) > allowed
   }
 
-  /** For how long it is busy with what was asked of it already. */
-  queueMs(peer: DownloadPeer): number {
-    return peer.requestedBytes / this.#rate(peer)
+  /** How long it takes for what was asked of it already, and for `more` bytes. */
+  queueMs(peer: DownloadPeer, more = 0): number {
+    return (peer.requestedBytes + more) / this.#rate(peer)
   }
 
   /** The request that `helper`, which is idle, would shorten most; `undefined` when it is not worth the bytes. */

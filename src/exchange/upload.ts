@@ -52,6 +52,8 @@ export const defaultUploadLimits: UploadLimits = {
 }
 
 const suggestedPieces = 4
+/** What was written may lie in the buffers of a slow network for so long. */
+const onItsWayMs = 3000
 
 interface Waiting {
   blob: string
@@ -64,6 +66,7 @@ interface Asker {
   queue: Waiting[]
   sending: Waiting[]
   blobs: Set<string>
+  sentMs: number
 }
 
 export class Upload {
@@ -78,10 +81,11 @@ export class Upload {
     this.#limits = { ...defaultUploadLimits, ...limits }
   }
 
-  /** Requests that wait for their turn; a holder with none for an asker owes it no `alive`. */
-  waiting(asker: string): number {
+  /** Whether the asker is to be told `alive` when nothing else is: it waits for something, or for what is still on its way. */
+  owesAlive(asker: string, nowMs: number): boolean {
     const found = this.#askers.get(asker)
-    return found === undefined ? 0 : found.queue.length + found.sending.length
+    if (found === undefined) return false
+    return found.queue.length + found.sending.length > 0 || nowMs - found.sentMs < onItsWayMs
   }
 
   /** Whom it knows to ask for this blob. */
@@ -93,7 +97,7 @@ export class Upload {
     this.#actions = []
     const asker = this.#askers.get(event.asker)
     if (event.type === 'want') this.#want(event)
-    else if (event.type === 'sent') this.#sent(asker, event)
+    else if (event.type === 'sent') this.#sent(asker, event, nowMs)
     else if (asker !== undefined) {
       if (event.type === 'request') this.#request(asker, event)
       else if (event.type === 'left') this.#left(asker, nowMs)
@@ -111,7 +115,7 @@ export class Upload {
         this.#actions.push({ type: 'busy', asker: id, blob, retryAfterMs: this.#limits.busyMs })
         return
       }
-      this.#askers.set(id, { id, queue: [], sending: [], blobs: new Set() })
+      this.#askers.set(id, { id, queue: [], sending: [], blobs: new Set(), sentMs: Number.NEGATIVE_INFINITY })
     }
     this.#askers.get(id)?.blobs.add(blob)
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
@@ -178,10 +182,12 @@ export class Upload {
     for (const blob of [...asker.blobs]) this.#done(asker, blob, nowMs)
   }
 
-  #sent(asker: Asker | undefined, { blob, piece }: UploadEvent & { type: 'sent' }): void {
+  #sent(asker: Asker | undefined, { blob, piece }: UploadEvent & { type: 'sent' }, nowMs: number): void {
     this.#sending--
-    const at = asker?.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece) ?? -1
-    if (at >= 0) asker?.sending.splice(at, 1)
+    if (asker === undefined) return
+    const at = asker.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece)
+    if (at >= 0) asker.sending.splice(at, 1)
+    asker.sentMs = nowMs
   }
 
   #serve(nowMs: number): void {
