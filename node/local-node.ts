@@ -4,19 +4,29 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Logger, type Metrics, noMetrics } from '../src/base/base.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
-import { type CollectReport, openDatabase, openStore, type Store } from '../src/store/store.ts'
-import type { SwarmDatabase } from '../src/swarm/swarm.ts'
+import {
+  type CollectReport,
+  type Database,
+  type FileStore,
+  openDatabase,
+  openStore,
+} from '../src/store/store.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { type Settings, UsageError } from './settings.ts'
 import { readVersion } from './version.ts'
 
+/** A sublevel of the node's database with texts for keys and bytes for values. */
+export type BytesTable = Awaited<ReturnType<typeof openBytesTable>>
+
 export interface LocalNode extends AsyncDisposable {
   readonly settings: Settings
-  readonly store: Store
+  readonly store: FileStore
   readonly names: Ledger
   readonly membership: Membership
   /** Where libp2p keeps its peers and the DHT its records. */
-  readonly swarmDatabase: SwarmDatabase
+  readonly swarmTable: BytesTable
+  /** Signed piece lists by digest. */
+  readonly pieceListTable: BytesTable
   readonly version: string
   /** The store's collector, told by the ledger which manifests live. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
@@ -62,18 +72,16 @@ export async function openLocalNode({
       metrics,
     }),
   )
-  const swarmDatabase = database.sublevel<string, Uint8Array>('swarm', {
-    keyEncoding: 'utf8',
-    valueEncoding: 'view',
-  })
-  await swarmDatabase.open()
+  const swarmTable = await openBytesTable(database, 'swarm')
+  const pieceListTable = await openBytesTable(database, 'piece-lists')
   const resources = opened.move()
   return {
     settings,
     store,
     names,
     membership,
-    swarmDatabase,
+    swarmTable,
+    pieceListTable,
     version: await readVersion(),
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({
@@ -84,4 +92,10 @@ export async function openLocalNode({
       }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+async function openBytesTable(database: Database, name: string) {
+  const table = database.sublevel<string, Uint8Array>(name, { keyEncoding: 'utf8', valueEncoding: 'view' })
+  await table.open()
+  return table
 }

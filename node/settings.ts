@@ -63,6 +63,18 @@ const table = {
     value: 'TIME',
     help: 'how long content that nothing refers to is kept; longer than your longest push',
   },
+  'max-upload': {
+    kind: size,
+    fallback: '0',
+    value: 'SIZE',
+    help: 'bytes per second to other members at most; 0 for no limit',
+  },
+  'max-download': {
+    kind: size,
+    fallback: '0',
+    value: 'SIZE',
+    help: 'bytes per second from other members at most; 0 for no limit',
+  },
   'min-free': {
     kind: size,
     fallback: '256MiB',

@@ -1,5 +1,6 @@
 /** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
 import { type Logger, type Metrics, systemClock } from '../../src/base/base.ts'
+import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
@@ -7,11 +8,13 @@ import type { OpenBlob } from '../../src/store/store.ts'
 import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../setting-kinds.ts'
+import { openBlobExchange } from './blob-exchange.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
 
 export interface ClusterMember extends AsyncDisposable {
   readonly swarm: Swarm
+  readonly exchange: Exchange
   readonly elsewhere: Elsewhere
   readonly p2pAddress: string
   /** What keeps this node from being a good member, in words. */
@@ -26,7 +29,7 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
     await openSwarm({
       identity: membership.identity,
       cluster: membership.cluster,
-      database: node.swarmDatabase,
+      database: node.swarmTable,
       listen: settings.p2p,
       bootstrap: settings.bootstrap,
       mdns: !settings['no-mdns'],
@@ -49,6 +52,7 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
     repair.answer(channel, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
+  const exchange = opened.use(await openBlobExchange(node, swarm, logger, metrics))
   await swarm.start()
   opened.defer(
     names.onChange((keys) => {
@@ -64,7 +68,8 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
   const resources = opened.move()
   return {
     swarm,
-    elsewhere: clusterElsewhere(node, swarm, logger),
+    exchange,
+    elsewhere: clusterElsewhere(node, swarm, exchange, logger),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
     problems: () => [repair.clockProblem()].filter((problem) => problem !== undefined),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

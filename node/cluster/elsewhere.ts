@@ -1,5 +1,6 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
 import { type Logger, SingleFlight } from '../../src/base/base.ts'
+import type { Exchange } from '../../src/exchange/exchange.ts'
 import {
   algorithmOf,
   type Digest,
@@ -19,12 +20,18 @@ const askTimeoutMs = 300
 const unknownMs = 500
 const maxUnknown = 10_000
 const maxAsked = 16
+/** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
+const findTimeoutMs = 1_000
 
-export function clusterElsewhere(node: LocalNode, swarm: Swarm, logger: Logger): Elsewhere {
-  const { store, names } = node
+export function clusterElsewhere(
+  node: LocalNode,
+  swarm: Swarm,
+  exchange: Exchange,
+  logger: Logger,
+): Elsewhere {
+  const { names } = node
   const asks = new SingleFlight<void>()
   const unknown = new Map<string, number>()
-  const fetches = new SingleFlight<boolean>()
 
   function ask(key: RecordKey, name: string, signal: AbortSignal | undefined): Promise<void> {
     const until = unknown.get(name)
@@ -73,25 +80,6 @@ export function clusterElsewhere(node: LocalNode, swarm: Swarm, logger: Logger):
     return undefined
   }
 
-  async function fetchBlob(repository: Repository, digest: Digest): Promise<boolean> {
-    if ((await store.blobs.stat(digest)) !== undefined) return true
-    return fetches.run(`${repository} ${digest}`, async () => {
-      for (let attempt = 0; attempt < maxAsked; attempt++) {
-        const fetched = await fetchOrMissing({ repository, digest })
-        if (fetched === undefined) return false
-        try {
-          await store.blobs.write(digest, fetched.body)
-          swarm.content.announce(digest)
-          return true
-        } catch (error) {
-          logger.warn({ err: error, peer: fetched.peer, digest }, 'a member did not deliver a blob')
-          swarm.content.blame(fetched.peer, digest, String(error))
-        }
-      }
-      return false
-    })
-  }
-
   async function fetchOrMissing(wanted: { repository: Repository; digest: Digest }, signal?: AbortSignal) {
     try {
       return await swarm.content.fetch(wanted, signal === undefined ? {} : { signal })
@@ -107,15 +95,17 @@ export function clusterElsewhere(node: LocalNode, swarm: Swarm, logger: Logger):
     askForManifest: (repository, digest, { signal } = {}) =>
       ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`, signal),
     fetchManifest,
-    fetchBlob,
-    async openBlob(repository, digest) {
-      return (await fetchBlob(repository, digest)) ? store.blobs.open(digest) : undefined
+    fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
+    openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),
+    findBlob: (repository, digest, { signal } = {}) => {
+      const limit = AbortSignal.timeout(findTimeoutMs)
+      return exchange.find(
+        { repository, digest },
+        { signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) },
+      )
     },
-    async findBlob(repository, digest, { signal } = {}) {
-      const fetched = await fetchOrMissing({ repository, digest }, signal)
-      if (fetched === undefined) return undefined
-      await fetched.body[Symbol.asyncIterator]().return?.()
-      return { size: fetched.size }
+    prefetch(repository, digests) {
+      for (const digest of digests) exchange.prefetch({ repository, digest })
     },
     announce(digests) {
       for (const digest of digests) swarm.content.announce(digest)

@@ -15,6 +15,7 @@ export function lateElsewhere(): LateElsewhere {
     findBlob: (...question) => current.findBlob(...question),
     openBlob: (...question) => current.openBlob(...question),
     fetchBlob: (...question) => current.fetchBlob(...question),
+    prefetch: (repository, digests) => current.prefetch(repository, digests),
     announce: (digests) => current.announce(digests),
     withdraw: (digests) => current.withdraw(digests),
     arrive(elsewhere) {

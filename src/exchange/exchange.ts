@@ -22,6 +22,13 @@ export {
   wakeEveryMs,
 } from './download-events.ts'
 export {
+  type Exchange,
+  type ExchangeOptions,
+  type ExchangeStatus,
+  openExchange,
+  type PieceListStorage,
+} from './engine.ts'
+export {
   type Answer,
   type Ask,
   aliveMs,

@@ -27,6 +27,8 @@ export interface Elsewhere {
   ): Promise<OpenBlob | undefined>
   /** Brings a blob into the store whole; false when no member could give it. */
   fetchBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<boolean>
+  /** Begins to bring blobs here that will be asked for. Returns at once. */
+  prefetch(repository: Repository, digests: Digest[]): void
   /** Says that this node holds the digests now, or no more. Returns at once; the saying goes on behind. */
   announce(digests: Digest[]): void
   withdraw(digests: Digest[]): void
@@ -40,6 +42,7 @@ export const nowhere: Elsewhere = {
   findBlob: async () => undefined,
   openBlob: async () => undefined,
   fetchBlob: async () => false,
+  prefetch: () => undefined,
   announce: () => undefined,
   withdraw: () => undefined,
 }

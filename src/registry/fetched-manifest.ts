@@ -13,4 +13,9 @@ export async function keepFetchedManifest(
   await store.manifests.put({ repository, digest, bytes, references, required: [] })
   await store.links.add(repository, references)
   elsewhere.announce([digest])
+  // Whoever pulls a manifest wants its layers next.
+  elsewhere.prefetch(
+    repository,
+    blobs.map((blob) => blob.digest),
+  )
 }

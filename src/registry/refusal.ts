@@ -7,6 +7,9 @@ const plain: Record<string, OciErrorCode> = {
   STORE_FULL: 'NO_SPACE',
   UPLOAD_UNKNOWN: 'BLOB_UPLOAD_UNKNOWN',
   NOT_PERMITTED: 'DENIED',
+  RECORD_TOO_LARGE: 'SIZE_INVALID',
+  BLOB_UNPROVEN: 'UNAVAILABLE',
+  BLOB_UNAVAILABLE: 'UNAVAILABLE',
 }
 
 /** The refusal for a known error, or the error itself. */

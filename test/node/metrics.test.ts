@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createMetrics } from '../../node/metrics.ts'
+import { createMetrics, metricHelp } from '../../node/metrics.ts'
 
 const src = join(dirname(dirname(import.meta.dirname)), 'src')
 
@@ -25,6 +25,7 @@ describe('metrics', () => {
       else metrics.gauge(name, () => 1)
     }
     expect(seen.size).toBeGreaterThan(10)
+    expect([...seen].filter((name) => metricHelp[name] === undefined)).toEqual([])
     const text = await metrics.expose()
     for (const name of seen)
       expect(text).toContain(`# HELP ${name.startsWith('shoal_') ? '' : 'shoal_'}${name} `)
