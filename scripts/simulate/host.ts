@@ -90,6 +90,11 @@ export class Host {
     return this.#blobs.get(blob)?.held.held ?? 0
   }
 
+  /** It has the blob, or fetches it. */
+  knows(blob: string): boolean {
+    return this.#blobs.has(blob)
+  }
+
   holds(blob: string, piece: number): boolean {
     return this.#blobs.get(blob)?.held.has(piece) ?? false
   }

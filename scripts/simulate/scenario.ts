@@ -223,23 +223,28 @@ export function simulate(scenario: Scenario): Outcome {
   }
 }
 
-/** Connects a newcomer to some that are there: mostly of its own site, when sites are known. */
+/** Connects a newcomer to some that are there: when sites are known, to its own site, and the candidates to those of others. */
 function introduce(host: Host, joined: readonly Host[], scenario: Scenario, random: () => number): void {
-  const most = scenario.neighbours
+  const { sites, neighbours: most } = scenario
   if (most === undefined) {
     for (const other of joined) host.connect(other)
     return
   }
-  const wanted = Math.min(joined.length, most >> 1)
-  const { sites } = scenario
+  const aware = sites?.aware === true
+  const near = aware ? joined.filter((other) => other.port.site === host.port.site) : joined
+  const wanted = Math.min(near.length, most >> 1)
   for (let tries = 0; host.neighbours.size < wanted && tries < wanted * 8; tries++) {
-    const other = joined[Math.floor(random() * joined.length)]
-    if (other === undefined || other.neighbours.size >= most || !other.port.alive) continue
-    const near = other.port.site === host.port.site
-    if (sites?.aware && !near && tries < wanted * 6) continue
-    host.connect(other)
+    const other = near[Math.floor(random() * near.length)]
+    if (other !== undefined && other.neighbours.size < most && other.port.alive) host.connect(other)
   }
+  const isCandidate = (other: Host): boolean => Number(other.name.slice(5)) < (sites?.count ?? 0) * candidates
+  if (!aware || !isCandidate(host)) return
+  for (const other of joined)
+    if (other.port.site !== host.port.site && isCandidate(other)) host.connect(other)
 }
+
+/** Hosts of each site that know those of other sites. */
+const candidates = 4
 
 /**
  * In each site the hosts that come first in an order that all of them know fetch from other sites, each a share of the pieces;
@@ -250,10 +255,10 @@ function gatewayRule(
   gateways: number,
 ): (host: Host, blob: string, piece: number) => boolean {
   const bySite = Map.groupBy(all, (host) => host.port.site)
-  return (host, _, piece) => {
+  return (host, blob, piece) => {
     const elected: Host[] = []
     for (const other of bySite.get(host.port.site) ?? []) {
-      if (other.port.alive) elected.push(other)
+      if (other.port.alive && other.knows(blob)) elected.push(other)
       if (elected.length === gateways) break
     }
     return elected[piece % elected.length] === host

@@ -22,6 +22,8 @@ import { pieceLength } from './piece-size.ts'
 
 const smallPieceBytes = 1024 * 1024
 const maxOvertaken = 4
+/** Pieces that a node fetches from far peers at once, for its site. */
+const maxFarRequests = 8
 /** A peer that was asked for a piece this often in vain is told that it matters. */
 const urgentAfter = 2
 
@@ -39,13 +41,17 @@ export class Download {
   #anyReady = false
   #herd = false
   #requestedBytes = 0
+  /** Asked of far peers at once. */
+  #farRequests = 0
   #nearNewsMs: number | undefined
+  readonly #patience: number
 
   constructor(options: DownloadOptions) {
     this.#options = options
     this.#limits = { ...defaultDownloadLimits, ...options.limits }
     this.#board = new PieceBoard(options.layout, options.held)
     this.#late = new Lateness(this.#limits)
+    this.#patience = options.random()
   }
 
   get complete(): boolean {
@@ -286,8 +292,11 @@ export class Download {
 
   #allows(peer: DownloadPeer, piece: number, nowMs: number): boolean {
     const { fetchesFar } = this.#options
-    if (peer.near || fetchesFar === undefined || fetchesFar(piece)) return true
-    return nowMs - (this.#nearNewsMs ?? nowMs) > this.#limits.farPatienceMs
+    if (peer.near || fetchesFar === undefined) return true
+    if (fetchesFar(piece)) return this.#farRequests < maxFarRequests
+    // Everyone's patience ends at another moment, and then for one piece: the narrow link must not get a crowd.
+    const patienceMs = this.#limits.farPatienceMs * (1 + 3 * this.#patience)
+    return this.#farRequests === 0 && nowMs - (this.#nearNewsMs ?? nowMs) > patienceMs
   }
 
   #leastLoaded(peers: readonly DownloadPeer[]): number {
@@ -325,6 +334,7 @@ export class Download {
     peer.add(request)
     this.#board.addRequest(request)
     this.#requestedBytes += bytes
+    if (!peer.near) this.#farRequests++
     this.#options.budget?.take(bytes, nowMs)
     const urgent = (peer.deferred.get(piece)?.times ?? 0) >= urgentAfter
     const open = this.#actions.find(
@@ -352,7 +362,9 @@ export class Download {
   }
 
   #unlist(request: PieceRequest): void {
-    if (request.peer.remove(request.piece) !== undefined) this.#requestedBytes -= request.bytes
+    if (request.peer.remove(request.piece) === undefined) return
+    this.#requestedBytes -= request.bytes
+    if (!request.peer.near) this.#farRequests--
   }
 
   /** A piece is to be asked for that was not before: every peer may have it. */
