@@ -18,7 +18,8 @@ export class BlobFiles {
   /** Makes the folders that are always there. */
   async prepare(): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o700 })
-    for (const name of ['uploads', 'partials', 'quarantine', 'blobs']) await makeFolder(join(this.#root, name))
+    for (const name of ['uploads', 'partials', 'quarantine', 'blobs'])
+      await makeFolder(join(this.#root, name))
     for (const algorithm of algorithms) await makeFolder(join(this.#root, 'blobs', algorithm))
     await syncFolder(join(this.#root, 'blobs'))
     await syncFolder(this.#root)

@@ -3,7 +3,10 @@ import type { Logger } from '../base/base.ts'
 import type { DigestAlgorithm } from '../oci/oci.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { Ingest } from './ingest.ts'
-import { IngestThread } from './ingest-thread.ts'
+import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
+import { startWorker, WorkerThread } from './worker-thread.ts'
+
+export type IngestThread = WorkerThread<IngestRequest, IngestValue>
 
 /** Memory for bytes on their way to the disk, all uploads together. */
 const budgetBytes = 32 * 1024 * 1024
@@ -97,9 +100,12 @@ export class IngestPool implements AsyncDisposable {
 
   #running(slot: { thread: IngestThread | undefined }): IngestThread {
     if (slot.thread !== undefined && !slot.thread.isLost) return slot.thread
-    slot.thread = IngestThread.start((lost) => {
-      if (!this.#closed) this.#options.logger.error({ err: lost }, 'an ingest thread died; it is replaced')
-    })
+    slot.thread = new WorkerThread<IngestRequest, IngestValue>(
+      startWorker(import.meta.url, 'ingest-worker'),
+      (lost) => {
+        if (!this.#closed) this.#options.logger.error({ err: lost }, 'an ingest thread died; it is replaced')
+      },
+    )
     return slot.thread
   }
 }

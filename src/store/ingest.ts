@@ -3,7 +3,7 @@ import { isMarkedAsUntransferable } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../oci/oci.ts'
 import type { BodySink } from './body.ts'
 import { asStoreError, type DiskSpace } from './disk-space.ts'
-import type { IngestThread } from './ingest-thread.ts'
+import type { IngestThread } from './ingest-pool.ts'
 
 /** At most so many batches are under way. */
 const windowBatches = 8

@@ -24,8 +24,8 @@ export {
   WorkerLostError,
 } from './errors.ts'
 export { type FileStore, openStore, type StoreOptions } from './file-store.ts'
-export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
+export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs

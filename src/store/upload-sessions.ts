@@ -15,12 +15,12 @@ import {
   WorkerLostError,
 } from './errors.ts'
 import type { Ingest } from './ingest.ts'
-import { IngestError } from './ingest-thread.ts'
 import type { Leases } from './leases.ts'
 import type { TableContext } from './link-table.ts'
 import type { Publisher } from './publisher.ts'
 import { SessionRows } from './session-rows.ts'
 import type { BodyOptions, UploadState, Uploads } from './store.ts'
+import { WorkerCallError } from './worker-thread.ts'
 
 export interface UploadLimits {
   maxBlobBytes: number
@@ -230,7 +230,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
 
   /** A write that failed for lack of room was rolled back; one that failed otherwise leaves bytes that nobody can vouch for. */
   async #afterFailure(session: Session, error: unknown): Promise<void> {
-    if (error instanceof StoreFullError || !(error instanceof IngestError)) return
+    if (error instanceof StoreFullError || !(error instanceof WorkerCallError)) return
     await this.#drop(session)
   }
 

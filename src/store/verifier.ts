@@ -5,9 +5,9 @@ import type { Logger } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
 import type { IngestPool } from './ingest-pool.ts'
-import { IngestError } from './ingest-thread.ts'
 import type { TableContext } from './link-table.ts'
 import type { VerifyOptions, VerifyReport } from './store.ts'
+import { WorkerCallError } from './worker-thread.ts'
 
 export interface VerifierOptions {
   context: TableContext
@@ -88,7 +88,7 @@ export class Verifier {
       return hex === hexOf(digest)
     } catch (error) {
       // Of what the system can answer, this says that the disk lost the bytes; the rest says nothing about them.
-      if (error instanceof IngestError && error.code === 'EIO') return false
+      if (error instanceof WorkerCallError && error.code === 'EIO') return false
       throw error
     }
   }
