@@ -110,7 +110,8 @@ async function stopGroup(child: ChildProcess): Promise<void> {
   await exited
 }
 
-async function freePorts(): Promise<[number, number]> {
+/** Two that nothing listens on now. */
+export async function freePorts(): Promise<[number, number]> {
   const servers = [createServer(), createServer()]
   const ports: number[] = []
   for (const server of servers) {

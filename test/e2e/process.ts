@@ -1,47 +1,14 @@
-/** Programs that tests run: commands that end by themselves, and daemons that are waited for and ended by their id. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+/** Daemons that tests run: waited for, and ended by their id. */
+import { type ChildProcess, spawn } from 'node:child_process'
 import { afterEach } from 'vitest'
 import { findProgram } from './requirement.ts'
+
+export { type RunOptions, type RunResult, run } from './command.ts'
 
 const KEPT_OUTPUT = 64 * 1024
 const SHOWN_LINES = 30
 const READY_MS = 30_000
 const STOP_MS = 15_000
-
-export interface RunOptions {
-  env?: Record<string, string>
-  timeoutMs?: number
-}
-
-export interface RunResult {
-  stdout: string
-  stderr: string
-}
-
-/** Runs a command to its end; throws, with all that it said, when it fails or takes too long. */
-export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
-  const { env = {}, timeoutMs = 60_000 } = options
-  return new Promise((resolve, reject) => {
-    execFile(
-      findProgram(command) ?? command,
-      args,
-      {
-        env: { ...process.env, ...env },
-        timeout: timeoutMs,
-        killSignal: 'SIGKILL',
-        maxBuffer: 16 * 1024 * 1024,
-      },
-      (error, stdout, stderr) => {
-        if (error === null) return resolve({ stdout, stderr })
-        const end =
-          error.killed === true
-            ? `took longer than ${timeoutMs} ms`
-            : `ended with ${error.code ?? error.signal}`
-        reject(new Error(`${command} ${args.join(' ')} ${end}\n${stdout}${stderr}`, { cause: error }))
-      },
-    )
-  })
-}
 
 export interface Daemon extends AsyncDisposable {
   readonly name: string

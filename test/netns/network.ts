@@ -1,5 +1,5 @@
 /** A LAN of network namespaces: hosts on one bridge, with shaped links and partitions, gone without a trace afterwards. */
-import { run } from '../e2e/process.ts'
+import { run } from '../e2e/command.ts'
 
 export interface NetworkHost {
   readonly name: string

@@ -1,0 +1,1 @@
+export const flood = { name: 'flood', run: async () => [] }
