@@ -7,6 +7,7 @@ import { type Channel, createVerifier, type Identity } from '../wire/wire.ts'
 import { Background } from './background.ts'
 import { blobReader } from './blob-reader.ts'
 import { Complaints } from './complaints.ts'
+import { openDirectLanes } from './direct-lanes.ts'
 import type { DownloadLimits } from './download-events.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import { type Fault, Faults, type Misconduct } from './faults.ts'
@@ -128,6 +129,14 @@ export interface ExchangeOptions {
   blame(peer: string, misconduct: Misconduct): void
   /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
   onRotten(digest: Digest): void
+  /** Direct TLS connections for the bytes of pieces; default none, everything takes the channels of the host. */
+  lanes?: {
+    /** To listen on; 0 for any port. */
+    host: string
+    port: number
+    /** Hosts at which a connected peer may be reached, the likeliest first. */
+    addressesOf(peer: string): string[]
+  }
   limits?: Partial<ExchangeLimits>
   clock?: Clock
   /** From 0 to 1; for choices among equals, never for secrets. */
@@ -145,6 +154,7 @@ const defaultLimits: ExchangeLimits = {
   download: {},
 }
 
+/** Throws LaneError when the lanes' port cannot be listened on. */
 export async function openExchange(options: ExchangeOptions): Promise<Exchange> {
   const { identity, host, blobs, members, providers, mayRead } = options
   const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
@@ -157,7 +167,18 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const { pieceLists: storage, hashPieces } = options
   const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
   const memory = new MemoryBudget(limits.memoryBytes)
-  const links = new PeerLinks({ host, background, faults, traffic, clock })
+  const direct =
+    options.lanes === undefined ? undefined : await openDirectLanes({ ...options.lanes, background, clock })
+  const links = new PeerLinks({
+    host,
+    background,
+    faults,
+    traffic,
+    clock,
+    ...(direct === undefined || options.lanes === undefined
+      ? {}
+      : { lanes: { direct, addressesOf: options.lanes.addressesOf } }),
+  })
   const shared = { background, holdings, lists, faults, providers, clock, random, logger }
   const transfers = new Transfers({
     ...shared,
@@ -179,6 +200,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     traffic,
     limits: limits.upload,
     ...bucket(limits.uploadBytesPerSecond, clock),
+    ...(direct === undefined ? {} : { lanes: direct }),
     onAsker: (peer, digest) => transfers.get(digest)?.consider(peer),
   })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
@@ -254,6 +276,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       memoryBytes: memory.used,
     }),
     async [Symbol.asyncDispose]() {
+      await direct?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()
     },
   }

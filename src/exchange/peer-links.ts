@@ -1,15 +1,26 @@
 /** The channels to all peers that this node asks for something; those without a want are closed after a while. */
 import type { Clock } from '../base/base.ts'
 import type { Background } from './background.ts'
+import { type DirectLanes, LaneError } from './direct-lanes.ts'
 import type { ExchangeHost } from './engine.ts'
 import type { Faults } from './faults.ts'
 import { exchangeProtocol } from './messages.ts'
-import { PeerLink } from './peer-link.ts'
+import { type LaneAccess, PeerLink } from './peer-link.ts'
 import { maxFrameBytes } from './raw-frames.ts'
 import type { Traffic } from './traffic.ts'
 
+/** Where direct lanes lead. */
+export interface LaneOptions {
+  direct: DirectLanes
+  /** Hosts at which the peer may be reached. */
+  addressesOf(peer: string): string[]
+}
+
 const idleMs = 30_000
-const sweepMs = 5000
+const sweepMs = 1000
+/** How long a peer to which a lane failed is spoken to on the channel alone. */
+const withoutLaneMs = 5 * 60_000
+const maxRemembered = 1024
 
 export interface PeerLinksOptions {
   host: ExchangeHost
@@ -17,11 +28,14 @@ export interface PeerLinksOptions {
   faults: Faults
   traffic: Traffic
   clock: Clock
+  lanes?: LaneOptions
 }
 
 export class PeerLinks {
   readonly #options: PeerLinksOptions
   readonly #links = new Map<string, PeerLink>()
+  /** Until when. */
+  readonly #withoutLane = new Map<string, number>()
 
   constructor(options: PeerLinksOptions) {
     this.#options = options
@@ -38,6 +52,7 @@ export class PeerLinks {
       open: async (options) => await host.open(peer, exchangeProtocol, { maxFrameBytes, ...options }),
       onFault: (fault, facts) => faults.add(peer, fault, facts),
       onBytes: (bytes) => traffic.received(peer, bytes),
+      ...this.#laneTo(peer),
     })
     this.#links.set(peer, link)
     background.start('peer-link', async (signal) => {
@@ -56,8 +71,32 @@ export class PeerLinks {
       await this.#options.clock.sleep(sweepMs, { signal })
       const before = this.#options.clock.now() - idleMs
       for (const link of this.#links.values()) {
+        link.check()
         if (link.wants === 0 && link.idleSinceMs < before) link.close()
       }
+    }
+  }
+
+  #laneTo(peer: string): { lane?: LaneAccess } {
+    const { lanes, clock, background } = this.#options
+    if (lanes === undefined || (this.#withoutLane.get(peer) ?? 0) > clock.now()) return {}
+    const { direct, addressesOf } = lanes
+    return {
+      lane: {
+        fingerprint: direct.fingerprint,
+        connect: async (offer, options) => {
+          const [address] = addressesOf(peer)
+          if (address === undefined) throw new LaneError(`no address of ${peer} is known`)
+          return await direct.connect(address, offer, options)
+        },
+        start: (work) => background.start('lane', work),
+        onFailed: () => {
+          const [oldest] = this.#withoutLane.keys()
+          if (this.#withoutLane.size >= maxRemembered && oldest !== undefined)
+            this.#withoutLane.delete(oldest)
+          this.#withoutLane.set(peer, clock.now() + withoutLaneMs)
+        },
+      },
     }
   }
 }

@@ -1,6 +1,7 @@
 /** Sends the pieces that were granted to one asker, one after the other, each read while there is room for it. */
 import type { Clock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
+import { type Channel, ChannelBrokenError } from '../wire/wire.ts'
 import type { AskerSession } from './asker-session.ts'
 import type { Holdings } from './holdings.ts'
 import { layoutOf, pieceRange } from './piece-size.ts'
@@ -22,6 +23,8 @@ export interface PieceSenderOptions {
   clock: Clock
   budget?: TokenBucket
   onSent(bytes: number): void
+  /** The direct lane broke. Nothing is sent until `reset`. */
+  onLaneLost(): void
   /** The piece cannot be read. */
   onUnreadable(digest: Digest, piece: number, error: unknown): void
 }
@@ -30,6 +33,8 @@ export class PieceSender {
   readonly #options: PieceSenderOptions
   readonly #jobs: SendJob[] = []
   #current: SendJob | undefined
+  #direct: Channel | undefined
+  #isPaused = false
   #wake = Promise.withResolvers<void>()
   /** When the frame that is being sent was begun. */
   #sendingSinceMs: number | undefined
@@ -53,6 +58,34 @@ export class PieceSender {
     this.#wake.resolve()
   }
 
+  get isDirect(): boolean {
+    return this.#direct !== undefined
+  }
+
+  /** Sends on this lane from the next piece on. */
+  use(lane: Channel): void {
+    this.#direct?.abort(new ChannelBrokenError('there is another lane'))
+    this.#direct = lane
+  }
+
+  /** Forgets what was granted, and sends on the channel again. */
+  reset(): void {
+    for (const job of this.jobs()) job.isStopped = true
+    this.leaveLane()
+    this.#isPaused = false
+    this.#wake.resolve()
+  }
+
+  /** Ends the lane under what is being sent on it. */
+  breakLane(): void {
+    this.#direct?.abort(new ChannelBrokenError('the lane takes nothing'))
+  }
+
+  leaveLane(): void {
+    this.#direct?.abort(new ChannelBrokenError('the lane was left'))
+    this.#direct = undefined
+  }
+
   /** Until the signal aborts or the channel breaks, which is thrown. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const onAbort = (): void => this.#wake.resolve()
@@ -60,7 +93,7 @@ export class PieceSender {
     try {
       for (;;) {
         signal.throwIfAborted()
-        this.#current = this.#jobs.shift()
+        this.#current = this.#isPaused ? undefined : this.#jobs.shift()
         if (this.#current === undefined) {
           await this.#wake.promise
           this.#wake = Promise.withResolvers()
@@ -87,10 +120,12 @@ export class PieceSender {
     if (want?.holding === undefined) return
     const { start, end } = pieceRange(layoutOf(want.holding.size), job.piece)
     const frames = this.#frames({ job, id: want.id, start, end })
+    // The frames of one piece have to come in order, so they all take the same lane.
+    const lane = this.#direct ?? session.channel
     for (;;) {
       const next = await this.#next(frames, job)
       if (next === undefined || job.isStopped) return
-      await this.#transmit(next, signal)
+      if (!(await this.#transmit(lane, next, signal))) return
     }
   }
 
@@ -105,15 +140,29 @@ export class PieceSender {
     }
   }
 
-  async #transmit(frame: Uint8Array, signal: AbortSignal): Promise<void> {
+  /** Returns whether the lane still is one. */
+  async #transmit(lane: Channel, frame: Uint8Array, signal: AbortSignal): Promise<boolean> {
     const { session, clock, budget, onSent } = this.#options
     const waitMs = budget?.take(frame.length, clock.now()) ?? 0
     if (waitMs > 0) await clock.sleep(waitMs, { signal })
     this.#sendingSinceMs = clock.now()
-    await session.channel.send(frame, { signal })
-    this.#sendingSinceMs = undefined
+    try {
+      await lane.send(frame, { signal })
+    } catch (error) {
+      if (lane === session.channel || signal.aborted) throw error
+      // The asker may have lost what was sent before, and tells what it wants again.
+      if (lane === this.#direct) {
+        this.#direct = undefined
+        this.#isPaused = true
+        this.#options.onLaneLost()
+      }
+      return false
+    } finally {
+      this.#sendingSinceMs = undefined
+    }
     session.spoke()
     onSent(frame.length - rawHeaderBytes)
+    return true
   }
 
   async *#frames({

@@ -5,6 +5,7 @@ import { type Channel, ChannelBrokenError, MalformedError, parsePeerId } from '.
 import { AskerSession, type ServedWant } from './asker-session.ts'
 import type { Background } from './background.ts'
 import type { Complaints } from './complaints.ts'
+import type { DirectLanes } from './direct-lanes.ts'
 import type { Faults } from './faults.ts'
 import type { Holding, Holdings } from './holdings.ts'
 import { type Ask, aliveMs, decodeAsk, maxOthers } from './messages.ts'
@@ -25,6 +26,7 @@ export interface ServingOptions {
   traffic: Traffic
   limits: Partial<UploadLimits>
   budget?: TokenBucket
+  lanes?: DirectLanes
   /** A peer asks for this blob, and so may soon have some of it. */
   onAsker(peer: string, digest: Digest): void
   clock: Clock
@@ -35,6 +37,7 @@ interface Service {
   session: AskerSession
   sender: PieceSender
   isFlushing: boolean
+  isOffering: boolean
 }
 
 const tickMs = 50
@@ -43,6 +46,7 @@ const flushMs = 20
 const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
 const blockedMs = 15_000
+const laneBlockedMs = 2000
 
 export class Serving {
   readonly #options: ServingOptions
@@ -82,6 +86,7 @@ export class Serving {
       this.#feed({ type: 'left', asker: session.asker })
       over.abort(new ChannelBrokenError('the asker has left'))
       await sending
+      sender.leaveLane()
       this.#services.delete(session.asker)
     }
   }
@@ -106,15 +111,20 @@ export class Serving {
       clock,
       ...(budget === undefined ? {} : { budget }),
       onSent: (bytes) => traffic.sent(peer, bytes),
+      onLaneLost: () => {
+        this.#options.faults.add(peer, 'lane')
+        session.say({ type: 'lane-none' })
+      },
       onUnreadable: (digest, piece, error) => this.#options.complaints.unreadable(digest, piece, error),
     })
-    const service: Service = { session, sender, isFlushing: false }
+    const service: Service = { session, sender, isFlushing: false, isOffering: false }
     this.#services.set(asker, service)
     this.#tick()
     return service
   }
 
-  async #take({ session, sender }: Service, ask: Ask): Promise<void> {
+  async #take(service: Service, ask: Ask): Promise<void> {
+    const { session, sender } = service
     const { asker, peer } = session
     switch (ask.type) {
       case 'want':
@@ -123,9 +133,9 @@ export class Serving {
       case 'done':
         return session.close(ask.id)
       case 'lane-ask':
-        return session.say({ type: 'lane-none' })
+        return this.#offerLane(service, ask.fingerprint)
       case 'lane-lost':
-        for (const job of sender.jobs()) job.isStopped = true
+        sender.reset()
         return this.#feed({ type: 'reset', asker })
     }
     const want = session.find(ask.id)
@@ -142,6 +152,25 @@ export class Serving {
     // Told again each time: the node may have had too many askers when it was told first.
     this.#feed({ type: 'want', asker, blob, held: want.holding.held })
     this.#feed({ type: 'request', asker, blob, pieces: ask.pieces, urgent: ask.urgent === 1 })
+  }
+
+  #offerLane(service: Service, fingerprint: Uint8Array): void {
+    const { session, sender } = service
+    const expected =
+      sender.isDirect || service.isOffering ? undefined : this.#options.lanes?.expect(fingerprint)
+    if (expected === undefined) {
+      session.say({ type: 'lane-none' })
+      return
+    }
+    service.isOffering = true
+    session.say({ type: 'lane-offer', ...expected.offer })
+    this.#options.background.start('lane', async () => {
+      const lane = await expected.arrival
+      service.isOffering = false
+      if (lane === undefined) return
+      if (this.#services.get(session.asker) === service) sender.use(lane)
+      else lane.abort(new ChannelBrokenError('the asker has left'))
+    })
   }
 
   #introduce(session: AskerSession, want: ServedWant, holding: Holding): void {
@@ -249,6 +278,8 @@ export class Serving {
   #check({ session, sender }: Service): void {
     const nowMs = this.#options.clock.now()
     if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
+    // A lane may be dead while the channel is not; the asker then says what it wants again.
+    if (sender.isDirect && sender.blockedMs > laneBlockedMs) sender.breakLane()
     if (sender.blockedMs > blockedMs) {
       this.#options.faults.add(session.peer, 'stalled')
       session.channel.abort(new ChannelBrokenError('the asker takes nothing'))

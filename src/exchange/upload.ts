@@ -59,6 +59,8 @@ interface Waiting {
   blob: string
   piece: number
   urgent: boolean
+  /** Being sent, and not wanted any more: asked for again, it is sent again. */
+  stopped?: boolean
 }
 
 interface Asker {
@@ -164,7 +166,9 @@ export class Upload {
       this.#blobs.get(waiting.blob)?.unqueue(waiting.piece)
       return false
     })
-    for (const { blob, piece } of asker.sending.filter(matches)) {
+    for (const waiting of asker.sending.filter(matches)) {
+      const { blob, piece } = waiting
+      waiting.stopped = true
       this.#actions.push({ type: 'stop', asker: asker.id, blob, piece })
     }
   }
@@ -239,5 +243,5 @@ export class Upload {
 
 function isKnown({ queue, sending }: Asker, blob: string, piece: number): boolean {
   const same = (waiting: Waiting): boolean => waiting.blob === blob && waiting.piece === piece
-  return queue.some(same) || sending.some(same)
+  return queue.some(same) || sending.some((waiting) => same(waiting) && waiting.stopped !== true)
 }

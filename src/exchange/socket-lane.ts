@@ -1,0 +1,111 @@
+/** Frames over a socket, with backpressure both ways: how the bytes of pieces travel on a direct connection. */
+import type { Socket } from 'node:net'
+import { type Channel, ChannelBrokenError, FrameReader, frameHeader } from '../wire/wire.ts'
+import { maxFrameBytes } from './raw-frames.ts'
+import { untilEither } from './wait.ts'
+
+/** Frames that wait to be received; beyond, the socket is not read. */
+const highWaterBytes = 1024 * 1024
+
+export class SocketLane implements Channel {
+  readonly #socket: Socket
+  readonly #reader = new FrameReader({ maxBytes: maxFrameBytes })
+  readonly #frames: Uint8Array[] = []
+  #waitingBytes = 0
+  #change = Promise.withResolvers<void>()
+  #ended = false
+  #failure: Error | undefined
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  /** Takes the socket over. */
+  static over(socket: Socket): SocketLane {
+    const lane = new SocketLane(socket)
+    socket.on('data', (chunk: Uint8Array) => lane.#read(chunk))
+    socket.on('end', () => lane.#end())
+    socket.on('error', (cause) => lane.#fail(new ChannelBrokenError('the socket failed', { cause })))
+    socket.on('close', () => lane.#fail(new ChannelBrokenError('the socket was closed')))
+    socket.on('drain', () => lane.#news())
+    return lane
+  }
+
+  async send(frame: Uint8Array, { signal = never }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#check()
+    const socket = this.#socket
+    socket.cork()
+    socket.write(frameHeader(frame.length, maxFrameBytes))
+    socket.write(frame)
+    socket.uncork()
+    while (socket.writableNeedDrain) {
+      await untilEither(this.#change.promise, signal)
+      this.#check()
+    }
+  }
+
+  async receive({ signal = never }: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const frame = this.#frames.shift()
+      if (frame !== undefined) {
+        this.#waitingBytes -= frame.length
+        if (this.#socket.isPaused() && this.#waitingBytes < highWaterBytes / 2) this.#socket.resume()
+        return frame
+      }
+      if (this.#ended) return undefined
+      this.#check()
+      await untilEither(this.#change.promise, signal)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#socket.end()
+  }
+
+  abort(reason: Error): void {
+    this.#fail(new ChannelBrokenError('the lane was given up', { cause: reason }))
+    this.#socket.destroy()
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#failure !== undefined) return
+    try {
+      for (const frame of this.#reader.push(chunk)) {
+        this.#frames.push(frame)
+        this.#waitingBytes += frame.length
+      }
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ChannelBrokenError('no frame', { cause: error }))
+      this.#socket.destroy()
+    }
+    if (this.#waitingBytes > highWaterBytes) this.#socket.pause()
+    this.#news()
+  }
+
+  #end(): void {
+    try {
+      this.#reader.end()
+      this.#ended = true
+      this.#news()
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new ChannelBrokenError('cut short', { cause: error }))
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    this.#news()
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #news(): void {
+    const { resolve } = this.#change
+    this.#change = Promise.withResolvers()
+    resolve()
+  }
+}
+
+const never = new AbortController().signal
