@@ -24,6 +24,9 @@ export class ListenError extends CodedError {
   readonly code = 'LISTEN'
 }
 
+/** Loading libp2p holds the event loop for half a second; whoever waited for the port gets an answer before that. */
+const firstAnswersMs = 50
+
 /** Requests that are still under way after this are cut when the node stops. */
 const drainMs = 8_000
 
@@ -45,6 +48,7 @@ export async function openDaemon(settings: Settings, logger: Logger): Promise<Da
   })
   const httpAddress = await listen(server, settings.http)
   opened.defer(() => drain(server))
+  await systemClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
   const member = opened.use(await openMember(node, logger, metrics))

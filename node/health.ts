@@ -16,8 +16,9 @@ export function healthEndpoints(health: Health, metrics: PrometheusMetrics): Mid
       context.status = problems.length === 0 ? 200 : 503
       context.body = problems.length === 0 ? 'ready\n' : `${problems.join('\n')}\n`
     } else if (context.path === '/metrics') {
-      context.type = metrics.contentType
-      context.body = await metrics.expose()
+      const { text, contentType } = await metrics.expose()
+      context.type = contentType
+      context.body = text
     } else return next()
   }
 }

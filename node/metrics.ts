@@ -1,5 +1,5 @@
 /** Metrics for Prometheus: every name that modules may report under, with its help. */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Metrics } from '../src/base/base.ts'
 
 /** Every name that modules report under; those without the prefix get it here. */
@@ -39,45 +39,84 @@ export const metricHelp: Record<string, string> = {
 const buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
 
 export interface PrometheusMetrics extends Metrics {
-  /** The exposition text of everything. */
-  expose(): Promise<string>
-  readonly contentType: string
+  /** The exposition text of everything, and its Content-Type. */
+  expose(): Promise<{ text: string; contentType: string }>
 }
 
-export function createMetrics(): PrometheusMetrics {
-  const registry = new Registry()
-  collectDefaultMetrics({ register: registry })
-  const registers = [registry]
-  const counters = new Map<string, Counter>()
-  const histograms = new Map<string, Histogram>()
+type Client = typeof import('prom-client')
+type Report = (recorder: Recorder) => void
+
+/** More reports than this before the client is loaded are dropped: nobody asked for metrics by then. */
+const maxQueued = 10_000
+
+/** What is reported before `load` has resolved is kept and counted then, so that a start need not wait for the client. */
+export function createMetrics(load: () => Promise<Client> = () => import('prom-client')): PrometheusMetrics {
+  const queued: Report[] = []
+  let recorder: Recorder | undefined
+  let loading: Promise<Recorder> | undefined
+
+  function report(what: Report): void {
+    if (recorder !== undefined) what(recorder)
+    else if (queued.length < maxQueued) queued.push(what)
+  }
+
+  async function open(): Promise<Recorder> {
+    const opened = new Recorder(await load())
+    for (const what of queued.splice(0)) what(opened)
+    recorder = opened
+    return opened
+  }
+
   return {
-    count(name, labels = {}, by = 1) {
-      const make = () => new Counter({ ...describe(name), labelNames: Object.keys(labels), registers })
-      getOrMake(counters, name, make).inc(labels, by)
+    count: (name, labels = {}, by = 1) => report((to) => to.count(name, labels, by)),
+    observe: (name, value, labels = {}) => report((to) => to.observe(name, value, labels)),
+    gauge: (name, read) => report((to) => to.gauge(name, read)),
+    async expose() {
+      loading ??= open()
+      const { registry } = await loading
+      return { text: await registry.metrics(), contentType: registry.contentType }
     },
-    observe(name, value, labels = {}) {
-      const make = () =>
-        new Histogram({ ...describe(name), labelNames: Object.keys(labels), buckets, registers })
-      getOrMake(histograms, name, make).observe(labels, value)
-    },
-    gauge(name, read) {
-      new Gauge({
-        ...describe(name),
-        registers,
-        collect() {
-          this.set(read())
-        },
-      })
-    },
-    expose: () => registry.metrics(),
-    contentType: registry.contentType,
   }
 }
 
-function describe(name: string): { name: string; help: string } {
-  // A missing text is a fault that a test finds; it must not stop a node.
-  const help = metricHelp[name] ?? 'Not described.'
-  return { name: name.startsWith('shoal_') ? name : `shoal_${name}`, help }
+/** The Prometheus client with a metric made for each name when it is first reported. */
+class Recorder {
+  readonly registry: Registry
+  readonly #client: Client
+  readonly #counters = new Map<string, Counter>()
+  readonly #histograms = new Map<string, Histogram>()
+
+  constructor(client: Client) {
+    this.#client = client
+    this.registry = new client.Registry()
+    client.collectDefaultMetrics({ register: this.registry })
+  }
+
+  count(name: string, labels: Record<string, string>, by: number): void {
+    const make = () => new this.#client.Counter({ ...this.#common(name), labelNames: Object.keys(labels) })
+    getOrMake(this.#counters, name, make).inc(labels, by)
+  }
+
+  observe(name: string, value: number, labels: Record<string, string>): void {
+    const make = () =>
+      new this.#client.Histogram({ ...this.#common(name), labelNames: Object.keys(labels), buckets })
+    getOrMake(this.#histograms, name, make).observe(labels, value)
+  }
+
+  gauge(name: string, read: () => number): void {
+    new this.#client.Gauge({
+      ...this.#common(name),
+      collect(this: Gauge) {
+        this.set(read())
+      },
+    })
+  }
+
+  #common(name: string) {
+    // A missing text is a fault that a test finds; it must not stop a node.
+    const help = metricHelp[name] ?? 'Not described.'
+    return { name: name.startsWith('shoal_') ? name : `shoal_${name}`, help, registers: [this.registry] }
+  }
 }
 
 function getOrMake<T>(metrics: Map<string, T>, name: string, make: () => T): T {

@@ -70,8 +70,10 @@ export function clusterElsewhere(
 
   /** From one provider after the other, until one gives the bytes that the digest names. */
   async function fetchManifest(repository: Repository, digest: Digest): Promise<Uint8Array | undefined> {
+    // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
+    const likely = (await names.findManifest(repository, digest))?.author
     for (let attempt = 0; attempt < maxAsked; attempt++) {
-      const fetched = await fetchOrMissing({ repository, digest })
+      const fetched = await fetchOrMissing({ repository, digest }, likely)
       if (fetched === undefined) return undefined
       const bytes = await readUpTo(fetched.body, Math.min(fetched.size, maxManifestBytes))
       if (bytes !== undefined && digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
@@ -80,9 +82,12 @@ export function clusterElsewhere(
     return undefined
   }
 
-  async function fetchOrMissing(wanted: { repository: Repository; digest: Digest }, signal?: AbortSignal) {
+  async function fetchOrMissing(
+    wanted: { repository: Repository; digest: Digest },
+    likely: string | undefined,
+  ) {
     try {
-      return await swarm.content.fetch(wanted, signal === undefined ? {} : { signal })
+      return await swarm.content.fetch(wanted, likely === undefined ? {} : { likely })
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'CONTENT_UNAVAILABLE') return undefined
       throw error

@@ -26,7 +26,7 @@ describe('metrics', () => {
     }
     expect(seen.size).toBeGreaterThan(10)
     expect([...seen].filter((name) => metricHelp[name] === undefined)).toEqual([])
-    const text = await metrics.expose()
+    const { text } = await metrics.expose()
     for (const name of seen)
       expect(text).toContain(`# HELP ${name.startsWith('shoal_') ? '' : 'shoal_'}${name} `)
   })
@@ -35,6 +35,6 @@ describe('metrics', () => {
     const metrics = createMetrics()
     metrics.count('shoal_blob_pulls_total', { source: 'peer' })
     metrics.count('shoal_blob_pulls_total', { source: 'peer' }, 2)
-    expect(await metrics.expose()).toContain('shoal_blob_pulls_total{source="peer"} 3')
+    expect((await metrics.expose()).text).toContain('shoal_blob_pulls_total{source="peer"} 3')
   })
 })
