@@ -227,7 +227,7 @@ export class Download {
     // While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it.
     if (this.#board.open.length > 0 && !this.#heads.includes(head.piece)) return
     const other = this.#otherHolder(head.piece, peer)
-    if (other !== undefined && this.#hasRoom(other, nowMs)) this.#ask(other, head.piece, nowMs)
+    if (other !== undefined && other.busyUntilMs <= nowMs) this.#ask(other, head.piece, nowMs)
   }
 
   /** The least loaded peer that could be asked for the piece instead. */
