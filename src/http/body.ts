@@ -1,7 +1,7 @@
 /** Request bodies: read whole within a limit, or left behind without hurting the connection's other half. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { OciError } from '../oci/oci.ts'
-import { ClientGoneError } from './exchange.ts'
+import { RequestBody } from './request-body.ts'
 
 /** How much of an unwanted body is read so that its sender gets to see the answer. */
 const maxDrainBytes = 4 * 1024 * 1024
@@ -14,23 +14,12 @@ export async function readBody(request: IncomingMessage, maxBytes: number): Prom
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of bodyOf(request)) {
+  for await (const chunk of new RequestBody(request)) {
     length += chunk.length
     if (length > maxBytes) throw tooLarge()
     chunks.push(chunk)
   }
   return Buffer.concat(chunks, length)
-}
-
-/** The body's chunks; a connection that breaks off is a ClientGoneError, never a short body. */
-export async function* bodyOf(request: IncomingMessage): AsyncGenerator<Buffer> {
-  try {
-    // Leaving early must not destroy the socket: the refusal still has to be sent over it.
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) yield chunk as Buffer
-  } catch (error) {
-    if (request.destroyed && !request.complete) throw new ClientGoneError()
-    throw error
-  }
 }
 
 export function hasBody(request: IncomingMessage): boolean {

@@ -11,8 +11,9 @@ import {
   type Repository,
 } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
-import { bodyOf, hasBody } from './body.ts'
+import { hasBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
+import { RequestBody } from './request-body.ts'
 
 interface Session {
   repository: Repository
@@ -109,7 +110,7 @@ async function append(
     return await push.appendUpload(
       repository,
       id,
-      bodyOf(request),
+      new RequestBody(request),
       range === undefined ? { transfer: true } : { transfer: true, offset: range.start },
     )
   } catch (error) {

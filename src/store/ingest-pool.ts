@@ -31,6 +31,11 @@ export class IngestPool implements AsyncDisposable {
     this.#threads = Array.from({ length: options.threads }, () => ({ thread: undefined, users: 0 }))
   }
 
+  /** How many files it can hash at once. */
+  get size(): number {
+    return this.#threads.length
+  }
+
   /** Opens a file to append to it; what it holds already is hashed first. */
   async open(path: string, algorithm: DigestAlgorithm): Promise<Ingest> {
     const slot = this.#leastUsed()

@@ -24,7 +24,7 @@ export class Verifier {
   }
 
   async verify({ signal, onProgress }: VerifyOptions = {}): Promise<VerifyReport> {
-    const { files, context, logger } = this.#options
+    const { files, context, logger, pool } = this.#options
     const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [] }
     const note = (digest: Digest, bytes: number, path: string | undefined): void => {
       report.bytes += bytes
@@ -35,13 +35,13 @@ export class Verifier {
       const { corrupt: _, ...progress } = report
       onProgress?.(progress)
     }
-    for await (const digest of files.list()) {
-      signal?.throwIfAborted()
+    const check = async (digest: Digest): Promise<void> => {
       const checked = await this.#checkBlob(digest, signal)
-      if (checked === undefined) continue
+      if (checked === undefined) return
       report.blobs++
       note(digest, checked.bytes, checked.path)
     }
+    await eachAtOnce(files.list(), pool.size, check, signal)
     for await (const [key, bytes] of context.tables.manifests.iterator()) {
       signal?.throwIfAborted()
       const digest = key as Digest
@@ -104,4 +104,31 @@ export class Verifier {
       return path
     })
   }
+}
+
+/** Runs `work` on each item, at most `limit` at a time. The first failure is thrown once what runs has ended. */
+async function eachAtOnce<T>(
+  items: AsyncIterable<T>,
+  limit: number,
+  work: (item: T) => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const running = new Set<Promise<void>>()
+  const failures: unknown[] = []
+  const run = async (item: T): Promise<void> => {
+    try {
+      await work(item)
+    } catch (error) {
+      failures.push(error)
+    }
+  }
+  for await (const item of items) {
+    if (failures.length > 0 || signal?.aborted) break
+    const job = run(item).then(() => void running.delete(job))
+    running.add(job)
+    if (running.size >= limit) await Promise.race(running)
+  }
+  await Promise.all(running)
+  if (failures.length > 0) throw failures[0]
+  signal?.throwIfAborted()
 }
