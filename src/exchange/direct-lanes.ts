@@ -51,6 +51,8 @@ export interface DirectLanesOptions {
   host: string
   /** 0 for any. */
   port: number
+  /** For the whole of connecting, the handshake included; default 500. */
+  connectMs?: number
   background: Background
   clock: Clock
 }
@@ -66,11 +68,10 @@ const maxExpected = 256
 const maxUnproven = 32
 const unprovenMs = 2000
 const ticketMs = 5000
-const connectMs = 500
 const accepted = Buffer.of(1)
 
 export async function openDirectLanes(options: DirectLanesOptions): Promise<DirectLanes> {
-  const { host, port, background, clock } = options
+  const { host, port, connectMs = 500, background, clock } = options
   const { certificate, key, fingerprint } = createCertificate()
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()

@@ -134,6 +134,8 @@ export interface ExchangeOptions {
     /** To listen on; 0 for any port. */
     host: string
     port: number
+    /** How long connecting may take; default 500. */
+    connectMs?: number
     /** Hosts at which a connected peer may be reached, the likeliest first. */
     addressesOf(peer: string): string[]
   }

@@ -139,6 +139,8 @@ export class ListSearch {
     for (const author of candidate.authors) {
       liars.add(author, digest)
       this.#options.faults.add(author, 'lying-list', { digest })
+      const liar = this.#options.sources.get(author)
+      if (liar !== undefined) this.#options.sources.shun(liar, 'for-good')
     }
     for (const source of this.#options.sources.holding()) {
       if (source.list === 'given') source.list = 'none'

@@ -37,7 +37,7 @@ const firstForgivenBytes = 1024 * 1024
 /** What has to come before a direct lane is worth its handshake. */
 const laneWorthBytes = 2 * 1024 * 1024
 /** A lane on which nothing comes although pieces are waited for. */
-const laneSilentMs = 3000
+const laneSilentMs = 2000
 /** `alive`, which holders say every 150 ms at most. */
 const alivePerSecond = 20
 

@@ -76,10 +76,17 @@ export class Sources {
 
   /** Looks for peers until stopped: at once, and again while there is nobody, or might be more. */
   async search(signal: AbortSignal): Promise<void> {
-    const { clock } = this.#options
     this.#addMembers()
-    const firstEnd = AbortSignal.any([signal, AbortSignal.timeout(firstSearchMs)])
-    firstEnd.addEventListener('abort', () => this.#first.resolve(false), { once: true })
+    await Promise.all([this.#searchOn(signal), this.#endFirst(signal)])
+  }
+
+  async #endFirst(signal: AbortSignal): Promise<void> {
+    await this.#options.clock.sleep(firstSearchMs, { signal })
+    this.#first.resolve(false)
+  }
+
+  async #searchOn(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
     for (let waitMs = againMs.least; !signal.aborted; ) {
       await this.#find(signal)
       this.#searching = false

@@ -1,6 +1,7 @@
 /** Nodes with an exchange each, over a mesh, with memory stores. */
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Clock } from '../../../src/base/base.ts'
 import {
   type Exchange,
   type ExchangeLimits,
@@ -15,6 +16,7 @@ import { memoryStore, type OpenBlob, type Store } from '../../../src/store/store
 import { type Identity, identityFromSeed } from '../../../src/wire/wire.ts'
 import { MemoryPartials } from './memory-partials.ts'
 import { Mesh } from './mesh.ts'
+import { PatientClock } from './patient-clock.ts'
 
 export const repository: Repository = parseRepository('team/app')
 export const kibibyte = 1024
@@ -40,6 +42,8 @@ export interface TestNode {
 
 export interface World extends AsyncDisposable {
   mesh: Mesh
+  /** Of all nodes. */
+  clock: Clock
   node(options?: { limits?: Partial<ExchangeLimits>; override?: Partial<ExchangeOptions> }): Promise<TestNode>
   /** An identity that is nobody yet. */
   identity(): Identity
@@ -48,13 +52,15 @@ export interface World extends AsyncDisposable {
 export function openWorld(): World {
   const mesh = new Mesh()
   const stack = new AsyncDisposableStack()
+  const clock = stack.use(new PatientClock())
   let seed = 1
   const identity = (): Identity => identityFromSeed(Buffer.alloc(32, seed++))
   return {
     mesh,
+    clock,
     identity,
     async node({ limits = {}, override = {} } = {}) {
-      const node = await openNode(mesh, identity(), limits, override)
+      const node = await openNode(mesh, identity(), limits, { clock, ...override })
       stack.defer(async () => await node.exchange[Symbol.asyncDispose]())
       mesh.join(node.peer)
       return node
@@ -179,7 +185,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefi
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 18_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!(await condition())) {

@@ -23,7 +23,7 @@ import {
 /** Channels in memory would otherwise be done before a socket has connected. */
 const slow = { uploadBytesPerSecond: 32 * 1024 * 1024 }
 const never = new AbortController().signal
-const local = { host: '127.0.0.1', port: 0 }
+const local = { host: '127.0.0.1', port: 0, connectMs: 10_000 }
 
 describe('direct lanes', () => {
   let background: Background
@@ -163,8 +163,8 @@ describe('a transfer over lanes', () => {
   })
 
   async function node(address: string, port = 0, limits: Partial<ExchangeLimits> = {}): Promise<TestNode> {
-    const lanes = { host: '127.0.0.1', port, addressesOf: () => [address] }
-    return await world.node({ limits, override: { lanes } })
+    const lanes = { host: '127.0.0.1', port, connectMs: 10_000, addressesOf: () => [address] }
+    return await world.node({ limits: { giveUpMs: 10_000, ...limits }, override: { lanes } })
   }
 
   it('takes the direct one once it is worth it', async () => {
