@@ -44,9 +44,8 @@ export interface Outcome {
   /** Time over the host's own bound, size over its downlink or that of the holder's uplink if it is slower. */
   slowest: number
   median: number
-  /** Completion times in seconds, in order. */
-  seconds: number[]
-  boundSeconds: number
+  /** Of all hosts, in order: time over bound. */
+  factors: number[]
   holderCopies: number
   /** Bytes that arrived twice, over the bytes needed. */
   wasted: number
@@ -205,8 +204,7 @@ export function simulate(scenario: Scenario): Outcome {
     expected: expected(),
     slowest: factors.at(-1) ?? Number.NaN,
     median: factors[factors.length >> 1] ?? Number.NaN,
-    seconds: finished.map(([, ms]) => ms / 1000).sort((a, b) => a - b),
-    boundSeconds: total / ((slowestDown * mega) / 8000) / 1000,
+    factors,
     holderCopies: holder.sentBytes / total,
     wasted: all.reduce((sum, host) => sum + host.wastedBytes, 0) / total / scenario.hosts,
     messagesPerHost: all.reduce((sum, host) => sum + host.messages, 0) / all.length,
