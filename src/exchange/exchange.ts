@@ -1,6 +1,6 @@
 /**
- * How blobs move as verified pieces: how a blob is cut, the signed list of its pieces, the messages that nodes exchange, and
- * the decisions of both sides. Pure: no I/O, no clock, no randomness of its own. What moves the bytes is built on top.
+ * How blobs move as verified pieces: how a blob is cut, the signed list of its pieces, the messages that nodes exchange, the
+ * decisions of both sides, and the engine that moves the bytes. All but the engine is pure: no I/O, no clock, no randomness.
  *
  * - piece-size: `layoutOf(size)` says where the pieces lie; the same everywhere, without a word being exchanged.
  * - piece-list: the hash of each piece, signed by who vouches for them, passed on with that signature by anyone.

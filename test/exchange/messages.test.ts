@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -93,6 +94,16 @@ describe('a message', () => {
   it.each(answers)('%j has these bytes', (answer, golden) => {
     expect(hex(encodeAnswer(answer))).toBe(golden)
     expect(decodeAnswer(unhex(golden))).toEqual(answer)
+  })
+
+  it('is shown in the documentation as it is', () => {
+    const text = readFileSync(new URL('../../docs/exchange.md', import.meta.url), 'utf8')
+    const shown = [...text.matchAll(/^ {4}(?:request|partial|later),.* ([0-9a-f]+)$/gm)].map(
+      ([, frame]) => frame,
+    )
+    const golden = [...asks, ...answers].map(([, frame]) => frame)
+    expect(shown).toHaveLength(3)
+    for (const frame of shown) expect(golden).toContain(frame)
   })
 
   it('belongs to one direction', () => {
