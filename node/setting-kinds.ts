@@ -65,15 +65,6 @@ export const size: Kind<number> = (value) => {
   return bytes
 }
 
-export function count(least: number, most: number): Kind<number> {
-  return (value) => {
-    const number = Number(value)
-    if (!/^\d+$/.test(value) || number < least || number > most)
-      throw expected(`a number from ${least} to ${most}`)
-    return number
-  }
-}
-
 function expected(what: string): Error {
   return new Error(what)
 }

@@ -28,7 +28,6 @@ import type { UploadLimits } from './upload.ts'
 import { untilEither } from './wait.ts'
 import type { Wanted } from './want.ts'
 
-export { BlobUnavailableError, BlobUnprovenError, ExchangeClosedError } from './engine-errors.ts'
 export type { Fault, Misconduct } from './faults.ts'
 export type { PieceListStorage } from './piece-lists.ts'
 export type { Wanted } from './want.ts'
