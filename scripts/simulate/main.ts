@@ -3,8 +3,9 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { completionPlot } from './plot.ts'
-import { type Outcome, simulate } from './scenario.ts'
+import type { Outcome } from './scenario.ts'
 import { type Group, groups, scenarios } from './scenarios.ts'
+import { simulate } from './simulation.ts'
 import { tableOf } from './table.ts'
 
 const { values, positionals } = parseArgs({

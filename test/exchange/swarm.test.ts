@@ -1,6 +1,7 @@
 /** The real Download and Upload in simulated networks: the figures that real hosts are held to, with a margin. */
 import { describe, expect, it } from 'vitest'
-import { mebibyte, type Scenario, simulate } from '../../scripts/simulate/scenario.ts'
+import { mebibyte, type Scenario } from '../../scripts/simulate/scenario.ts'
+import { simulate } from '../../scripts/simulate/simulation.ts'
 
 const eight: Scenario = {
   name: '8 hosts, 64 MiB, 50 Mbit/s',
