@@ -5,6 +5,9 @@ import type { LocalNode } from './local-node.ts'
 /** An upload that nobody touched for this long will not be resumed. */
 const uploadIdleMs = 24 * 3_600_000
 
+/** A part of a blob that nobody went on with for this long is not worth its room. */
+const partialIdleMs = 7 * 24 * 3_600_000
+
 /** Works until it is disposed of; a round that fails is logged and the next one tried. */
 export function openJanitor(
   node: LocalNode,
@@ -20,12 +23,22 @@ export function openJanitor(
       try {
         await clock.sleep(intervalMs, { signal })
         const expired = await node.store.uploads.expire(uploadIdleMs)
+        const droppedPartials = await dropIdlePartials()
         const report = await node.collect({ signal })
-        logger.info({ expiredUploads: expired, ...report }, 'collected garbage')
+        logger.info({ expiredUploads: expired, droppedPartials, ...report }, 'collected garbage')
       } catch (error) {
         if (!signal.aborted) logger.error({ err: error }, 'collecting garbage failed')
       }
     }
+  }
+
+  async function dropIdlePartials(): Promise<number> {
+    const { partials } = node.store
+    let dropped = 0
+    for (const { digest, writtenMs } of await partials.list()) {
+      if (clock.now() - writtenMs > partialIdleMs && (await partials.drop(digest))) dropped++
+    }
+    return dropped
   }
 
   return {

@@ -14,11 +14,16 @@ const maxTagsPerPut = 64
 
 export async function getManifest({ pull }: Registry, exchange: Exchange, target: Target): Promise<void> {
   // No abort signal: most manifests come from memory, and making one costs more than the rest of the request.
-  const { bytes, digest, mediaType } = await pull.getManifest(target.repository, target.reference)
+  const { repository, reference } = target
+  const found = await (exchange.isHead
+    ? pull.statManifest(repository, reference)
+    : pull.getManifest(repository, reference))
+  const { digest, mediaType } = found
   const etag = `"${digest}"`
   const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': digest, ETag: etag }
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
-  else exchange.send(200, headers, bytes)
+  else if ('bytes' in found) exchange.send(200, headers, found.bytes)
+  else exchange.response.writeHead(200, { ...headers, 'Content-Length': found.size }).end()
 }
 
 export async function putManifest({ push }: Registry, exchange: Exchange, target: Target): Promise<void> {

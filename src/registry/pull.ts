@@ -13,6 +13,9 @@ export interface ManifestContent {
   bytes: Uint8Array
 }
 
+/** What a HEAD tells of a manifest. */
+export type ManifestFacts = Pick<ManifestContent, 'digest' | 'mediaType'> & { size: number }
+
 export interface BlobContent extends OpenBlob {
   digest: Digest
 }
@@ -24,6 +27,12 @@ export interface Pull {
     reference: Reference,
     options?: { signal?: AbortSignal },
   ): Promise<ManifestContent>
+  /** What is known of a manifest, without bringing it here: whoever watches a tag does not want its image. Throws `MANIFEST_UNKNOWN`. */
+  statManifest(
+    repository: Repository,
+    reference: Reference,
+    options?: { signal?: AbortSignal },
+  ): Promise<ManifestFacts>
   /** The size of a blob, without bringing it here. Throws `BLOB_UNKNOWN`. */
   statBlob(
     repository: Repository,
@@ -72,22 +81,43 @@ export function createPull(collaborators: Collaborators): Pull {
     })
   }
 
+  async function getEntry(
+    repository: Repository,
+    reference: Reference,
+    signal: AbortSignal | undefined,
+  ): Promise<ManifestEntry> {
+    const digest = await resolve(repository, reference, signal)
+    const entry = digest === undefined ? undefined : await findEntry(repository, digest, signal)
+    if (entry !== undefined) return entry
+    const name = nameOf(reference)
+    throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
+      detail: { repository, reference: name },
+    })
+  }
+
+  async function statManifest(
+    repository: Repository,
+    reference: Reference,
+    { signal }: { signal?: AbortSignal } = {},
+  ): Promise<ManifestFacts> {
+    const cached = cache.find(repository, nameOf(reference))
+    if (cached !== undefined) return factsOf(cached)
+    const entry = await getEntry(repository, reference, signal)
+    // What is here is read at once: the GET that follows most HEADs finds it in the cache.
+    const isHere = (await store.manifests.get(entry.digest)) !== undefined
+    return isHere ? factsOf(await getManifest(repository, reference)) : entry
+  }
+
   async function getManifest(
     repository: Repository,
     reference: Reference,
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<ManifestContent> {
-    const name = 'tag' in reference ? reference.tag : reference.digest
+    const name = nameOf(reference)
     const cached = cache.find(repository, name)
     if (cached !== undefined) return cached
     const { generation } = cache
-    const digest = await resolve(repository, reference, signal)
-    const entry = digest === undefined ? undefined : await findEntry(repository, digest, signal)
-    if (entry === undefined) {
-      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
-        detail: { repository, reference: name },
-      })
-    }
+    const entry = await getEntry(repository, reference, signal)
     const here = await store.manifests.get(entry.digest)
     const bytes = here ?? (await fetchManifest(repository, entry))
     if (bytes === undefined) {
@@ -136,7 +166,15 @@ export function createPull(collaborators: Collaborators): Pull {
     }
   }
 
-  return { getManifest, statBlob, openBlob }
+  return { getManifest, statManifest, statBlob, openBlob }
+}
+
+function nameOf(reference: Reference): string {
+  return 'tag' in reference ? reference.tag : reference.digest
+}
+
+function factsOf({ digest, mediaType, bytes }: ManifestContent): ManifestFacts {
+  return { digest, mediaType, size: bytes.length }
 }
 
 function blobUnknown(repository: Repository, digest: Digest): never {

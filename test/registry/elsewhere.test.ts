@@ -131,6 +131,15 @@ describe('what is not here', () => {
     expect(elsewhere.asked).toEqual([image.digest, image.layer])
   })
 
+  it('is told of without being brought here', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near, elsewhere } = await openPair(opened)
+    const { digest, bytes } = await pushImage(far)
+    const facts = await near.registry.pull.statManifest(repository, { tag: latest })
+    expect(facts).toMatchObject({ digest, size: bytes.length, mediaType: mediaTypes.ociManifest })
+    expect(elsewhere.asked).toEqual([])
+  })
+
   it('is a 404 when nobody has it', async () => {
     await using opened = new AsyncDisposableStack()
     const { near } = await openPair(opened)
