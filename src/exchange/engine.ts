@@ -279,6 +279,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     async [Symbol.asyncDispose]() {
       await direct?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()
+      await holdings[Symbol.asyncDispose]()
     },
   }
 }

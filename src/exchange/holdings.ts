@@ -3,6 +3,7 @@ import type { Digest, Repository } from '../oci/oci.ts'
 import type { Blobs } from '../store/store.ts'
 import { Bitfield } from './bitfield.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
+import { OpenBlobs } from './open-blobs.ts'
 import type { SignedPieceList } from './piece-list.ts'
 import { layoutOf } from './piece-size.ts'
 import type { Wanted } from './want.ts'
@@ -35,16 +36,21 @@ export interface HoldingsOptions {
   mayRead(repository: Repository, digest: Digest): Promise<boolean>
 }
 
-export class Holdings {
+/** Blobs kept open while nothing of them is being sent. */
+const maxOpen = 64
+
+export class Holdings implements AsyncDisposable {
   readonly #options: HoldingsOptions
   readonly #partials = new Map<Digest, PartialHolding>()
   readonly #watchers = new Map<Digest, Set<(news: HoldingNews) => void>>()
   /** Of complete blobs that someone watches: what is lost of them is lost for all who ask. */
   readonly #complete = new Map<Digest, Holding>()
   readonly #rotten = new Set<Digest>()
+  readonly #open: OpenBlobs
 
   constructor(options: HoldingsOptions) {
     this.#options = options
+    this.#open = new OpenBlobs(options.blobs, { most: maxOpen })
   }
 
   async find({ repository, digest }: Wanted): Promise<Holding | undefined> {
@@ -88,9 +94,10 @@ export class Holdings {
       }
     }
     // A transfer that ended meanwhile has put the blob into the store.
-    await using blob = await this.#options.blobs.open(digest)
-    if (blob === undefined) throw failure ?? new BlobUnavailableError(digest, 'it is not here any more')
-    yield* blob.chunks(position, end)
+    const isHere = yield* this.#open.chunks(digest, position, end)
+    if (!isHere) throw failure ?? new BlobUnavailableError(digest, 'it is not here any more')
+    // Nobody is there for whom it would be kept open.
+    if (!this.#watchers.has(digest)) this.#open.forget(digest)
   }
 
   watch(digest: Digest, listener: (news: HoldingNews) => void): () => void {
@@ -101,6 +108,7 @@ export class Holdings {
       if (watchers.size > 0 || this.#watchers.get(digest) !== watchers) return
       this.#watchers.delete(digest)
       this.#complete.delete(digest)
+      this.#open.forget(digest)
     }
   }
 
@@ -126,6 +134,7 @@ export class Holdings {
     this.#complete.get(digest)?.held.delete(piece)
     this.#tell(digest, { type: 'lost', piece })
     this.#complete.delete(digest)
+    this.#open.forget(digest)
     this.#tell(digest, { type: 'changed' })
   }
 
@@ -133,7 +142,12 @@ export class Holdings {
   changed(digest: Digest): void {
     this.#rotten.delete(digest)
     this.#complete.delete(digest)
+    this.#open.forget(digest)
     this.#tell(digest, { type: 'changed' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#open[Symbol.asyncDispose]()
   }
 
   #tell(digest: Digest, news: HoldingNews): void {

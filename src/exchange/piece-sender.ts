@@ -4,8 +4,9 @@ import type { Digest } from '../oci/oci.ts'
 import { type Channel, ChannelBrokenError } from '../wire/wire.ts'
 import type { AskerSession } from './asker-session.ts'
 import type { Holdings } from './holdings.ts'
+import { PieceFrames } from './piece-frames.ts'
 import { layoutOf, pieceRange } from './piece-size.ts'
-import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from './raw-frames.ts'
+import { rawHeaderBytes } from './raw-frames.ts'
 import type { TokenBucket } from './token-bucket.ts'
 
 export interface SendJob {
@@ -35,6 +36,7 @@ export class PieceSender {
   #current: SendJob | undefined
   #direct: Channel | undefined
   #isPaused = false
+  #ahead: { job: SendJob; frames: PieceFrames } | undefined
   #wake = Promise.withResolvers<void>()
   /** When the frame that is being sent was begun. */
   #sendingSinceMs: number | undefined
@@ -55,6 +57,7 @@ export class PieceSender {
 
   push(job: SendJob): void {
     this.#jobs.push(job)
+    this.#readAhead()
     this.#wake.resolve()
   }
 
@@ -102,38 +105,54 @@ export class PieceSender {
     } finally {
       signal.removeEventListener('abort', onAbort)
       for (const job of this.jobs()) job.release()
+      await this.#ahead?.frames[Symbol.asyncDispose]()
     }
   }
 
   async #run(job: SendJob, signal: AbortSignal): Promise<void> {
+    const ahead = this.#ahead?.job === job ? this.#ahead.frames : undefined
+    this.#ahead = ahead === undefined ? this.#ahead : undefined
+    await using frames = job.isStopped ? ahead : (ahead ?? this.#read(job))
     try {
-      if (!job.isStopped) await this.#send(job, signal)
+      this.#readAhead()
+      if (frames !== undefined) await this.#send(job, frames, signal)
     } finally {
       job.release()
       this.#current = undefined
     }
   }
 
-  async #send(job: SendJob, signal: AbortSignal): Promise<void> {
-    const { session } = this.#options
-    const want = session.holderOf(job.digest)
-    if (want?.holding === undefined) return
-    const { start, end } = pieceRange(layoutOf(want.holding.size), job.piece)
-    const frames = this.#frames({ job, id: want.id, start, end })
+  async #send(job: SendJob, frames: PieceFrames, signal: AbortSignal): Promise<void> {
     // The frames of one piece have to come in order, so they all take the same lane.
-    const lane = this.#direct ?? session.channel
-    for (;;) {
-      const next = await this.#next(frames, job)
-      if (next === undefined || job.isStopped) return
-      if (!(await this.#transmit(lane, next, signal))) return
+    const lane = this.#direct ?? this.#options.session.channel
+    while (!job.isStopped) {
+      const frame = await this.#next(frames, job)
+      if (frame === undefined || job.isStopped) return
+      if (!(await this.#transmit(lane, frame, signal))) return
     }
   }
 
+  /** Begins to read what is sent next, while something is being sent. */
+  #readAhead(): void {
+    const [job] = this.#jobs
+    if (job === undefined || this.#ahead !== undefined || this.#current === undefined) return
+    const frames = this.#read(job)
+    if (frames !== undefined) this.#ahead = { job, frames }
+  }
+
+  #read({ digest, piece }: SendJob): PieceFrames | undefined {
+    const { session, holdings } = this.#options
+    const want = session.holderOf(digest)
+    if (want?.holding === undefined) return undefined
+    const { start, end } = pieceRange(layoutOf(want.holding.size), piece)
+    const chunks = holdings.chunks(digest, start, end)
+    return PieceFrames.start({ id: want.id, piece, length: end - start, chunks })
+  }
+
   /** `undefined` at the end, and when the piece cannot be read. */
-  async #next(frames: AsyncGenerator<Uint8Array>, job: SendJob): Promise<Uint8Array | undefined> {
+  async #next(frames: PieceFrames, job: SendJob): Promise<Uint8Array | undefined> {
     try {
-      const { value, done } = await frames.next()
-      return done === true ? undefined : value
+      return await frames.next()
     } catch (error) {
       this.#options.onUnreadable(job.digest, job.piece, error)
       return undefined
@@ -163,39 +182,5 @@ export class PieceSender {
     session.spoke()
     onSent(frame.length - rawHeaderBytes)
     return true
-  }
-
-  async *#frames({
-    job,
-    id,
-    start,
-    end,
-  }: {
-    job: SendJob
-    id: number
-    start: number
-    end: number
-  }): AsyncGenerator<Uint8Array, void, undefined> {
-    // Frames of equal length: what is left over of full ones would cost as much as one of them.
-    const frameBytes = Math.ceil((end - start) / Math.ceil((end - start) / maxChunkBytes))
-    let frame: Uint8Array | undefined
-    let filled = 0
-    let sent = 0
-    for await (const chunk of this.#options.holdings.chunks(job.digest, start, end)) {
-      for (let at = 0; at < chunk.length; ) {
-        // Memory of its own: the channel may keep it, and the chunk's is used again.
-        frame ??= Buffer.allocUnsafeSlow(rawHeaderBytes + Math.min(frameBytes, end - start - sent))
-        const part = chunk.subarray(at, at + frame.length - rawHeaderBytes - filled)
-        frame.set(part, rawHeaderBytes + filled)
-        filled += part.length
-        at += part.length
-        if (rawHeaderBytes + filled < frame.length) continue
-        writeDataHeader(frame, { id, piece: job.piece, offset: sent })
-        yield frame
-        sent += filled
-        filled = 0
-        frame = undefined
-      }
-    }
   }
 }

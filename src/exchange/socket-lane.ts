@@ -79,7 +79,7 @@ export class SocketLane implements Channel {
       this.#socket.destroy()
     }
     if (this.#waitingBytes > highWaterBytes) this.#socket.pause()
-    this.#news()
+    if (this.#frames.length > 0) this.#news()
   }
 
   #end(): void {

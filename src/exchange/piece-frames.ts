@@ -1,0 +1,75 @@
+/** A piece as the frames that carry it, read one frame ahead of whoever sends them. */
+import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from './raw-frames.ts'
+
+export interface PieceFramesOptions {
+  id: number
+  piece: number
+  /** Of the piece. */
+  length: number
+  /** Its bytes; a chunk's memory may be used again after `next()`. */
+  chunks: AsyncIterable<Uint8Array>
+}
+
+export class PieceFrames implements AsyncDisposable {
+  readonly #frames: AsyncGenerator<Uint8Array, void, undefined>
+  #ahead: Promise<IteratorResult<Uint8Array, void>>
+
+  private constructor(frames: AsyncGenerator<Uint8Array, void, undefined>) {
+    this.#frames = frames
+    this.#ahead = this.#read()
+  }
+
+  /** Begins to read. */
+  static start(options: PieceFramesOptions): PieceFrames {
+    return new PieceFrames(framesOf(options))
+  }
+
+  /** The caller keeps the frame. `undefined` at the end. Throws what reading threw. */
+  async next(): Promise<Uint8Array | undefined> {
+    const { value, done } = await this.#ahead
+    if (done === true) return undefined
+    this.#ahead = this.#read()
+    return value
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([this.#ahead])
+    await this.#frames.return()
+  }
+
+  #read(): Promise<IteratorResult<Uint8Array, void>> {
+    const reading = this.#frames.next()
+    // Thrown when its turn comes; until then it must not count as unhandled.
+    reading.catch(() => undefined)
+    return reading
+  }
+}
+
+async function* framesOf({
+  id,
+  piece,
+  length,
+  chunks,
+}: PieceFramesOptions): AsyncGenerator<Uint8Array, void, undefined> {
+  // Frames of equal length: what is left over of full ones would cost as much as one of them.
+  const frameBytes = Math.ceil(length / Math.ceil(length / maxChunkBytes))
+  let offset = 0
+  let filled = 0
+  let frame: Uint8Array | undefined
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) {
+      // Memory of its own: the channel may keep it, and the chunk's is used again.
+      frame ??= Buffer.allocUnsafeSlow(rawHeaderBytes + Math.min(frameBytes, length - offset))
+      const part = chunk.subarray(at, at + frame.length - rawHeaderBytes - filled)
+      frame.set(part, rawHeaderBytes + filled)
+      filled += part.length
+      at += part.length
+      if (rawHeaderBytes + filled < frame.length) continue
+      writeDataHeader(frame, { id, piece, offset })
+      yield frame
+      offset += filled
+      filled = 0
+      frame = undefined
+    }
+  }
+}
