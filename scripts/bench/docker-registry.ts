@@ -12,15 +12,15 @@ export const dockerRegistry: Subject = {
     return stdout.trim().split(' ').at(-1) ?? 'unknown'
   },
 
-  async prepare({ dataDir, workDir, httpPort }) {
+  async prepare({ dataDir, workDir, httpHost = '127.0.0.1', httpPort }) {
     const configPath = path.join(workDir, 'config.yml')
-    await writeFile(configPath, configuration(dataDir, httpPort))
+    await writeFile(configPath, configuration(dataDir, `${httpHost}:${httpPort}`))
     return { file: 'docker-registry', args: ['serve', configPath] }
   },
 }
 
 /** Debian's own configuration, without the password file, and as quiet as it can be. */
-function configuration(dataDir: string, port: number): string {
+function configuration(dataDir: string, address: string): string {
   return `version: 0.1
 log:
   level: error
@@ -34,6 +34,6 @@ storage:
   delete:
     enabled: true
 http:
-  addr: 127.0.0.1:${port}
+  addr: ${address}
 `
 }

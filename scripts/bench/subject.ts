@@ -22,6 +22,8 @@ export interface Places {
   dataDir: string
   /** A folder beside the data for what the subject needs else, such as its configuration. */
   workDir: string
+  /** Default 127.0.0.1. */
+  httpHost?: string
   httpPort: number
   p2pPort: number
 }

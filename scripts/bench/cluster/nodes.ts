@@ -15,6 +15,8 @@ import { freePorts, SubjectError } from '../subject.ts'
 
 export interface Node extends AsyncDisposable {
   readonly data: string
+  /** Its registry, as seen where it runs. */
+  readonly url: string
   readonly pid: number
   /** When it was spawned last, on `performance.now`'s clock. */
   readonly spawnedAt: number
@@ -75,6 +77,7 @@ export async function openNode({ folder, flags = [], host }: NodeOptions): Promi
   const { signal } = new AbortController()
   return {
     data,
+    url,
     get pid() {
       return running?.pid ?? 0
     },
@@ -159,7 +162,12 @@ export interface Process extends AsyncDisposable {
 }
 
 /** Starts a program whose output goes to a file, and waits until it says that it is ready. */
-async function openProcess(command: string, args: string[], log: string, ready: RegExp): Promise<Process> {
+export async function openProcess(
+  command: string,
+  args: string[],
+  log: string,
+  ready: RegExp,
+): Promise<Process> {
   const file = await open(log, 'w')
   const child = spawn(command, args, { stdio: ['ignore', file.fd, file.fd], env: environment })
   await file.close()

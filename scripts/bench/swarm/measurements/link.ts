@@ -1,0 +1,100 @@
+/** One large blob between two nodes, disk to disk, beside a bare TCP connection that does the same work at its ends. */
+import { stat } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { rate, sizeText } from '../../bench.ts'
+import { type Node, openCluster, until } from '../../cluster/nodes.ts'
+import { runCommand } from '../../command.ts'
+import type { Content } from '../../content.ts'
+import { percentile } from '../../statistics.ts'
+import type { Measurement, SwarmBench } from '../bench.ts'
+import { makeFolder } from '../folder.ts'
+import { scaled } from '../herd.ts'
+import { pushImage } from '../image.ts'
+import { meterProcessor } from '../processor.ts'
+import { manifestPath, storedPath } from '../push.ts'
+import { transferRaw } from '../raw-transfer.ts'
+
+const probeEveryMs = 10
+const deadlineMs = 600_000
+const pollMs = 2
+
+export const link: Measurement = {
+  name: 'link',
+  async run(bench) {
+    const size = scaled(bench, 1024)
+    const folder = await makeFolder(bench, 'link')
+    await using cluster = await openCluster({ folder, size: 2 })
+    const [holder, asker] = cluster.nodes
+    if (holder === undefined || asker === undefined) throw new RangeError('no two nodes')
+    const blob = await bench.maker.make(path.join(folder, 'blob'), size)
+    const [raw, swarm, ratio, p99]: [number[], number[], number[], number[]] = [[], [], [], []]
+    for (let turn = 0; turn < bench.reps; turn++) {
+      const content = await blob.renew()
+      const tag = `turn-${turn}`
+      await pushImage(bench, { node: holder }, tag, [content])
+      await runCommand('sync', [], bench)
+      const rawMs = await transferRaw(content, path.join(folder, 'raw'), bench)
+      await runCommand('sync', [], bench)
+      const probes = [probe(holder, bench), probe(asker, bench)]
+      const stop = await meterProcessor([holder.pid, asker.pid])
+      const ms = await fetchByManifest(asker, tag, content)
+      const { busy, processMs } = await stop()
+      const latencies = await Promise.all(probes.map((end) => end()))
+      raw.push(rate(size, rawMs))
+      swarm.push(rate(size, ms))
+      ratio.push(rawMs / ms)
+      p99.push(Math.max(...latencies.map((values) => percentile(values, 0.99))))
+      const cpu = processMs.map((value) => (((value / size) * 2 ** 30) / 1000).toFixed(2))
+      bench.say(
+        `link: ${swarm.at(-1)?.toFixed(0)} MB/s, raw ${raw.at(-1)?.toFixed(0)}; CPU seconds per GiB: holder ${cpu[0]}, asker ${cpu[1]}; processors ${(busy * 100).toFixed(0)} % busy`,
+      )
+    }
+    await bench.memory.note(cluster.nodes)
+    const what = `${sizeText(size)} between two nodes`
+    return [
+      { what: `${what}, over bare TCP`, unit: '×', values: ratio, reach: { atLeast: 0.8 } },
+      { what, unit: 'MB/s', values: swarm },
+      { what: `${what}, bare TCP`, unit: 'MB/s', values: raw },
+      { what: '/v2/ meanwhile, p99 of the slower node', unit: 'ms', values: p99, reach: { atMost: 20 } },
+    ]
+  },
+}
+
+/** Fetching a manifest brings its layers without a reader; they are there when they have their name. */
+async function fetchByManifest(asker: Node, tag: string, { digest }: Content): Promise<number> {
+  const startedAt = performance.now()
+  await asker.expect(200, manifestPath(tag))
+  await until('the layer to be here', () => exists(storedPath(asker.data, digest)), deadlineMs, pollMs)
+  return performance.now() - startedAt
+}
+
+async function exists(file: string): Promise<boolean> {
+  try {
+    await stat(file)
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** Asks for /v2/ again and again until the function that it returns is called, which tells how long each answer took. */
+function probe(node: Node, { signal }: SwarmBench): () => Promise<number[]> {
+  const latencies: number[] = []
+  let isOver = false
+  const run = async (): Promise<void> => {
+    while (!isOver) {
+      const asked = performance.now()
+      await node.expect(200, '/v2/')
+      latencies.push(performance.now() - asked)
+      await delay(probeEveryMs, undefined, { signal })
+    }
+  }
+  const running = run()
+  return async () => {
+    isOver = true
+    await running
+    return latencies
+  }
+}
