@@ -15,43 +15,39 @@ import {
   defaultDownloadLimits,
 } from './download-events.ts'
 import { DownloadPeer, type PieceRequest } from './download-peer.ts'
+import { FarRule } from './far-rule.ts'
 import { Lateness } from './lateness.ts'
 import { PieceBoard } from './piece-board.ts'
 import { type Choice, choosePiece } from './piece-choice.ts'
-import { pieceLength } from './piece-size.ts'
+import { RequestBook } from './request-book.ts'
 
 const smallPieceBytes = 1024 * 1024
 const maxOvertaken = 4
-/** Pieces that a node fetches from far peers at once, for its site. */
-const maxFarRequests = 8
-/** A peer that was asked for a piece this often in vain is told that it matters. */
-const urgentAfter = 2
+const maxBanned = 1024
 
 export class Download {
   readonly #options: DownloadOptions
   readonly #limits: DownloadLimits
   readonly #board: PieceBoard
+  readonly #book: RequestBook
   readonly #late: Lateness
+  readonly #far: FarRule
   readonly #peers = new Map<string, DownloadPeer>()
   readonly #banned = new Set<string>()
-  #actions: DownloadAction[] = []
   /** The first missing piece of each reader. */
   #heads: number[] = []
-  /** Peers besides the event's own may have become ready for a request. */
-  #anyReady = false
+  /** A limit kept peers that were ready from being asked. */
+  #isHeldBack = false
   #herd = false
-  #requestedBytes = 0
-  /** Asked of far peers at once. */
-  #farRequests = 0
-  #nearNewsMs: number | undefined
-  readonly #patience: number
 
   constructor(options: DownloadOptions) {
     this.#options = options
     this.#limits = { ...defaultDownloadLimits, ...options.limits }
     this.#board = new PieceBoard(options.layout, options.held)
     this.#late = new Lateness(this.#limits)
-    this.#patience = options.random()
+    const { budget, fetchesFar, random } = options
+    this.#book = new RequestBook(this.#board, { maxBytes: this.#limits.maxBytes, budget })
+    this.#far = new FarRule({ fetchesFar, patienceMs: this.#limits.farPatienceMs, random })
   }
 
   get complete(): boolean {
@@ -64,24 +60,25 @@ export class Download {
   }
 
   handle(event: DownloadEvent, nowMs: number): DownloadAction[] {
-    this.#actions = []
-    this.#nearNewsMs ??= nowMs
+    this.#far.begin(nowMs)
+    let ready: DownloadPeer | undefined
     if (event.type === 'peer') this.#join(event, nowMs)
     else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
-    else if (event.type === 'dropped') this.#forget(event.piece)
+    else if (event.type === 'dropped') this.#board.drop(event.piece)
     else {
-      const peer = this.#peers.get(event.peer)
-      if (peer !== undefined) this.#fromPeer(peer, event, nowMs)
+      ready = this.#peers.get(event.peer)
+      if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
-      if (!this.#anyReady) {
-        if (peer !== undefined && !this.complete) this.#fill([peer], nowMs)
-        return this.#actions
-      }
     }
-    this.#anyReady = false
-    if (!this.complete) this.#fill([...this.#peers.values()], nowMs)
-    return this.#actions
+    if (event.type === 'dropped' || this.#book.takeReopened()) {
+      for (const peer of this.#peers.values()) peer.dry = false
+      ready = undefined
+    }
+    // What one peer says or sends makes none but itself ready for a request, unless a limit held others back.
+    const peers = ready === undefined || this.#isHeldBack ? [...this.#peers.values()] : [ready]
+    if (!this.complete) this.#fill(peers, nowMs)
+    return this.#book.takeActions()
   }
 
   #join({ peer: id, held, near = true }: DownloadEvent & { type: 'peer' }, nowMs: number): void {
@@ -89,14 +86,14 @@ export class Download {
     const known = this.#peers.get(id)
     if (known === undefined && this.#peers.size >= this.#limits.maxPeers) return
     if (!held.complete) this.#herd = true
-    if (near) this.#nearNewsMs = nowMs
+    if (near) this.#far.news(nowMs)
     if (known === undefined) {
       const peer = new DownloadPeer(id, { near, held: Bitfield.copy(held), nowMs })
       this.#peers.set(id, peer)
     } else {
       this.#board.countAll(known.held, -1)
       known.held = Bitfield.copy(held)
-      for (const piece of [...known.requests.keys()]) if (!held.has(piece)) this.#unask(known, piece)
+      for (const piece of [...known.requests.keys()]) if (!held.has(piece)) this.#book.forget(known, piece)
       this.#heard(known, nowMs)
       known.dry = false
     }
@@ -112,12 +109,12 @@ export class Download {
       case 'has':
         for (const piece of event.pieces) if (peer.held.add(piece)) this.#board.count(piece, 1)
         peer.dry = false
-        if (peer.near) this.#nearNewsMs = nowMs
+        if (peer.near) this.#far.news(nowMs)
         break
       case 'lost':
         for (const piece of event.pieces) {
           if (peer.held.delete(piece)) this.#board.count(piece, -1)
-          this.#unask(peer, piece)
+          this.#book.forget(peer, piece)
         }
         break
       case 'bytes': {
@@ -129,23 +126,23 @@ export class Download {
         this.#arrived(peer, event.piece, nowMs)
         break
       case 'wrong':
-        this.#actions.push({ type: 'bad', peer: peer.id, piece: event.piece })
+        this.#book.act({ type: 'bad', peer: peer.id, piece: event.piece })
         this.#drop(peer, 'wrong-piece')
         break
       case 'later':
         this.#herd = true
         for (const piece of event.pieces) {
-          this.#unask(peer, piece)
+          this.#book.forget(peer, piece)
           peer.defer(piece, nowMs + event.retryAfterMs)
         }
         peer.suggest(event.instead)
         break
       case 'busy':
-        this.#unaskAll(peer)
+        this.#book.forgetAll(peer)
         peer.busyUntilMs = nowMs + event.retryAfterMs
         break
       case 'reset':
-        this.#unaskAll(peer)
+        this.#book.forgetAll(peer)
         break
     }
   }
@@ -161,15 +158,15 @@ export class Download {
     const request = from?.requests.get(piece)
     if (from !== undefined && request !== undefined) {
       this.#late.served(request, nowMs)
-      this.#unlist(request)
+      this.#book.close(request)
       from.lastArrivalMs = nowMs
       from.overtaken = 0
     }
     if (this.#board.held.has(piece)) return
     for (const other of this.#board.arrive(piece)) {
       if (other === request) continue
-      this.#unlist(other)
-      this.#cancel(other.peer, piece)
+      this.#book.close(other)
+      this.#book.act({ type: 'cancel', peer: other.peer.id, pieces: [piece] })
       if (request !== undefined && this.#late.isLateWith(other, nowMs)) this.#overtaken(other, nowMs)
     }
     if (this.#heads.includes(piece)) this.#advance(this.#heads)
@@ -194,10 +191,6 @@ export class Download {
     return true
   }
 
-  #forget(piece: number): void {
-    if (this.#board.drop(piece)) this.#wet()
-  }
-
   #wake(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
       if (peer.requests.size > 0) this.#watch(peer, nowMs)
@@ -214,20 +207,21 @@ export class Download {
     }
     if (silentMs > this.#limits.silentMs) {
       peer.suspect = true
-      const spare = [...peer.requests.keys()].filter((piece) => this.#otherHolder(piece, peer) !== undefined)
-      for (const piece of spare) {
-        this.#unask(peer, piece)
-        this.#cancel(peer, piece)
-      }
-      return
+      const spare = [...peer.requests.values()].filter(({ piece }) => this.#otherHolder(piece, peer))
+      for (const request of spare) this.#book.withdraw(request)
+    } else if (this.#late.isLate(peer, nowMs)) this.#hedge(peer, nowMs)
+  }
+
+  /** While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it. */
+  #hedge(peer: DownloadPeer, nowMs: number): void {
+    const isEnd = this.#board.open.length === 0
+    const head = peer.head()?.piece
+    const pieces = isEnd && head !== undefined ? [head, ...this.#heads] : this.#heads
+    for (const piece of pieces) {
+      if (!peer.requests.has(piece) || this.#board.requestsFor(piece).length > 1) continue
+      const other = this.#otherHolder(piece, peer)
+      if (other !== undefined && other.busyUntilMs <= nowMs) this.#book.ask(other, piece, nowMs)
     }
-    const head = peer.head()
-    if (head === undefined || !this.#late.isLate(peer, nowMs)) return
-    if (this.#board.requestsFor(head.piece).length > 1) return
-    // While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it.
-    if (this.#board.open.length > 0 && !this.#heads.includes(head.piece)) return
-    const other = this.#otherHolder(head.piece, peer)
-    if (other !== undefined && other.busyUntilMs <= nowMs) this.#ask(other, head.piece, nowMs)
   }
 
   /** The least loaded peer that could be asked for the piece instead. */
@@ -249,18 +243,20 @@ export class Download {
       heads: this.#heads,
       nowMs,
       random: this.#options.random,
-      allows: (peer, piece) => this.#allows(peer, piece, nowMs),
+      allows: (peer, piece) => this.#far.allows(peer, piece, this.#book, nowMs),
     }
-    while (ready.length > 0 && this.#board.open.length > 0 && this.#mayAsk(nowMs)) {
+    while (ready.length > 0 && this.#board.open.length > 0 && this.#book.mayAsk(nowMs)) {
       const at = this.#leastLoaded(ready)
       const peer = ready[at]
       const piece = peer === undefined ? undefined : choosePiece(this.#board, peer, choice)
-      if (peer !== undefined && piece !== undefined) this.#ask(peer, piece, nowMs)
+      if (peer !== undefined && piece !== undefined) this.#book.ask(peer, piece, nowMs)
       if (peer !== undefined && piece === undefined) peer.dry = true
       if (peer === undefined || piece === undefined || !this.#hasRoom(peer, nowMs)) ready.splice(at, 1)
     }
-    if (!this.#mayAsk(nowMs)) this.#anyReady = true
-    else this.#relieve(able, nowMs)
+    this.#isHeldBack = !this.#book.mayAsk(nowMs)
+    if (!this.#isHeldBack) this.#relieve(able, nowMs)
+    // What was taken from one peer here was given to another.
+    this.#book.takeReopened()
   }
 
   /** An idle peer may be quicker with what lies at the end of another's queue. */
@@ -268,15 +264,13 @@ export class Download {
     for (const peer of peers) {
       if (peer.requests.size > 0) continue
       const request = this.#late.slowest(this.#board.requested, peer, nowMs)
-      if (request === undefined || !this.#allows(peer, request.piece, nowMs)) continue
+      if (request === undefined || !this.#far.allows(peer, request.piece, this.#book, nowMs)) continue
       // At the end both may try: bytes are cheap then, and time is not.
       if (this.#board.open.length > 0) {
         if (request.received > 0) continue
-        this.#unlist(request)
-        this.#board.removeRequest(request)
-        this.#cancel(request.peer, request.piece)
+        this.#book.withdraw(request)
       }
-      this.#ask(peer, request.piece, nowMs)
+      this.#book.ask(peer, request.piece, nowMs)
     }
   }
 
@@ -288,15 +282,6 @@ export class Download {
       if (head < layout.count) heads.add(head)
     }
     this.#heads = [...heads]
-  }
-
-  #allows(peer: DownloadPeer, piece: number, nowMs: number): boolean {
-    const { fetchesFar } = this.#options
-    if (peer.near || fetchesFar === undefined) return true
-    if (fetchesFar(piece)) return this.#farRequests < maxFarRequests
-    // Everyone's patience ends at another moment, and then for one piece: the narrow link must not get a crowd.
-    const patienceMs = this.#limits.farPatienceMs * (1 + 3 * this.#patience)
-    return this.#farRequests === 0 && nowMs - (this.#nearNewsMs ?? nowMs) > patienceMs
   }
 
   #leastLoaded(peers: readonly DownloadPeer[]): number {
@@ -323,65 +308,17 @@ export class Download {
     )
   }
 
-  #mayAsk(nowMs: number): boolean {
-    if (this.#requestedBytes >= this.#limits.maxBytes) return false
-    return (this.#options.budget?.waitMs(nowMs) ?? 0) === 0
-  }
-
-  #ask(peer: DownloadPeer, piece: number, nowMs: number): void {
-    const bytes = pieceLength(this.#options.layout, piece)
-    const request: PieceRequest = { piece, peer, atMs: nowMs, bytes, received: 0 }
-    peer.add(request)
-    this.#board.addRequest(request)
-    this.#requestedBytes += bytes
-    if (!peer.near) this.#farRequests++
-    this.#options.budget?.take(bytes, nowMs)
-    const urgent = (peer.deferred.get(piece)?.times ?? 0) >= urgentAfter
-    const open = this.#actions.find(
-      (action) => action.type === 'request' && action.peer === peer.id && action.urgent === urgent,
-    )
-    if (open?.type === 'request') open.pieces.push(piece)
-    else this.#actions.push({ type: 'request', peer: peer.id, pieces: [piece], urgent })
-  }
-
-  #cancel(peer: DownloadPeer, piece: number): void {
-    this.#actions.push({ type: 'cancel', peer: peer.id, pieces: [piece] })
-  }
-
-  /** The peer will not send the piece, or is not waited for. */
-  #unask(peer: DownloadPeer, piece: number): void {
-    const request = peer.requests.get(piece)
-    if (request === undefined) return
-    this.#unlist(request)
-    this.#options.budget?.refund(request.bytes)
-    if (this.#board.removeRequest(request)) this.#wet()
-  }
-
-  #unaskAll(peer: DownloadPeer): void {
-    for (const piece of [...peer.requests.keys()]) this.#unask(peer, piece)
-  }
-
-  #unlist(request: PieceRequest): void {
-    if (request.peer.remove(request.piece) === undefined) return
-    this.#requestedBytes -= request.bytes
-    if (!request.peer.near) this.#farRequests--
-  }
-
-  /** A piece is to be asked for that was not before: every peer may have it. */
-  #wet(): void {
-    for (const peer of this.#peers.values()) peer.dry = false
-    this.#anyReady = true
-  }
-
   #drop(peer: DownloadPeer, reason: DropReason): void {
+    const [oldest] = this.#banned
+    if (this.#banned.size >= maxBanned && oldest !== undefined) this.#banned.delete(oldest)
     if (reason === 'wrong-piece') this.#banned.add(peer.id)
     this.#remove(peer)
-    this.#actions.push({ type: 'drop', peer: peer.id, reason })
+    this.#book.act({ type: 'drop', peer: peer.id, reason })
   }
 
   #remove(peer: DownloadPeer): void {
     this.#peers.delete(peer.id)
-    this.#unaskAll(peer)
+    this.#book.forgetAll(peer)
     this.#board.countAll(peer.held, -1)
   }
 }

@@ -54,7 +54,7 @@ export class Lateness {
     for (const [request, second] of requested.values()) {
       if (request === undefined || second !== undefined || request.peer === helper) continue
       if (!helper.held.has(request.piece) || helper.isDeferred(request.piece, nowMs)) continue
-      const ms = this.#remainingMs(request)
+      const ms = this.#remainingMs(request, nowMs)
       if (ms <= longestMs) continue
       slowest = request
       longestMs = ms
@@ -63,13 +63,16 @@ export class Lateness {
     return longestMs > (slowest.bytes / this.#rate(helper)) * gain + gainMs ? slowest : undefined
   }
 
-  #remainingMs(request: PieceRequest): number {
+  #remainingMs(request: PieceRequest, nowMs: number): number {
+    const { peer } = request
+    // Who is late already will hardly be quicker than that from here on.
+    const waitedMs = this.isLate(peer, nowMs) ? nowMs - peer.headSinceMs() : 0
     let bytes = 0
-    for (const before of request.peer.requests.values()) {
+    for (const before of peer.requests.values()) {
       bytes += before.bytes - Math.min(before.received, before.bytes)
       if (before === request) break
     }
-    return bytes / this.#rate(request.peer)
+    return waitedMs + bytes / this.#rate(peer)
   }
 
   #rate(peer: DownloadPeer): number {

@@ -168,6 +168,7 @@ export class Upload {
     })
     for (const waiting of asker.sending.filter(matches)) {
       const { blob, piece } = waiting
+      if (waiting.stopped === true) continue
       waiting.stopped = true
       this.#actions.push({ type: 'stop', asker: asker.id, blob, piece })
     }
