@@ -48,6 +48,7 @@ export class AskerSession {
   readonly outbox: Outbox
   readonly #options: AskerSessionOptions
   readonly #wants = new Map<number, ServedWant>()
+  readonly #askedBy = new Map<Digest, number>()
   readonly #asks: TokenBucket
   #spokeMs: number
 
@@ -85,8 +86,15 @@ export class AskerSession {
     return this.#wants.get(id)
   }
 
-  /** Any want of the blob that was told that it is here. */
+  /** Pieces were asked for by this want, and are sent to it. */
+  asked({ id, digest }: ServedWant): void {
+    this.#askedBy.set(digest, id)
+  }
+
+  /** The want of the blob that asked for pieces last, or any other that was told that it is here. */
   holderOf(digest: Digest): ServedWant | undefined {
+    const asking = this.#wants.get(this.#askedBy.get(digest) ?? -1)
+    if (asking?.holding !== undefined) return asking
     for (const want of this.#wants.values()) {
       if (want.digest === digest && want.holding !== undefined) return want
     }
@@ -117,6 +125,7 @@ export class AskerSession {
     if (want === undefined) return
     want.unwatch()
     this.#wants.delete(id)
+    if (this.#askedBy.get(want.digest) === id) this.#askedBy.delete(want.digest)
     if (want.holding !== undefined && this.holderOf(want.digest) === undefined) {
       this.#options.onGone(this, want.digest)
     }

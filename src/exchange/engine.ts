@@ -43,8 +43,14 @@ export interface Exchange extends AsyncDisposable {
   open(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<OpenBlob | undefined>
   /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
   fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
-  /** The size of a blob that a member holds for the repository, as that member says, without fetching it. */
-  find(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<{ size: number } | undefined>
+  /**
+   * The size of a blob that a member holds for the repository, as that member says, without fetching it.
+   * Members that do not answer delay an `undefined` by `withinMs`, default 2 s.
+   */
+  find(
+    wanted: Wanted,
+    options?: { signal?: AbortSignal; withinMs?: number },
+  ): Promise<{ size: number } | undefined>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
   /** The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten. */
@@ -261,7 +267,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   return {
     open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
-    find: async (wanted, { signal } = {}) => await transfers.find(wanted, { signal: bounded(signal) }),
+    find: async (wanted, { signal, ...rest } = {}) =>
+      await transfers.find(wanted, { ...rest, signal: bounded(signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
     changed: (digest) => holdings.changed(digest),
     status: () => ({

@@ -149,6 +149,7 @@ export class Serving {
     }
     check(ask.pieces, want.holding)
     if (ask.type === 'cancel') return this.#feed({ type: 'cancel', asker, blob, pieces: ask.pieces })
+    session.asked(want)
     // Told again each time: the node may have had too many askers when it was told first.
     this.#feed({ type: 'want', asker, blob, held: want.holding.held })
     this.#feed({ type: 'request', asker, blob, pieces: ask.pieces, urgent: ask.urgent === 1 })

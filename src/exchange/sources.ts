@@ -1,5 +1,5 @@
 /** The peers that may have one blob: found, asked, and heard, each through its link. */
-import type { Clock } from '../base/base.ts'
+import type { Clock, Logger } from '../base/base.ts'
 import { peerIdOf } from '../wire/wire.ts'
 import type { Bitfield } from './bitfield.ts'
 import type { ExchangeMembers, Providers } from './engine.ts'
@@ -29,6 +29,9 @@ export interface SourcesOptions {
   members: ExchangeMembers
   providers: Pick<Providers, 'find'>
   clock: Clock
+  logger: Logger
+  /** How long members that do not answer may delay saying that nobody has it; default 2 s. */
+  withinMs?: number
   random(): number
   /** Peers that are not asked. */
   refuses?(peer: string): boolean
@@ -38,6 +41,8 @@ export interface SourcesOptions {
 /** Members that are asked at once; beyond, those that the look-up finds. */
 const maxMembers = 32
 const maxSources = 64
+/** With so many, no further ones are looked for. */
+const enoughHolding = 4
 const firstSearchMs = 2000
 const againMs = { least: 250, most: 5000 }
 const coolDownMs = { least: 500, most: 10_000 }
@@ -81,14 +86,15 @@ export class Sources {
   }
 
   async #endFirst(signal: AbortSignal): Promise<void> {
-    await this.#options.clock.sleep(firstSearchMs, { signal })
+    const { clock, withinMs = firstSearchMs } = this.#options
+    await clock.sleep(withinMs, { signal })
     this.#first.resolve(false)
   }
 
   async #searchOn(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
     for (let waitMs = againMs.least; !signal.aborted; ) {
-      await this.#find(signal)
+      if (this.holding().length < enoughHolding) await this.#find(signal)
       this.#searching = false
       this.#settle()
       await clock.sleep(waitMs, { signal })
@@ -152,8 +158,13 @@ export class Sources {
   }
 
   async #find(signal: AbortSignal): Promise<void> {
-    const { providers, wanted } = this.#options
-    for await (const peer of providers.find(wanted, { signal })) this.add(peer)
+    const { providers, wanted, logger } = this.#options
+    try {
+      for await (const peer of providers.find(wanted, { signal })) this.add(peer)
+    } catch (error) {
+      signal.throwIfAborted()
+      logger.warn({ err: error, digest: wanted.digest }, 'a look-up of providers failed')
+    }
   }
 
   #heard(source: Source, event: WantEvent): void {

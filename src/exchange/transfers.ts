@@ -65,14 +65,22 @@ export class Transfers {
     return undefined
   }
 
-  /** The size that a member tells. */
-  async find(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<{ size: number } | undefined> {
+  /** The size that a member tells within `withinMs`. */
+  async find(
+    wanted: Wanted,
+    { signal, withinMs }: { signal: AbortSignal; withinMs?: number },
+  ): Promise<{ size: number } | undefined> {
     const known = this.#entries.get(wanted.digest)?.transfer
     const { size } = known?.progress ?? { size: undefined }
     if (size !== undefined && known?.repositories.has(wanted.repository) === true) return { size }
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal, this.#options.background.signal])
-    const sources = new Sources({ ...this.#options, wanted, onEvent: () => undefined })
+    const sources = new Sources({
+      ...this.#options,
+      ...(withinMs === undefined ? {} : { withinMs }),
+      wanted,
+      onEvent: () => undefined,
+    })
     this.#options.background.start('find', async () => {
       try {
         await sources.search(either)
