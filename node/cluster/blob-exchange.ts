@@ -16,7 +16,12 @@ export async function openBlobExchange(
 
   /** Moves a rotten blob away and brings it anew from the others. */
   async function mend(digest: Digest): Promise<void> {
-    if (await store.verifyBlob(digest)) return
+    if (await store.verifyBlob(digest)) {
+      // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
+      exchange.changed(digest)
+      swarm.content.announce(digest)
+      return
+    }
     swarm.content.withdraw(digest)
     exchange.changed(digest)
     const repository = await store.links.anyRepository(digest)
