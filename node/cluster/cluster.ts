@@ -48,8 +48,8 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
   const repair = opened.use(
     openRepair({ ledger: names, peers: repairPeers(swarm), clock: systemClock, random, logger }),
   )
-  await swarm.handle(reconcileProtocol, reconcileLimits, (channel, _peer, options) =>
-    repair.answer(channel, options),
+  await swarm.handle(reconcileProtocol, reconcileLimits, (channel, peer, options) =>
+    repair.answer(channel, peer, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
   const exchange = opened.use(await openBlobExchange(node, swarm, logger, metrics))

@@ -1,5 +1,5 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
-import { type Logger, SingleFlight } from '../../src/base/base.ts'
+import type { Logger } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import {
   algorithmOf,
@@ -8,18 +8,13 @@ import {
   maxManifestBytes,
   type Repository,
 } from '../../src/oci/oci.ts'
-import { askRecords, type RecordKey } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import type { LocalNode } from '../local-node.ts'
-import { askLimits, askProtocol } from './protocols.ts'
+import { createAsker } from './asker.ts'
 
-/** How long a name that is unknown here may delay its 404. */
-const askTimeoutMs = 300
-/** How long "nobody knows it" is believed. */
-const unknownMs = 500
-const maxUnknown = 10_000
-const maxAsked = 16
+/** A member that lies about a manifest is blamed, and the next one asked. */
+const maxAttempts = 16
 /** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
 const findTimeoutMs = 1_000
 
@@ -30,49 +25,13 @@ export function clusterElsewhere(
   logger: Logger,
 ): Elsewhere {
   const { names } = node
-  const asks = new SingleFlight<void>()
-  const unknown = new Map<string, number>()
-
-  function ask(key: RecordKey, name: string, signal: AbortSignal | undefined): Promise<void> {
-    const until = unknown.get(name)
-    if (until !== undefined && until > Date.now()) return Promise.resolve()
-    return unlessAborted(
-      asks.run(name, () => askMembers(key, name)),
-      signal,
-    )
-  }
-
-  /** The first member that knows it is enough: what is newer comes by gossip and repair. */
-  async function askMembers(key: RecordKey, name: string): Promise<void> {
-    const signal = AbortSignal.timeout(askTimeoutMs)
-    const asked = swarm.members.peers().slice(0, maxAsked)
-    const answers = asked.map(async (peer) => {
-      const channel = await swarm.open(peer, askProtocol, { ...askLimits, signal })
-      try {
-        const records = await askRecords(channel, [key], { signal })
-        const { blame } = await names.apply(records)
-        if (blame !== undefined) swarm.penalise(peer, 'invalid-message')
-        if (records.length === 0) throw new Error('the member does not know it')
-      } finally {
-        await channel.close()
-      }
-    })
-    try {
-      await Promise.any(answers)
-    } catch (error) {
-      logger.debug({ err: error, name, asked: asked.length }, 'no member knows the name')
-      unknown.delete(name)
-      unknown.set(name, Date.now() + unknownMs)
-      const [oldest] = unknown.keys()
-      if (unknown.size > maxUnknown && oldest !== undefined) unknown.delete(oldest)
-    }
-  }
+  const asker = createAsker(names, swarm, logger)
 
   /** From one provider after the other, until one gives the bytes that the digest names. */
   async function fetchManifest(repository: Repository, digest: Digest): Promise<Uint8Array | undefined> {
     // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
     const likely = (await names.findManifest(repository, digest))?.author
-    for (let attempt = 0; attempt < maxAsked; attempt++) {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const fetched = await fetchOrMissing({ repository, digest }, likely)
       if (fetched === undefined) return undefined
       const bytes = await readUpTo(fetched.body, Math.min(fetched.size, maxManifestBytes))
@@ -96,9 +55,9 @@ export function clusterElsewhere(
 
   return {
     askForTag: (repository, tag, { signal } = {}) =>
-      ask({ kind: 'tag', repository, tag }, `${repository}:${tag}`, signal),
+      unlessAborted(asker.ask({ kind: 'tag', repository, tag }, `${repository}:${tag}`), signal),
     askForManifest: (repository, digest, { signal } = {}) =>
-      ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`, signal),
+      unlessAborted(asker.ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`), signal),
     fetchManifest,
     fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
     openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),

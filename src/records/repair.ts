@@ -32,8 +32,8 @@ export interface RepairOptions {
 }
 
 export interface Repair extends AsyncDisposable {
-  /** Serves a member that began a round; throws as `answerReconciliation` does. */
-  answer(channel: Channel, options: { signal: AbortSignal }): Promise<void>
+  /** Serves a member that began a round, and has it penalised when it breaks the protocol. */
+  answer(channel: Channel, peer: string, options: { signal: AbortSignal }): Promise<void>
   /** In words, while this node's clock and those of most members differ so much that records may soon be refused. */
   clockProblem(): string | undefined
 }
@@ -65,11 +65,15 @@ export function openRepair(options: RepairOptions): Repair {
       remember(peer, report)
       return report.applied + report.recordsSent > 0
     } catch (error) {
-      if (signal.aborted) return false
-      if (codeOf(error) === 'PEER_MISBEHAVED') peers.penalise(peer)
-      logger.debug({ err: error, peer }, 'reconciliation broke off')
+      brokeOff(peer, error)
       return false
     }
+  }
+
+  function brokeOff(peer: string, error: unknown): void {
+    if (signal.aborted) return
+    if (codeOf(error) === 'PEER_MISBEHAVED') peers.penalise(peer)
+    logger.debug({ err: error, peer }, 'reconciliation broke off')
   }
 
   function remember(peer: string, report: ReconcileReport): void {
@@ -142,9 +146,13 @@ export function openRepair(options: RepairOptions): Repair {
   const working = loop()
 
   return {
-    async answer(channel, options) {
-      const { applied } = await answerReconciliation(channel, ledger, { clock, ...options })
-      if (applied > 0) wake()
+    async answer(channel, peer, options) {
+      try {
+        const { applied } = await answerReconciliation(channel, ledger, { clock, ...options })
+        if (applied > 0) wake()
+      } catch (error) {
+        brokeOff(peer, error)
+      }
     },
     clockProblem: () => clockProblem,
     async [Symbol.asyncDispose]() {

@@ -31,6 +31,8 @@ const provideTimeoutMs = 20_000
 /** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
 const restFactor = 3
 const minRestMs = 10
+/** Members are asked at once, so the DHT can wait until the push or pull that brought the content is over. */
+const settleMs = 1000
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { node, members, tasks, clock, random, logger, metrics } = options
@@ -95,6 +97,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         await pause(60_000, signal)
         continue
       }
+      if (fresh.length > 0) await clock.sleep(settleMs * (0.5 + random()), { signal })
       for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
       const overdue = [...due].filter(([, atMs]) => atMs <= clock.now()).map(([digest]) => digest)
       for (const digest of overdue) {

@@ -17,9 +17,9 @@ export interface Content {
   /**
    * Opens the content at the first provider that delivers; one that fails before its first byte is replaced by the next.
    * Throws ContentUnavailableError when there is none. The bytes are not verified: that is the receiving store's work,
-   * and `blame` is for what it finds.
+   * and `blame` is for what it finds. `likely` is asked before anybody is looked for, when it is connected.
    */
-  fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<Fetched>
+  fetch(wanted: Wanted, options?: { signal?: AbortSignal; likely?: string }): Promise<Fetched>
   /** Tells the DHT soon that this node has the digest, and again at intervals. Never waits for the network. */
   announce(digest: Digest): void
   /** The same for content that was here before the node started: spread over the interval instead of at once. */

@@ -11,13 +11,15 @@ import type { Finder } from './finder.ts'
 import type { Host } from './host.ts'
 
 export interface Fetcher {
-  fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<Fetched>
+  fetch(wanted: Wanted, options?: { signal?: AbortSignal; likely?: string }): Promise<Fetched>
   blame(peer: string, digest: Digest, reason: string): void
 }
 
 export interface FetcherOptions {
   host: Host
   finder: Finder
+  /** Peer ids of those connected. */
+  connected(): string[]
   conduct: Conduct
   clock: Clock
   logger: Logger
@@ -33,11 +35,13 @@ export interface FetchLimits {
 
 export const defaultFetchLimits: FetchLimits = { startMs: 3000, stallMs: 10_000 }
 
+/** A likely provider that hangs must not cost more than looking for another one does. */
+const likelyMs = 500
 const blameMs = 10 * 60_000
 const maxBlamed = 4096
 
 export function createFetcher(options: FetcherOptions): Fetcher {
-  const { host, finder, conduct, clock, logger, metrics, limits } = options
+  const { host, finder, connected, conduct, clock, logger, metrics, limits } = options
   /** Peer and digest, until when. */
   const blamed = new Map<string, number>()
 
@@ -48,8 +52,9 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     peer: string,
     wanted: Wanted,
     signal: AbortSignal | undefined,
+    startMs: number,
   ): Promise<Fetched | string> => {
-    const timeout = AbortSignal.timeout(limits.startMs)
+    const timeout = AbortSignal.timeout(startMs)
     const bounded = AbortSignal.any(signal === undefined ? [timeout] : [signal, timeout])
     let channel: ByteChannel | undefined
     try {
@@ -68,7 +73,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         error instanceof Error ? error : new ChannelBrokenError('fetching failed', { cause: error })
       channel?.abort(reason)
       signal?.throwIfAborted()
-      return timeout.aborted ? `no answer within ${limits.startMs} ms` : reason.message
+      return timeout.aborted ? `no answer within ${startMs} ms` : reason.message
     }
   }
 
@@ -91,11 +96,15 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   }
 
   return {
-    async fetch(wanted, { signal } = {}) {
+    async fetch(wanted, { signal, likely } = {}) {
       const failures: { peer: string; reason: string }[] = []
+      if (likely !== undefined && connected().includes(likely) && !isBlamed(likely, wanted.digest)) {
+        const fetched = await start(likely, wanted, signal, Math.min(likelyMs, limits.startMs))
+        if (typeof fetched !== 'string') return fetched
+      }
       for await (const peer of finder.find(wanted, signal === undefined ? {} : { signal })) {
         if (isBlamed(peer, wanted.digest)) continue
-        const fetched = await start(peer, wanted, signal)
+        const fetched = await start(peer, wanted, signal, limits.startMs)
         if (typeof fetched !== 'string') return fetched
         failures.push({ peer, reason: fetched })
         if (fetched !== 'busy') finder.forget(wanted, peer)

@@ -93,6 +93,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const fetcher = createFetcher({
     host,
     finder,
+    connected: () => members.peers(),
     conduct,
     clock,
     logger,
