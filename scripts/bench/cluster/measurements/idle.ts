@@ -1,14 +1,12 @@
 /** What a node of an idle cluster takes of memory and of a core. */
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { median } from '../../statistics.ts'
 import type { Measurement } from '../bench.ts'
 import { openCluster } from '../nodes.ts'
+import { processorSeconds, residentMiB } from '../usage.ts'
 
 const settleMs = 15_000
-/** What /proc counts processor time in, on Linux everywhere. */
-const ticksPerSecond = 100
 
 export const idle: Measurement = {
   name: 'idle',
@@ -33,16 +31,4 @@ export const idle: Measurement = {
       { what: `${nodes}, share of a core, median`, unit: '%', value: median(shares) },
     ]
   },
-}
-
-async function processorSeconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // The command's name may hold spaces; utime and stime are the 12th and 13th after its parenthesis.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-}
-
-async function residentMiB(pid: number): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) / 1024
 }
