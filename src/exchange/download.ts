@@ -263,8 +263,12 @@ export class Download {
   #relieve(peers: readonly DownloadPeer[], nowMs: number): void {
     for (const peer of peers) {
       if (peer.requests.size > 0) continue
-      const request = this.#late.slowest(this.#board.requested, peer, nowMs)
-      if (request === undefined || !this.#far.allows(peer, request.piece, this.#book, nowMs)) continue
+      const mayHelp = (piece: number): boolean =>
+        this.#board.requestsFor(piece).length === 1 &&
+        !peer.isDeferred(piece, nowMs) &&
+        this.#far.allows(peer, piece, this.#book, nowMs)
+      const request = this.#late.slowest(this.#peers.values(), peer, mayHelp, nowMs)
+      if (request === undefined) continue
       // At the end both may try: bytes are cheap then, and time is not.
       if (this.#board.open.length > 0) {
         if (request.received > 0) continue

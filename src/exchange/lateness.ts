@@ -45,34 +45,28 @@ export class Lateness {
 
   /** The request that `helper`, which is idle, would shorten most; `undefined` when it is not worth the bytes. */
   slowest(
-    requested: ReadonlyMap<number, readonly PieceRequest[]>,
+    peers: Iterable<DownloadPeer>,
     helper: DownloadPeer,
+    mayHelp: (piece: number) => boolean,
     nowMs: number,
   ): PieceRequest | undefined {
     let slowest: PieceRequest | undefined
     let longestMs = 0
-    for (const [request, second] of requested.values()) {
-      if (request === undefined || second !== undefined || request.peer === helper) continue
-      if (!helper.held.has(request.piece) || helper.isDeferred(request.piece, nowMs)) continue
-      const ms = this.#remainingMs(request, nowMs)
-      if (ms <= longestMs) continue
-      slowest = request
-      longestMs = ms
+    for (const peer of peers) {
+      if (peer === helper || peer.requests.size === 0) continue
+      const msPerByte = 1 / this.#rate(peer)
+      // Who is late already will hardly be quicker than that from here on.
+      let ms = this.isLate(peer, nowMs) ? nowMs - peer.headSinceMs() : 0
+      if (ms + peer.requestedBytes * msPerByte <= Math.max(longestMs, gainMs)) continue
+      for (const request of peer.requests.values()) {
+        ms += Math.max(0, request.bytes - request.received) * msPerByte
+        if (ms <= longestMs || !helper.held.has(request.piece) || !mayHelp(request.piece)) continue
+        slowest = request
+        longestMs = ms
+      }
     }
     if (slowest === undefined) return undefined
     return longestMs > (slowest.bytes / this.#rate(helper)) * gain + gainMs ? slowest : undefined
-  }
-
-  #remainingMs(request: PieceRequest, nowMs: number): number {
-    const { peer } = request
-    // Who is late already will hardly be quicker than that from here on.
-    const waitedMs = this.isLate(peer, nowMs) ? nowMs - peer.headSinceMs() : 0
-    let bytes = 0
-    for (const before of peer.requests.values()) {
-      bytes += before.bytes - Math.min(before.received, before.bytes)
-      if (before === request) break
-    }
-    return waitedMs + bytes / this.#rate(peer)
   }
 
   #rate(peer: DownloadPeer): number {

@@ -21,11 +21,6 @@ export class PieceBoard {
     for (let piece = 0; piece < layout.count; piece++) if (!this.held.has(piece)) this.#reopen(piece)
   }
 
-  /** Pieces that are asked for now, each with its one or two requests. */
-  get requested(): ReadonlyMap<number, readonly PieceRequest[]> {
-    return this.#requests
-  }
-
   requestsFor(piece: number): readonly PieceRequest[] {
     return this.#requests.get(piece) ?? []
   }
