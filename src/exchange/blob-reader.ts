@@ -71,7 +71,7 @@ async function* read(
       }
     } catch (error) {
       // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
-      if (transfer.proving) await untilEither(transfer.change, signal)
+      while (transfer.proving) await untilEither(transfer.change, signal)
       const isLasting = transfer.partial === partial && !transfer.proven
       if (isLasting && follower.failure === undefined) throw error
     }

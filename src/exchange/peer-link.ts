@@ -240,11 +240,18 @@ export class PeerLink {
   }
 
   async #receiveOn(lane: Channel, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const frame = await lane.receive({ signal })
-      if (frame === undefined) return
-      this.#laneMovedMs = this.#options.clock.now()
-      this.#take(parseRawFrame(frame))
+    const onAbort = (): void => lane.abort(asError(signal.reason))
+    signal.addEventListener('abort', onAbort, { once: true })
+    try {
+      signal.throwIfAborted()
+      for (;;) {
+        const frame = await lane.receive()
+        if (frame === undefined) return
+        this.#laneMovedMs = this.#options.clock.now()
+        this.#take(parseRawFrame(frame))
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort)
     }
   }
 

@@ -91,7 +91,10 @@ export class PieceSender {
 
   /** Until the signal aborts or the channel breaks, which is thrown. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
-    const onAbort = (): void => this.#wake.resolve()
+    const onAbort = (): void => {
+      this.leaveLane()
+      this.#wake.resolve()
+    }
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       for (;;) {
@@ -166,9 +169,10 @@ export class PieceSender {
     if (waitMs > 0) await clock.sleep(waitMs, { signal })
     this.#sendingSinceMs = clock.now()
     try {
-      await lane.send(frame, { signal })
+      await lane.send(frame, lane === session.channel ? { signal } : {})
     } catch (error) {
-      if (lane === session.channel || signal.aborted) throw error
+      if (lane === session.channel) throw error
+      signal.throwIfAborted()
       // The asker may have lost what was sent before, and tells what it wants again.
       if (lane === this.#direct) {
         this.#direct = undefined

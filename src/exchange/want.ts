@@ -41,6 +41,8 @@ type WantAnswer = Extract<Answer, { id: number }>
 /** Answers that bring no news: so many at once, and so many per second, before they count as an attack. */
 const idleAnswers = 200
 const idleAnswersPerSecond = 10
+const plentyPieces = 8
+const batchPieces = 4
 
 export interface WantOptions {
   id: number
@@ -60,6 +62,8 @@ export class Want {
   readonly #options: WantOptions
   readonly #idle: TokenBucket
   readonly #pieces = new Map<number, PieceAssembly>()
+  /** Those of them of which the peer has yet to be told. */
+  readonly #unsent = new Set<number>()
   #layout: Layout | undefined
   #held: Bitfield | undefined
   #list: ListAssembly | undefined
@@ -81,17 +85,20 @@ export class Want {
   }
 
   request(pieces: readonly number[], urgent: boolean): void {
-    const { id, layout } = { id: this.id, layout: this.#layout }
+    const layout = this.#layout
     if (layout === undefined) throw new RangeError('pieces are asked for before the peer told what it holds')
     for (const piece of pieces) this.#pieces.set(piece, new PieceAssembly(pieceLength(layout, piece)))
-    for (const part of inParts(pieces)) {
-      this.#options.send({ type: 'request', id, pieces: part, ...(urgent ? { urgent: 1 } : {}) })
+    if (urgent) this.#sendRequest(pieces, true)
+    else {
+      for (const piece of pieces) this.#unsent.add(piece)
+      this.#sendRequests()
     }
   }
 
   cancel(pieces: readonly number[]): void {
+    const sent = pieces.filter((piece) => !this.#unsent.has(piece))
     this.#forget(pieces)
-    for (const part of inParts(pieces)) this.#options.send({ type: 'cancel', id: this.id, pieces: part })
+    for (const part of inParts(sent)) this.#options.send({ type: 'cancel', id: this.id, pieces: part })
   }
 
   cancelAll(): void {
@@ -240,6 +247,8 @@ export class Want {
     this.#tell({ type: 'bytes', piece, bytes: bytes.length })
     if (!current.complete) return
     this.#pieces.delete(piece)
+    this.#unsent.delete(piece)
+    this.#sendRequests()
     this.#tell({ type: 'piece', piece, chunks: current.take() })
   }
 
@@ -251,6 +260,21 @@ export class Want {
     this.#tell({ type: 'list', bytes })
   }
 
+  /** While the peer has plenty to do, several requests go in one message. */
+  #sendRequests(): void {
+    const sent = this.#pieces.size - this.#unsent.size
+    if (this.#unsent.size === 0 || (sent >= plentyPieces && this.#unsent.size < batchPieces)) return
+    const pieces = [...this.#unsent]
+    this.#unsent.clear()
+    this.#sendRequest(pieces, false)
+  }
+
+  #sendRequest(pieces: readonly number[], urgent: boolean): void {
+    for (const part of inParts(pieces)) {
+      this.#options.send({ type: 'request', id: this.id, pieces: part, ...(urgent ? { urgent: 1 } : {}) })
+    }
+  }
+
   #forgetAll(): void {
     this.#forget([...this.#pieces.keys()])
   }
@@ -260,9 +284,11 @@ export class Want {
       const assembly = this.#pieces.get(piece)
       if (assembly === undefined) continue
       this.#pieces.delete(piece)
+      if (this.#unsent.delete(piece)) continue
       // Once for what is on its way, once for what a second request may find half sent.
       this.#options.forgive(2 * assembly.length)
     }
+    this.#sendRequests()
   }
 
   #idleAnswer(): void {

@@ -51,7 +51,8 @@ export class FrameReader {
     if (this.#headerRead === frameHeaderBytes) {
       const length = new DataView(this.#header.buffer).getUint32(0)
       if (length > this.#maxBytes) throw new TooLargeError(length, this.#maxBytes)
-      this.#frame = new Uint8Array(length)
+      // Not zeroed: nobody sees a frame before all of it was overwritten.
+      this.#frame = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
       this.#frameRead = 0
       this.#headerRead = 0
     }
