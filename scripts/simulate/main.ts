@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { completionPlot } from './plot.ts'
 import type { Outcome } from './scenario.ts'
-import { type Group, groups, scenarios } from './scenarios.ts'
+import { groups, scenarios } from './scenarios.ts'
 import { simulate } from './simulation.ts'
-import { tableOf } from './table.ts'
+import { tableHead, tableRow } from './table.ts'
 
+const plotPath = join(import.meta.dirname, '../../docs/simulation.svg')
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { plot: { type: 'boolean' }, seed: { type: 'string', default: '1' } },
@@ -23,14 +24,15 @@ if (unknown.length > 0 || !Number.isSafeInteger(seed)) {
 }
 
 const outcomes: Outcome[] = []
+process.stdout.write(`${tableHead()}\n`)
 for (const { group, ...scenario } of scenarios) {
-  if (!wanted.includes(group satisfies Group)) continue
-  outcomes.push(simulate({ ...scenario, seed }))
-  process.stderr.write(`${scenario.name}: ${outcomes.at(-1)?.cpuSeconds.toFixed(1)} s\n`)
-}
-process.stdout.write(`${tableOf(outcomes)}\n`)
-if (values.plot === true) {
-  const path = join(import.meta.dirname, '../../docs/simulation.svg')
-  writeFileSync(path, completionPlot(outcomes))
-  process.stderr.write(`wrote ${path}\n`)
+  if (!wanted.includes(group)) continue
+  const outcome = simulate({ ...scenario, seed })
+  outcomes.push(outcome)
+  process.stdout.write(`${tableRow(outcome)}\n`)
+  process.stderr.write(
+    `${scenario.name}: ${outcome.events} events, ${outcome.cpuSeconds.toFixed(1)} s of CPU\n`,
+  )
+  // After each, because thousands of hosts take minutes.
+  if (values.plot === true) writeFileSync(plotPath, completionPlot(outcomes))
 }

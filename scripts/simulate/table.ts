@@ -1,4 +1,4 @@
-/** Outcomes as a Markdown table. */
+/** Outcomes as a Markdown table, row by row. */
 import type { Outcome } from './scenario.ts'
 
 const columns: [string, (outcome: Outcome) => string][] = [
@@ -19,11 +19,12 @@ const columns: [string, (outcome: Outcome) => string][] = [
   ['messages per node', ({ messagesPerHost }) => Math.round(messagesPerHost).toLocaleString('en')],
 ]
 
-export function tableOf(outcomes: readonly Outcome[]): string {
-  const line = (cells: string[]): string => `| ${cells.join(' | ')} |`
-  return [
-    line(columns.map(([title]) => title)),
-    line(columns.map(() => '---')),
-    ...outcomes.map((outcome) => line(columns.map(([, cell]) => cell(outcome)))),
-  ].join('\n')
+const line = (cells: string[]): string => `| ${cells.join(' | ')} |`
+
+export function tableHead(): string {
+  return `${line(columns.map(([title]) => title))}\n${line(columns.map(() => '---'))}`
+}
+
+export function tableRow(outcome: Outcome): string {
+  return line(columns.map(([, cell]) => cell(outcome)))
 }
