@@ -28,6 +28,7 @@ export interface Node extends AsyncDisposable {
   /** The tags of a repository and what they point to, from the node's ledger. */
   tags(repository: string): Promise<Map<string, string>>
   token(): Promise<string>
+  policy(): Promise<unknown>
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -98,6 +99,7 @@ export async function openNode({ folder, flags = [], host }: NodeOptions): Promi
       return found
     },
     token: async () => (await call<{ token: string }>('token', {})).token,
+    policy: () => call('policy-show', {}),
     start,
     stop: async () => await running?.[Symbol.asyncDispose](),
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
