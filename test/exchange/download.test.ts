@@ -196,6 +196,19 @@ describe('a download', () => {
     expect(scene.log).toContainEqual({ type: 'cancel', peer: 'a', pieces: [head] })
   })
 
+  it('has someone else bring what a reader waits for behind a piece that is stuck', () => {
+    const scene = new Scene(64, { limits: { maxPeerBytes: minPieceBytes } })
+    expect(asked(scene.join('stuck'))).toEqual([0, 1])
+    scene.join('b')
+    scene.give({ type: 'readers', pieces: [1] })
+    scene.log.length = 0
+    for (let piece = 2; piece < 14; piece++) {
+      scene.arrive('b', piece, 20)
+      scene.pass(80, ['stuck', 'b'])
+    }
+    expect(asked(scene.log, 'b')).toContain(1)
+  })
+
   it('gives up a peer that trickles, and finishes without it', () => {
     const scene = new Scene(12)
     scene.join('trickle')
