@@ -6,7 +6,10 @@ import type { Follower, Transfer } from './transfer.ts'
 import { untilEither } from './wait.ts'
 
 export interface BlobReaderOptions {
-  transfer: Transfer
+  transfer: Pick<
+    Transfer,
+    'digest' | 'follow' | 'unfollow' | 'followed' | 'proven' | 'proving' | 'failure' | 'partial' | 'change'
+  >
   layout: Layout
   blobs: Pick<Blobs, 'open'>
   /** The reader needs the transfer no more. */
@@ -92,7 +95,7 @@ function readableTo(
   return Math.min(end, pieceRange(layout, piece).end)
 }
 
-function move(transfer: Transfer, follower: Follower, piece: number): void {
+function move(transfer: BlobReaderOptions['transfer'], follower: Follower, piece: number): void {
   if (follower.piece === piece) return
   follower.piece = piece
   transfer.followed()

@@ -77,7 +77,7 @@ export interface ExchangeStatus {
   memoryBytes: number
 }
 
-/** The part of the swarm's host that the exchange uses. */
+/** The part of the swarm's host that the exchange uses. Its channels copy a frame before `send` resolves. */
 export interface ExchangeHost {
   handle(
     protocol: string,

@@ -1,4 +1,5 @@
 /** A piece as the frames that carry it, read one frame ahead of whoever sends them. */
+import type { FramePool } from './frame-pool.ts'
 import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from './raw-frames.ts'
 
 export interface PieceFramesOptions {
@@ -8,23 +9,26 @@ export interface PieceFramesOptions {
   length: number
   /** Its bytes; a chunk's memory may be used again after `next()`. */
   chunks: AsyncIterable<Uint8Array>
+  pool: FramePool
 }
 
 export class PieceFrames implements AsyncDisposable {
+  readonly #pool: FramePool
   readonly #frames: AsyncGenerator<Uint8Array, void, undefined>
   #ahead: Promise<IteratorResult<Uint8Array, void>>
 
-  private constructor(frames: AsyncGenerator<Uint8Array, void, undefined>) {
+  private constructor(frames: AsyncGenerator<Uint8Array, void, undefined>, pool: FramePool) {
+    this.#pool = pool
     this.#frames = frames
     this.#ahead = this.#read()
   }
 
   /** Begins to read. */
   static start(options: PieceFramesOptions): PieceFrames {
-    return new PieceFrames(framesOf(options))
+    return new PieceFrames(framesOf(options), options.pool)
   }
 
-  /** The caller keeps the frame. `undefined` at the end. Throws what reading threw. */
+  /** The caller gives the frame back to the pool. `undefined` at the end. Throws what reading threw. */
   async next(): Promise<Uint8Array | undefined> {
     const { value, done } = await this.#ahead
     if (done === true) return undefined
@@ -33,7 +37,8 @@ export class PieceFrames implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled([this.#ahead])
+    const [ahead] = await Promise.allSettled([this.#ahead])
+    if (ahead.status === 'fulfilled' && ahead.value.done !== true) this.#pool.give(ahead.value.value)
     await this.#frames.return()
   }
 
@@ -50,6 +55,7 @@ async function* framesOf({
   piece,
   length,
   chunks,
+  pool,
 }: PieceFramesOptions): AsyncGenerator<Uint8Array, void, undefined> {
   // Frames of equal length: what is left over of full ones would cost as much as one of them.
   const frameBytes = Math.ceil(length / Math.ceil(length / maxChunkBytes))
@@ -58,8 +64,7 @@ async function* framesOf({
   let frame: Uint8Array | undefined
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; ) {
-      // Memory of its own: the channel may keep it, and the chunk's is used again.
-      frame ??= Buffer.allocUnsafeSlow(rawHeaderBytes + Math.min(frameBytes, length - offset))
+      frame ??= pool.take(rawHeaderBytes + Math.min(frameBytes, length - offset))
       const part = chunk.subarray(at, at + frame.length - rawHeaderBytes - filled)
       frame.set(part, rawHeaderBytes + filled)
       filled += part.length

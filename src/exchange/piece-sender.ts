@@ -3,6 +3,7 @@ import type { Clock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { type Channel, ChannelBrokenError } from '../wire/wire.ts'
 import type { AskerSession } from './asker-session.ts'
+import type { FramePool } from './frame-pool.ts'
 import type { Holdings } from './holdings.ts'
 import { PieceFrames } from './piece-frames.ts'
 import { layoutOf, pieceRange } from './piece-size.ts'
@@ -21,6 +22,7 @@ export interface SendJob {
 export interface PieceSenderOptions {
   session: AskerSession
   holdings: Holdings
+  pool: FramePool
   clock: Clock
   budget?: TokenBucket
   onSent(bytes: number): void
@@ -36,6 +38,7 @@ export class PieceSender {
   #current: SendJob | undefined
   #direct: Channel | undefined
   #isPaused = false
+  #sent: { lane: Channel; frame: Uint8Array } | undefined
   #ahead: { job: SendJob; frames: PieceFrames } | undefined
   #wake = Promise.withResolvers<void>()
   /** When the frame that is being sent was begun. */
@@ -101,6 +104,7 @@ export class PieceSender {
         signal.throwIfAborted()
         this.#current = this.#isPaused ? undefined : this.#jobs.shift()
         if (this.#current === undefined) {
+          this.#sent = undefined
           await this.#wake.promise
           this.#wake = Promise.withResolvers()
         } else await this.#run(this.#current, signal)
@@ -144,12 +148,12 @@ export class PieceSender {
   }
 
   #read({ digest, piece }: SendJob): PieceFrames | undefined {
-    const { session, holdings } = this.#options
+    const { session, holdings, pool } = this.#options
     const want = session.holderOf(digest)
     if (want?.holding === undefined) return undefined
     const { start, end } = pieceRange(layoutOf(want.holding.size), piece)
     const chunks = holdings.chunks(digest, start, end)
-    return PieceFrames.start({ id: want.id, piece, length: end - start, chunks })
+    return PieceFrames.start({ id: want.id, piece, length: end - start, chunks, pool })
   }
 
   /** `undefined` at the end, and when the piece cannot be read. */
@@ -164,7 +168,7 @@ export class PieceSender {
 
   /** Returns whether the lane still is one. */
   async #transmit(lane: Channel, frame: Uint8Array, signal: AbortSignal): Promise<boolean> {
-    const { session, clock, budget, onSent } = this.#options
+    const { session, pool, clock, budget, onSent } = this.#options
     const waitMs = budget?.take(frame.length, clock.now()) ?? 0
     if (waitMs > 0) await clock.sleep(waitMs, { signal })
     this.#sendingSinceMs = clock.now()
@@ -185,6 +189,9 @@ export class PieceSender {
     }
     session.spoke()
     onSent(frame.length - rawHeaderBytes)
+    // The lane may still read this one, and is done with the one before.
+    if (this.#sent?.lane === lane) pool.give(this.#sent.frame)
+    this.#sent = { lane, frame }
     return true
   }
 }

@@ -7,6 +7,7 @@ import type { Background } from './background.ts'
 import type { Complaints } from './complaints.ts'
 import type { DirectLanes } from './direct-lanes.ts'
 import type { Faults } from './faults.ts'
+import { FramePool } from './frame-pool.ts'
 import type { Holding, Holdings } from './holdings.ts'
 import { type Ask, aliveMs, decodeAsk, maxOthers } from './messages.ts'
 import type { PieceLists } from './piece-lists.ts'
@@ -47,10 +48,13 @@ const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
 const blockedMs = 15_000
 const laneBlockedMs = 2000
+/** 8 MiB. */
+const maxFreeFrames = 32
 
 export class Serving {
   readonly #options: ServingOptions
   readonly #upload: Upload
+  readonly #pool = new FramePool({ most: maxFreeFrames })
   readonly #services = new Map<string, Service>()
   #channels = 0
   #isTicking = false
@@ -108,6 +112,7 @@ export class Serving {
     const sender = new PieceSender({
       session,
       holdings,
+      pool: this.#pool,
       clock,
       ...(budget === undefined ? {} : { budget }),
       onSent: (bytes) => traffic.sent(peer, bytes),

@@ -11,6 +11,7 @@ export class SocketLane implements Channel {
   readonly #socket: Socket
   readonly #reader = new FrameReader({ maxBytes: maxFrameBytes })
   readonly #frames: Uint8Array[] = []
+  #written: Promise<void> = Promise.resolve()
   #waitingBytes = 0
   #change = Promise.withResolvers<void>()
   #ended = false
@@ -27,21 +28,24 @@ export class SocketLane implements Channel {
     socket.on('end', () => lane.#end())
     socket.on('error', (cause) => lane.#fail(new ChannelBrokenError('the socket failed', { cause })))
     socket.on('close', () => lane.#fail(new ChannelBrokenError('the socket was closed')))
-    socket.on('drain', () => lane.#news())
     return lane
   }
 
+  /** Resolves when the frame before this one is out, whose memory may be used again then. */
   async send(frame: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
     this.#check()
+    const before = this.#written
+    const written = Promise.withResolvers<void>()
+    this.#written = written.promise
     const socket = this.#socket
     socket.cork()
     socket.write(frameHeader(frame.length, maxFrameBytes))
-    socket.write(frame)
+    // Also called when the socket fails, which `#check` tells.
+    socket.write(frame, () => written.resolve())
     socket.uncork()
-    while (socket.writableNeedDrain) {
-      await this.#next(signal)
-      this.#check()
-    }
+    if (signal === undefined) await before
+    else await untilEither(before, signal)
+    this.#check()
   }
 
   async receive({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array | undefined> {

@@ -32,7 +32,7 @@ export class Mesh {
         }
         const pair = channelPair({ maxFrameBytes })
         this.#links.push({ asker: self, holder: peer, pair })
-        const serving = this.#serve(handler, pair.b, self)
+        const serving = this.#serve(handler, copying(pair.b), self)
         this.#serving.add(serving)
         void serving.finally(() => this.#serving.delete(serving))
         return pair.a
@@ -95,5 +95,15 @@ export class Mesh {
     } catch (error) {
       channel.abort(error instanceof Error ? error : new Error(String(error)))
     }
+  }
+}
+
+/** As real channels do: what was sent is the sender's again. */
+function copying(channel: Channel): Channel {
+  return {
+    send: async (frame, options) => await channel.send(frame.slice(), options),
+    receive: async (options) => await channel.receive(options),
+    close: async () => await channel.close(),
+    abort: (reason) => channel.abort(reason),
   }
 }
