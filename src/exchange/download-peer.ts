@@ -23,6 +23,8 @@ export class DownloadPeer {
   /** What it would like to be asked for. */
   readonly suggested = new Set<number>()
   readonly meter = new ServiceMeter()
+  /** How long it usually says nothing while something is asked of it. */
+  readonly silences = new ServiceMeter()
   requestedBytes = 0
   /** When something last came from it. */
   seenMs: number

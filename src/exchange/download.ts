@@ -23,6 +23,8 @@ import { RequestBook } from './request-book.ts'
 
 const smallPieceBytes = 1024 * 1024
 const maxOvertaken = 4
+/** A peer that says nothing for so many times its usual silence is not waited for. */
+const silenceFactor = 2
 const maxBanned = 1024
 
 export class Download {
@@ -148,6 +150,7 @@ export class Download {
   }
 
   #heard(peer: DownloadPeer, nowMs: number): void {
+    if (peer.suspect || peer.requests.size > 0) peer.silences.add(1, nowMs - peer.seenMs)
     peer.seenMs = nowMs
     if (!peer.suspect) return
     peer.suspect = false
@@ -205,11 +208,17 @@ export class Download {
       this.#drop(peer, 'stalled')
       return
     }
-    if (silentMs > this.#limits.silentMs) {
+    if (silentMs > this.#silenceOf(peer)) {
       peer.suspect = true
       const spare = [...peer.requests.values()].filter(({ piece }) => this.#otherHolder(piece, peer))
       for (const request of spare) this.#book.withdraw(request)
     } else if (this.#late.isLate(peer, nowMs)) this.#hedge(peer, nowMs)
+  }
+
+  /** A whole frame over a narrow link takes its time, which must not look like a peer that is gone. */
+  #silenceOf({ silences }: DownloadPeer): number {
+    const { silentMs, deadMs } = this.#limits
+    return Math.min(deadMs / 2, Math.max(silentMs, (silences.p90Ms ?? 0) * silenceFactor))
   }
 
   /** While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it. */

@@ -167,6 +167,21 @@ describe('a download', () => {
     expect(asked(scene.log, 'dead')).toEqual([])
   })
 
+  it('waits for a peer behind a narrow link as long as is usual for it', () => {
+    const scene = new Scene(64)
+    for (const peer of ['narrow', 'b']) scene.join(peer)
+    const withdrawn = (actions: DownloadAction[]): boolean =>
+      actions.some((action) => action.type === 'cancel' && action.peer === 'narrow')
+    expect(withdrawn(scene.pass(600, ['b']))).toBe(true)
+    for (let turn = 0; turn < 4; turn++) {
+      scene.give({ type: 'alive', peer: 'narrow' })
+      scene.pass(600, ['b'])
+    }
+    scene.give({ type: 'alive', peer: 'narrow' })
+    expect(withdrawn(scene.pass(1000, ['b']))).toBe(false)
+    expect(withdrawn(scene.pass(500, ['b']))).toBe(true)
+  })
+
   it('asks a peer again that was silent for a moment, and gives one up that is silent for long', () => {
     const scene = new Scene(4)
     scene.join('a')
