@@ -10,7 +10,7 @@ import { openRegistry, type Registry } from './registry.ts'
 import { requires } from './requirement.ts'
 
 const KILLS_AT_WORK = 50
-const KILLS_AT_START = 6
+const KILLS_AT_START = 4
 const WRITERS = 3
 const SEED = Number(process.env.SHOAL_CRASH_SEED ?? 20_260_101)
 
@@ -25,7 +25,7 @@ describe('a node that is killed again and again', requires('shoal'), () => {
   })
   showOutputOnFailure(() => [registry])
 
-  test(`keeps what it acknowledged (seed ${SEED})`, { timeout: 180_000 }, async () => {
+  test(`keeps what it acknowledged (seed ${SEED})`, { timeout: 600_000 }, async () => {
     const random = new Random(SEED)
     const ledger = new CrashLedger()
     const audit = new BlobAudit(registry.data)
