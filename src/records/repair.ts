@@ -76,21 +76,29 @@ export function openRepair(options: RepairOptions): Repair {
     logger.debug({ err: error, peer }, 'reconciliation broke off')
   }
 
-  function remember(peer: string, report: ReconcileReport): void {
+  function rememberClock(peer: string, { aheadMs }: ReconcileReport): void {
     offsets.delete(peer)
-    offsets.set(peer, report.aheadMs)
+    offsets.set(peer, aheadMs)
     const [oldest] = offsets.keys()
     if (offsets.size > maxOffsets && oldest !== undefined) offsets.delete(oldest)
     judgeClock()
+  }
+
+  function remember(peer: string, report: ReconcileReport): void {
+    rememberClock(peer, report)
     const { applied, recordsSent, refused, bytesSent, bytesReceived } = report
     if (applied + recordsSent + refused === 0) return
     logger.info({ peer, applied, recordsSent, refused, bytesSent, bytesReceived }, 'reconciled with a member')
   }
 
-  /** By the median, so that one member whose clock is wrong does not make everyone else doubt theirs. */
+  /** Only when most members disagree with this clock: one whose own is wrong must not make everyone doubt theirs. */
   function judgeClock(): void {
-    const sorted = [...offsets.values()].sort((a, b) => a - b)
-    const offsetMs = sorted[Math.floor(sorted.length / 2)] ?? 0
+    const known = [...offsets]
+      .filter(([peer]) => peers.peers().includes(peer))
+      .map(([, offsetMs]) => offsetMs)
+    const off = known.filter((offsetMs) => Math.abs(offsetMs) > maxClockOffsetMs)
+    const enough = known.length >= Math.min(2, peers.peers().length)
+    const offsetMs = enough && 2 * off.length > known.length ? (off[0] ?? 0) : 0
     const before = clockProblem
     clockProblem = Math.abs(offsetMs) > maxClockOffsetMs ? describeOffset(offsetMs) : undefined
     if (clockProblem !== undefined && before === undefined) logger.warn({ offsetMs }, clockProblem)
@@ -148,8 +156,9 @@ export function openRepair(options: RepairOptions): Repair {
   return {
     async answer(channel, peer, options) {
       try {
-        const { applied } = await answerReconciliation(channel, ledger, { clock, ...options })
-        if (applied > 0) wake()
+        const report = await answerReconciliation(channel, ledger, { clock, ...options })
+        rememberClock(peer, report)
+        if (report.applied > 0) wake()
       } catch (error) {
         brokeOff(peer, error)
       }
