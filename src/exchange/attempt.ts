@@ -1,6 +1,6 @@
 /** A download under one piece list: hands events to the scheduler, carries out what it wants, and writes what arrives. */
 import type { Clock } from '../base/base.ts'
-import type { PartialBlob } from '../store/partial.ts'
+import type { PartialBlob } from '../store/store.ts'
 import { Bitfield } from './bitfield.ts'
 import { Download } from './download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from './download-events.ts'

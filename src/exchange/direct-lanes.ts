@@ -44,14 +44,18 @@ export interface DirectLanes extends AsyncDisposable {
    */
   expect(fingerprint: Uint8Array): { offer: LaneOffer; arrival: Promise<Channel | undefined> } | undefined
   /** Throws LaneError. */
-  connect(host: string, offer: LaneOffer, options: { signal: AbortSignal }): Promise<Channel>
+  connect(
+    host: string,
+    offer: LaneOffer,
+    options: { signal: AbortSignal; onBytes?: () => void },
+  ): Promise<Channel>
 }
 
 export interface DirectLanesOptions {
   host: string
   /** 0 for any. */
   port: number
-  /** For the whole of connecting, the handshake included; default 500. */
+  /** For the whole of connecting, the handshake included; default 2000. */
   connectMs?: number
   background: Background
   clock: Clock
@@ -71,7 +75,7 @@ const ticketMs = 5000
 const accepted = Buffer.of(1)
 
 export async function openDirectLanes(options: DirectLanesOptions): Promise<DirectLanes> {
-  const { host, port, connectMs = 500, background, clock } = options
+  const { host, port, connectMs = 2000, background, clock } = options
   const { certificate, key, fingerprint } = createCertificate()
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()
@@ -154,7 +158,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       return { offer: { port: address.port, fingerprint, ticket }, arrival: arrival.promise }
     },
 
-    async connect(to, offer, { signal }) {
+    async connect(to, offer, { signal, onBytes }) {
       const timely = AbortSignal.any([signal, background.signal, AbortSignal.timeout(connectMs)])
       const socket = connect({ host: to, port: offer.port, noDelay: true })
       keep(socket)
@@ -175,7 +179,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
         current = tls
         await once(tls, 'secureConnect', { signal: timely })
         check(tls, offer.fingerprint)
-        return SocketLane.over(tls)
+        return SocketLane.over(tls, onBytes)
       } catch (cause) {
         current.destroy()
         throw new LaneError(`no direct lane to ${to}:${offer.port}`, { isHalfOpen, cause })

@@ -1,8 +1,7 @@
 /** The exchange at work: brings blobs here in verified pieces, from all members that hold some, and serves them as they come. */
 import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
-import type { Partials } from '../store/partial.ts'
-import type { Blobs, OpenBlob } from '../store/store.ts'
+import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import { type Channel, createVerifier, type Identity } from '../wire/wire.ts'
 import { Background } from './background.ts'
 import { blobReader } from './blob-reader.ts'

@@ -23,8 +23,8 @@ export interface PeerLinkOptions {
 export interface LaneAccess {
   /** Of this node's certificate. */
   readonly fingerprint: Uint8Array
-  /** Throws LaneError. */
-  connect(offer: LaneOffer, options: { signal: AbortSignal }): Promise<Channel>
+  /** Throws LaneError. `onBytes` is called whenever some come. */
+  connect(offer: LaneOffer, options: { signal: AbortSignal; onBytes: () => void }): Promise<Channel>
   /** Runs in the background until it ends. */
   start(work: (signal: AbortSignal) => Promise<void>): void
   /** It failed, and is not to be tried again for a while. */
@@ -38,6 +38,8 @@ const firstForgivenBytes = 1024 * 1024
 const laneWorthBytes = 2 * 1024 * 1024
 /** A lane on which nothing comes although pieces are waited for. */
 const laneSilentMs = 2000
+/** While bytes come, wants are told so this often. */
+const signOfLifeMs = 50
 /** `alive`, which holders say every 150 ms at most. */
 const alivePerSecond = 20
 
@@ -57,6 +59,7 @@ export class PeerLink {
   #laneState: 'none' | 'asked' | 'connecting' | 'open' | 'over' = 'none'
   #lane: Channel | undefined
   #laneMovedMs = 0
+  #toldMovedMs = 0
   idleSinceMs: number
 
   constructor(options: PeerLinkOptions) {
@@ -217,7 +220,7 @@ export class PeerLink {
   async #useLane(access: LaneAccess, offer: LaneOffer, signal: AbortSignal): Promise<void> {
     let isHalfOpen = true
     try {
-      const lane = await access.connect(offer, { signal })
+      const lane = await access.connect(offer, { signal, onBytes: () => this.#laneMoved() })
       this.#lane = lane
       this.#laneState = 'open'
       this.#laneMovedMs = this.#options.clock.now()
@@ -247,12 +250,20 @@ export class PeerLink {
       for (;;) {
         const frame = await lane.receive()
         if (frame === undefined) return
-        this.#laneMovedMs = this.#options.clock.now()
         this.#take(parseRawFrame(frame))
       }
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
+  }
+
+  /** A part of a frame is a sign of life, too. */
+  #laneMoved(): void {
+    const nowMs = this.#options.clock.now()
+    this.#laneMovedMs = nowMs
+    if (nowMs - this.#toldMovedMs < signOfLifeMs) return
+    this.#toldMovedMs = nowMs
+    for (const want of this.#wants.values()) want.alive()
   }
 
   /** To be called now and then: gives up a lane that is dead without a sign. */

@@ -21,10 +21,13 @@ export class SocketLane implements Channel {
     this.#socket = socket
   }
 
-  /** Takes the socket over. */
-  static over(socket: Socket): SocketLane {
+  /** Takes the socket over. `onBytes` is called whenever some come, long before a frame is whole on a narrow link. */
+  static over(socket: Socket, onBytes: () => void = () => undefined): SocketLane {
     const lane = new SocketLane(socket)
-    socket.on('data', (chunk: Uint8Array) => lane.#read(chunk))
+    socket.on('data', (chunk: Uint8Array) => {
+      lane.#read(chunk)
+      onBytes()
+    })
     socket.on('end', () => lane.#end())
     socket.on('error', (cause) => lane.#fail(new ChannelBrokenError('the socket failed', { cause })))
     socket.on('close', () => lane.#fail(new ChannelBrokenError('the socket was closed')))

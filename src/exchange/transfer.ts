@@ -1,7 +1,7 @@
 /** One blob on its way into the store: whom to believe about its pieces, the download itself, and the proof at its end. */
 import type { Clock, Logger } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
-import type { PartialBlob, Partials } from '../store/partial.ts'
+import type { PartialBlob, Partials } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
 import { Attempt } from './attempt.ts'
 import type { DownloadLimits, DropReason } from './download-events.ts'

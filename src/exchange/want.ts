@@ -162,8 +162,9 @@ export class Want {
     }
   }
 
+  /** Also told when nothing is asked of the peer: it may be suspected of being gone, and nothing is asked of it for that. */
   alive(): void {
-    if (this.#pieces.size > 0) this.#tell({ type: 'alive' })
+    this.#tell({ type: 'alive' })
   }
 
   /** What was asked for will not come: the lane is another one now. */
@@ -235,6 +236,7 @@ export class Want {
     const isRest = assembly?.received === 0 && offset > 0
     if (assembly === undefined || isRest) {
       this.#options.stray(bytes.length)
+      this.#tell({ type: 'alive' })
       return
     }
     if (offset === 0 && assembly.received > 0) {
