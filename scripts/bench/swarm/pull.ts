@@ -76,20 +76,25 @@ export interface HostPull {
   curve: Curve
 }
 
-/** One blob on all hosts at once, watched to the end of the last one. */
+/** One blob on all hosts at once, watched to the end of the last one; when one fails, the others are ended. */
 export async function pullAtOnce(
   urls: readonly { url: string; host: NetworkHost }[],
   content: Content,
   { signal }: { signal: AbortSignal },
 ): Promise<HostPull[]> {
+  const failing = new AbortController()
+  const either = AbortSignal.any([signal, failing.signal])
   const startedAt = performance.now()
   const since = (): number => performance.now() - startedAt
   const results = urls.map(async ({ url, host }) => {
-    const pull = startPull(url, content.size, { host, signal })
+    const pull = startPull(url, content.size, { host, signal: either })
     const over = new AbortController()
     const watched = watch(pull, since, over.signal)
     try {
       await pull.done
+    } catch (error) {
+      failing.abort(error)
+      throw error
     } finally {
       over.abort()
       await watched
@@ -97,6 +102,8 @@ export async function pullAtOnce(
     const endMs = since()
     return { endMs, curve: [...(await watched), { atMs: endMs, bytes: content.size }] }
   })
+  await Promise.allSettled(results)
+  failing.signal.throwIfAborted()
   return await Promise.all(results)
 }
 

@@ -25,6 +25,8 @@ const measurements: Measurement[] = [fanout, layers, sixteen, late, killed, warm
 const names = measurements.map(({ name }) => name)
 
 async function main(): Promise<number> {
+  // Every process that is started listens for the exit of this one.
+  process.setMaxListeners(0)
   const options = readOptions()
   if (options === undefined) return 2
   if (options.help) {
