@@ -16,7 +16,7 @@ import { createAsker } from './asker.ts'
 /** A member that lies about a manifest is blamed, and the next one asked. */
 const maxAttempts = 16
 /** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
-const findTimeoutMs = 1_000
+const findWithinMs = 1_000
 
 export function clusterElsewhere(
   node: LocalNode,
@@ -61,21 +61,22 @@ export function clusterElsewhere(
     fetchManifest,
     fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
     openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),
-    findBlob: (repository, digest, { signal } = {}) => {
-      const limit = AbortSignal.timeout(findTimeoutMs)
-      return exchange.find(
-        { repository, digest },
-        { signal: signal === undefined ? limit : AbortSignal.any([signal, limit]) },
-      )
-    },
+    findBlob: (repository, digest, options) =>
+      exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs }),
     prefetch(repository, digests) {
       for (const digest of digests) exchange.prefetch({ repository, digest })
     },
     announce(digests) {
-      for (const digest of digests) swarm.content.announce(digest)
+      for (const digest of digests) {
+        swarm.content.announce(digest)
+        exchange.changed(digest)
+      }
     },
     withdraw(digests) {
-      for (const digest of digests) swarm.content.withdraw(digest)
+      for (const digest of digests) {
+        swarm.content.withdraw(digest)
+        exchange.changed(digest)
+      }
     },
   }
 }

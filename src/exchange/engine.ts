@@ -18,6 +18,7 @@ import { PeerLinks } from './peer-links.ts'
 import { pieceListDomain } from './piece-list.ts'
 import { type PieceListStorage, PieceLists } from './piece-lists.ts'
 import { Prefetches } from './prefetches.ts'
+import { Preparations } from './preparations.ts'
 import { maxFrameBytes } from './raw-frames.ts'
 import { Serving } from './serving.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -52,7 +53,10 @@ export interface Exchange extends AsyncDisposable {
   ): Promise<{ size: number } | undefined>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
-  /** The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten. */
+  /**
+   * The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten.
+   * Its pieces are hashed soon, so that the first asker need not wait for that.
+   */
   changed(digest: Digest): void
   status(): ExchangeStatus
 }
@@ -250,6 +254,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
+  const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 
   metrics.gauge('exchange_transfers', () => transfers.list().length)
@@ -269,7 +274,10 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     find: async (wanted, { signal, ...rest } = {}) =>
       await transfers.find(wanted, { ...rest, signal: bounded(signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
-    changed: (digest) => holdings.changed(digest),
+    changed(digest) {
+      holdings.changed(digest)
+      preparations.add(digest)
+    },
     status: () => ({
       transfers: transfers.list().map(({ digest, progress }) => {
         const { size, ...rest } = progress

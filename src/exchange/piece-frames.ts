@@ -1,4 +1,4 @@
-/** A piece as the frames that carry it, read one frame ahead of whoever sends them. */
+/** A piece as the frames that carry it, read some frames ahead of whoever sends them. */
 import type { FramePool } from './frame-pool.ts'
 import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from './raw-frames.ts'
 
@@ -12,15 +12,19 @@ export interface PieceFramesOptions {
   pool: FramePool
 }
 
+/** A megabyte: two small pieces, or what a large one takes to be read without a pause. */
+const aheadFrames = 4
+
 export class PieceFrames implements AsyncDisposable {
   readonly #pool: FramePool
   readonly #frames: AsyncGenerator<Uint8Array, void, undefined>
-  #ahead: Promise<IteratorResult<Uint8Array, void>>
+  /** Being read or read already, in order. */
+  readonly #ahead: Promise<IteratorResult<Uint8Array, void>>[] = []
 
   private constructor(frames: AsyncGenerator<Uint8Array, void, undefined>, pool: FramePool) {
     this.#pool = pool
     this.#frames = frames
-    this.#ahead = this.#read()
+    while (this.#ahead.length < aheadFrames) this.#read()
   }
 
   /** Begins to read. */
@@ -30,23 +34,24 @@ export class PieceFrames implements AsyncDisposable {
 
   /** The caller gives the frame back to the pool. `undefined` at the end. Throws what reading threw. */
   async next(): Promise<Uint8Array | undefined> {
-    const { value, done } = await this.#ahead
+    const { value, done } = (await this.#ahead.shift()) ?? { value: undefined, done: true }
     if (done === true) return undefined
-    this.#ahead = this.#read()
+    this.#read()
     return value
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const [ahead] = await Promise.allSettled([this.#ahead])
-    if (ahead.status === 'fulfilled' && ahead.value.done !== true) this.#pool.give(ahead.value.value)
+    for (const ahead of await Promise.allSettled(this.#ahead)) {
+      if (ahead.status === 'fulfilled' && ahead.value.done !== true) this.#pool.give(ahead.value.value)
+    }
     await this.#frames.return()
   }
 
-  #read(): Promise<IteratorResult<Uint8Array, void>> {
+  #read(): void {
     const reading = this.#frames.next()
     // Thrown when its turn comes; until then it must not count as unhandled.
     reading.catch(() => undefined)
-    return reading
+    this.#ahead.push(reading)
   }
 }
 

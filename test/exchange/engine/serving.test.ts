@@ -66,6 +66,12 @@ describe('a holder', () => {
     expect(holder.lists.has(digest)).toBe(true)
   })
 
+  it('has its list ready some time after a blob came, when there is anyone to ask for it', async () => {
+    await world.node()
+    const digest = await holder.holds(someBytes(100))
+    await until('the list', () => holder.lists.has(digest))
+  })
+
   it('tells when what was absent comes', async () => {
     const bytes = someBytes(100)
     const elsewhere = await world.node()
