@@ -39,6 +39,7 @@ export interface Repair extends AsyncDisposable {
 }
 
 const soonMs = 1_000
+const unfinishedShare = 0.8
 const roundTimeoutMs = 120_000
 const maxRoundsAtOnce = 3
 const maxOffsets = 256
