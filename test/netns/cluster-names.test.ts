@@ -43,9 +43,20 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
     }
     return true
   }
-  const sameEverywhere = async (repository: string, subject?: Content): Promise<boolean> => {
-    const listings = await Promise.all(nodes.map(({ client }) => listNames(client, repository, subject)))
-    return listings.every((listing) => JSON.stringify(listing) === JSON.stringify(listings[0]))
+  const agree = async (what: string, repository: string, subject?: Content): Promise<void> => {
+    const list = () => Promise.all(nodes.map(({ client }) => listNames(client, repository, subject)))
+    let listings: unknown[] = []
+    const isSame = async () => {
+      listings = await list()
+      return listings.every((listing) => JSON.stringify(listing) === JSON.stringify(listings[0]))
+    }
+    try {
+      await until(what, isSame, spreadMs)
+    } catch (error) {
+      // Who differs in what is worth more than how long it was waited for.
+      for (const listing of listings) expect(listing, what).toEqual(listings[0])
+      throw error
+    }
   }
   const push = async (client: Client, repository: string, tag: string, seed: string): Promise<Content> => {
     const manifest = smallManifest(seed)
@@ -92,7 +103,7 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
     )
     await deleteTag(a.client, 'lists/one', 'deleted')
     await until('no tag anywhere', () => resolvesEverywhere('lists/one', 'deleted', undefined), spreadMs)
-    await until('the same lists', () => sameEverywhere('lists/one', first), spreadMs)
+    await agree('the same lists', 'lists/one', first)
     const listed = await listNames(b.client, 'lists/one', first)
     expect(listed).toMatchObject({
       repositories: expect.arrayContaining(['lists/one', 'lists/two']),
@@ -115,7 +126,7 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
   test('two halves that moved and deleted the same tags agree after the partition', async () => {
     const tags = Array.from({ length: 12 }, (_, index) => `t${index}`)
     for (const tag of tags) await push(a.client, 'split/app', tag, 'before')
-    await until('the tags everywhere', () => sameEverywhere('split/app'), spreadMs)
+    await agree('the tags everywhere', 'split/app')
     await network.partition([a.host, b.host], [c.host, d.host])
     await until('two meshes of two', async () => (await isMesh([a, b])) && (await isMesh([c, d])), 60_000)
 
@@ -141,7 +152,7 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
 
     const healed = performance.now()
     await network.heal()
-    await until('the same everywhere', () => sameEverywhere('split/app'), spreadMs)
+    await agree('the same everywhere', 'split/app')
     console.log(`the same everywhere ${(performance.now() - healed).toFixed(0)} ms after the cut was mended`)
     await until('one mesh', () => isMesh(nodes), 30_000)
     for (const [tag, digest] of last) {
@@ -170,7 +181,7 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
     await push20(b.client, 'on-b-')
     await d.start(['--no-mdns'])
     await until('one mesh', () => isMesh(nodes), 30_000)
-    await until('the same everywhere', () => sameEverywhere('crash/app'), spreadMs)
+    await agree('the same everywhere', 'crash/app')
     // Each push that was acknowledged counts, also those that nobody else had heard of.
     for (const [tag, digest] of pushed) {
       for (const { client } of nodes)
