@@ -1,11 +1,11 @@
 /** The channel on which this node asks one peer for pieces: opened with the first want, shared by all of them. */
 import type { Clock } from '../base/base.ts'
 import { type Channel, ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
-import { LaneError, type LaneOffer } from './direct-lanes.ts'
 import type { Fault } from './faults.ts'
+import { type LaneAccess, LinkLane } from './link-lane.ts'
 import { type Answer, type Ask, decodeAnswer, encodeAsk, maxWants } from './messages.ts'
 import { Outbox } from './outbox.ts'
-import { parseRawFrame, type RawFrame } from './raw-frames.ts'
+import type { RawFrame } from './raw-frames.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Want, type Wanted, type WantListener } from './want.ts'
 
@@ -20,26 +20,9 @@ export interface PeerLinkOptions {
   lane?: LaneAccess
 }
 
-export interface LaneAccess {
-  /** Of this node's certificate. */
-  readonly fingerprint: Uint8Array
-  /** Throws LaneError. `onBytes` is called whenever some come. */
-  connect(offer: LaneOffer, options: { signal: AbortSignal; onBytes: () => void }): Promise<Channel>
-  /** Runs in the background until it ends. */
-  start(work: (signal: AbortSignal) => Promise<void>): void
-  /** It failed, and is not to be tried again for a while. */
-  onFailed(): void
-}
-
 const openTimeoutMs = 3000
 /** What may come although it was never waited for, before anything was cancelled. */
 const firstForgivenBytes = 1024 * 1024
-/** What has to come before a direct lane is worth its handshake. */
-const laneWorthBytes = 2 * 1024 * 1024
-/** A lane on which nothing comes although pieces are waited for. */
-const laneSilentMs = 2000
-/** While bytes come, wants are told so this often. */
-const signOfLifeMs = 50
 /** `alive`, which holders say every 150 ms at most. */
 const alivePerSecond = 20
 
@@ -49,17 +32,13 @@ export class PeerLink {
   readonly #wants = new Map<number, Want>()
   readonly #stopping = new AbortController()
   readonly #alive: TokenBucket
+  readonly #lane: LinkLane | undefined
   #outbox: Outbox
   #channel: Channel | undefined
   #nextId = 0
   #forgivenBytes = firstForgivenBytes
   #ended = false
   #closing = false
-  #receivedBytes = 0
-  #laneState: 'none' | 'asked' | 'connecting' | 'open' | 'over' = 'none'
-  #lane: Channel | undefined
-  #laneMovedMs = 0
-  #toldMovedMs = 0
   idleSinceMs: number
 
   constructor(options: PeerLinkOptions) {
@@ -76,6 +55,7 @@ export class PeerLink {
       send: async (frame, sending) => await this.#channel?.send(frame, sending),
       abort: (reason) => this.#break(reason),
     })
+    this.#lane = options.lane === undefined ? undefined : this.#laneBeside(options.lane)
   }
 
   get ended(): boolean {
@@ -182,99 +162,49 @@ export class PeerLink {
       for (const want of this.#wants.values()) want.alive()
       return
     }
-    if (answer.type === 'lane-none' || answer.type === 'lane-offer') {
-      this.#offered(answer)
+    if (answer.type === 'lane-none') {
+      this.#lane?.refused()
       return
     }
-    if ('bytes' in answer) this.#count(answer.bytes.length)
+    if (answer.type === 'lane-offer') {
+      if (this.#lane === undefined) throw new MalformedError('a lane that was not asked for')
+      this.#lane.offered(answer)
+      return
+    }
+    if ('bytes' in answer) {
+      this.#options.onBytes(answer.bytes.length)
+      this.#lane?.count(answer.bytes.length)
+    }
     const want = this.#wants.get(answer.id)
     if (want !== undefined) want.receive(answer)
     else this.#stray('bytes' in answer ? answer.bytes.length : 0)
   }
 
-  #count(bytes: number): void {
-    this.#options.onBytes(bytes)
-    this.#receivedBytes += bytes
-    const { lane } = this.#options
-    if (lane === undefined || this.#laneState !== 'none' || this.#receivedBytes < laneWorthBytes) return
-    this.#laneState = 'asked'
-    this.#send({ type: 'lane-ask', fingerprint: lane.fingerprint })
-  }
-
-  #offered(answer: Answer & { type: 'lane-none' | 'lane-offer' }): void {
-    const { lane } = this.#options
-    if (answer.type === 'lane-none') {
-      // Before it is open this is a refusal; afterwards the holder has found it broken.
-      if (this.#laneState === 'asked') this.#laneState = 'over'
-      this.#lane?.abort(new ChannelBrokenError('the holder gave the lane up'))
-      return
-    }
-    if (lane === undefined || this.#laneState !== 'asked')
-      throw new MalformedError('a lane that was not asked for')
-    this.#laneState = 'connecting'
-    lane.start(
-      async (signal) => await this.#useLane(lane, answer, AbortSignal.any([signal, this.#stopping.signal])),
-    )
-  }
-
-  async #useLane(access: LaneAccess, offer: LaneOffer, signal: AbortSignal): Promise<void> {
-    let isHalfOpen = true
-    try {
-      const lane = await access.connect(offer, { signal, onBytes: () => this.#laneMoved() })
-      this.#lane = lane
-      this.#laneState = 'open'
-      this.#laneMovedMs = this.#options.clock.now()
-      await this.#receiveOn(lane, signal)
-    } catch (error) {
-      if (error instanceof LaneError) isHalfOpen = error.isHalfOpen
-      if (error instanceof MalformedError || error instanceof TooLargeError) {
-        this.#options.onFault('protocol', { reason: error.message })
-        this.abort(error)
-      } else if (!signal.aborted) this.#options.onFault('lane', { reason: asError(error).message })
-    }
-    this.#lane?.abort(new ChannelBrokenError('the lane is over'))
-    this.#lane = undefined
-    this.#laneState = 'over'
-    access.onFailed()
-    if (this.#ended || !isHalfOpen) return
-    // What was on the lane is lost, so everything is asked for again, and comes on the channel.
-    this.#send({ type: 'lane-lost' })
-    for (const want of this.#wants.values()) want.reset()
-  }
-
-  async #receiveOn(lane: Channel, signal: AbortSignal): Promise<void> {
-    const onAbort = (): void => lane.abort(asError(signal.reason))
-    signal.addEventListener('abort', onAbort, { once: true })
-    try {
-      signal.throwIfAborted()
-      for (;;) {
-        const frame = await lane.receive()
-        if (frame === undefined) return
-        this.#take(parseRawFrame(frame))
-      }
-    } finally {
-      signal.removeEventListener('abort', onAbort)
-    }
-  }
-
-  /** A part of a frame is a sign of life, too. */
-  #laneMoved(): void {
-    const nowMs = this.#options.clock.now()
-    this.#laneMovedMs = nowMs
-    if (nowMs - this.#toldMovedMs < signOfLifeMs) return
-    this.#toldMovedMs = nowMs
-    for (const want of this.#wants.values()) want.alive()
+  #laneBeside(access: LaneAccess): LinkLane {
+    return new LinkLane({
+      access,
+      clock: this.#options.clock,
+      signal: this.#stopping.signal,
+      send: (ask) => this.#send(ask),
+      onFrame: (frame) => this.#take(frame),
+      onAlive: () => {
+        for (const want of this.#wants.values()) want.alive()
+      },
+      onFault: (error) => {
+        const isProtocol = error instanceof MalformedError || error instanceof TooLargeError
+        this.#options.onFault(isProtocol ? 'protocol' : 'lane', { reason: error.message })
+        if (isProtocol) this.abort(error)
+      },
+      // Everything is asked for again, and comes on the channel.
+      onLost: () => {
+        for (const want of this.#wants.values()) want.reset()
+      },
+    })
   }
 
   /** To be called now and then: gives up a lane that is dead without a sign. */
   check(): void {
-    if (this.#laneState !== 'open') return
-    const isWaiting = [...this.#wants.values()].some(({ waiting }) => waiting > 0)
-    const nowMs = this.#options.clock.now()
-    if (!isWaiting) this.#laneMovedMs = nowMs
-    else if (nowMs - this.#laneMovedMs > laneSilentMs) {
-      this.#lane?.abort(new ChannelBrokenError('nothing comes on the lane'))
-    }
+    this.#lane?.check([...this.#wants.values()].some(({ waiting }) => waiting > 0))
   }
 
   #send(ask: Ask): void {
@@ -296,7 +226,7 @@ export class PeerLink {
 
   #end(): void {
     this.#ended = true
-    this.#lane?.abort(new ChannelBrokenError('the channel has ended'))
+    this.#stopping.abort(new ChannelBrokenError('the channel has ended'))
     const wants = [...this.#wants.values()]
     this.#wants.clear()
     for (const want of wants) want.end()

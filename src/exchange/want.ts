@@ -1,11 +1,11 @@
 /** One blob asked of one peer: checks what the peer says about it, and puts its frames together. */
 import type { Digest, Repository } from '../oci/oci.ts'
 import { MalformedError } from '../wire/wire.ts'
+import { AskedPieces, type AskedPiecesOptions } from './asked-pieces.ts'
 import { Bitfield } from './bitfield.ts'
 import { ListAssembly } from './list-assembly.ts'
-import { type Answer, type Ask, maxPiecesPerRequest } from './messages.ts'
-import { PieceAssembly } from './piece-assembly.ts'
-import { type Layout, layoutOf, pieceLength } from './piece-size.ts'
+import type { Answer } from './messages.ts'
+import { type Layout, layoutOf } from './piece-size.ts'
 import type { DataFrame, ListFrame } from './raw-frames.ts'
 import { TokenBucket } from './token-bucket.ts'
 
@@ -41,18 +41,10 @@ type WantAnswer = Extract<Answer, { id: number }>
 /** Answers that bring no news: so many at once, and so many per second, before they count as an attack. */
 const idleAnswers = 200
 const idleAnswersPerSecond = 10
-const plentyPieces = 8
-const batchPieces = 4
 
-export interface WantOptions {
-  id: number
+export interface WantOptions extends AskedPiecesOptions {
   wanted: Wanted
   listener: WantListener
-  send(ask: Ask): void
-  /** Bytes that the peer may still send although nothing waits for them any more. */
-  forgive(bytes: number): void
-  /** Bytes that nothing waited for. Throws `MALFORMED` when they were too many. */
-  stray(bytes: number): void
   now(): number
 }
 
@@ -61,9 +53,7 @@ export class Want {
   readonly wanted: Wanted
   readonly #options: WantOptions
   readonly #idle: TokenBucket
-  readonly #pieces = new Map<number, PieceAssembly>()
-  /** Those of them of which the peer has yet to be told. */
-  readonly #unsent = new Set<number>()
+  readonly #asked: AskedPieces
   #layout: Layout | undefined
   #held: Bitfield | undefined
   #list: ListAssembly | undefined
@@ -72,6 +62,7 @@ export class Want {
     this.id = options.id
     this.wanted = options.wanted
     this.#options = options
+    this.#asked = new AskedPieces(options)
     this.#idle = new TokenBucket({
       bytesPerSecond: idleAnswersPerSecond,
       burstBytes: idleAnswers,
@@ -81,28 +72,21 @@ export class Want {
 
   /** Pieces that were asked for and did not come yet. */
   get waiting(): number {
-    return this.#pieces.size
+    return this.#asked.size
   }
 
   request(pieces: readonly number[], urgent: boolean): void {
     const layout = this.#layout
     if (layout === undefined) throw new RangeError('pieces are asked for before the peer told what it holds')
-    for (const piece of pieces) this.#pieces.set(piece, new PieceAssembly(pieceLength(layout, piece)))
-    if (urgent) this.#sendRequest(pieces, true)
-    else {
-      for (const piece of pieces) this.#unsent.add(piece)
-      this.#sendRequests()
-    }
+    this.#asked.request(pieces, urgent, layout)
   }
 
   cancel(pieces: readonly number[]): void {
-    const sent = pieces.filter((piece) => !this.#unsent.has(piece))
-    this.#forget(pieces)
-    for (const part of inParts(sent)) this.#options.send({ type: 'cancel', id: this.id, pieces: part })
+    this.#asked.cancel(pieces)
   }
 
   cancelAll(): void {
-    this.cancel([...this.#pieces.keys()])
+    this.#asked.cancel(this.#asked.all())
   }
 
   bad(piece: number): void {
@@ -152,7 +136,7 @@ export class Want {
         this.#tell({ type: 'others', keys: answer.peers })
         return
       case 'busy':
-        if (this.#pieces.size === 0) this.#idleAnswer()
+        if (this.#asked.size === 0) this.#idleAnswer()
         this.#forgetAll()
         this.#tell({ type: 'busy', retryAfterMs: answer.retryAfterMs })
         return
@@ -205,13 +189,13 @@ export class Want {
     if (answer.type === 'lost') {
       this.#idleAnswer()
       for (const piece of answer.pieces) held.delete(piece)
-      this.#forget(answer.pieces)
+      this.#asked.forget(answer.pieces)
       this.#tell({ type: 'lost', pieces: answer.pieces })
       return
     }
-    const asked = answer.pieces.filter((piece) => this.#pieces.has(piece))
+    const asked = answer.pieces.filter((piece) => this.#asked.has(piece))
     if (asked.length === 0) this.#idleAnswer()
-    this.#forget(asked)
+    this.#asked.forget(asked)
     this.#tell({
       type: 'later',
       pieces: asked,
@@ -227,31 +211,16 @@ export class Want {
     }
     this.#layout = layout
     this.#held = held
-    this.#forget([...this.#pieces.keys()].filter((piece) => !held.has(piece)))
+    this.#asked.forget(this.#asked.all().filter((piece) => !held.has(piece)))
     this.#tell({ type: 'holds', size: layout.size, held: Bitfield.copy(held) })
   }
 
-  #data({ piece, offset, bytes }: DataFrame): void {
-    const assembly = this.#pieces.get(piece)
-    const isRest = assembly?.received === 0 && offset > 0
-    if (assembly === undefined || isRest) {
-      this.#options.stray(bytes.length)
-      this.#tell({ type: 'alive' })
-      return
-    }
-    if (offset === 0 && assembly.received > 0) {
-      // Cancelled and asked for again: the first answer broke off in the middle, and this is the second.
-      this.#options.stray(assembly.received)
-      this.#pieces.set(piece, new PieceAssembly(assembly.length))
-    }
-    const current = this.#pieces.get(piece) ?? assembly
-    current.add(offset, bytes)
-    this.#tell({ type: 'bytes', piece, bytes: bytes.length })
-    if (!current.complete) return
-    this.#pieces.delete(piece)
-    this.#unsent.delete(piece)
-    this.#sendRequests()
-    this.#tell({ type: 'piece', piece, chunks: current.take() })
+  #data(frame: DataFrame): void {
+    const { piece, bytes } = frame
+    const { isAsked, whole } = this.#asked.add(frame)
+    if (!isAsked) this.#tell({ type: 'alive' })
+    else this.#tell({ type: 'bytes', piece, bytes: bytes.length })
+    if (whole !== undefined) this.#tell({ type: 'piece', piece, chunks: whole })
   }
 
   #listFrame(frame: ListFrame): void {
@@ -262,35 +231,8 @@ export class Want {
     this.#tell({ type: 'list', bytes })
   }
 
-  /** While the peer has plenty to do, several requests go in one message. */
-  #sendRequests(): void {
-    const sent = this.#pieces.size - this.#unsent.size
-    if (this.#unsent.size === 0 || (sent >= plentyPieces && this.#unsent.size < batchPieces)) return
-    const pieces = [...this.#unsent]
-    this.#unsent.clear()
-    this.#sendRequest(pieces, false)
-  }
-
-  #sendRequest(pieces: readonly number[], urgent: boolean): void {
-    for (const part of inParts(pieces)) {
-      this.#options.send({ type: 'request', id: this.id, pieces: part, ...(urgent ? { urgent: 1 } : {}) })
-    }
-  }
-
   #forgetAll(): void {
-    this.#forget([...this.#pieces.keys()])
-  }
-
-  #forget(pieces: readonly number[]): void {
-    for (const piece of pieces) {
-      const assembly = this.#pieces.get(piece)
-      if (assembly === undefined) continue
-      this.#pieces.delete(piece)
-      if (this.#unsent.delete(piece)) continue
-      // Once for what is on its way, once for what a second request may find half sent.
-      this.#options.forgive(2 * assembly.length)
-    }
-    this.#sendRequests()
+    this.#asked.forget(this.#asked.all())
   }
 
   #idleAnswer(): void {
@@ -300,12 +242,4 @@ export class Want {
   #tell(event: WantEvent): void {
     this.#options.listener(event)
   }
-}
-
-function inParts(pieces: readonly number[]): number[][] {
-  const parts: number[][] = []
-  for (let at = 0; at < pieces.length; at += maxPiecesPerRequest) {
-    parts.push(pieces.slice(at, at + maxPiecesPerRequest))
-  }
-  return parts
 }
