@@ -1,22 +1,21 @@
 /** The exchange at work: brings blobs here in verified pieces, from all members that hold some, and serves them as they come. */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
-import type { Digest, Repository } from '../oci/oci.ts'
-import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
-import { type Channel, createVerifier, type Identity } from '../wire/wire.ts'
+import { type Clock, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import type { OpenBlob } from '../store/store.ts'
+import { createVerifier } from '../wire/wire.ts'
 import { Background } from './background.ts'
 import { blobReader } from './blob-reader.ts'
 import { Complaints } from './complaints.ts'
 import { openDirectLanes } from './direct-lanes.ts'
-import type { DownloadLimits } from './download-events.ts'
+import type { Exchange, ExchangeLimits, ExchangeOptions } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
-import { type Fault, Faults, type Misconduct } from './faults.ts'
+import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
 import { Liars } from './list-candidates.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { exchangeProtocol } from './messages.ts'
 import { PeerLinks } from './peer-links.ts'
 import { pieceListDomain } from './piece-list.ts'
-import { type PieceListStorage, PieceLists } from './piece-lists.ts'
+import { PieceLists } from './piece-lists.ts'
 import { Prefetches } from './prefetches.ts'
 import { Preparations } from './preparations.ts'
 import { maxFrameBytes } from './raw-frames.ts'
@@ -24,136 +23,21 @@ import { Serving } from './serving.ts'
 import { TokenBucket } from './token-bucket.ts'
 import { Traffic } from './traffic.ts'
 import { Transfers } from './transfers.ts'
-import type { UploadLimits } from './upload.ts'
 import { untilEither } from './wait.ts'
 import type { Wanted } from './want.ts'
 
+export type {
+  Exchange,
+  ExchangeHost,
+  ExchangeLimits,
+  ExchangeMembers,
+  ExchangeOptions,
+  ExchangeStatus,
+  Providers,
+} from './engine-contract.ts'
 export type { Fault, Misconduct } from './faults.ts'
 export type { PieceListStorage } from './piece-lists.ts'
 export type { Wanted } from './want.ts'
-
-export interface Exchange extends AsyncDisposable {
-  /**
-   * A blob to read while it is on its way, or from the store when it is there; `undefined` when no member lets the repository
-   * have it, which is known within about two seconds. All readers of a digest share one transfer, which begins near where they
-   * read. The blob's last piece comes once its whole digest is proven and it is in the store. Reading throws
-   * BlobUnprovenError when the proof fails, BlobUnavailableError when nobody holds the rest any more, StoreFullError.
-   * The transfer stops a while after its last reader was disposed of, and the part is kept.
-   */
-  open(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<OpenBlob | undefined>
-  /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
-  fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
-  /**
-   * The size of a blob that a member holds for the repository, as that member says, without fetching it.
-   * Members that do not answer delay an `undefined` by `withinMs`, default 2 s.
-   */
-  find(
-    wanted: Wanted,
-    options?: { signal?: AbortSignal; withinMs?: number },
-  ): Promise<{ size: number } | undefined>
-  /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
-  prefetch(wanted: Wanted): void
-  /**
-   * The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten.
-   * Its pieces are hashed soon, so that the first asker need not wait for that.
-   */
-  changed(digest: Digest): void
-  status(): ExchangeStatus
-}
-
-export interface ExchangeStatus {
-  transfers: {
-    digest: Digest
-    /** Absent until a piece list was found. */
-    size?: number
-    pieces: number
-    held: number
-    peers: number
-  }[]
-  peers: {
-    peer: string
-    receivedBytes: number
-    sentBytes: number
-    faults: Partial<Record<Fault, number>>
-  }[]
-  /** Memory lent to transfers. */
-  memoryBytes: number
-}
-
-/** The part of the swarm's host that the exchange uses. Its channels copy a frame before `send` resolves. */
-export interface ExchangeHost {
-  handle(
-    protocol: string,
-    options: { maxFrameBytes: number; maxInboundPerPeer: number },
-    handler: (channel: Channel, peer: string, options: { signal: AbortSignal }) => Promise<void>,
-  ): Promise<void>
-  open(
-    peer: string,
-    protocol: string,
-    options: { maxFrameBytes: number; signal?: AbortSignal },
-  ): Promise<Channel>
-}
-
-export interface Providers {
-  /** Peer ids of members that may hold it, as they are found. */
-  find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
-  announce(digest: Digest): void
-  withdraw(digest: Digest): void
-}
-
-export interface ExchangeMembers {
-  peers(): string[]
-  onChange(listener: (event: { kind: 'join' | 'leave'; peer: string }) => void): () => void
-}
-
-export interface ExchangeLimits {
-  /** Of pieces, to and from all peers together; default unlimited. */
-  uploadBytesPerSecond?: number
-  downloadBytesPerSecond?: number
-  /** Of pieces on their way, for all transfers together; default 64 MiB. */
-  memoryBytes: number
-  /** How long a transfer goes on without a reader; default 10 s. */
-  graceMs: number
-  /** A transfer to which nothing comes for this long fails; default 30 s. */
-  giveUpMs: number
-  /** Prefetches at once; default 3. */
-  prefetches: number
-  upload: Partial<UploadLimits>
-  download: Partial<DownloadLimits>
-}
-
-export interface ExchangeOptions {
-  identity: Identity
-  host: ExchangeHost
-  blobs: Pick<Blobs, 'open' | 'stat'>
-  partials: Partials
-  pieceLists: PieceListStorage
-  /** The SHA-256 of each piece of a stored blob, one after the other, computed off the main thread. */
-  hashPieces(digest: Digest): Promise<Uint8Array>
-  providers: Providers
-  members: ExchangeMembers
-  mayRead(repository: Repository, digest: Digest): Promise<boolean>
-  /** The peer did what no honest and healthy one does. */
-  blame(peer: string, misconduct: Misconduct): void
-  /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
-  onRotten(digest: Digest): void
-  /** Direct TLS connections for the bytes of pieces; default none, everything takes the channels of the host. */
-  lanes?: {
-    /** To listen on; 0 for any port. */
-    host: string
-    port: number
-    /** How long connecting may take; default 500. */
-    connectMs?: number
-    /** Hosts at which a connected peer may be reached, the likeliest first. */
-    addressesOf(peer: string): string[]
-  }
-  limits?: Partial<ExchangeLimits>
-  clock?: Clock
-  /** From 0 to 1; for choices among equals, never for secrets. */
-  random?: () => number
-  logger?: Logger
-  metrics?: Metrics
-}
 
 const defaultLimits: ExchangeLimits = {
   memoryBytes: 64 * 1024 * 1024,

@@ -2,7 +2,7 @@
 import type { Clock } from '../base/base.ts'
 import type { Background } from './background.ts'
 import { type DirectLanes, LaneError } from './direct-lanes.ts'
-import type { ExchangeHost } from './engine.ts'
+import type { ExchangeHost } from './engine-contract.ts'
 import type { Faults } from './faults.ts'
 import type { LaneAccess } from './link-lane.ts'
 import { exchangeProtocol } from './messages.ts'

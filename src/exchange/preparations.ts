@@ -3,7 +3,7 @@ import type { Clock, Logger } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { Blobs } from '../store/store.ts'
 import type { Background } from './background.ts'
-import type { ExchangeMembers } from './engine.ts'
+import type { ExchangeMembers } from './engine-contract.ts'
 import type { PieceLists } from './piece-lists.ts'
 
 export interface PreparationsOptions {

@@ -2,7 +2,7 @@
 import type { Clock, Logger } from '../base/base.ts'
 import { peerIdOf } from '../wire/wire.ts'
 import type { Bitfield } from './bitfield.ts'
-import type { ExchangeMembers, Providers } from './engine.ts'
+import type { ExchangeMembers, Providers } from './engine-contract.ts'
 import type { PeerLink } from './peer-link.ts'
 import type { PeerLinks } from './peer-links.ts'
 import type { Want, WantEvent, Wanted } from './want.ts'
