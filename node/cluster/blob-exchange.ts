@@ -53,6 +53,8 @@ export async function openBlobExchange(
         .catch((error: unknown) => logger.error({ err: error, digest }, 'a rotten blob could not be mended'))
         .finally(() => mending.delete(digest))
     },
+    // Any port will do: it is told on the channel, and where a firewall closes it the channel carries everything.
+    lanes: { host: settings.p2p.host, port: 0, addressesOf: (peer) => swarm.members.hostsOf(peer) },
     limits: {
       ...(settings['max-upload'] === 0 ? {} : { uploadBytesPerSecond: settings['max-upload'] }),
       ...(settings['max-download'] === 0 ? {} : { downloadBytesPerSecond: settings['max-download'] }),

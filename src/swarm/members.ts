@@ -1,7 +1,7 @@
 /** The members that are connected now, what they tell about themselves, and whom they know. */
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Clock, Logger } from '../base/base.ts'
-import { worthAnnouncing } from './addresses.ts'
+import { hostOf, worthAnnouncing } from './addresses.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -41,6 +41,8 @@ export interface Members {
   list(): Member[]
   /** Peer ids of those connected, without the cost of `list`. */
   peers(): string[]
+  /** Where the connections to this one lead: IP addresses, as seen from here. */
+  hostsOf(peer: string): string[]
   /** A joined member can be sent to at once. Returns the unsubscriber. */
   onChange(listener: (event: MemberEvent) => void): () => void
 }
@@ -164,6 +166,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         })
     },
     peers: () => [...members.keys()],
+    hostsOf(peer) {
+      const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
+      return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
+    },
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
