@@ -15,12 +15,19 @@ import type { Content } from '../content.ts'
 const readBytes = 2 ** 20
 const writeBytes = 2 ** 20
 
-/** From the connection to the file being on the disk, without the start of the processes. */
+export interface RawTransfer {
+  /** From the connection to the file being on the disk, without the start of the processes. */
+  ms: number
+  /** CPU time of each side. */
+  senderMs: number
+  receiverMs: number
+}
+
 export async function transferRaw(
   content: Content,
   to: string,
   { signal }: { signal: AbortSignal },
-): Promise<number> {
+): Promise<RawTransfer> {
   const stdio = ['ignore', 'pipe', 'inherit'] as const
   const sender = spawn(process.execPath, [import.meta.filename, 'send', content.path], {
     stdio: [...stdio],
@@ -29,11 +36,15 @@ export async function transferRaw(
   const gone = once(sender, 'exit')
   try {
     const [port] = (await once(sender.stdout, 'data')) as [Buffer]
+    const ended = once(sender.stdout, 'data')
     const args = [import.meta.filename, 'receive', port.toString().trim(), to]
     const { stdout } = await runCommand(process.execPath, args, { signal })
-    const { ms, digest } = JSON.parse(stdout) as { ms: number; digest: string }
+    const { ms, receiverMs, digest } = JSON.parse(stdout) as Omit<RawTransfer, 'senderMs'> & {
+      digest: string
+    }
     if (digest !== content.digest) throw new CommandError(`the bare transfer of ${content.path} went wrong`)
-    return ms
+    const [sent] = (await ended) as [Buffer]
+    return { ms, receiverMs, senderMs: Number(sent.toString()) }
   } finally {
     sender.kill('SIGKILL')
     await gone
@@ -48,11 +59,14 @@ async function send(file: string): Promise<void> {
   const address = server.address()
   if (address !== null && typeof address === 'object') process.stdout.write(`${address.port}\n`)
   const [socket] = await once(server, 'connection')
+  const before = process.cpuUsage()
   await pipeline(createReadStream(file, { highWaterMark: readBytes }), socket)
+  process.stdout.write(`${cpuMs(before)}\n`)
   server.close()
 }
 
 async function receive(port: number, file: string): Promise<void> {
+  const before = process.cpuUsage()
   const startedAt = performance.now()
   const socket = connect({ port, host: '127.0.0.1' })
   await using handle = await open(file, 'w')
@@ -78,7 +92,14 @@ async function receive(port: number, file: string): Promise<void> {
   await handle.sync()
   pieces.digest()
   const ms = performance.now() - startedAt
-  process.stdout.write(JSON.stringify({ ms, digest: `sha256:${whole.digest('hex')}` }))
+  process.stdout.write(
+    JSON.stringify({ ms, receiverMs: cpuMs(before), digest: `sha256:${whole.digest('hex')}` }),
+  )
+}
+
+function cpuMs(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return (user + system) / 1000
 }
 
 if (import.meta.main) {

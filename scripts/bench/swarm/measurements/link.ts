@@ -34,20 +34,21 @@ export const link: Measurement = {
       const tag = `turn-${turn}`
       await pushImage(bench, { node: holder }, tag, [content])
       await runCommand('sync', [], bench)
-      const rawMs = await transferRaw(content, path.join(folder, 'raw'), bench)
+      const bare = await transferRaw(content, path.join(folder, 'raw'), bench)
       await runCommand('sync', [], bench)
       const probes = [probe(holder, bench), probe(asker, bench)]
       const stop = await meterProcessor([holder.pid, asker.pid])
       const ms = await fetchByManifest(asker, tag, content)
       const { busy, processMs } = await stop()
       const latencies = await Promise.all(probes.map((end) => end()))
-      raw.push(rate(size, rawMs))
+      raw.push(rate(size, bare.ms))
       swarm.push(rate(size, ms))
-      ratio.push(rawMs / ms)
+      ratio.push(bare.ms / ms)
       p99.push(Math.max(...latencies.map((values) => percentile(values, 0.99))))
-      const cpu = processMs.map((value) => (((value / size) * 2 ** 30) / 1000).toFixed(2))
+      const perGiB = (cpuMs: number): string => ((cpuMs / size) * (2 ** 30 / 1000)).toFixed(1)
+      const [holderMs = 0, askerMs = 0] = processMs
       bench.say(
-        `link: ${swarm.at(-1)?.toFixed(0)} MB/s, raw ${raw.at(-1)?.toFixed(0)}; CPU seconds per GiB: holder ${cpu[0]}, asker ${cpu[1]}; processors ${(busy * 100).toFixed(0)} % busy`,
+        `link: ${swarm.at(-1)?.toFixed(0)} MB/s, bare ${raw.at(-1)?.toFixed(0)}; CPU seconds per GiB: holder ${perGiB(holderMs)}, asker ${perGiB(askerMs)}, bare ${perGiB(bare.senderMs)} and ${perGiB(bare.receiverMs)}; processors ${(busy * 100).toFixed(0)} % busy`,
       )
     }
     await bench.memory.note(cluster.nodes)

@@ -10,11 +10,11 @@ import { startPull } from '../pull.ts'
 import { blobPath, pushFile } from '../push.ts'
 
 const size = 10 * mib
-const pulls = 30
+const pulls = 25
 /** What is hot in a running node is compiled by then. */
 const unjudged = 5
-/** Between a push and a pull; nothing of the push is under way after it. */
-const pauseMs = 200
+/** Between a push and a pull; nothing that the push set off is under way after it. */
+const pauseMs = 2000
 
 export const warm: Measurement = {
   name: 'warm',
