@@ -30,10 +30,8 @@ export type {
   Exchange,
   ExchangeHost,
   ExchangeLimits,
-  ExchangeMembers,
   ExchangeOptions,
   ExchangeStatus,
-  Providers,
 } from './engine-contract.ts'
 export type { Fault, Misconduct } from './faults.ts'
 export type { PieceListStorage } from './piece-lists.ts'

@@ -2,6 +2,9 @@
  * Repair: what gossip missed is brought by reconciliation, with every member that connects and with a random one at
  * intervals. A round that changed something is followed by another one soon, so that news crosses any shape of cluster in
  * a logarithm of rounds.
+ *
+ * A node begins one round at a time and answers one: rounds with several members would bring the same records several
+ * times, and after the first the others find little to do. Who is turned away tries again soon.
  */
 import type { Clock, Logger } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
@@ -39,9 +42,7 @@ export interface Repair extends AsyncDisposable {
 }
 
 const soonMs = 1_000
-const unfinishedShare = 0.8
 const roundTimeoutMs = 120_000
-const maxRoundsAtOnce = 3
 const maxOffsets = 256
 /** Half of what the others tolerate before they refuse a record. */
 const maxClockOffsetMs = 150_000
@@ -51,11 +52,13 @@ export function openRepair(options: RepairOptions): Repair {
   const { ledger, peers, clock, random, logger, intervalMs = 30_000 } = options
   const closing = new AbortController()
   const { signal } = closing
-  const running = new Map<string, Promise<void>>()
   const waiting = new Set<string>()
+  const busy = new Set<string>()
   const offsets = new Map<string, number>()
   let wake: () => void = () => undefined
   let clockProblem: string | undefined
+  let running: Promise<void> | undefined
+  let answering = false
 
   /** Resolves to whether something changed on either side. */
   async function round(peer: string): Promise<boolean> {
@@ -67,6 +70,10 @@ export function openRepair(options: RepairOptions): Repair {
       return report.applied + report.recordsSent > 0
     } catch (error) {
       brokeOff(peer, error)
+      if (codeOf(error) === 'CHANNEL_BROKEN') {
+        busy.add(peer)
+        wake()
+      }
       return false
     }
   }
@@ -105,36 +112,45 @@ export function openRepair(options: RepairOptions): Repair {
     if (clockProblem !== undefined && before === undefined) logger.warn({ offsetMs }, clockProblem)
   }
 
-  /** One round with a peer at a time; those that find no room wait for the next turn. */
+  /** The peer waits for its turn while another round runs. */
   function start(peer: string): void {
-    if (signal.aborted || running.has(peer)) return
-    if (running.size >= maxRoundsAtOnce) {
+    if (signal.aborted) return
+    if (running !== undefined) {
       waiting.add(peer)
       return
     }
-    const work = round(peer).then((changed) => {
-      running.delete(peer)
+    running = round(peer).then((changed) => {
+      running = undefined
       if (changed) wake()
-      const [next] = waiting
-      if (next === undefined) return
+      const next = [...waiting].find((candidate) => peers.peers().includes(candidate))
+      if (next === undefined) return waiting.clear()
       waiting.delete(next)
-      if (peers.peers().includes(next)) start(next)
+      start(next)
     })
-    running.set(peer, work)
+  }
+
+  /** A member that was busy, or any. */
+  function choose(): string | undefined {
+    const others = peers.peers()
+    for (const peer of busy) {
+      busy.delete(peer)
+      if (others.includes(peer)) return peer
+    }
+    return others[Math.floor(random() * others.length)]
   }
 
   async function loop(): Promise<void> {
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve
+        if (busy.size > 0) resolve()
       })
       // Jitter keeps members that started together from working in step.
       await Promise.race([
         pause(intervalMs * (0.5 + random())),
         woken.then(() => pause(soonMs * (0.5 + random()))),
       ])
-      const others = peers.peers()
-      const chosen = others[Math.floor(random() * others.length)]
+      const chosen = choose()
       if (chosen !== undefined) start(chosen)
     }
   }
@@ -156,12 +172,19 @@ export function openRepair(options: RepairOptions): Repair {
 
   return {
     async answer(channel, peer, options) {
+      if (answering) {
+        await channel.close()
+        return
+      }
+      answering = true
       try {
         const report = await answerReconciliation(channel, ledger, { clock, ...options })
         rememberClock(peer, report)
         if (report.applied > 0) wake()
       } catch (error) {
         brokeOff(peer, error)
+      } finally {
+        answering = false
       }
     },
     clockProblem: () => clockProblem,
@@ -169,7 +192,7 @@ export function openRepair(options: RepairOptions): Repair {
       unsubscribe()
       waiting.clear()
       closing.abort(new Error('repair stops'))
-      await Promise.allSettled([working, ...running.values()])
+      await Promise.allSettled([working, running])
     },
   }
 }
