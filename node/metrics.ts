@@ -39,6 +39,8 @@ export const metricHelp: Record<string, string> = {
 const buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
 
 export interface PrometheusMetrics extends Metrics {
+  /** Loads the client. Until then, reports are kept, up to a number that no start reaches. */
+  start(): Promise<void>
   /** The exposition text of everything, and its Content-Type. */
   expose(): Promise<{ text: string; contentType: string }>
 }
@@ -46,10 +48,9 @@ export interface PrometheusMetrics extends Metrics {
 type Client = typeof import('prom-client')
 type Report = (recorder: Recorder) => void
 
-/** More reports than this before the client is loaded are dropped: nobody asked for metrics by then. */
 const maxQueued = 10_000
 
-/** What is reported before `load` has resolved is kept and counted then, so that a start need not wait for the client. */
+/** A start need not wait for the client: what is reported before it is loaded is counted then. */
 export function createMetrics(load: () => Promise<Client> = () => import('prom-client')): PrometheusMetrics {
   const queued: Report[] = []
   let recorder: Recorder | undefined
@@ -67,13 +68,20 @@ export function createMetrics(load: () => Promise<Client> = () => import('prom-c
     return opened
   }
 
+  const start = (): Promise<Recorder> => {
+    loading ??= open()
+    return loading
+  }
+
   return {
     count: (name, labels = {}, by = 1) => report((to) => to.count(name, labels, by)),
     observe: (name, value, labels = {}) => report((to) => to.observe(name, value, labels)),
     gauge: (name, read) => report((to) => to.gauge(name, read)),
+    async start() {
+      await start()
+    },
     async expose() {
-      loading ??= open()
-      const { registry } = await loading
+      const { registry } = await start()
       return { text: await registry.metrics(), contentType: registry.contentType }
     },
   }

@@ -1,7 +1,11 @@
 /** `shoal serve`: runs the node until it is told to stop. */
+import { flushCompileCache } from 'node:module'
+import { setTimeout } from 'node:timers/promises'
 import type { Command } from '../cli.ts'
-import { createLogger } from '../logger.ts'
+import { openHttpPort } from '../http-port.ts'
 import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+
+const firstAnswersMs = 15
 
 export const command: Command = {
   help: `shoal serve [flags]
@@ -18,12 +22,16 @@ The first node starts a cluster; every other one joins it:
   async run(args) {
     const { settings, rest } = readSettings(args, process.env)
     if (rest.length > 0) throw new UsageError(`serve takes flags only; "${rest[0]}" is none`)
-    const { openDaemon } = await import('../daemon.ts')
     const stopped = untilSignal()
-    const daemon = await openDaemon(settings, createLogger(settings['log-level']))
-    process.stdout.write(
-      `shoal is ready: registry http://${daemon.httpAddress}, peers ${daemon.p2pAddress}\n`,
-    )
+    await using port = await openHttpPort(settings.http)
+    // Whoever tries every few milliseconds is answered before loading the rest holds the event loop.
+    await setTimeout(firstAnswersMs)
+    const { createLogger } = await import('../logger.ts')
+    const { openDaemon } = await import('../daemon.ts')
+    const daemon = await openDaemon(settings, port, createLogger(settings['log-level']))
+    process.stdout.write(`shoal is ready: registry http://${port.address}, peers ${daemon.p2pAddress}\n`)
+    // Not left to the end: a node that is killed would compile everything anew.
+    flushCompileCache()
     await stopped
     await daemon[Symbol.asyncDispose]()
     return 0

@@ -18,7 +18,7 @@ export async function getBlob(
   const { signal } = exchange
   if (exchange.isHead) {
     const { size } = await pull.statBlob(repository, digest, { signal })
-    exchange.response.writeHead(200, { ...headersOf(digest), 'Content-Length': size }).end()
+    exchange.head(200, { ...headersOf(digest), 'Content-Length': size }).end()
     return
   }
   await using blob = await pull.openBlob(repository, digest, { signal })
@@ -65,7 +65,7 @@ async function sendBlob(
   const { response, signal } = exchange
   const { start, end } = range ?? { start: 0, end: blob.size }
   const partial = range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end - 1}/${blob.size}` }
-  response.writeHead(range === undefined ? 200 : 206, {
+  exchange.head(range === undefined ? 200 : 206, {
     ...headers,
     ...partial,
     'Content-Length': end - start,

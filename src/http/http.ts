@@ -1,5 +1,5 @@
 /** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
-import { createServer, type Server } from 'node:http'
+import type { RequestListener } from 'node:http'
 import Koa from 'koa'
 import { type Logger, type Metrics, noMetrics, silentLogger } from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
@@ -17,30 +17,13 @@ export interface HttpOptions {
   metrics?: Metrics
 }
 
-/** A connection that moves no byte for this long is cut; a slow one that moves is never. */
-const idleMs = 120_000
-/** Longer than what load balancers and clients keep a connection for, so that they close it, not this side. */
-const keepAliveMs = 75_000
-const headersMs = 30_000
-const maxConnections = 4096
-
-/** The caller listens on it and closes it. */
-export function createHttpServer(options: HttpOptions): Server {
-  const app = createApp(options)
-  const server = createServer({
-    // Node's default cuts every request, an upload of hours too, after 300 s.
-    requestTimeout: 0,
-    headersTimeout: headersMs,
-    keepAliveTimeout: keepAliveMs,
-    noDelay: true,
-  })
-  server.maxConnections = maxConnections
-  server.setTimeout(idleMs)
-  server.on('request', app.callback())
-  return server
-}
-
-function createApp({ registry, besides, logger = silentLogger, metrics = noMetrics }: HttpOptions): Koa {
+/** Answers the requests of a server whose limits are the caller's. */
+export function createHttpHandler({
+  registry,
+  besides,
+  logger = silentLogger,
+  metrics = noMetrics,
+}: HttpOptions): RequestListener {
   const app = new Koa()
   app.use(async (context, next) => {
     if (!isRegistryPath(context.req.url ?? '')) return next()
@@ -49,7 +32,6 @@ function createApp({ registry, besides, logger = silentLogger, metrics = noMetri
     const exchange = new Exchange(context.req, context.res)
     const startedMs = performance.now()
     let name = 'none'
-    context.res.setHeader('Docker-Distribution-Api-Version', 'registry/2.0')
     try {
       refuseBrowsers(exchange)
       const route = parseRoute(exchange.path)
@@ -66,7 +48,7 @@ function createApp({ registry, besides, logger = silentLogger, metrics = noMetri
   })
   if (besides !== undefined) app.use(besides)
   app.on('error', (error: unknown) => logger.error({ err: error }, 'request failed'))
-  return app
+  return app.callback()
 }
 
 function isRegistryPath(url: string): boolean {

@@ -23,7 +23,7 @@ export async function getManifest({ pull }: Registry, exchange: Exchange, target
   const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': digest, ETag: etag }
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
   else if ('bytes' in found) exchange.send(200, headers, found.bytes)
-  else exchange.response.writeHead(200, { ...headers, 'Content-Length': found.size }).end()
+  else exchange.head(200, { ...headers, 'Content-Length': found.size }).end()
 }
 
 export async function putManifest({ push }: Registry, exchange: Exchange, target: Target): Promise<void> {

@@ -1,7 +1,7 @@
 /** The memory that blobs are read into: used again, and smaller for each reader the more of them there are. */
 import { markAsUntransferable } from 'node:worker_threads'
 
-const largestBytes = 512 * 1024
+const largestBytes = 1024 * 1024
 const smallestBytes = 64 * 1024
 
 export class ReadBuffers {

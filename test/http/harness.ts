@@ -1,10 +1,10 @@
 /** A registry over real folders on a real port, for tests of the API. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createHttpServer } from '../../src/http/http.ts'
+import { openHttpPort } from '../../node/http-port.ts'
+import { createHttpHandler } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { openLedger } from '../../src/records/records.ts'
 import { createRegistry } from '../../src/registry/registry.ts'
@@ -57,13 +57,10 @@ export async function openApi(
   const names = opened.use(await openLedger({ db: database, identity, authority: identity.publicKey }))
   const allowDelete = options.allowDelete ?? true
   const registry = opened.use(createRegistry({ store, names, allowDelete }))
-  const server = createHttpServer({ registry })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  opened.defer(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  const { port } = server.address() as AddressInfo
+  const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
+  opened.use(http)
+  http.serve(createHttpHandler({ registry }))
+  const port = Number(http.address.split(':').at(-1))
   const resources = opened.move()
 
   const call = (method: string, path: string, { headers = {}, body }: CallOptions = {}): Promise<Answer> =>

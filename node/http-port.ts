@@ -1,0 +1,110 @@
+/** The registry's port: open before the registry behind it is, so that who comes early waits instead of being refused. */
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { CodedError } from '../src/base/base.ts'
+import { type Address, formatAddress } from './setting-kinds.ts'
+
+export interface HttpPort extends AsyncDisposable {
+  readonly address: string
+  /** Answers from now on, those first who wait. */
+  serve(listener: RequestListener): void
+}
+
+/** The address is taken, or not this machine's. */
+export class ListenError extends CodedError {
+  readonly code = 'LISTEN'
+}
+
+/** A connection that moves no byte for this long is cut; a slow one that moves is never. */
+const idleMs = 120_000
+/** Longer than what load balancers and clients keep a connection for, so that they close it, not this side. */
+const keepAliveMs = 75_000
+const headersMs = 30_000
+const maxConnections = 4096
+/** Requests that are still under way after this are cut when the port closes. */
+const drainMs = 8_000
+
+/** Throws ListenError. */
+export async function openHttpPort(address: Address): Promise<HttpPort> {
+  const server = createServer({
+    // Node's default cuts every request, an upload of hours too, after 300 s.
+    requestTimeout: 0,
+    headersTimeout: headersMs,
+    keepAliveTimeout: keepAliveMs,
+    noDelay: true,
+  })
+  server.maxConnections = maxConnections
+  server.setTimeout(idleMs)
+  // No more of them than connections.
+  const waiting: [IncomingMessage, ServerResponse][] = []
+  const keep = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isVersionCheck(request)) answerVersionCheck(response)
+    else waiting.push([request, response])
+  }
+  server.on('request', keep)
+  const bound = await listen(server, address)
+  let draining: Promise<void> | undefined
+  return {
+    address: bound,
+    serve(listener) {
+      server.off('request', keep).on('request', listener)
+      for (const [request, response] of waiting.splice(0))
+        if (!response.destroyed) listener(request, response)
+    },
+    async [Symbol.asyncDispose]() {
+      for (const [request] of waiting.splice(0)) request.destroy()
+      draining ??= drain(server)
+      await draining
+    },
+  }
+}
+
+/** Whether it asks which API this port speaks, which needs nothing that is still to be opened. */
+function isVersionCheck({ method, url }: IncomingMessage): boolean {
+  return url === '/v2/' && (method === 'GET' || method === 'HEAD')
+}
+
+/** As the registry does. */
+function answerVersionCheck(response: ServerResponse): void {
+  const body = '{}'
+  response
+    .writeHead(200, {
+      'Docker-Distribution-Api-Version': 'registry/2.0',
+      'Content-Type': 'application/json',
+      'Content-Length': body.length,
+    })
+    .end(body)
+}
+
+async function listen(server: Server, { host, port }: Address): Promise<string> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const reason = error.code === 'EADDRINUSE' ? 'is in use by another process' : error.message
+      reject(
+        new ListenError(`--http: ${host}:${port} ${reason}; choose another with --http HOST:PORT`, {
+          cause: error,
+        }),
+      )
+    })
+    server.listen(port, host, () => resolve())
+  })
+  const { address, port: bound } = server.address() as AddressInfo
+  return formatAddress({ host: address, port: bound })
+}
+
+/** Finishes the requests under way, takes no more, and cuts what is still there at the end of its time. */
+async function drain(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  server.closeIdleConnections()
+  const idle = setInterval(() => server.closeIdleConnections(), 100)
+  const cut = setTimeout(() => server.closeAllConnections(), drainMs)
+  await closed
+  clearInterval(idle)
+  clearTimeout(cut)
+}
