@@ -1,20 +1,16 @@
-/** GET and HEAD of a manifest by tag over 64 connections, alone and while two large blobs are pushed. */
-import {
-  type Bench,
-  type Measurement,
-  makeBlobs,
-  openFolder,
-  openPair,
-  type Pair,
-  settle,
-  sizeText,
-} from '../bench.ts'
+/**
+ * GET and HEAD of a manifest by tag over 64 connections, alone and while two large blobs are pushed. A bare node:http server
+ * takes part when they are alone: it says what the machine lets Node do at that moment.
+ */
+import path from 'node:path'
+import { bareHttp } from '../bare-http.ts'
+import { type Bench, type Measurement, makeBlobs, openFolder, openPair, settle, sizeText } from '../bench.ts'
 import type { BlobFile } from '../content.ts'
 import { runHeadLoad } from '../head-load.ts'
 import { manifestType, pushSmallImage } from '../image.ts'
 import type { Line, Reach } from '../line.ts'
 import { pushBlob } from '../load.ts'
-import type { Registry } from '../subject.ts'
+import { openRegistry, type Registry } from '../subject.ts'
 import { connections, type LoadResult, type LoadTarget, runWrk } from '../wrk.ts'
 
 const repository = 'bench/manifests'
@@ -28,6 +24,14 @@ interface Run {
   rateReach: Reach
   p99Reach: Reach
   load: (registry: Registry) => Promise<LoadResult>
+  /** Whether the bare server is measured too. */
+  withBare: boolean
+}
+
+interface Sides {
+  shoal: Registry
+  reference: Registry
+  bare: Registry
 }
 
 export const manifests: Measurement = {
@@ -36,12 +40,13 @@ export const manifests: Measurement = {
     await using folder = await openFolder(bench, 'manifests')
     const files = await makeBlobs(bench, folder.path, 2, bench.blobBytes)
     await using pair = await openPair(bench, folder.path)
+    await using bare = await openRegistry(bareHttp, path.join(folder.path, 'bare'), bench)
     for (const registry of [pair.shoal, pair.reference]) {
       await pushSmallImage(registry, repository, tag, bench)
       for (const load of [runWrk, runHeadLoad]) await load(targetOf(registry, warmUpSeconds), bench)
     }
     const lines: Line[] = []
-    for (const run of runsOf(bench, files)) lines.push(...(await measure(bench, pair, run)))
+    for (const run of runsOf(bench, files)) lines.push(...(await measure(bench, { ...pair, bare }, run)))
     return lines
   },
 }
@@ -49,8 +54,16 @@ export const manifests: Measurement = {
 function runsOf(bench: Bench, files: BlobFile[]): Run[] {
   const alone = (load: Load) => (registry: Registry) => load(targetOf(registry, bench.loadSeconds), bench)
   const busy = (load: Load) => (registry: Registry) => loadWhilePushing(bench, registry, files, load)
-  const quick = { rateReach: { kind: 'ratio', atLeast: 15 }, p99Reach: { kind: 'value', under: 5 } } as const
-  const calm = { rateReach: { kind: 'none' }, p99Reach: { kind: 'value', under: 10 } } as const
+  const quick = {
+    rateReach: { kind: 'ratio', atLeast: 15 },
+    p99Reach: { kind: 'value', under: 5 },
+    withBare: true,
+  } as const
+  const calm = {
+    rateReach: { kind: 'none' },
+    p99Reach: { kind: 'value', under: 10 },
+    withBare: false,
+  } as const
   const during = `while 2 × ${sizeText(bench.blobBytes)} are pushed`
   return [
     { what: 'manifest GET by tag', ...quick, load: alone(runWrk) },
@@ -60,23 +73,29 @@ function runsOf(bench: Bench, files: BlobFile[]): Run[] {
   ]
 }
 
-async function measure(bench: Bench, pair: Pair, run: Run): Promise<Line[]> {
+async function measure(bench: Bench, sides: Sides, run: Run): Promise<Line[]> {
   bench.say(`${run.what}, ${connections} connections`)
-  const results = { shoal: [] as LoadResult[], reference: [] as LoadResult[] }
+  const results = { shoal: [] as LoadResult[], reference: [] as LoadResult[], bare: [] as LoadResult[] }
   for (let turn = 0; turn < bench.reps; turn += 1) {
-    for (const side of ['shoal', 'reference'] as const) {
+    for (const side of ['shoal', 'reference', 'bare'] as const) {
+      if (side === 'bare' && !run.withBare) continue
       await settle(bench)
-      results[side].push(await run.load(pair[side]))
+      results[side].push(await run.load(sides[side]))
     }
   }
-  const samples = (field: keyof LoadResult) => ({
-    shoal: results.shoal.map((result) => result[field]),
-    reference: results.reference.map((result) => result[field]),
-  })
-  return [
-    { what: run.what, unit: 'req/s', ...samples('perSecond'), reach: run.rateReach },
-    { what: `${run.what}, p99`, unit: 'ms', ...samples('p99Ms'), reach: run.p99Reach },
-  ]
+  const lines = (what: string, own: LoadResult[], rateReach: Reach, p99Reach: Reach): Line[] => {
+    const samples = (field: keyof LoadResult) => ({
+      shoal: own.map((result) => result[field]),
+      reference: results.reference.map((result) => result[field]),
+    })
+    return [
+      { what, unit: 'req/s', ...samples('perSecond'), reach: rateReach },
+      { what: `${what}, p99`, unit: 'ms', ...samples('p99Ms'), reach: p99Reach },
+    ]
+  }
+  const none = { kind: 'none' } as const
+  const bare = run.withBare ? lines(`· bare node:http instead of Shoal`, results.bare, none, none) : []
+  return [...lines(run.what, results.shoal, run.rateReach, run.p99Reach), ...bare]
 }
 
 /** Runs the load, and pushes new blobs one after the other on two connections for as long as it lasts. */
