@@ -39,7 +39,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   elsewhere.arrive(member.elsewhere)
   problems = () => member.problems()
   await metrics.start()
-  const context = { node, swarm: member.swarm }
+  const context = { node, member }
   opened.use(await openAdminServer(settings.data, (...call) => runOperation(context, ...call), logger))
   opened.use(openJanitor(node, { clock: systemClock, logger }))
   const resources = opened.move()

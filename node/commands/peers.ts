@@ -1,6 +1,7 @@
 /** `shoal peers`: the members that this node is connected with. */
 import type { Command } from '../cli.ts'
-import { formatTable, formatTime, print, printJson } from '../output.ts'
+import type { PeerList } from '../operations/operations.ts'
+import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { readSettings, settingsHelp } from '../settings.ts'
 
@@ -8,35 +9,72 @@ export const command: Command = {
   help: `shoal peers [--json]
 
 Lists this node and the members that it is connected with: their addresses, the round trip, since when, how many
-digests each announces, and its version.
+digests each announces, what it sent here and was sent, what went wrong with it, and its version. Then the members
+that are not connected and had faults, and the blobs that are on their way here.
+
+Faults: wrong-bytes, wrong-list, lying-list and protocol are malice or a broken machine; false-complaint a rotten
+disk there; stalled, slow, broken and lane (the direct connection) mostly its network.
 
   --json                  print one JSON object
 ${settingsHelp(['data'])}
 `,
   async run(args) {
     const { settings, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
-    const { self, members } = await perform(settings, 'peers', {})
-    if (extra.json === true) {
-      printJson({ self, members })
-      return 0
-    }
-    print(
-      `this node ${self.peer}, cluster ${self.cluster}\n${self.addresses.map((address) => `  ${address}\n`).join('')}\n`,
-    )
-    if (members.length === 0) {
-      print('No member is connected. On another host: shoal serve --join "$(shoal token)"\n')
-      return 0
-    }
-    const head = ['MEMBER', 'ROUND TRIP', 'SINCE', 'ANNOUNCES', 'VERSION', 'ADDRESSES']
-    const rows = members.map(({ peer, latencyMs, sinceMs, announces, agent, addresses }) => [
+    const list = await perform(settings, 'peers', {})
+    if (extra.json === true) printJson(list)
+    else print(render(list))
+    return 0
+  },
+}
+
+function render({ self, members, exchange }: PeerList): string {
+  const parts = [
+    `this node ${self.peer}, cluster ${self.cluster}`,
+    ...self.addresses.map((address) => `  ${address}`),
+  ]
+  const exchanged = new Map(exchange.peers.map((peer) => [peer.peer, peer]))
+  const head = [
+    'MEMBER',
+    'ROUND TRIP',
+    'SINCE',
+    'ANNOUNCES',
+    'RECEIVED',
+    'SENT',
+    'FAULTS',
+    'VERSION',
+    'ADDRESSES',
+  ]
+  const rows = members.map(({ peer, latencyMs, sinceMs, announces, agent, addresses }) => {
+    const { receivedBytes = 0, sentBytes = 0, faults = {} } = exchanged.get(peer) ?? {}
+    return [
       peer,
       latencyMs === undefined ? '-' : `${latencyMs} ms`,
       formatTime(sinceMs),
       announces === undefined ? '-' : String(announces),
+      formatBytes(receivedBytes),
+      formatBytes(sentBytes),
+      formatFaults(faults),
       agent ?? '-',
       addresses.join(' '),
-    ])
-    print(formatTable([head, ...rows]))
-    return 0
-  },
+    ]
+  })
+  const table =
+    members.length === 0
+      ? 'No member is connected. On another host: shoal serve --join "$(shoal token)"\n'
+      : formatTable([head, ...rows])
+  const connected = new Set(members.map(({ peer }) => peer))
+  const gone = exchange.peers
+    .filter(({ peer, faults }) => !connected.has(peer) && Object.keys(faults).length > 0)
+    .map(({ peer, faults }) => `not connected: ${peer}  ${formatFaults(faults)}`)
+  const coming = exchange.transfers.map(
+    ({ digest, held, pieces, peers }) =>
+      `on its way: ${digest}  ${held} of ${pieces} pieces, from ${peers} members`,
+  )
+  return [...parts, '', `${table}${[...gone, ...coming].map((line) => `${line}\n`).join('')}`].join('\n')
+}
+
+/** Such as `2 stalled, 1 lane`. */
+function formatFaults(faults: Partial<Record<string, number>>): string {
+  const texts = Object.entries(faults).map(([fault, count]) => `${count} ${fault}`)
+  return texts.length === 0 ? '-' : texts.join(', ')
 }

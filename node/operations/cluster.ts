@@ -9,22 +9,24 @@ export class NotRunningError extends CodedError {
   readonly code = 'NOT_RUNNING'
 }
 
-export const readToken: Operation<'token'> = async ({ node, swarm }) => {
-  return { token: tokenOf(node.membership.cluster, swarm?.addresses()), running: swarm !== undefined }
+export const readToken: Operation<'token'> = async ({ node, member }) => {
+  const addresses = member?.swarm.addresses()
+  return { token: tokenOf(node.membership.cluster, addresses), running: member !== undefined }
 }
 
-export const rotateToken: Operation<'token-rotate'> = async ({ node, swarm }) => {
+export const rotateToken: Operation<'token-rotate'> = async ({ node, member }) => {
   const cluster = await rotateSecret(node.settings.data)
-  return { token: tokenOf(cluster, swarm?.addresses()), running: swarm !== undefined }
+  return { token: tokenOf(cluster, member?.swarm.addresses()), running: member !== undefined }
 }
 
-export const listPeers: Operation<'peers'> = async ({ node, swarm }) => {
-  if (swarm === undefined) {
+export const listPeers: Operation<'peers'> = async ({ node, member }) => {
+  if (member === undefined) {
     throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
   }
   const { identity, cluster } = node.membership
+  const { swarm, exchange } = member
   const self = { peer: identity.peerId, addresses: swarm.addresses(), cluster: clusterId(cluster) }
-  return { self, members: swarm.members.list() }
+  return { self, members: swarm.members.list(), exchange: exchange.status() }
 }
 
 export const exportAuthorityKey: Operation<'authority-export'> = async ({ node }, { drop }) => {

@@ -1,4 +1,5 @@
 /** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
+import type { Exchange, ExchangeStatus } from '../../src/exchange/exchange.ts'
 import type { Policy } from '../../src/records/records.ts'
 import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member, Swarm } from '../../src/swarm/swarm.ts'
@@ -45,12 +46,14 @@ export interface ListedRow {
 export interface PeerList {
   self: { peer: string; addresses: string[]; cluster: string }
   members: Member[]
+  /** What moves between this node and the members, and what went wrong. */
+  exchange: ExchangeStatus
 }
 
-/** What an operation works on; a stopped node has no swarm. */
+/** What an operation works on; a stopped node has no member. */
 export interface OperationContext {
   node: LocalNode
-  swarm?: Swarm
+  member?: { swarm: Swarm; exchange: Exchange }
 }
 
 export type Operation<N extends OperationName> = (

@@ -18,9 +18,9 @@ export const changeBan: Operation<'policy-ban'> = (context, { peer, banned }) =>
   return apply(context, { ...policy, banned: banned ? [...others, peer] : others })
 }
 
-async function apply({ node, swarm }: OperationContext, policy: Policy): Promise<Policy> {
+async function apply({ node, member }: OperationContext, policy: Policy): Promise<Policy> {
   await node.names.setPolicy(policy)
-  swarm?.dropUnwelcome()
+  member?.swarm.dropUnwelcome()
   return node.names.policy()
 }
 

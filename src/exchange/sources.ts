@@ -30,7 +30,7 @@ export interface SourcesOptions {
   providers: Pick<Providers, 'find'>
   clock: Clock
   logger: Logger
-  /** How long members that do not answer may delay saying that nobody has it; default 2 s. */
+  /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
   withinMs?: number
   random(): number
   /** Peers that are not asked. */
@@ -43,7 +43,8 @@ const maxMembers = 32
 const maxSources = 64
 /** With so many, no further ones are looked for. */
 const enoughHolding = 4
-const firstSearchMs = 2000
+/** A member whose uplink is full answers behind all that it has to carry. */
+const firstSearchMs = 6000
 const againMs = { least: 250, most: 5000 }
 const coolDownMs = { least: 500, most: 10_000 }
 const maxRemembered = 1024
@@ -65,7 +66,7 @@ export class Sources {
     })
   }
 
-  /** Whether anyone holds any of it, within about two seconds. */
+  /** Whether anyone holds any of it, within about six seconds. */
   get found(): Promise<boolean> {
     return this.#first.promise
   }

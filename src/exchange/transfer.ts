@@ -95,7 +95,7 @@ export class Transfer {
     this.#done.promise.catch(() => undefined)
   }
 
-  /** Whether a member holds any of it: known within about two seconds. */
+  /** Whether a member holds any of it: known within about six seconds. */
   get found(): Promise<boolean> {
     return this.#sources.found
   }

@@ -27,18 +27,21 @@ export interface FetcherOptions {
   limits: FetchLimits
 }
 
-/** How long a provider may send nothing: before its answer, and between its bytes. */
+/** How long a provider may send nothing: before its answer, the same when nobody was that quick, and between its bytes. */
 export interface FetchLimits {
   startMs: number
+  patientMs: number
   stallMs: number
 }
 
-export const defaultFetchLimits: FetchLimits = { startMs: 3000, stallMs: 10_000 }
+export const defaultFetchLimits: FetchLimits = { startMs: 2000, patientMs: 8000, stallMs: 10_000 }
 
 /** A likely provider that hangs must not cost more than looking for another one does. */
 const likelyMs = 500
 const blameMs = 10 * 60_000
 const maxBlamed = 4096
+/** A provider whose uplink is full answers late. So many are given more time; of hung ones each costs it in full. */
+const maxLate = 3
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { host, finder, connected, conduct, clock, logger, metrics, limits } = options
@@ -48,6 +51,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const isBlamed = (peer: string, digest: Digest): boolean =>
     (blamed.get(`${peer} ${digest}`) ?? 0) > clock.now()
 
+  /** The content, or why there is none: what the provider said, `late`, or how it failed. */
   const start = async (
     peer: string,
     wanted: Wanted,
@@ -73,7 +77,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         error instanceof Error ? error : new ChannelBrokenError('fetching failed', { cause: error })
       channel?.abort(reason)
       signal?.throwIfAborted()
-      return timeout.aborted ? `no answer within ${startMs} ms` : reason.message
+      return timeout.aborted ? 'late' : reason.message
     }
   }
 
@@ -102,14 +106,20 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         const fetched = await start(likely, wanted, signal, Math.min(likelyMs, limits.startMs))
         if (typeof fetched !== 'string') return fetched
       }
+      const late: string[] = []
       for await (const peer of finder.find(wanted, signal === undefined ? {} : { signal })) {
         if (isBlamed(peer, wanted.digest)) continue
         const fetched = await start(peer, wanted, signal, limits.startMs)
         if (typeof fetched !== 'string') return fetched
         failures.push({ peer, reason: fetched })
+        if (fetched === 'late') late.push(peer)
         if (fetched !== 'busy') finder.forget(wanted, peer)
         metrics.count('swarm_fetch_starts_failed_total')
         logger.debug({ peer, digest: wanted.digest, reason: fetched }, 'a provider did not deliver')
+      }
+      for (const peer of late.slice(0, maxLate)) {
+        const fetched = await start(peer, wanted, signal, limits.patientMs)
+        if (typeof fetched !== 'string') return fetched
       }
       throw new ContentUnavailableError(wanted.digest, failures)
     },

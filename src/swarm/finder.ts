@@ -27,8 +27,8 @@ export interface FinderOptions {
 
 const foundMs = 5000
 const notFoundMs = 500
-/** A hung member delays the "nobody has it" by this, and a hung DHT peer no further. */
-const haveTimeoutMs = 1500
+/** A hung member delays the "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
+const haveTimeoutMs = 6000
 const dhtTimeoutMs = 2000
 const maxLookups = 4096
 const maxProviders = 64

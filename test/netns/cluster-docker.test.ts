@@ -46,5 +46,7 @@ describe('docker on two hosts', requires(...networkNeeds, 'nsenter', 'dockerd', 
     expect(pulled.stdout).toContain(`Digest: ${digest}`)
     const { stdout } = await puller.docker(['run', '--rm', '--network=host', name])
     expect(stdout).toBe(greeting('two hosts'))
+    const peers = await nodes[1]?.shoal('peers')
+    expect(peers).toMatch(new RegExp(`^${nodes[0]?.peer} .* 7\\.\\d MiB +0 B +- +shoal/`, 'm'))
   })
 })
