@@ -23,45 +23,52 @@ export type Route =
 
 export type RouteName = Route['name']
 
+const nameAt = '/v2/'.length
+
 /**
  * Reads a path without its query. A repository name may itself hold words like `blobs` or `tags`, so the end of the path
  * decides. Returns `undefined` for a path that is no endpoint; throws `NAME_INVALID`, `TAG_INVALID` or `DIGEST_INVALID` for an
  * endpoint with a bad part.
  */
 export function parseRoute(path: string): Route | undefined {
-  const [empty, version, ...segments] = path.split('/')
-  if (empty !== '') return undefined
-  if (version === 'v1') return parseV1(segments)
-  if (version !== 'v2') return undefined
-  if (segments.length === 0 || (segments.length === 1 && segments[0] === '')) return { name: 'base' }
-  if (segments.length === 1 && segments[0] === '_catalog') return { name: 'catalog' }
-  return parseRepositoryRoute(segments)
+  if (path === '/v2/' || path === '/v2') return { name: 'base' }
+  if (path === '/v2/_catalog') return { name: 'catalog' }
+  if (path.startsWith('/v2/')) return parseRepositoryRoute(path)
+  if (path === '/v1/_ping') return { name: 'v1-ping' }
+  return path === '/v1/search' ? { name: 'v1-search' } : undefined
 }
 
-function parseV1(segments: string[]): Route | undefined {
-  if (segments.length !== 1) return undefined
-  if (segments[0] === '_ping') return { name: 'v1-ping' }
-  return segments[0] === 'search' ? { name: 'v1-search' } : undefined
-}
+/** Every request comes through here, so the path is cut from its end and never split. */
+function parseRepositoryRoute(path: string): Route | undefined {
+  const lastAt = path.lastIndexOf('/')
+  const secondAt = path.lastIndexOf('/', lastAt - 1)
+  const last = path.slice(lastAt + 1)
+  const before = (at: number): Repository =>
+    parseRepository(decodeName(path.slice(nameAt, Math.max(nameAt, at))))
 
-function parseRepositoryRoute(segments: string[]): Route | undefined {
-  const [last = '', second, third] = segments.toReversed()
-  const before = (count: number): Repository =>
-    parseRepository(segments.slice(0, -count).map(decode).join('/'))
-
-  if (second === 'tags' && last === 'list') return { name: 'tags', repository: before(2) }
-  if (second === 'manifests')
-    return { name: 'manifest', repository: before(2), reference: parseReference(decode(last)) }
-  if (second === 'referrers')
-    return { name: 'referrers', repository: before(2), digest: parseDigest(decode(last)) }
-  if (third === 'blobs' && second === 'uploads') {
-    return last === ''
-      ? { name: 'uploads', repository: before(3) }
-      : { name: 'upload', repository: before(3), id: last }
+  switch (path.slice(secondAt + 1, lastAt)) {
+    case 'tags':
+      return last === 'list' ? { name: 'tags', repository: before(secondAt) } : undefined
+    case 'manifests':
+      return { name: 'manifest', repository: before(secondAt), reference: parseReference(decode(last)) }
+    case 'referrers':
+      return { name: 'referrers', repository: before(secondAt), digest: parseDigest(decode(last)) }
+    case 'uploads': {
+      const thirdAt = path.lastIndexOf('/', secondAt - 1)
+      if (path.slice(thirdAt + 1, secondAt) !== 'blobs') return undefined
+      const repository = before(thirdAt)
+      return last === '' ? { name: 'uploads', repository } : { name: 'upload', repository, id: last }
+    }
+    case 'blobs':
+      if (last === 'uploads') return { name: 'uploads', repository: before(secondAt) }
+      return { name: 'blob', repository: before(secondAt), digest: parseDigest(decode(last)) }
+    default:
+      return undefined
   }
-  if (second === 'blobs' && last === 'uploads') return { name: 'uploads', repository: before(2) }
-  if (second === 'blobs') return { name: 'blob', repository: before(2), digest: parseDigest(decode(last)) }
-  return undefined
+}
+
+function decodeName(name: string): string {
+  return name.includes('%') ? name.split('/').map(decode).join('/') : name
 }
 
 /** Decoded after the split, so that an encoded slash never makes a segment; what it decodes to is checked by its parser. */
