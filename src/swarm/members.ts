@@ -11,6 +11,7 @@ import {
   maxAddressLength,
   maxPeersTold,
   maxStatusBytes,
+  maxUpstreamsTold,
   statusMessage,
   statusProtocol,
   statusRequest,
@@ -29,6 +30,8 @@ export interface Member {
   agent?: string
   /** How many digests it announces; absent until it has told. */
   announces?: number
+  /** Names of the upstreams that it reaches, as it last told. */
+  upstreams: string[]
 }
 
 export interface MemberEvent {
@@ -43,6 +46,10 @@ export interface Members {
   peers(): string[]
   /** Where the connections to this one lead: IP addresses, as seen from here. */
   hostsOf(peer: string): string[]
+  /** Those that reach the upstream of this name, as they last told. */
+  reaching(upstream: string): string[]
+  /** Tells all of them anew what this node says of itself, because it has changed. Returns at once. */
+  tell(): void
   /** A joined member can be sent to at once. Returns the unsubscriber. */
   onChange(listener: (event: MemberEvent) => void): () => void
 }
@@ -62,16 +69,20 @@ export interface MembersOptions {
   agent: string
   /** How many digests this node announces. */
   announces(): number
+  /** Names of the upstreams that this node reaches now. */
+  upstreams(): string[]
 }
 
 interface Known {
   sinceMs: number
   agent?: string
   announces?: number
+  upstreams: string[]
 }
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, agent, announces } = options
+  const upstreams = (): string[] => options.upstreams().slice(0, maxUpstreamsTold)
   const members = new Map<string, Known>()
   const listeners = new Set<(event: MemberEvent) => void>()
 
@@ -105,7 +116,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
     try {
       const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
-      await channel.send(statusRequest.encode({}), { signal })
+      await channel.send(statusRequest.encode({ upstreams: upstreams() }), { signal })
       const answer = await channel.receive({ signal })
       await channel.close()
       const known = members.get(peer)
@@ -113,6 +124,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const told = statusMessage.decode(answer)
       known.agent = told.agent
       known.announces = told.announces
+      known.upstreams = told.upstreams
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
@@ -126,15 +138,22 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      statusRequest.decode(request)
-      const answer = { agent, announces: announces(), peers: await knownPeers(peer) }
+      const told = statusRequest.decode(request)
+      const known = members.get(peer)
+      if (known !== undefined) known.upstreams = told.upstreams
+      const answer = {
+        agent,
+        announces: announces(),
+        peers: await knownPeers(peer),
+        upstreams: upstreams(),
+      }
       await channel.send(statusMessage.encode(answer), { signal })
     },
   )
 
   node.addEventListener('peer:connect', ({ detail }) => {
     const peer = detail.toString()
-    members.set(peer, { sinceMs: clock.now() })
+    members.set(peer, { sinceMs: clock.now(), upstreams: [] })
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
     emit({ kind: 'join', peer })
@@ -150,9 +169,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   node.addEventListener('peer:identify', ({ detail }) => {
     tasks.start('status', async () => await askStatus(detail.peerId.toString()))
   })
-  tasks.every('status', statusIntervalMs, { clock, random }, async () => {
+  const askAll = async (): Promise<void> => {
     await Promise.all([...members.keys()].map(askStatus))
-  })
+  }
+  tasks.every('status', statusIntervalMs, { clock, random }, askAll)
 
   return {
     list() {
@@ -170,6 +190,9 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
     },
+    reaching: (upstream) =>
+      [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
+    tell: () => tasks.start('status', askAll),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -26,7 +26,7 @@ const peersFlushMs = 10_000
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
   const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
-  const { agent = 'shoal', isBanned = () => false } = options
+  const { agent = 'shoal', isBanned = () => false, upstreams = () => [] } = options
   const names = clusterNames(cluster)
   const tasks = new Tasks(logger)
   const peers = bufferDatabase(database, '/peers/')
@@ -87,6 +87,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     logger,
     agent,
     announces: () => announcer.size,
+    upstreams,
   })
   const announcer = createAnnouncer({ node, members, tasks, clock, random, logger, metrics })
   const finder = createFinder({ node, host, members, tasks, clock, metrics })

@@ -1,4 +1,5 @@
 /** The messages with which members tell each other about themselves and whom they know. */
+import { parseRepository } from '../oci/oci.ts'
 import { codec, list, parsePeerId, struct, text, uint } from '../wire/wire.ts'
 import { checkMultiaddr } from './token.ts'
 
@@ -7,6 +8,8 @@ export const maxStatusBytes = 64 * 1024
 export const maxPeersTold = 48
 export const maxAddressesTold = 4
 export const maxAddressLength = 256
+export const maxUpstreamsTold = 32
+const maxUpstreamLength = 128
 
 const peerId = text({
   max: 64,
@@ -16,8 +19,13 @@ const peerId = text({
   },
 })
 const address = text({ max: maxAddressLength, parse: checkMultiaddr })
+/** Names of the upstreams that the sender reaches now: the first word of a mirrored repository's name. */
+const upstreams = list(text({ max: maxUpstreamLength, parse: (name): string => parseRepository(name) }), {
+  max: maxUpstreamsTold,
+})
 
-export const statusRequest = codec(struct({}), { maxBytes: 16 })
+/** Who asks tells of itself what may change at any time. */
+export const statusRequest = codec(struct({ upstreams }), { maxBytes: 8 * 1024 })
 
 export const statusMessage = codec(
   struct({
@@ -29,6 +37,7 @@ export const statusMessage = codec(
     peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerId }), {
       max: maxPeersTold,
     }),
+    upstreams,
   }),
   { maxBytes: maxStatusBytes },
 )

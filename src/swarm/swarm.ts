@@ -78,6 +78,8 @@ export interface SwarmOptions {
   mdns?: boolean
   /** Such as `shoal/0.1.0`. */
   agent?: string
+  /** Names of the upstreams that this node reaches now, to tell the others; call `members.tell` when that changes. */
+  upstreams?(): string[]
   /** By policy: their connections are refused. */
   isBanned?(peer: string): boolean
   fetchLimits?: Partial<FetchLimits>

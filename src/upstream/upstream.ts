@@ -4,6 +4,8 @@
  */
 import type { Digest, Reference, Repository } from '../oci/oci.ts'
 
+export { rankMembers } from './rank.ts'
+
 /** An upstream's manifest; `bytes` hash to `digest`. */
 export interface UpstreamManifest {
   digest: Digest

@@ -41,6 +41,21 @@ describe('membership', () => {
     expect(member?.sinceMs).toBeLessThanOrEqual(Date.now())
   })
 
+  test('members know which upstreams the others reach, and hear of a change without asking', async () => {
+    const cluster = await newCluster(stack)
+    let reached = ['docker.io']
+    const a = await startSwarm(stack, { cluster, upstreams: () => reached })
+    const b = await startSwarm(stack, { cluster, bootstrap: [a.address] })
+    await until('the upstreams to be told', () => b.swarm.members.reaching('docker.io').length === 1)
+    expect(b.swarm.members.reaching('docker.io')).toEqual([a.swarm.peerId])
+    expect(b.swarm.members.list()[0]?.upstreams).toEqual(['docker.io'])
+    expect(b.swarm.members.reaching('quay.io')).toEqual([])
+    reached = ['quay.io']
+    a.swarm.members.tell()
+    await until('the change to be told', () => b.swarm.members.reaching('quay.io').length === 1)
+    expect(b.swarm.members.reaching('docker.io')).toEqual([])
+  })
+
   test('a third node learns of the others through the one that it knows', async () => {
     const cluster = await newCluster(stack)
     const a = await startSwarm(stack, { cluster })
