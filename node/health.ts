@@ -1,13 +1,13 @@
 /** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
 import type { Middleware } from 'koa'
-import type { PrometheusMetrics } from './metrics.ts'
+import type { NodeMetrics } from './metrics.ts'
 
 export interface Health {
   /** Why content cannot be served as it should be; empty when it can. */
   problems(): string[]
 }
 
-export function healthEndpoints(health: Health, metrics: PrometheusMetrics): Middleware {
+export function healthEndpoints(health: Health, metrics: NodeMetrics): Middleware {
   return async (context, next) => {
     if (context.method !== 'GET' && context.method !== 'HEAD') return next()
     if (context.path === '/healthz') context.body = 'ok\n'

@@ -1,136 +1,124 @@
-/** Metrics for Prometheus: every name that modules may report under, with its help. */
-import type { Counter, Gauge, Histogram, Registry } from 'prom-client'
+/** Metrics for Prometheus: what modules report, kept as plain numbers and written out when they are asked for. */
+import type { Registry } from 'prom-client'
 import type { Metrics } from '../src/base/base.ts'
+import { exposeMetric, expositionType, numberText, type Sample } from './exposition.ts'
+import { type LabelsOf, MetricSeries } from './metric-series.ts'
+import { type MetricDeclaration, type MetricName, metricTable } from './metric-table.ts'
 
-/** Every name that modules report under; those without the prefix get it here. */
-export const metricHelp: Record<string, string> = {
-  exchange_faults_total: 'What went wrong with members while blobs moved, by kind.',
-  shoal_blob_pulls_total: 'Blobs read by clients, by where they came from.',
-  shoal_http_request_seconds: 'Time from a request to the end of its answer.',
-  shoal_http_requests_total: 'Requests to the registry API.',
-  shoal_manifest_pulls_total:
-    'Manifests read by clients that were not cached in memory, by where they came from.',
-  shoal_records_refused_total: 'Records from members that were not accepted, by reason.',
-  store_read_buffer_bytes: 'Memory that readers of blobs hold.',
-  store_upload_sessions: 'Open upload sessions.',
-  swarm_announced: 'Digests that this node announces.',
-  exchange_transfers: 'Blobs on their way here.',
-  exchange_memory_bytes: 'Memory lent to pieces on their way.',
-  exchange_received_bytes_total: 'Piece bytes received from members.',
-  exchange_sent_bytes_total: 'Piece bytes sent to members.',
-  swarm_announced_total: 'Announcements to the DHT, by whether any member took note.',
-  swarm_bytes_received_total: 'Content bytes received from members.',
-  swarm_bytes_sent_total: 'Content bytes sent to members.',
-  swarm_channels_failed_total: 'Channels from members whose handler failed, by protocol.',
-  swarm_connections_refused_total: 'Connections refused before a handshake, by reason.',
-  swarm_dht_searches_failed_total: 'Searches of the DHT that failed or ran out of time.',
-  swarm_fetch_starts_failed_total: 'Providers that failed before their first byte.',
-  swarm_gossip_messages_total: 'Gossip messages, by verdict.',
-  swarm_handshakes_failed_total: 'Handshakes that failed, as those of strangers do.',
-  swarm_have_failed_total: 'Members that did not answer whether they hold a digest.',
-  swarm_lookups_total: 'Look-ups of who holds a digest, by whether anybody does.',
-  swarm_members: 'Connected members.',
-  swarm_misdeeds_total: 'What members did wrong, by kind.',
-  swarm_refusals_total: 'Members that were disconnected for what they did.',
-  swarm_serves_busy_total: 'Requests for content that were turned away for being too many.',
-}
-
-/** Seconds, from a cached manifest to a blob over a slow line. */
-const buckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
-
-export interface PrometheusMetrics extends Metrics {
-  /** Loads the client. Until then, reports are kept, up to a number that no start reaches. */
+export interface NodeMetrics extends Metrics {
+  /** Begins to watch the process: its memory, its event loop. Loads what that needs. */
   start(): Promise<void>
   /** The exposition text of everything, and its Content-Type. */
   expose(): Promise<{ text: string; contentType: string }>
+  /** A counter as it stands, summed over all series that have these labels. */
+  read(name: MetricName, labels?: LabelsOf): number
+}
+
+type Metric = { readonly declaration: MetricDeclaration } & (
+  | { readonly type: 'counter'; readonly series: MetricSeries<{ total: number }> }
+  | { readonly type: 'histogram'; readonly series: MetricSeries<Distribution> }
+  | { readonly type: 'gauge'; readonly series: MetricSeries<{ read?: () => number | Promise<number> }> }
+)
+
+interface Distribution {
+  /** One more than there are buckets, for what is above them all. */
+  readonly counts: number[]
+  sum: number
 }
 
 type Client = typeof import('prom-client')
-type Report = (recorder: Recorder) => void
 
-const maxQueued = 10_000
+export function createMetrics(load: () => Promise<Client> = () => import('prom-client')): NodeMetrics {
+  const metrics = new Map(
+    Object.entries<MetricDeclaration>(metricTable).map(([name, declaration]) => [
+      name,
+      metricOf(declaration),
+    ]),
+  )
+  let watching: Promise<Registry> | undefined
 
-/** A start need not wait for the client: what is reported before it is loaded is counted then. */
-export function createMetrics(load: () => Promise<Client> = () => import('prom-client')): PrometheusMetrics {
-  const queued: Report[] = []
-  let recorder: Recorder | undefined
-  let loading: Promise<Recorder> | undefined
-
-  function report(what: Report): void {
-    if (recorder !== undefined) what(recorder)
-    else if (queued.length < maxQueued) queued.push(what)
+  async function watch(): Promise<Registry> {
+    const { Registry, collectDefaultMetrics } = await load()
+    const register = new Registry()
+    collectDefaultMetrics({ register })
+    return register
   }
 
-  async function open(): Promise<Recorder> {
-    const opened = new Recorder(await load())
-    for (const what of queued.splice(0)) what(opened)
-    recorder = opened
-    return opened
+  const start = (): Promise<Registry> => {
+    watching ??= watch()
+    return watching
   }
 
-  const start = (): Promise<Recorder> => {
-    loading ??= open()
-    return loading
-  }
-
+  // A name that the table lacks is a fault that a test finds; it must not stop a node.
   return {
-    count: (name, labels = {}, by = 1) => report((to) => to.count(name, labels, by)),
-    observe: (name, value, labels = {}) => report((to) => to.observe(name, value, labels)),
-    gauge: (name, read) => report((to) => to.gauge(name, read)),
+    count(name, labels = {}, by = 1) {
+      const metric = metrics.get(name)
+      if (metric?.type === 'counter') metric.series.of(labels).total += by
+    },
+    observe(name, value, labels = {}) {
+      const metric = metrics.get(name)
+      if (metric?.type !== 'histogram') return
+      const distribution = metric.series.of(labels)
+      distribution.sum += value
+      const bucket = metric.declaration.buckets?.findIndex((bound) => value <= bound) ?? -1
+      const { counts } = distribution
+      const index = bucket === -1 ? counts.length - 1 : bucket
+      counts[index] = (counts[index] ?? 0) + 1
+    },
+    gauge(name, read, labels = {}) {
+      const metric = metrics.get(name)
+      if (metric?.type === 'gauge') metric.series.of(labels).read = read
+    },
     async start() {
       await start()
     },
     async expose() {
-      const { registry } = await start()
-      return { text: await registry.metrics(), contentType: registry.contentType }
+      const ofProcess = await (await start()).metrics()
+      const own = await Promise.all([...metrics].map(([name, metric]) => expose(name, metric)))
+      return { text: `${own.join('')}${ofProcess}`, contentType: expositionType }
+    },
+    read(name, labels = {}) {
+      const metric = metrics.get(name)
+      if (metric?.type !== 'counter') return 0
+      return [...metric.series.matching(labels)].reduce((sum, { cell }) => sum + cell.total, 0)
     },
   }
 }
 
-/** The Prometheus client with a metric made for each name when it is first reported. */
-class Recorder {
-  readonly registry: Registry
-  readonly #client: Client
-  readonly #counters = new Map<string, Counter>()
-  readonly #histograms = new Map<string, Histogram>()
-
-  constructor(client: Client) {
-    this.#client = client
-    this.registry = new client.Registry()
-    client.collectDefaultMetrics({ register: this.registry })
+function metricOf(declaration: MetricDeclaration): Metric {
+  const { type, buckets = [] } = declaration
+  if (type === 'counter') {
+    return { declaration, type, series: new MetricSeries(declaration, () => ({ total: 0 })) }
   }
-
-  count(name: string, labels: Record<string, string>, by: number): void {
-    const make = () => new this.#client.Counter({ ...this.#common(name), labelNames: Object.keys(labels) })
-    getOrMake(this.#counters, name, make).inc(labels, by)
-  }
-
-  observe(name: string, value: number, labels: Record<string, string>): void {
-    const make = () =>
-      new this.#client.Histogram({ ...this.#common(name), labelNames: Object.keys(labels), buckets })
-    getOrMake(this.#histograms, name, make).observe(labels, value)
-  }
-
-  gauge(name: string, read: () => number): void {
-    new this.#client.Gauge({
-      ...this.#common(name),
-      collect(this: Gauge) {
-        this.set(read())
-      },
-    })
-  }
-
-  #common(name: string) {
-    // A missing text is a fault that a test finds; it must not stop a node.
-    const help = metricHelp[name] ?? 'Not described.'
-    return { name: name.startsWith('shoal_') ? name : `shoal_${name}`, help, registers: [this.registry] }
-  }
+  if (type === 'gauge') return { declaration, type, series: new MetricSeries(declaration, () => ({})) }
+  const empty = (): Distribution => ({ counts: new Array(buckets.length + 1).fill(0), sum: 0 })
+  return { declaration, type, series: new MetricSeries(declaration, empty) }
 }
 
-function getOrMake<T>(metrics: Map<string, T>, name: string, make: () => T): T {
-  const known = metrics.get(name)
-  if (known !== undefined) return known
-  const made = make()
-  metrics.set(name, made)
-  return made
+async function expose(name: string, metric: Metric): Promise<string> {
+  const { type, help, buckets = [] } = metric.declaration
+  const { names } = metric.series
+  const samples: Sample[] = []
+  for (const { values, cell } of metric.series.matching()) {
+    const labels = names.map((label, index) => [label, values[index] ?? ''] as const)
+    if ('total' in cell) samples.push({ suffix: '', labels, value: cell.total })
+    else if ('counts' in cell) samples.push(...samplesOf(cell, buckets, labels))
+    else if (cell.read !== undefined) samples.push({ suffix: '', labels, value: await cell.read() })
+  }
+  return exposeMetric(name, type, help, samples)
+}
+
+/** Each bucket counts what is in those below it as well. */
+function samplesOf(
+  { counts, sum }: Distribution,
+  buckets: readonly number[],
+  labels: Sample['labels'],
+): Sample[] {
+  let count = 0
+  const samples = counts.map((inBucket, index): Sample => {
+    count += inBucket
+    const bound = numberText(buckets[index] ?? Number.POSITIVE_INFINITY)
+    return { suffix: '_bucket', labels: [...labels, ['le', bound]], value: count }
+  })
+  return [...samples, { suffix: '_sum', labels, value: sum }, { suffix: '_count', labels, value: count }]
 }

@@ -139,8 +139,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 
-  metrics.gauge('exchange_transfers', () => transfers.list().length)
-  metrics.gauge('exchange_memory_bytes', () => memory.used)
+  metrics.gauge('shoal_exchange_transfers', () => transfers.list().length)
+  metrics.gauge('shoal_exchange_memory_bytes', () => memory.used)
   await host.handle(
     exchangeProtocol,
     { maxFrameBytes, maxInboundPerPeer: 4 },

@@ -48,7 +48,7 @@ export class Faults {
     const [oldest] = this.#counts.keys()
     if (this.#counts.size >= maxPeers && oldest !== undefined && oldest !== peer) this.#counts.delete(oldest)
     this.#counts.set(peer, counts.set(fault, (counts.get(fault) ?? 0) + 1))
-    this.#metrics.count('exchange_faults_total', { fault })
+    this.#metrics.count('shoal_exchange_faults_total', { fault })
     if (isMisconduct(fault)) {
       this.#logger.warn({ peer, fault, ...facts }, 'a peer misbehaved')
       this.#blame(peer, fault)

@@ -18,12 +18,12 @@ export class Traffic {
 
   received(peer: string, bytes: number): void {
     this.#of(peer).receivedBytes += bytes
-    this.#metrics.count('exchange_received_bytes_total', {}, bytes)
+    this.#metrics.count('shoal_exchange_received_bytes_total', {}, bytes)
   }
 
   sent(peer: string, bytes: number): void {
     this.#of(peer).sentBytes += bytes
-    this.#metrics.count('exchange_sent_bytes_total', {}, bytes)
+    this.#metrics.count('shoal_exchange_sent_bytes_total', {}, bytes)
   }
 
   of(peer: string): PeerTraffic {

@@ -1,5 +1,5 @@
 /** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
-import type { RequestListener } from 'node:http'
+import type { RequestListener, ServerResponse } from 'node:http'
 import Koa from 'koa'
 import { type Logger, type Metrics, noMetrics, silentLogger } from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
@@ -41,14 +41,20 @@ export function createHttpHandler({
     } catch (error) {
       sendRefusal(exchange, error, logger)
     } finally {
-      const labels = { route: name, method: context.method, code: String(context.res.statusCode) }
+      const labels = { route: name, method: context.method, code: codeOf(context.res) }
       metrics.count('shoal_http_requests_total', labels)
-      metrics.observe('shoal_http_request_seconds', (performance.now() - startedMs) / 1000, { route: name })
+      const seconds = (performance.now() - startedMs) / 1000
+      metrics.observe('shoal_http_request_duration_seconds', seconds, { route: name })
     }
   })
   if (besides !== undefined) app.use(besides)
   app.on('error', (error: unknown) => logger.error({ err: error }, 'request failed'))
   return app.callback()
+}
+
+/** As proxies write it, 499 is for a client that left before it was answered. */
+function codeOf({ headersSent, statusCode }: ServerResponse): string {
+  return headersSent ? String(statusCode) : '499'
 }
 
 function isRegistryPath(url: string): boolean {

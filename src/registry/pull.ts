@@ -126,7 +126,7 @@ export function createPull(collaborators: Collaborators): Pull {
         `the manifest ${entry.digest} of ${repository} is known, but no node that holds it can be reached`,
       )
     }
-    metrics.count('shoal_manifest_pulls_total', { source: here === undefined ? 'peer' : 'local' })
+    metrics.count('shoal_pulls_total', { kind: 'manifest', source: here === undefined ? 'peer' : 'local' })
     const content = { digest: entry.digest, mediaType: entry.mediaType, bytes }
     cache.add(repository, name, content, generation)
     return content
@@ -157,7 +157,7 @@ export function createPull(collaborators: Collaborators): Pull {
   }
 
   function counted(blob: OpenBlob, digest: Digest, source: string): BlobContent {
-    metrics.count('shoal_blob_pulls_total', { source })
+    metrics.count('shoal_pulls_total', { kind: 'blob', source })
     return {
       digest,
       size: blob.size,

@@ -75,8 +75,8 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   work
     .run(undefined, (signal) => mend(files, leftovers, signal))
     .catch((error: unknown) => logger.error({ err: error }, 'leftover uploads could not be removed'))
-  metrics.gauge('store_upload_sessions', () => uploads.size)
-  metrics.gauge('store_read_buffer_bytes', () => buffers.bytes)
+  metrics.gauge('shoal_store_upload_sessions', () => uploads.size)
+  metrics.gauge('shoal_store_read_buffer_bytes', () => buffers.bytes)
   const pieces = opened.use(new PiecePool(logger))
   const collector = new Collector(context, files)
   const verifier = new Verifier({ context, files, pool, logger })

@@ -61,7 +61,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     for await (const event of node.services.dht.provide(cidOf(digest), { signal: bounded })) {
       if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
     }
-    metrics.count('swarm_announced_total', { told: told === 0 ? 'nobody' : 'some' })
+    metrics.count('shoal_dht_announcements_total', { told: told === 0 ? 'nobody' : 'some' })
     return told
   }
 

@@ -55,13 +55,13 @@ export function createConduct({ clock, logger, metrics, disconnect }: ConductOpt
 
   return {
     penalise(peer, misdeed) {
-      metrics.count('swarm_misdeeds_total', { misdeed })
+      metrics.count('shoal_swarm_misdeeds_total', { misdeed })
       const entry = entryOf(peer)
       entry.points = current(entry) + points[misdeed]
       entry.atMs = clock.now()
       if (entry.points < refusalPoints || entry.refusedUntilMs > clock.now()) return
       entry.refusedUntilMs = clock.now() + refusalMs
-      metrics.count('swarm_refusals_total')
+      metrics.count('shoal_swarm_expulsions_total')
       logger.warn(
         { peer, misdeed, refusedMinutes: refusalMs / 60_000 },
         'peer misbehaves and is refused for a while',

@@ -66,7 +66,7 @@ export async function serveContent({ host, source, metrics, limits }: ContentSer
     }
     await channel.send(fetchMessage.encode({ fetch: 'content', size: blob.size }))
     const body = counted(blob.chunks(0, blob.size, { signal }), (bytes) => {
-      metrics.count('swarm_bytes_sent_total', {}, bytes)
+      metrics.count('shoal_swarm_content_sent_bytes_total', {}, bytes)
     })
     await channel.sendBytes(body, blob.size, { signal, stallMs: limits.stallMs })
   }
@@ -77,7 +77,7 @@ export async function serveContent({ host, source, metrics, limits }: ContentSer
     async (channel, peer, { signal }) => {
       const mine = serving.get(peer) ?? 0
       if (total >= limits.total || mine >= limits.perPeer) {
-        metrics.count('swarm_serves_busy_total')
+        metrics.count('shoal_swarm_content_refused_total')
         await channel.send(fetchMessage.encode({ fetch: 'busy' }))
         return
       }

@@ -89,7 +89,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
     let ended = false
     try {
       for await (const chunk of channel.receiveBytes(size, { signal, stallMs: limits.stallMs })) {
-        metrics.count('swarm_bytes_received_total', {}, chunk.length)
+        metrics.count('shoal_swarm_content_received_bytes_total', {}, chunk.length)
         yield chunk
       }
       ended = true
@@ -114,7 +114,7 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         failures.push({ peer, reason: fetched })
         if (fetched === 'late') late.push(peer)
         if (fetched !== 'busy') finder.forget(wanted, peer)
-        metrics.count('swarm_fetch_starts_failed_total')
+        metrics.count('shoal_swarm_fetch_starts_failed_total')
         logger.debug({ peer, digest: wanted.digest, reason: fetched }, 'a provider did not deliver')
       }
       for (const peer of late.slice(0, maxLate)) {

@@ -86,7 +86,7 @@ export function createFinder({ node, host, members, tasks, clock, metrics }: Fin
       }
     } catch {
       // Whatever went wrong with one peer, it is no provider; the look-up goes on with the others.
-      metrics.count('swarm_have_failed_total')
+      metrics.count('shoal_swarm_have_failed_total')
       return false
     }
   }
@@ -106,7 +106,7 @@ export function createFinder({ node, host, members, tasks, clock, metrics }: Fin
     await searchDht(wanted.digest, ask)
     await Promise.all(asked.values())
     const found = lookup.providers.length > 0
-    metrics.count('swarm_lookups_total', { found: String(found) })
+    metrics.count('shoal_dht_lookups_total', { found: String(found) })
     lookup.end(clock.now() + (found ? foundMs : notFoundMs))
   }
 
@@ -121,7 +121,7 @@ export function createFinder({ node, host, members, tasks, clock, metrics }: Fin
       }
     } catch {
       // A search that runs out of time has found what it found.
-      metrics.count('swarm_dht_searches_failed_total')
+      metrics.count('shoal_dht_searches_failed_total')
     }
   }
 

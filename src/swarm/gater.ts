@@ -48,7 +48,7 @@ export function createGater(options: GaterOptions): ConnectionGater {
   }
 
   const failed = (address: string, state: AddressState): void => {
-    metrics.count('swarm_handshakes_failed_total')
+    metrics.count('shoal_swarm_handshakes_failed_total')
     refill(state)
     state.tokens = Math.max(0, state.tokens - 1)
     if (state.logged) return
@@ -62,7 +62,7 @@ export function createGater(options: GaterOptions): ConnectionGater {
       const state = stateOf(address)
       refill(state)
       if (state.tokens < 1 || state.pending >= maxPendingPerAddress) {
-        metrics.count('swarm_connections_refused_total', { reason: 'handshakes' })
+        metrics.count('shoal_swarm_connections_refused_total', { reason: 'handshakes' })
         return true
       }
       state.pending++
@@ -90,7 +90,7 @@ export function createGater(options: GaterOptions): ConnectionGater {
 
   function refuse(peer: string): boolean {
     if (!isUnwelcome(peer)) return false
-    metrics.count('swarm_connections_refused_total', { reason: 'unwelcome' })
+    metrics.count('shoal_swarm_connections_refused_total', { reason: 'unwelcome' })
     return true
   }
 }

@@ -59,7 +59,7 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
       else if (!(cause instanceof ChannelBrokenError) && !tasks.signal.aborted) {
         logger.warn({ err: cause, peer, protocol }, 'serving a peer failed')
       }
-      metrics.count('swarm_channels_failed_total', { protocol })
+      metrics.count('shoal_swarm_channels_failed_total', { protocol })
     }
   }
 

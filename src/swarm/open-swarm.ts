@@ -103,8 +103,8 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   })
   await serveContent({ host, source, metrics, limits: { ...defaultServeLimits, ...options.serveLimits } })
   const spread = createSpread({ gossip: node.services.gossip, topic: names.topic, conduct, logger, metrics })
-  metrics.gauge('swarm_members', () => members.peers().length)
-  metrics.gauge('swarm_announced', () => announcer.size)
+  metrics.gauge('shoal_swarm_members', () => members.peers().length)
+  metrics.gauge('shoal_dht_announced', () => announcer.size)
 
   return {
     peerId: identity.peerId,

@@ -60,7 +60,7 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
       logger.error({ err: error, from }, 'a gossip message could not be judged')
       verdict = 'ignore'
     }
-    metrics.count('swarm_gossip_messages_total', { verdict })
+    metrics.count('shoal_gossip_messages_total', { verdict })
     if (verdict === 'reject') conduct.penalise(from, 'invalid-message')
     return verdicts[verdict]
   })

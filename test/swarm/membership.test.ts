@@ -111,7 +111,7 @@ describe('membership', () => {
         socket.resume()
       })
     for (let i = 0; i < 25; i++) await knock()
-    await until('refusals', () => (counts.get('swarm_connections_refused_total') ?? 0) > 0)
+    await until('refusals', () => (counts.get('shoal_swarm_connections_refused_total') ?? 0) > 0)
     const b = await startSwarm(stack, { cluster, bootstrap: [a.address] })
     await until('a member at that address to get in', () => connected(a, b))
   })

@@ -1,0 +1,119 @@
+/** Every metric of a node, declared once: its type, what it tells, and the values that its labels can have. */
+
+/** What a label can say. `configured` stands for names from this node's configuration, which are few. */
+export type LabelValues = readonly string[] | 'configured'
+
+export interface MetricDeclaration {
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  /** In the order in which they are written. */
+  readonly labels: Readonly<Record<string, LabelValues>>
+  /** Upper bounds of a histogram. */
+  readonly buckets?: readonly number[]
+}
+
+type Labels = MetricDeclaration['labels']
+
+const counter = (help: string, labels: Labels = {}): MetricDeclaration => ({ type: 'counter', help, labels })
+const gauge = (help: string, labels: Labels = {}): MetricDeclaration => ({ type: 'gauge', help, labels })
+const histogram = (help: string, buckets: readonly number[], labels: Labels = {}): MetricDeclaration => ({
+  type: 'histogram',
+  help,
+  labels,
+  buckets,
+})
+
+/** Seconds, from a cached manifest to a blob over a slow line. */
+const requestBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
+
+const kind = ['manifest', 'blob']
+const source = ['local', 'peer', 'upstream']
+const route = [
+  'base',
+  'catalog',
+  'tags',
+  'manifest',
+  'blob',
+  'uploads',
+  'upload',
+  'referrers',
+  'v1-ping',
+  'v1-search',
+  'none',
+]
+const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+/** 499 is a client that hung up before it was answered. */
+const code = [200, 201, 202, 204, 206, 304, 400, 403, 404, 405, 413, 416, 429, 499, 500, 503, 507].map(String)
+const protocol = ['ask', 'reconcile', 'exchange', 'status', 'have', 'fetch'].map(
+  (name) => `/shoal/${name}/1.0.0`,
+)
+
+/** A label value that is not declared is counted as `other`, so that nobody else decides how many series there are. */
+export const metricTable = {
+  shoal_pulls_total: counter(
+    'Manifests and blobs that clients read, by the farthest place that any of their bytes came from.',
+    { kind, source },
+  ),
+
+  shoal_http_requests_total: counter('Requests to the registry API.', { route, method, code }),
+  shoal_http_request_duration_seconds: histogram(
+    'Time from a request to the end of its answer.',
+    requestBuckets,
+    { route },
+  ),
+
+  shoal_swarm_members: gauge('Connected members.'),
+  shoal_swarm_handshakes_failed_total: counter('Handshakes that failed, as those of strangers do.'),
+  shoal_swarm_connections_refused_total: counter('Connections that were refused.', {
+    reason: ['handshakes', 'unwelcome'],
+  }),
+  shoal_swarm_misdeeds_total: counter('What members did wrong.', {
+    misdeed: ['invalid-message', 'invalid-record', 'wrong-bytes', 'protocol'],
+  }),
+  shoal_swarm_expulsions_total: counter('Members that were disconnected for what they did.'),
+  shoal_swarm_channels_failed_total: counter('Channels from members whose handler failed.', { protocol }),
+  shoal_swarm_content_received_bytes_total: counter('Bytes of manifests received from members.'),
+  shoal_swarm_content_sent_bytes_total: counter('Bytes of manifests sent to members.'),
+  shoal_swarm_content_refused_total: counter('Requests of members that were turned away for being too many.'),
+  shoal_swarm_fetch_starts_failed_total: counter('Providers that failed before their first byte.'),
+  shoal_swarm_have_failed_total: counter('Members that did not answer whether they hold a digest.'),
+
+  shoal_dht_lookups_total: counter('Look-ups of who holds a digest, by whether anybody does.', {
+    found: ['true', 'false'],
+  }),
+  shoal_dht_searches_failed_total: counter('Searches of the DHT that failed or ran out of time.'),
+  shoal_dht_announcements_total: counter('Announcements to the DHT, by whether any member took note.', {
+    told: ['some', 'nobody'],
+  }),
+  shoal_dht_announced: gauge('Digests that this node announces.'),
+
+  shoal_exchange_transfers: gauge('Blobs on their way here.'),
+  shoal_exchange_memory_bytes: gauge('Memory lent to pieces on their way.'),
+  shoal_exchange_received_bytes_total: counter('Bytes of pieces and their lists received from members.'),
+  shoal_exchange_sent_bytes_total: counter('Bytes of pieces sent to members.'),
+  shoal_exchange_faults_total: counter('What went wrong with members while blobs moved.', {
+    fault: [
+      'wrong-bytes',
+      'wrong-list',
+      'lying-list',
+      'protocol',
+      'stalled',
+      'slow',
+      'broken',
+      'false-complaint',
+      'lane',
+    ],
+  }),
+
+  shoal_records_refused_total: counter('Records from members that were not accepted.', {
+    reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired'],
+  }),
+  shoal_gossip_messages_total: counter('Gossip messages, by what became of them.', {
+    verdict: ['accept', 'ignore', 'reject'],
+  }),
+
+  shoal_store_upload_sessions: gauge('Open upload sessions.'),
+  shoal_store_read_buffer_bytes: gauge('Memory that readers of blobs hold.'),
+} satisfies Record<string, MetricDeclaration>
+
+export type MetricName = keyof typeof metricTable
