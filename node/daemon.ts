@@ -39,7 +39,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   elsewhere.arrive(member.elsewhere)
   problems = () => member.problems()
   await metrics.start()
-  const context = { node, member }
+  const serving = { startedMs: systemClock.now(), http: port.address }
+  const context = { node, registry, member, serving }
   opened.use(await openAdminServer(settings.data, (...call) => runOperation(context, ...call), logger))
   opened.use(openJanitor(node, { clock: systemClock, logger }))
   const resources = opened.move()

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Logger, type Metrics, noMetrics } from '../src/base/base.ts'
+import { type Logger, type Metrics, noMetrics, systemClock } from '../src/base/base.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import {
   type CollectReport,
@@ -11,6 +11,7 @@ import {
   openDatabase,
   openStore,
 } from '../src/store/store.ts'
+import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { type Settings, UsageError } from './settings.ts'
 import { readVersion } from './version.ts'
@@ -27,6 +28,7 @@ export interface LocalNode extends AsyncDisposable {
   readonly swarmTable: BytesTable
   /** Signed piece lists by digest. */
   readonly pieceListTable: BytesTable
+  readonly disk: DiskMeter
   readonly version: string
   /** The store's collector, told by the ledger which manifests live. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
@@ -82,6 +84,7 @@ export async function openLocalNode({
     membership,
     swarmTable,
     pieceListTable,
+    disk: new DiskMeter({ directory, store, minFreeBytes, clock: systemClock }),
     version: await readVersion(),
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({

@@ -13,8 +13,9 @@ export async function perform<N extends OperationName>(
   const answer = await callRunningNode(settings.data, name, params, onEvent as (event: unknown) => void)
   if (answer !== undefined) return answer.result as OperationTypes[N]['result']
   // Loaded only here: a command to a running node needs none of the store.
-  const [{ openLocalNode }, { runOperation }] = await Promise.all([
+  const [{ openLocalNode }, { createRegistry }, { runOperation }] = await Promise.all([
     import('./local-node.ts'),
+    import('../src/registry/registry.ts'),
     import('./operations/operations.ts'),
   ])
   await using node = await openLocalNode({
@@ -22,7 +23,11 @@ export async function perform<N extends OperationName>(
     logger: createLogger(settings['log-level']),
     create: false,
   })
+  const { store, names } = node
+  using registry = createRegistry({ store, names, allowDelete: !settings['no-delete'] })
   const { signal } = new AbortController()
   const emit = onEvent as (event: unknown) => void
-  return (await runOperation({ node }, name, params, emit, { signal })) as OperationTypes[N]['result']
+  return (await runOperation({ node, registry }, name, params, emit, {
+    signal,
+  })) as OperationTypes[N]['result']
 }

@@ -1,12 +1,16 @@
 /** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
-import type { Exchange, ExchangeStatus } from '../../src/exchange/exchange.ts'
+import type { ExchangeStatus } from '../../src/exchange/exchange.ts'
 import type { Policy } from '../../src/records/records.ts'
+import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
-import type { Member, Swarm } from '../../src/swarm/swarm.ts'
+import type { Member } from '../../src/swarm/swarm.ts'
+import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings.ts'
 import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateToken } from './cluster.ts'
+import { type ImageDetails, inspectImage } from './inspect.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
+import { type NodeStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
 
 type Nothing = Record<string, never>
@@ -16,6 +20,9 @@ export interface OperationTypes {
   gc: { params: { dryRun: boolean; graceMs?: number }; event: never; result: CollectReport }
   verify: { params: Nothing; event: VerifyProgress; result: VerifyReport }
   ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
+  status: { params: Nothing; event: never; result: NodeStatus }
+  /** `holders` asks members what they hold of it. */
+  inspect: { params: { image: string; holders: boolean }; event: never; result: ImageDetails }
   token: { params: Nothing; event: never; result: { token: string; running: boolean } }
   'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
   peers: { params: Nothing; event: never; result: PeerList }
@@ -53,7 +60,10 @@ export interface PeerList {
 /** What an operation works on; a stopped node has no member. */
 export interface OperationContext {
   node: LocalNode
-  member?: { swarm: Swarm; exchange: Exchange }
+  registry: Registry
+  member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems'>
+  /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */
+  serving?: { startedMs: number; http: string }
 }
 
 export type Operation<N extends OperationName> = (
@@ -67,6 +77,8 @@ const operations: { [N in OperationName]: Operation<N> } = {
   gc: collect,
   verify,
   ls: listPage,
+  status: showStatus,
+  inspect: inspectImage,
   token: readToken,
   'token-rotate': rotateToken,
   peers: listPeers,

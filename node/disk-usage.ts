@@ -1,0 +1,78 @@
+/** How much of the disk a node takes, walked again only when the last walk is old for what it cost. */
+import { readdir, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Clock } from '../src/base/base.ts'
+import type { FileStore } from '../src/store/store.ts'
+
+export interface DiskUsage {
+  blobs: number
+  blobBytes: number
+  /** Blobs on their way here, as large as they will be. */
+  partials: number
+  partialBytes: number
+  /** Files that did not hash to their names. */
+  quarantined: number
+  /** When the store was walked. */
+  measuredMs: number
+  /** Of the file system that the data directory is on; free is what this process may still write. */
+  totalBytes: number
+  freeBytes: number
+  /** Uploads are refused below it. */
+  minFreeBytes: number
+}
+
+type Walked = Omit<DiskUsage, 'totalBytes' | 'freeBytes' | 'minFreeBytes'>
+
+/** The share of time that walking may take while somebody keeps asking. */
+const walkShare = 0.1
+const minAgeMs = 1_000
+
+export interface DiskMeterOptions {
+  directory: string
+  store: Pick<FileStore, 'blobs' | 'partials'>
+  minFreeBytes: number
+  clock: Clock
+}
+
+export class DiskMeter {
+  readonly #options: DiskMeterOptions
+  #walk: Promise<Walked> | undefined
+  #staleMs = 0
+
+  constructor(options: DiskMeterOptions) {
+    this.#options = options
+  }
+
+  async measure(): Promise<DiskUsage> {
+    const { directory, minFreeBytes } = this.#options
+    const [{ bavail, blocks, bsize }, walked] = await Promise.all([statfs(directory), this.#walked()])
+    return { ...walked, totalBytes: blocks * bsize, freeBytes: bavail * bsize, minFreeBytes }
+  }
+
+  /** Whoever asks while a walk is under way waits for that one. */
+  #walked(): Promise<Walked> {
+    if (this.#walk !== undefined && this.#options.clock.now() < this.#staleMs) return this.#walk
+    this.#staleMs = Number.POSITIVE_INFINITY
+    this.#walk = this.#walkAgain()
+    return this.#walk
+  }
+
+  async #walkAgain(): Promise<Walked> {
+    const { directory, store, clock } = this.#options
+    const begunMs = clock.now()
+    try {
+      const walked = { blobs: 0, blobBytes: 0, measuredMs: begunMs }
+      for await (const { size } of store.blobs.list()) {
+        walked.blobs++
+        walked.blobBytes += size
+      }
+      const partials = await store.partials.list()
+      const partialBytes = partials.reduce((sum, { size }) => sum + size, 0)
+      const quarantined = (await readdir(join(directory, 'quarantine'))).length
+      return { ...walked, partials: partials.length, partialBytes, quarantined }
+    } finally {
+      const endMs = clock.now()
+      this.#staleMs = endMs + Math.max(minAgeMs, (endMs - begunMs) / walkShare)
+    }
+  }
+}

@@ -1,0 +1,99 @@
+/** The operation behind `shoal status`: a node, its cluster, its disk and what moves, at one moment. */
+import { layoutOf } from '../../src/exchange/exchange.ts'
+import type { Digest, Repository } from '../../src/oci/oci.ts'
+import { clusterId } from '../../src/swarm/cluster.ts'
+import type { Member } from '../../src/swarm/swarm.ts'
+import type { DiskUsage } from '../disk-usage.ts'
+import type { Operation, OperationContext } from './operations.ts'
+
+export interface NodeStatus {
+  /** The node's clock, in milliseconds since the epoch: rates are what changed between two statuses. */
+  nowMs: number
+  version: string
+  data: string
+  peer: string
+  /** Absent when no node runs on the data directory. */
+  running?: RunningStatus
+  cluster: ClusterStatus
+  disk: DiskUsage
+  /** Blobs on their way here. */
+  transfers: TransferStatus[]
+  /** Piece bytes from and to members since the node started. */
+  traffic: { receivedBytes: number; sentBytes: number }
+  /** What keeps the node from working as it should, in words. */
+  problems: string[]
+}
+
+export interface RunningStatus {
+  pid: number
+  startedMs: number
+  /** HOST:PORT that clients reach. */
+  http: string
+  /** Multiaddrs that members reach. */
+  p2p: string[]
+}
+
+export interface ClusterStatus {
+  id: string
+  /** Whether this node can sign the policy. */
+  holdsAuthority: boolean
+  /** Current records, tombstones included. */
+  records: number
+  /** Those connected, in order of peer id. */
+  members: Member[]
+}
+
+export interface TransferStatus {
+  digest: Digest
+  /** One that may read it, if any does yet. */
+  repository?: Repository
+  /** Absent until a piece list was found. */
+  bytes?: number
+  heldBytes: number
+  /** Members it comes from. */
+  peers: number
+}
+
+export const showStatus: Operation<'status'> = async (context) => {
+  const { node, member, serving } = context
+  const { membership, settings, version } = node
+  const { fingerprints } = await node.names.positions()
+  const peers = member?.exchange.status().peers ?? []
+  const sum = (of: 'receivedBytes' | 'sentBytes') => peers.reduce((total, peer) => total + peer[of], 0)
+  return {
+    nowMs: Date.now(),
+    version,
+    data: settings.data,
+    peer: membership.identity.peerId,
+    ...(member === undefined || serving === undefined
+      ? {}
+      : { running: { pid: process.pid, ...serving, p2p: member.swarm.addresses() } }),
+    cluster: {
+      id: clusterId(membership.cluster),
+      holdsAuthority: membership.authority !== undefined,
+      records: fingerprints.total,
+      members: member?.swarm.members.list() ?? [],
+    },
+    disk: await node.disk.measure(),
+    transfers: await listTransfers(context),
+    traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
+    problems: member?.problems() ?? [],
+  }
+}
+
+async function listTransfers({ node, member }: OperationContext): Promise<TransferStatus[]> {
+  const transfers = member?.exchange.status().transfers ?? []
+  return await Promise.all(
+    transfers.map(async ({ digest, size, held, peers }) => {
+      const repository = await node.store.links.anyRepository(digest)
+      return {
+        digest,
+        ...(repository === undefined ? {} : { repository }),
+        ...(size === undefined ? {} : { bytes: size }),
+        // Every piece but the last has this length, so a whole blob is not more than it is.
+        heldBytes: size === undefined ? 0 : Math.min(size, held * layoutOf(size).pieceBytes),
+        peers,
+      }
+    }),
+  )
+}

@@ -1,0 +1,40 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { makeImage } from '../../e2e/image.ts'
+import { type OperatedNode, openOperatedNode } from './fixture.ts'
+
+describe('the status of a node', () => {
+  let operated: OperatedNode
+  beforeEach(async () => {
+    operated = await openOperatedNode(['--min-free', '1MiB'])
+  })
+  afterEach(async () => await operated[Symbol.asyncDispose]())
+
+  it('is known without a running node', async () => {
+    const status = await operated.perform('status', {})
+    expect(status).toMatchObject({
+      data: operated.data,
+      peer: expect.stringMatching(/^12D3KooW/),
+      cluster: { id: expect.stringMatching(/^[0-9a-f]{12}$/), holdsAuthority: true, records: 0, members: [] },
+      transfers: [],
+      traffic: { receivedBytes: 0, sentBytes: 0 },
+      problems: [],
+    })
+    expect(status.running).toBeUndefined()
+  })
+
+  it('counts what is stored, and the records that say so', async () => {
+    const image = makeImage({ seed: 'status', layerBytes: [1000, 2000] })
+    await operated.push('team/app', '1', image)
+    const blobs = [image.config, ...image.layers]
+    const { disk, cluster } = await operated.perform('status', {})
+    expect(disk).toMatchObject({
+      blobs: blobs.length,
+      blobBytes: blobs.reduce((sum, { bytes }) => sum + bytes.length, 0),
+      partials: 0,
+      quarantined: 0,
+      minFreeBytes: 2 ** 20,
+    })
+    expect(disk.freeBytes).toBeLessThanOrEqual(disk.totalBytes)
+    expect(cluster.records).toBe(2)
+  })
+})
