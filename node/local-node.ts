@@ -11,6 +11,7 @@ import {
   openDatabase,
   openStore,
 } from '../src/store/store.ts'
+import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { type Settings, UsageError } from './settings.ts'
@@ -56,7 +57,10 @@ export async function openLocalNode({
   }
   await using opened = new AsyncDisposableStack()
   await mkdir(directory, { recursive: true, mode: 0o700 })
+  // Before the database: opening it writes to it.
+  await checkDataFormat(directory)
   const database = opened.adopt(await openDatabase(directory), (open) => open.close())
+  await markDataFormat(directory)
   // After the lock on the database: two starting nodes must not both write a new identity.
   const membership = await openMembership(directory, settings)
   const { identity, authority: authorityIdentity, cluster } = membership

@@ -24,6 +24,8 @@ export interface Registry extends AsyncDisposable {
   output(): string
   /** Ends the process with SIGKILL. */
   kill(): Promise<void>
+  /** Ends the process with SIGTERM. */
+  stop(): Promise<void>
   /** Starts it again, over the same data directory and port. */
   start(): Promise<void>
   /** Starts it again and does not wait until it is ready. */
@@ -33,6 +35,8 @@ export interface Registry extends AsyncDisposable {
 export interface RegistryOptions {
   flags?: string[]
   env?: Record<string, string>
+  /** Makes the data directory before the first start. */
+  prepare?(data: string): Promise<void>
 }
 
 export async function openRegistry(options: RegistryOptions = {}): Promise<Registry> {
@@ -49,6 +53,7 @@ export async function openRegistry(options: RegistryOptions = {}): Promise<Regis
         ? await startShoal(data, http, p2p, options, ready)
         : await startReference(folder, data, http, ready)
   }
+  await options.prepare?.(data)
   const ready = new RegExp(`${registryKind === 'shoal' ? '' : 'listening on '}127\\.0\\.0\\.1:${http}\\b`)
   await start(ready)
   const owned = cleanup.move()
@@ -59,6 +64,7 @@ export async function openRegistry(options: RegistryOptions = {}): Promise<Regis
     data,
     output: () => daemon?.output() ?? '',
     kill: async () => daemon?.end('SIGKILL'),
+    stop: async () => daemon?.end('SIGTERM'),
     start: () => start(ready),
     launch: () => start(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
