@@ -5,6 +5,7 @@ import { findProgram } from './requirement.ts'
 export interface RunOptions {
   env?: Record<string, string>
   timeoutMs?: number
+  cwd?: string
 }
 
 export interface RunResult {
@@ -14,13 +15,14 @@ export interface RunResult {
 
 /** Runs a command to its end; throws, with all that it said, when it fails or takes too long. */
 export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
-  const { env = {}, timeoutMs = 60_000 } = options
+  const { env = {}, timeoutMs = 60_000, cwd } = options
   return new Promise((resolve, reject) => {
     execFile(
       findProgram(command) ?? command,
       args,
       {
         env: { ...process.env, ...env },
+        ...(cwd === undefined ? {} : { cwd }),
         timeout: timeoutMs,
         killSignal: 'SIGKILL',
         maxBuffer: 16 * 1024 * 1024,

@@ -35,6 +35,8 @@ export interface Registry extends AsyncDisposable {
 export interface RegistryOptions {
   flags?: string[]
   env?: Record<string, string>
+  /** The `shoal` to run; default is that of this checkout. */
+  program?: string
   /** Makes the data directory before the first start. */
   prepare?(data: string): Promise<void>
 }
@@ -96,11 +98,11 @@ function startShoal(
   data: string,
   http: number,
   p2p: number,
-  { flags = [], env = {} }: RegistryOptions,
+  { flags = [], env = {}, program = SHOAL }: RegistryOptions,
   ready: RegExp | undefined,
 ): Promise<Daemon> {
   const addresses = ['--http', `127.0.0.1:${http}`, '--p2p', `127.0.0.1:${p2p}`, '--no-mdns']
-  return startDaemon('shoal', SHOAL, ['serve', '--data', data, ...addresses, ...flags], {
+  return startDaemon('shoal', program, ['serve', '--data', data, ...addresses, ...flags], {
     env,
     ...(ready === undefined ? {} : { ready }),
   })

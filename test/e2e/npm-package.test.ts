@@ -1,0 +1,55 @@
+/** What `npm pack` makes: it holds what runs and nothing else, installs without a script, and is a registry. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { openClient, pullManifest, pushItem } from './client.ts'
+import { run } from './command.ts'
+import { makeImage } from './image.ts'
+import { installPackage, packPackage } from './npm-package.ts'
+import { openRegistry } from './registry.ts'
+import { requires } from './requirement.ts'
+import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
+
+describe('the npm package', requires('shoal', 'npm'), () => {
+  let folder: ScratchFolder
+  let files: string[]
+
+  beforeAll(async () => {
+    folder = await openScratchFolder()
+    const packed = await packPackage(folder.path)
+    files = packed.files
+    await installPackage(packed.tarball, folder.path)
+  })
+  afterAll(async () => await folder?.[Symbol.asyncDispose]())
+
+  test('holds the program and its documents, and nothing of the workshop', () => {
+    const odd = files.filter(
+      (file) =>
+        !/^dist\/(node|src)\/.+\.js$|^docs\/[\w-]+\.(md|svg)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+          file,
+        ),
+    )
+    expect(odd).toEqual([])
+    expect(files).toEqual(
+      expect.arrayContaining(['dist/node/main.js', 'README.md', 'LICENSE', 'CHANGELOG.md']),
+    )
+  })
+
+  test('runs by npx, and as a registry that is pushed to and pulled from', async () => {
+    const help = await run('npx', ['--no-install', 'shoal', '--help'], { cwd: folder.path })
+    expect(help.stdout).toContain('shoal serve')
+    await using registry = await openRegistry({ program: folder.at('node_modules/.bin/shoal') })
+    using client = openClient(registry.port)
+    const image = makeImage({ seed: 'npm package' })
+    await pushItem(client, 'team/app', '1', image)
+    const { headers } = await pullManifest(client, 'team/app', '1')
+    expect(headers['docker-content-digest']).toBe(image.manifest.descriptor.digest)
+    await registry.stop()
+  })
+
+  test('says which Node it needs when that of the machine is too old', async () => {
+    const preload = 'data:text/javascript,Object.defineProperty(process.versions,"node",{value:"22.11.0"})'
+    const program = folder.at('node_modules/shoal/dist/node/main.js')
+    await expect(run(process.execPath, ['--import', preload, program, '--help'])).rejects.toThrow(
+      'this is Node 22.11.0, and Shoal needs 24 or newer',
+    )
+  })
+})
