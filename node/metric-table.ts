@@ -112,6 +112,18 @@ export const metricTable = {
     verdict: ['accept', 'ignore', 'reject'],
   }),
 
+  shoal_upstream_requests_total: counter('Questions to upstreams, by what came of them.', {
+    upstream: 'configured',
+    kind: ['manifest', 'blob', 'referrers'],
+    outcome: ['answered', 'absent', 'unreachable', 'paused', 'refused', 'wrong', 'cancelled'],
+  }),
+  shoal_upstream_received_bytes_total: counter('Bytes of manifests and blobs received from upstreams.', {
+    upstream: 'configured',
+  }),
+  shoal_upstream_reachable: gauge('Whether an upstream answered when it was last asked.', {
+    upstream: 'configured',
+  }),
+
   shoal_store_upload_sessions: gauge('Open upload sessions.'),
   shoal_store_read_buffer_bytes: gauge('Memory that readers of blobs hold.'),
 } satisfies Record<string, MetricDeclaration>

@@ -90,6 +90,7 @@ describe('the layout', () => {
     [/^(level|abstract-level|classic-level)$/, ['src/store', 'src/records', 'node', 'src/swarm']],
     [/^(libp2p$|@libp2p\/|@chainsafe\/|@multiformats\/)/, ['src/swarm']],
     [/^prom-client$|^pino$/, ['node']],
+    [/^undici$/, ['src/upstream']],
   ])('keeps %s where it belongs', (pattern, allowed) => {
     expect(imports.filter(({ folder, target }) => pattern.test(target) && !allowed.includes(folder))).toEqual(
       [],

@@ -1,9 +1,11 @@
 /**
- * Registries outside the cluster, as this node may read them. Only configured upstreams are ever dialled, whatever a client, a
- * record, a redirect or a `ns` names.
+ * Registries outside the cluster, as this node may read them. Only configured upstreams are ever dialled, and the hosts that
+ * they refer to, whatever a client, a record or a `ns` names.
  */
 import type { Digest, Reference, Repository } from '../oci/oci.ts'
 
+export { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
+export { openUpstreams, type UpstreamsOptions } from './open-upstreams.ts'
 export { rankMembers } from './rank.ts'
 
 /** An upstream's manifest; `bytes` hash to `digest`. */
@@ -19,6 +21,7 @@ export interface UpstreamBlob extends AsyncDisposable {
   readonly size: number
   /** Where `chunks` begins: as asked for, or 0 where the upstream does not do ranges. */
   readonly start: number
+  /** All of `size - start` bytes, once; throws UpstreamUnavailableError where they end early or do not end. */
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
@@ -42,13 +45,17 @@ export interface UpstreamStatus {
 
 /**
  * One upstream. `undefined` means that the upstream says there is no such thing, or that it is not for us. Throws
- * UpstreamUnavailableError when it cannot be reached, does not answer in time, asks to wait, or answers what makes no sense.
+ * UpstreamUnavailableError when it cannot be reached, does not answer in time, asks to wait, or answers what makes no sense;
+ * the signal's reason when that aborts.
  */
 export interface Upstream {
   readonly name: string
   /** Whether what it gives may be served to any client of this cluster: nothing was needed to read it, or the operator says so. */
   readonly isShared: boolean
-  /** A HEAD: the cheapest question there is, and the one that most rate limits do not count. */
+  /**
+   * A HEAD: the cheapest question there is, and the one that most rate limits do not count. The digest is what the upstream
+   * says it is; only the bytes of `getManifest` prove one.
+   */
   statManifest(
     repository: Repository,
     reference: Reference,
@@ -59,6 +66,7 @@ export interface Upstream {
     reference: Reference,
     options?: { signal?: AbortSignal },
   ): Promise<UpstreamManifest | undefined>
+  /** Waits while as many blobs as may be are on their way. The signal cuts the body too. The caller disposes of it. */
   openBlob(
     repository: Repository,
     digest: Digest,
@@ -77,4 +85,35 @@ export interface Upstreams extends AsyncDisposable {
   /** In the order of the configuration; the first is what a bare name without `ns` means to a mirror of docker's. */
   readonly all: readonly Upstream[]
   find(name: string): Upstream | undefined
+}
+
+/** One configured upstream. */
+export interface UpstreamOptions {
+  /** As it stands before the repository in a mirrored name, such as docker.io. */
+  name: string
+  /** Scheme, host and port. */
+  url: URL
+  /** Sent to the upstream itself and to its token server, nowhere else. */
+  credentials?: Credentials
+  /** Hosts besides its own, each with or without a port, whose token server may be given the credentials. */
+  authHosts?: string[]
+  /** PEM; trusted beside the authorities that Node trusts. */
+  certificateAuthority?: string
+  /** Default: whether there are no credentials. */
+  isShared?: boolean
+  limits?: Partial<UpstreamLimits>
+}
+
+/** A user name with its password, or a token that a token server exchanges for others ("identity token"). */
+export type Credentials = { username: string; password: string } | { token: string }
+
+export interface UpstreamLimits {
+  /** Blobs on their way at once; default 8. */
+  maxBlobs: number
+  /** Of blobs, all together; 0, the default, is no limit. */
+  bytesPerSecond: number
+  /** From a request to the head of its answer; default 4 s. */
+  answerMs: number
+  /** A body that moves no byte for this long is cut; default 10 s. */
+  idleMs: number
 }
