@@ -10,6 +10,9 @@ import { openJanitor } from './janitor.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics.ts'
 import { runOperation } from './operations/operations.ts'
+import { openRequestLog } from './requests/request-log.ts'
+import { countRequests } from './requests/request-metrics.ts'
+import { createRequestTracer } from './requests/request-tracer.ts'
 import type { Settings } from './settings.ts'
 
 export interface Daemon extends AsyncDisposable {
@@ -30,7 +33,10 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const registry = opened.use(createRegistry({ store, names, elsewhere, logger, metrics, allowDelete }))
   let problems = () => ['the node is still joining its cluster']
   const besides = healthEndpoints({ problems: () => problems() }, metrics)
-  port.serve(createHttpHandler({ registry, logger, metrics, besides }))
+  const isVerbose = ['trace', 'debug'].includes(settings['log-level'])
+  const log = opened.use(openRequestLog(logger, { isVerbose }))
+  const tracer = createRequestTracer([countRequests(metrics), log.listener], logger)
+  port.serve(createHttpHandler({ registry, logger, metrics, tracer, besides }))
   opened.use(port)
   await systemClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.

@@ -25,6 +25,7 @@ const histogram = (help: string, buckets: readonly number[], labels: Labels = {}
 
 /** Seconds, from a cached manifest to a blob over a slow line. */
 const requestBuckets = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60, 300]
+const firstByteBuckets = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 const kind = ['manifest', 'blob']
 const source = ['local', 'peer', 'upstream']
@@ -54,6 +55,16 @@ export const metricTable = {
     'Manifests and blobs that clients read, by the farthest place that any of their bytes came from.',
     { kind, source },
   ),
+  shoal_pulls_broken_total: counter('Pulls of which the client did not get all.', { kind, source }),
+  shoal_pull_bytes_total: counter('Bytes that clients read, by where they came from.', { kind, source }),
+  shoal_pull_first_byte_seconds: histogram(
+    'Time from the request of a blob to the first byte of its answer.',
+    firstByteBuckets,
+    { source },
+  ),
+  shoal_pushes_total: counter('Manifests and blobs that clients pushed.', { kind }),
+  shoal_push_bytes_total: counter('Bytes that clients pushed; those of mounted blobs are none.', { kind }),
+  shoal_deletes_total: counter('What clients deleted.', { kind: ['manifest', 'tag', 'blob'] }),
 
   shoal_http_requests_total: counter('Requests to the registry API.', { route, method, code }),
   shoal_http_request_duration_seconds: histogram(

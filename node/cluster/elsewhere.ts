@@ -28,14 +28,21 @@ export function clusterElsewhere(
   const asker = createAsker(names, swarm, logger)
 
   /** From one provider after the other, until one gives the bytes that the digest names. */
-  async function fetchManifest(repository: Repository, digest: Digest): Promise<Uint8Array | undefined> {
+  async function fetchManifest(
+    repository: Repository,
+    digest: Digest,
+    { onGiver }: { onGiver?: (peer: string) => void } = {},
+  ): Promise<Uint8Array | undefined> {
     // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
     const likely = (await names.findManifest(repository, digest))?.author
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const fetched = await fetchOrMissing({ repository, digest }, likely)
       if (fetched === undefined) return undefined
       const bytes = await readUpTo(fetched.body, Math.min(fetched.size, maxManifestBytes))
-      if (bytes !== undefined && digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
+      if (bytes !== undefined && digestBytes(bytes, algorithmOf(digest)) === digest) {
+        onGiver?.(fetched.peer)
+        return bytes
+      }
       swarm.content.blame(fetched.peer, digest, 'the manifest does not hash to its digest')
     }
     return undefined

@@ -1,8 +1,21 @@
-/** What every module may lean on: a coded error, a logger, metrics, a clock, and small concurrency tools. */
+/** What every module may lean on: a coded error, a logger, metrics, traces, a clock, and small concurrency tools. */
 export { type Clock, systemClock } from './clock.ts'
 export { CodedError } from './coded-error.ts'
 export { Keyed } from './keyed.ts'
 export { type Logger, silentLogger } from './logger.ts'
 export { type Metrics, noMetrics } from './metrics.ts'
+export { fromUpstream, type Origins, originsOf, type Provenance } from './provenance.ts'
 export { Semaphore } from './semaphore.ts'
 export { SingleFlight } from './single-flight.ts'
+export {
+  type Deleted,
+  noTrace,
+  noTracer,
+  type Pulled,
+  type Pushed,
+  preciseNow,
+  type Stage,
+  type Trace,
+  type Tracer,
+  timed,
+} from './tracer.ts'

@@ -16,7 +16,7 @@ export interface AttemptOptions {
   budget?: TokenBucket
   clock: Clock
   random(): number
-  onGained(piece: number): void
+  onGained(piece: number, giver: string): void
   /** The scheduler has been told that the peer left. */
   onWrong(source: Source, piece: number): void
   onDrop(source: Source, reason: DropReason): void
@@ -140,7 +140,7 @@ export class Attempt {
       const isNews = !this.held.has(piece)
       this.candidate.backers.add(source.peer)
       this.#feed({ type: 'arrived', peer: source.peer, piece })
-      if (isNews) this.#options.onGained(piece)
+      if (isNews) this.#options.onGained(piece, source.peer)
     } catch (error) {
       this.#over.reject(error)
       this.#isOver = true

@@ -13,6 +13,7 @@ import { Holdings } from './holdings.ts'
 import { Liars } from './list-candidates.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { exchangeProtocol } from './messages.ts'
+import { originReader } from './origin-reader.ts'
 import { PeerLinks } from './peer-links.ts'
 import { pieceListDomain } from './piece-list.ts'
 import { PieceLists } from './piece-lists.ts'
@@ -108,12 +109,16 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     if (here !== undefined) {
       return (await isAllowed(wanted, signal)) ? await blobs.open(wanted.digest) : undefined
     }
+    const askedMs = clock.now()
     const share = await transfers.join(wanted, { signal })
     if (share === undefined) return undefined
+    const foundMs = clock.now()
     const { transfer, release } = share
     try {
       const layout = await untilEither(transfer.ready, signal)
-      return blobReader({ transfer, layout, blobs, release })
+      const begun = { askedMs, foundMs, readyMs: clock.now() }
+      const reader = blobReader({ transfer, layout, blobs, release })
+      return originReader(reader, { transfer, layout, begun, clock })
     } catch (error) {
       release()
       if (error instanceof BlobUnavailableError) return undefined

@@ -68,6 +68,9 @@ export class Transfer {
   /** The list to be tried instead of the one that is believed now. */
   #instead: Candidate | undefined
   #proving = false
+  #proof: { startMs: number; endMs: number } | undefined
+  /** By piece, of those that came since it began. */
+  readonly #givers = new Map<number, string>()
   #movedMs: number
   readonly #over = new AbortController()
 
@@ -121,6 +124,16 @@ export class Transfer {
 
   get failure(): Error | undefined {
     return this.#failure
+  }
+
+  /** Who gave the piece; `undefined` when it was here before, or is not here. */
+  giverOf(piece: number): string | undefined {
+    return this.#givers.get(piece)
+  }
+
+  /** How long the last proof took; milliseconds since the epoch. */
+  get proof(): { startMs: number; endMs: number } | undefined {
+    return this.#proof
   }
 
   /** What can be read of it now, changing with the list that is believed. */
@@ -233,7 +246,7 @@ export class Transfer {
       clock,
       random,
       ...(budget === undefined ? {} : { budget }),
-      onGained: (piece) => this.#gained(piece),
+      onGained: (piece, giver) => this.#gained(piece, giver),
       onWrong: (source, piece) => this.#search.suspect(source, piece, candidate),
       onDrop: (source, reason) => this.#dropped(source, reason),
     })
@@ -274,8 +287,9 @@ export class Transfer {
   }
 
   async #prove({ candidate, partial }: Attempt): Promise<void> {
-    const { lists, logger } = this.#context
+    const { lists, logger, clock } = this.#context
     const { list } = candidate
+    const startMs = clock.now()
     this.#proving = true
     try {
       await partial.finish()
@@ -288,6 +302,7 @@ export class Transfer {
       this.#disappoint(new BlobUnprovenError(this.digest, { cause: error }))
       return
     } finally {
+      this.#proof = { startMs, endMs: clock.now() }
       this.#proving = false
       this.#news()
     }
@@ -315,8 +330,9 @@ export class Transfer {
     else if (!this.#search.isDoubted(source, attempt.candidate)) attempt.join(source)
   }
 
-  #gained(piece: number): void {
+  #gained(piece: number, giver: string): void {
     this.#movedMs = this.#context.clock.now()
+    this.#givers.set(piece, giver)
     this.#announce()
     this.#context.holdings.gained(this.digest, piece)
     this.#news()

@@ -1,5 +1,6 @@
 /** `/v2/<name>/blobs/<digest>`: pull of whole blobs and of ranges, and delete. */
 import type { ServerResponse } from 'node:http'
+import { originsOf } from '../base/base.ts'
 import { type ByteRange, type Digest, OciError, parseRange, type Repository } from '../oci/oci.ts'
 import type { BlobContent, Registry } from '../registry/registry.ts'
 import { ClientGoneError, type Exchange } from './exchange.ts'
@@ -10,34 +11,70 @@ interface Target {
   digest: Digest
 }
 
+/** How far an answer got. */
+interface Sent {
+  bytes: number
+  isComplete: boolean
+}
+
+const blobType = 'application/octet-stream'
+
 export async function getBlob(
   { pull }: Registry,
   exchange: Exchange,
   { repository, digest }: Target,
 ): Promise<void> {
-  const { signal } = exchange
+  const { signal, trace } = exchange
   if (exchange.isHead) {
     const { size } = await pull.statBlob(repository, digest, { signal })
     exchange.head(200, { ...headersOf(digest), 'Content-Length': size }).end()
     return
   }
-  await using blob = await pull.openBlob(repository, digest, { signal })
+  await using blob = await pull.openBlob(repository, digest, { signal, trace })
   const headers = headersOf(digest)
   if (matches(exchange.header('if-none-match'), headers.ETag)) {
     exchange.send(304, headers)
     return
   }
-  await sendBlob(exchange, blob, headers, wantedRange(exchange, blob.size, headers.ETag))
+  const range = wantedRange(exchange, blob.size, headers.ETag)
+  const sent = { bytes: 0, isComplete: false }
+  try {
+    await sendBlob(exchange, blob, headers, range, sent)
+  } finally {
+    tell(exchange, repository, blob, sent)
+  }
+}
+
+function tell(
+  { trace }: Exchange,
+  repository: Repository,
+  { digest, size, provenance }: BlobContent,
+  { bytes, isComplete }: Sent,
+): void {
+  const { origins, stages } = provenance?.() ?? { origins: originsOf(bytes, undefined), stages: [] }
+  for (const { stage, startMs, endMs } of stages) trace.stage(stage, startMs, endMs)
+  trace.pulled({
+    kind: 'blob',
+    repository,
+    reference: digest,
+    digest,
+    mediaType: blobType,
+    size,
+    origins,
+    isComplete,
+  })
 }
 
 export async function deleteBlob({ deletion }: Registry, exchange: Exchange, target: Target): Promise<void> {
-  await deletion.deleteBlob(target.repository, target.digest)
+  const { repository, digest } = target
+  await deletion.deleteBlob(repository, digest)
+  exchange.trace.deleted({ kind: 'blob', repository, reference: digest })
   exchange.send(202, {})
 }
 
 function headersOf(digest: Digest) {
   return {
-    'Content-Type': 'application/octet-stream',
+    'Content-Type': blobType,
     'Docker-Content-Digest': digest,
     ETag: `"${digest}"`,
     'Accept-Ranges': 'bytes',
@@ -61,8 +98,9 @@ async function sendBlob(
   blob: BlobContent,
   headers: Record<string, string>,
   range: ByteRange | undefined,
+  sent: Sent,
 ): Promise<void> {
-  const { response, signal } = exchange
+  const { response, signal, trace } = exchange
   const { start, end } = range ?? { start: 0, end: blob.size }
   const partial = range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end - 1}/${blob.size}` }
   exchange.head(range === undefined ? 200 : 206, {
@@ -70,8 +108,13 @@ async function sendBlob(
     ...partial,
     'Content-Length': end - start,
   })
-  for await (const chunk of blob.chunks(start, end, { signal })) await write(response, chunk)
+  for await (const chunk of blob.chunks(start, end, { signal })) {
+    if (sent.bytes === 0) trace.stage('first-byte', trace.startMs)
+    await write(response, chunk)
+    sent.bytes += chunk.length
+  }
   response.end()
+  sent.isComplete = true
 }
 
 /** Resolves when the kernel has the bytes: before that their memory is not free to be read into again. */

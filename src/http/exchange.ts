@@ -1,5 +1,6 @@
 /** One request and its answer, as the route handlers see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { noTrace, type Trace } from '../base/base.ts'
 
 /** Up to this, a body goes out as text in one piece with its headers: half the kernel's work for a manifest. */
 const maxTextBytes = 64 * 1024
@@ -8,13 +9,16 @@ export class Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly path: string
+  /** Told what becomes of the request. */
+  readonly trace: Trace
   readonly #queryText: string
   #query: URLSearchParams | undefined
   #signal: AbortSignal | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, trace: Trace = noTrace) {
     this.request = request
     this.response = response
+    this.trace = trace
     const url = request.url ?? '/'
     const mark = url.indexOf('?')
     this.path = mark === -1 ? url : url.slice(0, mark)

@@ -1,7 +1,7 @@
 /** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import Koa from 'koa'
-import { type Logger, type Metrics, noMetrics, silentLogger } from '../base/base.ts'
+import { type Logger, type Metrics, noMetrics, noTracer, silentLogger, type Tracer } from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { Exchange } from './exchange.ts'
@@ -15,6 +15,7 @@ export interface HttpOptions {
   besides?: Koa.Middleware
   logger?: Logger
   metrics?: Metrics
+  tracer?: Tracer
 }
 
 /** Answers the requests of a server whose limits are the caller's. */
@@ -23,15 +24,18 @@ export function createHttpHandler({
   besides,
   logger = silentLogger,
   metrics = noMetrics,
+  tracer = noTracer,
 }: HttpOptions): RequestListener {
   const app = new Koa()
   app.use(async (context, next) => {
     if (!isRegistryPath(context.req.url ?? '')) return next()
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
     context.respond = false
-    const exchange = new Exchange(context.req, context.res)
+    const trace = tracer.start(context.req)
+    const exchange = new Exchange(context.req, context.res, trace)
     const startedMs = performance.now()
     let name = 'none'
+    let failure: unknown
     try {
       refuseBrowsers(exchange)
       const route = parseRoute(exchange.path)
@@ -39,8 +43,10 @@ export function createHttpHandler({
       name = route.name
       await dispatch(registry, exchange, route)
     } catch (error) {
+      failure = error
       sendRefusal(exchange, error, logger)
     } finally {
+      trace.end(name, context.res.statusCode, failure)
       const labels = { route: name, method: context.method, code: codeOf(context.res) }
       metrics.count('shoal_http_requests_total', labels)
       const seconds = (performance.now() - startedMs) / 1000

@@ -1,4 +1,5 @@
 /** `/v2/<name>/manifests/<reference>`: pull, push and delete of manifests, by tag or by digest. */
+import { originsOf } from '../base/base.ts'
 import { maxManifestBytes, OciError, parseTag, type Reference, type Repository } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { readBody } from './body.ts'
@@ -15,15 +16,29 @@ const maxTagsPerPut = 64
 export async function getManifest({ pull }: Registry, exchange: Exchange, target: Target): Promise<void> {
   // No abort signal: most manifests come from memory, and making one costs more than the rest of the request.
   const { repository, reference } = target
+  const { trace } = exchange
   const found = await (exchange.isHead
-    ? pull.statManifest(repository, reference)
-    : pull.getManifest(repository, reference))
+    ? pull.statManifest(repository, reference, { trace })
+    : pull.getManifest(repository, reference, { trace }))
   const { digest, mediaType } = found
   const etag = `"${digest}"`
   const headers = { 'Content-Type': mediaType, 'Docker-Content-Digest': digest, ETag: etag }
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
-  else if ('bytes' in found) exchange.send(200, headers, found.bytes)
-  else exchange.head(200, { ...headers, 'Content-Length': found.size }).end()
+  else if ('bytes' in found) {
+    exchange.send(200, headers, found.bytes)
+    const size = found.bytes.length
+    const origins = originsOf(size, found.giver)
+    trace.pulled({
+      kind: 'manifest',
+      repository,
+      reference: nameOf(reference),
+      digest,
+      mediaType,
+      size,
+      origins,
+      isComplete: true,
+    })
+  } else exchange.head(200, { ...headers, 'Content-Length': found.size }).end()
 }
 
 export async function putManifest({ push }: Registry, exchange: Exchange, target: Target): Promise<void> {
@@ -37,7 +52,21 @@ export async function putManifest({ push }: Registry, exchange: Exchange, target
   const bytes = await readBody(exchange.request, maxManifestBytes)
   const contentType = exchange.header('content-type')
   const { repository, reference } = target
-  const { digest, subject } = await push.putManifest(repository, reference, { bytes, contentType, tags })
+  const {
+    digest,
+    subject,
+    mediaType,
+    tags: allTags,
+  } = await push.putManifest(repository, reference, { bytes, contentType, tags })
+  exchange.trace.pushed({
+    kind: 'manifest',
+    repository,
+    digest,
+    mediaType,
+    size: bytes.length,
+    tags: allTags,
+    isMount: false,
+  })
   exchange.send(201, {
     Location: `/v2/${repository}/manifests/${digest}`,
     'Docker-Content-Digest': digest,
@@ -51,8 +80,15 @@ export async function deleteManifest(
   exchange: Exchange,
   target: Target,
 ): Promise<void> {
-  await deletion.deleteManifest(target.repository, target.reference)
+  const { repository, reference } = target
+  await deletion.deleteManifest(repository, reference)
+  const kind = 'tag' in reference ? 'tag' : 'manifest'
+  exchange.trace.deleted({ kind, repository, reference: nameOf(reference) })
   exchange.send(202, {})
+}
+
+function nameOf(reference: Reference): string {
+  return 'tag' in reference ? reference.tag : reference.digest
 }
 
 /** RFC 9110, section 13.1.2: a list of tags, weak ones compared by their value, or `*`. */

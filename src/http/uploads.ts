@@ -38,7 +38,7 @@ export async function startUpload(
     ...(algorithm === null ? {} : { algorithm: parseAlgorithm(algorithm) }),
   })
   if ('mounted' in started) {
-    sendCreated(exchange, repository, started.mounted)
+    sendCreated(exchange, repository, { ...started.mounted, isMount: true })
     return
   }
   const { id } = started.upload
@@ -83,12 +83,13 @@ async function completeUpload(
   const idleMs = socket.timeout ?? 0
   // The last hash and sync of a large blob move no byte over the socket; that is not the client being idle.
   socket.setTimeout(0)
+  let finished: { size: number }
   try {
-    await push.finishUpload(session.repository, session.id, digest)
+    finished = await push.finishUpload(session.repository, session.id, digest)
   } finally {
     socket.setTimeout(idleMs)
   }
-  sendCreated(exchange, session.repository, digest)
+  sendCreated(exchange, session.repository, { ...finished, digest, isMount: false })
 }
 
 async function append(
@@ -148,6 +149,18 @@ function sendProgress(exchange: Exchange, status: number, { repository, id }: Se
   })
 }
 
-function sendCreated(exchange: Exchange, repository: Repository, digest: Digest): void {
+function sendCreated(
+  exchange: Exchange,
+  repository: Repository,
+  blob: { digest: Digest; size: number; isMount: boolean },
+): void {
+  const { digest } = blob
+  exchange.trace.pushed({
+    kind: 'blob',
+    repository,
+    mediaType: 'application/octet-stream',
+    tags: [],
+    ...blob,
+  })
   exchange.send(201, { Location: `/v2/${repository}/blobs/${digest}`, 'Docker-Content-Digest': digest })
 }

@@ -11,10 +11,7 @@ export interface Deletion {
   deleteBlob(repository: Repository, digest: Digest): Promise<void>
 }
 
-export function createDeletion(
-  { store, names, elsewhere, logger }: Collaborators,
-  allowed: boolean,
-): Deletion {
+export function createDeletion({ store, names, elsewhere }: Collaborators, allowed: boolean): Deletion {
   function checkAllowed(): void {
     if (!allowed) throw new OciError('UNSUPPORTED', 'deletion is turned off on this node')
   }
@@ -48,7 +45,6 @@ export function createDeletion(
       await store.manifests.remove(repository, reference.digest)
       elsewhere.withdraw([reference.digest])
     }
-    logger.info({ repository, reference: name, records: changes.length }, 'deleted manifest')
   }
 
   async function deleteBlob(repository: Repository, digest: Digest): Promise<void> {

@@ -7,11 +7,11 @@ export interface Elsewhere {
   askForTag(repository: Repository, tag: Tag, options?: { signal?: AbortSignal }): Promise<void>
   /** The same for a manifest's record. */
   askForManifest(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<void>
-  /** A manifest's proven bytes from a member, or `undefined`. */
+  /** A manifest's proven bytes from a member, or `undefined`. `onGiver` is told which peer's they are. */
   fetchManifest(
     repository: Repository,
     digest: Digest,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; onGiver?: (peer: string) => void },
   ): Promise<Uint8Array | undefined>
   /** The size of a blob that a member holds and lets this repository read, or `undefined`. */
   findBlob(

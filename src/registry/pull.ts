@@ -1,5 +1,5 @@
 /** Pull: a reference to a manifest's bytes, a digest to a blob's. */
-import { SingleFlight } from '../base/base.ts'
+import { noTrace, SingleFlight, type Trace, timed } from '../base/base.ts'
 import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
@@ -11,6 +11,8 @@ export interface ManifestContent {
   /** Exactly as it was pushed. */
   mediaType: string
   bytes: Uint8Array
+  /** The peer that gave the bytes just now, or `upstream`; absent when they were here. */
+  giver?: string
 }
 
 /** What a HEAD tells of a manifest. */
@@ -20,19 +22,17 @@ export interface BlobContent extends OpenBlob {
   digest: Digest
 }
 
+/** `trace` is told what takes how long. */
+export interface PullOptions {
+  signal?: AbortSignal
+  trace?: Trace
+}
+
 export interface Pull {
   /** Throws `MANIFEST_UNKNOWN`. */
-  getManifest(
-    repository: Repository,
-    reference: Reference,
-    options?: { signal?: AbortSignal },
-  ): Promise<ManifestContent>
+  getManifest(repository: Repository, reference: Reference, options?: PullOptions): Promise<ManifestContent>
   /** What is known of a manifest, without bringing it here: whoever watches a tag does not want its image. Throws `MANIFEST_UNKNOWN`. */
-  statManifest(
-    repository: Repository,
-    reference: Reference,
-    options?: { signal?: AbortSignal },
-  ): Promise<ManifestFacts>
+  statManifest(repository: Repository, reference: Reference, options?: PullOptions): Promise<ManifestFacts>
   /** The size of a blob, without bringing it here. Throws `BLOB_UNKNOWN`. */
   statBlob(
     repository: Repository,
@@ -40,54 +40,61 @@ export interface Pull {
     options?: { signal?: AbortSignal },
   ): Promise<{ size: number }>
   /** The caller disposes of it. Throws `BLOB_UNKNOWN`. */
-  openBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<BlobContent>
+  openBlob(repository: Repository, digest: Digest, options?: PullOptions): Promise<BlobContent>
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, names, elsewhere, cache, metrics } = collaborators
-  const manifestFetches = new SingleFlight<Uint8Array | undefined>()
+  const { store, names, elsewhere, cache } = collaborators
+  const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
 
   async function resolve(
     repository: Repository,
     reference: Reference,
-    signal?: AbortSignal,
+    { signal, trace = noTrace }: PullOptions,
   ): Promise<Digest | undefined> {
     if ('digest' in reference) return reference.digest
     const here = await names.findTag(repository, reference.tag)
     if (here !== undefined) return here.digest
-    await elsewhere.askForTag(repository, reference.tag, withSignal(signal))
+    await timed(trace, 'ask', () => elsewhere.askForTag(repository, reference.tag, withSignal(signal)))
     return (await names.findTag(repository, reference.tag))?.digest
   }
 
   async function findEntry(
     repository: Repository,
     digest: Digest,
-    signal?: AbortSignal,
+    { signal, trace = noTrace }: PullOptions,
   ): Promise<ManifestEntry | undefined> {
     const here = await names.findManifest(repository, digest)
     if (here !== undefined) return here
-    await elsewhere.askForManifest(repository, digest, withSignal(signal))
+    await timed(trace, 'ask', () => elsewhere.askForManifest(repository, digest, withSignal(signal)))
     return names.findManifest(repository, digest)
   }
 
   /** Brings a manifest here from a member; its blobs become readable through the repository, and come when asked for. */
-  function fetchManifest(repository: Repository, entry: ManifestEntry): Promise<Uint8Array | undefined> {
+  function fetchManifest(
+    repository: Repository,
+    entry: ManifestEntry,
+  ): Promise<{ bytes: Uint8Array; giver: string } | undefined> {
     // Shared by all who wait, so no single one of them may cut it off.
     return manifestFetches.run(`${repository} ${entry.digest}`, async () => {
-      const bytes = await elsewhere.fetchManifest(repository, entry.digest)
+      let giver = ''
+      const onGiver = (peer: string): void => {
+        giver = peer
+      }
+      const bytes = await elsewhere.fetchManifest(repository, entry.digest, { onGiver })
       if (bytes === undefined) return undefined
       await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
-      return bytes
+      return { bytes, giver }
     })
   }
 
   async function getEntry(
     repository: Repository,
     reference: Reference,
-    signal: AbortSignal | undefined,
+    options: PullOptions,
   ): Promise<ManifestEntry> {
-    const digest = await resolve(repository, reference, signal)
-    const entry = digest === undefined ? undefined : await findEntry(repository, digest, signal)
+    const digest = await resolve(repository, reference, options)
+    const entry = digest === undefined ? undefined : await findEntry(repository, digest, options)
     if (entry !== undefined) return entry
     const name = nameOf(reference)
     throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
@@ -98,11 +105,11 @@ export function createPull(collaborators: Collaborators): Pull {
   async function statManifest(
     repository: Repository,
     reference: Reference,
-    { signal }: { signal?: AbortSignal } = {},
+    options: PullOptions = {},
   ): Promise<ManifestFacts> {
     const cached = cache.find(repository, nameOf(reference))
     if (cached !== undefined) return factsOf(cached)
-    const entry = await getEntry(repository, reference, signal)
+    const entry = await getEntry(repository, reference, options)
     // What is here is read at once: the GET that follows most HEADs finds it in the cache.
     const isHere = (await store.manifests.get(entry.digest)) !== undefined
     return isHere ? factsOf(await getManifest(repository, reference)) : entry
@@ -111,25 +118,27 @@ export function createPull(collaborators: Collaborators): Pull {
   async function getManifest(
     repository: Repository,
     reference: Reference,
-    { signal }: { signal?: AbortSignal } = {},
+    options: PullOptions = {},
   ): Promise<ManifestContent> {
     const name = nameOf(reference)
     const cached = cache.find(repository, name)
     if (cached !== undefined) return cached
     const { generation } = cache
-    const entry = await getEntry(repository, reference, signal)
+    const { trace = noTrace } = options
+    const entry = await timed(trace, 'resolve', () => getEntry(repository, reference, options))
     const here = await store.manifests.get(entry.digest)
-    const bytes = here ?? (await fetchManifest(repository, entry))
+    const fetched =
+      here === undefined ? await timed(trace, 'fetch', () => fetchManifest(repository, entry)) : undefined
+    const bytes = here ?? fetched?.bytes
     if (bytes === undefined) {
       throw new OciError(
         'MANIFEST_UNKNOWN',
         `the manifest ${entry.digest} of ${repository} is known, but no node that holds it can be reached`,
       )
     }
-    metrics.count('shoal_pulls_total', { kind: 'manifest', source: here === undefined ? 'peer' : 'local' })
     const content = { digest: entry.digest, mediaType: entry.mediaType, bytes }
     cache.add(repository, name, content, generation)
-    return content
+    return fetched === undefined ? content : { ...content, giver: fetched.giver }
   }
 
   async function statBlob(
@@ -145,25 +154,17 @@ export function createPull(collaborators: Collaborators): Pull {
   async function openBlob(
     repository: Repository,
     digest: Digest,
-    { signal }: { signal?: AbortSignal } = {},
+    { signal, trace = noTrace }: PullOptions = {},
   ): Promise<BlobContent> {
-    const here = (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined
-    if (here !== undefined) return counted(here, digest, 'local')
+    const here = await timed(trace, 'disk', async () =>
+      (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined,
+    )
+    if (here !== undefined) return contentOf(here, digest)
     const coming = await elsewhere.openBlob(repository, digest, withSignal(signal))
     if (coming === undefined) return blobUnknown(repository, digest)
     // A member let this repository read it, so this node does too from now on.
     await store.links.add(repository, [digest])
-    return counted(coming, digest, 'peer')
-  }
-
-  function counted(blob: OpenBlob, digest: Digest, source: string): BlobContent {
-    metrics.count('shoal_pulls_total', { kind: 'blob', source })
-    return {
-      digest,
-      size: blob.size,
-      chunks: (start, end, options) => blob.chunks(start, end, options),
-      [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose](),
-    }
+    return contentOf(coming, digest)
   }
 
   return { getManifest, statManifest, statBlob, openBlob }
@@ -175,6 +176,17 @@ function nameOf(reference: Reference): string {
 
 function factsOf({ digest, mediaType, bytes }: ManifestContent): ManifestFacts {
   return { digest, mediaType, size: bytes.length }
+}
+
+function contentOf(blob: OpenBlob, digest: Digest): BlobContent {
+  const provenance = blob.provenance?.bind(blob)
+  return {
+    digest,
+    size: blob.size,
+    chunks: (start, end, options) => blob.chunks(start, end, options),
+    ...(provenance === undefined ? {} : { provenance }),
+    [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose](),
+  }
 }
 
 function blobUnknown(repository: Repository, digest: Digest): never {

@@ -19,7 +19,15 @@ import { keepFetchedManifest } from './fetched-manifest.ts'
 import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
 
-export type StartedUpload = { mounted: Digest } | { upload: UploadState }
+export type StartedUpload = { mounted: { digest: Digest; size: number } } | { upload: UploadState }
+
+export interface PushedManifest {
+  digest: Digest
+  mediaType: string
+  /** Those that point to it now: of the reference and the rest. */
+  tags: Tag[]
+  subject?: Digest
+}
 
 export interface Push {
   /** A mount that finds its blob needs no upload; one that does not is an upload like any other. */
@@ -44,7 +52,7 @@ export interface Push {
     repository: Repository,
     reference: Reference,
     body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
-  ): Promise<{ digest: Digest; subject?: Digest }>
+  ): Promise<PushedManifest>
 }
 
 /** An index of indexes of indexes is more than any tool makes; deeper ones are bombs. */
@@ -53,26 +61,22 @@ const maxIndexDepth = 4
 const maxIndexReads = 256
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, logger } = collaborators
+  const { store, names, elsewhere } = collaborators
   const { uploads, links, blobs, manifests } = store
 
+  /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
   async function mount(
     repository: Repository,
     digest: Digest,
     from: Repository | undefined,
-  ): Promise<boolean> {
+  ): Promise<{ size: number } | undefined> {
     const source = from ?? (await links.anyRepository(digest))
-    if (source === undefined) return false
+    if (source === undefined) return undefined
     // The lease that `has` renews keeps the blob from the collector until the new link stands.
-    if (await links.has(source, digest)) {
-      if ((await blobs.stat(digest)) !== undefined) {
-        await links.add(repository, [digest])
-        return true
-      }
-    }
-    if (!(await elsewhere.fetchBlob(source, digest))) return false
+    const here = (await links.has(source, digest)) ? await blobs.stat(digest) : undefined
+    if (here === undefined && !(await elsewhere.fetchBlob(source, digest))) return undefined
     await links.add(repository, [digest])
-    return true
+    return here ?? (await blobs.stat(digest))
   }
 
   async function startUpload(
@@ -80,8 +84,9 @@ export function createPush(collaborators: Collaborators): Push {
     options: { mount?: { digest: Digest; from?: Repository }; algorithm?: DigestAlgorithm } = {},
   ): Promise<StartedUpload> {
     const { mount: wanted, algorithm } = options
-    if (wanted !== undefined && (await mount(repository, wanted.digest, wanted.from)))
-      return { mounted: wanted.digest }
+    const mounted = wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from)
+    if (wanted !== undefined && mounted !== undefined)
+      return { mounted: { ...mounted, digest: wanted.digest } }
     const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
     return {
       upload: await refusing(uploads.create(repository, hint === undefined ? {} : { algorithm: hint })),
@@ -101,7 +106,7 @@ export function createPush(collaborators: Collaborators): Push {
     repository: Repository,
     reference: Reference,
     { bytes, contentType, tags = [] }: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
-  ): Promise<{ digest: Digest; subject?: Digest }> {
+  ): Promise<PushedManifest> {
     const manifest = parseManifest(bytes, contentType)
     const digest = digestBytes(bytes, 'digest' in reference ? algorithmOf(reference.digest) : 'sha256')
     if ('digest' in reference && reference.digest !== digest) {
@@ -112,8 +117,8 @@ export function createPush(collaborators: Collaborators): Push {
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
     await publish(repository, digest, bytes.length, manifest, allTags)
     elsewhere.announce([digest])
-    logger.info({ repository, digest, tags: allTags, mediaType: manifest.mediaType }, 'pushed manifest')
-    return manifest.subject === undefined ? { digest } : { digest, subject: manifest.subject }
+    const { mediaType, subject } = manifest
+    return { digest, mediaType, tags: allTags, ...(subject === undefined ? {} : { subject }) }
   }
 
   async function storeManifest(

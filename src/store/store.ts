@@ -10,6 +10,7 @@
  * - The collector takes a link that no reference holds once its lease is older than the grace time, and a blob or
  *   manifest that has no link and no reference. A blob's file time is a lease as well: that of a blob not linked yet.
  */
+import type { Provenance } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
 export { type Database, openDatabase } from './database.ts'
@@ -65,6 +66,8 @@ export interface OpenBlob extends AsyncDisposable {
    * Throws when the file is shorter than it was.
    */
   chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  /** Where what was read came from; absent when all of it was here. */
+  provenance?(): Provenance
 }
 
 export interface UploadState {

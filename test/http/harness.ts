@@ -4,6 +4,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
+import type { Tracer } from '../../src/base/base.ts'
 import { createHttpHandler } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { openLedger } from '../../src/records/records.ts'
@@ -46,7 +47,7 @@ export interface PushedImage {
 }
 
 export async function openApi(
-  options: { allowDelete?: boolean; store?: Partial<StoreOptions>; directory?: string } = {},
+  options: { allowDelete?: boolean; store?: Partial<StoreOptions>; directory?: string; tracer?: Tracer } = {},
 ): Promise<Api> {
   await using opened = new AsyncDisposableStack()
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'shoal-api-')))
@@ -59,7 +60,8 @@ export async function openApi(
   const registry = opened.use(createRegistry({ store, names, allowDelete }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
-  http.serve(createHttpHandler({ registry }))
+  const { tracer } = options
+  http.serve(createHttpHandler({ registry, ...(tracer === undefined ? {} : { tracer }) }))
   const port = Number(http.address.split(':').at(-1))
   const resources = opened.move()
 

@@ -166,7 +166,7 @@ describe('what is not here', () => {
     ).toHaveProperty('upload')
     expect(
       await near.registry.push.startUpload(stranger, { mount: { digest: layer, from: repository } }),
-    ).toEqual({ mounted: layer })
+    ).toEqual({ mounted: { digest: layer, size: 7 } })
   })
 
   it('is brought here before a manifest that refers to it is accepted', async () => {

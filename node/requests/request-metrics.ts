@@ -1,0 +1,30 @@
+/** Counts what clients pulled, pushed and deleted. */
+import type { Metrics, Pulled } from '../../src/base/base.ts'
+import { peerBytes, sourceOf } from './pull-source.ts'
+import type { FinishedRequest, RequestListener } from './request-tracer.ts'
+
+export function countRequests(metrics: Metrics): RequestListener {
+  const countPull = ({ kind, origins, isComplete }: Pulled, { stages, startMs }: FinishedRequest): void => {
+    const source = sourceOf(origins)
+    metrics.count('shoal_pulls_total', { kind, source })
+    if (!isComplete) metrics.count('shoal_pulls_broken_total', { kind, source })
+    const bytes = { local: origins.local, peer: peerBytes(origins), upstream: origins.upstream }
+    for (const [from, count] of Object.entries(bytes)) {
+      if (count > 0) metrics.count('shoal_pull_bytes_total', { kind, source: from }, count)
+    }
+    const first = stages.find(({ stage }) => stage === 'first-byte')
+    if (first === undefined) return
+    metrics.observe('shoal_pull_first_byte_seconds', (first.endMs - startMs) / 1000, { source })
+  }
+
+  return (finished) => {
+    const { pull, push, deletion } = finished
+    if (pull !== undefined) countPull(pull, finished)
+    if (push !== undefined) {
+      const { kind, size, isMount } = push
+      metrics.count('shoal_pushes_total', { kind })
+      if (!isMount) metrics.count('shoal_push_bytes_total', { kind }, size)
+    }
+    if (deletion !== undefined) metrics.count('shoal_deletes_total', { kind: deletion.kind })
+  }
+}
