@@ -33,6 +33,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const registry = opened.use(createRegistry({ store, names, elsewhere, logger, metrics, allowDelete }))
   let problems = () => ['the node is still joining its cluster']
   const besides = healthEndpoints({ problems: () => problems() }, metrics)
+  metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
+  metrics.gauge('shoal_build_info', () => 1, { version: node.version })
   const isVerbose = ['trace', 'debug'].includes(settings['log-level'])
   const log = opened.use(openRequestLog(logger, { isVerbose }))
   const tracer = createRequestTracer([countRequests(metrics), log.listener], logger)

@@ -29,6 +29,7 @@ const firstByteBuckets = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 const kind = ['manifest', 'blob']
 const source = ['local', 'peer', 'upstream']
+const lane = ['channel', 'direct']
 const route = [
   'base',
   'catalog',
@@ -51,6 +52,9 @@ const protocol = ['ask', 'reconcile', 'exchange', 'status', 'have', 'fetch'].map
 
 /** A label value that is not declared is counted as `other`, so that nobody else decides how many series there are. */
 export const metricTable = {
+  shoal_build_info: gauge('Always 1; which version runs.', { version: 'configured' }),
+  shoal_ready: gauge('1 while content can be served as it should be, else 0; /readyz says why.'),
+
   shoal_pulls_total: counter(
     'Manifests and blobs that clients read, by the farthest place that any of their bytes came from.',
     { kind, source },
@@ -66,6 +70,7 @@ export const metricTable = {
   shoal_push_bytes_total: counter('Bytes that clients pushed; those of mounted blobs are none.', { kind }),
   shoal_deletes_total: counter('What clients deleted.', { kind: ['manifest', 'tag', 'blob'] }),
 
+  shoal_http_requests_in_flight: gauge('Requests that are not answered yet.'),
   shoal_http_requests_total: counter('Requests to the registry API.', { route, method, code }),
   shoal_http_request_duration_seconds: histogram(
     'Time from a request to the end of its answer.',
@@ -74,7 +79,10 @@ export const metricTable = {
   ),
 
   shoal_swarm_members: gauge('Connected members.'),
-  shoal_swarm_handshakes_failed_total: counter('Handshakes that failed, as those of strangers do.'),
+  shoal_swarm_connections: gauge('Open connections to members; there may be two to one.'),
+  shoal_swarm_handshakes_total: counter('Handshakes that others began; those of strangers fail.', {
+    result: ['done', 'failed'],
+  }),
   shoal_swarm_connections_refused_total: counter('Connections that were refused.', {
     reason: ['handshakes', 'unwelcome'],
   }),
@@ -99,9 +107,17 @@ export const metricTable = {
   shoal_dht_announced: gauge('Digests that this node announces.'),
 
   shoal_exchange_transfers: gauge('Blobs on their way here.'),
+  shoal_exchange_transfers_total: counter('Transfers of blobs that are over.', {
+    result: ['done', 'failed', 'stopped'],
+  }),
+  shoal_exchange_pieces_total: counter('Pieces that came and were verified.', {
+    source: ['peer', 'upstream'],
+  }),
   shoal_exchange_memory_bytes: gauge('Memory lent to pieces on their way.'),
-  shoal_exchange_received_bytes_total: counter('Bytes of pieces and their lists received from members.'),
-  shoal_exchange_sent_bytes_total: counter('Bytes of pieces sent to members.'),
+  shoal_exchange_received_bytes_total: counter('Bytes of pieces and their lists received from members.', {
+    lane,
+  }),
+  shoal_exchange_sent_bytes_total: counter('Bytes of pieces sent to members.', { lane }),
   shoal_exchange_faults_total: counter('What went wrong with members while blobs moved.', {
     fault: [
       'wrong-bytes',
@@ -116,12 +132,26 @@ export const metricTable = {
     ],
   }),
 
+  shoal_records: gauge('Records that this node holds, deletions included.'),
+  shoal_records_stored_total: counter('Records that became current, by who signed or sent them.', {
+    kind: ['tag', 'manifest', 'policy'],
+    from: ['here', 'member'],
+  }),
   shoal_records_refused_total: counter('Records from members that were not accepted.', {
     reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired'],
   }),
   shoal_gossip_messages_total: counter('Gossip messages, by what became of them.', {
     verdict: ['accept', 'ignore', 'reject'],
   }),
+
+  shoal_reconciliations_total: counter('Rounds of reconciliation with members.', {
+    role: ['begun', 'answered'],
+    result: ['done', 'broken'],
+  }),
+  shoal_reconciliation_bytes_total: counter('Bytes that reconciliation took, in rounds that were done.', {
+    direction: ['sent', 'received'],
+  }),
+  shoal_clock_wrong: gauge("1 while this node's clock and those of most members differ too much, else 0."),
 
   shoal_upstream_requests_total: counter('Questions to upstreams, by what came of them.', {
     upstream: 'configured',
@@ -135,6 +165,15 @@ export const metricTable = {
     upstream: 'configured',
   }),
 
+  shoal_store_blobs: gauge('Blobs in the store, about; absent until they are counted.'),
+  shoal_store_blob_bytes: gauge('Bytes of the blobs in the store, about; absent until they are counted.'),
+  shoal_store_quarantined_total: counter('What did not hash to its name and was moved away.', { kind }),
+  shoal_gc_runs_total: counter('Collections of garbage.'),
+  shoal_gc_removed_total: counter('What the collector removed.', { kind }),
+  shoal_gc_freed_bytes_total: counter('Bytes that the collector removed.'),
+  shoal_disk_size_bytes: gauge('Size of the disk with the data directory.'),
+  shoal_disk_free_bytes: gauge('Bytes free on the disk with the data directory.'),
+  shoal_disk_reserve_bytes: gauge('Bytes that uploads leave free: --min-free.'),
   shoal_store_upload_sessions: gauge('Open upload sessions.'),
   shoal_store_read_buffer_bytes: gauge('Memory that readers of blobs hold.'),
 } satisfies Record<string, MetricDeclaration>

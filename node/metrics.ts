@@ -1,6 +1,6 @@
 /** Metrics for Prometheus: what modules report, kept as plain numbers and written out when they are asked for. */
 import type { Registry } from 'prom-client'
-import type { Metrics } from '../src/base/base.ts'
+import type { Metrics, ReadGauge } from '../src/base/base.ts'
 import { exposeMetric, expositionType, numberText, type Sample } from './exposition.ts'
 import { type LabelsOf, MetricSeries } from './metric-series.ts'
 import { type MetricDeclaration, type MetricName, metricTable } from './metric-table.ts'
@@ -17,7 +17,7 @@ export interface NodeMetrics extends Metrics {
 type Metric = { readonly declaration: MetricDeclaration } & (
   | { readonly type: 'counter'; readonly series: MetricSeries<{ total: number }> }
   | { readonly type: 'histogram'; readonly series: MetricSeries<Distribution> }
-  | { readonly type: 'gauge'; readonly series: MetricSeries<{ read?: () => number | Promise<number> }> }
+  | { readonly type: 'gauge'; readonly series: MetricSeries<{ read?: ReadGauge }> }
 )
 
 interface Distribution {
@@ -103,7 +103,10 @@ async function expose(name: string, metric: Metric): Promise<string> {
     const labels = names.map((label, index) => [label, values[index] ?? ''] as const)
     if ('total' in cell) samples.push({ suffix: '', labels, value: cell.total })
     else if ('counts' in cell) samples.push(...samplesOf(cell, buckets, labels))
-    else if (cell.read !== undefined) samples.push({ suffix: '', labels, value: await cell.read() })
+    else {
+      const value = await cell.read?.()
+      if (value !== undefined) samples.push({ suffix: '', labels, value })
+    }
   }
   return exposeMetric(name, type, help, samples)
 }

@@ -46,7 +46,7 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
   )
   const random = Math.random
   const repair = opened.use(
-    openRepair({ ledger: names, peers: repairPeers(swarm), clock: systemClock, random, logger }),
+    openRepair({ ledger: names, peers: repairPeers(swarm), clock: systemClock, random, logger, metrics }),
   )
   await swarm.handle(reconcileProtocol, reconcileLimits, (channel, peer, options) =>
     repair.answer(channel, peer, options),

@@ -84,6 +84,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     memory,
     limits: limits.download,
     giveUpMs: limits.giveUpMs,
+    metrics,
     graceMs: limits.graceMs,
     ...bucket(limits.downloadBytesPerSecond, clock),
   })

@@ -7,6 +7,7 @@ import { type Answer, type Ask, decodeAnswer, encodeAsk, maxWants } from './mess
 import { Outbox } from './outbox.ts'
 import type { RawFrame } from './raw-frames.ts'
 import { TokenBucket } from './token-bucket.ts'
+import type { LaneKind } from './traffic.ts'
 import { Want, type Wanted, type WantListener } from './want.ts'
 
 export interface PeerLinkOptions {
@@ -15,7 +16,7 @@ export interface PeerLinkOptions {
   open(options: { signal: AbortSignal }): Promise<Channel>
   onFault(fault: Fault, facts: object): void
   /** Bytes of pieces and lists that came. */
-  onBytes(bytes: number): void
+  onBytes(bytes: number, lane: LaneKind): void
   /** How to get a direct lane; absent where there is none to be had. */
   lane?: LaneAccess
 }
@@ -152,11 +153,11 @@ export class PeerLink {
     for (;;) {
       const frame = await channel.receive({ signal })
       if (frame === undefined) return
-      this.#take(decodeAnswer(frame))
+      this.#take(decodeAnswer(frame), 'channel')
     }
   }
 
-  #take(answer: Answer | RawFrame): void {
+  #take(answer: Answer | RawFrame, lane: LaneKind): void {
     if (answer.type === 'alive') {
       if (this.#alive.take(1, this.#options.clock.now()) > 0) throw new MalformedError('endless alive')
       for (const want of this.#wants.values()) want.alive()
@@ -172,7 +173,7 @@ export class PeerLink {
       return
     }
     if ('bytes' in answer) {
-      this.#options.onBytes(answer.bytes.length)
+      this.#options.onBytes(answer.bytes.length, lane)
       this.#lane?.count(answer.bytes.length)
     }
     const want = this.#wants.get(answer.id)
@@ -186,7 +187,7 @@ export class PeerLink {
       clock: this.#options.clock,
       signal: this.#stopping.signal,
       send: (ask) => this.#send(ask),
-      onFrame: (frame) => this.#take(frame),
+      onFrame: (frame) => this.#take(frame, 'direct'),
       onAlive: () => {
         for (const want of this.#wants.values()) want.alive()
       },

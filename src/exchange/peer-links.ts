@@ -52,7 +52,7 @@ export class PeerLinks {
       clock,
       open: async (options) => await host.open(peer, exchangeProtocol, { maxFrameBytes, ...options }),
       onFault: (fault, facts) => faults.add(peer, fault, facts),
-      onBytes: (bytes) => traffic.received(peer, bytes),
+      onBytes: (bytes, lane) => traffic.received(peer, bytes, lane),
       ...this.#laneTo(peer),
     })
     this.#links.set(peer, link)

@@ -9,6 +9,7 @@ import { PieceFrames } from './piece-frames.ts'
 import { layoutOf, pieceRange } from './piece-size.ts'
 import { rawHeaderBytes } from './raw-frames.ts'
 import type { TokenBucket } from './token-bucket.ts'
+import type { LaneKind } from './traffic.ts'
 
 export interface SendJob {
   readonly digest: Digest
@@ -25,7 +26,7 @@ export interface PieceSenderOptions {
   pool: FramePool
   clock: Clock
   budget?: TokenBucket
-  onSent(bytes: number): void
+  onSent(bytes: number, lane: LaneKind): void
   /** The direct lane broke. Nothing is sent until `reset`. */
   onLaneLost(): void
   /** The piece cannot be read. */
@@ -188,7 +189,7 @@ export class PieceSender {
       this.#sendingSinceMs = undefined
     }
     session.spoke()
-    onSent(frame.length - rawHeaderBytes)
+    onSent(frame.length - rawHeaderBytes, lane === session.channel ? 'channel' : 'direct')
     // The lane may still read this one, and is done with the one before.
     if (this.#sent?.lane === lane) pool.give(this.#sent.frame)
     this.#sent = { lane, frame }

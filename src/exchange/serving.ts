@@ -115,7 +115,7 @@ export class Serving {
       pool: this.#pool,
       clock,
       ...(budget === undefined ? {} : { budget }),
-      onSent: (bytes) => traffic.sent(peer, bytes),
+      onSent: (bytes, lane) => traffic.sent(peer, bytes, lane),
       onLaneLost: () => {
         this.#options.faults.add(peer, 'lane')
         session.say({ type: 'lane-none' })

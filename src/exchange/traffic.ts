@@ -1,6 +1,9 @@
 /** Bytes that moved from and to each peer. */
 import type { Metrics } from '../base/base.ts'
 
+/** How bytes of pieces travel: on the members' channel, or on a TLS connection of their own. */
+export type LaneKind = 'channel' | 'direct'
+
 export interface PeerTraffic {
   receivedBytes: number
   sentBytes: number
@@ -16,14 +19,14 @@ export class Traffic {
     this.#metrics = metrics
   }
 
-  received(peer: string, bytes: number): void {
+  received(peer: string, bytes: number, lane: LaneKind): void {
     this.#of(peer).receivedBytes += bytes
-    this.#metrics.count('shoal_exchange_received_bytes_total', {}, bytes)
+    this.#metrics.count('shoal_exchange_received_bytes_total', { lane }, bytes)
   }
 
-  sent(peer: string, bytes: number): void {
+  sent(peer: string, bytes: number, lane: LaneKind): void {
     this.#of(peer).sentBytes += bytes
-    this.#metrics.count('shoal_exchange_sent_bytes_total', {}, bytes)
+    this.#metrics.count('shoal_exchange_sent_bytes_total', { lane }, bytes)
   }
 
   of(peer: string): PeerTraffic {

@@ -1,5 +1,5 @@
 /** One blob on its way into the store: whom to believe about its pieces, the download itself, and the proof at its end. */
-import type { Clock, Logger } from '../base/base.ts'
+import { type Clock, fromUpstream, type Logger, type Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { PartialBlob, Partials } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
@@ -35,6 +35,7 @@ export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'refuse
   giveUpMs: number
   clock: Clock
   logger: Logger
+  metrics: Metrics
 }
 
 /** A reader of a transfer, as the transfer knows it. */
@@ -333,6 +334,8 @@ export class Transfer {
   #gained(piece: number, giver: string): void {
     this.#movedMs = this.#context.clock.now()
     this.#givers.set(piece, giver)
+    const source = giver === fromUpstream ? 'upstream' : 'peer'
+    this.#context.metrics.count('shoal_exchange_pieces_total', { source })
     this.#announce()
     this.#context.holdings.gained(this.digest, piece)
     this.#news()

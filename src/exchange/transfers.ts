@@ -131,6 +131,9 @@ export class Transfers {
     background.start('transfer', async (signal) => {
       await transfer.run({ signal: AbortSignal.any([signal, entry.stop.signal]) })
       const { failure } = transfer
+      const result =
+        failure === undefined ? 'done' : stop.signal.aborted || signal.aborted ? 'stopped' : 'failed'
+      this.#options.metrics.count('shoal_exchange_transfers_total', { result })
       if (failure !== undefined && !signal.aborted && !stop.signal.aborted) {
         this.#options.logger.info({ err: failure, digest: wanted.digest }, 'a transfer failed')
       }

@@ -27,6 +27,8 @@ export function createHttpHandler({
   tracer = noTracer,
 }: HttpOptions): RequestListener {
   const app = new Koa()
+  let inFlight = 0
+  metrics.gauge('shoal_http_requests_in_flight', () => inFlight)
   app.use(async (context, next) => {
     if (!isRegistryPath(context.req.url ?? '')) return next()
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
@@ -34,6 +36,7 @@ export function createHttpHandler({
     const trace = tracer.start(context.req)
     const exchange = new Exchange(context.req, context.res, trace)
     const startedMs = performance.now()
+    inFlight++
     let name = 'none'
     let failure: unknown
     try {
@@ -46,6 +49,7 @@ export function createHttpHandler({
       failure = error
       sendRefusal(exchange, error, logger)
     } finally {
+      inFlight--
       trace.end(name, context.res.statusCode, failure)
       const labels = { route: name, method: context.method, code: codeOf(context.res) }
       metrics.count('shoal_http_requests_total', labels)

@@ -99,7 +99,8 @@ class LevelLedger implements Ledger {
     this.#clock = clock
     this.#logger = logger
     const retention = new Retention(clock)
-    const writer = new Writer({ db, fingerprints, rules, authority, logger })
+    const writer = new Writer({ db, fingerprints, rules, authority, logger, metrics })
+    metrics.gauge('shoal_records', () => fingerprints.total)
     const verifier = createVerifier(recordDomain)
     this.#writer = writer
     this.#inflow = new Inflow({ db, fingerprints, writer, verifier, retention, clock, metrics })

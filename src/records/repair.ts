@@ -6,7 +6,7 @@
  * A node begins one round at a time and answers one: rounds with several members would bring the same records several
  * times, and after the first the others find little to do. Who is turned away tries again soon.
  */
-import type { Clock, Logger } from '../base/base.ts'
+import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
 import type { Ledger } from './ledger.ts'
 import { answerReconciliation, type ReconcileReport, reconcile } from './reconcile.ts'
@@ -30,6 +30,7 @@ export interface RepairOptions {
   /** From 0 to 1. */
   random: () => number
   logger: Logger
+  metrics: Metrics
   /** Mean time between rounds when nothing changes. Default 30 s. */
   intervalMs?: number
 }
@@ -49,7 +50,7 @@ const maxClockOffsetMs = 150_000
 
 /** Repairs until it is disposed of. */
 export function openRepair(options: RepairOptions): Repair {
-  const { ledger, peers, clock, random, logger, intervalMs = 30_000 } = options
+  const { ledger, peers, clock, random, logger, metrics, intervalMs = 30_000 } = options
   const closing = new AbortController()
   const { signal } = closing
   const waiting = new Set<string>()
@@ -67,9 +68,10 @@ export function openRepair(options: RepairOptions): Repair {
       const channel = await peers.open(peer, { signal: limited })
       const report = await reconcile(channel, ledger, { clock, signal: limited })
       remember(peer, report)
+      count('begun', report)
       return report.applied + report.recordsSent > 0
     } catch (error) {
-      brokeOff(peer, error)
+      brokeOff(peer, 'begun', error)
       if (codeOf(error) === 'CHANNEL_BROKEN') {
         busy.add(peer)
         wake()
@@ -78,8 +80,15 @@ export function openRepair(options: RepairOptions): Repair {
     }
   }
 
-  function brokeOff(peer: string, error: unknown): void {
+  function count(role: 'begun' | 'answered', { bytesSent, bytesReceived }: ReconcileReport): void {
+    metrics.count('shoal_reconciliations_total', { role, result: 'done' })
+    metrics.count('shoal_reconciliation_bytes_total', { direction: 'sent' }, bytesSent)
+    metrics.count('shoal_reconciliation_bytes_total', { direction: 'received' }, bytesReceived)
+  }
+
+  function brokeOff(peer: string, role: 'begun' | 'answered', error: unknown): void {
     if (signal.aborted) return
+    metrics.count('shoal_reconciliations_total', { role, result: 'broken' })
     if (codeOf(error) === 'PEER_MISBEHAVED') peers.penalise(peer)
     logger.debug({ err: error, peer }, 'reconciliation broke off')
   }
@@ -169,6 +178,7 @@ export function openRepair(options: RepairOptions): Repair {
   })
   for (const peer of peers.peers()) if (peers.self < peer) start(peer)
   const working = loop()
+  metrics.gauge('shoal_clock_wrong', () => (clockProblem === undefined ? 0 : 1))
 
   return {
     async answer(channel, peer, options) {
@@ -180,9 +190,10 @@ export function openRepair(options: RepairOptions): Repair {
       try {
         const report = await answerReconciliation(channel, ledger, { clock, ...options })
         rememberClock(peer, report)
+        count('answered', report)
         if (report.applied > 0) wake()
       } catch (error) {
-        brokeOff(peer, error)
+        brokeOff(peer, 'answered', error)
       } finally {
         answering = false
       }

@@ -1,5 +1,5 @@
 /** The one queue through which a ledger changes, so that what is read and what is written belong together. */
-import { type Logger, Semaphore } from '../base/base.ts'
+import { type Logger, type Metrics, Semaphore } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
 import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
@@ -21,6 +21,7 @@ interface WriterOptions {
   /** The authority's key pair, on the node that holds it. */
   authority: Identity | undefined
   logger: Logger
+  metrics: Metrics
 }
 
 export class Writer {
@@ -91,11 +92,19 @@ export class Writer {
     for (const { body } of own.concat(received)) {
       if (body.kind === 'policy') this.#rules = this.#rules.with(body.value)
     }
+    this.#count(own, 'here')
+    this.#count(received, 'member')
     if (changes.length > 0) for (const listener of this.changeListeners) this.#call(() => listener(changes))
     for (const group of [own, received]) {
       const records = group.map(({ envelope }) => envelope.bytes)
       if (records.length === 0) continue
       for (const listener of this.recordListeners) this.#call(() => listener(records, { own: group === own }))
+    }
+  }
+
+  #count(records: SignedRecord[], from: 'here' | 'member'): void {
+    for (const { key } of records) {
+      this.#options.metrics.count('shoal_records_stored_total', { kind: key.kind, from })
     }
   }
 

@@ -1,5 +1,5 @@
 /** Takes links, then blobs, then manifests that nothing needs, one at a time and beside everything else. */
-import { Semaphore } from '../base/base.ts'
+import { type Metrics, Semaphore } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import { hasWithin, linkKey, parseLinkKey, referenceKey, within } from './database.ts'
@@ -9,16 +9,33 @@ import type { CollectOptions, CollectReport } from './store.ts'
 export class Collector {
   readonly #context: TableContext
   readonly #files: BlobFiles
+  readonly #metrics: Metrics
   readonly #turn = new Semaphore(1)
 
-  constructor(context: TableContext, files: BlobFiles) {
+  constructor(context: TableContext, files: BlobFiles, metrics: Metrics) {
     this.#context = context
     this.#files = files
+    this.#metrics = metrics
   }
 
   /** A second collection waits for the first. */
   async collect(options: CollectOptions): Promise<CollectReport> {
-    return await this.#turn.run(() => new Collection(this.#context, this.#files, options).run())
+    return await this.#turn.run(async () => {
+      const collection = new Collection(this.#context, this.#files, options)
+      try {
+        return await collection.run()
+      } finally {
+        if (options.dryRun !== true) this.#count(collection.report)
+      }
+    })
+  }
+
+  /** What was removed before it failed is gone as well. */
+  #count({ blobs, manifests, bytes }: CollectReport): void {
+    this.#metrics.count('shoal_gc_runs_total')
+    this.#metrics.count('shoal_gc_removed_total', { kind: 'blob' }, blobs)
+    this.#metrics.count('shoal_gc_removed_total', { kind: 'manifest' }, manifests)
+    this.#metrics.count('shoal_gc_freed_bytes_total', {}, bytes)
   }
 }
 
@@ -30,7 +47,7 @@ class Collection {
   readonly #context: TableContext
   readonly #files: BlobFiles
   readonly #options: CollectOptions
-  readonly #report: CollectReport = { blobs: 0, manifests: 0, links: 0, bytes: 0 }
+  readonly report: CollectReport = { blobs: 0, manifests: 0, links: 0, bytes: 0 }
 
   constructor(context: TableContext, files: BlobFiles, options: CollectOptions) {
     this.#context = context
@@ -61,7 +78,7 @@ class Collection {
     } finally {
       await tables.doomed.clear()
     }
-    return this.#report
+    return this.report
   }
 
   async #collectLink(repository: Repository, digest: Digest): Promise<void> {
@@ -78,7 +95,7 @@ class Collection {
       return true
     })
     if (!removed) return
-    this.#report.links++
+    this.report.links++
     // The walk may have passed them by already, when this manifest still held them.
     for (const child of children) await this.#collectLink(repository, child)
   }
@@ -100,8 +117,8 @@ class Collection {
       return sizeNow
     })
     if (removed === undefined) return
-    this.#report.blobs++
-    this.#report.bytes += removed
+    this.report.blobs++
+    this.report.bytes += removed
   }
 
   /** The file's time is the lease of a blob that was written and not linked yet. */
@@ -123,8 +140,8 @@ class Collection {
       return bytes?.length
     })
     if (removed === undefined) return
-    this.#report.manifests++
-    this.#report.bytes += removed
+    this.report.manifests++
+    this.report.bytes += removed
   }
 
   async #isNeeded(digest: Digest): Promise<boolean> {

@@ -3,6 +3,11 @@ import { statfs } from 'node:fs/promises'
 import { Semaphore } from '../base/base.ts'
 import { StoreFullError } from './errors.ts'
 
+export async function diskUsage(directory: string): Promise<{ sizeBytes: number; freeBytes: number }> {
+  const { blocks, bavail, bsize } = await statfs(directory)
+  return { sizeBytes: blocks * bsize, freeBytes: bavail * bsize }
+}
+
 /** How much may be written between two looks at the disk. */
 const stepBytes = 64 * 1024 * 1024
 
@@ -42,12 +47,12 @@ export class DiskSpace {
   }
 
   async #look(bytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(this.#directory)
-    const room = bavail * bsize - this.#reserveBytes - this.#pending
+    const { freeBytes } = await diskUsage(this.#directory)
+    const room = freeBytes - this.#reserveBytes - this.#pending
     if (bytes > room) {
       this.#allowance = 0
       throw new StoreFullError(
-        `the disk of ${this.#directory} has ${bavail * bsize} bytes left, of which ${this.#reserveBytes} are kept in reserve`,
+        `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve`,
       )
     }
     this.#allowance = Math.max(bytes, Math.min(room, stepBytes))

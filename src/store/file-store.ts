@@ -2,10 +2,11 @@
 import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { BlobFiles, orMissing } from './blob-files.ts'
+import { Census } from './census.ts'
 import { Claims } from './claims.ts'
 import { Collector } from './collector.ts'
 import { type Database, openTables } from './database.ts'
-import { DiskSpace } from './disk-space.ts'
+import { DiskSpace, diskUsage } from './disk-space.ts'
 import { IngestPool } from './ingest-pool.ts'
 import { Leases } from './leases.ts'
 import { LinkTable, type TableContext } from './link-table.ts'
@@ -75,11 +76,17 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   work
     .run(undefined, (signal) => mend(files, leftovers, signal))
     .catch((error: unknown) => logger.error({ err: error }, 'leftover uploads could not be removed'))
+  const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })
+  metrics.gauge('shoal_store_blobs', () => census.totals()?.blobs)
+  metrics.gauge('shoal_store_blob_bytes', () => census.totals()?.bytes)
+  metrics.gauge('shoal_disk_size_bytes', async () => (await diskUsage(directory)).sizeBytes)
+  metrics.gauge('shoal_disk_free_bytes', async () => (await diskUsage(directory)).freeBytes)
+  metrics.gauge('shoal_disk_reserve_bytes', () => minFreeBytes)
   metrics.gauge('shoal_store_upload_sessions', () => uploads.size)
   metrics.gauge('shoal_store_read_buffer_bytes', () => buffers.bytes)
   const pieces = opened.use(new PiecePool(logger))
-  const collector = new Collector(context, files)
-  const verifier = new Verifier({ context, files, pool, logger })
+  const collector = new Collector(context, files, metrics)
+  const verifier = new Verifier({ context, files, pool, logger, metrics })
   const resources = opened.move()
   return {
     blobs: fileBlobs(files, publisher, buffers, maxBlobBytes, work),

@@ -1,7 +1,7 @@
 /** Reads everything again; what does not hash to its name is moved out of the way, so that it is fetched anew. */
 import { writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Logger } from '../base/base.ts'
+import type { Logger, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
 import type { IngestPool } from './ingest-pool.ts'
@@ -14,6 +14,7 @@ export interface VerifierOptions {
   files: BlobFiles
   pool: IngestPool
   logger: Logger
+  metrics: Metrics
 }
 
 export class Verifier {
@@ -76,6 +77,7 @@ export class Verifier {
       const path = await context.claims.remove(digest, async () => {
         // A push may have put a good file in its place since.
         if ((await files.stat(digest))?.ino !== before.ino) return undefined
+        this.#options.metrics.count('shoal_store_quarantined_total', { kind: 'blob' })
         return await files.quarantine(digest, context.leases.now())
       })
       if (path !== undefined) return { bytes: before.size, path }
@@ -101,6 +103,7 @@ export class Verifier {
       await writeFile(path, bytes, { mode: 0o600, flush: true })
       await syncFolder(dirname(path))
       await context.tables.manifests.del(digest)
+      this.#options.metrics.count('shoal_store_quarantined_total', { kind: 'manifest' })
       return path
     })
   }

@@ -48,7 +48,7 @@ export function createGater(options: GaterOptions): ConnectionGater {
   }
 
   const failed = (address: string, state: AddressState): void => {
-    metrics.count('shoal_swarm_handshakes_failed_total')
+    metrics.count('shoal_swarm_handshakes_total', { result: 'failed' })
     refill(state)
     state.tokens = Math.max(0, state.tokens - 1)
     if (state.logged) return
@@ -79,6 +79,7 @@ export function createGater(options: GaterOptions): ConnectionGater {
     },
     denyInboundEncryptedConnection(peer, connection) {
       // Only a member gets here: the cluster's secret is part of the handshake.
+      metrics.count('shoal_swarm_handshakes_total', { result: 'done' })
       handshakes.get(connection)?.(true)
       return refuse(peer.toString())
     },

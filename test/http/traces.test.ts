@@ -13,12 +13,14 @@ interface Told {
   end?: { route: string; status: number; error: unknown }
 }
 
-/** Resolves `next` with what was told of a request when it has ended. */
+/** Remembers what was told of each request. */
 function listen() {
   const ended: Told[] = []
-  let waiting: ((told: Told) => void) | undefined
+  let started = 0
+  let change = Promise.withResolvers<void>()
   const start = (): Trace => {
     const told: Told = { stages: [] }
+    started++
     return {
       startMs: Date.now(),
       stage: (stage) => told.stages.push(stage),
@@ -34,19 +36,19 @@ function listen() {
       end(route, status, error) {
         told.end = { route, status, error }
         ended.push(told)
-        waiting?.(told)
+        change.resolve()
+        change = Promise.withResolvers()
       },
     }
   }
   const tracer: Tracer = { start }
   return {
     tracer,
-    /** Of the last request that ended. */
-    last: () => ended.at(-1) ?? expect.fail('no request has ended'),
-    next: () =>
-      new Promise<Told>((resolve) => {
-        waiting = resolve
-      }),
+    /** Of the last request, once it is over: its client may have the answer a little earlier. */
+    async last(): Promise<Told> {
+      while (ended.length < started) await change.promise
+      return ended.at(-1) ?? expect.fail('there was no request')
+    },
   }
 }
 
@@ -55,7 +57,7 @@ it('tells of a blob what the client got of it', async () => {
   await using api = await openApi({ tracer: told.tracer })
   const digest = await api.pushBlob('team/app', 'hello world')
   await api.call('GET', `/v2/team/app/blobs/${digest}`)
-  expect(told.last()).toMatchObject({
+  expect(await told.last()).toMatchObject({
     stages: ['disk', 'first-byte'],
     pull: {
       kind: 'blob',
@@ -69,7 +71,7 @@ it('tells of a blob what the client got of it', async () => {
     end: { route: 'blob', status: 200, error: undefined },
   })
   await api.call('GET', `/v2/team/app/blobs/${digest}`, { headers: { Range: 'bytes=2-4' } })
-  expect(told.last().pull).toMatchObject({ size: 11, origins: { local: 3 }, isComplete: true })
+  expect((await told.last()).pull).toMatchObject({ size: 11, origins: { local: 3 }, isComplete: true })
 })
 
 it('tells of a manifest by the name that the client used, from the disk and from memory alike', async () => {
@@ -78,7 +80,7 @@ it('tells of a manifest by the name that the client used, from the disk and from
   const { digest, bytes } = await api.pushImage('team/app', '1.0')
   for (const stages of [['resolve'], []]) {
     await api.call('GET', '/v2/team/app/manifests/1.0')
-    expect(told.last()).toMatchObject({
+    expect(await told.last()).toMatchObject({
       stages,
       pull: {
         kind: 'manifest',
@@ -97,32 +99,32 @@ it('tells of no pull where no body is sent', async () => {
   const { digest, config } = await api.pushImage('team/app', '1.0')
   const condition = { 'If-None-Match': `"${digest}"` }
   await api.call('HEAD', '/v2/team/app/manifests/1.0')
-  expect(told.last()).toMatchObject({ end: { status: 200 } })
-  expect(told.last().pull).toBeUndefined()
+  expect(await told.last()).toMatchObject({ end: { status: 200 } })
+  expect((await told.last()).pull).toBeUndefined()
   await api.call('HEAD', `/v2/team/app/blobs/${config}`)
-  expect(told.last().pull).toBeUndefined()
+  expect((await told.last()).pull).toBeUndefined()
   await api.call('GET', `/v2/team/app/blobs/${config}`, { headers: { 'If-None-Match': `"${config}"` } })
-  expect(told.last()).toMatchObject({ end: { status: 304 } })
-  expect(told.last().pull).toBeUndefined()
+  expect(await told.last()).toMatchObject({ end: { status: 304 } })
+  expect((await told.last()).pull).toBeUndefined()
   await api.call('GET', '/v2/team/app/manifests/1.0', { headers: condition })
-  expect(told.last()).toMatchObject({ end: { status: 304 } })
-  expect(told.last().pull).toBeUndefined()
+  expect(await told.last()).toMatchObject({ end: { status: 304 } })
+  expect((await told.last()).pull).toBeUndefined()
   await api.call('GET', '/v2/team/app/manifests/none')
-  expect(told.last()).toMatchObject({ stages: ['ask', 'resolve'], end: { status: 404 } })
-  expect(told.last().pull).toBeUndefined()
+  expect(await told.last()).toMatchObject({ stages: ['ask', 'resolve'], end: { status: 404 } })
+  expect((await told.last()).pull).toBeUndefined()
 })
 
 it('tells of a client that leaves in the middle', async () => {
   const told = listen()
   await using api = await openApi({ tracer: told.tracer })
   const digest = await api.pushBlob('team/app', Buffer.alloc(64 * 1024 * 1024))
-  const next = told.next()
   const outgoing = request({ port: api.port, path: `/v2/team/app/blobs/${digest}`, agent: false })
-  outgoing
-    .on('error', () => undefined)
-    .on('response', (response) => response.once('data', () => outgoing.destroy()))
+  const gone = Promise.withResolvers<void>()
+  outgoing.on('error', () => undefined).once('close', gone.resolve)
+  outgoing.on('response', (response) => response.once('data', () => outgoing.destroy()))
   outgoing.end()
-  const { pull, end } = await next
+  await gone.promise
+  const { pull, end } = await told.last()
   expect(pull).toMatchObject({ isComplete: false })
   expect(pull?.origins.local).toBeLessThan(64 * 1024 * 1024)
   expect(end?.error).toMatchObject({ name: 'ClientGoneError' })
@@ -132,7 +134,7 @@ it('tells of pushes, and that a mount moved nothing', async () => {
   const told = listen()
   await using api = await openApi({ tracer: told.tracer })
   const digest = await api.pushBlob('team/app', 'hello world')
-  expect(told.last().push).toEqual({
+  expect((await told.last()).push).toEqual({
     kind: 'blob',
     repository: 'team/app',
     digest,
@@ -142,9 +144,9 @@ it('tells of pushes, and that a mount moved nothing', async () => {
     isMount: false,
   })
   await api.call('POST', `/v2/team/other/blobs/uploads/?mount=${digest}&from=team/app`)
-  expect(told.last().push).toMatchObject({ repository: 'team/other', digest, size: 11, isMount: true })
+  expect((await told.last()).push).toMatchObject({ repository: 'team/other', digest, size: 11, isMount: true })
   const image = await api.pushImage('team/app', '1.0')
-  expect(told.last().push).toEqual({
+  expect((await told.last()).push).toEqual({
     kind: 'manifest',
     repository: 'team/app',
     digest: image.digest,
@@ -160,11 +162,11 @@ it('tells of deletions that happened', async () => {
   await using api = await openApi({ tracer: told.tracer })
   const { digest, config } = await api.pushImage('team/app', '1.0')
   await api.call('DELETE', '/v2/team/app/manifests/1.0')
-  expect(told.last().deletion).toEqual({ kind: 'tag', repository: 'team/app', reference: '1.0' })
+  expect((await told.last()).deletion).toEqual({ kind: 'tag', repository: 'team/app', reference: '1.0' })
   await api.call('DELETE', '/v2/team/app/manifests/1.0')
-  expect(told.last().deletion).toBeUndefined()
+  expect((await told.last()).deletion).toBeUndefined()
   await api.call('DELETE', `/v2/team/app/manifests/${digest}`)
-  expect(told.last().deletion).toEqual({ kind: 'manifest', repository: 'team/app', reference: digest })
+  expect((await told.last()).deletion).toEqual({ kind: 'manifest', repository: 'team/app', reference: digest })
   await api.call('DELETE', `/v2/team/app/blobs/${config}`)
-  expect(told.last().deletion).toEqual({ kind: 'blob', repository: 'team/app', reference: config })
+  expect((await told.last()).deletion).toEqual({ kind: 'blob', repository: 'team/app', reference: config })
 })

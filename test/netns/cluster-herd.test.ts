@@ -64,5 +64,6 @@ describe('a herd of docker engines', requires(...networkNeeds, 'nsenter', 'docke
 
 async function pieceBytesSent(node: ClusterNode): Promise<number> {
   const { body } = await node.client.ask('GET', '/metrics')
-  return Number(/^shoal_exchange_sent_bytes_total (\d+)/m.exec(body.toString())?.[1] ?? 0)
+  const lanes = body.toString().matchAll(/^shoal_exchange_sent_bytes_total\{.*\} (\d+)$/gm)
+  return [...lanes].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
 }

@@ -38,7 +38,7 @@ describe('the table of metrics', () => {
     // Base units alone, and at the end but for `_total`.
     expect(name).not.toMatch(/_(ms|milliseconds|minutes|kb|mb|percent)(_|$)/)
     expect(name).not.toMatch(/_(bytes|seconds)_(?!total$)/)
-    expect(help).toMatch(/^[A-Z].*\.$/)
+    expect(help).toMatch(/^[A-Z1].*\.$/)
   })
 })
 

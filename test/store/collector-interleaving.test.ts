@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
+import { noMetrics } from '../../src/base/base.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { BlobFiles } from '../../src/store/blob-files.ts'
 import { Claims } from '../../src/store/claims.ts'
@@ -78,7 +79,7 @@ beforeEach(async () => {
   files = new HookedFiles(path)
   links = new LinkTable(context)
   manifests = new ManifestTable(context, files, new DiskSpace(path, 0))
-  collector = new Collector(context, files)
+  collector = new Collector(context, files, noMetrics)
   clock.advance(graceMs)
 })
 

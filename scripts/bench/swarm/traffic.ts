@@ -12,7 +12,10 @@ export async function readTraffic(nodes: readonly Node[]): Promise<Traffic[]> {
   return await Promise.all(
     nodes.map(async (node) => {
       const text = (await node.get('/metrics')).body.toString()
-      const total = (name: string): number => Number(new RegExp(`^${name} (\\d+)`, 'm').exec(text)?.[1] ?? 0)
+      const total = (name: string): number => {
+        const series = [...text.matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, 'gm'))]
+        return series.reduce((sum, [, value]) => sum + Number(value), 0)
+      }
       const faults = [...text.matchAll(/^shoal_exchange_faults_total\{fault="([^"]+)"\} (\d+)/gm)]
       return {
         sentBytes: total('shoal_exchange_sent_bytes_total'),
