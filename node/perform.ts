@@ -20,7 +20,7 @@ export async function perform<N extends OperationName>(
   ])
   await using node = await openLocalNode({
     settings,
-    logger: createLogger(settings['log-level']),
+    logger: createLogger(settings['log-level'], { format: settings['log-format'] }),
     create: false,
   })
   const { store, names } = node

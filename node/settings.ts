@@ -87,6 +87,12 @@ const table = {
     value: 'LEVEL',
     help: 'trace, debug, info, warn, error or silent',
   },
+  'log-format': {
+    kind: oneOf('auto', 'json', 'pretty'),
+    fallback: 'auto',
+    value: 'FORMAT',
+    help: 'json, pretty, or auto: pretty on a terminal and JSON lines elsewhere',
+  },
 } satisfies Record<string, Setting<unknown>>
 
 type Table = typeof table

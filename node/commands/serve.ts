@@ -28,7 +28,11 @@ The first node starts a cluster; every other one joins it:
     await setTimeout(firstAnswersMs)
     const { createLogger } = await import('../logger.ts')
     const { openDaemon } = await import('../daemon.ts')
-    const daemon = await openDaemon(settings, port, createLogger(settings['log-level']))
+    const daemon = await openDaemon(
+      settings,
+      port,
+      createLogger(settings['log-level'], { format: settings['log-format'] }),
+    )
     process.stdout.write(`shoal is ready: registry http://${port.address}, peers ${daemon.p2pAddress}\n`)
     // Not left to the end: a node that is killed would compile everything anew.
     flushCompileCache()

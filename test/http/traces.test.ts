@@ -1,5 +1,6 @@
 /** What a tracer is told of requests. */
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { type IncomingMessage, request } from 'node:http'
 import { expect, it } from 'vitest'
 import type { Deleted, Pulled, Pushed, Stage, Trace, Tracer } from '../../src/base/base.ts'
 import { mediaTypes } from '../../src/oci/oci.ts'
@@ -119,11 +120,10 @@ it('tells of a client that leaves in the middle', async () => {
   await using api = await openApi({ tracer: told.tracer })
   const digest = await api.pushBlob('team/app', Buffer.alloc(64 * 1024 * 1024))
   const outgoing = request({ port: api.port, path: `/v2/team/app/blobs/${digest}`, agent: false })
-  const gone = Promise.withResolvers<void>()
-  outgoing.on('error', () => undefined).once('close', gone.resolve)
-  outgoing.on('response', (response) => response.once('data', () => outgoing.destroy()))
-  outgoing.end()
-  await gone.promise
+  outgoing.on('error', () => undefined).end()
+  const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+  await once(response, 'data')
+  outgoing.destroy()
   const { pull, end } = await told.last()
   expect(pull).toMatchObject({ isComplete: false })
   expect(pull?.origins.local).toBeLessThan(64 * 1024 * 1024)
@@ -144,7 +144,12 @@ it('tells of pushes, and that a mount moved nothing', async () => {
     isMount: false,
   })
   await api.call('POST', `/v2/team/other/blobs/uploads/?mount=${digest}&from=team/app`)
-  expect((await told.last()).push).toMatchObject({ repository: 'team/other', digest, size: 11, isMount: true })
+  expect((await told.last()).push).toMatchObject({
+    repository: 'team/other',
+    digest,
+    size: 11,
+    isMount: true,
+  })
   const image = await api.pushImage('team/app', '1.0')
   expect((await told.last()).push).toEqual({
     kind: 'manifest',
@@ -166,7 +171,11 @@ it('tells of deletions that happened', async () => {
   await api.call('DELETE', '/v2/team/app/manifests/1.0')
   expect((await told.last()).deletion).toBeUndefined()
   await api.call('DELETE', `/v2/team/app/manifests/${digest}`)
-  expect((await told.last()).deletion).toEqual({ kind: 'manifest', repository: 'team/app', reference: digest })
+  expect((await told.last()).deletion).toEqual({
+    kind: 'manifest',
+    repository: 'team/app',
+    reference: digest,
+  })
   await api.call('DELETE', `/v2/team/app/blobs/${config}`)
   expect((await told.last()).deletion).toEqual({ kind: 'blob', repository: 'team/app', reference: config })
 })
