@@ -48,7 +48,9 @@ export function sendRefusal(
   const body = {
     errors: [{ code: as ?? refusal.code, message, ...(detail === undefined ? {} : { detail }) }],
   }
-  exchange.sendJson(status, body, headers)
+  const { retryAfterMs } = refusal
+  const later = retryAfterMs === undefined ? {} : { 'Retry-After': Math.ceil(retryAfterMs / 1000) }
+  exchange.sendJson(status, body, { ...headers, ...later })
 }
 
 /** What is nobody's request but this node's fault. */

@@ -24,14 +24,24 @@ export type OciErrorCode =
   | 'UNAVAILABLE'
   | 'UNSUPPORTED'
 
-/** A request that is refused. `detail` is shown to the client beside the message. */
+interface OciErrorOptions {
+  /** Shown to the client beside the message. */
+  detail?: unknown
+  /** After which time it is worth asking again. */
+  retryAfterMs?: number | undefined
+  cause?: unknown
+}
+
+/** A request that is refused. */
 export class OciError extends CodedError {
   readonly code: OciErrorCode
   readonly detail: unknown
+  readonly retryAfterMs: number | undefined
 
-  constructor(code: OciErrorCode, message: string, options: { detail?: unknown; cause?: unknown } = {}) {
+  constructor(code: OciErrorCode, message: string, options: OciErrorOptions = {}) {
     super(message, options)
     this.code = code
     this.detail = options.detail
+    this.retryAfterMs = options.retryAfterMs
   }
 }

@@ -173,3 +173,15 @@ function schema1(): OciError {
 function invalid(reason: string): never {
   throw new OciError('MANIFEST_INVALID', reason)
 }
+
+/** What a manifest's record says of it. */
+export function manifestFacts(manifest: ParsedManifest, size: number) {
+  const { mediaType, subject, artifactType, annotations } = manifest
+  return {
+    mediaType,
+    size,
+    ...(subject === undefined ? {} : { subject }),
+    ...(artifactType === undefined ? {} : { artifactType }),
+    ...(annotations === undefined ? {} : { annotations }),
+  }
+}

@@ -14,12 +14,20 @@ export { OciError, type OciErrorCode } from './errors.ts'
 export { type Json, type JsonObject, parseJson } from './json.ts'
 export {
   type Descriptor,
+  manifestFacts,
   maxManifestBytes,
   mayBeMissing,
   type ParsedManifest,
   parseManifest,
 } from './manifest.ts'
 export { type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
+export {
+  type NameContext,
+  type NameMeaning,
+  parseMirroredName,
+  upstreamOf,
+  withoutUpstream,
+} from './mirrored-name.ts'
 export { type ByteRange, parseContentRange, parseRange } from './range.ts'
 export {
   parseReference,

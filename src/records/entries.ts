@@ -5,6 +5,11 @@ export interface TagEntry {
   digest: Digest
   mediaType: string
   size: number
+  /**
+   * When an upstream last said that this is what the tag points to, in milliseconds since the epoch; absent for a tag that was
+   * pushed to the cluster.
+   */
+  checkedMs?: number
   /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
   writtenMs: number
   author: string

@@ -38,7 +38,10 @@ export const maxRecordBytes = 64 * 1024
 const digest = text<Digest>({ max: 135, parse: parseDigest })
 const mediaType = text({ max: 255 })
 
-const tagValue = struct({ digest, mediaType, size: uint() })
+/** The last moment that a Date can name. */
+const maxTimeMs = 8_640_000_000_000_000
+
+const tagValue = struct({ digest, mediaType, size: uint(), checkedMs: optional(uint({ max: maxTimeMs })) })
 const manifestValue = struct({
   mediaType,
   size: uint(),

@@ -52,7 +52,7 @@ export type Change =
       kind: 'tag'
       repository: Repository
       tag: Tag
-      value: Pick<TagEntry, 'digest' | 'mediaType' | 'size'> | undefined
+      value: Omit<TagEntry, 'writtenMs' | 'author'> | undefined
     }
   | {
       kind: 'manifest'

@@ -4,6 +4,7 @@ import {
   type Digest,
   type DigestAlgorithm,
   digestBytes,
+  manifestFacts,
   mayBeMissing,
   mediaTypes,
   OciError,
@@ -12,6 +13,7 @@ import {
   type Reference,
   type Repository,
   type Tag,
+  upstreamOf,
 } from '../oci/oci.ts'
 import type { Change } from '../records/records.ts'
 import { BlobMissingError, type UploadState } from '../store/store.ts'
@@ -61,7 +63,7 @@ const maxIndexDepth = 4
 const maxIndexReads = 256
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere } = collaborators
+  const { store, names, elsewhere, mirror } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -71,7 +73,7 @@ export function createPush(collaborators: Collaborators): Push {
     from: Repository | undefined,
   ): Promise<{ size: number } | undefined> {
     const source = from ?? (await links.anyRepository(digest))
-    if (source === undefined) return undefined
+    if (source === undefined || mirror.refusal(upstreamOf(source) ?? '') !== undefined) return undefined
     // The lease that `has` renews keeps the blob from the collector until the new link stands.
     const here = (await links.has(source, digest)) ? await blobs.stat(digest) : undefined
     if (here === undefined && !(await elsewhere.fetchBlob(source, digest))) return undefined
@@ -192,7 +194,7 @@ export function createPush(collaborators: Collaborators): Push {
     manifest: ParsedManifest,
     tags: Tag[],
   ) {
-    const { mediaType, subject, artifactType, annotations } = manifest
+    const { mediaType } = manifest
     const changes: Change[] = tags.map((tag) => ({
       kind: 'tag',
       repository,
@@ -201,14 +203,7 @@ export function createPush(collaborators: Collaborators): Push {
     }))
     const known = await names.findManifest(repository, digest)
     if (known?.mediaType !== mediaType) {
-      const value = {
-        mediaType,
-        size,
-        ...(subject === undefined ? {} : { subject }),
-        ...(artifactType === undefined ? {} : { artifactType }),
-        ...(annotations === undefined ? {} : { annotations }),
-      }
-      changes.unshift({ kind: 'manifest', repository, digest, value })
+      changes.unshift({ kind: 'manifest', repository, digest, value: manifestFacts(manifest, size) })
     }
     if (changes.length > 0) await refusing(names.publish(changes))
   }

@@ -15,6 +15,12 @@ import { alice, bob, digestOf, mediaType } from './fixture.ts'
 const digest = digestOf('one')
 const time: [number, number] = [1_800_000_000_000, 3]
 const tag: RecordBody = { kind: 'tag', key: 'team/app:v1', time, value: { digest, mediaType, size: 3 } }
+const checked: RecordBody = {
+  kind: 'tag',
+  key: 'docker.io/library/app:v1',
+  time,
+  value: { digest, mediaType, size: 3, checkedMs: 1_800_000_000_001 },
+}
 const manifest: RecordBody = {
   kind: 'manifest',
   key: `team/app@${digest}`,
@@ -42,6 +48,9 @@ describe('a record', () => {
     expect(hexOf(tag)).toMatchInlineSnapshot(
       `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce771ed39bc88a01c2fa34f5704485e1b7cfc00db6ec5530524fb21d7df987b7895af43da992802de45fa75286926078ff26cbb73b3eebad2d79177826d516fd400a4636b65796b7465616d2f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565a36473697a65036664696765737478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e"`,
     )
+    expect(hexOf(checked)).toMatchInlineSnapshot(
+      `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce765a9c34cd432a67244ed574225904af52c0813de14b558b28af49e6920f2d336a06972b630539be84cbda262e63759fecb9344b324d4823a9f1c88b23f73b006a4636b65797818646f636b65722e696f2f6c6962726172792f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565a46473697a65036664696765737478477368613235363a3736393263336164333534306262383033633032306233616565363663643838383731323332333465613063366537313433633061646437336666343331656469636865636b65644d731b000001a3185c5001696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e"`,
+    )
     expect(hexOf(manifest)).toMatchInlineSnapshot(
       `"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce758cb568f806532d2724a77844c2380667e90d72251566489e0f2407fcfa83acde2a757c4300af5ac3a01fc6707c1f748a1d931004d4613c69d6552a417353d06a4636b657978507465616d2f617070407368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564646b696e64686d616e69666573746474696d65821b000001a3185c5000036576616c7565a56473697a6503677375626a65637478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e6b616e6e6f746174696f6e73a1616161626c6172746966616374547970656d6170706c69636174696f6e2f78"`,
     )
@@ -56,7 +65,7 @@ describe('a record', () => {
     )
   })
 
-  it.each([tag, manifest, policy, tombstone, adopted])('is read as it was signed: $kind', (body) => {
+  it.each([tag, checked, manifest, policy, tombstone, adopted])('is read as it was signed: $kind', (body) => {
     const { envelope } = signRecord(body, alice)
     const read = decodeRecord(envelope.bytes)
     expect(read.body).toEqual(body)
@@ -106,6 +115,10 @@ describe('what is no record', () => {
     ['a policy with a key', () => encoded({ ...policy, key: 'x' })],
     ['a tag that points to no digest', () => encoded({ ...tag, value: { ...tag.value, digest: 'latest' } })],
     ['a size below zero', () => encoded({ ...tag, value: { ...tag.value, size: -1 } })],
+    [
+      'a check in no year',
+      () => encoded({ ...checked, value: { ...checked.value, checkedMs: 2 ** 53 - 1 } }),
+    ],
     ['a time with a fraction', () => encoded({ ...tag, time: [1.5, 0] })],
     ['a counter too large', () => encoded({ ...tag, time: [1, 65_536] })],
     ['an origin that is no key', () => encoded({ ...tag, origin: new Uint8Array(31) })],
