@@ -164,6 +164,10 @@ export const metricTable = {
   shoal_upstream_reachable: gauge('Whether an upstream answered when it was last asked.', {
     upstream: 'configured',
   }),
+  shoal_mirror_stale_total: counter(
+    'Mirrored tags that were served older than they should be, as their upstream did not answer.',
+    { upstream: 'configured' },
+  ),
 
   shoal_store_blobs: gauge('Blobs in the store, about; absent until they are counted.'),
   shoal_store_blob_bytes: gauge('Bytes of the blobs in the store, about; absent until they are counted.'),

@@ -52,6 +52,10 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
   'src/exchange': { values: ['src/wire', 'src/oci', 'src/base'], types: ['src/store', 'src/swarm'] },
   'src/swarm': { values: ['src/wire', 'src/oci', 'src/base'], types: ['src/store', 'src/records'] },
   'src/upstream': { values: ['src/oci', 'src/base'] },
+  'src/mirror': {
+    values: ['src/upstream', 'src/wire', 'src/oci', 'src/base'],
+    types: ['src/records', 'src/registry'],
+  },
   'src/registry': {
     values: ['src/oci', 'src/base', 'src/store'],
     types: ['src/records', 'src/swarm', 'src/upstream'],

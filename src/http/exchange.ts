@@ -30,6 +30,11 @@ export class Exchange {
     return this.#query
   }
 
+  /** A parameter of the query. Most requests have none, and pay nothing for that. */
+  param(name: string): string | undefined {
+    return this.#queryText === '' ? undefined : (this.query.get(name) ?? undefined)
+  }
+
   /** Aborts when the client goes away before it was answered. */
   get signal(): AbortSignal {
     if (this.#signal === undefined) {

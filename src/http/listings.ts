@@ -13,7 +13,8 @@ export async function listTags(
 ) {
   const wanted = pageOf(exchange)
   const { items, next } = await listing.listTags(repository, wanted)
-  const link = nextLink(`/v2/${repository}/tags/list`, { n: wanted.limit, last: next })
+  // Where the client asked, as the next page is asked by the same name.
+  const link = nextLink(exchange.path, { ns: exchange.param('ns'), n: wanted.limit, last: next })
   exchange.sendJson(200, { name: repository, tags: items }, link)
 }
 
@@ -43,7 +44,7 @@ export async function listReferrers(
     {
       'Content-Type': mediaTypes.ociIndex,
       ...(artifactType === undefined ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
-      ...nextLink(`/v2/${repository}/referrers/${digest}`, { artifactType, last: next }),
+      ...nextLink(exchange.path, { ns: exchange.param('ns'), artifactType, last: next }),
     },
   )
 }

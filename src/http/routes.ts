@@ -5,6 +5,7 @@ import { deleteBlob, getBlob } from './blobs.ts'
 import type { Exchange } from './exchange.ts'
 import { listReferrers, listRepositories, listTags, search } from './listings.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
+import { serveNamed } from './names.ts'
 import type { Route, RouteName } from './route.ts'
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts'
 
@@ -34,7 +35,8 @@ const handlers: { [N in RouteName]: Partial<Record<Method, Handler<N>>> } = {
 export async function dispatch(registry: Registry, exchange: Exchange, route: Route): Promise<void> {
   const methods = handlers[route.name] as Partial<Record<string, Handler<RouteName>>>
   const method = exchange.request.method ?? ''
-  const handler = methods[method === 'HEAD' ? 'GET' : method]
+  const name = method === 'HEAD' ? 'GET' : method
+  const handler = methods[name]
   if (handler === undefined) {
     const allowed = Object.keys(methods).flatMap((name) => (name === 'GET' ? ['GET', 'HEAD'] : [name]))
     exchange.response.setHeader('Allow', allowed.join(', '))
@@ -43,5 +45,6 @@ export async function dispatch(registry: Registry, exchange: Exchange, route: Ro
       `${method} is not a method of this path; it has ${allowed.join(', ')}`,
     )
   }
-  await handler(registry, exchange, route)
+  if (!('repository' in route)) await handler(registry, exchange, route)
+  else await serveNamed(registry, exchange, route, name, (meant) => handler(registry, exchange, meant))
 }

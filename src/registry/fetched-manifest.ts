@@ -1,20 +1,38 @@
-/** A manifest that a member gave: stored here, with what it refers to readable through its repository. */
-import { type Digest, parseManifest, type Repository } from '../oci/oci.ts'
+/** A manifest that was pushed elsewhere: stored here, with what it refers to readable through its repository. */
+import { type Digest, type ParsedManifest, parseManifest, type Repository } from '../oci/oci.ts'
 import type { Collaborators } from './registry.ts'
 
+interface FetchedManifest {
+  digest: Digest
+  mediaType: string
+  bytes: Uint8Array
+}
+
+type Keepers = Pick<Collaborators, 'store' | 'elsewhere'>
+
 /** The bytes are proven by the caller. What they refer to need not be here yet; it comes when it is asked for. */
-export async function keepFetchedManifest(
-  { store, elsewhere }: Pick<Collaborators, 'store' | 'elsewhere'>,
+export async function keepManifest(
+  { store, elsewhere }: Keepers,
   repository: Repository,
-  { digest, mediaType, bytes }: { digest: Digest; mediaType: string; bytes: Uint8Array },
-): Promise<void> {
-  const { blobs, manifests } = parseManifest(bytes, mediaType)
+  { digest, mediaType, bytes }: FetchedManifest,
+): Promise<ParsedManifest> {
+  const manifest = parseManifest(bytes, mediaType)
+  const { blobs, manifests } = manifest
   const references = [...new Set([...blobs, ...manifests].map((descriptor) => descriptor.digest))]
   await store.manifests.put({ repository, digest, bytes, references, required: [] })
   await store.links.add(repository, references)
   elsewhere.announce([digest])
-  // Whoever pulls a manifest wants its layers next.
-  elsewhere.prefetch(
+  return manifest
+}
+
+/** For whoever pulls it: they want its layers next. */
+export async function keepFetchedManifest(
+  keepers: Keepers,
+  repository: Repository,
+  fetched: FetchedManifest,
+): Promise<void> {
+  const { blobs } = await keepManifest(keepers, repository, fetched)
+  keepers.elsewhere.prefetch(
     repository,
     blobs.map((blob) => blob.digest),
   )

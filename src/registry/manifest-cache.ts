@@ -1,4 +1,5 @@
-/** The manifests that were read last, ready to be sent, and dropped as soon as a record says otherwise. */
+/** The manifests that were read last, ready to be sent, and dropped as soon as a record or the time says otherwise. */
+import type { Clock } from '../base/base.ts'
 import type { ChangedKey } from '../records/records.ts'
 import type { ManifestContent } from './pull.ts'
 
@@ -9,8 +10,13 @@ const entryOverheadBytes = 512
 export class ManifestCache {
   /** In order of last use, by repository and reference. */
   readonly #entries = new Map<string, ManifestContent>()
+  readonly #clock: Clock
   #bytes = 0
   #generation = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** Changes with every record; a lookup that began under an older one must not be cached. */
   get generation(): number {
@@ -21,6 +27,10 @@ export class ManifestCache {
     const key = keyOf(repository, reference)
     const content = this.#entries.get(key)
     if (content === undefined) return undefined
+    if (content.freshUntilMs !== undefined && content.freshUntilMs <= this.#clock.now()) {
+      this.#remove(key)
+      return undefined
+    }
     this.#entries.delete(key)
     this.#entries.set(key, content)
     return content

@@ -4,7 +4,9 @@ import { type Digest, OciError, type Reference, type Repository } from '../oci/o
 import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
 import { keepFetchedManifest } from './fetched-manifest.ts'
+import type { MirroredTag, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
+import { createResolution } from './resolution.ts'
 
 export interface ManifestContent {
   digest: Digest
@@ -13,10 +15,15 @@ export interface ManifestContent {
   bytes: Uint8Array
   /** The peer that gave the bytes just now, or `upstream`; absent when they were here. */
   giver?: string
+  /** Until when this answers a mirrored tag without asking again. */
+  freshUntilMs?: number
+  stale?: Staleness
 }
 
 /** What a HEAD tells of a manifest. */
-export type ManifestFacts = Pick<ManifestContent, 'digest' | 'mediaType'> & { size: number }
+export type ManifestFacts = Pick<ManifestContent, 'digest' | 'mediaType' | 'stale'> & {
+  size: number
+}
 
 export interface BlobContent extends OpenBlob {
   digest: Digest
@@ -44,33 +51,11 @@ export interface Pull {
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, names, elsewhere, cache } = collaborators
+  const { store, elsewhere, mirror, cache, metrics } = collaborators
+  const { resolve, isMirrored } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
 
-  async function resolve(
-    repository: Repository,
-    reference: Reference,
-    { signal, trace = noTrace }: PullOptions,
-  ): Promise<Digest | undefined> {
-    if ('digest' in reference) return reference.digest
-    const here = await names.findTag(repository, reference.tag)
-    if (here !== undefined) return here.digest
-    await timed(trace, 'ask', () => elsewhere.askForTag(repository, reference.tag, withSignal(signal)))
-    return (await names.findTag(repository, reference.tag))?.digest
-  }
-
-  async function findEntry(
-    repository: Repository,
-    digest: Digest,
-    { signal, trace = noTrace }: PullOptions,
-  ): Promise<ManifestEntry | undefined> {
-    const here = await names.findManifest(repository, digest)
-    if (here !== undefined) return here
-    await timed(trace, 'ask', () => elsewhere.askForManifest(repository, digest, withSignal(signal)))
-    return names.findManifest(repository, digest)
-  }
-
-  /** Brings a manifest here from a member; its blobs become readable through the repository, and come when asked for. */
+  /** Brings a manifest here; its blobs become readable through the repository, and come when asked for. */
   function fetchManifest(
     repository: Repository,
     entry: ManifestEntry,
@@ -81,25 +66,26 @@ export function createPull(collaborators: Collaborators): Pull {
       const onGiver = (peer: string): void => {
         giver = peer
       }
-      const bytes = await elsewhere.fetchManifest(repository, entry.digest, { onGiver })
+      const bytes =
+        (await elsewhere.fetchManifest(repository, entry.digest, { onGiver })) ??
+        (await fetchAnew(repository, entry.digest, onGiver))
       if (bytes === undefined) return undefined
       await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
       return { bytes, giver }
     })
   }
 
-  async function getEntry(
+  /** Those who held a mirrored manifest may be gone; its upstream has it still. */
+  async function fetchAnew(
     repository: Repository,
-    reference: Reference,
-    options: PullOptions,
-  ): Promise<ManifestEntry> {
-    const digest = await resolve(repository, reference, options)
-    const entry = digest === undefined ? undefined : await findEntry(repository, digest, options)
-    if (entry !== undefined) return entry
-    const name = nameOf(reference)
-    throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
-      detail: { repository, reference: name },
-    })
+    digest: Digest,
+    onGiver: (peer: string) => void,
+  ): Promise<Uint8Array | undefined> {
+    if (!isMirrored(repository) || !(await mirror.bringManifest(repository, digest))) return undefined
+    const here = await store.manifests.get(digest)
+    if (here === undefined) return elsewhere.fetchManifest(repository, digest, { onGiver })
+    onGiver('upstream')
+    return here
   }
 
   async function statManifest(
@@ -108,11 +94,13 @@ export function createPull(collaborators: Collaborators): Pull {
     options: PullOptions = {},
   ): Promise<ManifestFacts> {
     const cached = cache.find(repository, nameOf(reference))
-    if (cached !== undefined) return factsOf(cached)
-    const entry = await getEntry(repository, reference, options)
+    if (cached !== undefined) return factsOf(counted(cached))
+    const { entry, tag } = await resolve(repository, reference, options)
     // What is here is read at once: the GET that follows most HEADs finds it in the cache.
     const isHere = (await store.manifests.get(entry.digest)) !== undefined
-    return isHere ? factsOf(await getManifest(repository, reference)) : entry
+    if (isHere) return factsOf(await getManifest(repository, reference))
+    const { digest, mediaType, size } = entry
+    return counted({ digest, mediaType, size, ...answerOf(tag) })
   }
 
   async function getManifest(
@@ -122,10 +110,10 @@ export function createPull(collaborators: Collaborators): Pull {
   ): Promise<ManifestContent> {
     const name = nameOf(reference)
     const cached = cache.find(repository, name)
-    if (cached !== undefined) return cached
+    if (cached !== undefined) return counted(cached)
     const { generation } = cache
     const { trace = noTrace } = options
-    const entry = await timed(trace, 'resolve', () => getEntry(repository, reference, options))
+    const { entry, tag } = await timed(trace, 'resolve', () => resolve(repository, reference, options))
     const here = await store.manifests.get(entry.digest)
     const fetched =
       here === undefined ? await timed(trace, 'fetch', () => fetchManifest(repository, entry)) : undefined
@@ -136,9 +124,17 @@ export function createPull(collaborators: Collaborators): Pull {
         `the manifest ${entry.digest} of ${repository} is known, but no node that holds it can be reached`,
       )
     }
-    const content = { digest: entry.digest, mediaType: entry.mediaType, bytes }
+    const content = { digest: entry.digest, mediaType: entry.mediaType, bytes, ...answerOf(tag) }
     cache.add(repository, name, content, generation)
-    return fetched === undefined ? content : { ...content, giver: fetched.giver }
+    return counted(fetched === undefined ? content : { ...content, giver: fetched.giver })
+  }
+
+  function counted<T extends { stale?: Staleness }>(found: T): T {
+    const name = found.stale?.upstream
+    if (name === undefined) return found
+    // Names that only members reach are as many as they like.
+    metrics.count('shoal_mirror_stale_total', { upstream: mirror.mirrored.includes(name) ? name : 'other' })
+    return found
   }
 
   async function statBlob(
@@ -174,8 +170,16 @@ function nameOf(reference: Reference): string {
   return 'tag' in reference ? reference.tag : reference.digest
 }
 
-function factsOf({ digest, mediaType, bytes }: ManifestContent): ManifestFacts {
-  return { digest, mediaType, size: bytes.length }
+function factsOf({ digest, mediaType, bytes, stale }: ManifestContent): ManifestFacts {
+  return { digest, mediaType, size: bytes.length, ...(stale === undefined ? {} : { stale }) }
+}
+
+/** What of a tag's resolution goes with its manifest. */
+function answerOf({ freshUntilMs, stale }: Pick<MirroredTag, 'freshUntilMs' | 'stale'>) {
+  return {
+    ...(freshUntilMs === undefined ? {} : { freshUntilMs }),
+    ...(stale === undefined ? {} : { stale }),
+  }
 }
 
 function contentOf(blob: OpenBlob, digest: Digest): BlobContent {

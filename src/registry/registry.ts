@@ -6,16 +6,22 @@ import { createDeletion, type Deletion } from './deletion.ts'
 import { type Elsewhere, nowhere } from './elsewhere.ts'
 import { createListing, type Listing } from './listing.ts'
 import { ManifestCache } from './manifest-cache.ts'
+import { type Mirror, noMirror } from './mirror.ts'
+import { createNaming, type Naming } from './naming.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
 
 export type { Deletion } from './deletion.ts'
 export { type Elsewhere, nowhere } from './elsewhere.ts'
+export { keepManifest } from './fetched-manifest.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
+export { type Mirror, type MirroredTag, noMirror, type Staleness } from './mirror.ts'
+export type { AskedName, NamedRepository, Naming } from './naming.ts'
 export type { BlobContent, ManifestContent, Pull } from './pull.ts'
 export type { Push, StartedUpload } from './push.ts'
 
 export interface Registry {
+  readonly naming: Naming
   readonly pull: Pull
   readonly push: Push
   readonly deletion: Deletion
@@ -28,6 +34,8 @@ export interface RegistryOptions {
   names: Names
   /** The rest of the cluster; a node by itself has none. */
   elsewhere?: Elsewhere
+  /** Registries outside the cluster; most clusters start with none. */
+  mirror?: Mirror
   /** False refuses every deletion, by tag and by digest alike (CVE-2026-41888). */
   allowDelete?: boolean
   logger?: Logger
@@ -39,9 +47,10 @@ export interface RegistryOptions {
 export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & { cache: ManifestCache }
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const cache = new ManifestCache()
+  const cache = new ManifestCache(options.clock ?? systemClock)
   const collaborators: Collaborators = {
     elsewhere: nowhere,
+    mirror: noMirror,
     logger: silentLogger,
     metrics: noMetrics,
     clock: systemClock,
@@ -51,6 +60,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const pull = createPull(collaborators)
   const unsubscribe = options.names.onChange((keys) => cache.forget(keys))
   return {
+    naming: createNaming(collaborators),
     pull,
     push: createPush(collaborators),
     deletion: createDeletion(collaborators, options.allowDelete ?? true),

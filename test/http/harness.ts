@@ -4,12 +4,12 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
-import type { Tracer } from '../../src/base/base.ts'
+import { type Clock, systemClock, type Tracer } from '../../src/base/base.ts'
 import { createHttpHandler } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
-import { openLedger } from '../../src/records/records.ts'
-import { createRegistry } from '../../src/registry/registry.ts'
-import { openDatabase, openStore, type StoreOptions } from '../../src/store/store.ts'
+import { type Ledger, openLedger } from '../../src/records/records.ts'
+import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
+import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import { openIdentity } from '../../src/swarm/identity.ts'
 
 export interface Answer {
@@ -46,9 +46,16 @@ export interface PushedImage {
   layers: Digest[]
 }
 
-export async function openApi(
-  options: { allowDelete?: boolean; store?: Partial<StoreOptions>; directory?: string; tracer?: Tracer } = {},
-): Promise<Api> {
+export interface ApiOptions {
+  allowDelete?: boolean
+  store?: Partial<StoreOptions>
+  directory?: string
+  tracer?: Tracer
+  mirror?: (parts: { store: Store; names: Ledger }) => Mirror
+  clock?: Clock
+}
+
+export async function openApi(options: ApiOptions = {}): Promise<Api> {
   await using opened = new AsyncDisposableStack()
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'shoal-api-')))
   if (options.directory === undefined) opened.defer(() => rm(directory, { recursive: true, force: true }))
@@ -56,8 +63,9 @@ export async function openApi(
   const identity = await openIdentity(directory)
   const store = opened.use(await openStore({ directory, database, ...options.store }))
   const names = opened.use(await openLedger({ db: database, identity, authority: identity.publicKey }))
-  const allowDelete = options.allowDelete ?? true
-  const registry = opened.use(createRegistry({ store, names, allowDelete }))
+  const { allowDelete = true, clock = systemClock } = options
+  const mirror = options.mirror?.({ store, names }) ?? noMirror
+  const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
   const { tracer } = options

@@ -1,0 +1,115 @@
+/** Questions to the cluster about an upstream: who asks it, how long that is waited for, and what is remembered of the answer. */
+import { type Clock, type Logger, SingleFlight } from '../base/base.ts'
+import { rankMembers } from '../upstream/upstream.ts'
+import { askAround } from './ask-around.ts'
+import type { Checks } from './checks.ts'
+import { type Answer, type Question, questionName, reasonText } from './messages.ts'
+import type { MirrorPeers } from './mirror.ts'
+import { type Failure, type Outage, Outages } from './outage.ts'
+
+interface AskingOptions {
+  peers: MirrorPeers
+  /** Whether this node reaches the upstream and shares what it gives. */
+  reaches(upstream: string): boolean
+  /** This node's own answer. */
+  answer(question: Question): Promise<Answer>
+  checks: Checks
+  clock: Clock
+  logger: Logger
+}
+
+/** How long a client waits for what is not here. */
+const missWithinMs = 4_500
+/** Takeover after takeover would make each question cost an upstream as much as the cluster is large. */
+const maxAsked = 4
+
+export class Asking {
+  readonly #options: AskingOptions
+  readonly #outages: Outages
+  readonly #flights = new SingleFlight<Answer>()
+
+  constructor(options: AskingOptions) {
+    this.#options = options
+    this.#outages = new Outages(options.clock)
+  }
+
+  /** Whether anybody gets an answer from it. */
+  outageOf(upstream: string): Outage {
+    return this.#outages.of(upstream)
+  }
+
+  /** Asks for what is not here. Within 5 s there is an answer, be it that there is none. */
+  async askForMissing(upstream: string, question: Question): Promise<Answer> {
+    const outage = this.outageOf(upstream)
+    const { failure } = outage
+    if (failure !== undefined && !outage.mayAsk()) return failure
+    return this.askWithin(missWithinMs, upstream, question)
+  }
+
+  /** The answer, or that there is none in time. */
+  async askWithin(ms: number, upstream: string, question: Question): Promise<Answer> {
+    const late: Failure = { answer: 'failed', reason: `${upstream} does not answer` }
+    const over = new AbortController()
+    const waited = this.#options.clock.sleep(ms, over).then(() => {
+      this.outageOf(upstream).failed(late)
+      return late
+    })
+    try {
+      return await Promise.race([this.ask(upstream, question), waited])
+    } finally {
+      over.abort(new Error('it was answered'))
+    }
+  }
+
+  /** Asks without anybody waiting for the answer. */
+  askBehind(upstream: string, question: Question): void {
+    this.ask(upstream, question).catch((error: unknown) => {
+      this.#options.logger.error(
+        { err: error, name: questionName(question) },
+        'a mirrored name was not checked',
+      )
+    })
+  }
+
+  /** Shared by all who ask the same, and not cut short when they wait no more: what it brings serves the next. */
+  ask(upstream: string, question: Question): Promise<Answer> {
+    const name = questionName(question)
+    return this.#flights.run(name, async () => {
+      const { peers, reaches, clock } = this.#options
+      const members = [...peers.reaching(upstream), ...(reaches(upstream) ? [peers.self] : [])]
+      const ranked = rankMembers(name, members).slice(0, maxAsked)
+      const ask = (member: string) => this.#askMember(member, question)
+      const answer = await askAround(ranked, nobody(upstream), { ask, clock })
+      this.#remember(upstream, name, answer)
+      return answer
+    })
+  }
+
+  async #askMember(member: string, question: Question): Promise<Answer> {
+    const { peers, logger } = this.#options
+    if (member === peers.self) return this.#options.answer(question)
+    try {
+      const answer = await peers.ask(member, question)
+      if (answer.answer === 'there') await peers.accept(member, answer.records)
+      return answer
+    } catch (error) {
+      logger.debug({ err: error, member, name: questionName(question) }, 'a member did not ask an upstream')
+      const why = error instanceof Error ? error.message : 'for no reason that is known'
+      return { answer: 'failed', reason: reasonText(`the member that was to ask for it failed: ${why}`) }
+    }
+  }
+
+  #remember(upstream: string, name: string, answer: Answer): void {
+    const { checks, clock } = this.#options
+    const nowMs = clock.now()
+    const outage = this.outageOf(upstream)
+    if (answer.answer === 'failed' || answer.answer === 'limited') outage.failed(answer)
+    else if (answer.answer !== 'refused') outage.answered()
+    if (answer.answer === 'there') checks.note(name, { atMs: nowMs - answer.ageMs, digest: answer.digest })
+    if (answer.answer === 'absent') checks.note(name, { atMs: nowMs, digest: undefined })
+  }
+}
+
+function nobody(upstream: string): Failure {
+  return { answer: 'failed', reason: `no member of the cluster reaches ${upstream} now` }
+}

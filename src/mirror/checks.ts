@@ -1,0 +1,36 @@
+/** What this node last heard of a name in an upstream: more often than records say so, which are not written for each check. */
+import type { Digest } from '../oci/oci.ts'
+import type { TagEntry } from '../records/records.ts'
+
+interface Check {
+  atMs: number
+  /** `undefined` when there was no such name. */
+  digest: Digest | undefined
+}
+
+const maxRemembered = 20_000
+
+export class Checks {
+  readonly #checks = new Map<string, Check>()
+
+  note(name: string, check: Check): void {
+    this.#checks.delete(name)
+    this.#checks.set(name, check)
+    const [oldest] = this.#checks.keys()
+    if (this.#checks.size > maxRemembered && oldest !== undefined) this.#checks.delete(oldest)
+  }
+
+  /** When it was last heard that the name points to `digest`, or with `undefined` that there is none. */
+  heardMs(name: string, digest: Digest | undefined): number | undefined {
+    const check = this.#checks.get(name)
+    return check !== undefined && check.digest === digest ? check.atMs : undefined
+  }
+}
+
+/** When a mirrored tag's upstream last said what its record says. A tag that was pushed to the cluster always holds. */
+export function lastCheckMs(standing: TagEntry, name: string, checks: Checks, nowMs: number): number {
+  if (standing.checkedMs === undefined) return nowMs
+  // Another member's clock may be ahead, and that must not keep a tag fresh for longer.
+  const publishedMs = Math.min(standing.checkedMs, nowMs)
+  return Math.max(publishedMs, checks.heardMs(name, standing.digest) ?? 0)
+}

@@ -1,0 +1,93 @@
+/**
+ * Registries outside the cluster, served under their names: which tag is fresh, which member asks the upstream for all, and what
+ * is served while the upstream is away.
+ */
+import type { Clock, Logger } from '../base/base.ts'
+import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
+import type { Ledger } from '../records/records.ts'
+import type { Mirror } from '../registry/registry.ts'
+import type { Upstream, Upstreams } from '../upstream/upstream.ts'
+import { Asking } from './asking.ts'
+import { Checks } from './checks.ts'
+import { absentMs, Inquirer, type InquirerOptions } from './inquirer.ts'
+import { type Answer, type Question, questionName } from './messages.ts'
+import { MirroredTags } from './mirrored-tags.ts'
+import { refusalOf } from './refusal.ts'
+
+export { answerInquiries, inquire } from './inquiries.ts'
+export { type Answer, maxAnswerBytes, type Question } from './messages.ts'
+
+/** The other members, as far as there are any. */
+export interface MirrorPeers {
+  readonly self: string
+  /** Those that reach the upstream and share what it gives, this node not among them. */
+  reaching(upstream: string): string[]
+  ask(peer: string, question: Question): Promise<Answer>
+  /** Takes the records of a peer's answer into the ledger. */
+  accept(peer: string, records: Uint8Array[]): Promise<void>
+  /** Brings the record of a tag here, if a member has one. */
+  askForTag(repository: Repository, tag: Tag): Promise<void>
+}
+
+export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {
+  upstreams: Upstreams
+  peers: MirrorPeers
+  names: Ledger
+  /** For how long a tag is served without asking. */
+  ttlMs: number
+  /** Whether a name without a registry may mean the first upstream's. */
+  bareNames: boolean
+  clock: Clock
+  logger: Logger
+}
+
+export interface OpenMirror extends Mirror {
+  /** For another member: asks the upstream, unless that is known to be needless or in vain. */
+  answer(question: Question): Promise<Answer>
+}
+
+export function openMirror(options: MirrorOptions): OpenMirror {
+  const { upstreams, peers, names, ttlMs, clock } = options
+  const checks = new Checks()
+  const inquirer = new Inquirer({
+    ...options,
+    checks,
+    findUpstream: (repository) => findShared(upstreamOf(repository) ?? ''),
+  })
+  const answer = (question: Question): Promise<Answer> => inquirer.answer(question)
+  const asking = new Asking({ ...options, checks, answer, reaches: (name) => findShared(name) !== undefined })
+  const askForTag = peers.askForTag.bind(peers)
+  const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock })
+  const [first] = upstreams.all
+
+  function findShared(name: string): Upstream | undefined {
+    const upstream = upstreams.find(name)
+    return upstream?.isShared === true ? upstream : undefined
+  }
+
+  return {
+    fallback: options.bareNames && first?.isShared === true ? first.name : undefined,
+    mirrored: upstreams.all.map(({ name }) => name),
+    // A member's word makes a mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
+    isMirrored: (name) =>
+      upstreams.find(name) !== undefined || (name.includes('.') && peers.reaching(name).length > 0),
+    refusal(name) {
+      const upstream = upstreams.find(name)
+      if (upstream === undefined || upstream.isShared) return undefined
+      return new OciError(
+        'DENIED',
+        `${name} is read with credentials, and its content is not for everyone who can reach this node; where it is, set "share": true for ${name} in the configuration`,
+      )
+    },
+    resolveTag: (repository, tag, standing) => tags.resolve(repository, tag, standing),
+    async bringManifest(repository, digest) {
+      const question: Question = { about: 'manifest', repository, digest }
+      const absentAtMs = checks.heardMs(questionName(question), undefined)
+      if (absentAtMs !== undefined && clock.now() - absentAtMs < absentMs) return false
+      const said = await asking.askForMissing(upstreamOf(repository) ?? '', question)
+      if (said.answer === 'there' || said.answer === 'absent') return said.answer === 'there'
+      throw refusalOf(said)
+    },
+    answer,
+  }
+}

@@ -1,0 +1,101 @@
+/** What a mirrored tag points to: fresh, just checked, or stale where the upstream does not answer. */
+import type { Clock } from '../base/base.ts'
+import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
+import type { Names, TagEntry } from '../records/records.ts'
+import type { MirroredTag } from '../registry/registry.ts'
+import type { Asking } from './asking.ts'
+import { type Checks, lastCheckMs } from './checks.ts'
+import { absentMs } from './inquirer.ts'
+import { type Answer, questionName, type TagQuestion } from './messages.ts'
+import { refusalOf } from './refusal.ts'
+
+interface MirroredTagsOptions {
+  names: Names
+  asking: Asking
+  checks: Checks
+  /** Brings the record of a tag here, if a member has one. */
+  askForTag(repository: Repository, tag: Tag): Promise<void>
+  ttlMs: number
+  clock: Clock
+}
+
+/** How long what is here waits to be checked. */
+const checkWithinMs = 1_000
+/** How long something stale is answered before it is looked at again. */
+const staleForMs = 2_000
+
+export class MirroredTags {
+  readonly #options: MirroredTagsOptions
+
+  constructor(options: MirroredTagsOptions) {
+    this.#options = options
+  }
+
+  /** As `Mirror.resolveTag`. */
+  async resolve(
+    repository: Repository,
+    tag: Tag,
+    standing: TagEntry | undefined,
+  ): Promise<MirroredTag | undefined> {
+    const { checks, clock, ttlMs } = this.#options
+    const question: TagQuestion = { about: 'tag', repository, tag, maxAgeMs: ttlMs }
+    const name = questionName(question)
+    const nowMs = clock.now()
+    const checkedMs = standing === undefined ? 0 : lastCheckMs(standing, name, checks, nowMs)
+    const absentAtMs = checks.heardMs(name, undefined) ?? 0
+    if (absentAtMs > checkedMs && nowMs - absentAtMs < Math.min(absentMs, ttlMs)) return undefined
+    if (standing === undefined) return this.#resolveMissing(question)
+    if (standing.checkedMs === undefined) return { digest: standing.digest }
+    if (nowMs - checkedMs < ttlMs) return { digest: standing.digest, freshUntilMs: checkedMs + ttlMs }
+    return this.#revalidate(question, standing, checkedMs)
+  }
+
+  async #resolveMissing(question: TagQuestion): Promise<MirroredTag | undefined> {
+    const { asking, askForTag, names, checks, clock } = this.#options
+    const { repository, tag } = question
+    const answer = await asking.askForMissing(upstreamOf(repository) ?? '', question)
+    if (answer.answer === 'there' || answer.answer === 'absent') return this.#settled(question, answer)
+    // What the upstream does not say now, a member may have heard before.
+    await askForTag(repository, tag)
+    const heard = await names.findTag(repository, tag)
+    if (heard === undefined) throw refusalOf(answer)
+    return this.#stale(question, heard, lastCheckMs(heard, questionName(question), checks, clock.now()), true)
+  }
+
+  /** Nobody waits for an upstream that is known not to answer: once in a while one request has it asked, behind its answer. */
+  async #revalidate(
+    question: TagQuestion,
+    standing: TagEntry,
+    checkedMs: number,
+  ): Promise<MirroredTag | undefined> {
+    const { asking } = this.#options
+    const upstream = upstreamOf(question.repository) ?? ''
+    const outage = asking.outageOf(upstream)
+    if (outage.failure !== undefined) {
+      if (outage.mayAsk()) asking.askBehind(upstream, question)
+      return this.#stale(question, standing, checkedMs, false)
+    }
+    const answer = await asking.askWithin(checkWithinMs, upstream, question)
+    if (answer.answer === 'there' || answer.answer === 'absent') return this.#settled(question, answer)
+    return this.#stale(question, standing, checkedMs, true)
+  }
+
+  async #settled(question: TagQuestion, answer: Definite): Promise<MirroredTag | undefined> {
+    if (answer.answer === 'absent') return undefined
+    const { names, clock, ttlMs } = this.#options
+    const entry = await names.findTag(question.repository, question.tag)
+    if (entry !== undefined) return { digest: entry.digest, freshUntilMs: clock.now() - answer.ageMs + ttlMs }
+    throw new OciError(
+      'DENIED',
+      `the policy of this cluster does not let the member that asked publish ${questionName(question)}`,
+    )
+  }
+
+  #stale({ repository }: TagQuestion, { digest }: TagEntry, checkedMs: number, asked: boolean): MirroredTag {
+    const upstream = upstreamOf(repository) ?? ''
+    const freshUntilMs = this.#options.clock.now() + staleForMs
+    return { digest, freshUntilMs, stale: { upstream, checkedMs, asked } }
+  }
+}
+
+type Definite = Extract<Answer, { answer: 'there' | 'absent' }>

@@ -1,0 +1,66 @@
+/** Whether an upstream answers. Once it failed, one question at a time finds out whether it is back, and nobody waits for that. */
+import type { Clock } from '../base/base.ts'
+import type { Answer } from './messages.ts'
+
+/** Why there is no answer, its reason in words and with the upstream's name. */
+export type Failure = Extract<Answer, { answer: 'failed' | 'limited' }>
+
+/** Until it is tried again: doubled with each failure in a row. */
+const firstPauseMs = 2_000
+const maxPauseMs = 30_000
+
+export class Outage {
+  readonly #clock: Clock
+  #failure: Failure | undefined
+  #failures = 0
+  #retryAtMs = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** The last failure, until an answer comes. While there is one, whoever has something older to serve serves it at once. */
+  get failure(): Failure | undefined {
+    if (this.#failure === undefined) return undefined
+    return { ...this.#failure, retryAfterMs: Math.max(0, this.#retryAtMs - this.#clock.now()) }
+  }
+
+  /** True when the upstream may be asked. After a failure that is so once in a while, for the one who is told so. */
+  mayAsk(): boolean {
+    if (this.#failure === undefined) return true
+    if (this.#clock.now() < this.#retryAtMs) return false
+    this.#retryAtMs = this.#clock.now() + this.#pauseMs()
+    return true
+  }
+
+  failed(failure: Failure): void {
+    this.#failure = failure
+    this.#failures++
+    this.#retryAtMs = this.#clock.now() + (failure.retryAfterMs ?? this.#pauseMs())
+  }
+
+  answered(): void {
+    this.#failure = undefined
+    this.#failures = 0
+  }
+
+  #pauseMs(): number {
+    return Math.min(firstPauseMs * 2 ** Math.max(0, this.#failures - 1), maxPauseMs)
+  }
+}
+
+/** One for each upstream. */
+export class Outages {
+  readonly #clock: Clock
+  readonly #outages = new Map<string, Outage>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  of(upstream: string): Outage {
+    const outage = this.#outages.get(upstream) ?? new Outage(this.#clock)
+    this.#outages.set(upstream, outage)
+    return outage
+  }
+}

@@ -1,0 +1,17 @@
+/** An answer that brought nothing, as a client is told it. */
+import { OciError, type OciErrorCode } from '../oci/oci.ts'
+import type { Answer } from './messages.ts'
+
+export type Unanswered = Exclude<Answer, { answer: 'there' | 'absent' }>
+
+const codes: Record<Unanswered['answer'], OciErrorCode> = {
+  failed: 'UNAVAILABLE',
+  limited: 'TOOMANYREQUESTS',
+  refused: 'DENIED',
+  unusable: 'MANIFEST_INVALID',
+}
+
+export function refusalOf(unanswered: Unanswered): OciError {
+  const retryAfterMs = 'retryAfterMs' in unanswered ? unanswered.retryAfterMs : undefined
+  return new OciError(codes[unanswered.answer], unanswered.reason, { retryAfterMs })
+}

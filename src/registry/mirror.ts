@@ -1,0 +1,52 @@
+/** Registries outside the cluster as the registry sees them: whose content it serves under their names. */
+import type { Digest, OciError, Repository, Tag } from '../oci/oci.ts'
+import type { TagEntry } from '../records/records.ts'
+
+/** Why a mirrored tag is served although its upstream was not asked as lately as the operator wants. */
+export interface Staleness {
+  upstream: string
+  checkedMs: number
+  /** True when the upstream was asked for this answer, in vain. */
+  asked: boolean
+}
+
+export interface MirroredTag {
+  digest: Digest
+  /** Until when it may be answered again without asking; absent for a tag that was pushed to the cluster. */
+  freshUntilMs?: number
+  stale?: Staleness
+}
+
+export interface Mirror {
+  /** What a name without a registry means when the cluster has no such repository. */
+  readonly fallback: string | undefined
+  /** Names that are mirrored, for messages. */
+  readonly mirrored: readonly string[]
+  /** Whether names that begin with this word belong to an upstream that a member reaches. */
+  isMirrored(upstream: string): boolean
+  /** Why nobody is given this upstream's content here, if so: only its own users may read it, and clients are not told apart. */
+  refusal(upstream: string): OciError | undefined
+  /**
+   * What the tag points to, `standing` being its record here: as fresh as the operator wants it, or stale where the upstream
+   * does not answer. Its manifest's record is here when it resolves. `undefined` when the upstream has no such tag. Throws
+   * `UNAVAILABLE` or `TOOMANYREQUESTS` when nothing is known and the upstream does not answer, `DENIED` where this node may not
+   * publish what it said.
+   */
+  resolveTag(
+    repository: Repository,
+    tag: Tag,
+    standing: TagEntry | undefined,
+  ): Promise<MirroredTag | undefined>
+  /** Brings a manifest from its upstream to a member, and its record here; false when the upstream has none. Throws as `resolveTag`. */
+  bringManifest(repository: Repository, digest: Digest): Promise<boolean>
+}
+
+/** A node that mirrors nothing. */
+export const noMirror: Mirror = {
+  fallback: undefined,
+  mirrored: [],
+  isMirrored: () => false,
+  refusal: () => undefined,
+  resolveTag: async (_repository, _tag, standing) => standing,
+  bringManifest: async () => false,
+}

@@ -1,0 +1,78 @@
+/** Which repository a client means: the cluster's own, or an upstream's by its prefix, by `ns`, or by no registry at all. */
+import { type NameMeaning, OciError, parseMirroredName, type Reference, type Repository } from '../oci/oci.ts'
+import type { Collaborators } from './registry.ts'
+
+export interface AskedName {
+  repository: Repository
+  /** containerd's `?ns=`. */
+  ns?: string | undefined
+  /** The request's `Host`. */
+  host?: string | undefined
+}
+
+export interface NamedRepository {
+  repository: Repository
+  /** True where a name without a registry was taken for an upstream's: what that upstream does not have is no failure. */
+  isGuess: boolean
+}
+
+export interface Naming {
+  /**
+   * For reading. A name without a registry is the first upstream's where the cluster has no such repository; with `reference`
+   * (of a manifest) the members are asked for it before that is believed. Throws `NAME_UNKNOWN` for an `ns` that is not mirrored,
+   * and `DENIED` for an upstream whose content is not for everyone.
+   */
+  forRead(asked: AskedName, reference?: Reference): Promise<NamedRepository> | NamedRepository
+  /** For pushing. Throws `DENIED` for a mirrored name. */
+  forPush(asked: AskedName): Repository
+  /** For deleting: forgetting what is mirrored is the operator's right. */
+  forDelete(asked: AskedName): Repository
+}
+
+export function createNaming({ names, elsewhere, mirror }: Collaborators): Naming {
+  const { isMirrored, fallback } = mirror
+
+  function meaningOf({ repository, ns, host }: AskedName, bare?: string): NameMeaning {
+    return parseMirroredName(repository, { ns, host, isMirrored, fallback: bare, mirrored: mirror.mirrored })
+  }
+
+  function permitted(repository: Repository, upstream: string | undefined): Repository {
+    const refusal = upstream === undefined ? undefined : mirror.refusal(upstream)
+    if (refusal !== undefined) throw refusal
+    return repository
+  }
+
+  /** The cluster's own name wins, and nobody outside is asked for a name that a member knows. */
+  async function choose(
+    own: Repository,
+    mirrored: Repository,
+    reference: Reference | undefined,
+  ): Promise<NamedRepository> {
+    if (await names.hasRepository(own)) return { repository: own, isGuess: false }
+    if (!(await names.hasRepository(mirrored))) {
+      // Whoever pushes a blob asks for it first; that is nothing to ask an upstream for.
+      if (reference === undefined) return { repository: own, isGuess: false }
+      if ('tag' in reference) await elsewhere.askForTag(own, reference.tag)
+      else await elsewhere.askForManifest(own, reference.digest)
+      if (await names.hasRepository(own)) return { repository: own, isGuess: false }
+    }
+    return { repository: mirrored, isGuess: true }
+  }
+
+  return {
+    forRead(asked, reference) {
+      const { repository, upstream, otherwise } = meaningOf(asked, fallback)
+      if (otherwise !== undefined) return choose(repository, otherwise, reference)
+      return { repository: permitted(repository, upstream), isGuess: false }
+    },
+    forPush(asked) {
+      const { repository, upstream } = meaningOf(asked)
+      if (upstream === undefined) return repository
+      throw new OciError(
+        'DENIED',
+        `${repository} mirrors ${upstream}, so nothing can be pushed to it; push to ${upstream} itself, or under a name that does not begin with "${upstream}/"`,
+      )
+    },
+    forDelete: (asked) => meaningOf(asked).repository,
+  }
+}

@@ -1,0 +1,74 @@
+/** What a reference means: a tag to a digest, a digest to what its record says, asked of members and upstreams where need be. */
+import { noTrace, timed } from '../base/base.ts'
+import { type Digest, OciError, type Reference, type Repository, upstreamOf } from '../oci/oci.ts'
+import type { ManifestEntry } from '../records/records.ts'
+import type { MirroredTag } from './mirror.ts'
+import type { PullOptions } from './pull.ts'
+import type { Collaborators } from './registry.ts'
+
+export interface Resolved {
+  entry: ManifestEntry
+  /** How long that holds, where it was a mirrored tag. */
+  tag: Pick<MirroredTag, 'freshUntilMs' | 'stale'>
+}
+
+export interface Resolution {
+  /** Throws `MANIFEST_UNKNOWN`. */
+  resolve(repository: Repository, reference: Reference, options: PullOptions): Promise<Resolved>
+  /** Whether the repository is an upstream's that a member reaches. */
+  isMirrored(repository: Repository): boolean
+}
+
+export function createResolution({ names, elsewhere, mirror }: Collaborators): Resolution {
+  async function findDigest(
+    repository: Repository,
+    reference: Reference,
+    { signal, trace = noTrace }: PullOptions,
+  ): Promise<MirroredTag | undefined> {
+    if ('digest' in reference) return reference
+    const { tag } = reference
+    const here = await names.findTag(repository, tag)
+    if (here?.checkedMs !== undefined || isMirrored(repository)) {
+      return timed(trace, 'ask', () => mirror.resolveTag(repository, tag, here))
+    }
+    if (here !== undefined) return { digest: here.digest }
+    await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
+    return names.findTag(repository, tag)
+  }
+
+  async function findEntry(
+    repository: Repository,
+    digest: Digest,
+    { signal, trace = noTrace }: PullOptions,
+  ): Promise<ManifestEntry | undefined> {
+    const here = await names.findManifest(repository, digest)
+    if (here !== undefined) return here
+    await timed(trace, 'ask', () => elsewhere.askForManifest(repository, digest, withSignal(signal)))
+    const told = await names.findManifest(repository, digest)
+    if (told !== undefined || !isMirrored(repository)) return told
+    const isThere = await timed(trace, 'ask', () => mirror.bringManifest(repository, digest))
+    return isThere ? names.findManifest(repository, digest) : undefined
+  }
+
+  function isMirrored(repository: Repository): boolean {
+    const upstream = upstreamOf(repository)
+    return upstream !== undefined && mirror.isMirrored(upstream)
+  }
+
+  return {
+    isMirrored,
+    async resolve(repository, reference, options) {
+      const tag = await findDigest(repository, reference, options)
+      const entry = tag === undefined ? undefined : await findEntry(repository, tag.digest, options)
+      if (tag !== undefined && entry !== undefined) return { entry, tag }
+      const name = 'tag' in reference ? reference.tag : reference.digest
+      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
+        detail: { repository, reference: name },
+      })
+    },
+  }
+}
+
+function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal }
+}
