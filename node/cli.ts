@@ -12,6 +12,10 @@ export interface Command {
 
 const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
   serve: { summary: 'run the node of this host', load: () => import('./commands/serve.ts') },
+  health: {
+    summary: 'say whether the node of this host answers',
+    load: () => import('./commands/health.ts'),
+  },
   token: {
     summary: 'print the token with which other hosts join',
     load: () => import('./commands/token.ts'),

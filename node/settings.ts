@@ -151,6 +151,18 @@ export function readSettings(
   return { settings, rest: positionals, extra: extras }
 }
 
+/** Reads a flag of one command's own, from `extra`; `undefined` when it was not given. Throws UsageError. */
+export function readFlag<T>(kind: Kind<T>, name: string, given: string | boolean | undefined): T | undefined {
+  if (typeof given !== 'string') return undefined
+  try {
+    return kind(given)
+  } catch (error) {
+    throw new UsageError(`--${name}: "${given}" is not accepted; expected ${(error as Error).message}`, {
+      cause: error,
+    })
+  }
+}
+
 /** The flags as lines for a help text. */
 export function settingsHelp(names: Name[] = Object.keys(table) as Name[]): string {
   const lines = names.map((name) => {

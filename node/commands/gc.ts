@@ -3,7 +3,7 @@ import type { Command } from '../cli.ts'
 import { formatBytes, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { duration } from '../setting-kinds.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { readFlag, readSettings, settingsHelp } from '../settings.ts'
 
 export const command: Command = {
   help: `shoal gc [--dry-run] [--grace TIME] [--json]
@@ -23,7 +23,8 @@ ${settingsHelp(['data'])}
     } as const
     const { settings, extra } = readSettings(args, process.env, flags)
     const dryRun = extra['dry-run'] === true
-    const report = await perform(settings, 'gc', { dryRun, ...graceOf(extra.grace) })
+    const graceMs = readFlag(duration, 'grace', extra.grace)
+    const report = await perform(settings, 'gc', { dryRun, ...(graceMs === undefined ? {} : { graceMs }) })
     if (extra.json === true) printJson(report)
     else {
       const verb = dryRun ? 'would remove' : 'removed'
@@ -31,15 +32,4 @@ ${settingsHelp(['data'])}
     }
     return 0
   },
-}
-
-function graceOf(given: string | boolean | undefined): { graceMs?: number } {
-  if (typeof given !== 'string') return {}
-  try {
-    return { graceMs: duration(given) }
-  } catch (error) {
-    throw new UsageError(`--grace: "${given}" is not accepted; expected ${(error as Error).message}`, {
-      cause: error,
-    })
-  }
 }

@@ -15,6 +15,8 @@ export interface Daemon extends AsyncDisposable {
   /** The last part of what it wrote to both streams. */
   output(): string
   running(): boolean
+  /** `null` while it runs, and when a signal ended it. */
+  exitCode(): number | null
   /** Sends the signal and resolves when the process is gone. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
@@ -62,6 +64,7 @@ export async function startDaemon(
     name,
     output: () => output,
     running: () => isRunning(child),
+    exitCode: () => child.exitCode,
     async end(signal) {
       if (isRunning(child)) child.kill(signal)
       await gone

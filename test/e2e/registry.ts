@@ -24,8 +24,8 @@ export interface Registry extends AsyncDisposable {
   output(): string
   /** Ends the process with SIGKILL. */
   kill(): Promise<void>
-  /** Ends the process with SIGTERM. */
-  stop(): Promise<void>
+  /** Ends the process with SIGTERM; resolves with its exit code, `null` when the signal ended it. */
+  stop(): Promise<number | null>
   /** Starts it again, over the same data directory and port. */
   start(): Promise<void>
   /** Starts it again and does not wait until it is ready. */
@@ -66,7 +66,10 @@ export async function openRegistry(options: RegistryOptions = {}): Promise<Regis
     data,
     output: () => daemon?.output() ?? '',
     kill: async () => daemon?.end('SIGKILL'),
-    stop: async () => daemon?.end('SIGTERM'),
+    async stop() {
+      await daemon?.end('SIGTERM')
+      return daemon?.exitCode() ?? null
+    },
     start: () => start(ready),
     launch: () => start(),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
@@ -74,9 +77,9 @@ export async function openRegistry(options: RegistryOptions = {}): Promise<Regis
 }
 
 /** Ports that nothing listens on, below the range from which the system takes those of outgoing connections. */
-async function freePorts(count: 2): Promise<[number, number]>
-async function freePorts(count: number): Promise<number[]>
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: 2): Promise<[number, number]>
+export async function freePorts(count: number): Promise<number[]>
+export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = []
   for (let tries = 0; ports.length < count; tries++) {
     if (tries > 200) throw new Error('found no free port')
