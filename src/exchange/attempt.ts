@@ -78,6 +78,10 @@ export class Attempt {
     this.#feed({ type: 'left', peer: source.peer })
   }
 
+  delayOf(source: Source): 'silent' | 'busy' | undefined {
+    return this.#download.delayOf(source.peer, this.#options.clock.now())
+  }
+
   has(source: Source): boolean {
     return this.#sources.get(source.peer) === source
   }

@@ -61,6 +61,13 @@ export class Download {
     return this.#board.held
   }
 
+  /** Whether a peer that takes part keeps this node waiting, and how. */
+  delayOf(id: string, nowMs: number): 'silent' | 'busy' | undefined {
+    const peer = this.#peers.get(id)
+    if (peer?.suspect === true) return 'silent'
+    return peer !== undefined && peer.busyUntilMs > nowMs ? 'busy' : undefined
+  }
+
   handle(event: DownloadEvent, nowMs: number): DownloadAction[] {
     this.#far.begin(nowMs)
     let ready: DownloadPeer | undefined

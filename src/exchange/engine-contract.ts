@@ -7,6 +7,7 @@ import type { Channel, Identity } from '../wire/wire.ts'
 import type { DownloadLimits } from './download-events.ts'
 import type { Fault, Misconduct } from './faults.ts'
 import type { PieceListStorage } from './piece-lists.ts'
+import type { TransferView } from './transfer-view.ts'
 import type { UploadLimits } from './upload.ts'
 import type { Wanted } from './want.ts'
 
@@ -37,6 +38,8 @@ export interface Exchange extends AsyncDisposable {
    */
   changed(digest: Digest): void
   status(): ExchangeStatus
+  /** A blob on its way here as it stands, for whoever watches; `undefined` for one that is not. Costs a copy of its bitfield. */
+  observe(digest: Digest): TransferView | undefined
 }
 
 export interface ExchangeStatus {

@@ -36,6 +36,7 @@ export type {
 } from './engine-contract.ts'
 export type { Fault, Misconduct } from './faults.ts'
 export type { PieceListStorage } from './piece-lists.ts'
+export type { TransferPeer, TransferView } from './transfer-view.ts'
 export type { Wanted } from './want.ts'
 
 const defaultLimits: ExchangeLimits = {
@@ -178,6 +179,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       })),
       memoryBytes: memory.used,
     }),
+    observe: (digest) => transfers.get(digest)?.view,
     async [Symbol.asyncDispose]() {
       await direct?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()

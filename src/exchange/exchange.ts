@@ -27,6 +27,8 @@ export {
   type ExchangeStatus,
   openExchange,
   type PieceListStorage,
+  type TransferPeer,
+  type TransferView,
 } from './engine.ts'
 export {
   type Answer,

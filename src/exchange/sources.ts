@@ -18,6 +18,8 @@ export interface Source {
   /** Whether its list was asked for, and what came of that. */
   list: 'none' | 'asked' | 'given' | 'refused'
   listAskedMs: number
+  /** Of pieces of this blob. */
+  receivedBytes: number
 }
 
 export type HoldingSource = Source & { holds: { size: number; held: Bitfield } }
@@ -76,6 +78,10 @@ export class Sources {
     return [...this.#sources.values()].filter(isHolding)
   }
 
+  all(): Iterable<Source> {
+    return this.#sources.values()
+  }
+
   get(peer: string): Source | undefined {
     return this.#sources.get(peer)
   }
@@ -117,7 +123,16 @@ export class Sources {
       if (source !== undefined) this.#heard(source, event)
     })
     if (want === undefined) return
-    source = { peer, link, want, answered: false, holds: undefined, list: 'none', listAskedMs: 0 }
+    source = {
+      peer,
+      link,
+      want,
+      answered: false,
+      holds: undefined,
+      list: 'none',
+      listAskedMs: 0,
+      receivedBytes: 0,
+    }
     this.#sources.set(peer, source)
   }
 
@@ -190,6 +205,9 @@ export class Sources {
         break
       case 'lost':
         for (const piece of event.pieces) source.holds?.held.delete(piece)
+        break
+      case 'bytes':
+        source.receivedBytes += event.bytes
         break
       case 'others':
         for (const key of event.keys) this.add(peerIdOf(key))

@@ -16,6 +16,7 @@ import type { PieceLists } from './piece-lists.ts'
 import type { Layout } from './piece-size.ts'
 import { type HoldingSource, type Source, Sources, type SourcesOptions } from './sources.ts'
 import type { TokenBucket } from './token-bucket.ts'
+import { type TransferView, viewOf } from './transfer-view.ts'
 import { untilEither } from './wait.ts'
 import type { WantEvent, Wanted } from './want.ts'
 
@@ -150,6 +151,19 @@ export class Transfer {
       pieces: this.#layout?.count ?? 0,
       peers: this.#attempt?.peers ?? 0,
     }
+  }
+
+  /** As it stands, for whoever watches. */
+  get view(): TransferView {
+    return viewOf({
+      digest: this.digest,
+      repositories: this.repositories,
+      layout: this.#layout,
+      held: this.#attempt?.held,
+      proving: this.#proving,
+      sources: this.#sources.all(),
+      delayOf: (source) => this.#attempt?.delayOf(source),
+    })
   }
 
   /** Resolves at the next change of anything here. */

@@ -182,6 +182,18 @@ describe('a download', () => {
     expect(withdrawn(scene.pass(500, ['b']))).toBe(true)
   })
 
+  it('says which peers keep it waiting', () => {
+    const scene = new Scene(20)
+    scene.join('a')
+    scene.join('b')
+    scene.give({ type: 'busy', peer: 'b', retryAfterMs: 1000 })
+    scene.pass(600)
+    const delays = ['a', 'b', 'nobody'].map((peer) => scene.download.delayOf(peer, scene.nowMs))
+    expect(delays).toEqual(['silent', 'busy', undefined])
+    scene.pass(1000, ['a'])
+    expect(scene.download.delayOf('a', scene.nowMs)).toBeUndefined()
+  })
+
   it('asks a peer again that was silent for a moment, and gives one up that is silent for long', () => {
     const scene = new Scene(4)
     scene.join('a')
