@@ -1,15 +1,18 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
+import type { Middleware } from 'koa'
 import { type Logger, systemClock } from '../src/base/base.ts'
 import { createHttpHandler } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { openAdminServer } from './admin-server.ts'
+import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { healthEndpoints } from './health.ts'
 import type { HttpPort } from './http-port.ts'
 import { openJanitor } from './janitor.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics.ts'
-import { runOperation } from './operations/operations.ts'
+import { type OperationContext, runOperation } from './operations/operations.ts'
+import { openPageDoor } from './page-door.ts'
 import { openRequestLog } from './requests/request-log.ts'
 import { countRequests } from './requests/request-metrics.ts'
 import { createRequestTracer } from './requests/request-tracer.ts'
@@ -32,7 +35,21 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const allowDelete = !settings['no-delete']
   const registry = opened.use(createRegistry({ store, names, elsewhere, logger, metrics, allowDelete }))
   let problems = () => ['the node is still joining its cluster']
-  const besides = healthEndpoints({ problems: () => problems() }, metrics)
+  let joined: ClusterMember | undefined
+  let context: OperationContext = { node, registry }
+  const page = settings['no-page']
+    ? undefined
+    : openPageDoor({
+        node,
+        registry,
+        http: port.address,
+        context: () => context,
+        member: () => joined,
+        logger,
+      })
+  const health = healthEndpoints({ problems: () => problems() }, metrics)
+  const besides: Middleware = (request, next) =>
+    health(request, page === undefined ? next : () => page.middleware(request, next))
   metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
   metrics.gauge('shoal_build_info', () => 1, { version: node.version })
   const isVerbose = ['trace', 'debug'].includes(settings['log-level'])
@@ -40,6 +57,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const tracer = createRequestTracer([countRequests(metrics), log.listener], logger)
   port.serve(createHttpHandler({ registry, logger, metrics, tracer, besides }))
   opened.use(port)
+  // Closed before the port: what follows the page's events would keep it open.
+  opened.use(page)
   await systemClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
@@ -48,8 +67,10 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   problems = () => member.problems()
   await metrics.start()
   const serving = { startedMs: systemClock.now(), http: port.address }
-  const context = { node, registry, member, serving }
-  opened.use(await openAdminServer(settings.data, (...call) => runOperation(context, ...call), logger))
+  const running = { node, registry, member, serving }
+  joined = member
+  context = running
+  opened.use(await openAdminServer(settings.data, (...call) => runOperation(running, ...call), logger))
   opened.use(openJanitor(node, { clock: systemClock, logger }))
   const resources = opened.move()
   return {

@@ -1,6 +1,7 @@
 /** What a node is without any network: its identity, database, store, ledger and registry, opened together. */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, systemClock } from '../src/base/base.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
@@ -31,6 +32,8 @@ export interface LocalNode extends AsyncDisposable {
   readonly pieceListTable: BytesTable
   readonly disk: DiskMeter
   readonly version: string
+  /** What it is called where members are listed. */
+  readonly name: string
   /** The store's collector, told by the ledger which manifests live. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
 }
@@ -90,6 +93,7 @@ export async function openLocalNode({
     pieceListTable,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: systemClock }),
     version: await readVersion(),
+    name: settings.name ?? hostname().slice(0, 64),
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({
         isLive: async (repository, digest) => (await names.findManifest(repository, digest)) !== undefined,

@@ -31,6 +31,12 @@ export const text: Kind<string> = (value) => {
   return value
 }
 
+/** Told to other members, so it is short. */
+export const nodeName: Kind<string> = (value) => {
+  if (/^[^\s\p{C}](?:[^\p{C}]{0,62}[^\s\p{C}])?$/u.test(value)) return value
+  throw expected('a name of up to 64 characters')
+}
+
 export const flag: Kind<boolean> = (value) => {
   if (['1', 'true', 'yes', 'on'].includes(value)) return true
   if (['', '0', 'false', 'no', 'off'].includes(value)) return false

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CodedError } from '../src/base/base.ts'
-import { address, duration, flag, type Kind, oneOf, path, size, text } from './setting-kinds.ts'
+import { address, duration, flag, type Kind, nodeName, oneOf, path, size, text } from './setting-kinds.ts'
 
 interface Setting<T> {
   kind: Kind<T>
@@ -80,6 +80,26 @@ const table = {
     fallback: '256MiB',
     value: 'SIZE',
     help: 'uploads are refused when the disk has less than this left',
+  },
+  name: {
+    kind: nodeName,
+    fallback: undefined,
+    value: 'NAME',
+    help: "what this node is called where members are listed (default: the host's name)",
+  },
+  'no-page': { kind: flag, fallback: 'false', value: '', help: 'do not serve the web page' },
+  'page-host': {
+    kind: text,
+    fallback: undefined,
+    value: 'NAME',
+    help: 'a host name by which browsers reach the page; may be given several times',
+    repeatable: true,
+  },
+  'page-changes': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'let whoever reaches the page delete tags and free space, not only browsers on this host',
   },
   'log-level': {
     kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),

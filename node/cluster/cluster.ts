@@ -8,8 +8,11 @@ import type { OpenBlob } from '../../src/store/store.ts'
 import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../setting-kinds.ts'
+import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { openBlobExchange } from './blob-exchange.ts'
+import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
+import { type LostMembers, watchLostMembers } from './lost-members.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
 
 export interface ClusterMember extends AsyncDisposable {
@@ -17,6 +20,9 @@ export interface ClusterMember extends AsyncDisposable {
   readonly exchange: Exchange
   readonly elsewhere: Elsewhere
   readonly p2pAddress: string
+  readonly lost: LostMembers
+  /** Channels on which members are asked what moves. */
+  readonly activities: ChannelPool
   /** What keeps this node from being a good member, in words. */
   problems(): string[]
 }
@@ -53,6 +59,11 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
   const exchange = opened.use(await openBlobExchange(node, swarm, logger, metrics))
+  const told = { name: node.name, maxUpload: settings['max-upload'] }
+  await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
+    answerActivity(channel, () => activityOf(told, exchange), options),
+  )
+  const lost = opened.use(watchLostMembers(swarm.members, (peer) => names.isBanned(peer), systemClock))
   await swarm.start()
   opened.defer(
     names.onChange((keys) => {
@@ -70,6 +81,10 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
     swarm,
     exchange,
     elsewhere: clusterElsewhere(node, swarm, exchange, logger),
+    lost,
+    activities: new ChannelPool((peer, options) =>
+      swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
+    ),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
     problems: () => [repair.clockProblem()].filter((problem) => problem !== undefined),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -52,6 +52,8 @@ describe('settings', () => {
 
   it.each([
     [['--http', '5000'], '--http: "5000" is not accepted; expected HOST:PORT'],
+    [['--name', ' x'], '--name: " x" is not accepted; expected a name of up to 64 characters'],
+    [['--name', 'a\nb'], '--name: '],
     [['--http', '127.0.0.1:70000'], '--http: "127.0.0.1:70000" is not accepted'],
     [['--log-level', 'loud'], '--log-level: "loud" is not accepted; expected one of trace, debug'],
     [['--gc-grace', '1 day'], '--gc-grace: "1 day" is not accepted; expected a duration such as 30s'],

@@ -1,0 +1,103 @@
+/** The page of a node: loaded when somebody first looks at it, and given what it may see. */
+import { hostname } from 'node:os'
+import type { Middleware } from 'koa'
+import { type Logger, systemClock } from '../src/base/base.ts'
+import type { Registry } from '../src/registry/registry.ts'
+import { clusterId } from '../src/swarm/cluster.ts'
+import { askActivity } from './cluster/activity.ts'
+import type { ClusterMember } from './cluster/cluster.ts'
+import type { LocalNode } from './local-node.ts'
+import { type OperationContext, runOperation } from './operations/operations.ts'
+import type { Page, PageMember, PageNode } from './page/page.ts'
+import type { Address } from './setting-kinds.ts'
+
+export interface PageDoorOptions {
+  node: LocalNode
+  registry: Registry
+  /** HOST:PORT on which clients are served. */
+  http: string
+  /** Without a member until the node has joined its cluster. */
+  context(): OperationContext
+  member(): ClusterMember | undefined
+  logger: Logger
+  /** Where the built files are; default where `npm run build:page` puts them. */
+  directory?: string
+}
+
+export interface PageDoor extends AsyncDisposable {
+  readonly middleware: Middleware
+}
+
+export function openPageDoor(options: PageDoorOptions): PageDoor {
+  let opening: Promise<Page> | undefined
+  return {
+    middleware: async (context, next) => {
+      if (!/^\/(?:$|page\/|api\/)/.test(context.path)) return next()
+      opening ??= open(options).catch((error: unknown) => {
+        opening = undefined
+        throw error
+      })
+      const page = await opening
+      await page.middleware(context, next)
+    },
+    async [Symbol.asyncDispose]() {
+      const page = await opening
+      await page?.[Symbol.asyncDispose]()
+    },
+  }
+}
+
+async function open(options: PageDoorOptions): Promise<Page> {
+  const { node, logger, directory } = options
+  const { openPage } = await import('./page/page.ts')
+  const { http, 'page-host': hosts, 'page-changes': mayChange } = node.settings
+  const isOnLoopback = isLoopback(http)
+  return openPage({
+    node: nodeOf(options),
+    // A name of this network leads here as well when the node listens there.
+    hosts: isOnLoopback ? [...hosts, http.host] : [...hosts, http.host, hostname()],
+    mayChange: mayChange ? 'anyone' : isOnLoopback ? 'loopback' : 'nobody',
+    clock: systemClock,
+    logger,
+    ...(directory === undefined ? {} : { directory }),
+  })
+}
+
+function nodeOf({ node, registry, http, context, member }: PageDoorOptions): PageNode {
+  const { settings, store, names, membership, version, name } = node
+  return {
+    self: membership.identity.peerId,
+    cluster: clusterId(membership.cluster),
+    version,
+    name,
+    http,
+    limits: { upload: settings['max-upload'], download: settings['max-download'] },
+    collects: { graceMs: settings['gc-grace'], everyMs: settings['gc-interval'] },
+    mayDelete: !settings['no-delete'],
+    names,
+    store,
+    operate: async (name, params, operation) =>
+      (await runOperation(context(), name, params, () => undefined, operation)) as never,
+    deleteTag: (repository, tag) => registry.deletion.deleteManifest(repository, { tag }),
+    member() {
+      const joined = member()
+      return joined === undefined ? undefined : memberOf(joined)
+    },
+  }
+}
+
+function memberOf({ swarm, exchange, lost, problems, activities }: ClusterMember): PageMember {
+  return {
+    list: () => swarm.members.list(),
+    lost: () => lost.list(),
+    addresses: () => swarm.addresses(),
+    exchange: () => exchange.status(),
+    observe: (digest) => exchange.observe(digest),
+    askActivity: (peer, options) => activities.use(peer, (channel) => askActivity(channel, options), options),
+    problems,
+  }
+}
+
+function isLoopback({ host }: Address): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.')
+}

@@ -1,0 +1,56 @@
+/** Asking the page's API. */
+import type { ErrorAnswer } from '../answers.ts'
+
+/** What the node refused, or that it could not be reached. */
+export class ApiError extends Error {
+  readonly code: string
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** Throws ApiError. */
+export async function ask<T>(path: string, options: { signal?: AbortSignal } = {}): Promise<T> {
+  return await answerOf<T>(await reach(path, options))
+}
+
+/** Throws ApiError; `READ_ONLY` where this page may change nothing. */
+export async function change<T>(path: string, body: object): Promise<T> {
+  const { token } = await ask<{ token: string }>('/api/token')
+  const response = await reach(path, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', 'X-Shoal-Token': token },
+    body: JSON.stringify(body),
+  })
+  return await answerOf<T>(response)
+}
+
+async function reach(path: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(path, init)
+  } catch (cause) {
+    if (init.signal?.aborted === true) throw cause
+    throw new ApiError('UNREACHABLE', 'The node does not answer. Does shoal serve still run?', { cause })
+  }
+}
+
+async function answerOf<T>(response: Response): Promise<T> {
+  if (response.ok) return (await response.json()) as T
+  const text = await response.text()
+  let error: ErrorAnswer['error'] = { code: 'FAILED', message: `the node answered ${response.status}` }
+  try {
+    error = (JSON.parse(text) as ErrorAnswer).error
+  } catch (cause) {
+    // Not this API's answer: something stands between the page and the node.
+    if (!(cause instanceof SyntaxError)) throw cause
+  }
+  throw new ApiError(error.code, sentence(error.message))
+}
+
+/** The node's messages begin small, as they follow a name in a terminal. */
+function sentence(message: string): string {
+  const text = message.charAt(0).toUpperCase() + message.slice(1)
+  return /[.!?]$/.test(text) ? text : `${text}.`
+}

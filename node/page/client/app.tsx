@@ -1,0 +1,145 @@
+/** The frame around every view: where one is, the search, and whether the node is heard of. */
+import { signal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
+import { connect, connection, state } from './live.ts'
+import { Search } from './parts/search.tsx'
+import { hrefOf, parseRoute, type Route, sectionOf } from './route.ts'
+import { BlobView } from './views/blob.tsx'
+import { ClusterView } from './views/cluster.tsx'
+import { ImageView } from './views/image.tsx'
+import { Overview } from './views/overview.tsx'
+import { RepositoriesView } from './views/repositories.tsx'
+import { RepositoryView } from './views/repository.tsx'
+import { StorageView } from './views/storage.tsx'
+import { UnknownView } from './views/unknown.tsx'
+
+const route = signal<Route>(parseRoute(location.hash))
+window.addEventListener('hashchange', () => {
+  route.value = parseRoute(decodeURI(location.hash))
+})
+
+const sections: [Route & { view: string }, string][] = [
+  [{ view: 'overview' }, 'Overview'],
+  [{ view: 'repositories' }, 'Images'],
+  [{ view: 'cluster' }, 'Cluster'],
+  [{ view: 'storage' }, 'Storage'],
+]
+
+export function App() {
+  const current = route.value
+  const main = useRef<HTMLElement>(null)
+  const isFirst = useRef(true)
+  const place = hrefOf(current)
+  useEffect(() => {
+    connect(current.view === 'blob' ? current.digest : undefined)
+    // Whoever uses the keyboard or a screen reader goes on in the new view, not in the navigation.
+    if (!isFirst.current) main.current?.focus()
+    isFirst.current = false
+    window.scrollTo(0, 0)
+    document.title = titleOf(current)
+  }, [place])
+  return (
+    <>
+      <button type="button" class="skip" onClick={() => main.current?.focus()}>
+        Skip to the content
+      </button>
+      <header class="bar">
+        <div class="bar-inner">
+          <a class="brand" href="#/" aria-label="Shoal, overview">
+            <Mark />
+            Shoal
+          </a>
+          <Search />
+          <nav aria-label="Views">
+            <ul>
+              {sections.map(([section, title]) => (
+                <li key={section.view}>
+                  <a
+                    href={hrefOf(section)}
+                    aria-current={sectionOf(current) === section.view ? 'page' : undefined}
+                  >
+                    {title}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </nav>
+        </div>
+      </header>
+      <Connection />
+      <main id="main" class="frame" ref={main} tabIndex={-1}>
+        <View route={current} key={place} />
+      </main>
+      <Foot />
+    </>
+  )
+}
+
+function View({ route: current }: { route: Route }) {
+  switch (current.view) {
+    case 'overview':
+      return <Overview />
+    case 'repositories':
+      return <RepositoriesView />
+    case 'repository':
+      return <RepositoryView repository={current.repository} />
+    case 'image':
+      return <ImageView repository={current.repository} reference={current.reference} />
+    case 'cluster':
+      return <ClusterView />
+    case 'blob':
+      return <BlobView digest={current.digest} />
+    case 'storage':
+      return <StorageView />
+    case 'unknown':
+      return <UnknownView />
+  }
+}
+
+/** Said once it lasts: a stream that is opened again within moments is nobody's concern. */
+function Connection() {
+  return (
+    <div role="status" class="connection">
+      {connection.value === 'lost' && (
+        <p class="frame notice bad">
+          The node is not heard of. What is shown is from before; the page goes on trying.
+        </p>
+      )}
+    </div>
+  )
+}
+
+function Foot() {
+  const { version, cluster, http } = state.value ?? {}
+  return (
+    <footer class="foot">
+      <p class="frame">
+        {version === undefined ? 'Shoal' : `Shoal ${version} · cluster ${cluster} · ${http}`}
+      </p>
+    </footer>
+  )
+}
+
+function Mark() {
+  return (
+    <svg class="mark" viewBox="0 0 32 32" aria-hidden="true">
+      <path d="M3 10c5-5 11-5 15-1l4-3v8l-4-3c-4 4-10 4-15-1z" />
+      <path class="second" d="M11 19c4-4 9-4 12-1l4-3v8l-4-3c-3 3-8 3-12-1z" />
+      <path class="third" d="M4 25c3-3 7-3 9-1l3-2v6l-3-2c-2 2-6 2-9-1z" />
+    </svg>
+  )
+}
+
+function titleOf(current: Route): string {
+  if (current.view === 'repository') return `${current.repository} · Shoal`
+  if (current.view === 'image') {
+    const { repository, reference } = current
+    return `${repository}${reference.includes(':') ? '@' : ':'}${reference} · Shoal`
+  }
+  const name = sections.find(([{ view }]) => view === current.view)?.[1]
+  return current.view === 'blob'
+    ? 'Blob · Shoal'
+    : name === undefined || name === 'Overview'
+      ? 'Shoal'
+      : `${name} · Shoal`
+}

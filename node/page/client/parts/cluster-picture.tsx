@@ -1,0 +1,87 @@
+/** The cluster as a picture: members in a circle, what moves between them as lines, those that are lost hollow. */
+import type { StateEvent } from '../../answers.ts'
+import { curve, type PictureSize, placeMembers, strokeOf } from '../circle.ts'
+import { formatRate } from '../format.ts'
+import { clusterInWords, movementInWords } from '../words.ts'
+import { nameOf } from './member.tsx'
+
+/** Beyond, names would lie on each other. */
+const maxNamed = 24
+const maxDrawn = 64
+
+export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: PictureSize }) {
+  const { members, lost, flows, self } = cluster
+  const lostPeers = new Set(lost.map(({ peer }) => peer))
+  const places = placeMembers(
+    [...members, ...lost].slice(0, maxDrawn).map(({ peer }) => peer),
+    size,
+  )
+  const placeOf = new Map(places.map((place) => [place.peer, place]))
+  const radius = places.length > maxNamed ? 5 : 9
+  return (
+    <figure class="picture">
+      <svg
+        viewBox={`0 0 ${size.width} ${size.height}`}
+        role="img"
+        aria-label={`${clusterInWords(cluster, nameOf.value)} ${movementInWords(cluster)}`}
+      >
+        <defs>
+          <marker
+            id="head"
+            viewBox="0 0 8 8"
+            refX="6"
+            refY="4"
+            markerWidth="9"
+            markerHeight="9"
+            markerUnits="userSpaceOnUse"
+            orient="auto"
+          >
+            <path d="M0 0 L8 4 L0 8 z" />
+          </marker>
+        </defs>
+        <g class="mesh">
+          {places.length <= maxNamed &&
+            places.flatMap((from, index) =>
+              places
+                .slice(index + 1)
+                .filter((to) => !lostPeers.has(from.peer) && !lostPeers.has(to.peer))
+                .map((to) => (
+                  <line key={`${from.peer} ${to.peer}`} x1={from.x} y1={from.y} x2={to.x} y2={to.y} />
+                )),
+            )}
+        </g>
+        <g class="flows">
+          {flows.map(({ from, to, bytesPerSecond }) => {
+            const [start, end] = [placeOf.get(from), placeOf.get(to)]
+            if (start === undefined || end === undefined) return null
+            return (
+              <path
+                key={`${from}>${to}`}
+                d={curve(start, end, radius + 6)}
+                marker-end="url(#head)"
+                style={{ '--stroke': strokeOf(bytesPerSecond).toFixed(2) }}
+              >
+                <title>{`${nameOf.value(from)} to ${nameOf.value(to)}: ${formatRate(bytesPerSecond)}`}</title>
+              </path>
+            )
+          })}
+        </g>
+        {places.map(({ peer, x, y, anchor }) => {
+          const kind = lostPeers.has(peer) ? 'lost' : peer === self ? 'self' : ''
+          const side = anchor === 'start' ? radius + 8 : anchor === 'end' ? -radius - 8 : 0
+          const below = y < size.height / 2 - 1 && places.length > 1 ? -radius - 8 : radius + 20
+          return (
+            <g key={peer} class={`node ${kind}`}>
+              <circle cx={x} cy={y} r={radius} />
+              {places.length <= maxNamed && (
+                <text x={x + side} y={y + (anchor === 'middle' ? below : 4)} text-anchor={anchor}>
+                  {nameOf.value(peer)}
+                </text>
+              )}
+            </g>
+          )
+        })}
+      </svg>
+    </figure>
+  )
+}

@@ -1,0 +1,15 @@
+/** A member's name, with its whole peer id for whoever points at it. */
+import { computed } from '@preact/signals'
+import { state } from '../live.ts'
+import { type NameOf, nameMembers } from '../member-names.ts'
+
+export const nameOf = computed<NameOf>(() => nameMembers(state.value ?? { members: [], lost: [] }))
+
+export function Member({ peer }: { peer: string }) {
+  return (
+    <span class="member" title={peer}>
+      {nameOf.value(peer)}
+      {state.value?.self === peer && <span class="tagged">this node</span>}
+    </span>
+  )
+}

@@ -1,0 +1,155 @@
+/** The first view: the cluster in a sentence and a picture, what moves, what was pushed last, and what can be freed. */
+import type { RepositoryRow, Rows, StateEvent, StorageAnswer } from '../../answers.ts'
+import { formatCount } from '../format.ts'
+import { state } from '../live.ts'
+import { Age } from '../parts/age.tsx'
+import { ClusterPicture } from '../parts/cluster-picture.tsx'
+import { Member, nameOf } from '../parts/member.tsx'
+import { Answered, Empty, Waiting } from '../parts/states.tsx'
+import { Transfers } from '../parts/transfers.tsx'
+import { hrefOf } from '../route.ts'
+import { useAnswer } from '../use-answer.ts'
+import { clusterInWords, freeableInWords, movementInWords, roomInWords } from '../words.ts'
+
+const size = { width: 460, height: 320, marginX: 120, marginY: 52 }
+const shownTransfers = 5
+
+export function Overview() {
+  const cluster = state.value
+  return (
+    <>
+      <h1 class="lead">
+        {cluster === undefined ? 'Asking the node…' : clusterInWords(cluster, nameOf.value)}
+      </h1>
+      {cluster?.problems.map((problem) => (
+        <p key={problem} class="notice warn">
+          {problem}.
+        </p>
+      ))}
+      {cluster !== undefined && cluster.lost.length > 0 && <Lost cluster={cluster} />}
+      <div class="columns">
+        <section aria-label="The cluster">
+          {cluster === undefined ? (
+            <Waiting what="the members" />
+          ) : (
+            <ClusterPicture cluster={cluster} size={size} />
+          )}
+          {cluster?.members.length === 1 && <Alone />}
+        </section>
+        <section aria-labelledby="moving">
+          <h2 id="moving">On the move</h2>
+          {cluster !== undefined && <Moving cluster={cluster} />}
+        </section>
+      </div>
+      <div class="columns">
+        <section aria-labelledby="pushed">
+          <h2 id="pushed">Pushed last</h2>
+          <Pushed />
+        </section>
+        <section aria-labelledby="room">
+          <h2 id="room">Room on this node</h2>
+          <Room />
+        </section>
+      </div>
+    </>
+  )
+}
+
+function Lost({ cluster }: { cluster: StateEvent }) {
+  return (
+    <div class="notice warn">
+      <p>
+        Pushes and pulls of what is here go on. What only the lost{' '}
+        {cluster.lost.length === 1 ? 'member holds' : 'members hold'} cannot be pulled until they are back;
+        tags that change on both sides follow the later push.{' '}
+        <a href={hrefOf({ view: 'cluster' })}>Who is lost, and since when</a>
+      </p>
+    </div>
+  )
+}
+
+function Alone() {
+  return (
+    <p class="quiet">
+      Another host joins with <code>shoal serve --join "$(ssh this-host shoal token)"</code>
+    </p>
+  )
+}
+
+function Moving({ cluster }: { cluster: StateEvent }) {
+  const { transfers, self } = cluster
+  const more = transfers.length - shownTransfers
+  return (
+    <>
+      <p>{movementInWords(cluster)}</p>
+      <Transfers transfers={transfers.slice(0, shownTransfers)} self={self} />
+      {more > 0 && (
+        <a href={hrefOf({ view: 'cluster' })}>{formatCount(more, 'more blob', 'more blobs')} on the way</a>
+      )}
+    </>
+  )
+}
+
+function Pushed() {
+  const answer = useAnswer<Rows<RepositoryRow>>('/api/repositories?order=newest&limit=6')
+  return (
+    <Answered of={answer} waiting="the images">
+      {({ rows, total }) =>
+        rows.length === 0 ? (
+          <NothingPushed />
+        ) : (
+          <>
+            <ul class="lines">
+              {rows.map(({ name, newest }) => (
+                <li key={name}>
+                  {newest === undefined ? (
+                    <a href={hrefOf({ view: 'repository', repository: name })}>{name}</a>
+                  ) : (
+                    <>
+                      <a href={hrefOf({ view: 'image', repository: name, reference: newest.tag })}>
+                        {name}:{newest.tag}
+                      </a>
+                      <span class="quiet">
+                        <Age atMs={newest.writtenMs} /> on <Member peer={newest.author} />
+                      </span>
+                    </>
+                  )}
+                </li>
+              ))}
+            </ul>
+            <a href={hrefOf({ view: 'repositories' })}>
+              All {formatCount(total, 'repository', 'repositories')}
+            </a>
+          </>
+        )
+      }
+    </Answered>
+  )
+}
+
+export function NothingPushed() {
+  const registry = state.value?.http ?? 'localhost:5000'
+  return (
+    <Empty title="Nothing was pushed yet.">
+      <p>
+        On any host of the cluster: <code>docker tag app {registry}/team/app:1</code>, then{' '}
+        <code>docker push {registry}/team/app:1</code>
+      </p>
+    </Empty>
+  )
+}
+
+function Room() {
+  const answer = useAnswer<StorageAnswer>('/api/storage', { follow: false })
+  return (
+    <Answered of={answer} waiting="the disk">
+      {(storage) => (
+        <>
+          <p>{roomInWords(storage)}</p>
+          <p>{freeableInWords(storage)}</p>
+          <a href={hrefOf({ view: 'storage' })}>What is stored, and what can go</a>
+        </>
+      )}
+    </Answered>
+  )
+}

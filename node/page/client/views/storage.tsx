@@ -1,0 +1,159 @@
+/** What this node stores, what of it can go, and when it goes by itself. */
+import { useState } from 'preact/hooks'
+import type { FreeableAnswer, StorageAnswer } from '../../answers.ts'
+import { change } from '../api.ts'
+import { formatBytes, formatCount, formatNumber, formatSpan } from '../format.ts'
+import { Confirm } from '../parts/confirm.tsx'
+import { Answered } from '../parts/states.tsx'
+import { useAnswer } from '../use-answer.ts'
+import { freeableInWords, roomInWords } from '../words.ts'
+
+export function StorageView() {
+  const answer = useAnswer<StorageAnswer>('/api/storage', { follow: false })
+  return (
+    <>
+      <h1>Storage</h1>
+      <Answered of={answer} waiting="the disk">
+        {(storage) => <Storage storage={storage} again={answer.again} />}
+      </Answered>
+    </>
+  )
+}
+
+function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) {
+  const { blobs, blobBytes, partials, partialBytes, quarantined, now, later, graceMs, collectEveryMs } =
+    storage
+  const waiting = Math.max(0, later.bytes - now.bytes)
+  return (
+    <>
+      <p class="lead">{freeableInWords(storage)}</p>
+      <p>{roomInWords(storage)}</p>
+      <Disk storage={storage} />
+      <section aria-labelledby="can-go">
+        <h2 id="can-go">What can go</h2>
+        <dl class="facts wide">
+          <Amount name="Now" {...now} />
+          <div>
+            <dt>Later</dt>
+            <dd>
+              {waiting === 0
+                ? 'nothing more'
+                : `${formatBytes(waiting)} more that nothing refers to, ${formatSpan(graceMs)} after the last use`}
+            </dd>
+          </div>
+          <div>
+            <dt>By itself</dt>
+            <dd>
+              {collectEveryMs === 0
+                ? 'never (--gc-interval 0s)'
+                : `every ${formatSpan(collectEveryMs).replace(/^1 /, '')}`}
+            </dd>
+          </div>
+        </dl>
+        <p class="quiet">
+          Content goes when no tag and no other manifest refers to it. To free more, delete tags that are no
+          longer needed; what they alone refer to can go {formatSpan(graceMs)} later.
+        </p>
+        <Collect now={now} again={again} />
+      </section>
+      <section aria-labelledby="stored">
+        <h2 id="stored">What is stored</h2>
+        <dl class="facts wide">
+          <div>
+            <dt>Blobs</dt>
+            <dd>
+              {formatNumber(blobs)}, {formatBytes(blobBytes)}
+            </dd>
+          </div>
+          <div>
+            <dt>On their way here</dt>
+            <dd>
+              {partials === 0 ? 'none' : `${formatNumber(partials)}, ${formatBytes(partialBytes)} when whole`}
+            </dd>
+          </div>
+          <div>
+            <dt>In quarantine</dt>
+            <dd>
+              {quarantined === 0
+                ? 'none'
+                : `${formatCount(quarantined, 'file')} that did not hash to its name; see quarantine/ in the data directory`}
+            </dd>
+          </div>
+        </dl>
+      </section>
+    </>
+  )
+}
+
+function Amount({ name, blobs, manifests, bytes }: FreeableAnswer & { name: string }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>
+        {bytes === 0
+          ? 'nothing'
+          : `${formatBytes(bytes)}: ${formatCount(blobs, 'blob')} and ${formatCount(manifests, 'manifest')}`}
+      </dd>
+    </div>
+  )
+}
+
+/** The disk as a bar; the numbers stand in the sentence above it. */
+function Disk({ storage }: { storage: StorageAnswer }) {
+  const { totalBytes, freeBytes, blobBytes, now } = storage
+  const share = (bytes: number) => `${((bytes / Math.max(1, totalBytes)) * 100).toFixed(2)}%`
+  const kept = Math.max(0, blobBytes - now.bytes)
+  const others = Math.max(0, totalBytes - freeBytes - blobBytes)
+  return (
+    <figure class="disk">
+      <div class="disk-bar" aria-hidden="true">
+        <span class="kept" style={{ '--share': share(kept) }} />
+        <span class="freeable" style={{ '--share': share(now.bytes) }} />
+        <span class="others" style={{ '--share': share(others) }} />
+      </div>
+      <figcaption>
+        <span class="key kept">kept here {formatBytes(kept)}</span>
+        <span class="key freeable">can go {formatBytes(now.bytes)}</span>
+        <span class="key others">others’ {formatBytes(others)}</span>
+        <span class="key free">free {formatBytes(freeBytes)}</span>
+      </figcaption>
+    </figure>
+  )
+}
+
+function Collect({ now, again }: { now: FreeableAnswer; again(): void }) {
+  const [isAsking, setAsking] = useState(false)
+  const [done, setDone] = useState<FreeableAnswer>()
+  if (done !== undefined) {
+    return (
+      <p class="notice good" role="status">
+        Freed {formatBytes(done.bytes)}: {formatCount(done.blobs, 'blob')} and{' '}
+        {formatCount(done.manifests, 'manifest')}.
+      </p>
+    )
+  }
+  if (now.bytes === 0) return null
+  return (
+    <>
+      <button type="button" class="grave" onClick={() => setAsking(true)}>
+        Free {formatBytes(now.bytes)} now…
+      </button>
+      {isAsking && (
+        <Confirm
+          title={`Free ${formatBytes(now.bytes)} on this node?`}
+          action="Free it"
+          onConfirm={async () => {
+            setDone(await change<FreeableAnswer>('/api/collect', {}))
+            again()
+          }}
+          onClose={() => setAsking(false)}
+        >
+          <p>
+            {formatCount(now.blobs, 'blob')} and {formatCount(now.manifests, 'manifest')} that nothing refers
+            to are removed from this node’s disk. Other members keep what they hold.
+          </p>
+        </Confirm>
+      )}
+    </>
+  )
+}

@@ -1,0 +1,42 @@
+/** The page's answers in sentences: the cluster, what moves, and what can be freed. */
+import type { StateEvent, StorageAnswer } from '../answers.ts'
+import { formatBytes, formatCount, formatList, formatRate, formatSpan } from './format.ts'
+import type { NameOf } from './member-names.ts'
+
+export function clusterInWords(
+  { members, lost }: Pick<StateEvent, 'members' | 'lost'>,
+  nameOf: NameOf,
+): string {
+  const count = members.length
+  if (lost.length > 0) {
+    const names = formatList(lost.map(({ peer }) => nameOf(peer)))
+    return `${formatCount(count, 'member')} connected; ${names} ${lost.length === 1 ? 'is' : 'are'} out of reach.`
+  }
+  return count === 1 ? 'This node is by itself.' : `${count} members, all connected.`
+}
+
+export function movementInWords({ transfers, flows }: Pick<StateEvent, 'transfers' | 'flows'>): string {
+  const total = flows.reduce((sum, { bytesPerSecond }) => sum + bytesPerSecond, 0)
+  if (transfers.length === 0)
+    return total > 0 ? `${formatRate(total)} between members.` : 'Nothing moves right now.'
+  const what = formatCount(transfers.length, 'blob is', 'blobs are')
+  return `${what} on the way${total > 0 ? `, ${formatRate(total)} in all` : ''}.`
+}
+
+/** The answer to "what can I free?". */
+export function freeableInWords({ now, later, graceMs, blobs }: StorageAnswer): string {
+  if (now.bytes > 0) {
+    return `${formatBytes(now.bytes)} can be freed now: ${formatCount(now.blobs, 'blob')} and ${formatCount(now.manifests, 'manifest')} that nothing refers to.`
+  }
+  if (later.bytes > 0) {
+    return `Nothing can be freed now; ${formatBytes(later.bytes)} that nothing refers to can go ${formatSpan(graceMs)} after the last use.`
+  }
+  return blobs === 0 ? 'Nothing is stored here yet.' : 'Everything that is stored here is in use.'
+}
+
+export function roomInWords({ freeBytes, totalBytes, minFreeBytes }: StorageAnswer): string {
+  const free = `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} are free on this disk.`
+  return freeBytes < minFreeBytes
+    ? `${free} Uploads are refused below ${formatBytes(minFreeBytes)}: free something.`
+    : `${free} Uploads are refused below ${formatBytes(minFreeBytes)}.`
+}

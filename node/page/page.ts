@@ -1,0 +1,101 @@
+/** The page: what an operator sees of the cluster in a browser. Files that were built, an API that answers JSON, and events. */
+import type { Middleware } from 'koa'
+import type { Clock, Logger } from '../../src/base/base.ts'
+import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
+import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
+import type { Names } from '../../src/records/records.ts'
+import type { Store } from '../../src/store/store.ts'
+import type { Member } from '../../src/swarm/swarm.ts'
+import type { Activity } from '../cluster/activity.ts'
+import type { LostMember } from '../cluster/lost-members.ts'
+import type { OperationName, OperationTypes } from '../operations/operations.ts'
+import { createApi } from './server/api.ts'
+import { Assets, builtPage } from './server/assets.ts'
+import { Changes, type MayChange } from './server/changes.ts'
+import { guard } from './server/guard.ts'
+import { PageListing } from './server/listing.ts'
+import { Live } from './server/live.ts'
+import { Observatory } from './server/observatory.ts'
+import { StorageReports } from './server/storage.ts'
+
+/** Everything that the page needs of the node. */
+export interface PageNode {
+  readonly self: string
+  readonly cluster: string
+  readonly version: string
+  readonly name: string
+  /** HOST:PORT on which clients are served. */
+  readonly http: string
+  readonly limits: { upload: number; download: number }
+  readonly collects: { graceMs: number; everyMs: number }
+  /** Whether clients may delete at all. */
+  readonly mayDelete: boolean
+  readonly names: Names
+  readonly store: Pick<Store, 'manifests' | 'blobs' | 'links'>
+  /** Throws CodedError. */
+  operate<N extends OperationName>(
+    name: N,
+    params: OperationTypes[N]['params'],
+    options: { signal: AbortSignal },
+  ): Promise<OperationTypes[N]['result']>
+  /** Throws OciError. */
+  deleteTag(repository: Repository, tag: Tag): Promise<void>
+  /** `undefined` until the node has joined its cluster. */
+  member(): PageMember | undefined
+}
+
+/** The node as a member of its cluster. */
+export interface PageMember {
+  list(): Member[]
+  lost(): LostMember[]
+  addresses(): string[]
+  exchange(): ExchangeStatus
+  observe(digest: Digest): TransferView | undefined
+  askActivity(peer: string, options: { signal: AbortSignal }): Promise<Activity>
+  problems(): string[]
+}
+
+export interface PageOptions {
+  node: PageNode
+  /** Host names that lead here, besides localhost and every IP address. */
+  hosts: readonly string[]
+  /** Who may change something: nobody, browsers that reach it as localhost, or anyone. */
+  mayChange: MayChange
+  clock: Clock
+  logger: Logger
+  /** Where the built files are; default where `npm run build:page` puts them. */
+  directory?: string
+}
+
+export interface Page extends AsyncDisposable {
+  readonly middleware: Middleware
+}
+
+export function openPage(options: PageOptions): Page {
+  const { node, hosts, mayChange, clock, logger, directory = builtPage } = options
+  const assets = new Assets(directory)
+  const listing = new PageListing(node)
+  const observatory = new Observatory(node, { clock, logger })
+  const live = new Live(observatory, { clock, logger })
+  const storage = new StorageReports(node, clock)
+  const changes = new Changes(node, { mayChange, logger, onCollected: () => storage.forget() })
+  const unfollow = [listing.follow(), observatory.follow()]
+  const letIn = guard({ hosts })
+  const api = createApi({ node, listing, live, changes, storage, logger })
+  return {
+    middleware: async (context, next) => {
+      const { path } = context
+      const isPage = path === '/' || path.startsWith('/page/')
+      if (!isPage && !path.startsWith('/api/')) return next()
+      await api(context, async () => {
+        await letIn(context, async () => undefined)
+        if (!isPage || (context.method !== 'GET' && context.method !== 'HEAD')) return
+        await assets.serve(context, path === '/' ? 'index.html' : path.slice('/page/'.length))
+      })
+    },
+    async [Symbol.asyncDispose]() {
+      for (const stop of unfollow) stop()
+      await live[Symbol.asyncDispose]()
+    },
+  }
+}

@@ -1,0 +1,89 @@
+/** The page's files as they were built: read once, compressed once, and named by their content but for the page itself. */
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { extname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+import type { Context } from 'koa'
+import { PageError } from './page-error.ts'
+
+interface Asset {
+  type: string
+  etag: string
+  plain: Buffer
+  packed: Buffer
+}
+
+/** Where `npm run build:page` leaves them: beside the code that was built, or in a checkout's `dist`. */
+export const builtPage = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../../../dist/page/' : '../../../page/', import.meta.url),
+)
+
+const types: Record<string, string> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+}
+const pack = promisify(gzip)
+
+export class Assets {
+  readonly #directory: string
+  #loading: Promise<Map<string, Asset>> | undefined
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  /** False when there is no such file. Throws PageError when the page was not built. */
+  async serve(context: Context, name: string): Promise<boolean> {
+    // A failure is not kept: the page may be built while the node runs.
+    this.#loading ??= this.#load().catch((error: unknown) => {
+      this.#loading = undefined
+      throw error
+    })
+    const asset = (await this.#loading).get(name)
+    if (asset === undefined) return false
+    context.set({
+      'Content-Type': asset.type,
+      ETag: asset.etag,
+      Vary: 'Accept-Encoding',
+      // What is named by its content never changes; the page itself is asked for anew.
+      'Cache-Control': name === 'index.html' ? 'no-cache' : 'public, max-age=31536000, immutable',
+    })
+    context.status = 200
+    if (context.fresh) context.status = 304
+    else if (context.acceptsEncodings('gzip', 'identity') === 'gzip') {
+      context.set('Content-Encoding', 'gzip')
+      context.body = asset.packed
+    } else context.body = asset.plain
+    return true
+  }
+
+  async #load(): Promise<Map<string, Asset>> {
+    const names = await this.#list()
+    const assets = await Promise.all(
+      names.map(async (name): Promise<[string, Asset]> => {
+        const plain = await readFile(join(this.#directory, name))
+        const hash = createHash('sha256').update(plain).digest('base64url').slice(0, 22)
+        const type = types[extname(name)] ?? 'application/octet-stream'
+        return [name.replaceAll(sep, '/'), { type, etag: `"${hash}"`, plain, packed: await pack(plain) }]
+      }),
+    )
+    return new Map(assets)
+  }
+
+  async #list(): Promise<string[]> {
+    try {
+      const entries = await readdir(this.#directory, { recursive: true, withFileTypes: true })
+      const files = entries.filter((entry) => entry.isFile() && extname(entry.name) in types)
+      return files.map(({ parentPath, name }) => relative(this.#directory, join(parentPath, name)))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      throw new PageError('NOT_BUILT', 503, 'the page was not built; run npm run build:page', {
+        cause: error,
+      })
+    }
+  }
+}

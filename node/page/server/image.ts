@@ -1,0 +1,102 @@
+/** One image as the page shows it: what `shoal inspect` knows, in the page's words. */
+import type { BlobDetails, ImageDetails, PlatformDetails } from '../../operations/inspect.ts'
+import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers.ts'
+import type { PageNode } from '../page.ts'
+import type { Query } from './query.ts'
+
+/** Text from strangers that one answer carries of each. */
+const maxAnnotations = 128
+const maxTextLength = 2048
+
+/** With `holders=1` members are asked what they hold, which takes up to a second. */
+export async function describeImage(
+  node: PageNode,
+  query: Query,
+  { signal, undeletable }: { signal: AbortSignal; undeletable: string | undefined },
+): Promise<ImageAnswer> {
+  const repository = query.repository()
+  const reference = query.reference()
+  const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
+  const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
+  const isHere = (await node.store.manifests.get(details.digest)) !== undefined
+  return {
+    repository,
+    digest: details.digest,
+    mediaType: details.mediaType,
+    kind: details.kind,
+    ...(details.tag === undefined ? {} : { tag: details.tag }),
+    tags: details.tags.slice(0, maxAnnotations),
+    annotations: bounded(details.manifest?.annotations),
+    totalBytes: details.totalBytes,
+    platforms: details.platforms.map(platformOf),
+    omittedPlatforms: details.omittedPlatforms,
+    referrers: details.referrers.map(referrerOf),
+    isHere,
+    ...(details.holders === undefined ? {} : { holders: details.holders }),
+    ...(undeletable === undefined ? {} : { undeletable }),
+  }
+}
+
+function platformOf({ digest, size, platform, content }: PlatformDetails): PlatformFacts {
+  const named = { digest, bytes: size, ...(platform === undefined ? {} : { platform }) }
+  if (content === undefined) return named
+  const { artifactType, config, layers, image } = content
+  return {
+    ...named,
+    content: {
+      ...(artifactType === undefined ? {} : { artifactType }),
+      config: blobOf(config),
+      layers: layers.map(blobOf),
+      ...(image === undefined ? {} : { image: configOf(image) }),
+    },
+  }
+}
+
+function blobOf(blob: BlobDetails & { createdBy?: string }): BlobFacts {
+  const { digest, size, mediaType, isHere, holders, createdBy } = blob
+  return {
+    digest,
+    bytes: size,
+    mediaType,
+    isHere,
+    ...(holders === undefined ? {} : { holders }),
+    ...(createdBy === undefined ? {} : { createdBy }),
+  }
+}
+
+type InspectedConfig = NonNullable<NonNullable<PlatformDetails['content']>['image']>
+
+function configOf(image: InspectedConfig): ConfigFacts {
+  const { created, author, user, workingDir, entrypoint, command, environment, ports, volumes, labels } =
+    image
+  return {
+    ...(created === undefined ? {} : { created }),
+    ...(author === undefined ? {} : { author }),
+    ...(user === undefined ? {} : { user }),
+    ...(workingDir === undefined ? {} : { workingDir }),
+    entrypoint,
+    command,
+    environment,
+    ports,
+    volumes,
+    labels,
+  }
+}
+
+function referrerOf(entry: ImageDetails['referrers'][number]) {
+  const { digest, mediaType, size, artifactType, annotations, writtenMs, author } = entry
+  return {
+    digest,
+    mediaType,
+    bytes: size,
+    ...(artifactType === undefined ? {} : { artifactType }),
+    annotations: bounded(annotations),
+    writtenMs,
+    author,
+  }
+}
+
+function bounded(annotations: Record<string, string> = {}): Record<string, string> {
+  const entries = Object.entries(annotations).slice(0, maxAnnotations)
+  return Object.fromEntries(entries.map(([key, value]) => [key.slice(0, 256), value.slice(0, maxTextLength)]))
+}

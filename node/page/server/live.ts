@@ -1,0 +1,126 @@
+/** Events for whoever watches: the cluster's state every second, and one blob's with it for who asks; a few readers at most. */
+import type { ServerResponse } from 'node:http'
+import type { Context } from 'koa'
+import type { Clock, Logger } from '../../../src/base/base.ts'
+import type { Digest } from '../../../src/oci/oci.ts'
+import type { Observatory } from './observatory.ts'
+import { PageError } from './page-error.ts'
+
+interface Reader {
+  response: ServerResponse
+  blob: Digest | undefined
+  /** Events in a row for which its connection had no room. */
+  missed: number
+}
+
+const maxReaders = 32
+const everyMs = 1_000
+const askEvery = 2
+/** A reader that takes nothing for so many events is let go. */
+const maxMissed = 30
+const retryMs = 2_000
+
+export class Live implements AsyncDisposable {
+  readonly #observatory: Observatory
+  readonly #clock: Clock
+  readonly #logger: Logger
+  readonly #readers = new Set<Reader>()
+  readonly #closing = new AbortController()
+  #loop: Promise<void> | undefined
+
+  constructor(observatory: Observatory, { clock, logger }: { clock: Clock; logger: Logger }) {
+    this.#observatory = observatory
+    this.#clock = clock
+    this.#logger = logger
+  }
+
+  /** Throws PageError when too many watch. */
+  attend(context: Context, blob: Digest | undefined): void {
+    if (this.#closing.signal.aborted) throw new PageError('CLOSING', 503, 'this node is stopping')
+    if (this.#readers.size >= maxReaders) {
+      throw new PageError('BUSY', 503, `${maxReaders} pages watch this node already; close one of them`)
+    }
+    const reader: Reader = { response: context.res, blob, missed: 0 }
+    context.respond = false
+    context.res.writeHead(200, {
+      'Content-Type': 'text/event-stream; charset=utf-8',
+      'Cache-Control': 'no-store',
+    })
+    context.res.write(`retry: ${retryMs}\n\n`)
+    this.#readers.add(reader)
+    context.res.once('close', () => this.#readers.delete(reader))
+    this.#greet(reader).catch((error: unknown) => this.#drop(reader, error))
+    this.#loop ??= this.#run()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort(new Error('the node stops'))
+    for (const { response } of this.#readers) response.end()
+    await this.#loop
+  }
+
+  async #greet(reader: Reader): Promise<void> {
+    this.#send(reader, await this.#state(), await this.#blob(reader.blob))
+  }
+
+  /** While anybody watches. */
+  async #run(): Promise<void> {
+    const { signal } = this.#closing
+    try {
+      for (let round = 0; this.#readers.size > 0; round++) {
+        // Not waited for: a member that is slow to answer must not stop the others' picture.
+        const asked = round % askEvery === 0 ? this.#observatory.ask() : Promise.resolve()
+        asked.catch((error: unknown) => this.#logger.warn({ err: error }, 'the members could not be asked'))
+        await this.#clock.sleep(everyMs, { signal })
+        await this.#tell()
+      }
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#logger.error({ err: error }, 'the page’s events broke off')
+        for (const reader of this.#readers) this.#drop(reader, error)
+      }
+    } finally {
+      this.#loop = undefined
+    }
+  }
+
+  async #tell(): Promise<void> {
+    const state = await this.#state()
+    const blobs = new Map<Digest, string>()
+    for (const reader of this.#readers) {
+      const { blob } = reader
+      if (blob !== undefined && !blobs.has(blob)) blobs.set(blob, await this.#blob(blob))
+      this.#send(reader, state, blob === undefined ? '' : (blobs.get(blob) ?? ''))
+    }
+  }
+
+  #send(reader: Reader, ...events: string[]): void {
+    const { response } = reader
+    if (response.writableNeedDrain) {
+      reader.missed++
+      if (reader.missed > maxMissed) this.#drop(reader, new Error('the reader takes nothing'))
+      return
+    }
+    reader.missed = 0
+    response.write(events.join(''))
+  }
+
+  #drop(reader: Reader, error: unknown): void {
+    this.#logger.debug({ err: error }, 'a reader of the page’s events was let go')
+    this.#readers.delete(reader)
+    reader.response.destroy()
+  }
+
+  async #state(): Promise<string> {
+    return event('state', await this.#observatory.state())
+  }
+
+  async #blob(digest: Digest | undefined): Promise<string> {
+    return digest === undefined ? '' : event('blob', await this.#observatory.blob(digest))
+  }
+}
+
+/** JSON has no line break outside of its strings, and none in them that is not escaped. */
+function event(name: string, data: unknown): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+}

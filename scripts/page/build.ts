@@ -1,0 +1,45 @@
+/** Builds the page into dist/page; with --if-changed only when something it is made of is newer than what was built. */
+import { readdirSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+const root = dirname(dirname(import.meta.dirname))
+const source = join(root, 'node/page/client')
+const output = join(root, 'dist/page')
+
+if (!process.argv.includes('--if-changed') || isStale()) await buildPage()
+
+async function buildPage(): Promise<void> {
+  // Loaded only here: to see that nothing changed takes none of it.
+  const { build } = await import('vite')
+  await build({
+    configFile: false,
+    root: source,
+    base: '/page/',
+    logLevel: 'warn',
+    oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+    build: {
+      outDir: output,
+      emptyOutDir: true,
+      assetsInlineLimit: 0,
+      modulePreload: false,
+      target: 'es2023',
+    },
+  })
+}
+
+function isStale(): boolean {
+  const built = changedMs(join(output, 'index.html'))
+  if (built === undefined) return true
+  const sources = readdirSync(source, { recursive: true, encoding: 'utf8' }).map((name) => join(source, name))
+  const parts = [
+    ...sources,
+    join(root, 'node/page/answers.ts'),
+    join(root, 'package-lock.json'),
+    import.meta.filename,
+  ]
+  return parts.some((file) => (changedMs(file) ?? 0) > built)
+}
+
+function changedMs(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs
+}

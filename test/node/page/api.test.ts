@@ -1,0 +1,240 @@
+/** What the page's API answers: lists a part at a time, search, images, storage, and refusals in words. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type {
+  ImageAnswer,
+  RepositoryRow,
+  Rows,
+  SearchAnswer,
+  StateEvent,
+  StorageAnswer,
+  TagRow,
+} from '../../../node/page/answers.ts'
+import { jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
+import { codeOf, type ServedPage, servePage } from './fixture.ts'
+
+describe('the page’s API', () => {
+  let page: ServedPage
+  beforeEach(async () => {
+    page = await servePage()
+  })
+  afterEach(async () => {
+    await page[Symbol.asyncDispose]()
+  })
+  const get = async <T>(path: string): Promise<T> => (await page.ask(path)).json<T>()
+
+  it('is empty on a node that holds nothing', async () => {
+    expect(await get('/api/repositories')).toEqual({ total: 0, offset: 0, rows: [] })
+    expect(await get('/api/search?q=x')).toEqual({ repositories: [], tags: [], isCut: false })
+  })
+
+  it('lists repositories with their tags counted and the newest named, and follows changes', async () => {
+    await page.operated.push('team/app', '1', makeImage({ seed: 'one', layerBytes: [1000] }))
+    await page.operated.push('other', '1', makeIndex('index'))
+    const before = await get<Rows<RepositoryRow>>('/api/repositories')
+    expect(before.rows.map(({ name, tags, newest }) => [name, tags, newest?.tag])).toEqual([
+      ['other', 1, '1'],
+      ['team/app', 1, '1'],
+    ])
+    await page.operated.push('team/app', '2', makeImage({ seed: 'two', layerBytes: [1000] }))
+    const { rows } = await get<Rows<RepositoryRow>>('/api/repositories?order=newest&limit=1')
+    expect(rows).toMatchObject([{ name: 'team/app', tags: 2, newest: { tag: '2' } }])
+    expect(await get('/api/repositories?q=ther')).toMatchObject({ total: 1, rows: [{ name: 'other' }] })
+  })
+
+  it('lists tags with sizes and platforms, the newest first or by name', async () => {
+    const index = makeIndex('index')
+    await page.operated.push('team/app', 'b', index)
+    await page.operated.push(
+      'team/app',
+      'a',
+      makeImage({ seed: 'x', layerBytes: [1000], architecture: 'arm64' }),
+    )
+    const newest = await get<Rows<TagRow>>('/api/tags?repository=team/app')
+    expect(newest.rows.map(({ tag, platforms }) => [tag, platforms])).toEqual([
+      ['a', ['linux/arm64']],
+      ['b', ['linux/amd64', 'linux/arm64']],
+    ])
+    const parts = [
+      index.manifest,
+      ...index.images.flatMap(({ manifest, config, layers }) => [manifest, config, ...layers]),
+    ]
+    const sizes = new Map(parts.map(({ descriptor }) => [descriptor.digest, descriptor.size]))
+    expect(newest.rows[1]?.bytes).toBe([...sizes.values()].reduce((sum, size) => sum + size, 0))
+    const byName = await get<Rows<TagRow>>('/api/tags?repository=team/app&order=name&offset=1')
+    expect(byName).toMatchObject({ total: 2, offset: 1, rows: [{ tag: 'b' }] })
+  })
+
+  it('gives long lists in parts, as many rows at once as it allows', async () => {
+    const image = makeImage({ seed: 'many', layerBytes: [100] })
+    await page.operated.push('ci/builds', 'tag-000', image)
+    const { names } = page.operated.node
+    const repository = 'ci/builds' as Parameters<typeof names.findTag>[0]
+    const entry = await names.findTag(repository, 'tag-000' as Parameters<typeof names.findTag>[1])
+    if (entry === undefined) throw new Error('the tag was just pushed')
+    const tags = Array.from({ length: 450 }, (_, index) => `tag-${String(index + 1).padStart(3, '0')}`)
+    await names.publish(
+      tags.map((tag) => ({
+        kind: 'tag',
+        repository,
+        tag: tag as Parameters<typeof names.findTag>[1],
+        value: entry,
+      })),
+    )
+    const first = await get<Rows<TagRow>>('/api/tags?repository=ci/builds&order=name&limit=100000')
+    expect([first.total, first.rows.length]).toEqual([451, 200])
+    const last = await get<Rows<TagRow>>('/api/tags?repository=ci/builds&order=name&offset=400&limit=200')
+    expect([last.rows.length, last.rows.at(-1)?.tag]).toEqual([51, 'tag-450'])
+    expect(await get('/api/tags?repository=ci/builds&offset=451')).toMatchObject({ total: 451, rows: [] })
+    expect(await get('/api/tags?repository=ci/builds&q=TAG-45')).toMatchObject({
+      total: 1,
+      rows: [{ tag: 'tag-450' }],
+    })
+    const found = await get<SearchAnswer>('/api/search?q=builds:tag-1')
+    expect(found.tags.length).toBe(20)
+    expect(found.tags[0]).toEqual({ repository: 'ci/builds', tag: 'tag-100' })
+  })
+
+  it('finds the likeliest first', async () => {
+    const image = makeImage({ seed: 'x', layerBytes: [100] })
+    for (const name of ['my/appliance', 'app', 'team/app', 'application'])
+      await page.operated.push(name, 'v1', image)
+    const { repositories, tags } = await get<SearchAnswer>('/api/search?q=app')
+    expect(repositories).toEqual(['app', 'application', 'my/appliance', 'team/app'])
+    expect(tags).toEqual([])
+    expect((await get<SearchAnswer>('/api/search?q=V1')).tags.length).toBe(4)
+    expect((await get<SearchAnswer>('/api/search?q=team/app:')).tags).toEqual([
+      { repository: 'team/app', tag: 'v1' },
+    ])
+  })
+
+  it('describes an image, with what strangers wrote as they wrote it', async () => {
+    const image = makeImage({ seed: 'app', layerBytes: [1000, 2000] })
+    await page.operated.push('team/app', '1', image)
+    const annotations = { text: '<script>alert(1)</script>', link: 'javascript:alert(1)' }
+    const referrer = jsonContent('application/vnd.oci.image.manifest.v1+json', {
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      artifactType: 'application/spdx+json',
+      config: image.config.descriptor,
+      layers: [],
+      subject: image.manifest.descriptor,
+      annotations,
+    })
+    await page.operated.pushManifest('team/app', referrer.descriptor.digest, referrer)
+    const answer = await get<ImageAnswer>('/api/image?repository=team/app&reference=1')
+    expect(answer).toMatchObject({
+      kind: 'image',
+      tag: { name: '1' },
+      tags: ['1'],
+      isHere: true,
+      referrers: [{ artifactType: 'application/spdx+json', annotations }],
+    })
+    expect(answer.undeletable).toBeUndefined()
+    expect(
+      answer.platforms[0]?.content?.layers.map(({ bytes, isHere, createdBy }) => [bytes, isHere, createdBy]),
+    ).toEqual(image.layers.map(({ descriptor }, index) => [descriptor.size, true, `layer ${index}`]))
+  })
+
+  it('deletes a tag, and says why it does not', async () => {
+    await page.operated.push('team/app', '1', makeImage({ seed: 'app', layerBytes: [1000] }))
+    await page.operated.push('team/app', 'v1', makeImage({ seed: 'app', layerBytes: [1000] }))
+    expect((await page.change('/api/delete-tag', { repository: 'team/app', tag: '1' })).status).toBe(200)
+    expect(await get('/api/tags?repository=team/app')).toMatchObject({ total: 1, rows: [{ tag: 'v1' }] })
+    expect(codeOf(await page.change('/api/delete-tag', { repository: 'team/app', tag: '1' }))).toBe(
+      'MANIFEST_UNKNOWN',
+    )
+    await using keeping = await servePage(['--no-delete'])
+    await keeping.operated.push('team/app', '1', makeImage({ seed: 'app', layerBytes: [1000] }))
+    const refused = await keeping.change('/api/delete-tag', { repository: 'team/app', tag: '1' })
+    expect([refused.status, codeOf(refused)]).toEqual([405, 'UNSUPPORTED'])
+    const image = (await keeping.ask('/api/image?repository=team/app&reference=1')).json<ImageAnswer>()
+    expect(image.undeletable).toContain('--no-delete')
+  })
+
+  it('says what can be freed, and frees it', async () => {
+    await using collecting = await servePage(['--gc-grace', '0s'])
+    const image = makeImage({ seed: 'app', layerBytes: [5000] })
+    await collecting.operated.push('team/app', '1', image)
+    const tag = { repository: 'team/app', tag: '1' }
+    const before = (await collecting.ask('/api/storage')).json<StorageAnswer>()
+    expect(before).toMatchObject({ blobs: 2, now: { bytes: 0 }, graceMs: 0 })
+    expect(before.freeBytes).toBeGreaterThan(0)
+    await collecting.change('/api/delete-tag', tag)
+    await collecting.operated.node.names.publish([
+      {
+        kind: 'manifest',
+        repository: tag.repository as never,
+        digest: image.manifest.descriptor.digest as never,
+        value: undefined,
+      },
+    ])
+    const freed = (await collecting.change('/api/collect', {})).json<{ blobs: number; bytes: number }>()
+    expect(freed.blobs).toBe(2)
+    const after = (await collecting.ask('/api/storage')).json<StorageAnswer>()
+    expect([after.now.bytes, after.later.bytes]).toEqual([0, 0])
+  })
+
+  it.each([
+    ['/api/nothing', 404, 'NOT_FOUND'],
+    ['/api/delete-tag', 404, 'NOT_FOUND'],
+    ['/api/__proto__', 404, 'NOT_FOUND'],
+    ['/api/tags', 400, 'QUERY'],
+    ['/api/tags?repository=..', 400, 'NAME_INVALID'],
+    ['/api/tags?repository=no/such', 404, 'NAME_UNKNOWN'],
+    ['/api/tags?repository=a&limit=-1', 400, 'QUERY'],
+    ['/api/tags?repository=a&limit=1e9', 400, 'QUERY'],
+    ['/api/tags?repository=a&order=size', 400, 'QUERY'],
+    [`/api/search?q=${'x'.repeat(300)}`, 400, 'QUERY'],
+    ['/api/image?repository=a', 400, 'QUERY'],
+    ['/api/image?repository=a&reference=1', 404, 'MANIFEST_UNKNOWN'],
+    ['/api/image?repository=a&reference=sha256:1', 400, 'DIGEST_INVALID'],
+    ['/api/live?blob=sha256:1', 400, 'DIGEST_INVALID'],
+  ])('answers %s with %d %s', async (path, status, code) => {
+    const answer = await page.ask(path)
+    expect([answer.status, codeOf(answer)]).toEqual([status, code])
+  })
+
+  it('tells the state to whoever watches, at once and with every change of the ledger', async () => {
+    const incoming = await page.open('/api/live')
+    const states: StateEvent[] = []
+    let text = ''
+    const enough = (async () => {
+      for await (const chunk of incoming.setEncoding('utf8')) {
+        text += chunk
+        for (const [, data] of text.matchAll(/^event: state\ndata: (.*)\n\n/gm))
+          states.push(JSON.parse(data ?? ''))
+        if (states.some(({ revision }) => revision > 0)) return
+      }
+    })()
+    await page.operated.push('team/app', '1', makeImage({ seed: 'app', layerBytes: [1000] }))
+    await enough
+    expect(states[0]).toMatchObject({
+      members: [{ isSelf: true }],
+      lost: [],
+      transfers: [],
+      problems: ['this node is still joining its cluster'],
+    })
+    incoming.destroy()
+  })
+
+  it('ends the events when the node stops', async () => {
+    const stopping = await servePage()
+    const incoming = await stopping.open('/api/live')
+    const ended = new Promise((resolve) => incoming.resume().once('close', resolve))
+    await stopping[Symbol.asyncDispose]()
+    await ended
+  })
+
+  it('serves the page compressed, and says nothing twice', async () => {
+    const plain = await page.ask('/page/app.js')
+    expect(plain.headers['cache-control']).toContain('immutable')
+    expect(Number(plain.headers['content-length'])).toBeGreaterThan(2000)
+    const packed = await page.ask('/page/app.js', { headers: { 'Accept-Encoding': 'gzip, br' } })
+    expect(packed.headers).toMatchObject({ 'content-encoding': 'gzip' })
+    expect(Number(packed.headers['content-length'])).toBeLessThan(200)
+    const again = await page.ask('/', {
+      headers: { 'If-None-Match': String((await page.ask('/')).headers.etag) },
+    })
+    expect([again.status, again.body]).toEqual([304, ''])
+  })
+})

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import type { MemberFacts, StorageAnswer } from '../../../../node/page/answers.ts'
+import {
+  clusterInWords,
+  freeableInWords,
+  movementInWords,
+  roomInWords,
+} from '../../../../node/page/client/words.ts'
+
+const member = (peer: string): MemberFacts => {
+  return { peer, isSelf: false, addresses: [], sinceMs: 0, receivedBytes: 0, sentBytes: 0, faults: {} }
+}
+const nothing = { blobs: 0, manifests: 0, bytes: 0 }
+const storage: StorageAnswer = {
+  blobs: 3,
+  blobBytes: 100,
+  partials: 0,
+  partialBytes: 0,
+  quarantined: 0,
+  totalBytes: 2 ** 30,
+  freeBytes: 2 ** 29,
+  minFreeBytes: 2 ** 28,
+  now: nothing,
+  later: nothing,
+  graceMs: 86_400_000,
+  collectEveryMs: 0,
+  measuredMs: 0,
+}
+
+describe('the page says', () => {
+  it('who is connected and who is lost', () => {
+    const nameOf = (peer: string) => peer
+    expect(clusterInWords({ members: [member('a')], lost: [] }, nameOf)).toBe('This node is by itself.')
+    expect(clusterInWords({ members: [member('a'), member('b')], lost: [] }, nameOf)).toBe(
+      '2 members, all connected.',
+    )
+    expect(clusterInWords({ members: [member('a')], lost: [member('b'), member('c')] }, nameOf)).toBe(
+      '1 member connected; b and c are out of reach.',
+    )
+  })
+
+  it('what moves', () => {
+    expect(movementInWords({ transfers: [], flows: [] })).toBe('Nothing moves right now.')
+    const flows = [{ from: 'a', to: 'b', bytesPerSecond: 2 ** 20 }]
+    expect(movementInWords({ transfers: [], flows })).toBe('1.0 MiB/s between members.')
+    const transfers = [{ to: 'a', digest: '', heldBytes: 0, pieces: 1, held: 0, peers: 1, bytesPerSecond: 0 }]
+    expect(movementInWords({ transfers, flows })).toBe('1 blob is on the way, 1.0 MiB/s in all.')
+  })
+
+  it('what can be freed, and what room there is', () => {
+    const some = { blobs: 2, manifests: 1, bytes: 4096 }
+    expect(freeableInWords(storage)).toBe('Everything that is stored here is in use.')
+    expect(freeableInWords({ ...storage, now: some, later: some })).toBe(
+      '4.0 KiB can be freed now: 2 blobs and 1 manifest that nothing refers to.',
+    )
+    expect(freeableInWords({ ...storage, later: some })).toBe(
+      'Nothing can be freed now; 4.0 KiB that nothing refers to can go 1 day after the last use.',
+    )
+    expect(roomInWords({ ...storage, freeBytes: 2 ** 27 })).toContain('free something')
+  })
+})

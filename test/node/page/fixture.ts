@@ -1,0 +1,102 @@
+/** The page of a node without a network, on a real port, and requests to it as browsers and others make them. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openHttpPort } from '../../../node/http-port.ts'
+import { openPageDoor } from '../../../node/page-door.ts'
+import { silentLogger } from '../../../src/base/base.ts'
+import { createHttpHandler } from '../../../src/http/http.ts'
+import { createRegistry } from '../../../src/registry/registry.ts'
+import { type OperatedNode, openOperatedNode } from '../operations/fixture.ts'
+
+export interface PageAnswer {
+  status: number
+  headers: IncomingHttpHeaders
+  body: string
+  json<T>(): T
+}
+
+export interface AskOptions {
+  method?: string
+  headers?: Record<string, string>
+  body?: string
+}
+
+export interface ServedPage extends AsyncDisposable {
+  readonly operated: OperatedNode
+  readonly port: number
+  /** As a browser on this host does, with `localhost` for the Host unless another is given. */
+  ask(path: string, options?: AskOptions): Promise<PageAnswer>
+  /** As the page itself does, with its token. */
+  change(path: string, body: unknown, headers?: Record<string, string>): Promise<PageAnswer>
+  /** The answer as it begins, for what has no end. */
+  open(path: string, headers?: Record<string, string>): Promise<IncomingMessage>
+}
+
+export async function servePage(flags: string[] = []): Promise<ServedPage> {
+  await using opened = new AsyncDisposableStack()
+  const operated = opened.use(await openOperatedNode(flags))
+  const { node } = operated
+  const { store, names, settings } = node
+  const registry = opened.use(createRegistry({ store, names, allowDelete: !settings['no-delete'] }))
+  const directory = await mkdtemp(join(tmpdir(), 'shoal-page-'))
+  opened.defer(() => rm(directory, { recursive: true, force: true }))
+  await writeFile(join(directory, 'index.html'), '<!doctype html><title>Shoal</title>')
+  await writeFile(join(directory, 'app.js'), `// ${'x'.repeat(2000)}`)
+  const port = await openHttpPort({ host: '127.0.0.1', port: 0 })
+  opened.use(port)
+  const context = () => ({ node, registry })
+  const door = opened.use(
+    openPageDoor({
+      node,
+      registry,
+      http: port.address,
+      context,
+      member: () => undefined,
+      logger: silentLogger,
+      directory,
+    }),
+  )
+  port.serve(createHttpHandler({ registry, besides: door.middleware }))
+  const number = Number(port.address.split(':').at(-1))
+
+  const begin = (path: string, { method = 'GET', headers = {}, body }: AskOptions) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      const all = { Host: `localhost:${number}`, ...headers }
+      const outgoing = request(
+        { host: '127.0.0.1', port: number, path, method, headers: all, agent: false },
+        resolve,
+      )
+      outgoing.once('error', reject).end(body)
+    })
+  const ask = async (path: string, options: AskOptions = {}): Promise<PageAnswer> => {
+    const incoming = await begin(path, options)
+    let text = ''
+    for await (const chunk of incoming.setEncoding('utf8')) text += chunk
+    return {
+      status: incoming.statusCode ?? 0,
+      headers: incoming.headers,
+      body: text,
+      json: () => JSON.parse(text),
+    }
+  }
+  const resources = opened.move()
+  return {
+    operated,
+    port: number,
+    ask,
+    open: (path, headers = {}) => begin(path, { headers }),
+    async change(path, body, headers = {}) {
+      const { token } = (await ask('/api/token')).json<{ token: string }>()
+      const all = { 'Content-Type': 'application/json', 'X-Shoal-Token': token, ...headers }
+      return await ask(path, { method: 'POST', headers: all, body: JSON.stringify(body) })
+    },
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+/** The stable word of a refusal. */
+export function codeOf(answer: PageAnswer): string {
+  return answer.json<{ error: { code: string; message: string } }>().error.code
+}
