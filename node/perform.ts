@@ -1,5 +1,6 @@
 /** Runs an operation on the running node where there is one, and on its data directory where there is none. */
 import { callRunningNode } from './admin-client.ts'
+import { becomeOwner } from './data-owner.ts'
 import { createLogger } from './logger.ts'
 import type { OperationName, OperationTypes } from './operations/operations.ts'
 import type { Settings } from './settings.ts'
@@ -12,6 +13,7 @@ export async function perform<N extends OperationName>(
 ): Promise<OperationTypes[N]['result']> {
   const answer = await callRunningNode(settings.data, name, params, onEvent as (event: unknown) => void)
   if (answer !== undefined) return answer.result as OperationTypes[N]['result']
+  await becomeOwner(settings.data)
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { createRegistry }, { runOperation }] = await Promise.all([
     import('./local-node.ts'),
