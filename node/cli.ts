@@ -24,6 +24,7 @@ const commands: Record<string, { summary: string; load: () => Promise<{ command:
   policy: { summary: 'show or set who may publish what', load: () => import('./commands/policy.ts') },
   authority: { summary: 'move the key that signs the policy', load: () => import('./commands/authority.ts') },
   ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
+  keep: { summary: 'hold what matches a pattern, always', load: () => import('./commands/keep.ts') },
   gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',

@@ -9,6 +9,7 @@ import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { healthEndpoints } from './health.ts'
 import type { HttpPort } from './http-port.ts'
 import { openJanitor } from './janitor.ts'
+import { openNodeKeeper } from './keep-sources.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
@@ -71,7 +72,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   joined = member
   context = running
   opened.use(await openAdminServer(settings.data, (...call) => runOperation(running, ...call), logger))
-  opened.use(openJanitor(node, { clock: systemClock, logger }))
+  const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
+  opened.use(openJanitor(node, { keeper, clock: systemClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,

@@ -1,5 +1,6 @@
 /** The node's housekeeping: collects what nothing needs and drops uploads that were given up, at intervals. */
 import type { Clock, Logger } from '../src/base/base.ts'
+import type { Keeper } from '../src/keep/keep.ts'
 import type { LocalNode } from './local-node.ts'
 
 /** An upload that nobody touched for this long will not be resumed. */
@@ -11,7 +12,7 @@ const partialIdleMs = 7 * 24 * 3_600_000
 /** Works until it is disposed of; a round that fails is logged and the next one tried. */
 export function openJanitor(
   node: LocalNode,
-  { clock, logger }: { clock: Clock; logger: Logger },
+  { keeper, clock, logger }: { keeper: Pick<Keeper, 'isWanted'>; clock: Clock; logger: Logger },
 ): AsyncDisposable {
   const controller = new AbortController()
   const { signal } = controller
@@ -36,6 +37,8 @@ export function openJanitor(
     const { partials } = node.store
     let dropped = 0
     for (const { digest, writtenMs } of await partials.list()) {
+      // A line that was cut for longer than that comes back to what it had brought.
+      if (keeper.isWanted(digest)) continue
       if (clock.now() - writtenMs > partialIdleMs && (await partials.drop(digest))) dropped++
     }
     return dropped

@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, systemClock } from '../src/base/base.ts'
+import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import {
   type CollectReport,
@@ -31,10 +32,11 @@ export interface LocalNode extends AsyncDisposable {
   /** Signed piece lists by digest. */
   readonly pieceListTable: BytesTable
   readonly disk: DiskMeter
+  readonly keepRules: RuleBook
   readonly version: string
   /** What it is called where members are listed. */
   readonly name: string
-  /** The store's collector, told by the ledger which manifests live. */
+  /** The store's collector, told by the ledger which manifests live, and by the keep rules which stay whatever it says. */
   collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
 }
 
@@ -83,6 +85,11 @@ export async function openLocalNode({
   )
   const swarmTable = await openBytesTable(database, 'swarm')
   const pieceListTable = await openBytesTable(database, 'piece-lists')
+  const keepTable = database.sublevel<string, RuleText>('keep', {
+    keyEncoding: 'utf8',
+    valueEncoding: 'json',
+  })
+  const keepRules = await openRuleBook(keepTable)
   const resources = opened.move()
   return {
     settings,
@@ -92,11 +99,14 @@ export async function openLocalNode({
     swarmTable,
     pieceListTable,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: systemClock }),
+    keepRules,
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),
     collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
       store.collect({
-        isLive: async (repository, digest) => (await names.findManifest(repository, digest)) !== undefined,
+        isLive: async (repository, digest) =>
+          (await names.findManifest(repository, digest)) !== undefined ||
+          (await isKept(names, keepRules.list(), repository, digest)),
         graceMs,
         dryRun,
         ...(signal === undefined ? {} : { signal }),

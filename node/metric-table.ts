@@ -140,6 +140,11 @@ export const metricTable = {
   shoal_records_refused_total: counter('Records from members that were not accepted.', {
     reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired'],
   }),
+  shoal_keep_rules: gauge('Keep rules of this node.'),
+  shoal_keep_missing_images: gauge('Images that a keep rule matches and that are not complete here.'),
+  shoal_keep_missing_seconds: gauge('How long the oldest of them has been missing.'),
+  shoal_keep_brought_bytes_total: counter('Bytes that were fetched because a keep rule asks for them.'),
+
   shoal_gossip_messages_total: counter('Gossip messages, by what became of them.', {
     verdict: ['accept', 'ignore', 'reject'],
   }),

@@ -12,6 +12,18 @@ export function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').slice(0, 19)
 }
 
+const ageUnits: [string, number][] = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['min', 60_000],
+]
+
+/** Such as `3 h`, in the largest unit of which there is one. */
+export function formatAge(ms: number): string {
+  const [unit, unitMs] = ageUnits.find(([, size]) => ms >= size) ?? ['s', 1_000]
+  return `${Math.max(0, Math.floor(ms / unitMs))} ${unit}`
+}
+
 /** Columns as wide as their widest cell, two spaces apart. */
 export function formatTable(rows: string[][]): string {
   const widths = rows.reduce<number[]>(

@@ -133,6 +133,15 @@ export class UsageError extends CodedError {
   readonly code = 'USAGE'
 }
 
+/** A flag of one command; a text or a truth, or with `multiple` a list of them. */
+export type ExtraFlag = { type: 'string' | 'boolean'; multiple?: boolean }
+
+/** What was given of the flags `F`. */
+type ExtraValues<F extends Record<string, ExtraFlag>> = {
+  [N in keyof F]: undefined | (F[N] extends { multiple: true } ? ValueOfFlag<F[N]>[] : ValueOfFlag<F[N]>)
+}
+type ValueOfFlag<F extends ExtraFlag> = F['type'] extends 'boolean' ? boolean : string
+
 /** A Unix socket's path has room for 107 bytes, and the node's lies in its data directory. */
 const maxDataPathBytes = 90
 
@@ -140,12 +149,12 @@ const maxDataPathBytes = 90
  * Reads the settings named in `names` from everywhere that may set them. Throws UsageError before anything is opened.
  * `rest` holds the words that are no flags, and the flags in `extra`.
  */
-export function readSettings(
+export function readSettings<const F extends Record<string, ExtraFlag> = Record<never, ExtraFlag>>(
   args: string[],
   environment: NodeJS.ProcessEnv,
-  extra: Record<string, { type: 'string' | 'boolean' }> = {},
-): { settings: Settings; rest: string[]; extra: Record<string, string | boolean | undefined> } {
-  const { values, positionals } = parseFlags(args, extra)
+  extra?: F,
+): { settings: Settings; rest: string[]; extra: ExtraValues<F> } {
+  const { values, positionals } = parseFlags(args, extra ?? {})
   const configPath = stringOf(values.config) ?? environment.SHOAL_CONFIG
   const config = configPath === undefined ? {} : readConfig(configPath)
   const entries = (Object.keys(table) as Name[]).map((name) => {
@@ -165,10 +174,8 @@ export function readSettings(
       `--data: ${settings.data} is longer than the ${maxDataPathBytes} bytes that leave room for the socket in it; choose a shorter path`,
     )
   }
-  const extras = Object.fromEntries(
-    Object.keys(extra).map((name) => [name, values[name] as string | boolean | undefined]),
-  )
-  return { settings, rest: positionals, extra: extras }
+  const extras = Object.fromEntries(Object.keys(extra ?? {}).map((name) => [name, values[name]]))
+  return { settings, rest: positionals, extra: extras as ExtraValues<F> }
 }
 
 /** Reads a flag of one command's own, from `extra`; `undefined` when it was not given. Throws UsageError. */
@@ -194,7 +201,7 @@ export function settingsHelp(names: Name[] = Object.keys(table) as Name[]): stri
   return [...lines, '  --config FILE           a JSON file with any of these as keys'].join('\n')
 }
 
-function parseFlags(args: string[], extra: Record<string, { type: 'string' | 'boolean' }>) {
+function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
   const options: Record<string, { type: 'string' | 'boolean'; multiple?: boolean }> = {
     config: { type: 'string' },
     ...extra,

@@ -1,5 +1,6 @@
 /** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
 import type { ExchangeStatus } from '../../src/exchange/exchange.ts'
+import type { RuleText } from '../../src/keep/keep.ts'
 import type { Policy } from '../../src/records/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
@@ -9,6 +10,7 @@ import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings.ts'
 import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateToken } from './cluster.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
+import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type NodeStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
@@ -31,6 +33,9 @@ export interface OperationTypes {
   'policy-ban': { params: { peer: string; banned: boolean }; event: never; result: Policy }
   'authority-export': { params: { drop: boolean }; event: never; result: { key: string } }
   'authority-import': { params: { key: string }; event: never; result: Nothing }
+  'keep-add': { params: RuleText; event: never; result: ShownRule }
+  'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
+  'keep-ls': { params: Nothing; event: { images: number }; result: { rules: ListedRule[] } }
 }
 
 export type OperationName = keyof OperationTypes
@@ -87,6 +92,9 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'policy-ban': changeBan,
   'authority-export': exportAuthorityKey,
   'authority-import': importAuthorityKey,
+  'keep-add': addRule,
+  'keep-rm': removeRules,
+  'keep-ls': listRules,
 }
 
 /** Throws UsageError for a name that is no operation, as an older or newer command may send it. */

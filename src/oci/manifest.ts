@@ -3,6 +3,7 @@ import { type Digest, excerpt, isDigest } from './digest.ts'
 import { OciError } from './errors.ts'
 import { type Json, type JsonObject, parseJson } from './json.ts'
 import { isNonDistributable, type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
+import { type Platform, readPlatform } from './platform.ts'
 
 /** The spec's floor for what a registry must accept; a larger one is refused with 413. */
 export const maxManifestBytes = 4 * 1024 * 1024
@@ -19,6 +20,13 @@ export interface Descriptor {
   size: number
 }
 
+/** A manifest of an index. */
+export interface ChildDescriptor extends Descriptor {
+  platform?: Platform
+  /** The sibling that it says something about, as the attestations of BuildKit do. */
+  describes?: Digest
+}
+
 export interface ParsedManifest {
   mediaType: MediaType
   /** `image` has a config and layers, `index` has manifests, `opaque` is stored without being understood. */
@@ -26,7 +34,7 @@ export interface ParsedManifest {
   /** Config and layers of an image. */
   blobs: Descriptor[]
   /** The manifests of an index. */
-  manifests: Descriptor[]
+  manifests: ChildDescriptor[]
   subject?: Digest
   artifactType?: string
   annotations?: Record<string, string>
@@ -79,7 +87,7 @@ function readContent(
   if (isIndex) {
     if (document.layers !== undefined || document.config !== undefined)
       invalid(`a ${mediaType} cannot have layers or config`)
-    return { kind: 'index', blobs: [], manifests: readDescriptors(document.manifests, 'manifests') }
+    return { kind: 'index', blobs: [], manifests: readChildren(document.manifests) }
   }
   return { kind: 'opaque', blobs: [], manifests: [] }
 }
@@ -118,6 +126,21 @@ function readAnnotations(value: Json | undefined): Record<string, string> | unde
     )
   }
   return Object.fromEntries(entries)
+}
+
+function readChildren(value: Json | undefined): ChildDescriptor[] {
+  const items = Array.isArray(value) ? value : []
+  return readDescriptors(value, 'manifests').map((descriptor, index) => {
+    const item = items[index]
+    const { platform: given, annotations } = isObject(item) ? item : {}
+    const platform = readPlatform(given)
+    const subject = isObject(annotations) ? annotations['vnd.docker.reference.digest'] : undefined
+    return {
+      ...descriptor,
+      ...(platform === undefined ? {} : { platform }),
+      ...(typeof subject === 'string' && isDigest(subject) ? { describes: subject } : {}),
+    }
+  })
 }
 
 function readDescriptors(value: Json | undefined, name: string): Descriptor[] {

@@ -13,6 +13,7 @@ export {
 export { OciError, type OciErrorCode } from './errors.ts'
 export { type Json, type JsonObject, parseJson } from './json.ts'
 export {
+  type ChildDescriptor,
   type Descriptor,
   manifestFacts,
   maxManifestBytes,
@@ -28,6 +29,7 @@ export {
   upstreamOf,
   withoutUpstream,
 } from './mirrored-name.ts'
+export { fitsPlatform, formatPlatform, type Platform, parsePlatform } from './platform.ts'
 export { type ByteRange, parseContentRange, parseRange } from './range.ts'
 export {
   parseReference,

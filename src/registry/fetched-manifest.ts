@@ -25,13 +25,15 @@ export async function keepManifest(
   return manifest
 }
 
-/** For whoever pulls it: they want its layers next. */
+/** For whoever pulls it: they want its layers next, unless they say otherwise. */
 export async function keepFetchedManifest(
   keepers: Keepers,
   repository: Repository,
   fetched: FetchedManifest,
+  { prefetch = true }: { prefetch?: boolean } = {},
 ): Promise<void> {
   const { blobs } = await keepManifest(keepers, repository, fetched)
+  if (!prefetch) return
   keepers.elsewhere.prefetch(
     repository,
     blobs.map((blob) => blob.digest),

@@ -33,6 +33,8 @@ export interface BlobContent extends OpenBlob {
 export interface PullOptions {
   signal?: AbortSignal
   trace?: Trace
+  /** Whether a manifest that comes from a member brings its blobs along; default true. */
+  prefetch?: boolean
 }
 
 export interface Pull {
@@ -59,6 +61,7 @@ export function createPull(collaborators: Collaborators): Pull {
   function fetchManifest(
     repository: Repository,
     entry: ManifestEntry,
+    { prefetch = true }: PullOptions,
   ): Promise<{ bytes: Uint8Array; giver: string } | undefined> {
     // Shared by all who wait, so no single one of them may cut it off.
     return manifestFetches.run(`${repository} ${entry.digest}`, async () => {
@@ -70,7 +73,7 @@ export function createPull(collaborators: Collaborators): Pull {
         (await elsewhere.fetchManifest(repository, entry.digest, { onGiver })) ??
         (await fetchAnew(repository, entry.digest, onGiver))
       if (bytes === undefined) return undefined
-      await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
+      await keepFetchedManifest(collaborators, repository, { ...entry, bytes }, { prefetch })
       return { bytes, giver }
     })
   }
@@ -116,7 +119,9 @@ export function createPull(collaborators: Collaborators): Pull {
     const { entry, tag } = await timed(trace, 'resolve', () => resolve(repository, reference, options))
     const here = await store.manifests.get(entry.digest)
     const fetched =
-      here === undefined ? await timed(trace, 'fetch', () => fetchManifest(repository, entry)) : undefined
+      here === undefined
+        ? await timed(trace, 'fetch', () => fetchManifest(repository, entry, options))
+        : undefined
     const bytes = here ?? fetched?.bytes
     if (bytes === undefined) {
       throw new OciError(

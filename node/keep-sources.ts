@@ -1,0 +1,60 @@
+/** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
+import type { Logger, Metrics } from '../src/base/base.ts'
+import { type Keeper, type Library, openKeeper, type Supply } from '../src/keep/keep.ts'
+import type { Elsewhere, Registry } from '../src/registry/registry.ts'
+import type { Store } from '../src/store/store.ts'
+import type { ClusterMember } from './cluster/cluster.ts'
+import type { LocalNode } from './local-node.ts'
+
+export function libraryOf({ store, names }: Pick<LocalNode, 'store' | 'names'>): Library {
+  return {
+    findManifest: async (repository, digest) =>
+      (await store.links.has(repository, digest)) ? await store.manifests.get(digest) : undefined,
+    hasBlob: async (repository, digest) =>
+      (await store.links.has(repository, digest)) && (await store.blobs.stat(digest)) !== undefined,
+    listReferrers: (repository, subject, page) => names.listReferrers(repository, subject, page),
+  }
+}
+
+export interface SupplyOptions {
+  registry: Registry
+  store: Store
+  elsewhere: Elsewhere
+}
+
+export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply {
+  return {
+    async bringManifest(repository, digest, { signal }) {
+      const { bytes } = await registry.pull.getManifest(repository, { digest }, { signal, prefetch: false })
+      return bytes
+    },
+    async bringBlob(repository, digest, { signal }) {
+      if (!(await elsewhere.fetchBlob(repository, digest, { signal }))) return false
+      await store.links.add(repository, [digest])
+      return true
+    },
+  }
+}
+
+export interface NodeKeeperOptions {
+  node: LocalNode
+  registry: Registry
+  member: Pick<ClusterMember, 'swarm' | 'elsewhere'>
+  logger: Logger
+  metrics: Metrics
+}
+
+/** Holds what the node's rules match. */
+export function openNodeKeeper({ node, registry, member, logger, metrics }: NodeKeeperOptions): Keeper {
+  const { store, names, keepRules: rules } = node
+  const { members } = member.swarm
+  return openKeeper({
+    names,
+    rules,
+    library: libraryOf(node),
+    supply: supplyOf({ registry, store, elsewhere: member.elsewhere }),
+    onJoin: (listener) => members.onChange(({ kind }) => kind === 'join' && listener()),
+    logger,
+    metrics,
+  })
+}

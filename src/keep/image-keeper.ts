@@ -1,0 +1,108 @@
+/** One image after the other: what a record names becomes an image of a rule, and what is missing of it is brought. */
+import type { CodedError, Logger, Metrics } from '../base/base.ts'
+import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import type { Names } from '../records/records.ts'
+import { bringImage, type Image, type Library, type Supply } from './image.ts'
+import { findMatching, type MatchingTag } from './matching.ts'
+import { MissingImages } from './missing-images.ts'
+import { type KeepRule, matchesRepository, platformsOf } from './rule.ts'
+
+/** What a record named: a tag, or a manifest that may be the referrer of one that is held. */
+export type Candidate = { repository: Repository } & ({ tag: Tag } | { digest: Digest })
+
+export interface ImageKeeperOptions {
+  names: Pick<Names, 'findTag' | 'findManifest'>
+  rules: { list(): readonly KeepRule[] }
+  library: Library
+  supply: Supply
+  signal: AbortSignal
+  logger: Logger
+  metrics: Metrics
+}
+
+const maxComplete = 10_000
+
+export class ImageKeeper {
+  readonly missing = new MissingImages<Candidate>()
+  readonly #options: ImageKeeperOptions
+  /** Images that were found complete in this sweep: one that many tags name is looked at once. */
+  readonly #complete = new Set<string>()
+
+  constructor(options: ImageKeeperOptions) {
+    this.#options = options
+  }
+
+  beginSweep(): void {
+    this.missing.begin()
+    this.#complete.clear()
+  }
+
+  endSweep(): void {
+    this.missing.end()
+    this.#complete.clear()
+  }
+
+  async keep(candidate: Candidate): Promise<void> {
+    const { names, rules } = this.#options
+    if ('digest' in candidate) return await this.#keepReferrer(candidate)
+    const found = await findMatching(names, rules.list(), candidate.repository, candidate.tag)
+    if (found === undefined) this.missing.delete(nameOf(candidate))
+    else await this.keepTag(found)
+  }
+
+  async keepTag({ repository, tag, entry, rules }: MatchingTag): Promise<void> {
+    await this.#bring({ repository, tag }, { repository, ...entry }, rules, entry.writtenMs)
+  }
+
+  /** A referrer whose subject is not here comes with its subject, if that is kept at all. */
+  async #keepReferrer(candidate: { repository: Repository; digest: Digest }): Promise<void> {
+    const { names, rules, library } = this.#options
+    const { repository, digest } = candidate
+    const entry = await names.findManifest(repository, digest)
+    const near = rules.list().filter((rule) => matchesRepository(rule, repository))
+    const isNeeded =
+      entry?.subject !== undefined &&
+      near.length > 0 &&
+      (await library.findManifest(repository, entry.subject)) !== undefined
+    if (isNeeded) await this.#bring(candidate, { repository, ...entry }, near, entry.writtenMs)
+    else this.missing.delete(nameOf(candidate))
+  }
+
+  async #bring(candidate: Candidate, image: Image, rules: KeepRule[], sinceMs: number): Promise<void> {
+    const { library, supply, signal, logger, metrics } = this.#options
+    const { repository, digest } = image
+    const name = nameOf(candidate)
+    const identity = `${repository}@${digest} ${rules.map(({ id }) => id).join(' ')}`
+    if (this.#complete.has(identity)) {
+      this.missing.delete(name)
+      return
+    }
+    let broughtBytes = 0
+    let firstCause: CodedError | undefined
+    const { missing } = await bringImage(image, library, {
+      platforms: platformsOf(rules),
+      supply,
+      signal,
+      onPart(part, state, cause) {
+        if (state === 'here') {
+          broughtBytes += part.size
+          metrics.count('shoal_keep_brought_bytes_total', {}, part.size)
+        }
+        firstCause ??= cause
+      },
+    })
+    if (missing.length > 0) {
+      this.missing.set(name, { candidate, sinceMs, parts: missing })
+      logger.debug({ name, digest, missing: missing.length, err: firstCause }, 'a kept image is not complete')
+      return
+    }
+    this.missing.delete(name)
+    if (this.#complete.size < maxComplete) this.#complete.add(identity)
+    if (broughtBytes > 0) logger.info({ name, digest, broughtBytes }, 'a kept image is complete')
+  }
+}
+
+export function nameOf(candidate: Candidate): string {
+  const { repository } = candidate
+  return 'tag' in candidate ? `${repository}:${candidate.tag}` : `${repository}@${candidate.digest}`
+}

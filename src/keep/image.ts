@@ -1,0 +1,154 @@
+/** Looking through an image, and bringing what is missing of it. */
+import { CodedError, Semaphore } from '../base/base.ts'
+import { type Descriptor, type Digest, type Platform, parseManifest, type Repository } from '../oci/oci.ts'
+import { ImagePlan, type Part } from './image-plan.ts'
+
+/** The manifest at an image's top, in the repository through which it is read. */
+export interface Image extends Descriptor {
+  repository: Repository
+}
+
+/** What is here. */
+export interface Library {
+  findManifest(repository: Repository, digest: Digest): Promise<Uint8Array | undefined>
+  hasBlob(repository: Repository, digest: Digest): Promise<boolean>
+  /** Live manifests whose subject is `subject`, in order of digest, those after `after`. */
+  listReferrers(
+    repository: Repository,
+    subject: Digest,
+    page: { after?: Digest; limit: number },
+  ): Promise<Descriptor[]>
+}
+
+/** Where what is not here comes from. Throws what the store and the exchange throw. */
+export interface Supply {
+  /** The manifest, once it is here; `undefined` when nobody holds it. */
+  bringManifest(
+    repository: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<Uint8Array | undefined>
+  /** False when nobody holds it. */
+  bringBlob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<boolean>
+}
+
+export interface Survey {
+  parts: number
+  /** Of all parts, as the manifests say. */
+  bytes: number
+  missing: Part[]
+  /** It is larger than a plan's limits, and the rest was not looked at. */
+  isCut: boolean
+}
+
+export type PartState = 'held' | 'coming' | 'here' | 'missing'
+
+export interface BringOptions {
+  platforms?: readonly Platform[]
+  /** Absent: only look. */
+  supply?: Supply
+  /** How many blobs come at once; default 2. */
+  concurrency?: number
+  /** Called for each part when it is found, and again when its state changes. */
+  onPart?: (part: Part, state: PartState, cause?: CodedError) => void
+  signal: AbortSignal
+}
+
+const referrersAtOnce = 100
+
+/** Never throws for a part that cannot be had or read: it is in `missing`. */
+export async function bringImage(image: Image, library: Library, options: BringOptions): Promise<Survey> {
+  const { repository } = image
+  const { supply, platforms = [], concurrency = 2, onPart = () => undefined, signal } = options
+  const plan = new ImagePlan(image, { platforms })
+  const survey: Survey = { parts: 0, bytes: 0, missing: [], isCut: false }
+  const turns = new Semaphore(concurrency)
+  const coming = new Set<Promise<void>>()
+  let failure: unknown
+
+  const miss = (part: Part, cause?: CodedError): void => {
+    onPart(part, 'missing', cause)
+    if (!part.optional) survey.missing.push(part)
+  }
+
+  /** Whatever reading or fetching one part fails with must not keep the others from coming. */
+  const attempt = async <T>(part: Part, work: () => Promise<T | undefined>): Promise<T | undefined> => {
+    try {
+      const result = await work()
+      if (result === undefined) miss(part)
+      return result
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CodedError)) throw error
+      miss(part, error)
+      return undefined
+    }
+  }
+
+  const visitManifest = async (part: Part): Promise<void> => {
+    const here = await library.findManifest(repository, part.digest)
+    if (here !== undefined) onPart(part, 'held')
+    else if (supply !== undefined) onPart(part, 'coming')
+    await attempt(part, async () => {
+      const bytes = here ?? (await supply?.bringManifest(repository, part.digest, { signal }))
+      if (bytes === undefined) return undefined
+      plan.open(parseManifest(bytes, part.mediaType))
+      await visitReferrers(part)
+      if (here === undefined) onPart(part, 'here')
+      return bytes
+    })
+  }
+
+  const visitReferrers = async (part: Part): Promise<void> => {
+    let after: Digest | undefined
+    do {
+      const page = { limit: referrersAtOnce, ...(after === undefined ? {} : { after }) }
+      const referrers = await library.listReferrers(repository, part.digest, page)
+      after = referrers.length < referrersAtOnce ? undefined : referrers.at(-1)?.digest
+      if (!plan.refer(referrers)) return
+    } while (after !== undefined)
+  }
+
+  const visitBlob = async (part: Part): Promise<void> => {
+    if (await library.hasBlob(repository, part.digest)) {
+      onPart(part, 'held')
+      return
+    }
+    if (supply === undefined || part.optional) {
+      miss(part)
+      return
+    }
+    onPart(part, 'coming')
+    const task = turns
+      .run(async () => {
+        await attempt(part, async () => {
+          if (!(await supply.bringBlob(repository, part.digest, { signal }))) return undefined
+          onPart(part, 'here')
+          return true
+        })
+      })
+      .catch((error: unknown) => {
+        failure ??= error
+      })
+      .finally(() => coming.delete(task))
+    coming.add(task)
+  }
+
+  try {
+    for (let part = plan.next(); part !== undefined; part = plan.next()) {
+      signal.throwIfAborted()
+      if (failure !== undefined) break
+      survey.parts++
+      survey.bytes += part.size
+      await (part.kind === 'manifest' ? visitManifest(part) : visitBlob(part))
+      // A plan may hold thousands of blobs, and each that waits is a promise.
+      while (coming.size >= maxWaiting) await Promise.race(coming)
+    }
+  } finally {
+    await Promise.all(coming)
+  }
+  if (failure !== undefined) throw failure
+  return { ...survey, isCut: plan.isCut }
+}
+
+const maxWaiting = 64
