@@ -21,6 +21,14 @@ const commands: Record<string, { summary: string; load: () => Promise<{ command:
     load: () => import('./commands/token.ts'),
   },
   peers: { summary: 'list the members of the cluster', load: () => import('./commands/peers.ts') },
+  upstreams: {
+    summary: 'list the registries that are mirrored, and how they do',
+    load: () => import('./commands/upstreams.ts'),
+  },
+  'client-config': {
+    summary: 'print how docker, containerd or podman pull through this node',
+    load: () => import('./commands/client-config.ts'),
+  },
   policy: { summary: 'show or set who may publish what', load: () => import('./commands/policy.ts') },
   authority: { summary: 'move the key that signs the policy', load: () => import('./commands/authority.ts') },
   ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
@@ -58,7 +66,7 @@ export async function run(args: string[]): Promise<number> {
 }
 
 function overview(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(12)}${summary}`)
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
   return `Shoal is a container registry with no server: every host runs one node, and the nodes share what they hold.
 
 Start one with    shoal serve

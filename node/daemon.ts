@@ -18,6 +18,7 @@ import { openRequestLog } from './requests/request-log.ts'
 import { countRequests } from './requests/request-metrics.ts'
 import { createRequestTracer } from './requests/request-tracer.ts'
 import type { Settings } from './settings.ts'
+import { openNodeUpstreams } from './upstreams.ts'
 
 export interface Daemon extends AsyncDisposable {
   readonly p2pAddress: string
@@ -30,6 +31,8 @@ const firstAnswersMs = 50
 export async function openDaemon(settings: Settings, port: HttpPort, logger: Logger): Promise<Daemon> {
   const metrics = createMetrics()
   await using opened = new AsyncDisposableStack()
+  // Before the data directory is touched: what the configuration says of them may be wrong.
+  const upstreams = opened.use(await openNodeUpstreams(settings, process.env, { logger, metrics }))
   const node = opened.use(await openLocalNode({ settings, logger, metrics, create: true }))
   const { store, names } = node
   const elsewhere = lateElsewhere()
@@ -68,7 +71,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   problems = () => member.problems()
   await metrics.start()
   const serving = { startedMs: systemClock.now(), http: port.address }
-  const running = { node, registry, member, serving }
+  const running = { node, registry, member, upstreams, serving }
   joined = member
   context = running
   opened.use(await openAdminServer(settings.data, (...call) => runOperation(running, ...call), logger))

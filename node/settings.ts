@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CodedError } from '../src/base/base.ts'
 import { address, duration, flag, type Kind, nodeName, oneOf, path, size, text } from './setting-kinds.ts'
+import { type UpstreamSetting, upstream, upstreamFromObject } from './upstream-setting.ts'
 
 interface Setting<T> {
   kind: Kind<T>
@@ -13,6 +14,8 @@ interface Setting<T> {
   value: string
   help: string
   repeatable?: true
+  /** Reads what the config file may say as an object instead of a text. */
+  fromObject?: (given: object, file: string) => T
 }
 
 const fromCheckout = import.meta.url.endsWith('.ts')
@@ -49,6 +52,14 @@ const table = {
     fallback: 'false',
     value: '',
     help: 'do not look for members on the local network',
+  },
+  upstream: {
+    kind: upstream,
+    fromObject: upstreamFromObject,
+    fallback: undefined,
+    value: 'NAME[=URL]',
+    help: 'a registry to mirror, such as docker.io; may be given several times',
+    repeatable: true,
   },
   'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
   'gc-interval': {
@@ -165,9 +176,10 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
       ['the default', table[name].fallback],
     ]
     const [source, given] = candidates.find(([, value]) => value !== undefined) ?? ['', undefined]
-    return [name, readValue(table[name], source, given)]
+    return [name, readValue(table[name], source, given, configPath)]
   })
   const settings = Object.fromEntries(entries) as Settings
+  checkUpstreamNames(settings.upstream)
   settings.data = resolve(settings.data)
   if (Buffer.byteLength(settings.data) > maxDataPathBytes) {
     throw new UsageError(
@@ -224,7 +236,9 @@ function readConfig(file: string): Record<string, unknown> {
   try {
     parsed = JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {
-    throw new UsageError(`--config: ${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
+    // A parser quotes the text around the fault, which may be a password.
+    const reason = (cause as Error).message.replace(/, (?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/s, '')
+    throw new UsageError(`--config: ${file} cannot be read as JSON: ${reason}`)
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {
     throw new UsageError(`--config: ${file} does not hold a JSON object`)
@@ -236,25 +250,51 @@ function readConfig(file: string): Record<string, unknown> {
   return parsed as Record<string, unknown>
 }
 
-function readValue(setting: Setting<unknown>, source: string, given: unknown): unknown {
+function readValue(
+  setting: Setting<unknown>,
+  source: string,
+  given: unknown,
+  file: string | undefined,
+): unknown {
   if (setting.repeatable) {
-    const list = given === undefined ? [] : Array.isArray(given) ? given : String(given).split(',')
-    return list.map((item) => readOne(setting, source, item))
+    const one = typeof given === 'object' ? [given] : String(given).split(',')
+    const list = given === undefined ? [] : Array.isArray(given) ? given : one
+    return list.map((item) => readOne(setting, source, item, file))
   }
-  return given === undefined ? undefined : readOne(setting, source, given)
+  return given === undefined ? undefined : readOne(setting, source, given, file)
 }
 
-function readOne(setting: Setting<unknown>, source: string, given: unknown): unknown {
+function readOne(
+  setting: Setting<unknown>,
+  source: string,
+  given: unknown,
+  file: string | undefined,
+): unknown {
   const asText = stringOf(given)
+  const asObject = typeof given === 'object' && given !== null ? given : undefined
   try {
+    if (asObject !== undefined && setting.fromObject !== undefined)
+      return setting.fromObject(asObject, file ?? '')
     return setting.kind(asText ?? '')
   } catch (error) {
     const accepted = (error as Error).message
-    throw new UsageError(
-      `${source}: "${asText ?? JSON.stringify(given)}" is not accepted; expected ${accepted}`,
-      { cause: error },
-    )
+    throw new UsageError(`${source}: ${shown(given)} is not accepted; expected ${accepted}`, { cause: error })
   }
+}
+
+/** What was given, without what may be a secret in it: an object's values, and who a URL logs in as. */
+function shown(given: unknown): string {
+  const text = stringOf(given)
+  if (text !== undefined) return `"${text.replace(/:\/\/[^/\s]*@/g, '://…@')}"`
+  if (typeof given !== 'object' || given === null) return JSON.stringify(given)
+  return Array.isArray(given) ? 'a list' : `an object with ${Object.keys(given).join(', ')}`
+}
+
+function checkUpstreamNames(upstreams: UpstreamSetting[]): void {
+  const twice = upstreams.find(
+    ({ name }, index) => upstreams.findIndex((other) => other.name === name) < index,
+  )
+  if (twice !== undefined) throw new UsageError(`--upstream: ${twice.name} is given twice`)
 }
 
 function environmentName(name: string): string {

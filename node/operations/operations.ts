@@ -5,6 +5,8 @@ import type { Policy } from '../../src/records/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
+import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
+import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings.ts'
@@ -14,6 +16,7 @@ import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type NodeStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
+import { listUpstreams, showClientConfig } from './upstreams.ts'
 
 type Nothing = Record<string, never>
 
@@ -28,6 +31,8 @@ export interface OperationTypes {
   token: { params: Nothing; event: never; result: { token: string; running: boolean } }
   'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
   peers: { params: Nothing; event: never; result: PeerList }
+  upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }
+  'client-config': { params: { client: ClientName }; event: never; result: ClientConfig }
   'policy-show': { params: Nothing; event: never; result: Policy }
   'policy-set': { params: { policy: unknown }; event: never; result: Policy }
   'policy-ban': { params: { peer: string; banned: boolean }; event: never; result: Policy }
@@ -67,6 +72,8 @@ export interface OperationContext {
   node: LocalNode
   registry: Registry
   member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems'>
+  /** A stopped node has none open. */
+  upstreams?: Upstreams
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */
   serving?: { startedMs: number; http: string }
 }
@@ -87,6 +94,8 @@ const operations: { [N in OperationName]: Operation<N> } = {
   token: readToken,
   'token-rotate': rotateToken,
   peers: listPeers,
+  upstreams: listUpstreams,
+  'client-config': showClientConfig,
   'policy-show': showPolicy,
   'policy-set': setPolicy,
   'policy-ban': changeBan,

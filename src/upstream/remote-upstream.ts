@@ -116,6 +116,7 @@ export class RemoteUpstream implements Upstream {
     return {
       name: this.name,
       url: this.#url,
+      isShared: this.isShared,
       ...this.#availability.status(),
       manifestRequests: this.#requested.manifest,
       blobRequests: this.#requested.blob,

@@ -29,6 +29,7 @@ export interface UpstreamBlob extends AsyncDisposable {
 export interface UpstreamStatus {
   name: string
   url: string
+  isShared: boolean
   /** False from a failure to connect until the next answer; `undefined` before the first request. */
   reachable: boolean | undefined
   /** In words, of the last request that failed. */

@@ -72,7 +72,7 @@ describe('settings', () => {
     ['[]', 'does not hold a JSON object'],
     ['{"htttp":"x"}', 'sets "htttp"; known are data, http'],
     ['{"http":5}', '"http" in'],
-    ['{"http":{"port":5}}', '"{"port":5}" is not accepted'],
+    ['{"http":{"port":5}}', 'an object with port is not accepted'],
   ])('are refused in a config file of %s', (content, message) => {
     expect(() => read(['--config', config(content)])).toThrow(message)
   })

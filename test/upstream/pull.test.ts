@@ -69,6 +69,7 @@ describe('an upstream', () => {
     expect(upstream.status()).toEqual({
       name: 'up.test',
       url: fake.url.origin,
+      isShared: true,
       reachable: true,
       manifestRequests: 2,
       blobRequests: 0,

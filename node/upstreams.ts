@@ -1,0 +1,154 @@
+/** Opens the configured upstreams: reads the files that their settings name, and credentials from the environment. */
+import { X509Certificate } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import type { Logger, Metrics } from '../src/base/base.ts'
+import {
+  type Credentials,
+  openUpstreams,
+  type UpstreamOptions,
+  type Upstreams,
+} from '../src/upstream/upstream.ts'
+import { type Settings, UsageError } from './settings.ts'
+import type { UpstreamSetting } from './upstream-setting.ts'
+
+/** Throws UsageError for files that cannot be read and credentials that are half there. */
+export async function openNodeUpstreams(
+  { upstream }: Settings,
+  environment: NodeJS.ProcessEnv,
+  { logger, metrics }: { logger: Logger; metrics: Metrics },
+): Promise<Upstreams> {
+  const upstreams = await readUpstreams(upstream, environment, logger)
+  return await openUpstreams({ upstreams, environment, metrics })
+}
+
+/** Everything that is to be known of them. Throws UsageError. */
+export async function readUpstreams(
+  settings: UpstreamSetting[],
+  environment: NodeJS.ProcessEnv,
+  logger: Logger,
+): Promise<UpstreamOptions[]> {
+  const upstreams = await Promise.all(
+    settings.map((setting) => readUpstream(setting, credentialVariables(setting, settings, environment))),
+  )
+  await warnOfReadableSecrets(settings, logger)
+  return upstreams
+}
+
+async function readUpstream(
+  setting: UpstreamSetting,
+  variables: CredentialVariables,
+): Promise<UpstreamOptions> {
+  const { name, url, authHosts, ca, maxDownload, concurrency, share } = setting
+  const credentials = await readCredentials(setting, variables)
+  return {
+    name,
+    url,
+    authHosts,
+    ...(credentials === undefined ? {} : { credentials }),
+    ...(ca === undefined ? {} : { certificateAuthority: await readCertificate(ca, name) }),
+    ...(share === undefined ? {} : { isShared: share }),
+    limits: {
+      ...(maxDownload === undefined ? {} : { bytesPerSecond: maxDownload }),
+      ...(concurrency === undefined ? {} : { maxBlobs: concurrency }),
+    },
+  }
+}
+
+interface CredentialVariables {
+  prefix: string
+  username: string | undefined
+  password: string | undefined
+  token: string | undefined
+}
+
+/** `SHOAL_UPSTREAM_DOCKER_IO_USERNAME` and the like, which win over the config file. */
+function credentialVariables(
+  { name }: UpstreamSetting,
+  all: UpstreamSetting[],
+  environment: NodeJS.ProcessEnv,
+): CredentialVariables {
+  const prefix = prefixOf(name)
+  const [username, password, token] = ['USERNAME', 'PASSWORD', 'TOKEN'].map(
+    (word) => environment[`${prefix}_${word}`] || undefined,
+  )
+  const other = all.find((candidate) => candidate.name !== name && prefixOf(candidate.name) === prefix)
+  if (other !== undefined && (username ?? password ?? token) !== undefined) {
+    throw new UsageError(
+      `${prefix}_…: both ${name} and ${other.name} are written like that; put their credentials into the config file`,
+    )
+  }
+  return { prefix, username, password, token }
+}
+
+function prefixOf(name: string): string {
+  return `SHOAL_UPSTREAM_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
+}
+
+async function readCredentials(
+  setting: UpstreamSetting,
+  variables: CredentialVariables,
+): Promise<Credentials | undefined> {
+  const { name } = setting
+  const token =
+    variables.token ??
+    setting.token?.reveal() ??
+    (await readSecretFile(setting.tokenFile, `the tokenFile of ${name}`))
+  const username = variables.username ?? setting.username
+  const password =
+    variables.password ??
+    setting.password?.reveal() ??
+    (await readSecretFile(setting.passwordFile, `the passwordFile of ${name}`))
+  if (token !== undefined && (username ?? password) !== undefined) {
+    throw new UsageError(`--upstream: ${name} has both a token and a user name or password; give one of both`)
+  }
+  if (username?.includes(':') === true) {
+    throw new UsageError(
+      `--upstream: the user name for ${name} is not accepted; a user name cannot hold a colon`,
+    )
+  }
+  if (token !== undefined) return { token }
+  if (username !== undefined && password !== undefined) return { username, password }
+  if (username === undefined && password === undefined) return undefined
+  const [missing, word] = username === undefined ? ['username', 'USERNAME'] : ['password', 'PASSWORD']
+  throw new UsageError(
+    `--upstream: ${name} has no ${missing} beside what is given; set ${variables.prefix}_${word} or "${missing}" in the config file`,
+  )
+}
+
+async function readCertificate(file: string, name: string): Promise<string> {
+  const text = await readText(file, `the ca of ${name}`)
+  try {
+    // Only to see that it is one: undici would say so at the first request.
+    new X509Certificate(text)
+    return text
+  } catch (cause) {
+    throw new UsageError(`--upstream: the ca of ${name}, ${file}, is no certificate in PEM`, { cause })
+  }
+}
+
+async function readSecretFile(file: string | undefined, what: string): Promise<string | undefined> {
+  // Whoever writes such a file with an editor ends it with a new line.
+  return file === undefined ? undefined : (await readText(file, what)).replace(/\r?\n$/, '')
+}
+
+async function readText(file: string, what: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8')
+  } catch (cause) {
+    throw new UsageError(`--upstream: ${what} cannot be read: ${(cause as Error).message}`, { cause })
+  }
+}
+
+/** Of the config file and of the files of passwords and tokens that others than this user may read. */
+async function warnOfReadableSecrets(upstreams: UpstreamSetting[], logger: Logger): Promise<void> {
+  const files = upstreams.flatMap(({ secretIn, passwordFile, tokenFile }) => [
+    secretIn,
+    passwordFile,
+    tokenFile,
+  ])
+  for (const file of new Set(files.filter((name) => name !== undefined))) {
+    const { mode } = await stat(file)
+    if ((mode & 0o044) !== 0)
+      logger.warn({ file }, 'a file with credentials can be read by other users; chmod it to 600')
+  }
+}
