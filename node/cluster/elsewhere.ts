@@ -1,5 +1,5 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
-import type { Logger } from '../../src/base/base.ts'
+import { type Logger, unlessAborted } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import {
   algorithmOf,
@@ -98,14 +98,4 @@ async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Prom
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason)
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
 }

@@ -19,3 +19,4 @@ export {
   type Tracer,
   timed,
 } from './tracer.ts'
+export { unlessAborted } from './unless-aborted.ts'

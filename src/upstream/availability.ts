@@ -57,6 +57,11 @@ export class Availability {
     return this.trouble('paused', reason, { retryAfterMs: pauseMs })
   }
 
+  /** Remembers what to show, where nothing fails that could say it. */
+  note(reason: string): void {
+    this.#lastError = reason
+  }
+
   /** Remembers what to show, and makes the error to throw. */
   trouble(
     trouble: UpstreamTrouble,

@@ -15,7 +15,7 @@ export async function readWhole(
   answer: Answer,
   maxBytes: number,
   availability: Availability,
-  { signal }: { signal?: AbortSignal },
+  { signal }: { signal?: AbortSignal | undefined },
 ): Promise<Buffer> {
   const { body } = answer
   const chunks: Buffer[] = []

@@ -40,6 +40,11 @@ export function isConnectionFailure(error: unknown): boolean {
   return code !== 'FORBIDDEN_ADDRESS' && !code.startsWith('HPE_')
 }
 
+/** A connection that was kept may have been closed by the other side just when it was used again. */
+export function isClosedConnection(error: unknown): boolean {
+  return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes(codeOf(error))
+}
+
 /** Of the error, or of the first of those that connecting to several addresses ended with. */
 function codeOf(error: unknown): string {
   if (error instanceof AggregateError && !('code' in error && error.code !== undefined))

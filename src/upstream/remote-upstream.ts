@@ -8,6 +8,7 @@ import { UpstreamUnavailableError } from './errors.ts'
 import { acceptManifests, checkManifest, readManifestHead } from './manifests.ts'
 import { listReferrers, type ReferrerSource } from './referrers.ts'
 import { Requests } from './requests.ts'
+import { Sender } from './sender.ts'
 import type { Answer, Transport } from './transport.ts'
 import type {
   Upstream,
@@ -27,8 +28,8 @@ interface Collaborators {
 type Options = { signal?: AbortSignal }
 type Kind = 'manifest' | 'blob' | 'referrers'
 
-/** They say that there is no such thing, or not for who asks. */
-const absent = new Set([401, 403, 404])
+/** Many registries do not tell what is not there from what is not for everybody. */
+const forbidden = new Set([401, 403])
 
 export class RemoteUpstream implements Upstream {
   readonly name: string
@@ -50,9 +51,11 @@ export class RemoteUpstream implements Upstream {
     const isReachable = () => (this.#availability.status().reachable === false ? 0 : 1)
     metrics.gauge('shoal_upstream_reachable', isReachable, { upstream: options.name })
     this.#requests = new Requests({
-      origin: options.url.origin,
+      url: options.url,
+      authHosts: options.authHosts ?? [],
+      credentials: options.credentials,
       answerMs: limits.answerMs,
-      transport,
+      sender: new Sender(transport, this.#availability, clock),
       availability: this.#availability,
       clock,
     })
@@ -60,7 +63,7 @@ export class RemoteUpstream implements Upstream {
 
   async statManifest(repository: Repository, reference: Reference, options: Options = {}) {
     const path = manifestPath(repository, reference)
-    const answer = await this.#ask('manifest', 'HEAD', path, { accept: acceptManifests }, options)
+    const answer = await this.#ask('manifest', 'HEAD', repository, path, { accept: acceptManifests }, options)
     if (answer === undefined) return undefined
     discard(answer.body)
     const head = answer.status === 200 ? readManifestHead(answer.headers, reference) : undefined
@@ -77,7 +80,7 @@ export class RemoteUpstream implements Upstream {
     options: Options = {},
   ): Promise<UpstreamManifest | undefined> {
     const path = manifestPath(repository, reference)
-    const answer = await this.#ask('manifest', 'GET', path, { accept: acceptManifests }, options)
+    const answer = await this.#ask('manifest', 'GET', repository, path, { accept: acceptManifests }, options)
     if (answer === undefined) return undefined
     const bytes = await readWhole(answer, maxManifestBytes, this.#availability, options)
     this.#count(bytes.length)
@@ -90,7 +93,14 @@ export class RemoteUpstream implements Upstream {
     { start = 0, ...options }: { start?: number; signal?: AbortSignal } = {},
   ): Promise<UpstreamBlob | undefined> {
     const headers = start === 0 ? {} : { range: `bytes=${start}-` }
-    const answer = await this.#ask('blob', 'GET', `/v2/${repository}/blobs/${digest}`, headers, options)
+    const answer = await this.#ask(
+      'blob',
+      'GET',
+      repository,
+      `/v2/${repository}/blobs/${digest}`,
+      headers,
+      options,
+    )
     if (answer === undefined) return undefined
     await using opened = new AsyncDisposableStack()
     opened.defer(async () => void answer.body.destroy())
@@ -106,7 +116,7 @@ export class RemoteUpstream implements Upstream {
   listReferrers(repository: Repository, subject: Digest, options: Options = {}): Promise<Digest[]> {
     const source: ReferrerSource = {
       availability: this.#availability,
-      get: (path, accept, signals) => this.#ask('referrers', 'GET', path, { accept }, signals),
+      get: (path, accept, signals) => this.#ask('referrers', 'GET', repository, path, { accept }, signals),
       getManifest: (reference, signals) => this.getManifest(repository, reference, signals),
     }
     return listReferrers(source, repository, subject, options)
@@ -128,6 +138,7 @@ export class RemoteUpstream implements Upstream {
   async #ask(
     kind: Kind,
     method: 'GET' | 'HEAD',
+    repository: Repository,
     path: string,
     headers: Record<string, string>,
     options: Options,
@@ -135,7 +146,7 @@ export class RemoteUpstream implements Upstream {
     this.#requested[kind]++
     let outcome = 'cancelled'
     try {
-      const answer = await this.#requests.send(method, path, headers, undefined, options)
+      const answer = await this.#requests.send({ method, repository, path, headers }, options)
       const usable = this.#usable(answer, method, headers)
       outcome = usable === undefined ? 'absent' : 'answered'
       return usable
@@ -153,8 +164,10 @@ export class RemoteUpstream implements Upstream {
     // A registry without HEAD is asked by GET.
     if (status === 405 && method === 'HEAD') return answer
     discard(answer.body)
-    if (absent.has(status)) return undefined
-    throw this.#availability.trouble('wrong', `answers ${status}`)
+    const isOwn = this.#requests.isOwn(answer)
+    if (status === 404 || (isOwn && forbidden.has(status))) return undefined
+    const whose = isOwn ? '' : `redirects to ${answer.url.host}, which `
+    throw this.#availability.trouble('wrong', `${whose}answers ${status}`)
   }
 
   #count(bytes: number): void {

@@ -1,86 +1,75 @@
-/** Requests to one upstream: only when it may be asked, redirects followed by hand, and failures in words. */
-import type { Clock } from '../base/base.ts'
-import type { Availability } from './availability.ts'
-import { describeFailure, isConnectionFailure } from './failure.ts'
-import { pauseOf } from './rate-limits.ts'
-import type { Answer, Transport } from './transport.ts'
+/** Questions to one upstream: authorized, and redirects followed by hand, without credentials once they lead away. */
+import type { Repository } from '../oci/oci.ts'
+import { Authorization, type AuthorizationOptions } from './authorization.ts'
+import { discard } from './bodies.ts'
+import type { Answer } from './transport.ts'
+
+export interface Question {
+  method: 'GET' | 'HEAD'
+  repository: Repository
+  /** With the query. */
+  path: string
+  headers: Record<string, string>
+}
+
+type Options = { signal?: AbortSignal | undefined }
 
 const maxRedirects = 5
 const redirects = new Set([301, 302, 303, 307, 308])
-const defaultPauseMs = 10_000
-
-export interface RequestsOptions {
-  origin: string
-  answerMs: number
-  transport: Transport
-  availability: Availability
-  clock: Clock
-}
-
-type Options = { signal?: AbortSignal }
 
 export class Requests {
-  readonly #options: RequestsOptions
+  readonly #options: AuthorizationOptions & { answerMs: number }
+  readonly #authorization: Authorization
 
-  constructor(options: RequestsOptions) {
+  constructor(options: AuthorizationOptions & { answerMs: number }) {
     this.#options = options
+    this.#authorization = new Authorization(options)
   }
 
   /**
    * The answer at the end of all redirects, whatever its status, except that it asks to wait. Throws UpstreamUnavailableError,
    * or the signal's reason.
    */
-  async send(
-    method: 'GET' | 'HEAD',
-    path: string,
-    headers: Record<string, string>,
-    authorization: string | undefined,
-    options: Options = {},
-  ): Promise<Answer> {
-    const { origin, answerMs, availability } = this.#options
+  async send(question: Question, options: Options): Promise<Answer> {
+    const { availability, answerMs } = this.#options
     availability.check(answerMs)
-    let url = new URL(path, origin)
-    let secret = authorization
-    for (let redirect = 0; redirect <= maxRedirects; redirect++) {
-      const sent = { ...headers, ...(secret === undefined ? {} : { authorization: secret }) }
-      const answer = await this.#sendOnce(method, url, sent, options)
-      if (!redirects.has(answer.status)) return answer
-      answer.body.destroy()
-      url = this.#nextOf(answer)
-      // Once it led away, nothing that follows is given a credential, not even where it leads back.
-      if (url.origin !== origin) secret = undefined
-    }
-    throw availability.trouble('wrong', `redirects more than ${maxRedirects} times`)
+    const { repository } = question
+    const sent = await this.#authorization.authorize(repository, options)
+    const answer = await this.#follow(question, sent.header, options)
+    if (answer.status !== 401 || !this.isOwn(answer)) return answer
+    if (!this.#authorization.reconsider(repository, answer.headers, sent)) return answer
+    discard(answer.body)
+    const again = await this.#authorization.authorize(repository, options)
+    return await this.#follow(question, again.header, options)
   }
 
-  async #sendOnce(
-    method: 'GET' | 'HEAD',
-    url: URL,
-    headers: Record<string, string>,
+  /** Whether the upstream itself gave the answer, and not where it redirected to. */
+  isOwn({ url }: Answer): boolean {
+    return url.origin === this.#options.url.origin
+  }
+
+  async #follow(
+    { method, path, headers }: Question,
+    authorization: string | undefined,
     { signal }: Options,
   ): Promise<Answer> {
-    const { transport, availability, clock, origin } = this.#options
-    const isOwn = url.origin === origin
-    let answer: Answer
-    try {
-      answer = await transport.send({ method, url, headers }, signal === undefined ? {} : { signal })
-    } catch (error) {
-      signal?.throwIfAborted()
-      const where = isOwn ? '' : `redirects to ${url.host}, which `
-      const reason = `${where}${describeFailure(error)}`
-      if (isOwn && isConnectionFailure(error)) throw availability.unreachable(reason, { cause: error })
-      throw availability.trouble('unreachable', reason, { cause: error })
-    }
-    if (isOwn) availability.answered(answer.headers)
-    if (answer.status === 429 || answer.status === 503) {
-      answer.body.destroy()
-      const pauseMs = pauseOf(answer.headers, clock.now())
-      throw availability.pause(
-        `answers ${answer.status}, to be asked later`,
-        pauseMs ?? (answer.status === 429 ? defaultPauseMs : 0),
+    const { availability, sender } = this.#options
+    let url = new URL(path, this.#options.url)
+    let secret = authorization
+    for (let redirect = 0; redirect <= maxRedirects; redirect++) {
+      const isOwn = url.origin === this.#options.url.origin
+      // Once it led away nothing that follows is given a credential, not even where it leads back.
+      if (!isOwn) secret = undefined
+      const answer = await sender.send(
+        { method, url, headers: secret === undefined ? headers : { ...headers, authorization: secret } },
+        { whose: isOwn ? '' : `redirects to ${url.host}, which `, isVital: isOwn, signal },
       )
+      if (isOwn) availability.answered(answer.headers)
+      if (!redirects.has(answer.status)) return answer
+      discard(answer.body)
+      url = this.#nextOf(answer)
     }
-    return answer
+    throw availability.trouble('wrong', `redirects more than ${maxRedirects} times`)
   }
 
   #nextOf({ url, headers }: Answer): URL {

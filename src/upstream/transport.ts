@@ -91,7 +91,10 @@ export class Transport implements AsyncDisposable {
   }
 
   /** Follows nothing. Throws what undici throws, AnswerTimeoutError, ForbiddenAddressError, or the signal's reason. */
-  async send({ method, url, headers, body }: Request, { signal }: { signal?: AbortSignal }): Promise<Answer> {
+  async send(
+    { method, url, headers, body }: Request,
+    { signal }: { signal?: AbortSignal | undefined },
+  ): Promise<Answer> {
     const isOwn = url.origin === this.#options.origin
     if (!isOwn) this.#checkHost(url)
     const late = new AbortController()

@@ -26,6 +26,8 @@ export interface DaemonOptions {
   cwd?: string
   /** What it writes once it can be used; without it, `startDaemon` does not wait. */
   ready?: RegExp
+  /** Given everything that it writes, as it comes. */
+  onOutput?: (text: string) => void
 }
 
 /** Starts a long-running program and waits until it says that it is ready; throws, with its output, when it ends first. */
@@ -47,6 +49,7 @@ export async function startDaemon(
   let output = ''
   const said = (chunk: string) => {
     output = (output + chunk).slice(-KEPT_OUTPUT)
+    options.onOutput?.(chunk)
   }
   child.stdout.setEncoding('utf8').on('data', said)
   child.stderr.setEncoding('utf8').on('data', said)

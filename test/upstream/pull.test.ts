@@ -32,7 +32,10 @@ describe('an upstream', () => {
       mediaType: mediaTypes.ociManifest,
       size: bytes.length,
     })
-    expect(fake.seen.map(({ method }) => method)).toEqual(['HEAD'])
+    expect(fake.seen.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      'GET /v2/',
+      'HEAD /v2/library/alpine/manifests/3.20',
+    ])
   })
 
   it('gives a blob from anywhere on', async () => {

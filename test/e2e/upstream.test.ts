@@ -1,0 +1,115 @@
+/** Upstreams as they are: Debian's docker-registry, open, behind a password, and behind a token server. */
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { parseDigest, parseReference, parseRepository } from '../../src/oci/oci.ts'
+import {
+  type Credentials,
+  openUpstreams,
+  type Upstream,
+  type Upstreams,
+} from '../../src/upstream/upstream.ts'
+import { makeImage, makeIndex } from './image.ts'
+import { showOutputOnFailure } from './process.ts'
+import { requires } from './requirement.ts'
+import {
+  openUpstreamRegistry,
+  type UpstreamRegistry,
+  upstreamNeeds,
+  upstreamUser,
+} from './upstream-registry.ts'
+
+const image = makeImage({ seed: 'upstream', layerBytes: [50_000, 400_000] })
+const index = makeIndex('upstream-index')
+const wrong = { ...upstreamUser, password: 'wrong' }
+const tag = parseReference('1')
+
+const kinds = [
+  { auth: undefined, tls: true },
+  { auth: 'basic', tls: true },
+  { auth: 'token', tls: false },
+] as const
+
+describe.each(kinds)('a docker-registry with auth $auth and tls $tls', ({ auth, tls }) => {
+  const open: (AsyncDisposable | undefined)[] = []
+  let registry: UpstreamRegistry
+
+  describe('as an upstream', requires(...upstreamNeeds), () => {
+    beforeAll(async () => {
+      registry = await openUpstreamRegistry({ tls, ...(auth === undefined ? {} : { auth }) })
+      for (const repository of ['public/app', 'team/app']) {
+        await registry.push(repository, '1', image)
+        await registry.push(repository, 'index', index)
+      }
+    })
+    afterAll(async () => {
+      for (const each of open) await each?.[Symbol.asyncDispose]()
+      await registry?.[Symbol.asyncDispose]()
+    })
+    showOutputOnFailure(() => [registry])
+
+    const openWith = async (credentials?: Credentials): Promise<Upstream> => {
+      const ca = registry.certificateAuthority
+      const upstreams: Upstreams = await openUpstreams({
+        environment: {},
+        upstreams: [
+          {
+            name: 'up.test',
+            url: new URL(registry.url),
+            ...(credentials === undefined ? {} : { credentials }),
+            ...(ca === undefined ? {} : { certificateAuthority: await readFile(ca, 'utf8') }),
+          },
+        ],
+      })
+      open.push(upstreams)
+      return upstreams.find('up.test') as Upstream
+    }
+
+    test('gives all of an image', async () => {
+      const upstream = await openWith(auth === undefined ? undefined : upstreamUser)
+      const repository = parseRepository('team/app')
+      const manifest = await upstream.getManifest(repository, tag)
+      expect(manifest?.digest).toBe(image.manifest.descriptor.digest)
+      expect(Buffer.from(manifest?.bytes ?? []).equals(image.manifest.bytes)).toBe(true)
+      const facts = await upstream.statManifest(repository, parseReference('index'))
+      expect(facts).toMatchObject({
+        digest: index.manifest.descriptor.digest,
+        size: index.manifest.bytes.length,
+      })
+      for (const { descriptor, bytes } of [image.config, ...image.layers]) {
+        const start = Math.floor(bytes.length / 3)
+        await using blob = await upstream.openBlob(repository, parseDigest(descriptor.digest), { start })
+        expect(blob).toMatchObject({ start, size: bytes.length })
+        const got = Buffer.concat(await Array.fromAsync(blob?.chunks ?? []))
+        expect(got.equals(bytes.subarray(start))).toBe(true)
+      }
+    })
+
+    test('gives to whoever has no credentials what is for everyone', async () => {
+      const upstream = await openWith()
+      const manifest = await upstream.getManifest(parseRepository('public/app'), tag)
+      expect(manifest?.digest).toBe(auth === 'basic' ? undefined : image.manifest.descriptor.digest)
+      const other = await upstream.getManifest(parseRepository('team/app'), tag)
+      expect(other?.digest).toBe(auth === undefined ? image.manifest.descriptor.digest : undefined)
+    })
+
+    test('says when the credentials are not taken, where it asks for any', async () => {
+      const upstream = await openWith(wrong)
+      const manifest = upstream.getManifest(parseRepository('public/app'), tag)
+      if (auth === undefined) {
+        expect((await manifest)?.digest).toBe(image.manifest.descriptor.digest)
+        return
+      }
+      await expect(manifest).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', trouble: 'refused' })
+      expect(upstream.status().lastError).toContain('does not take the')
+      expect(JSON.stringify(upstream.status())).not.toContain(wrong.password)
+    })
+
+    test('has nothing where there is nothing', async () => {
+      const upstream = await openWith(auth === undefined ? undefined : upstreamUser)
+      expect(await upstream.getManifest(parseRepository('team/none'), tag)).toBeUndefined()
+      expect(await upstream.statManifest(parseRepository('team/app'), parseReference('none'))).toBeUndefined()
+      const digest = parseDigest(image.manifest.descriptor.digest)
+      expect(await upstream.listReferrers(parseRepository('team/app'), digest)).toEqual([])
+    })
+  })
+})
