@@ -1,7 +1,8 @@
 /** Opens the configured upstreams: reads the files that their settings name, and credentials from the environment. */
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import type { Logger, Metrics } from '../src/base/base.ts'
+import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
+import { TokenBucket } from '../src/exchange/token-bucket.ts'
 import {
   type Credentials,
   openUpstreams,
@@ -47,10 +48,10 @@ async function readUpstream(
     ...(credentials === undefined ? {} : { credentials }),
     ...(ca === undefined ? {} : { certificateAuthority: await readCertificate(ca, name) }),
     ...(share === undefined ? {} : { isShared: share }),
-    limits: {
-      ...(maxDownload === undefined ? {} : { bytesPerSecond: maxDownload }),
-      ...(concurrency === undefined ? {} : { maxBlobs: concurrency }),
-    },
+    ...(maxDownload === undefined || maxDownload === 0
+      ? {}
+      : { budget: new TokenBucket({ bytesPerSecond: maxDownload, nowMs: systemClock.now() }) }),
+    ...(concurrency === undefined ? {} : { limits: { maxBlobs: concurrency } }),
   }
 }
 

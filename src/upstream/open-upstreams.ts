@@ -12,7 +12,7 @@ export interface UpstreamsOptions {
   metrics?: Metrics
 }
 
-const defaultLimits: UpstreamLimits = { maxBlobs: 8, bytesPerSecond: 0, answerMs: 4_000, idleMs: 10_000 }
+const defaultLimits: UpstreamLimits = { maxBlobs: 8, answerMs: 4_000, idleMs: 10_000 }
 
 /** Sends nothing yet. */
 export async function openUpstreams(options: UpstreamsOptions): Promise<Upstreams> {

@@ -1,5 +1,5 @@
 /** An upstream as a registry: the distribution-spec's questions, and answers that are checked before anyone trusts them. */
-import type { Clock, Metrics } from '../base/base.ts'
+import { type Clock, type Metrics, Semaphore } from '../base/base.ts'
 import { type Digest, maxManifestBytes, type Reference, type Repository } from '../oci/oci.ts'
 import { Availability } from './availability.ts'
 import { readBlobHead, readExactly } from './blob-answers.ts'
@@ -7,10 +7,11 @@ import { discard, readWhole } from './bodies.ts'
 import { UpstreamUnavailableError } from './errors.ts'
 import { acceptManifests, checkManifest, readManifestHead } from './manifests.ts'
 import { listReferrers, type ReferrerSource } from './referrers.ts'
-import { Requests } from './requests.ts'
+import { type Question, Requests } from './requests.ts'
 import { Sender } from './sender.ts'
 import type { Answer, Transport } from './transport.ts'
 import type {
+  Budget,
   Upstream,
   UpstreamBlob,
   UpstreamLimits,
@@ -28,6 +29,9 @@ interface Collaborators {
 type Options = { signal?: AbortSignal }
 type Kind = 'manifest' | 'blob' | 'referrers'
 
+/** Without an answer yet, so that an upstream that hangs is not asked by everybody at once. */
+const maxQuestions = 32
+
 /** Many registries do not tell what is not there from what is not for everybody. */
 const forbidden = new Set([401, 403])
 
@@ -38,6 +42,11 @@ export class RemoteUpstream implements Upstream {
   readonly #availability: Availability
   readonly #requests: Requests
   readonly #metrics: Metrics
+  readonly #clock: Clock
+  readonly #answerMs: number
+  readonly #budget: Budget | undefined
+  readonly #blobs: Semaphore
+  readonly #questions = new Semaphore(maxQuestions)
   readonly #requested = { manifest: 0, blob: 0, referrers: 0 }
   #receivedBytes = 0
 
@@ -47,6 +56,10 @@ export class RemoteUpstream implements Upstream {
     this.isShared = options.isShared ?? options.credentials === undefined
     this.#url = options.url.origin
     this.#metrics = metrics
+    this.#clock = clock
+    this.#answerMs = limits.answerMs
+    this.#budget = options.budget
+    this.#blobs = new Semaphore(limits.maxBlobs)
     this.#availability = new Availability(options.name, clock)
     const isReachable = () => (this.#availability.status().reachable === false ? 0 : 1)
     metrics.gauge('shoal_upstream_reachable', isReachable, { upstream: options.name })
@@ -54,7 +67,6 @@ export class RemoteUpstream implements Upstream {
       url: options.url,
       authHosts: options.authHosts ?? [],
       credentials: options.credentials,
-      answerMs: limits.answerMs,
       sender: new Sender(transport, this.#availability, clock),
       availability: this.#availability,
       clock,
@@ -62,8 +74,8 @@ export class RemoteUpstream implements Upstream {
   }
 
   async statManifest(repository: Repository, reference: Reference, options: Options = {}) {
-    const path = manifestPath(repository, reference)
-    const answer = await this.#ask('manifest', 'HEAD', repository, path, { accept: acceptManifests }, options)
+    const question = manifestQuestion('HEAD', repository, reference)
+    const answer = await this.#ask('manifest', question, options)
     if (answer === undefined) return undefined
     discard(answer.body)
     const head = answer.status === 200 ? readManifestHead(answer.headers, reference) : undefined
@@ -79,8 +91,8 @@ export class RemoteUpstream implements Upstream {
     reference: Reference,
     options: Options = {},
   ): Promise<UpstreamManifest | undefined> {
-    const path = manifestPath(repository, reference)
-    const answer = await this.#ask('manifest', 'GET', repository, path, { accept: acceptManifests }, options)
+    const question = manifestQuestion('GET', repository, reference)
+    const answer = await this.#ask('manifest', question, options)
     if (answer === undefined) return undefined
     const bytes = await readWhole(answer, maxManifestBytes, this.#availability, options)
     this.#count(bytes.length)
@@ -92,22 +104,17 @@ export class RemoteUpstream implements Upstream {
     digest: Digest,
     { start = 0, ...options }: { start?: number; signal?: AbortSignal } = {},
   ): Promise<UpstreamBlob | undefined> {
-    const headers = start === 0 ? {} : { range: `bytes=${start}-` }
-    const answer = await this.#ask(
-      'blob',
-      'GET',
-      repository,
-      `/v2/${repository}/blobs/${digest}`,
-      headers,
-      options,
-    )
-    if (answer === undefined) return undefined
     await using opened = new AsyncDisposableStack()
+    opened.use(await this.#blobs.acquire(options))
+    const headers = start === 0 ? {} : { range: `bytes=${start}-` }
+    const path = `/v2/${repository}/blobs/${digest}`
+    const answer = await this.#ask('blob', { method: 'GET', repository, path, headers }, options)
+    if (answer === undefined) return undefined
     opened.defer(async () => void answer.body.destroy())
     const head = readBlobHead(answer, start, this.#availability)
     const chunks = readExactly(answer, head.size - head.start, this.#availability, {
       ...options,
-      onBytes: async (count) => this.#count(count),
+      onBytes: (count) => this.#passOn(count, options),
     })
     const resources = opened.move()
     return { ...head, chunks, [Symbol.asyncDispose]: () => resources.disposeAsync() }
@@ -116,7 +123,8 @@ export class RemoteUpstream implements Upstream {
   listReferrers(repository: Repository, subject: Digest, options: Options = {}): Promise<Digest[]> {
     const source: ReferrerSource = {
       availability: this.#availability,
-      get: (path, accept, signals) => this.#ask('referrers', 'GET', repository, path, { accept }, signals),
+      get: (path, accept, signals) =>
+        this.#ask('referrers', { method: 'GET', repository, path, headers: { accept } }, signals),
       getManifest: (reference, signals) => this.getManifest(repository, reference, signals),
     }
     return listReferrers(source, repository, subject, options)
@@ -135,19 +143,14 @@ export class RemoteUpstream implements Upstream {
   }
 
   /** `undefined` where the upstream has no such thing. The body of an answer has to be read or destroyed. */
-  async #ask(
-    kind: Kind,
-    method: 'GET' | 'HEAD',
-    repository: Repository,
-    path: string,
-    headers: Record<string, string>,
-    options: Options,
-  ): Promise<Answer | undefined> {
-    this.#requested[kind]++
+  async #ask(kind: Kind, question: Question, options: Options): Promise<Answer | undefined> {
     let outcome = 'cancelled'
     try {
-      const answer = await this.#requests.send({ method, repository, path, headers }, options)
-      const usable = this.#usable(answer, method, headers)
+      using _turn = await this.#questions.acquire(options)
+      this.#availability.check(this.#answerMs)
+      this.#requested[kind]++
+      const answer = await this.#requests.send(question, options)
+      const usable = this.#usable(answer, question)
       outcome = usable === undefined ? 'absent' : 'answered'
       return usable
     } catch (error) {
@@ -158,7 +161,7 @@ export class RemoteUpstream implements Upstream {
     }
   }
 
-  #usable(answer: Answer, method: 'GET' | 'HEAD', headers: Record<string, string>): Answer | undefined {
+  #usable(answer: Answer, { method, headers }: Question): Answer | undefined {
     const { status } = answer
     if (status === 200 || (status === 206 && headers.range !== undefined)) return answer
     // A registry without HEAD is asked by GET.
@@ -170,12 +173,24 @@ export class RemoteUpstream implements Upstream {
     throw this.#availability.trouble('wrong', `${whose}answers ${status}`)
   }
 
+  async #passOn(bytes: number, options: Options): Promise<void> {
+    this.#count(bytes)
+    const waitMs = this.#budget?.take(bytes, this.#clock.now()) ?? 0
+    if (waitMs > 0) await this.#clock.sleep(waitMs, options)
+  }
+
   #count(bytes: number): void {
     this.#receivedBytes += bytes
     this.#metrics.count('shoal_upstream_received_bytes_total', { upstream: this.name }, bytes)
   }
 }
 
-function manifestPath(repository: Repository, reference: Reference): string {
-  return `/v2/${repository}/manifests/${'tag' in reference ? reference.tag : reference.digest}`
+function manifestQuestion(method: 'GET' | 'HEAD', repository: Repository, reference: Reference): Question {
+  const name = 'tag' in reference ? reference.tag : reference.digest
+  return {
+    method,
+    repository,
+    path: `/v2/${repository}/manifests/${name}`,
+    headers: { accept: acceptManifests },
+  }
 }

@@ -18,10 +18,10 @@ const maxRedirects = 5
 const redirects = new Set([301, 302, 303, 307, 308])
 
 export class Requests {
-  readonly #options: AuthorizationOptions & { answerMs: number }
+  readonly #options: AuthorizationOptions
   readonly #authorization: Authorization
 
-  constructor(options: AuthorizationOptions & { answerMs: number }) {
+  constructor(options: AuthorizationOptions) {
     this.#options = options
     this.#authorization = new Authorization(options)
   }
@@ -31,8 +31,6 @@ export class Requests {
    * or the signal's reason.
    */
   async send(question: Question, options: Options): Promise<Answer> {
-    const { availability, answerMs } = this.#options
-    availability.check(answerMs)
     const { repository } = question
     const sent = await this.#authorization.authorize(repository, options)
     const answer = await this.#follow(question, sent.header, options)

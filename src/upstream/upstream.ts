@@ -103,16 +103,22 @@ export interface UpstreamOptions {
   /** Default: whether there are no credentials. */
   isShared?: boolean
   limits?: Partial<UpstreamLimits>
+  /** Of the bytes of its blobs; default: as fast as they come. */
+  budget?: Budget
 }
 
 /** A user name with its password, or a token that a token server exchanges for others ("identity token"). */
 export type Credentials = { username: string; password: string } | { token: string }
 
+/** How fast bytes may come. */
+export interface Budget {
+  /** Takes `bytes`, and returns how long to wait before they are passed on. */
+  take(bytes: number, nowMs: number): number
+}
+
 export interface UpstreamLimits {
   /** Blobs on their way at once; default 8. */
   maxBlobs: number
-  /** Of blobs, all together; 0, the default, is no limit. */
-  bytesPerSecond: number
   /** From a request to the head of its answer; default 4 s. */
   answerMs: number
   /** A body that moves no byte for this long is cut; default 10 s. */

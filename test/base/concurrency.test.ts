@@ -34,6 +34,32 @@ describe('Semaphore', () => {
     await expect(semaphore.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no')
     expect(await semaphore.run(async () => 'next')).toBe('next')
   })
+
+  it('lends a turn until it is given back, once', async () => {
+    const semaphore = new Semaphore(1)
+    const first = await semaphore.acquire()
+    const [second, third] = [semaphore.acquire(), semaphore.acquire()]
+    expect(semaphore.waiting).toBe(2)
+    first[Symbol.dispose]()
+    first[Symbol.dispose]()
+    ;(await second)[Symbol.dispose]()
+    ;(await third)[Symbol.dispose]()
+    expect(await semaphore.run(async () => 'free')).toBe('free')
+  })
+
+  it('keeps no place for who gave up waiting', async () => {
+    const semaphore = new Semaphore(1)
+    const first = await semaphore.acquire()
+    const leaving = new AbortController()
+    const left = semaphore.acquire({ signal: leaving.signal })
+    const next = semaphore.acquire()
+    leaving.abort(new Error('no patience'))
+    await expect(left).rejects.toThrow('no patience')
+    first[Symbol.dispose]()
+    ;(await next)[Symbol.dispose]()
+    await expect(semaphore.acquire({ signal: leaving.signal })).rejects.toThrow('no patience')
+    expect(await semaphore.run(async () => 'free')).toBe('free')
+  })
 })
 
 describe('Keyed', () => {

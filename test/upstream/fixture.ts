@@ -1,4 +1,5 @@
 /** One upstream, opened as a test wants it. */
+import type { Clock } from '../../src/base/base.ts'
 import { parseReference, parseRepository, type Reference } from '../../src/oci/oci.ts'
 import {
   openUpstreams,
@@ -46,4 +47,16 @@ export async function failureOf(work: Promise<unknown>): Promise<Error & Record<
     return error as Error & Record<string, unknown>
   }
   throw new Error('it did not fail')
+}
+
+/** A clock that stands still until it is told to go on. */
+export function testClock(): Clock & { pass(ms: number): void } {
+  let nowMs = Date.UTC(2026, 0, 1)
+  return {
+    now: () => nowMs,
+    sleep: async () => undefined,
+    pass(ms) {
+      nowMs += ms
+    },
+  }
 }
