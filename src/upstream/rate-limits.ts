@@ -6,7 +6,8 @@ export function pauseOf(headers: IncomingHttpHeaders, nowMs: number): number | u
   const text = headers['retry-after']
   if (text === undefined) return undefined
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
-  const until = Date.parse(text)
+  // Date.parse makes a date of almost anything.
+  const until = text.endsWith(' GMT') ? Date.parse(text) : Number.NaN
   if (Number.isNaN(until)) return undefined
   // By the clock that wrote it, where that can be told.
   const written = Date.parse(headers.date ?? '')

@@ -7,7 +7,7 @@ import { discard, readWhole } from './bodies.ts'
 import { UpstreamUnavailableError } from './errors.ts'
 import { acceptManifests, checkManifest, readManifestHead } from './manifests.ts'
 import { listReferrers, type ReferrerSource } from './referrers.ts'
-import { type Question, Requests } from './requests.ts'
+import { type Question, type Reached, Requests } from './requests.ts'
 import { Sender } from './sender.ts'
 import type { Answer, Transport } from './transport.ts'
 import type {
@@ -149,8 +149,7 @@ export class RemoteUpstream implements Upstream {
       using _turn = await this.#questions.acquire(options)
       this.#availability.check(this.#answerMs)
       this.#requested[kind]++
-      const answer = await this.#requests.send(question, options)
-      const usable = this.#usable(answer, question)
+      const usable = this.#usable(await this.#requests.send(question, options), question)
       outcome = usable === undefined ? 'absent' : 'answered'
       return usable
     } catch (error) {
@@ -161,13 +160,12 @@ export class RemoteUpstream implements Upstream {
     }
   }
 
-  #usable(answer: Answer, { method, headers }: Question): Answer | undefined {
+  #usable({ answer, isOwn }: Reached, { method, headers }: Question): Answer | undefined {
     const { status } = answer
     if (status === 200 || (status === 206 && headers.range !== undefined)) return answer
     // A registry without HEAD is asked by GET.
     if (status === 405 && method === 'HEAD') return answer
     discard(answer.body)
-    const isOwn = this.#requests.isOwn(answer)
     if (status === 404 || (isOwn && forbidden.has(status))) return undefined
     const whose = isOwn ? '' : `redirects to ${answer.url.host}, which `
     throw this.#availability.trouble('wrong', `${whose}answers ${status}`)

@@ -12,6 +12,13 @@ export interface Question {
   headers: Record<string, string>
 }
 
+/** The answer at the end of all redirects. */
+export interface Reached {
+  answer: Answer
+  /** Whether the upstream itself was asked all the way, and not something that it refers to. */
+  isOwn: boolean
+}
+
 type Options = { signal?: AbortSignal | undefined }
 
 const maxRedirects = 5
@@ -26,46 +33,39 @@ export class Requests {
     this.#authorization = new Authorization(options)
   }
 
-  /**
-   * The answer at the end of all redirects, whatever its status, except that it asks to wait. Throws UpstreamUnavailableError,
-   * or the signal's reason.
-   */
-  async send(question: Question, options: Options): Promise<Answer> {
+  /** Of whatever status, except that it asks to wait. Throws UpstreamUnavailableError, or the signal's reason. */
+  async send(question: Question, options: Options): Promise<Reached> {
     const { repository } = question
     const sent = await this.#authorization.authorize(repository, options)
-    const answer = await this.#follow(question, sent.header, options)
-    if (answer.status !== 401 || !this.isOwn(answer)) return answer
-    if (!this.#authorization.reconsider(repository, answer.headers, sent)) return answer
+    const reached = await this.#follow(question, sent.header, options)
+    const { answer, isOwn } = reached
+    if (answer.status !== 401 || !isOwn) return reached
+    if (!this.#authorization.reconsider(repository, answer.headers, sent)) return reached
     discard(answer.body)
     const again = await this.#authorization.authorize(repository, options)
     return await this.#follow(question, again.header, options)
-  }
-
-  /** Whether the upstream itself gave the answer, and not where it redirected to. */
-  isOwn({ url }: Answer): boolean {
-    return url.origin === this.#options.url.origin
   }
 
   async #follow(
     { method, path, headers }: Question,
     authorization: string | undefined,
     { signal }: Options,
-  ): Promise<Answer> {
+  ): Promise<Reached> {
     const { availability, sender } = this.#options
     let url = new URL(path, this.#options.url)
-    let secret = authorization
+    let isOwn = true
     for (let redirect = 0; redirect <= maxRedirects; redirect++) {
-      const isOwn = url.origin === this.#options.url.origin
       // Once it led away nothing that follows is given a credential, not even where it leads back.
-      if (!isOwn) secret = undefined
+      const isAuthorized = isOwn && authorization !== undefined
       const answer = await sender.send(
-        { method, url, headers: secret === undefined ? headers : { ...headers, authorization: secret } },
+        { method, url, headers: isAuthorized ? { ...headers, authorization } : headers },
         { whose: isOwn ? '' : `redirects to ${url.host}, which `, isVital: isOwn, signal },
       )
       if (isOwn) availability.answered(answer.headers)
-      if (!redirects.has(answer.status)) return answer
+      if (!redirects.has(answer.status)) return { answer, isOwn }
       discard(answer.body)
       url = this.#nextOf(answer)
+      isOwn &&= url.origin === this.#options.url.origin
     }
     throw availability.trouble('wrong', `redirects more than ${maxRedirects} times`)
   }

@@ -38,6 +38,9 @@ export async function fetchToken(
 ): Promise<Token | undefined> {
   const { availability, credentials } = options
   const whose = `its token server ${challenge.realm.host} `
+  if (!isAsSafe(options.url, challenge.realm)) {
+    throw availability.trouble('refused', `${whose}is not asked over ${challenge.realm.protocol}//`)
+  }
   if (credentials !== undefined && !mayHaveCredentials(options, challenge.realm)) {
     const advice = 'is not known to be its own, and gets no credentials; if it should, add it to authHosts'
     throw availability.trouble('refused', `${whose}${advice}`)
@@ -98,9 +101,13 @@ export function basicHeader({ username, password }: { username: string; password
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
+/** A token is worth as much as a password while it lives. */
+function isAsSafe(own: URL, realm: URL): boolean {
+  return realm.protocol === 'https:' || (realm.protocol === 'http:' && own.protocol === 'http:')
+}
+
 /** A realm is what the upstream says, and whoever can speak for it could say anything (CVE-2026-33540, CVE-2020-15157). */
 function mayHaveCredentials({ url, authHosts }: TokenServerOptions, realm: URL): boolean {
-  if (realm.protocol !== 'https:' && (realm.protocol !== 'http:' || url.protocol === 'https:')) return false
   return [url.hostname, ...authHosts].some((host) => host === realm.hostname || host === realm.host)
 }
 

@@ -6,11 +6,15 @@ import {
   type Credentials,
   openUpstreams,
   type Upstream,
+  type UpstreamOptions,
   type Upstreams,
 } from '../../src/upstream/upstream.ts'
-import { makeImage, makeIndex } from './image.ts'
+import { type FakeUpstream, openFakeUpstream } from '../upstream/fake-upstream.ts'
+import { makeCertificate } from './certificate.ts'
+import { makeImage, makeIndex, sha256 } from './image.ts'
 import { showOutputOnFailure } from './process.ts'
 import { requires } from './requirement.ts'
+import { openScratchFolder } from './scratch-folder.ts'
 import {
   openUpstreamRegistry,
   type UpstreamRegistry,
@@ -110,6 +114,76 @@ describe.each(kinds)('a docker-registry with auth $auth and tls $tls', ({ auth, 
       expect(await upstream.statManifest(parseRepository('team/app'), parseReference('none'))).toBeUndefined()
       const digest = parseDigest(image.manifest.descriptor.digest)
       expect(await upstream.listReferrers(parseRepository('team/app'), digest)).toEqual([])
+    })
+  })
+})
+
+describe('an upstream that speaks TLS', requires('openssl'), () => {
+  let opened: AsyncDisposableStack
+  let fake: FakeUpstream
+  let certificateAuthority: string
+  const repository = parseRepository('team/app')
+  const bytes = Buffer.from('0123456789')
+  const digest = parseDigest(sha256(bytes))
+
+  beforeAll(async () => {
+    opened = new AsyncDisposableStack()
+    const folder = opened.use(await openScratchFolder())
+    const { certificate, key } = await makeCertificate(folder.path, ['127.0.0.1'])
+    certificateAuthority = await readFile(certificate, 'utf8')
+    const tls = { cert: certificateAuthority, key: await readFile(key, 'utf8') }
+    fake = opened.use(await openFakeUpstream({ tls }))
+    fake.putBlob(repository, bytes)
+  })
+  afterAll(() => opened?.disposeAsync())
+
+  const open = async (options: Partial<UpstreamOptions> = {}) => {
+    const upstream = { name: 'up.test', url: fake.url, certificateAuthority, ...options }
+    const all = opened.use(await openUpstreams({ environment: {}, upstreams: [upstream] }))
+    return all.find('up.test') as Upstream
+  }
+  const answerWith = (status: number, headers: Record<string, string>) => {
+    fake.intercept = ({ headers: { authorization }, url }, response) => {
+      if (status < 400 && url === '/v2/') return false
+      if (authorization !== undefined) return false
+      response.writeHead(status, headers).end()
+      return true
+    }
+  }
+
+  test('is trusted by the authority that is configured, and by no other name', async () => {
+    await using blob = await (await open()).openBlob(repository, digest)
+    expect(Buffer.concat(await Array.fromAsync(blob?.chunks ?? []))).toEqual(bytes)
+    const byName = new URL(fake.url.href.replace('127.0.0.1', 'localhost'))
+    await expect((await open({ url: byName })).openBlob(repository, digest)).rejects.toMatchObject({
+      code: 'UPSTREAM_UNAVAILABLE',
+      message: 'up.test has a certificate for another name',
+    })
+  })
+
+  test('is not trusted without it', async () => {
+    const all = opened.use(
+      await openUpstreams({ environment: {}, upstreams: [{ name: 'up.test', url: fake.url }] }),
+    )
+    await expect(all.find('up.test')?.openBlob(repository, digest)).rejects.toMatchObject({
+      message: 'up.test has a certificate that no trusted authority signed',
+    })
+  })
+
+  test('cannot lead to where anyone could listen', async () => {
+    answerWith(307, { location: fake.url.href.replace('https:', 'http:') })
+    await expect((await open()).openBlob(repository, digest)).rejects.toMatchObject({
+      message: 'up.test redirects from https:// to http://, which is refused',
+    })
+  })
+
+  test('cannot have credentials sent where anyone could listen', async () => {
+    const realm = fake.url.href.replace('https:', 'http:')
+    answerWith(401, { 'www-authenticate': `Bearer realm="${realm}"` })
+    const upstream = await open({ credentials: upstreamUser })
+    await expect(upstream.openBlob(repository, digest)).rejects.toMatchObject({ trouble: 'refused' })
+    await expect((await open()).openBlob(repository, digest)).rejects.toMatchObject({
+      message: expect.stringContaining('is not asked over http://'),
     })
   })
 })

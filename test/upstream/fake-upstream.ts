@@ -18,6 +18,8 @@ export interface FakeUpstream extends AsyncDisposable {
   /** Put in the way of the content; returns whether it answers. */
   intercept: (request: IncomingMessage, response: ServerResponse) => boolean
   putBlob(repository: string, bytes: Uint8Array): Digest
+  /** As if the request had come to it. */
+  serve: RequestListener
   /** By its digest, and by a tag where one is given. */
   putManifest(repository: string, manifest: object, tag?: string): { digest: Digest; bytes: Buffer }
 }
@@ -34,7 +36,9 @@ export async function openFakeUpstream(options: FakeUpstreamOptions = {}): Promi
   const seen: SeenRequest[] = []
 
   const answer: RequestListener = (request, response) => {
-    const { method = '', url: path = '', headers } = request
+    const { method = '', url = '', headers } = request
+    // A proxy is given the whole URL.
+    const path = url.replace(/^http:\/\/[^/]+/, '')
     seen.push({ method, path, headers })
     if (upstream.intercept(request, response)) return
     if (path === '/v2/') {
@@ -64,6 +68,7 @@ export async function openFakeUpstream(options: FakeUpstreamOptions = {}): Promi
     url: new URL(`${tls === undefined ? 'http' : 'https'}://${host}:${port}`),
     seen,
     intercept: () => false,
+    serve: answer,
     putBlob(repository, bytes) {
       const digest = digestBytes(bytes)
       content.set(`/v2/${repository}/blobs/${digest}`, {
