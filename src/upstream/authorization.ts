@@ -1,5 +1,4 @@
 /** What a request has to carry so that the upstream answers it: nothing, a password, or a token that is fetched for it. */
-import type { IncomingHttpHeaders } from 'node:http'
 import { type Clock, SingleFlight, unlessAborted } from '../base/base.ts'
 import type { Repository } from '../oci/oci.ts'
 import type { Availability } from './availability.ts'
@@ -7,6 +6,7 @@ import { discard } from './bodies.ts'
 import { type Challenge, isSameChallenge, readChallenge } from './challenges.ts'
 import type { Sender } from './sender.ts'
 import { basicHeader, fetchToken, type TokenServerOptions } from './token-server.ts'
+import type { AnswerHeaders } from './transport.ts'
 import type { Credentials } from './upstream.ts'
 
 export interface AuthorizationOptions {
@@ -87,7 +87,7 @@ export class Authorization {
    * After a 401: whether asking again can change it. Throws UpstreamUnavailableError where the credentials that are configured
    * are not taken.
    */
-  reconsider(repository: Repository, headers: IncomingHttpHeaders, sent: Authorized): boolean {
+  reconsider(repository: Repository, headers: AnswerHeaders, sent: Authorized): boolean {
     const { availability, credentials } = this.#options
     const challenge = readChallenge(headers)
     if (challenge === undefined) return false

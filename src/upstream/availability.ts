@@ -1,8 +1,8 @@
 /** Whether an upstream may be asked now: not before the time it named, and not again and again while it is away. */
-import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../base/base.ts'
 import { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
 import { limitsOf } from './rate-limits.ts'
+import type { AnswerHeaders } from './transport.ts'
 import type { UpstreamStatus } from './upstream.ts'
 
 const firstAwayMs = 1_000
@@ -36,7 +36,7 @@ export class Availability {
     this.#awayUntilMs = now + tryMs
   }
 
-  answered(headers: IncomingHttpHeaders): void {
+  answered(headers: AnswerHeaders): void {
     this.#reachable = true
     this.#awayMs = firstAwayMs
     this.#limits = { ...this.#limits, ...limitsOf(headers) }

@@ -1,5 +1,5 @@
 /** What an upstream wants to see before it answers: `WWW-Authenticate` (RFC 9110, 11.6.1; Docker's token authentication). */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { AnswerHeaders } from './transport.ts'
 
 export type Challenge =
   | { scheme: 'basic' }
@@ -15,8 +15,8 @@ const maxHeaderLength = 8 * 1024
 const maxScopes = 8
 
 /** The one that can be met: by a token if that is offered, else by a password. `undefined` where none can. */
-export function readChallenge(headers: IncomingHttpHeaders): Challenge | undefined {
-  const offered = parseChallenges([headers['www-authenticate'] ?? []].flat().join(', '))
+export function readChallenge(headers: AnswerHeaders): Challenge | undefined {
+  const offered = parseChallenges(headers['www-authenticate'] ?? '')
   for (const { scheme, parameters } of offered) {
     const realm = scheme === 'bearer' ? URL.parse(parameters.get('realm') ?? '') : null
     if (realm === null) continue

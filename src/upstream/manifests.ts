@@ -1,5 +1,4 @@
 /** Manifests as an upstream answers them: what a HEAD tells, and bytes that are what they are said to be. */
-import type { IncomingHttpHeaders } from 'node:http'
 import {
   algorithmOf,
   type Digest,
@@ -11,6 +10,7 @@ import {
   type Reference,
 } from '../oci/oci.ts'
 import type { Availability } from './availability.ts'
+import type { AnswerHeaders } from './transport.ts'
 import type { UpstreamManifest } from './upstream.ts'
 
 /** Everything that a manifest may be; some registries convert to what stands here first, and none knows how to without it. */
@@ -23,9 +23,12 @@ export const acceptManifests = [
   '*/*',
 ].join(', ')
 
+/** Types that say nothing of what a document is. */
+const vague = new Set(['', 'application/json', 'application/octet-stream', 'text/plain'])
+
 /** `undefined` where the head leaves something out, as some registries do. */
 export function readManifestHead(
-  headers: IncomingHttpHeaders,
+  headers: AnswerHeaders,
   reference: Reference,
 ): { digest: Digest; mediaType: string; size: number } | undefined {
   const digest = 'digest' in reference ? reference.digest : claimedDigest(headers)
@@ -41,7 +44,7 @@ export function readManifestHead(
  */
 export function checkManifest(
   bytes: Uint8Array,
-  headers: IncomingHttpHeaders,
+  headers: AnswerHeaders,
   reference: Reference,
   availability: Availability,
 ): UpstreamManifest {
@@ -59,21 +62,19 @@ export function checkManifest(
 }
 
 /** Only ever a hint. */
-function claimedDigest(headers: IncomingHttpHeaders): Digest | undefined {
+function claimedDigest(headers: AnswerHeaders): Digest | undefined {
   const claimed = headers['docker-content-digest']
-  return typeof claimed === 'string' && isDigest(claimed) ? claimed : undefined
+  return claimed !== undefined && isDigest(claimed) ? claimed : undefined
 }
 
 /** `undefined` for what says nothing of a manifest, so that the manifest itself has to. */
-function mediaTypeOf(headers: IncomingHttpHeaders): string | undefined {
-  const type = headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
-  return ['', 'application/json', 'application/octet-stream', 'text/plain'].includes(type ?? '')
-    ? undefined
-    : type
+export function mediaTypeOf(headers: AnswerHeaders): string | undefined {
+  const type = headers['content-type']?.split(';', 1)[0]?.trim() ?? ''
+  return vague.has(type.toLowerCase()) ? undefined : type
 }
 
 /** A length that is a number of bytes. */
-export function lengthOf(headers: IncomingHttpHeaders): number | undefined {
+export function lengthOf(headers: AnswerHeaders): number | undefined {
   const text = headers['content-length'] ?? ''
   return /^\d{1,15}$/.test(text) ? Number(text) : undefined
 }

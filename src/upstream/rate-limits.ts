@@ -1,8 +1,8 @@
 /** What an answer says of how often one may ask. */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { AnswerHeaders } from './transport.ts'
 
 /** How long to wait, from `Retry-After` as seconds or as a date (RFC 9110, 10.2.3); `undefined` where it does not say. */
-export function pauseOf(headers: IncomingHttpHeaders, nowMs: number): number | undefined {
+export function pauseOf(headers: AnswerHeaders, nowMs: number): number | undefined {
   const text = headers['retry-after']
   if (text === undefined) return undefined
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
@@ -15,13 +15,13 @@ export function pauseOf(headers: IncomingHttpHeaders, nowMs: number): number | u
 }
 
 /** The `RateLimit-*` headers as registries send them, `100;w=21600`, and with their older `X-` names. */
-export function limitsOf(headers: IncomingHttpHeaders): { limit?: number; remaining?: number } {
+export function limitsOf(headers: AnswerHeaders): { limit?: number; remaining?: number } {
   const limit = numberIn(headers['ratelimit-limit'] ?? headers['x-ratelimit-limit'])
   const remaining = numberIn(headers['ratelimit-remaining'] ?? headers['x-ratelimit-remaining'])
   return { ...(limit === undefined ? {} : { limit }), ...(remaining === undefined ? {} : { remaining }) }
 }
 
-function numberIn(header: string | string[] | undefined): number | undefined {
-  const [, digits] = /^\s*(\d{1,12})\s*(?:[;,]|$)/.exec(String(header ?? '')) ?? []
+function numberIn(header: string | undefined): number | undefined {
+  const [, digits] = /^\s*(\d{1,12})\s*(?:[;,]|$)/.exec(header ?? '') ?? []
   return digits === undefined ? undefined : Number(digits)
 }

@@ -13,6 +13,7 @@ import {
 } from '../oci/oci.ts'
 import type { Availability } from './availability.ts'
 import { readWhole } from './bodies.ts'
+import { mediaTypeOf } from './manifests.ts'
 import type { Answer } from './transport.ts'
 import type { UpstreamManifest } from './upstream.ts'
 
@@ -60,7 +61,7 @@ async function readIndex(
   options: Options,
 ): Promise<Digest[] | undefined> {
   const bytes = await readWhole(answer, maxManifestBytes, availability, options)
-  return digestsIn(bytes, answer.headers['content-type'])
+  return digestsIn(bytes, mediaTypeOf(answer.headers))
 }
 
 /** `undefined` for what is no index, as registries without the API may answer. */
@@ -76,7 +77,7 @@ function digestsIn(bytes: Uint8Array, mediaType: string | undefined): Digest[] |
 
 /** Of a `Link: </v2/…>; rel="next"` to the registry itself. */
 function nextPath({ url, headers }: Answer): string | undefined {
-  const [, target = ''] = /<([^<>]{1,2048})>\s*;\s*rel="?next"?/.exec(String(headers.link ?? '')) ?? []
+  const [, target = ''] = /<([^<>]{1,2048})>\s*;\s*rel="?next"?/.exec(headers.link ?? '') ?? []
   const next = target === '' ? null : URL.parse(target, url.href)
   return next?.origin === url.origin ? next.pathname + next.search : undefined
 }

@@ -110,10 +110,15 @@ export class RemoteUpstream implements Upstream {
     const path = `/v2/${repository}/blobs/${digest}`
     const answer = await this.#ask('blob', { method: 'GET', repository, path, headers }, options)
     if (answer === undefined) return undefined
-    opened.defer(async () => void answer.body.destroy())
+    const closing = new AbortController()
+    opened.defer(async () => {
+      closing.abort(new Error('the blob was closed'))
+      answer.body.destroy()
+    })
     const head = readBlobHead(answer, start, this.#availability)
+    const { signal = closing.signal } = options
     const chunks = readExactly(answer, head.size - head.start, this.#availability, {
-      ...options,
+      signal: AbortSignal.any([signal, closing.signal]),
       onBytes: (count) => this.#passOn(count, options),
     })
     const resources = opened.move()

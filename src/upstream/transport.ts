@@ -13,11 +13,14 @@ export interface Request {
   body?: string
 }
 
+/** By name in lower case; those that came several times are one list (RFC 9110, 5.3). */
+export type AnswerHeaders = Readonly<Record<string, string | undefined>>
+
 /** The head of an answer; the body has to be read or destroyed. */
 export interface Answer {
   url: URL
   status: number
-  headers: IncomingHttpHeaders
+  headers: AnswerHeaders
   body: Readable
 }
 
@@ -45,7 +48,8 @@ export class AnswerTimeoutError extends Error {
 
 /** Hosts besides the upstream itself that connections are kept to at once. */
 const maxOtherHosts = 32
-const connectionsPerHost = 64
+/** More than are ever wanted at once, so that a request waits for its turn in line and not for a connection. */
+const connectionsPerHost = 128
 const keepAliveMs = 30_000
 
 export class Transport implements AsyncDisposable {
@@ -111,7 +115,7 @@ export class Transport implements AsyncDisposable {
       })
       // Whoever reads the body gets its error; one that is thrown away ends with an error too.
       answer.body.on('error', () => undefined)
-      return { url, status: answer.statusCode, headers: answer.headers, body: answer.body }
+      return { url, status: answer.statusCode, headers: joined(answer.headers), body: answer.body }
     } finally {
       clearTimeout(timer)
     }
@@ -137,6 +141,12 @@ export class Transport implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#own.destroy(), this.#others.destroy()])
   }
+}
+
+function joined(headers: IncomingHttpHeaders): AnswerHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
+  )
 }
 
 /** Empty texts keep undici from reading the process's own environment. */

@@ -72,6 +72,7 @@ export class FakeUpstream implements Upstream {
     return {
       name: this.name,
       url,
+      isShared: this.isShared,
       reachable: undefined,
       manifestRequests: 0,
       blobRequests: 0,

@@ -1,5 +1,6 @@
 /** An upstream that is away, slow, or wants to be left alone. */
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestBytes } from '../../src/oci/oci.ts'
 import type { Upstream, UpstreamOptions } from '../../src/upstream/upstream.ts'
@@ -32,10 +33,11 @@ describe('an upstream', () => {
   const hang = () => {
     fake.intercept = (_request, response) => hanging.push(response) > 0
   }
-  const answer = (status: number, headers: Record<string, string> = {}) => {
+  const answer = (status: number, headers: Record<string, string | string[]> = {}) => {
     fake.intercept = ({ url }, response) => {
       if (url === '/v2/') return false
-      response.writeHead(status, headers).end()
+      for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+      response.writeHead(status).end()
       return true
     }
   }
@@ -74,6 +76,19 @@ describe('an upstream', () => {
     expect(upstream.status().reachable).toBe(true)
   })
 
+  it('that does not finish a handshake fails in time', async () => {
+    const silent = createServer()
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const sockets: Socket[] = []
+    silent.on('connection', (socket) => sockets.push(socket))
+    const { port } = silent.address() as AddressInfo
+    const upstream = await open({ url: new URL(`https://127.0.0.1:${port}`), limits: { answerMs: 300 } })
+    const error = await failureOf(upstream.statManifest(repository, tag))
+    expect(error.message).toBe('up.test does not answer in time')
+    for (const socket of sockets) socket.destroy()
+    await new Promise((resolve) => silent.close(resolve))
+  })
+
   it('that refuses connections says so', async () => {
     const upstream = await open()
     await fake[Symbol.asyncDispose]()
@@ -93,6 +108,7 @@ describe('an upstream', () => {
   })
 
   it.each([
+    ['several times', 429, { 'retry-after': ['60', '120'] }, 10_000],
     ['seconds', 429, { 'retry-after': '120' }, 120_000],
     [
       'a date by its own clock',
@@ -194,6 +210,14 @@ describe('an upstream', () => {
     await readAll(blob?.chunks)
     expect(waits.reduce((sum, count) => sum + count, 0)).toBe(bytes.length)
     expect(slept).toEqual(waits)
+  })
+
+  it('is not blamed for a blob that was closed', async () => {
+    const upstream = await open()
+    const blob = await upstream.openBlob(repository, digest)
+    await blob?.[Symbol.asyncDispose]()
+    expect((await failureOf(readAll(blob?.chunks))).message).toBe('the blob was closed')
+    expect(upstream.status().lastError).toBeUndefined()
   })
 
   it('is left when the caller leaves, before and within an answer', async () => {

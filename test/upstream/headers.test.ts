@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { readChallenge } from '../../src/upstream/challenges.ts'
 import { limitsOf, pauseOf } from '../../src/upstream/rate-limits.ts'
 
-const challengeIn = (header: string | string[]) => readChallenge({ 'www-authenticate': header as string })
+const challengeIn = (header: string) => readChallenge({ 'www-authenticate': header })
 const bearer = (realm: string, service?: string, scopes: string[] = []) => ({
   scheme: 'bearer',
   realm: new URL(realm),
@@ -22,7 +22,7 @@ describe('a challenge', () => {
     ['Bearer realm="https://auth.test/?a=\\"b\\""', bearer('https://auth.test/?a=%22b%22')],
     ['Basic realm="x", Bearer realm="https://auth.test/"', bearer('https://auth.test/')],
     ['Negotiate, Basic realm="x, y=z"', { scheme: 'basic' }],
-    [['Negotiate', 'BASIC realm="x"'], { scheme: 'basic' }],
+    ['Negotiate, BASIC realm="x"', { scheme: 'basic' }],
     [
       'Bearer realm="https://a.test/",scope="b a repository:x:push a",error="insufficient_scope"',
       bearer('https://a.test/', undefined, ['a', 'b']),
