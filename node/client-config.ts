@@ -1,6 +1,5 @@
 /** What docker, containerd and podman have to be told so that they pull through this node, from the node's settings. */
-import type { Address } from './setting-kinds.ts'
-import { formatAddress } from './setting-kinds.ts'
+import { formatAddress, localAddress } from './setting-kinds.ts'
 import type { Settings } from './settings.ts'
 
 export const clients = ['docker', 'containerd', 'podman'] as const
@@ -19,17 +18,11 @@ export interface ClientConfig {
 }
 
 export function clientConfig(client: ClientName, { http, upstream }: Settings): ClientConfig {
-  const address = formatAddress(reachable(http))
+  const address = formatAddress(localAddress(http))
   if (upstream.length === 0) return { files: [], notes: [] }
   const names = upstream.map(({ name }) => name)
   if (client === 'docker') return dockerConfig(address, names)
   return client === 'containerd' ? containerdConfig(address, upstream) : podmanConfig(address, names)
-}
-
-/** An address to listen on as one to connect to from the same host. */
-function reachable({ host, port }: Address): Address {
-  if (host === '0.0.0.0') return { host: '127.0.0.1', port }
-  return host === '::' ? { host: '::1', port } : { host, port }
 }
 
 function dockerConfig(address: string, names: string[]): ClientConfig {

@@ -21,6 +21,12 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
+/** Where something on this host connects to: who listens everywhere is reached on loopback. */
+export function localAddress({ host, port }: Address): Address {
+  if (host === '0.0.0.0') return { host: '127.0.0.1', port }
+  return host === '::' ? { host: '::1', port } : { host, port }
+}
+
 export const path: Kind<string> = (text) => {
   if (text === '' || text.includes('\0')) throw expected('a path')
   return text

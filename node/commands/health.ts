@@ -3,7 +3,7 @@ import { get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import type { Command } from '../cli.ts'
 import { print } from '../output.ts'
-import { type Address, duration, formatAddress } from '../setting-kinds.ts'
+import { type Address, duration, formatAddress, localAddress } from '../setting-kinds.ts'
 import { readFlag, readSettings, settingsHelp, UsageError } from '../settings.ts'
 
 const answerMs = 5_000
@@ -42,7 +42,7 @@ After starting a service:       shoal health --wait 30s
 }
 
 function ask(address: Address, path: string): Promise<{ well: boolean; text: string }> {
-  const { host, port } = { ...address, host: reachable(address.host) }
+  const { host, port } = localAddress(address)
   return new Promise((resolve) => {
     const fail = (error: Error) =>
       resolve({ well: false, text: `${formatAddress({ host, port })} does not answer: ${error.message}\n` })
@@ -55,10 +55,4 @@ function ask(address: Address, path: string): Promise<{ well: boolean; text: str
       answer.on('error', fail).on('end', () => resolve({ well: answer.statusCode === 200, text }))
     }).on('error', fail)
   })
-}
-
-/** An address that listens everywhere is asked on loopback. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  return host === '::' ? '::1' : host
 }

@@ -19,6 +19,7 @@ export class Availability {
   /** The next one may try after this, and whoever comes meanwhile is told at once. */
   #awayUntilMs = 0
   #awayMs = firstAwayMs
+  #isTried = false
   #limits: { limit?: number; remaining?: number } = {}
 
   constructor(name: string, clock: Clock) {
@@ -29,11 +30,13 @@ export class Availability {
   /** Throws UpstreamUnavailableError where no request may be sent now. `tryMs` is how long one may take that was let through. */
   check(tryMs: number): void {
     const now = this.#clock.now()
-    if (now < this.#pausedUntilMs) this.#fail('paused', 'asked not to be asked', this.#pausedUntilMs - now)
+    const pauseMs = this.#pausedUntilMs - now
+    if (pauseMs > 0) this.#fail('paused', `wants no request for ${Math.ceil(pauseMs / 1000)} s`, pauseMs)
     if (this.#reachable !== false) return
     if (now < this.#awayUntilMs) this.#fail('unreachable', this.#lastError ?? '', this.#awayUntilMs - now)
     // One tries for all: the others need not wait with it.
     this.#awayUntilMs = now + tryMs
+    this.#isTried = true
   }
 
   answered(headers: AnswerHeaders): void {
@@ -44,9 +47,13 @@ export class Availability {
 
   /** It could not be connected to, or did not answer. */
   unreachable(reason: string, options: { cause?: unknown } = {}): UpstreamUnavailableError {
-    this.#awayUntilMs = this.#clock.now() + this.#awayMs
-    this.#awayMs = Math.min(2 * this.#awayMs, maxAwayMs)
+    // Those that were under way when the first one failed tell nothing new.
+    if (this.#reachable !== false || this.#isTried) {
+      this.#awayUntilMs = this.#clock.now() + this.#awayMs
+      this.#awayMs = Math.min(2 * this.#awayMs, maxAwayMs)
+    }
     this.#reachable = false
+    this.#isTried = false
     return this.trouble('unreachable', reason, options)
   }
 

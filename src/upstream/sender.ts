@@ -9,6 +9,8 @@ import type { Answer, Request, Transport } from './transport.ts'
 /** Of a 429 that does not say for how long. */
 const defaultPauseMs = 10_000
 
+const busyWords: Record<number, string> = { 429: 'too many requests', 503: 'out of service' }
+
 export interface SendOptions {
   /** What stands before the reason where it is not the upstream itself that is asked: `its token server HOST `. */
   whose: string
@@ -32,10 +34,10 @@ export class Sender {
   async send(request: Request, options: SendOptions): Promise<Answer> {
     const answer = await this.#try(request, options)
     const { status, headers } = answer
-    if (status !== 429 && status !== 503) return answer
+    if (busyWords[status] === undefined) return answer
     discard(answer.body)
     const pauseMs = pauseOf(headers, this.#clock.now()) ?? (status === 429 ? defaultPauseMs : 0)
-    throw this.#availability.pause(`${options.whose}answers ${status}, which is to come back later`, pauseMs)
+    throw this.#availability.pause(`${options.whose}answers ${status}, ${busyWords[status]}`, pauseMs)
   }
 
   async #try(request: Request, { whose, isVital, signal }: SendOptions): Promise<Answer> {

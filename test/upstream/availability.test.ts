@@ -60,8 +60,10 @@ describe('an upstream', () => {
 
   it('that was away is tried by one for all, and back with its first answer', async () => {
     const upstream = await open({ limits: { answerMs: 500 } })
+    await upstream.statManifest(repository, tag)
     hang()
-    await failureOf(upstream.statManifest(repository, tag))
+    const together = Array.from({ length: 4 }, () => failureOf(upstream.statManifest(repository, tag)))
+    await Promise.all(together)
     clock.pass(1_001)
     const before = fake.seen.length
     const all = await Promise.all(
