@@ -9,6 +9,7 @@ import {
   type UpstreamOptions,
   type Upstreams,
 } from '../../src/upstream/upstream.ts'
+import { openFakeProxy } from '../upstream/fake-proxy.ts'
 import { type FakeUpstream, openFakeUpstream } from '../upstream/fake-upstream.ts'
 import { makeCertificate } from './certificate.ts'
 import { makeImage, makeIndex, sha256 } from './image.ts'
@@ -168,6 +169,19 @@ describe('an upstream that speaks TLS', requires('openssl'), () => {
     await expect(all.find('up.test')?.openBlob(repository, digest)).rejects.toMatchObject({
       message: 'up.test has a certificate that no trusted authority signed',
     })
+  })
+
+  test('is asked through a proxy without being trusted less', async () => {
+    const proxy = opened.use(await openFakeProxy(fake))
+    const all = opened.use(
+      await openUpstreams({
+        environment: { https_proxy: proxy.url },
+        upstreams: [{ name: 'up.test', url: fake.url, certificateAuthority }],
+      }),
+    )
+    await using blob = await all.find('up.test')?.openBlob(repository, digest)
+    expect(Buffer.concat(await Array.fromAsync(blob?.chunks ?? []))).toEqual(bytes)
+    expect(new Set(proxy.asked)).toEqual(new Set([fake.url.host]))
   })
 
   test('cannot lead to where anyone could listen', async () => {

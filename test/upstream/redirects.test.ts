@@ -1,9 +1,8 @@
 /** Where an upstream may send this node, and what goes along. */
-import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, digestBytes } from '../../src/oci/oci.ts'
 import type { Upstream } from '../../src/upstream/upstream.ts'
+import { type FakeProxy, openFakeProxy } from './fake-proxy.ts'
 import { type FakeUpstream, openFakeUpstream } from './fake-upstream.ts'
 import { failureOf, openUpstream, readAll, repository } from './fixture.ts'
 
@@ -116,40 +115,19 @@ describe('an upstream that redirects', () => {
 })
 
 describe('an upstream outside of this network', () => {
-  let proxy: Server
+  let proxy: FakeProxy
   let fake: FakeUpstream
   let opened: AsyncDisposableStack
-  const asked: string[] = []
 
   beforeEach(async () => {
     opened = new AsyncDisposableStack()
     fake = opened.use(await openFakeUpstream())
-    asked.length = 0
-    // Everything that is asked of the proxy is the fake upstream's, under whatever name.
-    proxy = createServer()
-    proxy.on('connect', ({ url }, socket) => {
-      asked.push(url ?? '')
-      const through = connect(Number(fake.url.port), '127.0.0.1', () => {
-        socket.write('HTTP/1.1 200 OK\r\n\r\n')
-        through.pipe(socket).pipe(through)
-      })
-      opened.defer(async () => void through.destroy())
-    })
-    proxy.on('request', (request, response) => {
-      asked.push(request.url ?? '')
-      fake.serve(request, response)
-    })
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-    opened.defer(async () => {
-      proxy.closeAllConnections()
-      await new Promise((resolve) => proxy.close(resolve))
-    })
+    proxy = opened.use(await openFakeProxy(fake))
   })
   afterEach(() => opened.disposeAsync())
 
   const open = async (environment: NodeJS.ProcessEnv = {}) => {
-    const { port } = proxy.address() as AddressInfo
-    const besides = { environment: { HTTP_PROXY: `http://127.0.0.1:${port}`, ...environment } }
+    const besides = { environment: { HTTP_PROXY: proxy.url, ...environment } }
     return opened.use(await openUpstream({ url: new URL('http://registry.example') }, besides)).upstream
   }
   const redirectTo = (location: string) => {
@@ -164,14 +142,14 @@ describe('an upstream outside of this network', () => {
     const blob: Digest = fake.putBlob(repository, bytes)
     await using found = await (await open()).openBlob(repository, blob)
     expect(await readAll(found?.chunks)).toEqual(bytes)
-    expect(asked.join()).toContain('registry.example')
+    expect(proxy.asked.join()).toContain('registry.example')
   })
 
   it('is asked without a proxy where NO_PROXY names it', async () => {
     const upstream = await open({ NO_PROXY: '.example' })
     const error = await failureOf(upstream.openBlob(repository, digest))
     expect(error).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', trouble: 'unreachable' })
-    expect(asked).toEqual([])
+    expect(proxy.asked).toEqual([])
   })
 
   it.each([
