@@ -5,7 +5,7 @@ import type { Clock, Logger, Metrics } from '../base/base.ts'
 export type Misdeed = 'invalid-message' | 'invalid-record' | 'wrong-bytes' | 'protocol'
 
 export interface Conduct {
-  /** Adds a misdeed's points; at 100 the peer is disconnected and refused for 10 minutes. */
+  /** Adds a misdeed's points; at 90 the peer is disconnected and refused for 10 minutes. */
   penalise(peer: string, misdeed: Misdeed): void
   /** Points now: they halve every minute. */
   pointsOf(peer: string): number
@@ -20,14 +20,15 @@ export interface ConductOptions {
   disconnect(peer: string): void
 }
 
-/** Twenty invalid messages, or four wrong bodies, within a minute or so. */
+/** Twenty invalid messages, or four wrong bodies, within nine seconds; more of them over a longer time. */
 const points: Record<Misdeed, number> = {
   'invalid-message': 5,
   'invalid-record': 5,
   'wrong-bytes': 25,
   protocol: 10,
 }
-const refusalPoints = 100
+/** Less than what those add up to: points fade from the first millisecond on. */
+const refusalPoints = 90
 const refusalMs = 10 * 60_000
 const halfLifeMs = 60_000
 const maxPeers = 4096

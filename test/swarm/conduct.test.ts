@@ -46,6 +46,22 @@ describe('conduct', () => {
     expect(conduct.isRefused('p')).toBe(false)
   })
 
+  test.each([
+    ['wrong-bytes', 4],
+    ['invalid-message', 20],
+    ['protocol', 10],
+  ] as const)(
+    '%s has a peer refused after %i times at the latest, also when seconds pass meanwhile',
+    (misdeed, times) => {
+      const { conduct, pass } = start()
+      for (let i = 0; i < times; i++) {
+        pass(8000 / times)
+        conduct.penalise('p', misdeed)
+      }
+      expect(conduct.isRefused('p')).toBe(true)
+    },
+  )
+
   test('an invalid message now and then is forgiven', () => {
     const { conduct, disconnected, pass } = start()
     for (let i = 0; i < 1000; i++) {
