@@ -7,6 +7,7 @@ import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'no
 import { type FileHandle, open } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
 import type { IngestCall, IngestReply, IngestRequest, IngestValue } from './ingest-protocol.ts'
+import { giveWayToMainThread } from './worker-priority.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
@@ -30,6 +31,7 @@ const stopped = new Set<number>()
 const port = parentPort
 if (port === null) throw new Error('the ingest worker runs as a worker thread only')
 
+giveWayToMainThread()
 port.on('message', ({ call, request }: IngestCall) => {
   if (request.type === 'stop') {
     stopped.add(request.file)

@@ -7,6 +7,7 @@ import { fsyncSync, futimesSync, writeSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
 import type { PieceCall, PieceReply, PieceRequest, PieceValue } from './piece-protocol.ts'
+import { giveWayToMainThread } from './worker-priority.ts'
 
 const readBytes = 1024 * 1024
 const hashBytes = 32
@@ -29,6 +30,7 @@ const tails = new Map<number, Promise<void>>()
 const port = parentPort
 if (port === null) throw new Error('the piece worker runs as a worker thread only')
 
+giveWayToMainThread()
 port.on('message', ({ call, request }: PieceCall) => {
   const before = tails.get(request.file) ?? Promise.resolve()
   const tail = before.then(async () => {
