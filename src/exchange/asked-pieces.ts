@@ -90,6 +90,7 @@ export class AskedPieces {
     if (!assembly.complete) return { isAsked: true }
     this.#pieces.delete(piece)
     this.#unsent.delete(piece)
+    this.#options.send({ type: 'got', id: this.#options.id, pieces: [piece] })
     this.#sendRequests()
     return { isAsked: true, whole: assembly.take() }
   }

@@ -159,7 +159,11 @@ export class Download {
   #heard(peer: DownloadPeer, nowMs: number): void {
     if (peer.suspect || peer.requests.size > 0) peer.silences.add(1, nowMs - peer.seenMs)
     peer.seenMs = nowMs
-    if (!peer.suspect) return
+    if (peer.suspect) this.#trust(peer)
+  }
+
+  /** Also after a while without a word: who is asked for nothing has nothing to say. */
+  #trust(peer: DownloadPeer): void {
     peer.suspect = false
     peer.dry = false
   }
@@ -204,6 +208,7 @@ export class Download {
   #wake(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
       if (peer.requests.size > 0) this.#watch(peer, nowMs)
+      else if (peer.suspect && nowMs - peer.seenMs > this.#limits.deadMs / 2) this.#trust(peer)
       // A time may have run out: of being deferred or busy, or of patience with the near ones.
       if (peer.deferred.size > 0 || peer.busyUntilMs > 0 || !peer.near) peer.dry = false
     }

@@ -34,8 +34,11 @@ export interface LinkLaneOptions {
 
 /** What has to come before a direct lane is worth its handshake. */
 const worthBytes = 2 * 1024 * 1024
-/** A lane on which nothing comes although pieces are waited for. */
-const silentMs = 2000
+/**
+ * A lane on which nothing comes although pieces are waited for: the peer may be serving others for a while, or TCP be waiting
+ * after losses. Readers do not wait that long, since late pieces are asked of others too.
+ */
+const silentMs = 10_000
 /** While bytes come, that is told so often. */
 const signOfLifeMs = 50
 

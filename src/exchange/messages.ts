@@ -55,6 +55,8 @@ const askCodec = codec(
     /** Send these pieces, in this order if nothing speaks against it. `urgent` asks not to be told `later`. */
     request: struct({ type: literal('request'), id, pieces, urgent: optional(literal(1)) }),
     cancel: struct({ type: literal('cancel'), id, pieces }),
+    /** These have arrived, whatever they are worth: others may be sent now. */
+    got: struct({ type: literal('got'), id, pieces }),
     /** This piece came from you and does not have its hash. */
     bad: struct({ type: literal('bad'), id, piece }),
     /** Ends a want and all that hangs on it; the id may be used again. */

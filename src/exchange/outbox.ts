@@ -14,6 +14,11 @@ export class Outbox {
     this.#channel = channel
   }
 
+  /** Nothing waits to be sent. */
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0
+  }
+
   /** Resets the channel when too many messages wait. */
   push(message: Uint8Array): void {
     if (this.#closed) return

@@ -24,8 +24,9 @@ export interface PeerLinkOptions {
 const openTimeoutMs = 3000
 /** What may come although it was never waited for, before anything was cancelled. */
 const firstForgivenBytes = 1024 * 1024
-/** `alive`, which holders say every 150 ms at most. */
+/** `alive`, which holders say every 150 ms at most. What was said during a minute may come at once when a link had stalled. */
 const alivePerSecond = 20
+const aliveBurst = 60 * alivePerSecond
 
 export class PeerLink {
   readonly peer: string
@@ -49,7 +50,7 @@ export class PeerLink {
     this.idleSinceMs = nowMs
     this.#alive = new TokenBucket({
       bytesPerSecond: alivePerSecond,
-      burstBytes: 3 * alivePerSecond,
+      burstBytes: aliveBurst,
       nowMs,
     })
     this.#outbox = new Outbox({

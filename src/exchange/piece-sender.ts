@@ -16,6 +16,8 @@ export interface SendJob {
   readonly piece: number
   /** The asker does not want it any more. */
   isStopped: boolean
+  /** The asker has it. */
+  isConfirmed: boolean
   /** Gives its slot back; once, however often it is called. */
   release(): void
 }
@@ -33,6 +35,9 @@ export interface PieceSenderOptions {
   onUnreadable(digest: Digest, piece: number, error: unknown): void
 }
 
+/** Longer than a piece takes over a narrow link together with others. */
+const confirmMs = 5000
+
 export class PieceSender {
   readonly #options: PieceSenderOptions
   readonly #jobs: SendJob[] = []
@@ -40,6 +45,10 @@ export class PieceSender {
   #direct: Channel | undefined
   #isPaused = false
   #sent: { lane: Channel; frame: Uint8Array } | undefined
+  /** Written, and perhaps still in the buffers of the network; with the time since when. */
+  readonly #unconfirmed = new Map<SendJob, number>()
+  /** An asker that does not say what it got is not waited for. */
+  #confirms = true
   #ahead: { job: SendJob; frames: PieceFrames } | undefined
   #wake = Promise.withResolvers<void>()
   /** When the frame that is being sent was begun. */
@@ -57,6 +66,33 @@ export class PieceSender {
   /** For how long the asker has taken nothing, although something is being sent. */
   get blockedMs(): number {
     return this.#sendingSinceMs === undefined ? 0 : this.#options.clock.now() - this.#sendingSinceMs
+  }
+
+  /** The asker has the piece. */
+  confirm(digest: Digest, piece: number): void {
+    const job = this.#find(digest, piece)
+    if (job === undefined) return
+    job.isConfirmed = true
+    if (this.#unconfirmed.delete(job)) job.release()
+  }
+
+  /** Ends the sending of a piece, after the frame that is on its way. */
+  stop(digest: Digest, piece: number): void {
+    const job = this.#find(digest, piece)
+    if (job === undefined) return
+    job.isStopped = true
+    if (this.#unconfirmed.delete(job)) job.release()
+  }
+
+  /** To be called now and then: gives back the slots of what was written long ago. */
+  expire(): void {
+    const beforeMs = this.#options.clock.now() - confirmMs
+    for (const [job, sinceMs] of this.#unconfirmed) {
+      if (sinceMs > beforeMs) return
+      this.#confirms = false
+      this.#unconfirmed.delete(job)
+      job.release()
+    }
   }
 
   push(job: SendJob): void {
@@ -78,6 +114,7 @@ export class PieceSender {
   /** Forgets what was granted, and sends on the channel again. */
   reset(): void {
     for (const job of this.jobs()) job.isStopped = true
+    this.#forget()
     this.leaveLane()
     this.#isPaused = false
     this.#wake.resolve()
@@ -113,6 +150,7 @@ export class PieceSender {
     } finally {
       signal.removeEventListener('abort', onAbort)
       for (const job of this.jobs()) job.release()
+      this.#forget()
       await this.#ahead?.frames[Symbol.asyncDispose]()
     }
   }
@@ -121,23 +159,39 @@ export class PieceSender {
     const ahead = this.#ahead?.job === job ? this.#ahead.frames : undefined
     this.#ahead = ahead === undefined ? this.#ahead : undefined
     await using frames = job.isStopped ? ahead : (ahead ?? this.#read(job))
+    let isSent = false
     try {
       this.#readAhead()
-      if (frames !== undefined) await this.#send(job, frames, signal)
+      isSent = frames !== undefined && (await this.#send(job, frames, signal))
     } finally {
-      job.release()
+      if (isSent && this.#confirms && !job.isConfirmed) this.#unconfirmed.set(job, this.#options.clock.now())
+      else job.release()
       this.#current = undefined
     }
   }
 
-  async #send(job: SendJob, frames: PieceFrames, signal: AbortSignal): Promise<void> {
+  /** What waits for the asker's word may come or not: nobody waits for it any more. */
+  #forget(): void {
+    for (const job of this.#unconfirmed.keys()) job.release()
+    this.#unconfirmed.clear()
+  }
+
+  #find(digest: Digest, piece: number): SendJob | undefined {
+    const isIt = (job: SendJob): boolean => job.digest === digest && job.piece === piece && !job.isStopped
+    return [...this.#unconfirmed.keys()].find(isIt) ?? this.jobs().find(isIt)
+  }
+
+  /** Returns whether all of it was written. */
+  async #send(job: SendJob, frames: PieceFrames, signal: AbortSignal): Promise<boolean> {
     // The frames of one piece have to come in order, so they all take the same lane.
     const lane = this.#direct ?? this.#options.session.channel
     while (!job.isStopped) {
       const frame = await this.#next(frames, job)
-      if (frame === undefined || job.isStopped) return
-      if (!(await this.#transmit(lane, frame, signal))) return
+      if (job.isStopped) return false
+      if (frame === undefined) return true
+      if (!(await this.#transmit(lane, frame, signal))) return false
     }
+    return false
   }
 
   /** Begins to read what is sent next, while something is being sent. */
@@ -162,6 +216,7 @@ export class PieceSender {
     try {
       return await frames.next()
     } catch (error) {
+      job.isStopped = true
       this.#options.onUnreadable(job.digest, job.piece, error)
       return undefined
     }

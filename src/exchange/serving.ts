@@ -47,7 +47,7 @@ const flushMs = 20
 const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
 const blockedMs = 15_000
-const laneBlockedMs = 2000
+const laneBlockedMs = 5000
 /** 8 MiB. */
 const maxFreeFrames = 32
 
@@ -153,6 +153,10 @@ export class Serving {
       return this.#options.complaints.hear(peer, want, ask.piece)
     }
     check(ask.pieces, want.holding)
+    if (ask.type === 'got') {
+      for (const piece of ask.pieces) sender.confirm(blob, piece)
+      return
+    }
     if (ask.type === 'cancel') return this.#feed({ type: 'cancel', asker, blob, pieces: ask.pieces })
     session.asked(want)
     // Told again each time: the node may have had too many askers when it was told first.
@@ -227,9 +231,7 @@ export class Serving {
     }
     if (service === undefined) return
     if (action.type === 'stop') {
-      for (const job of service.sender.jobs()) {
-        if (job.digest === digest && job.piece === action.piece) job.isStopped = true
-      }
+      service.sender.stop(digest, action.piece)
       return
     }
     const id = service.session.holderOf(digest)?.id
@@ -254,7 +256,7 @@ export class Serving {
       release()
       return
     }
-    service.sender.push({ digest, piece, isStopped: false, release })
+    service.sender.push({ digest, piece, isStopped: false, isConfirmed: false, release })
     if (service.sender.blockedMs > slotMs) release()
   }
 
@@ -284,6 +286,7 @@ export class Serving {
   #check({ session, sender }: Service): void {
     const nowMs = this.#options.clock.now()
     if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
+    sender.expire()
     // A lane may be dead while the channel is not; the asker then says what it wants again.
     if (sender.isDirect && sender.blockedMs > laneBlockedMs) sender.breakLane()
     if (sender.blockedMs > blockedMs) {
@@ -291,7 +294,10 @@ export class Serving {
       session.channel.abort(new ChannelBrokenError('the asker takes nothing'))
     }
     const isOwed = this.#upload.owesAlive(session.asker, nowMs) || sender.jobs().length > 0
-    if (isOwed && session.silentMs > aliveMs - 2 * tickMs) session.say({ type: 'alive' })
+    // Behind what waits already it would say nothing.
+    if (isOwed && session.outbox.isEmpty && session.silentMs > aliveMs - 2 * tickMs) {
+      session.say({ type: 'alive' })
+    }
   }
 
   /** A loop of a channel: when it fails, so does the channel. */

@@ -9,6 +9,7 @@
  * and by the pieces of the blobs that are asked for.
  */
 import type { Bitfield } from './bitfield.ts'
+import { Flight } from './flight.ts'
 import { HandedOut } from './handed-out.ts'
 
 export type UploadEvent =
@@ -21,7 +22,7 @@ export type UploadEvent =
   | { type: 'left'; asker: string }
   /** All requests of the asker are forgotten, its wants stay: its lane broke. */
   | { type: 'reset'; asker: string }
-  /** A `send` is over: done, cancelled or failed. Every one of them has to be reported, also after `left`. */
+  /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
   | { type: 'sent'; asker: string; blob: string; piece: number }
 
 export type UploadAction =
@@ -32,9 +33,10 @@ export type UploadAction =
   | { type: 'busy'; asker: string; blob: string; retryAfterMs: number }
 
 export interface UploadLimits {
-  /** Pieces being sent at once, to all and to one asker. */
+  /** Pieces being sent at once, to all and to one asker; more of them where they arrive quickly (flight.ts), up to `maxSlots`. */
   slots: number
   slotsPerAsker: number
+  maxSlots: number
   /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
   maxQueuedPerAsker: number
   maxAskers: number
@@ -45,6 +47,7 @@ export interface UploadLimits {
 export const defaultUploadLimits: UploadLimits = {
   slots: 4,
   slotsPerAsker: 2,
+  maxSlots: 64,
   maxQueuedPerAsker: 256,
   maxAskers: 256,
   laterMs: 500,
@@ -67,6 +70,7 @@ interface Asker {
   id: string
   queue: Waiting[]
   sending: Waiting[]
+  flight: Flight
   blobs: Set<string>
   sentMs: number
 }
@@ -77,10 +81,12 @@ export class Upload {
   readonly #askers = new Map<string, Asker>()
   readonly #blobs = new Map<string, HandedOut>()
   #actions: UploadAction[] = []
+  readonly #flight: Flight
   #sending = 0
 
   constructor(limits: Partial<UploadLimits> = {}) {
     this.#limits = { ...defaultUploadLimits, ...limits }
+    this.#flight = new Flight({ least: this.#limits.slots, most: this.#limits.maxSlots })
   }
 
   /** Whether the asker is to be told `alive` when nothing else is: it waits for something, or for what is still on its way. */
@@ -117,7 +123,9 @@ export class Upload {
         this.#actions.push({ type: 'busy', asker: id, blob, retryAfterMs: this.#limits.busyMs })
         return
       }
-      this.#askers.set(id, { id, queue: [], sending: [], blobs: new Set(), sentMs: Number.NEGATIVE_INFINITY })
+      const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
+      const sentMs = Number.NEGATIVE_INFINITY
+      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set(), sentMs })
     }
     this.#askers.get(id)?.blobs.add(blob)
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
@@ -189,15 +197,17 @@ export class Upload {
 
   #sent(asker: Asker | undefined, { blob, piece }: UploadEvent & { type: 'sent' }, nowMs: number): void {
     this.#sending--
+    this.#flight.arrived(nowMs)
     if (asker === undefined) return
+    asker.flight.arrived(nowMs)
     const at = asker.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece)
     if (at >= 0) asker.sending.splice(at, 1)
     asker.sentMs = nowMs
   }
 
   #serve(nowMs: number): void {
-    while (this.#sending < this.#limits.slots) {
-      const next = this.#next()
+    while (this.#sending < this.#flight.size(nowMs)) {
+      const next = this.#next(nowMs)
       if (next === undefined) return
       const { asker, waiting } = next
       const { blob, piece } = waiting
@@ -215,10 +225,10 @@ export class Upload {
   }
 
   /** The first in turn; but what nobody has yet goes before what someone passes on. */
-  #next(): { asker: Asker; waiting: Waiting } | undefined {
+  #next(nowMs: number): { asker: Asker; waiting: Waiting } | undefined {
     let second: { asker: Asker; waiting: Waiting } | undefined
     for (const asker of this.#askers.values()) {
-      if (asker.queue.length === 0 || asker.sending.length >= this.#limits.slotsPerAsker) continue
+      if (asker.queue.length === 0 || asker.sending.length >= asker.flight.size(nowMs)) continue
       const found = this.#leastHanded(asker)
       if (found === undefined) continue
       if (!found.passedOn) return { asker, waiting: found.waiting }

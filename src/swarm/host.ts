@@ -1,4 +1,5 @@
 /** Channels to peers by protocol name, over the libp2p node. */
+import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Logger, Metrics } from '../base/base.ts'
 import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
@@ -36,6 +37,12 @@ export interface Host {
   ): Promise<ByteChannel>
 }
 
+/** A host that knows who is still talking. */
+export interface ListeningHost extends Host {
+  /** How long ago anything came from a connected peer on any channel; infinite before that. */
+  silentMs(peer: string): number
+}
+
 const openTimeoutMs = 10_000
 const maxOutboundPerPeer = 256
 
@@ -47,7 +54,14 @@ export interface HostOptions {
   metrics: Metrics
 }
 
-export function createHost({ node, tasks, conduct, logger, metrics }: HostOptions): Host {
+export function createHost({ node, tasks, conduct, logger, metrics }: HostOptions): ListeningHost {
+  const heardMs = new Map<string, number>()
+  node.addEventListener('peer:disconnect', ({ detail }) => heardMs.delete(detail.toString()))
+
+  const listen = (stream: Stream, peer: string): void => {
+    stream.addEventListener('message', () => heardMs.set(peer, performance.now()))
+  }
+
   const serve = async (channel: ByteChannel, peer: string, protocol: string, handler: ChannelHandler) => {
     try {
       await handler(channel, peer, { signal: tasks.signal })
@@ -70,6 +84,7 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
         (stream, connection) => {
           const channel = channelOver(stream, { maxFrameBytes })
           const peer = connection.remotePeer.toString()
+          listen(stream, peer)
           tasks.start(protocol, async () => await serve(channel, peer, protocol, handler))
         },
         { maxInboundStreams: maxInboundPerPeer, maxOutboundStreams: maxOutboundPerPeer },
@@ -88,11 +103,14 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
           signal: bounded,
           maxOutboundStreams: maxOutboundPerPeer,
         })
+        listen(stream, peer)
         return channelOver(stream, { maxFrameBytes })
       } catch (cause) {
         signal?.throwIfAborted()
         throw new PeerUnreachableError(peer, protocol, { cause })
       }
     },
+
+    silentMs: (peer) => performance.now() - (heardMs.get(peer) ?? Number.NEGATIVE_INFINITY),
   }
 }

@@ -2,7 +2,7 @@
 import type { Clock, Logger } from '../base/base.ts'
 import { ChannelBrokenError, MalformedError } from '../wire/wire.ts'
 import type { ByteChannel } from './channel.ts'
-import type { Host } from './host.ts'
+import type { ListeningHost } from './host.ts'
 import type { Tasks } from './tasks.ts'
 
 export interface Pulse {
@@ -14,7 +14,7 @@ export interface Pulse {
 
 export interface PulseOptions {
   self: string
-  host: Host
+  host: ListeningHost
   tasks: Tasks
   clock: Clock
   random: () => number
@@ -41,15 +41,32 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   const within = (ms: number, signal: AbortSignal): AbortSignal =>
     AbortSignal.any([signal, AbortSignal.timeout(ms)])
 
+  /** Waits for as long as anything comes from the member: on a narrow link a pulse lies behind the bytes of blobs. */
+  const patiently = async <T>(
+    peer: string,
+    ms: number,
+    signal: AbortSignal,
+    work: (timely: AbortSignal) => Promise<T>,
+  ): Promise<T> => {
+    for (;;) {
+      try {
+        return await work(within(ms, signal))
+      } catch (error) {
+        if (!isTimeout(error) || signal.aborted || host.silentMs(peer) > ms) throw error
+      }
+    }
+  }
+
   const beat = async (channel: ByteChannel, peer: string, signal: AbortSignal): Promise<void> => {
     // The second beat comes soon, since it tells the other side the round trip.
     for (let pauseMs = intervalMs / 4; !signal.aborted; pauseMs = intervalMs) {
       const frame = Buffer.alloc(frameBytes)
       frame.writeUInt32BE(Math.min(0xffff_ffff, Math.round((latencies.get(peer) ?? 0) * 1000)))
       const startMs = performance.now()
-      const answering = within(answerMs, signal)
-      await channel.send(frame, { signal: answering })
-      const answer = await channel.receive({ signal: answering })
+      const [, answer] = await Promise.all([
+        channel.send(frame, { signal }),
+        patiently(peer, answerMs, signal, (timely) => channel.receive({ signal: timely })),
+      ])
       if (answer === undefined) throw new ChannelBrokenError('the member ended its pulse')
       latencies.set(peer, performance.now() - startMs)
       await clock.sleep(pauseMs * (0.8 + 0.4 * random()), { signal })
@@ -59,10 +76,9 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   const lead = async (peer: string, signal: AbortSignal): Promise<void> => {
     let channel: ByteChannel | undefined
     try {
-      channel = await host.open(peer, protocol, {
-        maxFrameBytes: frameBytes,
-        signal: within(answerMs, signal),
-      })
+      channel = await patiently(peer, answerMs, signal, (timely) =>
+        host.open(peer, protocol, { maxFrameBytes: frameBytes, signal: timely }),
+      )
       await beat(channel, peer, signal)
     } catch (error) {
       channel?.abort(new ChannelBrokenError('the pulse ended', { cause: error }))
@@ -80,7 +96,9 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
       while (true) {
         const frame = await silenceOf(
           peer,
-          channel.receive({ signal: within(intervalMs * 1.2 + answerMs, signal) }),
+          patiently(peer, intervalMs * 1.2 + answerMs, signal, (timely) =>
+            channel.receive({ signal: timely }),
+          ),
           signal,
         )
         if (frame === undefined) return
@@ -90,7 +108,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
         lastMs = nowMs
         const micros = Buffer.from(frame).readUInt32BE()
         if (micros > 0) latencies.set(peer, micros / 1000)
-        await channel.send(frame, { signal: within(answerMs, signal) })
+        await channel.send(frame, { signal })
       }
     },
   )
@@ -99,7 +117,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
     try {
       return await receiving
     } catch (error) {
-      if (error instanceof DOMException && error.name === 'TimeoutError' && !signal.aborted) {
+      if (isTimeout(error) && !signal.aborted) {
         onSilence(peer)
         throw new ChannelBrokenError('the member fell silent', { cause: error })
       }
@@ -122,4 +140,8 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
       latencies.delete(peer)
     },
   }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError'
 }

@@ -204,6 +204,15 @@ describe('a download', () => {
     expect(scene.pass(6000)).toContainEqual({ type: 'drop', peer: 'a', reason: 'stalled' })
   })
 
+  it('asks a peer anew that fell silent and was asked for nothing since, so that a moment of silence of all is no end', () => {
+    const scene = new Scene(1)
+    for (const peer of ['a', 'b']) scene.join(peer)
+    scene.log.length = 0
+    scene.pass(4000)
+    const again = scene.log.flatMap((action) => (action.type === 'request' ? [action.peer] : []))
+    expect(new Set(again)).toEqual(new Set(['a', 'b']))
+  })
+
   it('has someone else bring what a reader waits for when its peer is late against its habit', () => {
     const scene = new Scene(64, { limits: { maxPeerBytes: minPieceBytes } })
     scene.give({ type: 'readers', pieces: [0] })

@@ -194,7 +194,7 @@ describe('the holder', () => {
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const upload = new Upload({ slots: 3, slotsPerAsker: 2, maxQueuedPerAsker: 8 })
+        const upload = new Upload({ slots: 3, slotsPerAsker: 2, maxSlots: 3, maxQueuedPerAsker: 8 })
         const sending: (UploadAction & { type: 'send'; stopped?: boolean })[] = []
         const open = new Set<string>()
         const give = (event: UploadEvent): void => {

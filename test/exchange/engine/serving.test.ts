@@ -100,6 +100,26 @@ describe('a holder', () => {
     }
   })
 
+  it('sends an asker that says what it got no more than a few pieces ahead', async () => {
+    const bytes = someBytes(3 * pieceBytes)
+    await want(await holder.holds(bytes))
+    await ask({ type: 'request', id: 1, pieces: [0, 1, 2] })
+    const whole = async (): Promise<number> => {
+      for (let received = 0; ; ) {
+        const frame = await heard(channel)
+        if (frame.type !== 'data') throw new Error(`data was expected, ${frame.type} came`)
+        received += frame.bytes.length
+        if (received === pieceBytes) return frame.piece
+      }
+    }
+    const first = [await whole(), await whole()]
+    // What is asked for now is answered before the third piece.
+    await ask({ type: 'list', id: 1 })
+    expect((await heard(channel)).type).toBe('list')
+    await ask({ type: 'got', id: 1, pieces: first.slice(0, 1) })
+    expect(first).not.toContain(await whole())
+  })
+
   it('says that it lives while requests wait', async () => {
     const slow = await world.node({ limits: { uploadBytesPerSecond: 100_000 } })
     const digest = await slow.holds(someBytes(4 * pieceBytes))
