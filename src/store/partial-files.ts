@@ -9,6 +9,7 @@ import type { TableContext } from './link-table.ts'
 import { readChunks } from './open-blob.ts'
 import type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 import type { PiecePool, PieceThread } from './piece-pool.ts'
+import type { PieceValue } from './piece-protocol.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 
 export interface PartialFilesOptions {
@@ -115,22 +116,39 @@ class PartialFile implements PartialBlob {
 
   async write(piece: number, chunks: Uint8Array[]): Promise<boolean> {
     if (this.#held.has(piece)) return true
+    const { right = false } = await this.#hand('write', piece, chunks)
+    if (!right) return false
+    this.#held.add(piece)
+    await this.#saveSometimes()
+    return true
+  }
+
+  async take(piece: number, chunks: Uint8Array[]): Promise<Uint8Array> {
+    const { hash } = await this.#hand('take', piece, chunks)
+    if (hash === undefined) throw new Error('the piece thread gave no hash')
+    this.#held.add(piece)
+    await this.#saveSometimes()
+    return hash
+  }
+
+  async learn(from: number, hashes: Uint8Array): Promise<void> {
+    const { thread, file } = this.#options
+    await thread.call({ type: 'learn', file, from, hashes: Uint8Array.from(hashes) })
+  }
+
+  async #hand(type: 'write' | 'take', piece: number, chunks: Uint8Array[]): Promise<PieceValue> {
     const { space, thread, file } = this.#options
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     await space.take(bytes)
     try {
       const owned = chunks.map(ownMemory)
       const buffers = [...new Set(owned.map(({ buffer }) => buffer))]
-      const { right = false } = await thread.call({ type: 'write', file, piece, chunks: owned }, buffers)
-      if (!right) return false
+      return await thread.call({ type, file, piece, chunks: owned }, buffers)
     } catch (error) {
       throw asStoreError(error)
     } finally {
       space.settle(bytes)
     }
-    this.#held.add(piece)
-    await this.#saveSometimes()
-    return true
   }
 
   async *chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncGenerator<Uint8Array> {

@@ -7,7 +7,7 @@ export interface PartialPlan {
   size: number
   /** All pieces have this length but the last, which has the rest. */
   pieceBytes: number
-  /** The SHA-256 of each piece, one after the other. */
+  /** The SHA-256 of each piece from the first on, one after the other, as far as they are known: `learn` adds to them. */
   hashes: Uint8Array
 }
 
@@ -36,6 +36,14 @@ export interface PartialBlob extends AsyncDisposable {
    * Throws StoreFullError; what was there stays.
    */
   write(piece: number, chunks: Uint8Array[]): Promise<boolean>
+  /** More hashes, of the pieces from `from` on; what is known of them already stays. */
+  learn(from: number, hashes: Uint8Array): Promise<void>
+  /**
+   * Writes a piece of which no hash is known yet, the first such one, and returns the hash that it has from now on: whoever
+   * brings a blob from outside the cluster finds out with each piece what the next ones are checked against. The chunks' memory
+   * is taken over. Throws StoreFullError, and for any other piece or a wrong length.
+   */
+  take(piece: number, chunks: Uint8Array[]): Promise<Uint8Array>
   /**
    * Bytes from `start` to `end`, all of verified pieces. A chunk's memory is used again after `next()` is called.
    * Throws RangeError when one of the pieces is not here.

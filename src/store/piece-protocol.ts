@@ -2,7 +2,7 @@
 import type { DigestAlgorithm } from '../oci/oci.ts'
 
 export type PieceRequest =
-  /** Opens or makes the file at its full size; of the pieces in `claimed` those that hash right are `held`. */
+  /** Opens or makes the file at its full size; of the pieces in `claimed` those that hash right are `held`. `hashes` may be the first ones only. */
   | {
       type: 'open'
       file: number
@@ -15,6 +15,10 @@ export type PieceRequest =
     }
   /** Proves a piece and writes it in its place. Value: `right`. */
   | { type: 'write'; file: number; piece: number; chunks: Uint8Array[] }
+  /** Writes the first piece that has no hash yet. Value: `hash`. */
+  | { type: 'take'; file: number; piece: number; chunks: Uint8Array[] }
+  /** Hashes of the pieces from `from` on; those that are known stay. */
+  | { type: 'learn'; file: number; from: number; hashes: Uint8Array }
   /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Value: `hex` of the whole. */
   | { type: 'finish'; file: number; timeMs: number }
   | { type: 'close'; file: number }
@@ -24,6 +28,7 @@ export type PieceRequest =
 export interface PieceValue {
   held?: number[]
   right?: boolean
+  hash?: Uint8Array
   hex?: string
   hashes?: Uint8Array
 }

@@ -17,7 +17,9 @@ interface PartialFile {
   size: number
   pieceBytes: number
   count: number
+  /** Of all pieces; those before `known` are. */
   hashes: Uint8Array
+  known: number
   held: Uint8Array
   /** Of the whole, over the pieces before `hashed`. */
   whole: Hash
@@ -55,6 +57,11 @@ async function handle(request: PieceRequest): Promise<PieceValue> {
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   if (request.type === 'write') return { right: await write(file, request.piece, request.chunks) }
+  if (request.type === 'take') return { hash: await take(file, request.piece, request.chunks) }
+  if (request.type === 'learn') {
+    learn(file, request.from, request.hashes)
+    return {}
+  }
   files.delete(request.file)
   try {
     return request.type === 'finish' ? { hex: await finish(file, request.timeMs) } : {}
@@ -72,9 +79,11 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
     const count = Math.ceil(size / pieceBytes)
     const held = new Uint8Array(count)
     const whole = createHash(algorithm)
-    const file = { handle, size, pieceBytes, count, hashes, held, whole, hashed: 0 }
+    const room = new Uint8Array(count * hashBytes)
+    const file = { handle, size, pieceBytes, count, hashes: room, known: 0, held, whole, hashed: 0 }
+    learn(file, 0, hashes)
     for (const piece of request.claimed) {
-      if (piece < count && (await isRightOnDisk(file, piece))) held[piece] = 1
+      if (piece < file.known && (await isRightOnDisk(file, piece))) held[piece] = 1
     }
     files.set(request.file, file)
     return { held: request.claimed.filter((piece) => held[piece] === 1) }
@@ -86,13 +95,45 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
 
 async function write(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<boolean> {
   if (file.held[piece] === 1) return true
-  const start = piece * file.pieceBytes
-  const length = Math.min(file.pieceBytes, file.size - start)
+  if (piece >= file.known || !isWhole(file, piece, chunks)) return false
+  if (!hashChunks(chunks).equals(hashOf(file, piece))) return false
+  await put(file, piece, chunks)
+  return true
+}
+
+async function take(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<Uint8Array> {
+  if (piece !== file.known || !isWhole(file, piece, chunks)) {
+    throw new RangeError(
+      `piece ${piece} is not the first without a hash, or not whole; that is ${file.known}`,
+    )
+  }
+  const digest = Uint8Array.from(hashChunks(chunks))
+  await put(file, piece, chunks)
+  learn(file, piece, digest)
+  return digest
+}
+
+function learn(file: PartialFile, from: number, hashes: Uint8Array): void {
+  const end = from + hashes.length / hashBytes
+  if (from > file.known || end > file.count) throw new RangeError(`hashes from piece ${from} on do not fit`)
+  if (end <= file.known) return
+  file.hashes.set(hashes.subarray((file.known - from) * hashBytes), file.known * hashBytes)
+  file.known = end
+}
+
+function isWhole(file: PartialFile, piece: number, chunks: Uint8Array[]): boolean {
+  const length = Math.min(file.pieceBytes, file.size - piece * file.pieceBytes)
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0) === length
+}
+
+function hashChunks(chunks: Uint8Array[]): Buffer {
   const digest = createHash('sha256')
   for (const chunk of chunks) digest.update(chunk)
-  const given = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-  if (given !== length || !digest.digest().equals(hashOf(file, piece))) return false
-  let position = start
+  return digest.digest()
+}
+
+async function put(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<void> {
+  let position = piece * file.pieceBytes
   for (const chunk of chunks) {
     writeAll(file.handle.fd, chunk, position)
     position += chunk.length
@@ -105,7 +146,6 @@ async function write(file: PartialFile, piece: number, chunks: Uint8Array[]): Pr
   // Frees the memory now; the collector of this thread would let it pile up first.
   for (const { buffer } of chunks) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
   await hashOnward(file)
-  return true
 }
 
 /** The whole digest goes on over pieces that came before their turn. */

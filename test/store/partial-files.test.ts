@@ -154,6 +154,42 @@ describe('a partial blob', () => {
     })
   })
 
+  it('whose hashes are not known takes pieces in order and says what they hash to', async () => {
+    await withStore(async (store) => {
+      await using part = await store.partials.open({ ...plan, hashes: new Uint8Array() })
+      expect(await part.write(0, [pieceOf(0)])).toBe(false)
+      for (const piece of [0, 1]) {
+        const hash = await part.take(piece, [pieceOf(piece)])
+        expect(Buffer.from(hash).equals(plan.hashes.subarray(piece * 32, piece * 32 + 32))).toBe(true)
+      }
+      await expect(part.take(3, [pieceOf(3)])).rejects.toThrow('piece 3')
+      await expect(part.take(2, [pieceOf(2).slice(1)])).rejects.toThrow('not whole')
+      // What it found out by itself stays, whatever is said of it.
+      await part.learn(1, Buffer.concat([Buffer.alloc(32), plan.hashes.subarray(64, 160)]))
+      for (const piece of [4, 2, 3]) expect(await part.write(piece, [pieceOf(piece)])).toBe(true)
+      await part.take(5, [pieceOf(5)])
+      await part.finish()
+      expect((await readStored(store, digest))?.equals(blob)).toBe(true)
+    })
+  })
+
+  it('goes on after a restart with those pieces whose hashes are still known', async () => {
+    await using opened = new AsyncDisposableStack()
+    const folder = opened.use(await temporaryFolder())
+    {
+      await using first = new AsyncDisposableStack()
+      const store = await openAt(folder.path, first)
+      await using part = await store.partials.open({ ...plan, hashes: new Uint8Array() })
+      for (const piece of [0, 1, 2]) await part.take(piece, [pieceOf(piece)])
+    }
+    const store = await openAt(folder.path, opened)
+    await using part = await store.partials.open({ ...plan, hashes: plan.hashes.subarray(0, 64) })
+    expect([0, 1, 2].map((piece) => part.has(piece))).toEqual([true, true, false])
+    for (const piece of [2, 3, 4, 5]) await part.take(piece, [pieceOf(piece)])
+    await part.finish()
+    expect((await readStored(store, digest))?.equals(blob)).toBe(true)
+  })
+
   it('is open once at a time, and can be dropped when it is not', async () => {
     await withStore(async (store) => {
       {

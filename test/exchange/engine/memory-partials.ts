@@ -6,6 +6,8 @@ import { type Blobs, StoreFullError } from '../../../src/store/store.ts'
 
 interface Part {
   plan: PartialPlan
+  /** As far as they are known. */
+  hashes: Uint8Array
   bytes: Uint8Array
   held: Set<number>
 }
@@ -26,7 +28,8 @@ export class MemoryPartials implements Partials {
     this.#open.add(plan.digest)
     const before = this.#parts.get(plan.digest)
     const fits = before?.plan.size === plan.size
-    const part: Part = { plan, bytes: fits ? before.bytes : new Uint8Array(plan.size), held: new Set() }
+    const bytes = fits ? before.bytes : new Uint8Array(plan.size)
+    const part: Part = { plan, hashes: plan.hashes, bytes, held: new Set() }
     if (fits) for (const piece of before.held) if (isRight(part, piece)) part.held.add(piece)
     this.#parts.set(plan.digest, part)
     return this.#handle(part)
@@ -38,6 +41,13 @@ export class MemoryPartials implements Partials {
 
   async drop(digest: Digest): Promise<boolean> {
     return this.#parts.delete(digest)
+  }
+
+  #put(part: Part, piece: number, bytes: Uint8Array): void {
+    if (this.room <= 0) throw new StoreFullError('the disk is full')
+    this.room--
+    part.bytes.set(bytes, piece * part.plan.pieceBytes)
+    part.held.add(piece)
   }
 
   #handle(part: Part): PartialBlob {
@@ -57,12 +67,23 @@ export class MemoryPartials implements Partials {
       write: async (piece, chunks) => {
         if (held.has(piece)) return true
         const bytes = Buffer.concat(chunks)
-        if (!hashOf(bytes).equals(hashIn(plan, piece))) return false
-        if (this.room <= 0) throw new StoreFullError('the disk is full')
-        this.room--
-        part.bytes.set(bytes, piece * plan.pieceBytes)
-        held.add(piece)
+        if (!hashOf(bytes).equals(hashIn(part, piece))) return false
+        this.#put(part, piece, bytes)
         return true
+      },
+      take: async (piece, chunks) => {
+        if (piece !== part.hashes.length / 32)
+          throw new RangeError(`piece ${piece} has a hash, or comes too soon`)
+        const bytes = Buffer.concat(chunks)
+        this.#put(part, piece, bytes)
+        const hash = Uint8Array.from(hashOf(bytes))
+        part.hashes = Buffer.concat([part.hashes, hash])
+        return hash
+      },
+      learn: async (from, hashes) => {
+        const news = part.hashes.length - from * 32
+        if (news < 0) throw new RangeError('hashes that do not follow')
+        if (news < hashes.length) part.hashes = Buffer.concat([part.hashes, hashes.subarray(news)])
       },
       chunks: async function* (start, end, { signal } = {}) {
         const last = Math.ceil(end / plan.pieceBytes) - 1
@@ -98,15 +119,16 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefi
   yield bytes
 }
 
-function isRight({ plan, bytes }: Part, piece: number): boolean {
+function isRight(part: Part, piece: number): boolean {
+  const { plan, bytes } = part
   const start = piece * plan.pieceBytes
-  return hashOf(bytes.subarray(start, start + plan.pieceBytes)).equals(hashIn(plan, piece))
+  return hashOf(bytes.subarray(start, start + plan.pieceBytes)).equals(hashIn(part, piece))
 }
 
 function hashOf(bytes: Uint8Array): Buffer {
   return createHash('sha256').update(bytes).digest()
 }
 
-function hashIn({ hashes }: PartialPlan, piece: number): Uint8Array {
+function hashIn({ hashes }: Part, piece: number): Uint8Array {
   return hashes.subarray(piece * 32, piece * 32 + 32)
 }
