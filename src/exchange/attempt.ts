@@ -1,10 +1,11 @@
 /** A download under one piece list: hands events to the scheduler, carries out what it wants, and writes what arrives. */
-import type { Clock } from '../base/base.ts'
+import { type Clock, fromUpstream } from '../base/base.ts'
 import type { PartialBlob } from '../store/store.ts'
 import { Bitfield } from './bitfield.ts'
 import { Download } from './download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from './download-events.ts'
 import type { Candidate } from './list-candidates.ts'
+import { pieceHash, pieceHashBytes } from './piece-list.ts'
 import type { HoldingSource, Source } from './sources.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import type { WantEvent } from './want.ts'
@@ -30,6 +31,8 @@ export class Attempt {
   readonly #sources = new Map<string, Source>()
   readonly #writes = new Set<Promise<void>>()
   readonly #over = Promise.withResolvers<void>()
+  /** Pieces whose hashes the part knows. */
+  #learnt: number
   #isOver = false
 
   constructor(options: AttemptOptions) {
@@ -38,11 +41,14 @@ export class Attempt {
     this.#options = options
     this.candidate = candidate
     this.partial = partial
+    // The list may have grown while the part was being opened.
+    this.#learnt = partial.plan.hashes.length / pieceHashBytes
     const held = new Bitfield(layout.count)
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
     this.#download = new Download({
       layout,
       held,
+      known: this.#learnt,
       random,
       limits,
       ...(budget === undefined ? {} : { budget }),
@@ -65,6 +71,32 @@ export class Attempt {
   /** Resolves when every piece is here; rejects when one could not be written. */
   get over(): Promise<void> {
     return this.#over.promise
+  }
+
+  /** The first piece, from `from` on, that is neither here nor with any peer that takes part. */
+  firstAbsent(from?: number): number | undefined {
+    return this.#download.firstAbsent(from)
+  }
+
+  /** The list has grown, by what others signed. */
+  learn(): void {
+    const { list } = this.candidate
+    if (this.#isOver || list.known <= this.#learnt) return
+    const from = this.#learnt
+    this.#learnt = list.known
+    this.#keep(this.#learn(from, list.hashes.slice(from * pieceHashBytes)))
+  }
+
+  /** Writes a piece that came from outside; false when others signed another hash for it. Rejects when it cannot be written. */
+  take(piece: number, bytes: Uint8Array): Promise<boolean> {
+    const taking = this.#take(piece, bytes)
+    this.#keep(
+      taking.then(
+        () => undefined,
+        (error: unknown) => this.#break(error),
+      ),
+    )
+    return taking
   }
 
   join(source: HoldingSource): void {
@@ -132,9 +164,43 @@ export class Attempt {
       this.#feed({ type: 'arrived', peer: source.peer, piece })
       return
     }
-    const write = this.#write(source, piece, chunks)
-    this.#writes.add(write)
-    void write.finally(() => this.#writes.delete(write))
+    this.#keep(this.#write(source, piece, chunks))
+  }
+
+  /** Work on the part, which does not fail. */
+  #keep(work: Promise<void>): void {
+    this.#writes.add(work)
+    void work.finally(() => this.#writes.delete(work))
+  }
+
+  async #learn(from: number, hashes: Uint8Array): Promise<void> {
+    try {
+      await this.partial.learn(from, hashes)
+      this.#feed({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
+    } catch (error) {
+      this.#break(error)
+    }
+  }
+
+  async #take(piece: number, bytes: Uint8Array): Promise<boolean> {
+    const { list } = this.candidate
+    if (this.#isOver || this.held.has(piece)) return true
+    this.learn()
+    if (piece < list.known) {
+      if (!(await this.partial.write(piece, [bytes]))) return false
+    } else {
+      const hash = await this.partial.take(piece, [bytes])
+      // Another may have brought it at the same time.
+      if (piece < list.known) {
+        if (Buffer.compare(pieceHash(list, piece), hash) !== 0) return false
+      } else list.append(hash)
+      this.#learnt = Math.max(this.#learnt, piece + 1)
+      this.#feed({ type: 'known', pieces: piece + 1 })
+    }
+    const isNews = !this.held.has(piece)
+    this.#feed({ type: 'arrived', peer: '', piece })
+    if (isNews) this.#options.onGained(piece, fromUpstream)
+    return true
   }
 
   async #write(source: Source, piece: number, chunks: Uint8Array[]): Promise<void> {
@@ -146,9 +212,13 @@ export class Attempt {
       this.#feed({ type: 'arrived', peer: source.peer, piece })
       if (isNews) this.#options.onGained(piece, source.peer)
     } catch (error) {
-      this.#over.reject(error)
-      this.#isOver = true
+      this.#break(error)
     }
+  }
+
+  #break(error: unknown): void {
+    this.#over.reject(error)
+    this.#isOver = true
   }
 
   #wrong(source: Source, piece: number): void {

@@ -58,6 +58,12 @@ export class Bitfield {
     return ((this.#bytes[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0
   }
 
+  /** Whether this piece or any behind it is held. */
+  hasFrom(piece: number): boolean {
+    for (let at = piece; at < this.count; at++) if (this.has(at)) return true
+    return false
+  }
+
   /** Returns whether that was news. Throws RangeError for a piece that there is not. */
   add(piece: number): boolean {
     this.#check(piece)

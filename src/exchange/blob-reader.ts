@@ -8,7 +8,16 @@ import { untilEither } from './wait.ts'
 export interface BlobReaderOptions {
   transfer: Pick<
     Transfer,
-    'digest' | 'follow' | 'unfollow' | 'followed' | 'proven' | 'proving' | 'failure' | 'partial' | 'change'
+    | 'digest'
+    | 'follow'
+    | 'unfollow'
+    | 'followed'
+    | 'proven'
+    | 'proving'
+    | 'failure'
+    | 'partial'
+    | 'tail'
+    | 'change'
   >
   layout: Layout
   blobs: Pick<Blobs, 'open'>
@@ -62,7 +71,14 @@ async function* read(
     const { partial } = transfer
     const readable = partial === undefined ? position : readableTo(partial, layout, position, end)
     if (partial === undefined || readable === position) {
-      await untilEither(transfer.change, signal)
+      // A piece that is still coming from outside proves as little as a whole one: only the last piece of all waits.
+      const fresh = transfer.tail(position, Math.min(end, pieceRange(layout, layout.count - 1).start))
+      if (fresh === undefined) {
+        await untilEither(transfer.change, signal)
+        continue
+      }
+      position += fresh.length
+      yield fresh
       continue
     }
     try {

@@ -33,6 +33,8 @@ export type DownloadEvent =
   | { type: 'readers'; pieces: readonly number[] }
   /** A piece that was held is not any more. */
   | { type: 'dropped'; piece: number }
+  /** The hashes of so many pieces are known now, from the first on. */
+  | { type: 'known'; pieces: number }
   | { type: 'wake' }
 
 export type DropReason = 'wrong-piece' | 'stalled' | 'slow'
@@ -49,6 +51,8 @@ export interface DownloadOptions {
   layout: Layout
   /** What is here already, from a download that was broken off. */
   held?: Bitfield
+  /** Of how many pieces the hashes are known, from the first on; others are not asked for. Default all. */
+  known?: number
   random: () => number
   /** Shared by all downloads. */
   budget?: TokenBucket

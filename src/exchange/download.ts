@@ -45,7 +45,7 @@ export class Download {
   constructor(options: DownloadOptions) {
     this.#options = options
     this.#limits = { ...defaultDownloadLimits, ...options.limits }
-    this.#board = new PieceBoard(options.layout, options.held)
+    this.#board = new PieceBoard(options.layout, options.held, options.known)
     this.#late = new Lateness(this.#limits)
     const { budget, fetchesFar, random } = options
     this.#book = new RequestBook(this.#board, { maxBytes: this.#limits.maxBytes, budget })
@@ -54,6 +54,14 @@ export class Download {
 
   get complete(): boolean {
     return this.#board.held.complete
+  }
+
+  /** The first piece, from `from` on, that is neither here nor held by any peer that takes part; `undefined` when there is none. */
+  firstAbsent(from = 0): number | undefined {
+    for (let piece = from; piece < this.#board.layout.count; piece++) {
+      if (!this.#board.held.has(piece) && (this.#board.availability[piece] ?? 0) === 0) return piece
+    }
+    return undefined
   }
 
   /** What is here. Not a copy: read it only. */
@@ -75,12 +83,13 @@ export class Download {
     else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
     else if (event.type === 'dropped') this.#board.drop(event.piece)
+    else if (event.type === 'known') this.#board.learn(event.pieces)
     else {
       ready = this.#peers.get(event.peer)
       if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
     }
-    if (event.type === 'dropped' || this.#book.takeReopened()) {
+    if (event.type === 'dropped' || event.type === 'known' || this.#book.takeReopened()) {
       for (const peer of this.#peers.values()) peer.dry = false
       ready = undefined
     }
@@ -235,7 +244,7 @@ export class Download {
 
   /** While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it. */
   #hedge(peer: DownloadPeer, nowMs: number): void {
-    const isEnd = this.#board.open.length === 0
+    const { isEnd } = this.#board
     const head = peer.head()?.piece
     const pieces = isEnd && head !== undefined ? [head, ...this.#heads] : this.#heads
     for (const piece of pieces) {
@@ -291,7 +300,7 @@ export class Download {
       const request = this.#late.slowest(this.#peers.values(), peer, mayHelp, nowMs)
       if (request === undefined) continue
       // At the end both may try: bytes are cheap then, and time is not.
-      if (this.#board.open.length > 0) {
+      if (!this.#board.isEnd) {
         if (request.received > 0) continue
         this.#book.withdraw(request)
       }

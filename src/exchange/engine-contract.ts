@@ -30,6 +30,12 @@ export interface Exchange extends AsyncDisposable {
     wanted: Wanted,
     options?: { signal?: AbortSignal; withinMs?: number },
   ): Promise<{ size: number } | undefined>
+  /**
+   * Brings a blob from outside for the whole cluster: what no member has comes from `origin`, in order, and is passed on piece
+   * by piece at once. Whoever calls it for the same blob meanwhile shares it; it ends when the last of them aborts. False when
+   * there is no such blob outside. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
+   */
+  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
   /**
@@ -40,6 +46,47 @@ export interface Exchange extends AsyncDisposable {
   status(): ExchangeStatus
   /** A blob on its way here as it stands, for whoever watches; `undefined` for one that is not. Costs a copy of its bitfield. */
   observe(digest: Digest): TransferView | undefined
+}
+
+/** A blob as it can be had from outside the cluster. */
+export interface Origin {
+  /** Its bytes from `start` on, or from 0; `undefined` when there is no such blob. Nothing proves them but the whole digest. */
+  open(start: number, options: { signal: AbortSignal }): Promise<OriginStream | undefined>
+}
+
+export interface OriginStream extends AsyncDisposable {
+  /** Of the whole blob. */
+  readonly size: number
+  readonly start: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Where blobs come from that no member holds. */
+export interface Outside {
+  /** Whether blobs of the repository may be had there at all. */
+  has(repository: Repository): boolean
+  /**
+   * Sees to it that one member brings the blob, and watches over it: this node by calling `lead`, or another. Resolves when
+   * whoever brought it needs no more watching, and is called again while pieces are missing that no member has; false when
+   * there is no such blob outside. Throws when no member can bring it: that is what its readers hear.
+   */
+  bring(
+    wanted: Wanted,
+    options: {
+      signal: AbortSignal
+      lead(origin: Origin, options: LeadOptions): Promise<boolean>
+      /** Whether anything of it is known here. */
+      hasBegun(): boolean
+      /** More came from outside. */
+      onProgress(): void
+    },
+  ): Promise<boolean>
+}
+
+export interface LeadOptions {
+  signal: AbortSignal
+  /** More came from outside. Not for each chunk. */
+  onProgress?(): void
 }
 
 export interface ExchangeStatus {
@@ -97,6 +144,8 @@ export interface ExchangeLimits {
   graceMs: number
   /** A transfer to which nothing comes for this long fails; default 30 s. */
   giveUpMs: number
+  /** An origin that sends nothing for this long has stalled; default 2 s. */
+  stallMs: number
   /** Prefetches at once; default 3. */
   prefetches: number
   upload: Partial<UploadLimits>
@@ -116,6 +165,8 @@ export interface ExchangeOptions {
   mayRead(repository: Repository, digest: Digest): Promise<boolean>
   /** The peer did what no honest and healthy one does. */
   blame(peer: string, misconduct: Misconduct): void
+  /** Default: there is nothing but the cluster. */
+  outside?: Outside
   /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
   onRotten(digest: Digest): void
   /** Direct TLS connections for the bytes of pieces; default none, everything takes the channels of the host. */

@@ -24,6 +24,17 @@ export class BlobUnprovenError extends CodedError {
   }
 }
 
+/** What a blob was to be brought from outside the cluster by failed: it stalled, ended early, or sent too much. */
+export class OriginError extends CodedError {
+  readonly code = 'ORIGIN_FAILED'
+  readonly digest: Digest
+
+  constructor(digest: Digest, reason: string) {
+    super(`${digest} cannot be had from outside: ${reason}`)
+    this.digest = digest
+  }
+}
+
 /** The exchange is closing. */
 export class ExchangeClosedError extends CodedError {
   readonly code = 'EXCHANGE_CLOSED'

@@ -6,7 +6,7 @@ import { Background } from './background.ts'
 import { blobReader } from './blob-reader.ts'
 import { Complaints } from './complaints.ts'
 import { openDirectLanes } from './direct-lanes.ts'
-import type { Exchange, ExchangeLimits, ExchangeOptions } from './engine-contract.ts'
+import type { Exchange, ExchangeLimits, ExchangeOptions, LeadOptions, Origin } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
@@ -33,6 +33,8 @@ export type {
   ExchangeLimits,
   ExchangeOptions,
   ExchangeStatus,
+  Origin,
+  Outside,
 } from './engine-contract.ts'
 export type { Fault, Misconduct } from './faults.ts'
 export type { PieceListStorage } from './piece-lists.ts'
@@ -43,6 +45,7 @@ const defaultLimits: ExchangeLimits = {
   memoryBytes: 64 * 1024 * 1024,
   graceMs: 10_000,
   giveUpMs: 30_000,
+  stallMs: 2_000,
   prefetches: 3,
   upload: {},
   download: {},
@@ -73,6 +76,12 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       ? {}
       : { lanes: { direct, addressesOf: options.lanes.addressesOf } }),
   })
+  const admits = async (wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean> => {
+    if (await mayRead(wanted.repository, wanted.digest)) return true
+    const stream = await origin.open(0, { signal })
+    await stream?.[Symbol.asyncDispose]()
+    return stream !== undefined
+  }
   const shared = { background, holdings, lists, faults, providers, clock, random, logger }
   const transfers = new Transfers({
     ...shared,
@@ -83,9 +92,14 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     liars: new Liars(),
     verifier,
     memory,
+    feedMemory: new MemoryBudget(limits.memoryBytes),
+    mayRead,
+    admits,
     limits: limits.download,
     giveUpMs: limits.giveUpMs,
     metrics,
+    stallMs: limits.stallMs,
+    ...(options.outside === undefined ? {} : { outside: options.outside }),
     graceMs: limits.graceMs,
     ...bucket(limits.downloadBytesPerSecond, clock),
   })
@@ -143,6 +157,18 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
+  const lead = async (wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean> => {
+    const { signal } = options
+    if ((await blobs.stat(wanted.digest)) !== undefined) return await admits(wanted, origin, signal)
+    const share = await transfers.lead(wanted, origin, signal)
+    if (share === undefined) return false
+    try {
+      return await share.transfer.lead(origin, options)
+    } finally {
+      share.release()
+    }
+  }
+
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 
@@ -162,6 +188,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
     find: async (wanted, { signal, ...rest } = {}) =>
       await transfers.find(wanted, { ...rest, signal: bounded(signal) }),
+    lead: async (wanted, origin, options) =>
+      await lead(wanted, origin, { ...options, signal: bounded(options.signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
     changed(digest) {
       holdings.changed(digest)

@@ -25,11 +25,15 @@ export {
   type Exchange,
   type ExchangeOptions,
   type ExchangeStatus,
+  type Origin,
+  type Outside,
   openExchange,
   type PieceListStorage,
   type TransferPeer,
   type TransferView,
+  type Wanted,
 } from './engine.ts'
+export { listPackLimit, openLists, packLists } from './list-pack.ts'
 export {
   type Answer,
   type Ask,
@@ -46,6 +50,7 @@ export {
   maxRetryAfterMs,
   maxWants,
 } from './messages.ts'
+export { PieceHashes } from './piece-hashes.ts'
 export {
   decodePieceList,
   maxPieceListBytes,

@@ -8,6 +8,8 @@ export class HandedOut {
   /** Live: pieces are added as they come. */
   readonly held: Bitfield
   readonly askers = new Set<string>()
+  /** This node brings the blob from outside: what it has, nobody else has yet. */
+  isOrigin = false
   readonly #times: Uint16Array
   readonly #queued: Uint16Array
   readonly #last: ({ asker: string; atMs: number } | undefined)[] = []
@@ -32,9 +34,14 @@ export class HandedOut {
     return this.times(piece) + (this.#queued[piece] ?? 0) > 0
   }
 
-  /** Only who has everything, and more than one asker, gains by spreading them. */
+  /** Only who has what nobody else has, and more than one asker, gains by spreading them. */
   get spreads(): boolean {
-    return this.#fresh > 0 && this.askers.size > 1 && this.held.complete
+    return this.#fresh > 0 && this.askers.size > 1 && this.isFirst
+  }
+
+  /** Whether what is here comes to the others from here alone. */
+  get isFirst(): boolean {
+    return this.held.complete || this.isOrigin
   }
 
   queue(piece: number): void {

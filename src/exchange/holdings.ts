@@ -4,17 +4,19 @@ import type { Blobs } from '../store/store.ts'
 import { Bitfield } from './bitfield.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import { OpenBlobs } from './open-blobs.ts'
-import type { SignedPieceList } from './piece-list.ts'
+import type { PieceHashes } from './piece-hashes.ts'
 import { layoutOf } from './piece-size.ts'
 import type { Wanted } from './want.ts'
 
 /** A part of a blob, as its transfer has it. */
 export interface PartialHolding {
-  readonly list: SignedPieceList
+  readonly list: PieceHashes
   /** Live. */
   readonly held: Bitfield
   /** On whose behalf a member let this node have it. */
   readonly repositories: ReadonlySet<Repository>
+  /** Whether this node brings it from outside the cluster now. */
+  readonly isOrigin: boolean
   chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
 }
 
@@ -23,6 +25,7 @@ export interface Holding {
   readonly complete: boolean
   /** Live; one and the same for all who ask, until the holding ends. */
   readonly held: Bitfield
+  readonly isOrigin: boolean
 }
 
 export type HoldingNews =
@@ -60,20 +63,28 @@ export class Holdings implements AsyncDisposable {
     }
     const current = this.#partials.get(digest)
     if (current !== undefined) {
-      return { size: current.list.layout.size, complete: false, held: current.held }
+      return {
+        size: current.list.layout.size,
+        complete: false,
+        held: current.held,
+        get isOrigin() {
+          return current.isOrigin
+        },
+      }
     }
     if (this.#rotten.has(digest)) return undefined
     const known = this.#complete.get(digest)
     if (known !== undefined) return known
     const found = await this.#options.blobs.stat(digest)
     if (found === undefined) return undefined
-    const holding = { size: found.size, complete: true, held: Bitfield.full(layoutOf(found.size).count) }
+    const held = Bitfield.full(layoutOf(found.size).count)
+    const holding = { size: found.size, complete: true, held, isOrigin: false }
     if (this.#watchers.has(digest)) this.#complete.set(digest, this.#complete.get(digest) ?? holding)
     return this.#complete.get(digest) ?? holding
   }
 
   /** The list under which a partial blob is held, `undefined` when it is held whole or not at all. */
-  partialList(digest: Digest): SignedPieceList | undefined {
+  partialList(digest: Digest): PieceHashes | undefined {
     return this.#partials.get(digest)?.list
   }
 

@@ -1,6 +1,6 @@
-/** A signed piece list on its way in. */
+/** Signed piece lists on their way in. */
 import { MalformedError } from '../wire/wire.ts'
-import { pieceListLimit } from './piece-list.ts'
+import { listPackLimit } from './list-pack.ts'
 import type { ListFrame } from './raw-frames.ts'
 
 export class ListAssembly {
@@ -10,7 +10,7 @@ export class ListAssembly {
 
   /** `size` is the blob's, as the peer told it. */
   constructor(size: number) {
-    this.#limit = pieceListLimit(size)
+    this.#limit = listPackLimit(size)
   }
 
   /** The whole list, once it is. Throws `MALFORMED`, before anything is allocated for a list that is too long. */

@@ -1,12 +1,16 @@
 /** The piece lists that peers gave for one blob: who stands behind which, and which one to believe until the digest decides. */
 import type { Digest } from '../oci/oci.ts'
 import type { Bitfield } from './bitfield.ts'
-import { pieceHash, type SignedPieceList } from './piece-list.ts'
+import { PieceHashes } from './piece-hashes.ts'
+import { firstPiece, type PieceList, pieceHash, pieceHashBytes, type SignedPieceList } from './piece-list.ts'
 
 export interface Candidate {
-  readonly list: SignedPieceList
-  /** Who signed these hashes, as far as they were seen. */
+  /** Grows while others, or this node, bring the blob from outside. */
+  readonly list: PieceHashes
+  /** Who signed any of these hashes, as far as they were seen. */
   readonly authors: Set<string>
+  /** Those of them who say that they have proven the whole. */
+  readonly vouchers: Set<string>
   /** Peers that gave it, or sent a piece that matches it. */
   readonly backers: Set<string>
 }
@@ -16,16 +20,30 @@ const maxCandidates = 8
 export class ListCandidates {
   #candidates: Candidate[] = []
 
-  /** `peer` is absent for a list that was kept here. `undefined` when there are too many different ones. */
-  add(list: SignedPieceList, peer?: string): Candidate | undefined {
-    let candidate = this.#candidates.find((known) => isSame(known.list, list))
-    if (candidate === undefined) {
-      if (this.#candidates.length >= maxCandidates) return undefined
-      candidate = { list, authors: new Set(), backers: new Set() }
-      this.#candidates.push(candidate)
+  /**
+   * Joins the lists to what they go on from. `peer` is absent for what was kept here. `undefined` when they go on from nothing
+   * that is known, or there are too many different ones.
+   */
+  add(lists: readonly SignedPieceList[], peer?: string): Candidate | undefined {
+    const candidate = this.#joined(lists) ?? this.#begun(lists)
+    if (candidate === undefined) return undefined
+    for (const { author, after } of lists) {
+      candidate.authors.add(author)
+      if (after === undefined) candidate.vouchers.add(author)
     }
-    candidate.authors.add(list.author)
     if (peer !== undefined) candidate.backers.add(peer)
+    return candidate
+  }
+
+  /** Hashes that this node finds out by itself. */
+  begin(list: PieceHashes): Candidate {
+    const candidate = {
+      list,
+      authors: new Set<string>(),
+      vouchers: new Set<string>(),
+      backers: new Set<string>(),
+    }
+    this.#candidates.push(candidate)
     return candidate
   }
 
@@ -56,6 +74,26 @@ export class ListCandidates {
   remaining(): readonly Candidate[] {
     return this.#candidates
   }
+
+  /** The candidate with which all of the lists agree, grown by them. */
+  #joined(lists: readonly SignedPieceList[]): Candidate | undefined {
+    const [first] = lists
+    if (first === undefined) return undefined
+    const whole = firstPiece(first) === 0 ? PieceHashes.of(lists) : undefined
+    const candidate = this.#candidates.find(({ list }) =>
+      whole === undefined ? list.fits(first) : list.agrees(whole),
+    )
+    for (const list of candidate === undefined ? [] : lists) {
+      if (candidate?.list.fits(list) === true) candidate.list.add(list)
+    }
+    return candidate
+  }
+
+  #begun(lists: readonly SignedPieceList[]): Candidate | undefined {
+    if (this.#candidates.length >= maxCandidates) return undefined
+    const list = PieceHashes.of(lists)
+    return list === undefined ? undefined : this.begin(list)
+  }
 }
 
 /** Authors whose lists were proven wrong, each for the blob that they lied about. */
@@ -73,15 +111,24 @@ export class Liars {
   }
 }
 
-function isSame(a: SignedPieceList, b: SignedPieceList): boolean {
-  return a.layout.size === b.layout.size && Buffer.compare(a.hashes, b.hashes) === 0
-}
-
 /** Whether both lists say the same of all these pieces. */
-export function isAgreed(a: SignedPieceList, b: SignedPieceList, pieces: Bitfield): boolean {
+export function isAgreed(a: PieceList, b: PieceHashes, pieces: Bitfield): boolean {
   if (a.layout.size !== b.layout.size) return false
   for (let piece = 0; piece < pieces.count; piece++) {
-    if (pieces.has(piece) && Buffer.compare(pieceHash(a, piece), pieceHash(b, piece)) !== 0) return false
+    if (!pieces.has(piece)) continue
+    if (piece >= b.known || Buffer.compare(pieceHash(a, piece), pieceHash(b, piece)) !== 0) return false
   }
   return true
+}
+
+/** Who signed something that is not so, by hashes that are proven. */
+export function liarsOf({ list, vouchers }: Candidate, proven: PieceHashes): Set<string> {
+  const wrong = list.lists.filter((signed) => !isTrue(signed, proven)).map(({ author }) => author)
+  return new Set(proven.agrees(list) ? wrong : [...wrong, ...vouchers])
+}
+
+function isTrue(signed: SignedPieceList, proven: PieceList): boolean {
+  if (signed.layout.size !== proven.layout.size) return false
+  const start = firstPiece(signed) * pieceHashBytes
+  return Buffer.compare(proven.hashes.subarray(start, start + signed.hashes.length), signed.hashes) === 0
 }

@@ -1,21 +1,27 @@
 /**
- * Getting a piece list to download by, and finding out who is wrong when a piece does not match it.
+ * Getting a piece list to download by, as far as there is one, and finding out who is wrong when a piece does not match it.
  *
  * A peer that stands behind the list (gave it, or sent what matches it) and then sends what does not, is convicted at once.
  * Another is asked for its own list first: one that says the same of the piece convicts the peer, another one is a dissent
- * between their authors, which only the whole digest decides.
+ * between their authors, which only the whole digest decides. Of those who signed it, it convicts who vouched for the whole;
+ * what came from outside may have been wrong before it came, so its authors are just not believed again by this transfer,
+ * and convicted when the blob is proven to be another one. Who signs two hashes for one piece needs no further proof.
  */
 import type { Clock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
 import type { Faults } from './faults.ts'
-import { type Candidate, type Liars, ListCandidates } from './list-candidates.ts'
-import { openPieceList, pieceHash, type SignedPieceList } from './piece-list.ts'
+import { type Candidate, type Liars, ListCandidates, liarsOf } from './list-candidates.ts'
+import { openLists } from './list-pack.ts'
+import { PieceHashes } from './piece-hashes.ts'
+import { firstPiece, pieceHash, pieceHashBytes, type SignedPieceList } from './piece-list.ts'
 import type { PieceLists } from './piece-lists.ts'
+import type { Layout } from './piece-size.ts'
 import type { Source, Sources } from './sources.ts'
 import type { WantEvent } from './want.ts'
 
 export interface ListSearchOptions {
+  self: string
   digest: Digest
   sources: Sources
   lists: PieceLists
@@ -28,6 +34,8 @@ export interface ListSearchOptions {
   onGuilty(source: Source, piece: number): void
   /** Peers disagree on what the right pieces are. */
   onDissent(): void
+  /** An author of the list contradicted itself: nothing is to be had by it any more. */
+  onDisproved(candidate: Candidate): void
 }
 
 interface Suspect {
@@ -47,6 +55,9 @@ export class ListSearch {
   readonly #options: ListSearchOptions
   readonly #candidates = new ListCandidates()
   readonly #suspects = new Map<string, Suspect>()
+  /** Whose sections made up a wrong blob. */
+  readonly #doubted = new Set<string>()
+  readonly #wrong: Candidate[] = []
 
   constructor(options: ListSearchOptions) {
     this.#options = options
@@ -56,7 +67,13 @@ export class ListSearch {
   async recall(): Promise<void> {
     const { lists, digest, liars } = this.#options
     const kept = await lists.find(digest)
-    if (kept !== undefined && !liars.has(kept.author, digest)) this.#candidates.add(kept)
+    if (kept !== undefined && !kept.some(({ author }) => liars.has(author, digest)))
+      this.#candidates.add(kept)
+  }
+
+  /** A list that this node makes from what it receives from outside. */
+  begin(layout: Layout): Candidate {
+    return this.#candidates.begin(new PieceHashes(this.#options.digest, layout))
   }
 
   best(): Candidate | undefined {
@@ -89,8 +106,31 @@ export class ListSearch {
     if (recent > 0 || asked >= maxAsked) return
     const next =
       holding.find(({ list, holds }) => list === 'none' && holds.held.complete) ??
-      holding.find(({ list }) => list === 'none')
+      // Who has nothing yet that it could give may not know a hash either.
+      holding.find(({ list, holds }) => list === 'none' && holds.held.held > 0)
     if (next !== undefined) sources.askList(next)
+  }
+
+  /** Asks someone who holds more than the list tells of how it goes on. */
+  grow(current: Candidate): void {
+    const { sources, clock } = this.#options
+    const { known, complete } = current.list
+    if (complete) return
+    const nowMs = clock.now()
+    const holding = sources.holding().filter(({ holds }) => holds.size === current.list.layout.size)
+    if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
+    const next = holding.find(
+      (source) =>
+        this.#mayAsk(source, known, nowMs) &&
+        source.holds.held.hasFrom(known) &&
+        !this.isDoubted(source, current),
+    )
+    if (next !== undefined) sources.askList(next, known)
+  }
+
+  #mayAsk({ list, listAskedMs, listFrom }: Source, from: number, nowMs: number): boolean {
+    if (list === 'given') return listFrom !== from || nowMs - listAskedMs > patienceMs
+    return list === 'none' || (list === 'refused' && nowMs - listAskedMs > refusedMs)
   }
 
   /** Asks a holder that disagrees on the size. */
@@ -134,22 +174,50 @@ export class ListSearch {
 
   /** The pieces matched, and the blob they make up is another one. */
   convict(candidate: Candidate): void {
-    const { liars, digest } = this.#options
     this.#candidates.remove(candidate)
+    this.#wrong.push(candidate)
     for (const author of candidate.authors) {
-      liars.add(author, digest)
-      this.#options.faults.add(author, 'lying-list', { digest })
-      const liar = this.#options.sources.get(author)
-      if (liar !== undefined) this.#options.sources.shun(liar, 'for-good')
+      if (candidate.vouchers.has(author)) this.#convict(author)
+      else this.#doubted.add(author)
     }
     for (const source of this.#options.sources.holding()) {
       if (source.list === 'given') source.list = 'none'
     }
   }
 
-  /** The blob is proven under this list, so all others lied. */
+  /** The blob is proven under this list, so whoever signed something else lied. */
   prove(candidate: Candidate): void {
-    for (const other of this.#candidates.remaining()) if (other !== candidate) this.convict(other)
+    const others = [...this.#wrong, ...this.#candidates.remaining()].filter((other) => other !== candidate)
+    const liars = new Set(others.flatMap((other) => [...liarsOf(other, candidate.list)]))
+    for (const author of liars) this.#convict(author)
+  }
+
+  #convict(author: string): void {
+    const { self, liars, digest, faults, sources } = this.#options
+    if (author === self || liars.has(author, digest)) return
+    liars.add(author, digest)
+    faults.add(author, 'lying-list', { digest })
+    const liar = sources.get(author)
+    if (liar !== undefined) sources.shun(liar, 'for-good')
+  }
+
+  /** Who signed one thing before and now another of the same pieces; what it signed is worth nothing. */
+  #expose(lists: readonly SignedPieceList[]): void {
+    const guilty = new Set(
+      this.#candidates
+        .remaining()
+        .flatMap(({ list }) => list.lists)
+        .filter((known) => lists.some((list) => list.author === known.author && contradicts(list, known)))
+        .map(({ author }) => author),
+    )
+    for (const author of guilty) {
+      this.#convict(author)
+      for (const candidate of this.#candidates.remaining()) {
+        if (!candidate.list.lists.some((list) => list.author === author)) continue
+        this.#candidates.remove(candidate)
+        this.#options.onDisproved(candidate)
+      }
+    }
   }
 
   #condemn({ source, piece }: Pick<Suspect, 'source' | 'piece'>): void {
@@ -161,9 +229,9 @@ export class ListSearch {
   async #read(source: Source, bytes: Uint8Array): Promise<void> {
     const { digest, verifier, faults, sources, liars, clock } = this.#options
     const size = source.holds?.size
-    let list: SignedPieceList
+    let signed: SignedPieceList[]
     try {
-      list = await openPieceList(bytes, { digest, ...(size === undefined ? {} : { size }) }, verifier)
+      signed = await openLists(bytes, { digest, ...(size === undefined ? {} : { size }) }, verifier)
     } catch (error) {
       if (!(error instanceof MalformedError || error instanceof BadSignatureError)) throw error
       faults.add(source.peer, 'wrong-list', { digest, reason: error.message })
@@ -171,11 +239,17 @@ export class ListSearch {
       sources.shun(source, 'for-good')
       return
     }
-    const isLie = liars.has(list.author, digest)
-    const candidate = isLie ? undefined : this.#candidates.add(list, source.peer)
-    source.list = candidate === undefined ? 'refused' : 'given'
+    this.#expose(signed)
+    const isLie = signed.some(({ author, after }) => {
+      return liars.has(author, digest) || (after !== undefined && this.#doubted.has(author))
+    })
+    const candidate = isLie ? undefined : this.#candidates.add(signed, source.peer)
     source.listAskedMs = clock.now()
-    this.#judge(source, candidate)
+    source.list = candidate === undefined ? 'refused' : 'given'
+    // It goes on from a list that is not known here: that list is wanted whole.
+    const isOther = candidate === undefined && !isLie && (signed[0]?.after?.pieces ?? 0) > 0
+    if (isOther) sources.askList(source)
+    else this.#judge(source, candidate)
     this.#options.onFound()
   }
 
@@ -197,5 +271,23 @@ export class ListSearch {
 
 function differs(a: Candidate, b: Candidate, piece: number): boolean {
   if (a.list.layout.size !== b.list.layout.size) return true
+  if (Math.min(a.list.known, b.list.known) <= piece) return false
   return Buffer.compare(pieceHash(a.list, piece), pieceHash(b.list, piece)) !== 0
+}
+
+/** Whether two signed lists tell different hashes of one piece. */
+function contradicts(a: SignedPieceList, b: SignedPieceList): boolean {
+  if (a.layout.size !== b.layout.size) return true
+  const start = Math.max(firstPiece(a), firstPiece(b)) * pieceHashBytes
+  const end = Math.min(endOf(a), endOf(b))
+  return start < end && Buffer.compare(hashesBetween(a, start, end), hashesBetween(b, start, end)) !== 0
+}
+
+function endOf(list: SignedPieceList): number {
+  return firstPiece(list) * pieceHashBytes + list.hashes.length
+}
+
+function hashesBetween(list: SignedPieceList, start: number, end: number): Uint8Array {
+  const before = firstPiece(list) * pieceHashBytes
+  return list.hashes.subarray(start - before, end - before)
 }

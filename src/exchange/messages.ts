@@ -50,8 +50,8 @@ const askCodec = codec(
       digest: text({ max: 135, parse: parseDigest }),
       repository: text({ max: 255, parse: parseRepository }),
     }),
-    /** Send the signed piece list, in list frames. */
-    list: struct({ type: literal('list'), id }),
+    /** Send the signed piece lists that tell of piece `from` (default the first) and those behind it, in list frames. */
+    list: struct({ type: literal('list'), id, from: optional(piece) }),
     /** Send these pieces, in this order if nothing speaks against it. `urgent` asks not to be told `later`. */
     request: struct({ type: literal('request'), id, pieces, urgent: optional(literal(1)) }),
     cancel: struct({ type: literal('cancel'), id, pieces }),

@@ -11,14 +11,27 @@ export class PieceBoard {
   /** Neither held nor asked for, in no order. */
   readonly open: number[] = []
   readonly #openAt: Int32Array
+  /** Pieces from the first on that can be checked, and so asked for. */
+  #known: number
   readonly #requests = new Map<number, PieceRequest[]>()
 
-  constructor(layout: Layout, held: Bitfield | undefined) {
+  constructor(layout: Layout, held: Bitfield | undefined, known = layout.count) {
     this.layout = layout
     this.held = held === undefined ? new Bitfield(layout.count) : Bitfield.copy(held)
     this.availability = new Uint16Array(layout.count)
     this.#openAt = new Int32Array(layout.count).fill(-1)
-    for (let piece = 0; piece < layout.count; piece++) if (!this.held.has(piece)) this.#reopen(piece)
+    this.#known = 0
+    this.learn(known)
+  }
+
+  /** Nothing is left to be asked for, now or later. */
+  get isEnd(): boolean {
+    return this.open.length === 0 && this.#known === this.layout.count
+  }
+
+  /** So many pieces can be asked for from now on. */
+  learn(known: number): void {
+    for (; this.#known < known; this.#known++) if (!this.held.has(this.#known)) this.#reopen(this.#known)
   }
 
   requestsFor(piece: number): readonly PieceRequest[] {

@@ -1,12 +1,18 @@
 /**
  * The piece list of a blob: the SHA-256 of each piece, signed by the node that vouches for it.
  *
- *     { digest, pieces, size }
+ *     { digest, pieces, size }                              all of them, of a blob that its author has proven
+ *     { after: { hashes, pieces }, digest, pieces, size }   a section: those that came next from outside the cluster
  *
- * as deterministic CBOR in a signed envelope, `pieces` being all hashes in one byte string. Where the pieces lie follows
+ * as deterministic CBOR in a signed envelope, `pieces` being the hashes in one byte string. Where the pieces lie follows
  * from `size`. The list travels with its signature, so that whoever vouched is known wherever it came from: when every
  * piece matches and the whole blob does not, its author lied or holds a rotten blob, and nobody else did.
+ *
+ * Who streams a blob from an upstream can say of the first pieces what it received, and prove nothing before the last. A
+ * section names what it follows on: how many pieces, and the SHA-256 of all their hashes. So sections of several authors join
+ * only where each meant them to.
  */
+import { hash } from 'node:crypto'
 import { type Digest, parseDigest } from '../oci/oci.ts'
 import {
   bytes,
@@ -15,6 +21,7 @@ import {
   envelopeOverhead,
   type Identity,
   MalformedError,
+  optional,
   peerIdOf,
   seal,
   struct,
@@ -34,6 +41,9 @@ export const maxPieceListBytes = frameBytes + maxPieces * pieceHashBytes
 
 const listCodec = codec(
   struct({
+    after: optional(
+      struct({ hashes: bytes({ length: pieceHashBytes }), pieces: uint({ max: maxPieces - 1 }) }),
+    ),
     digest: text<Digest>({ max: 135, parse: parseDigest }),
     pieces: bytes({ max: maxPieces * pieceHashBytes }),
     size: uint({ max: maxBlobBytes }),
@@ -44,11 +54,19 @@ const listCodec = codec(
 export interface PieceList {
   readonly digest: Digest
   readonly layout: Layout
-  /** All hashes, one after the other. */
+  /** Of the pieces from the first on, one after the other: of all of them, or as far as they are known. */
+  readonly hashes: Uint8Array
+}
+
+/** What a section follows on: so many pieces, and the SHA-256 of their hashes. */
+export interface Prefix {
+  readonly pieces: number
   readonly hashes: Uint8Array
 }
 
 export interface SignedPieceList extends PieceList {
+  /** Of a section, whose `hashes` are those of the next pieces; absent when the author vouches for the whole. */
+  readonly after?: Prefix
   /** The peer id of the node that vouches. */
   readonly author: string
   /** The whole envelope, to be passed on as it is. */
@@ -60,14 +78,33 @@ export function pieceListLimit(size: number): number {
   return frameBytes + layoutOf(size).count * pieceHashBytes
 }
 
-/** `hashes` are those of the pieces that `layoutOf(size)` says. Throws `MALFORMED` when their number is not right. */
+/**
+ * `hashes` are those of the pieces that `layoutOf(size)` says, behind those that `after` names. Throws `MALFORMED` when their
+ * number is not right.
+ */
 export function signPieceList(
-  { digest, size, hashes }: { digest: Digest; size: number; hashes: Uint8Array },
+  { digest, size, hashes, after }: { digest: Digest; size: number; hashes: Uint8Array; after?: Prefix },
   identity: Identity,
 ): SignedPieceList {
-  const layout = checkedLayout(size, hashes)
-  const sealed = seal(pieceListDomain, listCodec.encode({ digest, pieces: hashes, size }), identity)
-  return { digest, layout, hashes, author: identity.peerId, bytes: sealed }
+  const layout = checkedLayout(size, hashes, after)
+  const section = after === undefined ? {} : { after }
+  const sealed = seal(
+    pieceListDomain,
+    listCodec.encode({ ...section, digest, pieces: hashes, size }),
+    identity,
+  )
+  return { digest, layout, ...section, hashes, author: identity.peerId, bytes: sealed }
+}
+
+/** The first piece that the list tells of. */
+export function firstPiece({ after }: SignedPieceList): number {
+  return after?.pieces ?? 0
+}
+
+/** As a section names what it follows on. */
+export function prefixOf({ hashes }: Pick<PieceList, 'hashes'>, pieces: number): Prefix {
+  const digest = hash('sha256', hashes.subarray(0, pieces * pieceHashBytes), 'buffer')
+  return { pieces, hashes: Uint8Array.from(digest) }
 }
 
 /**
@@ -100,20 +137,33 @@ function read(bytes: Uint8Array): { list: SignedPieceList; envelope: Envelope } 
     )
   }
   const envelope = unseal(bytes)
-  const { digest, size, pieces } = listCodec.decode(envelope.body)
-  const layout = checkedLayout(size, pieces)
-  return { list: { digest, layout, hashes: pieces, author: peerIdOf(envelope.author), bytes }, envelope }
+  const { after, digest, size, pieces } = listCodec.decode(envelope.body)
+  const layout = checkedLayout(size, pieces, after)
+  const section = after === undefined ? {} : { after }
+  return {
+    list: { digest, layout, ...section, hashes: pieces, author: peerIdOf(envelope.author), bytes },
+    envelope,
+  }
 }
 
-/** The hash that a piece has to have. */
+/** The hash that a piece has to have. Throws RangeError when it is not known, or there is no such piece. */
 export function pieceHash({ hashes, layout }: PieceList, piece: number): Uint8Array {
-  if (piece >= layout.count) throw new RangeError(`piece ${piece} of a blob that has ${layout.count}`)
+  if ((piece + 1) * pieceHashBytes > hashes.length) {
+    throw new RangeError(`piece ${piece} of a blob that has ${layout.count}`)
+  }
   return hashes.subarray(piece * pieceHashBytes, (piece + 1) * pieceHashBytes)
 }
 
-function checkedLayout(size: number, hashes: Uint8Array): Layout {
+function checkedLayout(size: number, hashes: Uint8Array, after: Prefix | undefined): Layout {
   const layout = layoutOf(size)
-  if (hashes.length !== layout.count * pieceHashBytes) {
+  if (after !== undefined) {
+    const end = after.pieces + hashes.length / pieceHashBytes
+    if (!Number.isInteger(end) || end <= after.pieces || end > layout.count) {
+      throw new MalformedError(
+        `a section of ${hashes.length} bytes behind ${after.pieces} pieces of ${layout.count}`,
+      )
+    }
+  } else if (hashes.length !== layout.count * pieceHashBytes) {
     throw new MalformedError(
       `${hashes.length} bytes of piece hashes for ${size} bytes; expected ${layout.count * pieceHashBytes}`,
     )

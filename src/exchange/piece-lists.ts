@@ -2,7 +2,9 @@
 import { type Logger, SingleFlight } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { BadSignatureError, type Identity, MalformedError, type Verifier } from '../wire/wire.ts'
-import { openPieceList, type SignedPieceList, signPieceList } from './piece-list.ts'
+import { openLists, packLists } from './list-pack.ts'
+import type { PieceHashes } from './piece-hashes.ts'
+import { type SignedPieceList, signPieceList } from './piece-list.ts'
 
 /** Where signed lists are kept over a restart. */
 export interface PieceListStorage {
@@ -27,12 +29,12 @@ export class PieceLists {
     this.#options = options
   }
 
-  /** What was kept for the digest, if it is still readable. */
-  async find(digest: Digest, size?: number): Promise<SignedPieceList | undefined> {
+  /** What was kept for the digest, if it is still readable: one list of the whole, or sections that follow on each other. */
+  async find(digest: Digest, size?: number): Promise<SignedPieceList[] | undefined> {
     const bytes = await this.#options.storage.get(digest)
     if (bytes === undefined) return undefined
     try {
-      return await openPieceList(
+      return await openLists(
         bytes,
         { digest, ...(size === undefined ? {} : { size }) },
         this.#options.verifier,
@@ -47,9 +49,9 @@ export class PieceLists {
   /** For a blob that is in the store. */
   async get(digest: Digest, size: number): Promise<SignedPieceList> {
     return await this.#computing.run(digest, async () => {
-      const kept = await this.find(digest, size)
+      const [kept] = (await this.find(digest, size)) ?? []
       // One that another signed is passed on with a part. For the whole, this node vouches.
-      if (kept?.author === this.#options.identity.peerId) return kept
+      if (kept?.author === this.#options.identity.peerId && kept.after === undefined) return kept
       return await this.vouch(digest, size, await this.#options.hashPieces(digest))
     })
   }
@@ -57,12 +59,18 @@ export class PieceLists {
   /** Signs and keeps the hashes of a blob that is proven. */
   async vouch(digest: Digest, size: number, hashes: Uint8Array): Promise<SignedPieceList> {
     const list = signPieceList({ digest, size, hashes }, this.#options.identity)
-    await this.keep(list)
+    await this.keep(digest, [list])
     return list
   }
 
-  async keep(list: SignedPieceList): Promise<void> {
-    await this.#options.storage.put(list.digest, list.bytes)
+  async keep(digest: Digest, lists: readonly SignedPieceList[]): Promise<void> {
+    await this.#options.storage.put(digest, packLists(lists, Number.POSITIVE_INFINITY))
+  }
+
+  /** Those that tell of the pieces from `from` on of a part that is growing; signs what came here from outside. */
+  growing(list: PieceHashes, from: number): SignedPieceList[] {
+    list.seal(this.#options.identity)
+    return list.listsFrom(from)
   }
 
   async drop(digest: Digest): Promise<void> {

@@ -5,7 +5,7 @@
  *     list:  0x02 ‖ 0 ‖ id (2) ‖ size of the whole list (4) ‖ offset in the list (4)
  */
 import { MalformedError } from '../wire/wire.ts'
-import { maxPieceListBytes } from './piece-list.ts'
+import { maxListPackBytes } from './list-pack.ts'
 import { maxPieceBytes, maxPieces } from './piece-size.ts'
 
 export const rawHeaderBytes = 12
@@ -71,7 +71,7 @@ export function parseRawFrame(frame: Uint8Array): RawFrame {
       }
       return { type: 'data', id, piece: number, offset, bytes }
     case listKind:
-      if (number > maxPieceListBytes || offset + bytes.length > number) {
+      if (number > maxListPackBytes || offset + bytes.length > number) {
         throw new MalformedError(`${bytes.length} bytes at ${offset} of a list of ${number}`)
       }
       return { type: 'list', id, totalBytes: number, offset, bytes }

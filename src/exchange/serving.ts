@@ -9,6 +9,7 @@ import type { DirectLanes } from './direct-lanes.ts'
 import type { Faults } from './faults.ts'
 import { FramePool } from './frame-pool.ts'
 import type { Holding, Holdings } from './holdings.ts'
+import { listPackLimit, packLists } from './list-pack.ts'
 import { type Ask, aliveMs, decodeAsk, maxOthers } from './messages.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { PieceSender } from './piece-sender.ts'
@@ -38,6 +39,7 @@ interface Service {
   session: AskerSession
   sender: PieceSender
   isFlushing: boolean
+  flushedMs: number
   isOffering: boolean
 }
 
@@ -122,7 +124,7 @@ export class Serving {
       },
       onUnreadable: (digest, piece, error) => this.#options.complaints.unreadable(digest, piece, error),
     })
-    const service: Service = { session, sender, isFlushing: false, isOffering: false }
+    const service: Service = { session, sender, isFlushing: false, flushedMs: 0, isOffering: false }
     this.#services.set(asker, service)
     this.#tick()
     return service
@@ -147,7 +149,11 @@ export class Serving {
     // What was asked before it was known that the blob is gone.
     if (want?.holding === undefined) return
     const blob = want.digest
-    if (ask.type === 'list') return this.#sendList(session, want)
+    if (ask.type === 'list') {
+      const from = ask.from ?? 0
+      if (from > 0) check([from], want.holding)
+      return this.#sendList(session, want, from)
+    }
     if (ask.type === 'bad') {
       check([ask.piece], want.holding)
       return this.#options.complaints.hear(peer, want, ask.piece)
@@ -160,7 +166,8 @@ export class Serving {
     if (ask.type === 'cancel') return this.#feed({ type: 'cancel', asker, blob, pieces: ask.pieces })
     session.asked(want)
     // Told again each time: the node may have had too many askers when it was told first.
-    this.#feed({ type: 'want', asker, blob, held: want.holding.held })
+    const { held, isOrigin } = want.holding
+    this.#feed({ type: 'want', asker, blob, held, isOrigin })
     this.#feed({ type: 'request', asker, blob, pieces: ask.pieces, urgent: ask.urgent === 1 })
   }
 
@@ -190,19 +197,24 @@ export class Serving {
       const known = this.#services.get(other)?.session.peer
       if (known !== undefined && known !== peer && peers.size < maxOthers) peers.add(known)
     }
-    this.#feed({ type: 'want', asker, blob: want.digest, held: holding.held })
+    const { held, isOrigin } = holding
+    this.#feed({ type: 'want', asker, blob: want.digest, held, isOrigin })
     if (peers.size > 0) session.say({ type: 'others', id: want.id, peers: [...peers].map(parsePeerId) })
   }
 
-  #sendList(session: AskerSession, want: ServedWant): void {
+  #sendList(session: AskerSession, want: ServedWant, from: number): void {
     const { lists, holdings, background, logger } = this.#options
     if (want.isListing || want.holding === undefined) return
     const { size } = want.holding
     want.isListing = true
     background.start('list', async (signal) => {
       try {
-        const list = holdings.partialList(want.digest) ?? (await lists.get(want.digest, size))
-        for (const frame of listFrames(want.id, list.bytes)) {
+        const growing = holdings.partialList(want.digest)
+        const signed =
+          growing === undefined ? [await lists.get(want.digest, size)] : lists.growing(growing, from)
+        if (signed.length === 0) session.say({ type: 'no-list', id: want.id })
+        const pack = packLists(signed, listPackLimit(size))
+        for (const frame of listFrames(want.id, pack)) {
           if (session.find(want.id) !== want) return
           await session.channel.send(frame, { signal })
           session.spoke()
@@ -264,8 +276,11 @@ export class Serving {
     if (service.isFlushing) return
     service.isFlushing = true
     this.#options.background.start('updates', async (signal) => {
-      await this.#options.clock.sleep(flushMs, { signal })
+      // The first news after a while goes out at once.
+      const { clock } = this.#options
+      await clock.sleep(Math.max(0, service.flushedMs + flushMs - clock.now()), { signal })
       service.isFlushing = false
+      service.flushedMs = clock.now()
       service.session.flush()
     })
   }

@@ -18,6 +18,8 @@ export interface Source {
   /** Whether its list was asked for, and what came of that. */
   list: 'none' | 'asked' | 'given' | 'refused'
   listAskedMs: number
+  /** From which piece on it was asked for. */
+  listFrom: number
   /** Of pieces of this blob. */
   receivedBytes: number
 }
@@ -57,6 +59,7 @@ export class Sources {
   /** Peers that failed: not asked again before the time, which doubles. */
   readonly #shunned = new Map<string, { untilMs: number; forMs: number }>()
   readonly #first = Promise.withResolvers<boolean>()
+  readonly #asked = Promise.withResolvers<void>()
   readonly #leave: () => void
   #searching = true
   #closed = false
@@ -71,6 +74,11 @@ export class Sources {
   /** Whether anyone holds any of it, within about six seconds. */
   get found(): Promise<boolean> {
     return this.#first.promise
+  }
+
+  /** Resolves when every member that was connected at the start has answered, or failed to. */
+  get asked(): Promise<void> {
+    return this.#asked.promise
   }
 
   /** Those that hold something. */
@@ -89,6 +97,7 @@ export class Sources {
   /** Looks for peers until stopped: at once, and again while there is nobody, or might be more. */
   async search(signal: AbortSignal): Promise<void> {
     this.#addMembers()
+    this.#settle()
     await Promise.all([this.#searchOn(signal), this.#endFirst(signal)])
   }
 
@@ -131,15 +140,17 @@ export class Sources {
       holds: undefined,
       list: 'none',
       listAskedMs: 0,
+      listFrom: 0,
       receivedBytes: 0,
     }
     this.#sources.set(peer, source)
   }
 
-  askList(source: Source): void {
+  askList(source: Source, from = 0): void {
     source.list = 'asked'
     source.listAskedMs = this.#options.clock.now()
-    source.want.askList()
+    source.listFrom = from
+    source.want.askList(from)
   }
 
   /** Lets go of a peer; it may be asked again after a while, or never. */
@@ -218,9 +229,12 @@ export class Sources {
   }
 
   #settle(): void {
+    const haveAnswered = [...this.#sources.values()].every(({ answered }) => answered)
     if (this.holding().length > 0) this.#first.resolve(true)
-    else if (!this.#searching && [...this.#sources.values()].every(({ answered }) => answered)) {
-      this.#first.resolve(false)
+    else if (!this.#searching && haveAnswered) this.#first.resolve(false)
+    // Among few members each is asked; of many, the look-up finds who has it.
+    if (haveAnswered && (!this.#searching || this.#options.members.peers().length <= maxMembers)) {
+      this.#asked.resolve()
     }
   }
 }

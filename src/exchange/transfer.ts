@@ -1,19 +1,24 @@
-/** One blob on its way into the store: whom to believe about its pieces, the download itself, and the proof at its end. */
+/**
+ * One blob on its way into the store: whom to believe about its pieces, the download itself, what comes from outside the cluster
+ * where no member has it, and the proof at its end.
+ */
 import { type Clock, fromUpstream, type Logger, type Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { PartialBlob, Partials } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
 import { Attempt } from './attempt.ts'
 import type { DownloadLimits, DropReason } from './download-events.ts'
-import type { Providers } from './engine-contract.ts'
+import type { LeadOptions, Origin, Outside, Providers } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'
+import { Feed, type FeedHost } from './feed.ts'
 import type { Holdings } from './holdings.ts'
+import { Leading } from './leading.ts'
 import { type Candidate, isAgreed, type Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PieceLists } from './piece-lists.ts'
-import type { Layout } from './piece-size.ts'
+import { type Layout, layoutOf, pieceAt } from './piece-size.ts'
 import { type HoldingSource, type Source, Sources, type SourcesOptions } from './sources.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
@@ -29,11 +34,17 @@ export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'refuse
   faults: Faults
   verifier: Verifier
   memory: MemoryBudget
+  /** Of its own: a feed that waited for what its transfer holds would wait for ever. */
+  feedMemory: MemoryBudget
+  /** Whether the repository may have the blob: this node knows so, or the origin has it. */
+  admits(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean>
   providers: Providers
+  outside?: Outside
   budget?: TokenBucket
   limits: Partial<DownloadLimits>
   /** A transfer to which nothing comes for this long fails. */
   giveUpMs: number
+  stallMs: number
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -50,6 +61,12 @@ export interface Follower {
 const tickMs = 50
 /** In flight for one transfer: what a fast link takes in half a second. */
 const mostBytes = 16 * 1024 * 1024
+/** What is not asked for again after a crash. */
+const keepEveryMs = 1000
+/** Members that do not answer hold it back for so long that a blob is brought from outside. */
+const askedMs = 1000
+/** Whoever brings it, it is another blob outside as well. */
+const maxUnproven = 2
 
 export class Transfer {
   readonly digest: Digest
@@ -59,6 +76,9 @@ export class Transfer {
   readonly #sources: Sources
   readonly #search: ListSearch
   readonly #followers = new Set<Follower>()
+  readonly #wanted: Wanted
+  readonly #recalled = Promise.withResolvers<void>()
+  readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
   readonly #done = Promise.withResolvers<void>()
   #change = Promise.withResolvers<void>()
@@ -73,11 +93,16 @@ export class Transfer {
   #proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
+  #leading: Leading | undefined
+  #isWanted = false
+  #unproven = 0
+  #kept = { known: 0, atMs: 0 }
   #movedMs: number
   readonly #over = new AbortController()
 
   constructor(wanted: Wanted, context: TransferContext) {
     this.digest = wanted.digest
+    this.#wanted = wanted
     this.repositories = new Set([wanted.repository])
     this.#context = context
     this.#movedMs = context.clock.now()
@@ -94,15 +119,44 @@ export class Transfer {
       onFound: () => this.#reconsider(),
       onGuilty: (source, piece) => this.#convictSource(source, piece),
       onDissent: () => this.#reconsider(),
+      onDisproved: (candidate) => this.#abandon(candidate),
     })
+    // With another way to have it, it is not known to be nowhere before that has failed, too.
+    if (!this.#hasOutside) this.#sources.found.then(this.#found.resolve, this.#found.reject)
+    this.#found.promise.catch(() => undefined)
     // Whoever waits hears of a failure; when nobody does, it is of no account.
     this.#ready.promise.catch(() => undefined)
     this.#done.promise.catch(() => undefined)
   }
 
-  /** Whether a member holds any of it: known within about six seconds. */
+  /** Whether a member holds any of it, or it comes from outside: known within about six seconds. Rejects when that failed. */
   get found(): Promise<boolean> {
-    return this.#sources.found
+    return this.#found.promise
+  }
+
+  /** Someone here wants it: when no member has it, it is brought from outside. */
+  want(): void {
+    this.#isWanted = true
+  }
+
+  /** Brings it from outside for the whole cluster; see `Exchange`. */
+  async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
+    await untilEither(this.#recalled.promise, options.signal)
+    // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
+    const isHere = this.#leading === undefined && this.#search.best() !== undefined
+    if (isHere && !(await this.#context.admits(this.#wanted, origin, options.signal))) return false
+    this.#leading ??= this.#feedFrom(origin)
+    this.#news()
+    return await this.#leading.join(options)
+  }
+
+  /** What has come from outside of a piece that is not whole yet: a copy. */
+  tail(position: number, end: number): Uint8Array | undefined {
+    const bytes = this.#leading?.tail(position, end)
+    if (bytes !== undefined && this.#layout !== undefined) {
+      this.#givers.set(pieceAt(this.#layout, position), fromUpstream)
+    }
+    return bytes
   }
 
   /** Resolves when it can be read. */
@@ -198,9 +252,11 @@ export class Transfer {
     const beside = [
       this.#beside(this.#sources.search(either), either),
       this.#beside(this.#tick(either), either),
+      this.#beside(this.#bring(either), either),
     ]
     try {
       await this.#search.recall()
+      this.#recalled.resolve()
       while (!this.#proven) await this.#try(await this.#nextCandidate(either), either)
       this.#done.resolve()
     } catch (error) {
@@ -208,6 +264,7 @@ export class Transfer {
     } finally {
       this.#over.abort(new Error('the transfer is over'))
       await Promise.all(beside)
+      this.#found.resolve(false)
       this.#sources.close()
       this.#news()
     }
@@ -230,6 +287,11 @@ export class Transfer {
       else if (attempt.peers === 0) this.#reconsider()
       this.#search.expire()
       attempt?.wake()
+      if (attempt !== undefined) {
+        this.#search.grow(attempt.candidate)
+        await this.#keepList(attempt)
+      }
+      if (this.#leading?.check() === true) this.#movedMs = this.#context.clock.now()
       const idleMs = this.#context.clock.now() - this.#movedMs
       if (idleMs > this.#context.giveUpMs && attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
@@ -241,7 +303,8 @@ export class Transfer {
   async #nextCandidate(signal: AbortSignal): Promise<Candidate> {
     for (;;) {
       const candidate = this.#instead ?? this.#search.best()
-      if (candidate !== undefined && this.#sources.holding().length > 0) return candidate
+      const isFed = this.#leading !== undefined || this.#sources.holding().length > 0
+      if (candidate !== undefined && isFed) return candidate
       this.#search.ask()
       await untilEither(this.change, signal)
     }
@@ -253,7 +316,8 @@ export class Transfer {
     const { partials, memory, clock, random, budget, limits } = this.#context
     const { size, pieceBytes } = list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
-    await using partial = await partials.open({ digest: this.digest, size, pieceBytes, hashes: list.hashes })
+    const hashes = list.hashes.slice()
+    await using partial = await partials.open({ digest: this.digest, size, pieceBytes, hashes })
     const attempt = new Attempt({
       candidate,
       partial,
@@ -273,32 +337,151 @@ export class Transfer {
     } finally {
       this.#attempt = undefined
       await attempt.close()
+      if (!attempt.held.complete) await this.#keepList(attempt, 0)
       this.#context.holdings.end(this.digest, { proven: this.#proven })
     }
   }
 
   async #begin(attempt: Attempt): Promise<void> {
     const { list } = attempt.candidate
-    await this.#context.lists.keep(list)
+    await this.#keepList(attempt, 0)
     this.#attempt = attempt
     this.#layout = list.layout
     this.#instead = undefined
+    const isLed = (): boolean => this.#leading !== undefined
     this.#context.holdings.begin(this.digest, {
       list,
       held: attempt.held,
       repositories: this.repositories,
+      get isOrigin() {
+        return isLed()
+      },
       chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
     })
     if (attempt.held.held > 0) this.#announce()
     for (const source of this.#sources.holding()) this.#join(source)
     this.followed()
     this.#ready.resolve(list.layout)
+    this.#found.resolve(true)
+    attempt.learn()
     this.#news()
   }
 
   /** Resolves when another list is to be tried. */
   async #whileBelieved(attempt: Attempt): Promise<void> {
     while (this.#instead === undefined && this.#attempt === attempt) await this.change
+  }
+
+  /** So that a restart can go on: what nobody signed yet is signed here. */
+  async #keepList({ candidate: { list } }: Attempt, everyMs = keepEveryMs): Promise<void> {
+    const { lists, clock } = this.#context
+    if (list.known === this.#kept.known || clock.now() - this.#kept.atMs < everyMs) return
+    this.#kept = { known: list.known, atMs: clock.now() }
+    await lists.keep(this.digest, lists.growing(list, 0))
+  }
+
+  get #hasOutside(): boolean {
+    return this.#context.outside?.has(this.#wanted.repository) === true
+  }
+
+  /** Has it brought from outside, by whomever, whenever pieces are missing that no member has. */
+  async #bring(signal: AbortSignal): Promise<void> {
+    const { outside, clock } = this.#context
+    if (outside === undefined || !this.#hasOutside) return
+    await this.#untilAsked(signal)
+    for (;;) {
+      while (!this.#isMissing()) await clock.sleep(tickMs, { signal })
+      const isThere = await outside.bring(this.#wanted, {
+        signal,
+        lead: async (origin, options) => await this.lead(origin, options),
+        hasBegun: () => this.#layout !== undefined,
+        onProgress: () => {
+          this.#movedMs = clock.now()
+        },
+      })
+      if (!isThere) {
+        this.#found.resolve(false)
+        throw new BlobUnavailableError(this.digest, 'it is neither in the cluster nor outside')
+      }
+      await clock.sleep(tickMs, { signal })
+    }
+  }
+
+  /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
+  async #untilAsked(signal: AbortSignal): Promise<void> {
+    await untilEither(this.#recalled.promise, signal)
+    const over = new AbortController()
+    const late = this.#context.clock.sleep(askedMs, { signal: AbortSignal.any([signal, over.signal]) })
+    try {
+      await Promise.race([this.#sources.asked, late])
+    } finally {
+      late.catch(() => undefined)
+      over.abort(new BlobUnavailableError(this.digest, 'everyone was asked'))
+    }
+  }
+
+  #isMissing(): boolean {
+    if (!this.#isWanted || this.#leading !== undefined) return false
+    const attempt = this.#attempt
+    const holding = this.#sources.holding()
+    if (attempt === undefined) return holding.length === 0
+    if (holding.some(({ holds }) => holds.held.complete)) return false
+    return attempt.firstAbsent() !== undefined
+  }
+
+  #feedFrom(origin: Origin): Leading {
+    const { feedMemory: memory, clock, stallMs } = this.#context
+    const host = this.#feedHost()
+    const feed = new Feed({ host, origin, memory, clock, stallMs })
+    const before = this.#unproven
+    return new Leading(feed, async (stop) => {
+      const signal = AbortSignal.any([stop, this.#over.signal])
+      try {
+        await this.#untilAsked(signal)
+        if (!(await feed.run({ signal }))) return false
+        while (!this.#proven) {
+          if (this.#unproven > before) throw new BlobUnprovenError(this.digest)
+          await untilEither(this.change, signal)
+        }
+        return true
+      } finally {
+        this.#leading = undefined
+        this.#news()
+      }
+    })
+  }
+
+  #feedHost(): FeedHost {
+    const transfer = this
+    return {
+      digest: this.digest,
+      get attempt() {
+        return transfer.#attempt
+      },
+      get isBeginning() {
+        return transfer.#attempt === undefined && (transfer.#instead ?? transfer.#search.best()) !== undefined
+      },
+      get isElsewhere() {
+        return transfer.#sources.holding().some(({ holds }) => holds.held.held > 0)
+      },
+      get proven() {
+        return transfer.#proven
+      },
+      get change() {
+        return transfer.change
+      },
+      begin: (size) => {
+        this.#instead = this.#search.begin(layoutOf(size))
+        if (this.#attempt !== undefined) this.#disappoint(new BlobUnprovenError(this.digest))
+        this.#news()
+      },
+      grow: () => {
+        if (this.#attempt !== undefined) this.#search.grow(this.#attempt.candidate)
+      },
+      news: () => {
+        if (this.#followers.size > 0) this.#news()
+      },
+    }
   }
 
   async #prove({ candidate, partial }: Attempt): Promise<void> {
@@ -311,10 +494,13 @@ export class Transfer {
       this.#proven = true
     } catch (error) {
       if (!isDigestInvalid(error)) throw error
-      logger.warn({ digest: this.digest, author: list.author }, 'a piece list was not the blob’s')
+      const authors = [...candidate.authors]
+      logger.warn({ digest: this.digest, authors }, 'a piece list was not the blob’s')
       this.#search.convict(candidate)
       await lists.drop(this.digest)
-      this.#disappoint(new BlobUnprovenError(this.digest, { cause: error }))
+      const failure = new BlobUnprovenError(this.digest, { cause: error })
+      this.#disappoint(failure)
+      if (candidate.vouchers.size === 0 && ++this.#unproven >= maxUnproven) throw failure
       return
     } finally {
       this.#proof = { startMs, endMs: clock.now() }
@@ -332,8 +518,25 @@ export class Transfer {
     if (event.type === 'list' || event.type === 'no-list' || event.type === 'ended') {
       this.#search.heard(source, event)
     }
+    if (isHolding(source)) this.#found.resolve(true)
     if (event.type === 'holds' && isHolding(source)) this.#join(source)
     else this.#attempt?.heard(source, event)
+    const attempt = this.#attempt
+    if (
+      attempt !== undefined &&
+      event.type === 'has' &&
+      event.pieces.some((piece) => piece >= attempt.candidate.list.known)
+    ) {
+      this.#search.grow(attempt.candidate)
+    }
+    this.#news()
+  }
+
+  /** Nothing is to be had by this list any more. */
+  #abandon(candidate: Candidate): void {
+    if (this.#attempt?.candidate !== candidate) return
+    this.#instead = this.#search.best() ?? this.#search.begin(candidate.list.layout)
+    this.#disappoint(new BlobUnprovenError(this.digest))
     this.#news()
   }
 
@@ -385,6 +588,7 @@ export class Transfer {
       this.#news()
       return
     }
+    attempt.learn()
     if (attempt.held.complete) return
     const better = this.#search.better(attempt.candidate, attempt.peers === 0)
     if (better === undefined) return
@@ -404,6 +608,7 @@ export class Transfer {
   #fail(error: unknown): void {
     const failure = error instanceof Error ? error : new BlobUnavailableError(this.digest, String(error))
     this.#failure ??= failure
+    this.#found.reject(failure)
     this.#ready.reject(failure)
     this.#done.reject(failure)
     this.#over.abort(failure)

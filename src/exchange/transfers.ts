@@ -1,6 +1,7 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
-import type { Digest } from '../oci/oci.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
 import type { Background } from './background.ts'
+import type { Origin } from './engine-contract.ts'
 import { ExchangeClosedError } from './engine-errors.ts'
 import { Sources } from './sources.ts'
 import { Transfer, type TransferContext } from './transfer.ts'
@@ -10,6 +11,7 @@ import type { Wanted } from './want.ts'
 export interface TransfersOptions extends TransferContext {
   background: Background
   graceMs: number
+  mayRead(repository: Repository, digest: Digest): Promise<boolean>
 }
 
 interface Entry {
@@ -51,10 +53,12 @@ export class Transfers {
     const known = this.#entries.get(wanted.digest)
     // What was begun for another repository is shared once a member says that this one may read it, too.
     if (known !== undefined && !known.transfer.repositories.has(wanted.repository)) {
-      if ((await this.find(wanted, { signal })) === undefined) return undefined
+      const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
+      if (!isKnown && (await this.find(wanted, { signal })) === undefined) return undefined
       known.transfer.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted)
+    share.transfer.want()
     try {
       if (await untilEither(share.transfer.found, signal)) return share
     } catch (error) {
@@ -63,6 +67,19 @@ export class Transfers {
     }
     share.release({ atOnce: true })
     return undefined
+  }
+
+  /** A hold on the transfer of a blob that this node is to bring from outside; `undefined` when the repository may not have it. */
+  async lead(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
+    const known = this.#entries.get(wanted.digest)?.transfer
+    const isOther = known !== undefined && !known.repositories.has(wanted.repository)
+    if (isOther && !(await this.#options.admits(wanted, origin, signal))) return undefined
+    const share = await this.#share(wanted)
+    if (share.transfer.repositories.has(wanted.repository)) return share
+    share.transfer.repositories.add(wanted.repository)
+    // Who asked for it in this repository was told that it is not here.
+    this.#options.holdings.changed(wanted.digest)
+    return share
   }
 
   /** The size that a member tells within `withinMs`. */

@@ -3,7 +3,8 @@
  *
  * Askers take turns, whatever blob they ask for. Each gets what was handed out least among what it asks for. While a node that
  * has a whole blob still has pieces that nobody got, an asker of one that another asker was given is sent to those instead: so
- * the first copy leaves the uplink once, and the askers have something to exchange.
+ * the first copy leaves the uplink once, and the askers have something to exchange. A node that brings the blob from outside
+ * does the same with what it has so far, also when there is nothing to take instead yet.
  *
  * Pure: give it every event with the time and carry out the actions, in order. Memory is bounded by askers × queued requests,
  * and by the pieces of the blobs that are asked for.
@@ -13,8 +14,8 @@ import { Flight } from './flight.ts'
 import { HandedOut } from './handed-out.ts'
 
 export type UploadEvent =
-  /** `held` is kept and read later: add to it as pieces come. */
-  | { type: 'want'; asker: string; blob: string; held: Bitfield }
+  /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
+  | { type: 'want'; asker: string; blob: string; held: Bitfield; isOrigin?: boolean }
   | { type: 'request'; asker: string; blob: string; pieces: readonly number[]; urgent?: boolean }
   | { type: 'cancel'; asker: string; blob: string; pieces: readonly number[] }
   | { type: 'done'; asker: string; blob: string }
@@ -117,7 +118,7 @@ export class Upload {
     return this.#actions
   }
 
-  #want({ asker: id, blob, held }: UploadEvent & { type: 'want' }): void {
+  #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }): void {
     if (!this.#askers.has(id)) {
       if (this.#askers.size >= this.#limits.maxAskers) {
         this.#actions.push({ type: 'busy', asker: id, blob, retryAfterMs: this.#limits.busyMs })
@@ -130,6 +131,7 @@ export class Upload {
     this.#askers.get(id)?.blobs.add(blob)
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
     this.#blobs.set(blob, handed)
+    handed.isOrigin = isOrigin
     handed.askers.add(id)
   }
 
@@ -155,8 +157,8 @@ export class Upload {
 
   #later(asker: Asker, blob: string, pieces: number[], handed: HandedOut): void {
     const instead = handed.suggest(Math.max(suggestedPieces, pieces.length))
-    // With nothing else to offer, it waits here as well as anywhere.
-    if (instead.length === 0) {
+    // With nothing else to offer, it waits here as well as anywhere; unless this uplink is what everyone waits for.
+    if (instead.length === 0 && !handed.isOrigin) {
       for (const piece of pieces) {
         asker.queue.push({ blob, piece, urgent: false })
         handed.queue(piece)
@@ -247,8 +249,8 @@ export class Upload {
       bestTimes = times
     }
     if (best === undefined) return undefined
-    const complete = this.#blobs.get(best.blob)?.held.complete === true
-    return { waiting: best, passedOn: complete && bestTimes > 0 }
+    const isFirst = this.#blobs.get(best.blob)?.isFirst === true
+    return { waiting: best, passedOn: isFirst && bestTimes > 0 }
   }
 }
 

@@ -94,10 +94,10 @@ export class Want {
   }
 
   /** A `list` or `no-list` event follows. */
-  askList(): void {
+  askList(from: number): void {
     if (this.#layout === undefined || this.#list !== undefined) return
     this.#list = new ListAssembly(this.#layout.size)
-    this.#options.send({ type: 'list', id: this.id })
+    this.#options.send({ type: 'list', id: this.id, ...(from === 0 ? {} : { from }) })
   }
 
   /** Throws `MALFORMED`. */

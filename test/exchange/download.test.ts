@@ -81,6 +81,20 @@ describe('a download', () => {
     expect(asked(scene.log)).toHaveLength(4)
   })
 
+  it('asks for a piece once its hash is known, and holds nothing to be at its end before all are', () => {
+    const scene = new Scene(8, { known: 1 })
+    scene.join('a', [0, 1, 2])
+    expect(asked(scene.join('b', [0, 1]))).toEqual([])
+    expect(asked(scene.log)).toEqual([0])
+    expect(asked(scene.arrive('a', 0, 300))).toEqual([])
+    expect(scene.download.firstAbsent()).toBe(3)
+    expect(asked(scene.give({ type: 'known', pieces: 2 }))).toEqual([1])
+    // The other one has it, too, and is not asked for it while more is to come.
+    expect(asked(scene.pass(300, ['a', 'b']))).toEqual([])
+    expect(asked(scene.give({ type: 'known', pieces: 8 }))).toEqual([2])
+    expect(scene.download.complete).toBe(false)
+  })
+
   it('asks for one large piece at a time', () => {
     const layout = layoutOf(64 * 1024 * mebibyte)
     const download = new Download({ layout, random: () => 0 })

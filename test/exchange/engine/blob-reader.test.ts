@@ -28,6 +28,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     follow,
     unfollow: () => undefined,
     followed: () => undefined,
+    tail: () => undefined,
     proven: false,
     proving: false,
     failure: undefined,
@@ -36,6 +37,8 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
       has: () => true,
       held: layout.count,
       write: async () => true,
+      take: async () => new Uint8Array(),
+      learn: async () => undefined,
       finish: async () => undefined,
       [Symbol.asyncDispose]: async () => undefined,
       async *chunks(): AsyncGenerator<Uint8Array> {

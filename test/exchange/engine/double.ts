@@ -7,6 +7,7 @@ import {
   layoutOf,
   listFrames,
   maxChunkBytes,
+  packLists,
   pieceRange,
   signPieceList,
 } from '../../../src/exchange/exchange.ts'
@@ -55,7 +56,7 @@ export function double(options: DoubleOptions): Double {
       else await channel.send(encodeAnswer({ type: 'complete', id: ask.id, size: bytes.length }))
     } else if (ask.type === 'list') {
       if (options.onList !== undefined) await options.onList(ask.id, context)
-      else for (const frame of listFrames(ask.id, list.bytes)) await channel.send(frame)
+      else for (const frame of listFrames(ask.id, packLists([list]))) await channel.send(frame)
     } else if (ask.type === 'request') {
       for (const piece of ask.pieces) {
         if (options.onPiece !== undefined) await options.onPiece(ask.id, piece, context)

@@ -8,6 +8,7 @@ import {
   layoutOf,
   listFrames,
   maxBlobBytes,
+  packLists,
   signPieceList,
 } from '../../../src/exchange/exchange.ts'
 import type { Channel } from '../../../src/wire/wire.ts'
@@ -112,7 +113,7 @@ describe('a peer that', () => {
       bytes: wrong,
       digest,
       onList: async (id, { channel }) => {
-        for (const frame of listFrames(id, lie.bytes)) await channel.send(frame)
+        for (const frame of listFrames(id, packLists([lie]))) await channel.send(frame)
       },
     })
     const fetching = asker.exchange.fetch(wanted(digest))
@@ -146,7 +147,7 @@ describe('a peer that', () => {
         onList: async (id, { channel }) => {
           const other = someBytes(12 * pieceBytes)
           const list = { digest: digestOf(other), size: other.length, hashes: pieceHashes(other) }
-          const { bytes: signed } = signPieceList(list, openWorld().identity())
+          const signed = packLists([signPieceList(list, openWorld().identity())])
           await sendAll(channel, listFrames(id, signed))
         },
       },
@@ -181,6 +182,7 @@ describe('a peer that', () => {
       {
         onWant: async (id, { channel, signal }) => {
           const bitfield = new Uint8Array(2)
+          bitfield[0] = 0x80
           const again = encodeAnswer({ type: 'partial', id, size: 12 * pieceBytes, bitfield })
           await flood(channel, again, signal)
         },

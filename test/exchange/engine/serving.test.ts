@@ -60,7 +60,7 @@ describe('a holder', () => {
     await ask({ type: 'list', id: 1 })
     const frame = await heard(channel, 'list')
     if (frame.type !== 'list' || !('bytes' in frame)) throw new Error('a list frame was expected')
-    const list = decodePieceList(frame.bytes)
+    const list = decodePieceList(frame.bytes.subarray(4))
     expect(list.author).toBe(holder.peer)
     expect(Buffer.compare(list.hashes, pieceHashes(bytes))).toBe(0)
     expect(holder.lists.has(digest)).toBe(true)

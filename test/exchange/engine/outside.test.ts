@@ -1,0 +1,370 @@
+/** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Origin, Outside } from '../../../src/exchange/engine.ts'
+import type { Digest } from '../../../src/oci/oci.ts'
+import type { OpenBlob } from '../../../src/store/store.ts'
+import {
+  digestOf,
+  openWorld,
+  pieceBytes,
+  read,
+  someBytes,
+  type TestNode,
+  until,
+  type World,
+  wanted,
+} from './fixture.ts'
+
+const pieces = 12
+const size = pieces * pieceBytes - 1000
+const chunkBytes = 16 * 1024
+
+let world: World
+let bytes: Uint8Array
+let digest: Digest
+beforeEach(() => {
+  world = openWorld()
+  bytes = someBytes(size)
+  digest = digestOf(bytes)
+})
+afterEach(async () => {
+  await world[Symbol.asyncDispose]()
+})
+
+/** Gives bytes as far as it is let, and remembers what it was asked. */
+class TestOrigin implements Origin {
+  readonly starts: number[] = []
+  readonly content: Uint8Array
+  sent = 0
+  doesRanges = true
+  /** Bytes of the blob that may be sent; then it waits. */
+  gate = Number.POSITIVE_INFINITY
+  /** At which byte the stream breaks. */
+  breaksAt = Number.POSITIVE_INFINITY
+  isAbsent = false
+  failure: Error | undefined
+  extra = 0
+  #change = Promise.withResolvers<void>()
+
+  constructor(content: Uint8Array) {
+    this.content = content
+  }
+
+  open(start: number, { signal }: { signal: AbortSignal }) {
+    this.starts.push(start)
+    if (this.failure !== undefined) return Promise.reject(this.failure)
+    const from = this.doesRanges ? start : 0
+    return Promise.resolve(
+      this.isAbsent
+        ? undefined
+        : {
+            size: this.content.length,
+            start: from,
+            chunks: this.#chunks(from, signal),
+            [Symbol.asyncDispose]: async () => undefined,
+          },
+    )
+  }
+
+  let(gate: number): void {
+    this.gate = gate
+    this.#change.resolve()
+    this.#change = Promise.withResolvers()
+  }
+
+  async *#chunks(from: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    for (let at = from; at < this.content.length; at += chunkBytes) {
+      const end = Math.min(at + chunkBytes, this.content.length)
+      while (end > this.gate) {
+        signal.throwIfAborted()
+        await this.#change.promise
+      }
+      if (end > this.breaksAt) throw new Error('the line broke')
+      const chunk = this.content.slice(at, end)
+      this.sent += chunk.length
+      yield chunk
+    }
+    if (this.extra > 0) yield new Uint8Array(this.extra)
+  }
+}
+
+interface Bringer {
+  node: TestNode
+  origin: Origin
+  /** Aborted when it is killed. */
+  life: AbortController
+}
+
+/** Asks the members in the order in which they were added, the next when one fails. */
+class TestOutside {
+  readonly #bringers: Bringer[] = []
+
+  add(node: TestNode, origin: Origin): Bringer {
+    const bringer = { node, origin, life: new AbortController() }
+    this.#bringers.push(bringer)
+    return bringer
+  }
+
+  kill({ node, life }: Bringer): void {
+    world.mesh.kill(node.peer)
+    life.abort(new Error('killed'))
+  }
+
+  for(self: () => string): Outside {
+    return {
+      has: () => true,
+      bring: async (what, { signal, lead, onProgress }) => {
+        let failure: unknown = new Error('nobody reaches it')
+        for (const { node, origin, life } of this.#bringers) {
+          if (life.signal.aborted) continue
+          const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
+          try {
+            if (node.peer === self()) return await lead(origin, options)
+            return await node.exchange.lead(what, origin, options)
+          } catch (error) {
+            failure = error
+          }
+        }
+        throw failure
+      },
+    }
+  }
+}
+
+async function nodes(count: number, outside: TestOutside): Promise<TestNode[]> {
+  const made: TestNode[] = []
+  for (let number = 0; number < count; number++) {
+    const node: TestNode = await world.node({
+      limits: { stallMs: 300 },
+      override: { outside: outside.for(() => node.peer) },
+    })
+    made.push(node)
+  }
+  return made
+}
+
+async function opened(node: TestNode): Promise<OpenBlob> {
+  const blob = await node.exchange.open(wanted(digest))
+  if (blob === undefined) throw new Error('it is outside')
+  return blob
+}
+
+async function readAll(node: TestNode): Promise<Uint8Array> {
+  await using blob = await opened(node)
+  return await read(blob)
+}
+
+describe('a blob that is outside', () => {
+  it('is brought once for all who want it at the same time', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(6, outside)
+    const origin = new TestOrigin(bytes)
+    for (const node of all) outside.add(node, origin)
+    const results = await Promise.all(all.map(readAll))
+    for (const result of results) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(origin.starts).toEqual([0])
+    expect(origin.sent).toBe(size)
+    for (const node of all) expect(await node.has(digest)).toBe(true)
+    for (const node of all) expect(node.blamed).toEqual([])
+  })
+
+  it('is read by the others piece by piece while it comes, all but its end', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = 3 * pieceBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    expect(blob.size).toBe(size)
+    const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
+    let got = 0
+    while (got < 3 * pieceBytes) got += (await chunks.next()).value.length
+    const next = chunks.next()
+    origin.let((pieces - 1) * pieceBytes)
+    got += (await next).value.length
+    while (got < (pieces - 1) * pieceBytes) got += (await chunks.next()).value.length
+    expect(await reader.has(digest)).toBe(false)
+    const end = chunks.next()
+    origin.let(size)
+    got += (await end).value.length
+    for (let part = await chunks.next(); part.done !== true; part = await chunks.next())
+      got += part.value.length
+    expect(got).toBe(size)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it('gives its first bytes to a reader of the member that brings it before a piece is whole', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(leader)
+    const first = await blob.chunks(0, size)[Symbol.asyncIterator]().next()
+    expect(Buffer.compare(first.value, bytes.subarray(0, chunkBytes))).toBe(0)
+  })
+
+  it('is brought on by the next when the one that brings it is killed, from where nobody has it', async () => {
+    const outside = new TestOutside()
+    const [first, second, ...others] = await nodes(5, outside)
+    if (first === undefined || second === undefined) throw new Error('five were made')
+    const [before, after] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    before.gate = 7 * pieceBytes
+    const killed = outside.add(first, before)
+    outside.add(second, after)
+    const reading = [second, ...others].map(readAll)
+    const ignored = readAll(first).catch(() => undefined)
+    await until('the others to have what came', () =>
+      [second, ...others].every(({ exchange }) => exchange.status().transfers[0]?.held === 7),
+    )
+    outside.kill(killed)
+    for (const result of await Promise.all(reading)) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(after.starts).toEqual([7 * pieceBytes])
+    expect(before.sent + after.sent).toBe(size)
+    await first.exchange[Symbol.asyncDispose]()
+    await ignored
+  })
+
+  it('is brought on by the next when nothing comes any more, or the line breaks', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const origins = [bytes, bytes, bytes].map((content) => new TestOrigin(content))
+    const [stalling, breaking, good] = origins
+    if (stalling === undefined || breaking === undefined || good === undefined)
+      throw new Error('three were made')
+    stalling.gate = 2 * pieceBytes + 5 * chunkBytes
+    breaking.breaksAt = 6 * pieceBytes + chunkBytes
+    outside.add(first, stalling)
+    outside.add(second, breaking)
+    outside.add(third, good)
+    breaking.gate = 6 * pieceBytes
+    const reading = Promise.all([first, second, third].map(readAll))
+    await until('all to have what came', () =>
+      [first, second, third].every(({ exchange }) => exchange.status().transfers[0]?.held === 6),
+    )
+    breaking.let(size)
+    const results = await reading
+    for (const result of results) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(origins.map(({ starts }) => starts)).toEqual([[0], [2 * pieceBytes], [6 * pieceBytes]])
+  })
+
+  it('does not count as stalled while it comes slowly', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = 0
+    outside.add(leader, origin)
+    const reading = readAll(leader)
+    for (let gate = chunkBytes; gate <= pieceBytes; gate += chunkBytes) {
+      await world.clock.sleep(100)
+      origin.let(gate)
+    }
+    origin.let(size)
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it('is read from its beginning where ranges are not to be had', async () => {
+    const outside = new TestOutside()
+    const [first, second] = await nodes(2, outside)
+    if (first === undefined || second === undefined) throw new Error('two were made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 6 * pieceBytes
+    good.doesRanges = false
+    outside.add(first, breaking)
+    outside.add(second, good)
+    expect(Buffer.compare(await readAll(first), bytes)).toBe(0)
+    expect(good.starts).toEqual([6 * pieceBytes])
+  })
+
+  it('that is another one is given to nobody, and held against no member', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(3, outside)
+    const wrong = someBytes(size)
+    const origins = all.map(() => new TestOrigin(wrong))
+    for (const [at, node] of all.entries()) outside.add(node, origins[at] ?? new TestOrigin(wrong))
+    for (const result of await Promise.allSettled(all.map(readAll))) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'BLOB_UNPROVEN' } })
+    }
+    for (const node of all) {
+      expect(await node.has(digest)).toBe(false)
+      expect(node.blamed).toEqual([])
+    }
+    for (const { starts } of origins) expect(starts.length).toBeLessThanOrEqual(1)
+  })
+
+  it('that was wrong once is had when it is right the second time', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const wrong = bytes.slice()
+    wrong[4 * pieceBytes] = (wrong[4 * pieceBytes] ?? 0) ^ 1
+    outside.add(first, new TestOrigin(wrong))
+    const right = new TestOrigin(bytes)
+    outside.add(second, right)
+    expect(await third.exchange.fetch(wanted(digest))).toBe(true)
+    expect(right.starts).toEqual([0])
+  })
+
+  it('never ends and is cut off', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes.subarray(0, size - 5000))
+    origin.extra = 10_000
+    outside.add(leader, origin)
+    await expect(readAll(leader)).rejects.toMatchObject({
+      code: expect.stringMatching(/ORIGIN_FAILED|BLOB_UNPROVEN/),
+    })
+    expect(await leader.has(digest)).toBe(false)
+  })
+
+  it('is nowhere when it is not outside either', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(3, outside)
+    const origin = new TestOrigin(bytes)
+    origin.isAbsent = true
+    for (const node of all) outside.add(node, origin)
+    expect(await all[0]?.exchange.open(wanted(digest))).toBeUndefined()
+    expect(await all[1]?.exchange.fetch(wanted(digest))).toBe(false)
+  })
+
+  it('fails with the reason when nobody can bring it', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(2, outside)
+    const origin = new TestOrigin(bytes)
+    origin.failure = new Error('the line is cut')
+    for (const node of all) outside.add(node, origin)
+    await expect(all[1]?.exchange.open(wanted(digest))).rejects.toThrow('the line is cut')
+  })
+
+  it('is not asked for outside when a member holds it', async () => {
+    const outside = new TestOutside()
+    const [holder, reader] = await nodes(2, outside)
+    if (holder === undefined || reader === undefined) throw new Error('two were made')
+    await holder.holds(bytes)
+    const origin = new TestOrigin(bytes)
+    outside.add(reader, origin)
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    expect(origin.starts).toEqual([])
+  })
+
+  it('goes on after a restart with what had come', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 5 * pieceBytes + chunkBytes
+    const first = outside.add(leader, breaking)
+    await expect(readAll(leader)).rejects.toThrow('the line broke')
+    first.life.abort(new Error('it restarts'))
+    await until('the transfer to be over', () => leader.exchange.status().transfers.length === 0)
+    outside.add(leader, good)
+    expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
+    expect(good.starts).toEqual([5 * pieceBytes])
+  })
+})
