@@ -66,7 +66,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await systemClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
-  const member = opened.use(await openMember(node, logger, metrics))
+  const member = opened.use(await openMember(node, upstreams, logger, metrics))
   elsewhere.arrive(member.elsewhere)
   problems = () => member.problems()
   await metrics.start()

@@ -1,6 +1,12 @@
 /** The exchange of pieces over this node's store, swarm and links. */
 import { type Logger, type Metrics, systemClock } from '../../src/base/base.ts'
-import { type Exchange, layoutOf, openExchange, type PieceListStorage } from '../../src/exchange/exchange.ts'
+import {
+  type Exchange,
+  layoutOf,
+  type Outside,
+  openExchange,
+  type PieceListStorage,
+} from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import type { BytesTable, LocalNode } from '../local-node.ts'
@@ -8,6 +14,7 @@ import type { BytesTable, LocalNode } from '../local-node.ts'
 export async function openBlobExchange(
   node: LocalNode,
   swarm: Swarm,
+  outside: Outside,
   logger: Logger,
   metrics: Metrics,
 ): Promise<Exchange> {
@@ -45,6 +52,7 @@ export async function openBlobExchange(
     providers: swarm.content,
     members: swarm.members,
     mayRead: (repository, digest) => store.links.has(repository, digest),
+    outside,
     blame: (peer, misconduct) => swarm.penalise(peer, misconduct === 'protocol' ? 'protocol' : 'wrong-bytes'),
     onRotten(digest) {
       if (mending.has(digest)) return

@@ -6,14 +6,19 @@ import { answerQuestions, openRepair, spreadRecords } from '../../src/records/re
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { OpenBlob } from '../../src/store/store.ts'
 import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
+import type { Upstreams } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../setting-kinds.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { openBlobExchange } from './blob-exchange.ts'
+import { answerBringing } from './bring-answering.ts'
+import { bringLimits, bringProtocol } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
+import { openOutside } from './outside.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
+import { openReaching } from './reaching.ts'
 
 export interface ClusterMember extends AsyncDisposable {
   readonly swarm: Swarm
@@ -28,9 +33,15 @@ export interface ClusterMember extends AsyncDisposable {
 }
 
 /** Listens and connects. A failed start closes what it had opened. */
-export async function openMember(node: LocalNode, logger: Logger, metrics: Metrics): Promise<ClusterMember> {
+export async function openMember(
+  node: LocalNode,
+  upstreams: Upstreams,
+  logger: Logger,
+  metrics: Metrics,
+): Promise<ClusterMember> {
   const { settings, names, membership } = node
   await using opened = new AsyncDisposableStack()
+  const reaching = openReaching(upstreams, systemClock)
   const swarm = opened.use(
     await openSwarm({
       identity: membership.identity,
@@ -42,6 +53,7 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
       agent: `shoal/${node.version}`,
       source: contentSource(node),
       isBanned: (peer) => names.isBanned(peer),
+      upstreams: () => reaching.names(),
       clock: systemClock,
       logger,
       metrics,
@@ -58,7 +70,10 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
     repair.answer(channel, peer, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
-  const exchange = opened.use(await openBlobExchange(node, swarm, logger, metrics))
+  const outside = openOutside({ swarm, upstreams, reaching, clock: systemClock, logger })
+  const exchange = opened.use(await openBlobExchange(node, swarm, outside, logger, metrics))
+  const { links } = node.store
+  await swarm.handle(bringProtocol, bringLimits, answerBringing({ upstreams, exchange, links }))
   const told = { name: node.name, maxUpload: settings['max-upload'] }
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),
@@ -71,16 +86,18 @@ export async function openMember(node: LocalNode, logger: Logger, metrics: Metri
     }),
   )
   const leaving = new AbortController()
-  const resuming = resumeAnnouncing(node, swarm, { signal: leaving.signal, logger })
+  const { signal } = leaving
+  const resuming = resumeAnnouncing(node, swarm, { signal, logger })
+  const watching = reaching.run({ signal, onChange: () => swarm.members.tell() })
   opened.defer(async () => {
     leaving.abort(new Error('the node stops'))
-    await resuming
+    await Promise.all([resuming, watching])
   })
   const resources = opened.move()
   return {
     swarm,
     exchange,
-    elsewhere: clusterElsewhere(node, swarm, exchange, logger),
+    elsewhere: clusterElsewhere(node, swarm, { exchange, outside }, logger),
     lost,
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),

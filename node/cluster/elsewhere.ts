@@ -1,15 +1,17 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
 import { type Logger, unlessAborted } from '../../src/base/base.ts'
-import type { Exchange } from '../../src/exchange/exchange.ts'
+import type { Exchange, Outside } from '../../src/exchange/exchange.ts'
 import {
   algorithmOf,
   type Digest,
   digestBytes,
   maxManifestBytes,
+  OciError,
   type Repository,
 } from '../../src/oci/oci.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
+import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
 
@@ -21,7 +23,7 @@ const findWithinMs = 1_000
 export function clusterElsewhere(
   node: LocalNode,
   swarm: Swarm,
-  exchange: Exchange,
+  { exchange, outside }: { exchange: Exchange; outside: Outside },
   logger: Logger,
 ): Elsewhere {
   const { names } = node
@@ -66,10 +68,15 @@ export function clusterElsewhere(
     askForManifest: (repository, digest, { signal } = {}) =>
       unlessAborted(asker.ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`), signal),
     fetchManifest,
-    fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
-    openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),
-    findBlob: (repository, digest, options) =>
-      exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs }),
+    fetchBlob: (repository, digest, options) => orRefused(exchange.fetch({ repository, digest }, options)),
+    openBlob: (repository, digest, options) => orRefused(exchange.open({ repository, digest }, options)),
+    async findBlob(repository, digest, options) {
+      const found = await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })
+      if (found !== undefined || !outside.has(repository)) return found
+      // Whoever asks how large it is wants it next, and the first answer from outside says it.
+      await using blob = await orRefused(exchange.open({ repository, digest }, options))
+      return blob === undefined ? undefined : { size: blob.size }
+    },
     prefetch(repository, digests) {
       for (const digest of digests) exchange.prefetch({ repository, digest })
     },
@@ -85,6 +92,20 @@ export function clusterElsewhere(
         exchange.changed(digest)
       }
     },
+  }
+}
+
+/** What an upstream did not give, as the client is told it. */
+async function orRefused<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (!(error instanceof UpstreamUnavailableError)) throw error
+    const { trouble, retryAfterMs } = error
+    throw new OciError(trouble === 'paused' ? 'TOOMANYREQUESTS' : 'UNAVAILABLE', error.message, {
+      cause: error,
+      retryAfterMs,
+    })
   }
 }
 
