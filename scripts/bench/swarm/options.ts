@@ -31,8 +31,12 @@ export interface Options {
 }
 
 /** Throws `OPTION_INVALID`. */
-export function parseOptions(args: string[], names: readonly string[]): Options {
-  const values = parse(withFile(args))
+export function parseOptions(
+  args: string[],
+  names: readonly string[],
+  defaults: { mbit?: string; hosts?: string } = {},
+): Options {
+  const values = parse(withFile(args), { mbit: '50', hosts: '8', ...defaults })
   const only = values.only ?? []
   const unknown = only.find((name) => !names.includes(name))
   if (unknown !== undefined) throw new OptionError(`--only ${unknown}: expected one of ${names.join(', ')}`)
@@ -60,7 +64,7 @@ function withFile(args: string[]): string[] {
   })
 }
 
-function parse(args: string[]) {
+function parse(args: string[], { mbit, hosts }: { mbit: string; hosts: string }) {
   try {
     return parseArgs({
       args,
@@ -68,8 +72,8 @@ function parse(args: string[]) {
         only: { type: 'string', multiple: true },
         reps: { type: 'string', default: '3' },
         scale: { type: 'string', default: '1' },
-        mbit: { type: 'string', default: '50' },
-        hosts: { type: 'string', default: '8' },
+        mbit: { type: 'string', default: mbit },
+        hosts: { type: 'string', default: hosts },
         plot: { type: 'string' },
         json: { type: 'string' },
         dir: { type: 'string', default: os.tmpdir() },

@@ -79,7 +79,7 @@ export interface HostPull {
 /** One blob on all hosts at once, watched to the end of the last one; when one fails, the others are ended. */
 export async function pullAtOnce(
   urls: readonly { url: string; host: NetworkHost }[],
-  content: Content,
+  content: Pick<Content, 'size'>,
   { signal }: { signal: AbortSignal },
 ): Promise<HostPull[]> {
   const failing = new AbortController()

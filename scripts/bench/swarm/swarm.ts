@@ -1,123 +1,13 @@
 /** `npm run bench:swarm`: blobs between nodes on shaped links of this machine, as a table of figures and what to reach. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import os from 'node:os'
-import path from 'node:path'
-import { inspect } from 'node:util'
-import { CodedError } from '../../../src/base/base.ts'
-import type { Node } from '../cluster/nodes.ts'
-import { BlobMaker } from '../content.ts'
-import { dockerRegistry } from '../docker-registry.ts'
-import { OptionError } from '../options.ts'
-import { peakMiB } from '../resident.ts'
-import { shoal } from '../shoal.ts'
-import type { Fanout, Figure, Measurement, SwarmBench } from './bench.ts'
 import { fanout, sixteen } from './measurements/fanout.ts'
 import { killed } from './measurements/killed.ts'
 import { late } from './measurements/late.ts'
 import { layers } from './measurements/layers.ts'
 import { link } from './measurements/link.ts'
 import { warm } from './measurements/warm.ts'
-import { type Options, parseOptions, usage } from './options.ts'
-import { drawFanout } from './plot.ts'
-import { renderFigures } from './table.ts'
+import { usage } from './options.ts'
+import { runMeasurements } from './run.ts'
 
-const measurements: Measurement[] = [fanout, layers, sixteen, late, killed, warm, link]
-const names = measurements.map(({ name }) => name)
+const measurements = [fanout, layers, sixteen, late, killed, warm, link]
 
-async function main(): Promise<number> {
-  // Every process that is started listens for the exit of this one.
-  process.setMaxListeners(0)
-  const options = readOptions()
-  if (options === undefined) return 2
-  if (options.help) {
-    process.stdout.write(usage.replace('NAMES', names.join(', ')))
-    return 0
-  }
-  const controller = new AbortController()
-  for (const name of ['SIGINT', 'SIGTERM'] as const)
-    process.once(name, () => controller.abort(new Error(name)))
-  const root = await mkdtemp(path.join(options.dir, 'swarm-'))
-  try {
-    return await run(options, root, controller.signal)
-  } finally {
-    if (options.keepFolder) process.stderr.write(`kept ${root}\n`)
-    else await rm(root, { recursive: true, force: true })
-  }
-}
-
-async function run(options: Options, root: string, signal: AbortSignal): Promise<number> {
-  const say = (text: string): void => void process.stderr.write(`· ${text}\n`)
-  const peaks: number[] = []
-  const fanouts: Fanout[] = []
-  const bench: SwarmBench = {
-    ...options,
-    maker: new BlobMaker(),
-    root,
-    signal,
-    memory: {
-      async note(nodes: readonly Node[]) {
-        peaks.push(...(await Promise.all(nodes.map(({ pid }) => peakMiB(pid)))))
-      },
-    },
-    keep: (kept) => void fanouts.push(kept),
-    say,
-  }
-  const heading = await describe(signal)
-  const figures: Figure[] = []
-  let failed = false
-  for (const measurement of measurements) {
-    if (signal.aborted) break
-    if (options.only.length > 0 && !options.only.includes(measurement.name)) continue
-    if (measurement.namespaces === true && process.getuid?.() !== 0) {
-      say(`${measurement.name} is left out: it needs root, for network namespaces`)
-      continue
-    }
-    try {
-      figures.push(...(await measurement.run(bench)))
-    } catch (error) {
-      failed = true
-      say(`${measurement.name} failed: ${error instanceof CodedError ? error.message : inspect(error)}`)
-    }
-  }
-  if (peaks.length > 0) {
-    const most = Math.max(...peaks)
-    figures.push({ what: 'memory of any node', unit: 'MiB', values: [most], reach: { atMost: 250 } })
-  }
-  process.stdout.write(`${heading.join('\n')}\n\n${renderFigures(figures)}\n`)
-  if (options.json !== undefined) await writeFile(options.json, JSON.stringify({ heading, figures }))
-  const drawn = middle(fanouts)
-  if (options.plot !== undefined && drawn !== undefined) await writeFile(options.plot, drawFanout(drawn))
-  return signal.aborted ? 130 : failed ? 1 : 0
-}
-
-/** The turn whose slowest host is the median. */
-function middle(fanouts: readonly Fanout[]): Fanout | undefined {
-  const slowest = ({ swarm }: Fanout): number => Math.max(...swarm.map((curve) => curve.at(-1)?.atMs ?? 0))
-  return fanouts.toSorted((a, b) => slowest(a) - slowest(b))[Math.floor((fanouts.length - 1) / 2)]
-}
-
-function readOptions(): Options | undefined {
-  try {
-    return parseOptions(process.argv.slice(2), names)
-  } catch (error) {
-    if (!(error instanceof OptionError)) throw error
-    process.stderr.write(`${error.message}\n\n${usage.replace('NAMES', names.join(', '))}`)
-    return undefined
-  }
-}
-
-async function describe(signal: AbortSignal): Promise<string[]> {
-  const cpus = os.cpus()
-  const memory = `${Math.round(os.totalmem() / 2 ** 30)} GiB`
-  const versions = [shoal(''), dockerRegistry].map(
-    async (subject) => `${subject.name} ${await subject.version({ signal })}`,
-  )
-  return [
-    `date     ${new Date().toISOString()}`,
-    `machine  ${cpus.length} × ${cpus[0]?.model ?? 'unknown processor'}, ${memory}, load before ${os.loadavg()[0]?.toFixed(1)}`,
-    `versions ${[...(await Promise.all(versions)), `node ${process.version}`].join('; ')}`,
-    `command  npm run bench:swarm -- ${process.argv.slice(2).join(' ')}`.trimEnd(),
-  ]
-}
-
-process.exitCode = await main()
+process.exitCode = await runMeasurements({ command: 'npm run bench:swarm', usage, measurements })
