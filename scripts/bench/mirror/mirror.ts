@@ -9,7 +9,7 @@ const usage = `npm run bench:mirror -- [options]
   --only NAME      measure this alone (repeatable): NAMES
   --reps N         turns of each measurement (default 3)
   --scale X        multiply all sizes and counts by this (default 1); smaller ones are for trying it
-  --mbit N         speed of every shaped link, both ways (default 100)
+  --mbit N         speed of every shaped link, both ways (default 50; with more, processors are the limit)
   --hosts N        hosts of the cluster (default 6)
   --json FILE      write all samples there
   --keep           leave the temporary folder, with the nodes' logs, and tell where it is
@@ -22,5 +22,5 @@ process.exitCode = await runMeasurements({
   command: 'npm run bench:mirror',
   usage,
   measurements,
-  defaults: { mbit: '100', hosts: '6' },
+  defaults: { hosts: '6' },
 })

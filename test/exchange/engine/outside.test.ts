@@ -1,12 +1,24 @@
 /** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Origin, Outside } from '../../../src/exchange/engine.ts'
+import {
+  encodeAnswer,
+  listFrames,
+  openLists,
+  packLists,
+  pieceListDomain,
+  signPieceList,
+} from '../../../src/exchange/exchange.ts'
+import { prefixOf } from '../../../src/exchange/piece-list.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
+import { createVerifier } from '../../../src/wire/wire.ts'
+import { double } from './double.ts'
 import {
   digestOf,
   openWorld,
   pieceBytes,
+  pieceHashes,
   read,
   someBytes,
   type TestNode,
@@ -131,11 +143,11 @@ class TestOutside {
   }
 }
 
-async function nodes(count: number, outside: TestOutside): Promise<TestNode[]> {
+async function nodes(count: number, outside: TestOutside, stallMs = 300): Promise<TestNode[]> {
   const made: TestNode[] = []
   for (let number = 0; number < count; number++) {
     const node: TestNode = await world.node({
-      limits: { stallMs: 300 },
+      limits: { stallMs },
       override: { outside: outside.for(() => node.peer) },
     })
     made.push(node)
@@ -366,5 +378,69 @@ describe('a blob that is outside', () => {
     outside.add(leader, good)
     expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
     expect(good.starts).toEqual([5 * pieceBytes])
+  })
+
+  it('is had from others although its author contradicts itself, who is convicted by that', async () => {
+    const reader = await world.node()
+    const hashes = pieceHashes(bytes)
+    const liar = world.identity()
+    const section = (from: number, to: number, all: Uint8Array): Uint8Array => {
+      const after = prefixOf({ hashes: all }, from)
+      const signed = signPieceList({ digest, size, hashes: all.slice(from * 32, to * 32), after }, liar)
+      return packLists([signed])
+    }
+    const changed = hashes.slice()
+    changed[32] = (changed[32] ?? 0) ^ 1
+    double({
+      mesh: world.mesh,
+      identity: liar,
+      bytes,
+      onWant: async (id, { channel }) => {
+        const bitfield = new Uint8Array(2)
+        bitfield[0] = 0xc0
+        await channel.send(encodeAnswer({ type: 'partial', id, size, bitfield }))
+      },
+      onList: async (id, { channel, asked }) => {
+        const { from = 0 } = asked.findLast((ask) => ask.type === 'list') ?? {}
+        for (const frame of listFrames(id, from === 0 ? section(0, 2, hashes) : section(1, 3, changed))) {
+          await channel.send(frame)
+        }
+        await channel.send(encodeAnswer({ type: 'update', id, pieces: [2] }))
+      },
+    })
+    const reading = Promise.allSettled([readAll(reader)])
+    await until('the conviction', () => reader.blamed.length > 0)
+    expect(reader.blamed).toEqual([{ peer: liar.peerId, misconduct: 'lying-list' }])
+    const honest = await world.node()
+    await honest.holds(bytes)
+    // What was read by the word of one who lies is worth nothing, be it right or not.
+    expect(await reading).toMatchObject([{ status: 'rejected', reason: { code: 'BLOB_UNPROVEN' } }])
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    expect(reader.blamed).toHaveLength(1)
+  })
+
+  it('is passed on with who signed which of it', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside, 10_000)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 4 * pieceBytes
+    breaking.gate = 4 * pieceBytes
+    good.gate = 8 * pieceBytes
+    outside.add(first, breaking)
+    outside.add(second, good)
+    const reading = readAll(third)
+    await until('the first part', () => third.exchange.status().transfers[0]?.held === 4)
+    breaking.let(size)
+    await until('the second part', () => third.exchange.status().transfers[0]?.held === 8)
+    await until('the list to be kept', async () => {
+      const kept = third.lists.get(digest)
+      if (kept === undefined) return false
+      const lists = await openLists(kept, { digest, size }, createVerifier(pieceListDomain))
+      const authors = new Set(lists.map(({ author }) => author))
+      return authors.has(first.peer) && authors.has(second.peer)
+    })
+    good.let(size)
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
   })
 })

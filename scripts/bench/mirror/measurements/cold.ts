@@ -63,7 +63,8 @@ async function pullBy(
   const { result, traffic } = await observe(bench, site.nodes, () => pullAtOnce(urls, content, bench))
   const ends = result.map(({ endMs }) => endMs)
   const times = ends.map((ms) => (ms / leastMs(layer.size, bench.megabits)).toFixed(2)).join(' ')
-  bench.say(`${times} × size/bandwidth, ${faultText(traffic)}`)
+  const sent = traffic.map(({ sentBytes }) => (sentBytes / layer.size).toFixed(2)).join(' ')
+  bench.say(`${times} × size/bandwidth; members sent ${sent} copies, ${faultText(traffic)}`)
   return ends
 }
 
