@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
 import { TokenBucket } from '../src/exchange/token-bucket.ts'
+import { kindOfHost } from '../src/upstream/address-kinds.ts'
 import {
   type Credentials,
   openUpstreams,
@@ -32,6 +33,14 @@ export async function readUpstreams(
     settings.map((setting) => readUpstream(setting, credentialVariables(setting, settings, environment))),
   )
   await warnOfReadableSecrets(settings, logger)
+  for (const { name, url, credentials } of upstreams) {
+    const isOpen = url.protocol === 'http:' && kindOfHost(url.hostname) !== 'loopback'
+    if (credentials !== undefined && isOpen)
+      logger.warn(
+        { upstream: name },
+        'credentials go to an upstream without TLS, where anyone on the way can read them',
+      )
+  }
   return upstreams
 }
 

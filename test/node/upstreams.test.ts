@@ -16,9 +16,7 @@ function file(content: string, mode = 0o600): string {
   return path
 }
 
-interface Warning {
-  file: string
-}
+type Warning = { file: string } | { upstream: string }
 
 async function open(upstream: unknown, environment: NodeJS.ProcessEnv = {}, mode = 0o600) {
   const warnings: Warning[] = []
@@ -69,5 +67,14 @@ describe("upstreams' credentials", () => {
     expect(readable.warnings).toEqual([{ file: readable.config }])
     expect((await open(secret)).warnings).toEqual([])
     expect((await open('docker.io', {}, 0o644)).warnings).toEqual([])
+  })
+
+  it('bring a warning when they go over the network in the clear', async () => {
+    const plain = { name: 'a.b', url: 'http://a.b', username: 'robot', password: 'hunter2' }
+    expect((await open(plain)).warnings).toEqual([{ upstream: 'a.b' }])
+    for (const url of ['https://a.b', 'http://127.0.0.1:8080']) {
+      expect((await open({ ...plain, url })).warnings).toEqual([])
+    }
+    expect((await open('a.b=http://a.b')).warnings).toEqual([])
   })
 })
