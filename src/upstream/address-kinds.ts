@@ -7,7 +7,7 @@ export type AddressKind = 'public' | 'private' | 'loopback' | 'link-local' | 're
 const subnets: [Exclude<AddressKind, 'public'>, string[]][] = [
   ['loopback', ['127.0.0.0/8', '::1/128']],
   ['link-local', ['169.254.0.0/16', 'fe80::/10']],
-  // Carrier-grade NAT, unique local and local-use NAT64 addresses are somebody's inside too.
+  // Carrier-grade NAT, benchmarks, unique local and local-use NAT64 addresses are somebody's inside too.
   [
     'private',
     [
@@ -15,6 +15,7 @@ const subnets: [Exclude<AddressKind, 'public'>, string[]][] = [
       '172.16.0.0/12',
       '192.168.0.0/16',
       '100.64.0.0/10',
+      '198.18.0.0/15',
       'fc00::/7',
       'fec0::/10',
       '64:ff9b:1::/48',
@@ -27,7 +28,6 @@ const subnets: [Exclude<AddressKind, 'public'>, string[]][] = [
       '192.0.0.0/24',
       '192.0.2.0/24',
       '192.88.99.0/24',
-      '198.18.0.0/15',
       '198.51.100.0/24',
       '203.0.113.0/24',
       '224.0.0.0/3',

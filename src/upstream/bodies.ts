@@ -57,7 +57,7 @@ export async function* readParts(
 
 /** Reads and forgets a body that says nothing, up to a limit. */
 export function discard(body: Readable): void {
-  const timer = setTimeout(() => body.destroy(), discardMs)
+  const timer = setTimeout(() => body.destroy(), discardMs).unref()
   let length = 0
   body.on('data', (chunk: Buffer) => {
     length += chunk.length

@@ -14,7 +14,7 @@ export interface UpstreamsOptions {
 
 const defaultLimits: UpstreamLimits = { maxBlobs: 8, answerMs: 4_000, idleMs: 10_000 }
 
-/** Sends nothing yet. */
+/** Sends nothing yet. Throws ProxySettingError. */
 export async function openUpstreams(options: UpstreamsOptions): Promise<Upstreams> {
   const { environment = process.env, clock = systemClock, metrics = noMetrics } = options
   await using opened = new AsyncDisposableStack()

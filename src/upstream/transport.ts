@@ -5,6 +5,7 @@ import { getCACertificates } from 'node:tls'
 import type { buildConnector, EnvHttpProxyAgent } from 'undici'
 import { type AddressKind, kindOfAddress, kindOfHost } from './address-kinds.ts'
 import { ForbiddenAddressError, guardedLookup, isReferable } from './guard.ts'
+import { readProxies } from './proxies.ts'
 
 export interface Request {
   method: 'GET' | 'HEAD' | 'POST'
@@ -73,7 +74,8 @@ export class Transport implements AsyncDisposable {
         ? {}
         : { ca: [...getCACertificates('default'), certificateAuthority] }
     const common = {
-      ...proxiesOf(options.environment),
+      // Even where they are empty: undici would read the process's own environment.
+      ...readProxies(options.environment),
       // One blob may fill a connection, so each has its own.
       allowH2: false,
       connections: connectionsPerHost,
@@ -147,13 +149,4 @@ function joined(headers: IncomingHttpHeaders): AnswerHeaders {
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name, Array.isArray(value) ? value.join(', ') : value]),
   )
-}
-
-/** Empty texts keep undici from reading the process's own environment. */
-function proxiesOf(environment: NodeJS.ProcessEnv) {
-  return {
-    httpProxy: environment.http_proxy ?? environment.HTTP_PROXY ?? '',
-    httpsProxy: environment.https_proxy ?? environment.HTTPS_PROXY ?? '',
-    noProxy: environment.no_proxy ?? environment.NO_PROXY ?? '',
-  }
 }

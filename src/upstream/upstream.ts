@@ -6,6 +6,7 @@ import type { Digest, Reference, Repository } from '../oci/oci.ts'
 
 export { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
 export { openUpstreams, type UpstreamsOptions } from './open-upstreams.ts'
+export { ProxySettingError } from './proxies.ts'
 export { rankMembers } from './rank.ts'
 
 /** An upstream's manifest; `bytes` hash to `digest`. */

@@ -14,6 +14,7 @@ describe('the kind of an address', () => {
     ['192.168.0.1', 'private'],
     ['100.64.0.1', 'private'],
     ['100.128.0.1', 'public'],
+    ['198.18.0.1', 'private'],
     ['127.0.0.1', 'loopback'],
     ['127.255.255.254', 'loopback'],
     ['169.254.169.254', 'link-local'],
