@@ -3,9 +3,12 @@ import type { Middleware } from 'koa'
 import { type Logger, systemClock } from '../src/base/base.ts'
 import { createHttpHandler } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
+import { peerIdOf } from '../src/wire/wire.ts'
 import { openAdminServer } from './admin-server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
+import { openNodeMirror } from './cluster/mirror.ts'
+import { clusterMirrorPeers, lateMirrorPeers, serveInquiries } from './cluster/mirror-peers.ts'
 import { healthEndpoints } from './health.ts'
 import type { HttpPort } from './http-port.ts'
 import { openJanitor } from './janitor.ts'
@@ -37,7 +40,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const { store, names } = node
   const elsewhere = lateElsewhere()
   const allowDelete = !settings['no-delete']
-  const registry = opened.use(createRegistry({ store, names, elsewhere, logger, metrics, allowDelete }))
+  const peers = lateMirrorPeers(peerIdOf(node.membership.identity.publicKey))
+  const mirror = openNodeMirror(node, { upstreams, peers, elsewhere, logger })
+  const registry = opened.use(
+    createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
+  )
   let problems = () => ['the node is still joining its cluster']
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
@@ -68,6 +75,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const { openMember } = await import('./cluster/cluster.ts')
   const member = opened.use(await openMember(node, upstreams, logger, metrics))
   elsewhere.arrive(member.elsewhere)
+  await serveInquiries(member.swarm, mirror)
+  peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
   problems = () => member.problems()
   await metrics.start()
   const serving = { startedMs: systemClock.now(), http: port.address }

@@ -46,7 +46,7 @@ const route = [
 const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 /** 499 is a client that hung up before it was answered. */
 const code = [200, 201, 202, 204, 206, 304, 400, 403, 404, 405, 413, 416, 429, 499, 500, 503, 507].map(String)
-const protocol = ['ask', 'reconcile', 'exchange', 'status', 'have', 'fetch'].map(
+const protocol = ['ask', 'reconcile', 'inquiry', 'exchange', 'status', 'have', 'fetch'].map(
   (name) => `/shoal/${name}/1.0.0`,
 )
 

@@ -61,6 +61,18 @@ const table = {
     help: 'a registry to mirror, such as docker.io; may be given several times',
     repeatable: true,
   },
+  'mirror-ttl': {
+    kind: duration,
+    fallback: '5m',
+    value: 'TIME',
+    help: 'for how long a mirrored tag is served before its upstream is asked again; 0s for each time',
+  },
+  'no-bare-names': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: "a name without a registry is never taken for the first upstream's",
+  },
   'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
   'gc-interval': {
     kind: duration,

@@ -1,0 +1,67 @@
+/** The other members as the mirror sees them: who reaches an upstream, and what they answer about it. */
+import { Semaphore } from '../../src/base/base.ts'
+import { answerInquiries, inquire, type MirrorPeers, type OpenMirror } from '../../src/mirror/mirror.ts'
+import type { Ledger } from '../../src/records/records.ts'
+import type { Elsewhere } from '../../src/registry/registry.ts'
+import type { Swarm } from '../../src/swarm/swarm.ts'
+import { ChannelPool } from './channel-pool.ts'
+import { inquiryLimits, inquiryProtocol } from './protocols.ts'
+
+export interface LateMirrorPeers extends MirrorPeers {
+  /** From now on the members are asked. */
+  arrive(peers: Omit<MirrorPeers, 'self'>): void
+}
+
+/** Longer than a member waits for an upstream. */
+const answerMs = 25_000
+/** Fewer than a member answers at once. */
+const maxQuestions = 96
+
+/** Stands in for the members until they can be reached: what is here, and what this node reaches itself, is served before. */
+export function lateMirrorPeers(self: string): LateMirrorPeers {
+  let current: Omit<MirrorPeers, 'self'> | undefined
+  return {
+    self,
+    reaching: (upstream) => current?.reaching(upstream) ?? [],
+    async ask(peer, question) {
+      if (current === undefined) throw new Error('the node is still joining its cluster')
+      return current.ask(peer, question)
+    },
+    accept: async (peer, records) => current?.accept(peer, records),
+    askForTag: async (repository, tag) => current?.askForTag(repository, tag),
+    arrive(peers) {
+      current = peers
+    },
+  }
+}
+
+export function clusterMirrorPeers(
+  swarm: Swarm,
+  names: Ledger,
+  elsewhere: Pick<Elsewhere, 'askForTag'>,
+): Omit<MirrorPeers, 'self'> {
+  const questions = new Semaphore(maxQuestions)
+  const pool = new ChannelPool((peer, options) =>
+    swarm.open(peer, inquiryProtocol, { ...inquiryLimits, ...options }),
+  )
+  return {
+    reaching: (upstream) => swarm.members.reaching(upstream),
+    ask: (peer, question) =>
+      questions.run(async () => {
+        const signal = AbortSignal.timeout(answerMs)
+        return await pool.use(peer, (channel) => inquire(channel, question, { signal }), { signal })
+      }),
+    async accept(peer, records) {
+      const { blame } = await names.apply(records)
+      if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
+    },
+    askForTag: (repository, tag) => elsewhere.askForTag(repository, tag),
+  }
+}
+
+/** Answers the members' questions about upstreams. */
+export async function serveInquiries(swarm: Swarm, mirror: Pick<OpenMirror, 'answer'>): Promise<void> {
+  await swarm.handle(inquiryProtocol, inquiryLimits, (channel, _peer, options) =>
+    answerInquiries(channel, (question) => mirror.answer(question), options),
+  )
+}
