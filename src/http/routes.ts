@@ -5,7 +5,7 @@ import { deleteBlob, getBlob } from './blobs.ts'
 import type { Exchange } from './exchange.ts'
 import { listReferrers, listRepositories, listTags, search } from './listings.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
-import { serveNamed } from './names.ts'
+import { findRepository, guessRefusal } from './names.ts'
 import type { Route, RouteName } from './route.ts'
 import { deleteUpload, getUpload, patchUpload, putUpload, startUpload } from './uploads.ts'
 
@@ -45,6 +45,15 @@ export async function dispatch(registry: Registry, exchange: Exchange, route: Ro
       `${method} is not a method of this path; it has ${allowed.join(', ')}`,
     )
   }
-  if (!('repository' in route)) await handler(registry, exchange, route)
-  else await serveNamed(registry, exchange, route, name, (meant) => handler(registry, exchange, meant))
+  if (!('repository' in route)) {
+    await handler(registry, exchange, route)
+    return
+  }
+  const found = findRepository(registry.naming, exchange, route, name)
+  const { repository, isGuess } = found instanceof Promise ? await found : found
+  try {
+    await handler(registry, exchange, repository === route.repository ? route : { ...route, repository })
+  } catch (error) {
+    throw isGuess ? guessRefusal(error, route.repository) : error
+  }
 }

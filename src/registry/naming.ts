@@ -24,16 +24,21 @@ export interface Naming {
    */
   forRead(asked: AskedName, reference?: Reference): Promise<NamedRepository> | NamedRepository
   /** For pushing. Throws `DENIED` for a mirrored name. */
-  forPush(asked: AskedName): Repository
+  forPush(asked: AskedName): NamedRepository
   /** For deleting: forgetting what is mirrored is the operator's right. */
-  forDelete(asked: AskedName): Repository
+  forDelete(asked: AskedName): NamedRepository
 }
 
-export function createNaming({ names, elsewhere, mirror }: Collaborators): Naming {
-  const { isMirrored, fallback } = mirror
+/** More than a node serves at once. */
+const maxRemembered = 10_000
+
+export function createNaming({ names, elsewhere, mirror, cache }: Collaborators): Naming {
+  const { isMirrored, fallback, mirrored } = mirror
+  /** Names without a registry that are the cluster's own, as of a generation of the records. */
+  const owned = new Map<Repository, number>()
 
   function meaningOf({ repository, ns, host }: AskedName, bare?: string): NameMeaning {
-    return parseMirroredName(repository, { ns, host, isMirrored, fallback: bare, mirrored: mirror.mirrored })
+    return parseMirroredName(repository, { ns, host, isMirrored, fallback: bare, mirrored })
   }
 
   function permitted(repository: Repository, upstream: string | undefined): Repository {
@@ -42,19 +47,27 @@ export function createNaming({ names, elsewhere, mirror }: Collaborators): Namin
     return repository
   }
 
+  async function isOwned(repository: Repository): Promise<boolean> {
+    const { generation } = cache
+    if (!(await names.hasRepository(repository))) return false
+    if (owned.size >= maxRemembered) owned.clear()
+    owned.set(repository, generation)
+    return true
+  }
+
   /** The cluster's own name wins, and nobody outside is asked for a name that a member knows. */
   async function choose(
     own: Repository,
     mirrored: Repository,
     reference: Reference | undefined,
   ): Promise<NamedRepository> {
-    if (await names.hasRepository(own)) return { repository: own, isGuess: false }
+    if (await isOwned(own)) return { repository: own, isGuess: false }
     if (!(await names.hasRepository(mirrored))) {
       // Whoever pushes a blob asks for it first; that is nothing to ask an upstream for.
       if (reference === undefined) return { repository: own, isGuess: false }
       if ('tag' in reference) await elsewhere.askForTag(own, reference.tag)
       else await elsewhere.askForManifest(own, reference.digest)
-      if (await names.hasRepository(own)) return { repository: own, isGuess: false }
+      if (await isOwned(own)) return { repository: own, isGuess: false }
     }
     return { repository: mirrored, isGuess: true }
   }
@@ -62,17 +75,18 @@ export function createNaming({ names, elsewhere, mirror }: Collaborators): Namin
   return {
     forRead(asked, reference) {
       const { repository, upstream, otherwise } = meaningOf(asked, fallback)
-      if (otherwise !== undefined) return choose(repository, otherwise, reference)
+      const isOpen = otherwise !== undefined && owned.get(repository) !== cache.generation
+      if (isOpen) return choose(repository, otherwise, reference)
       return { repository: permitted(repository, upstream), isGuess: false }
     },
     forPush(asked) {
       const { repository, upstream } = meaningOf(asked)
-      if (upstream === undefined) return repository
+      if (upstream === undefined) return { repository, isGuess: false }
       throw new OciError(
         'DENIED',
         `${repository} mirrors ${upstream}, so nothing can be pushed to it; push to ${upstream} itself, or under a name that does not begin with "${upstream}/"`,
       )
     },
-    forDelete: (asked) => meaningOf(asked).repository,
+    forDelete: (asked) => ({ repository: meaningOf(asked).repository, isGuess: false }),
   }
 }

@@ -168,6 +168,16 @@ describe('a name without a registry', () => {
     expect(mirrored.headers['docker-content-digest']).not.toBe(digest)
   })
 
+  it('is the upstream’s again when the cluster has deleted its own', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { api, digest } = await openMirrored(opened)
+    const get = async () => (await api.call('GET', '/v2/library/alpine/manifests/3')).headers
+    const own = await api.pushImage('library/alpine', '3')
+    for (let i = 0; i < 2; i++) expect(await get()).toMatchObject({ 'docker-content-digest': own.digest })
+    await api.call('DELETE', `/v2/library/alpine/manifests/${own.digest}`)
+    expect(await get()).toMatchObject({ 'docker-content-digest': digest })
+  })
+
   it('can be pushed to, also while its upstream is away, and without its upstream being asked for blobs', async () => {
     await using opened = new AsyncDisposableStack()
     const { api, hub } = await openMirrored(opened)
