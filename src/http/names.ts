@@ -1,5 +1,5 @@
 /** The repository that a request means: a mirrored name or `?ns=` makes it another than its path says. */
-import { OciError, type Repository } from '../oci/oci.ts'
+import { isUnavailable, OciError, type Repository } from '../oci/oci.ts'
 import type { NamedRepository, Naming } from '../registry/registry.ts'
 import type { Exchange } from './exchange.ts'
 import type { Route } from './route.ts'
@@ -25,8 +25,7 @@ export function findRepository(
 
 /** The cluster has no such name, and that an upstream cannot say whether it has makes it no more than unknown. */
 export function guessRefusal(error: unknown, asked: Repository): unknown {
-  const isOutage = error instanceof OciError && ['UNAVAILABLE', 'TOOMANYREQUESTS'].includes(error.code)
-  if (!isOutage) return error
+  if (!isUnavailable(error)) return error
   const message = `there is no repository ${asked}, nor can it be mirrored: ${error.message}`
   return new OciError('NAME_UNKNOWN', message, { cause: error })
 }

@@ -30,7 +30,7 @@ export class Checks {
 /** When a mirrored tag's upstream last said what its record says. A tag that was pushed to the cluster always holds. */
 export function lastCheckMs(standing: TagEntry, name: string, checks: Checks, nowMs: number): number {
   if (standing.checkedMs === undefined) return nowMs
-  // Another member's clock may be ahead, and that must not keep a tag fresh for longer.
-  const publishedMs = Math.min(standing.checkedMs, nowMs)
+  // By another member's clock; one that is ahead of this node's must not keep a tag fresh for longer.
+  const publishedMs = standing.checkedMs > nowMs ? 0 : standing.checkedMs
   return Math.max(publishedMs, checks.heardMs(name, standing.digest) ?? 0)
 }

@@ -158,7 +158,8 @@ export class Inquirer {
       const standing = await names.findTag(repository, tag)
       const isSame = standing?.digest === digest
       if (isSame) size = standing.size
-      if (!isSame || nowMs - (standing.checkedMs ?? 0) >= republishMs) {
+      // One from the future is put right, too.
+      if (!isSame || Math.abs(nowMs - (standing.checkedMs ?? 0)) >= republishMs) {
         changes.push({ kind: 'tag', repository, tag, value: { digest, mediaType, size, checkedMs: nowMs } })
       }
     }

@@ -45,3 +45,8 @@ export class OciError extends CodedError {
     this.retryAfterMs = options.retryAfterMs
   }
 }
+
+/** Whether it is refused for now alone: something that is needed does not answer, or asks to wait. */
+export function isUnavailable(error: unknown): error is OciError {
+  return error instanceof OciError && (error.code === 'UNAVAILABLE' || error.code === 'TOOMANYREQUESTS')
+}

@@ -10,7 +10,7 @@ export {
   parseAlgorithm,
   parseDigest,
 } from './digest.ts'
-export { OciError, type OciErrorCode } from './errors.ts'
+export { isUnavailable, OciError, type OciErrorCode } from './errors.ts'
 export { type Json, type JsonObject, parseJson } from './json.ts'
 export {
   type ChildDescriptor,

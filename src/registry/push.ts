@@ -4,6 +4,7 @@ import {
   type Digest,
   type DigestAlgorithm,
   digestBytes,
+  isUnavailable,
   manifestFacts,
   mayBeMissing,
   mediaTypes,
@@ -76,9 +77,19 @@ export function createPush(collaborators: Collaborators): Push {
     if (source === undefined || mirror.refusal(upstreamOf(source) ?? '') !== undefined) return undefined
     // The lease that `has` renews keeps the blob from the collector until the new link stands.
     const here = (await links.has(source, digest)) ? await blobs.stat(digest) : undefined
-    if (here === undefined && !(await elsewhere.fetchBlob(source, digest))) return undefined
+    if (here === undefined && !(await fetchFrom(source, digest))) return undefined
     await links.add(repository, [digest])
     return here ?? (await blobs.stat(digest))
+  }
+
+  /** A mount from where nothing can be had now is an upload like any other. */
+  async function fetchFrom(source: Repository, digest: Digest): Promise<boolean> {
+    try {
+      return await elsewhere.fetchBlob(source, digest)
+    } catch (error) {
+      if (isUnavailable(error)) return false
+      throw error
+    }
   }
 
   async function startUpload(

@@ -140,6 +140,23 @@ describe('a mirrored tag', () => {
     expect(upstream.asked.filter((request) => request.startsWith('HEAD'))).toHaveLength(1)
   })
 
+  it('is checked in spite of a record that says it will be checked tomorrow', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { upstream, digest, cluster } = await openSix(opened)
+    const node = cluster.node(0)
+    const { mediaType } = await get(node)
+    const checkedMs = cluster.clock.now() + 24 * 60 * minuteMs
+    await node.names.publish([
+      { kind: 'tag', repository, tag, value: { digest, mediaType, size: 3, checkedMs } },
+    ])
+    cluster.clock.advance(5 * minuteMs)
+    upstream.asked.length = 0
+    for (let i = 0; i < 2; i++) expect((await get(node)).digest).toBe(digest)
+    expect(upstream.asked).toEqual(['HEAD library/alpine:3'])
+    await cluster.gossip()
+    expect(await node.names.findTag(repository, tag)).toMatchObject({ checkedMs: cluster.clock.now() })
+  })
+
   it('is told by HEAD without its image being fetched', async () => {
     await using opened = new AsyncDisposableStack()
     const { upstream, digest, cluster } = await openSix(opened)

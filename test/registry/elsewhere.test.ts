@@ -2,7 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type Digest, digestBytes, mediaTypes, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import {
+  type Digest,
+  digestBytes,
+  mediaTypes,
+  OciError,
+  parseRepository,
+  parseTag,
+} from '../../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../../src/records/records.ts'
 import { createRegistry, type Elsewhere, nowhere, type Registry } from '../../src/registry/registry.ts'
 import { memoryStore, openDatabase, type Store } from '../../src/store/store.ts'
@@ -167,6 +174,20 @@ describe('what is not here', () => {
     expect(
       await near.registry.push.startUpload(stranger, { mount: { digest: layer, from: repository } }),
     ).toEqual({ mounted: { digest: layer, size: 7 } })
+  })
+
+  it('is uploaded where it cannot be mounted, as what holds it does not answer', async () => {
+    await using opened = new AsyncDisposableStack()
+    const away: Elsewhere = {
+      ...nowhere,
+      fetchBlob: async () => {
+        throw new OciError('UNAVAILABLE', 'docker.io does not answer')
+      },
+    }
+    const { registry } = await openNode(opened, 1, away)
+    const from = parseRepository('docker.io/library/alpine')
+    const mount = { digest: digestBytes(Buffer.from('a layer')), from }
+    expect(await registry.push.startUpload(repository, { mount })).toHaveProperty('upload')
   })
 
   it('is brought here before a manifest that refers to it is accepted', async () => {
