@@ -10,7 +10,14 @@ export interface Containerd extends AsyncDisposable {
   ctr(args: string[]): Promise<RunResult>
 }
 
-export async function openContainerd(): Promise<Containerd> {
+export interface ContainerdOptions {
+  /** Where it and `ctr` run: makes the command of a program there. Default here. */
+  command?(program: string, args: string[]): { command: string; args: string[] }
+}
+
+export async function openContainerd({
+  command = (program, args) => ({ command: program, args }),
+}: ContainerdOptions = {}): Promise<Containerd> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
   const socket = folder.at('containerd.sock')
@@ -24,17 +31,18 @@ export async function openContainerd(): Promise<Containerd> {
     `  address = "${socket}"`,
   ]
   await writeFile(config, lines.join('\n'))
-  const daemon = cleanup.use(
-    await startDaemon('containerd', 'containerd', ['--config', config], {
-      ready: /containerd successfully booted/,
-    }),
-  )
+  const server = command('containerd', ['--config', config])
+  const ready = /containerd successfully booted/
+  const daemon = cleanup.use(await startDaemon('containerd', server.command, server.args, { ready }))
   const owned = cleanup.move()
   return {
     name: daemon.name,
     folder,
     output: () => daemon.output(),
-    ctr: (args) => run('ctr', ['--address', socket, '--namespace', 'shoal', ...args]),
+    ctr: (args) => {
+      const client = command('ctr', ['--address', socket, '--namespace', 'shoal', ...args])
+      return run(client.command, client.args)
+    },
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }

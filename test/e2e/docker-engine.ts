@@ -13,6 +13,8 @@ export interface DockerEngine extends AsyncDisposable {
 export interface DockerEngineOptions {
   /** Where it runs: makes the command of a program there. Default here. */
   command?(program: string, args: string[]): { command: string; args: string[] }
+  /** Lines of its `daemon.json`. */
+  settings?: object
 }
 
 /**
@@ -21,13 +23,13 @@ export interface DockerEngineOptions {
  */
 export async function openDockerEngine(
   imageStore: 'classic' | 'containerd' | 'default',
-  { command = (program, args) => ({ command: program, args }) }: DockerEngineOptions = {},
+  { command = (program, args) => ({ command: program, args }), settings = {} }: DockerEngineOptions = {},
 ): Promise<DockerEngine> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
   const config = folder.at('daemon.json')
   const features = { 'containerd-snapshotter': imageStore === 'containerd' }
-  await writeFile(config, JSON.stringify(imageStore === 'default' ? {} : { features }))
+  await writeFile(config, JSON.stringify(imageStore === 'default' ? settings : { ...settings, features }))
   const socket = `unix://${folder.at('docker.sock')}`
   const dockerd = command('dockerd', [
     ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--config-file', config],
