@@ -17,9 +17,7 @@ import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
-import { openRequestLog } from './requests/request-log.ts'
-import { countRequests } from './requests/request-metrics.ts'
-import { createRequestTracer } from './requests/request-tracer.ts'
+import { openReports } from './requests/reports.ts'
 import type { Settings } from './settings.ts'
 import { openNodeUpstreams } from './upstreams.ts'
 
@@ -63,9 +61,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     health(request, page === undefined ? next : () => page.middleware(request, next))
   metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
   metrics.gauge('shoal_build_info', () => 1, { version: node.version })
-  const isVerbose = ['trace', 'debug'].includes(settings['log-level'])
-  const log = opened.use(openRequestLog(logger, { isVerbose }))
-  const tracer = createRequestTracer([countRequests(metrics), log.listener], logger)
+  const environment = process.env
+  const { tracer } = opened.use(await openReports({ node, environment, logger, metrics }))
   port.serve(createHttpHandler({ registry, logger, metrics, tracer, besides }))
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.

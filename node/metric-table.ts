@@ -174,6 +174,13 @@ export const metricTable = {
     { upstream: 'configured' },
   ),
 
+  shoal_trace_spans_total: counter('Spans for the OpenTelemetry collector, by what became of them.', {
+    result: ['delivered', 'full', 'expired', 'stopped'],
+  }),
+  shoal_trace_requests_total: counter('Requests to the OpenTelemetry collector.', {
+    result: ['done', 'failed'],
+  }),
+
   shoal_store_blobs: gauge('Blobs in the store, about; absent until they are counted.'),
   shoal_store_blob_bytes: gauge('Bytes of the blobs in the store, about; absent until they are counted.'),
   shoal_store_quarantined_total: counter('What did not hash to its name and was moved away.', { kind }),

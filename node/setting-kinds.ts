@@ -43,6 +43,18 @@ export const nodeName: Kind<string> = (value) => {
   throw expected('a name of up to 64 characters')
 }
 
+export const url: Kind<URL> = (value) => {
+  const parsed = URL.parse(value)
+  const isPlain =
+    parsed !== null &&
+    (parsed.protocol === 'http:' || parsed.protocol === 'https:') &&
+    parsed.username + parsed.password + parsed.search + parsed.hash === ''
+  if (isPlain) return parsed
+  throw expected(
+    'an http or https URL without a user name, a query or a fragment, such as http://localhost:4318',
+  )
+}
+
 export const flag: Kind<boolean> = (value) => {
   if (['1', 'true', 'yes', 'on'].includes(value)) return true
   if (['', '0', 'false', 'no', 'off'].includes(value)) return false

@@ -3,7 +3,18 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CodedError } from '../src/base/base.ts'
-import { address, duration, flag, type Kind, nodeName, oneOf, path, size, text } from './setting-kinds.ts'
+import {
+  address,
+  duration,
+  flag,
+  type Kind,
+  nodeName,
+  oneOf,
+  path,
+  size,
+  text,
+  url,
+} from './setting-kinds.ts'
 import { type UpstreamSetting, upstream, upstreamFromObject } from './upstream-setting.ts'
 
 interface Setting<T> {
@@ -123,6 +134,12 @@ const table = {
     fallback: 'false',
     value: '',
     help: 'let whoever reaches the page delete tags and free space, not only browsers on this host',
+  },
+  'trace-endpoint': {
+    kind: url,
+    fallback: undefined,
+    value: 'URL',
+    help: 'send traces to this OpenTelemetry collector, over HTTP',
   },
   'log-level': {
     kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
