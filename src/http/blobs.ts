@@ -120,6 +120,11 @@ async function sendBlob(
 /** Resolves when the kernel has the bytes: before that their memory is not free to be read into again. */
 function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
+    // Until the response has heard that its socket is gone, Node drops what is written, and the callback with it.
+    if (response.socket?.destroyed === true) {
+      reject(new ClientGoneError())
+      return
+    }
     response.write(chunk, (error) => {
       if (error === null || error === undefined) resolve()
       else reject(new ClientGoneError())
