@@ -66,6 +66,9 @@ export const metricTable = {
     firstByteBuckets,
     { source },
   ),
+  shoal_uplink_saved_bytes_total: counter(
+    'Bytes of mirrored names that clients read and that came from this node or a member instead of an upstream.',
+  ),
   shoal_pushes_total: counter('Manifests and blobs that clients pushed.', { kind }),
   shoal_push_bytes_total: counter('Bytes that clients pushed; those of mounted blobs are none.', { kind }),
   shoal_deletes_total: counter('What clients deleted.', { kind: ['manifest', 'tag', 'blob'] }),

@@ -3,14 +3,25 @@ import type { Metrics, Pulled } from '../../src/base/base.ts'
 import { peerBytes, sourceOf } from './pull-source.ts'
 import type { FinishedRequest, RequestListener } from './request-tracer.ts'
 
-export function countRequests(metrics: Metrics): RequestListener {
-  const countPull = ({ kind, origins, isComplete }: Pulled, { stages, startMs }: FinishedRequest): void => {
+/** `upstreams` are the names of those that this node mirrors: what clients read below them is saved unless it was fetched. */
+export function countRequests(metrics: Metrics, upstreams: readonly string[] = []): RequestListener {
+  const mirrored = new Set(upstreams)
+  const isMirrored = (repository: string): boolean =>
+    mirrored.has(repository.slice(0, repository.indexOf('/')))
+
+  const countPull = (
+    { kind, repository, origins, isComplete }: Pulled,
+    { stages, startMs }: FinishedRequest,
+  ): void => {
     const source = sourceOf(origins)
     metrics.count('shoal_pulls_total', { kind, source })
     if (!isComplete) metrics.count('shoal_pulls_broken_total', { kind, source })
     const bytes = { local: origins.local, peer: peerBytes(origins), upstream: origins.upstream }
     for (const [from, count] of Object.entries(bytes)) {
       if (count > 0) metrics.count('shoal_pull_bytes_total', { kind, source: from }, count)
+    }
+    if (isMirrored(repository)) {
+      metrics.count('shoal_uplink_saved_bytes_total', {}, bytes.local + bytes.peer)
     }
     const first = stages.find(({ stage }) => stage === 'first-byte')
     if (first === undefined) return

@@ -24,6 +24,16 @@ it('counts each byte for where it came from, and the pull for the farthest of th
   expect(text).toContain('\nshoal_pull_first_byte_seconds_bucket{source="peer",le="0.02"} 1\n')
 })
 
+it('counts as saved what clients read of a mirrored name and no upstream sent for it', () => {
+  const metrics = createMetrics()
+  const count = countRequests(metrics, ['docker.io'])
+  const peers = new Map([['a', 20]])
+  for (const repository of ['docker.io/library/alpine', 'docker.io-mirror/app', 'docker', 'team/docker.io']) {
+    count(finished({ pull: blobPull({ local: 3, upstream: 100, peers }, { repository }) }))
+  }
+  expect(metrics.read('shoal_uplink_saved_bytes_total')).toBe(23)
+})
+
 it('counts the bytes of pushes, and none for what was mounted', () => {
   const metrics = createMetrics()
   const count = countRequests(metrics)
