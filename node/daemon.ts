@@ -62,7 +62,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
   metrics.gauge('shoal_build_info', () => 1, { version: node.version })
   const environment = process.env
-  const { tracer } = opened.use(await openReports({ node, environment, logger, metrics }))
+  const { tracer } = opened.use(
+    await openReports({ node, address: port.address, environment, logger, metrics }),
+  )
   port.serve(createHttpHandler({ registry, logger, metrics, tracer, besides }))
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.

@@ -177,6 +177,12 @@ export const metricTable = {
     { upstream: 'configured' },
   ),
 
+  shoal_webhook_events_total: counter('Events for webhooks, by what became of them.', {
+    result: ['delivered', 'full', 'expired', 'stopped'],
+  }),
+  shoal_webhook_requests_total: counter('Requests to webhooks.', { result: ['done', 'failed'] }),
+  shoal_webhook_queued: gauge('Events that wait for their webhooks; absent where there are none.'),
+
   shoal_trace_spans_total: counter('Spans for the OpenTelemetry collector, by what became of them.', {
     result: ['delivered', 'full', 'expired', 'stopped'],
   }),

@@ -16,6 +16,7 @@ import {
   url,
 } from './setting-kinds.ts'
 import { type UpstreamSetting, upstream, upstreamFromObject } from './upstream-setting.ts'
+import { webhook } from './webhooks/webhook-setting.ts'
 
 interface Setting<T> {
   kind: Kind<T>
@@ -134,6 +135,13 @@ const table = {
     fallback: 'false',
     value: '',
     help: 'let whoever reaches the page delete tags and free space, not only browsers on this host',
+  },
+  webhook: {
+    kind: webhook,
+    fallback: undefined,
+    value: 'URL|FILE',
+    help: 'tell this URL of pushes, pulls and deletions; may be given several times',
+    repeatable: true,
   },
   'trace-endpoint': {
     kind: url,

@@ -1,4 +1,4 @@
-/** Everything that is made of requests: numbers, log lines, and traces where they are wanted. */
+/** Everything that is made of requests: numbers and log lines, and traces and notifications where they are wanted. */
 import { type Logger, systemClock, type Tracer } from '../../src/base/base.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { NodeMetrics } from '../metrics.ts'
@@ -13,19 +13,30 @@ export interface Reports extends AsyncDisposable {
 
 export interface ReportsOptions {
   node: LocalNode
+  /** HOST:PORT of the registry. */
+  address: string
   environment: NodeJS.ProcessEnv
   logger: Logger
   metrics: NodeMetrics
 }
 
-/** Throws UsageError for an environment that says what makes no sense. */
-export async function openReports({ node, environment, logger, metrics }: ReportsOptions): Promise<Reports> {
+/** Throws UsageError for an environment that says what makes no sense, WebhookError for a webhook that cannot be used. */
+export async function openReports({
+  node,
+  address,
+  environment,
+  logger,
+  metrics,
+}: ReportsOptions): Promise<Reports> {
   const { settings, version, membership } = node
   const instance = membership.identity.peerId
   await using opened = new AsyncDisposableStack()
   const isVerbose = ['trace', 'debug'].includes(settings['log-level'])
   const listeners: RequestListener[] = [
-    countRequests(metrics),
+    countRequests(
+      metrics,
+      settings.upstream.map(({ name }) => name),
+    ),
     opened.use(openRequestLog(logger, { isVerbose })).listener,
   ]
   const common = { clock: systemClock, random: Math.random, logger, metrics }
@@ -33,6 +44,12 @@ export async function openReports({ node, environment, logger, metrics }: Report
   if (endpoint !== undefined) {
     const { openTracing } = await import('../tracing/tracing.ts')
     listeners.push(opened.use(openTracing({ ...endpoint, ...common, instance, version })).listener)
+  }
+  if (settings.webhook.length > 0) {
+    const { openWebhooks } = await import('../webhooks/webhooks.ts')
+    const source = { addr: address, instanceID: instance }
+    const webhooks = await openWebhooks({ settings: settings.webhook, environment, source, ...common })
+    listeners.push(opened.use(webhooks).listener)
   }
   const tracer = createRequestTracer(listeners, logger)
   const resources = opened.move()

@@ -37,6 +37,7 @@ export async function openLiveNode(
     })
     const text = await response.text()
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+    return text
   }
   const pushBlob = async (bytes: string): Promise<Digest> => {
     const digest = digestBytes(Buffer.from(bytes))
@@ -57,6 +58,8 @@ export async function openLiveNode(
       await send('PUT', '/v2/team/app/manifests/1.0', body, mediaTypes.ociManifest)
       await send('GET', '/v2/team/app/manifests/1.0')
       await send('GET', `/v2/team/app/blobs/${layer}`)
+      // A client has its answer a little before the request is over.
+      while (!(await send('GET', '/metrics')).includes('\nshoal_http_requests_in_flight 0\n'));
       return { manifest: digestBytes(Buffer.from(body)), layer }
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
