@@ -16,13 +16,12 @@ export function countRequests(metrics: Metrics, upstreams: readonly string[] = [
     const source = sourceOf(origins)
     metrics.count('shoal_pulls_total', { kind, source })
     if (!isComplete) metrics.count('shoal_pulls_broken_total', { kind, source })
-    const bytes = { local: origins.local, peer: peerBytes(origins), upstream: origins.upstream }
-    for (const [from, count] of Object.entries(bytes)) {
-      if (count > 0) metrics.count('shoal_pull_bytes_total', { kind, source: from }, count)
-    }
-    if (isMirrored(repository)) {
-      metrics.count('shoal_uplink_saved_bytes_total', {}, bytes.local + bytes.peer)
-    }
+    const { local, upstream } = origins
+    const peer = peerBytes(origins)
+    if (local > 0) metrics.count('shoal_pull_bytes_total', { kind, source: 'local' }, local)
+    if (peer > 0) metrics.count('shoal_pull_bytes_total', { kind, source: 'peer' }, peer)
+    if (upstream > 0) metrics.count('shoal_pull_bytes_total', { kind, source: 'upstream' }, upstream)
+    if (isMirrored(repository)) metrics.count('shoal_uplink_saved_bytes_total', {}, local + peer)
     const first = stages.find(({ stage }) => stage === 'first-byte')
     if (first === undefined) return
     metrics.observe('shoal_pull_first_byte_seconds', (first.endMs - startMs) / 1000, { source })

@@ -72,9 +72,19 @@ export const noTrace: Trace = {
 
 export const noTracer: Tracer = { start: () => noTrace }
 
+let originMs = performance.timeOrigin
+let setMs = 0
+const setEveryMs = 60_000
+
 /** Now, finer than `Date.now()` tells. */
 export function preciseNow(): number {
-  return performance.timeOrigin + performance.now()
+  const nowMs = performance.now()
+  // The clock of the system is set now and then, and this one does not hear of it.
+  if (nowMs - setMs > setEveryMs) {
+    originMs = Date.now() - nowMs
+    setMs = nowMs
+  }
+  return originMs + nowMs
 }
 
 /** Tells how long `work` takes, whether it succeeds or not. */
