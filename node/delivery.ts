@@ -2,7 +2,7 @@
  * Brings JSON texts to one receiver over HTTP, in order and at least once while the node runs: what fails is tried again, later
  * each time, until it is too old. The queue is bounded; what does not fit is dropped and counted. Nothing ever waits for it.
  */
-import type { Clock, Logger } from '../src/base/base.ts'
+import { type Clock, CodedError, type Logger } from '../src/base/base.ts'
 
 export type DeliveryResult = 'delivered' | 'full' | 'expired' | 'stopped'
 
@@ -148,7 +148,7 @@ export class Delivery implements AsyncDisposable {
     })
     // Whatever it says, of any length, is nothing to this node.
     await response.body?.cancel()
-    if (!response.ok) throw new Error(`it answered ${response.status}`)
+    if (!response.ok) throw new AnswerError(`it answered ${response.status}`)
   }
 
   #failed(error: unknown): void {
@@ -197,10 +197,16 @@ export class Delivery implements AsyncDisposable {
   }
 }
 
-/** Without the address, which the log must not hold. */
+/** The receiver answered with something else than 2xx. */
+class AnswerError extends CodedError {
+  readonly code = 'ANSWER'
+}
+
+/** What other errors say may quote an address or a header, which the log must not hold. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!(error instanceof Error)) return 'unknown'
   const { cause } = error
   if (cause instanceof Error && 'code' in cause) return String(cause.code)
-  return error.name === 'TimeoutError' ? 'it did not answer in time' : error.message
+  if (error instanceof AnswerError) return error.message
+  return error.name === 'TimeoutError' ? 'it did not answer in time' : error.name
 }

@@ -43,8 +43,11 @@ function withTracesPath(base: URL): URL {
 
 function readUrl(name: string, text: string): URL {
   const url = URL.parse(text)
-  if (url !== null && (url.protocol === 'http:' || url.protocol === 'https:')) return url
-  throw new UsageError(`${name}: it is not accepted; expected a URL such as http://localhost:4318`)
+  const isHttp = url?.protocol === 'http:' || url?.protocol === 'https:'
+  if (url !== null && isHttp && url.username + url.password === '') return url
+  throw new UsageError(
+    `${name}: it is not accepted; expected a URL without a user name, such as http://localhost:4318`,
+  )
 }
 
 /** `name=value,name=value`, percent-encoded. */

@@ -38,6 +38,7 @@ it('reads what every OpenTelemetry program reads, and the flag first', () => {
 it.each([
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'file:///secret' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'secret' },
+  { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://user:secret@a' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', OTEL_EXPORTER_OTLP_HEADERS: 'secret' },
   { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a', OTEL_EXPORTER_OTLP_HEADERS: 'a=%secret' },
 ])('refuses %j without repeating it', (environment) => {
