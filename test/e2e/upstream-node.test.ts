@@ -76,12 +76,12 @@ describe('a node with upstreams', requires('shoal', 'linux'), () => {
   test('shows its credentials to nobody', async () => {
     using client = openClient(registry.port)
     await client.ask('GET', '/v2/docker.io/library/alpine/manifests/3.20')
-    const shown = [
-      registry.output(),
-      await command('upstreams', '--json'),
-      await commandLines(),
-      await filesBelow(registry.data),
-    ].join('\n')
+    const lines = await commandLines()
+    const stored = await filesBelow(registry.data)
+    // What is looked through is there.
+    expect(lines).toContain(config)
+    expect(stored).toContain('MANIFEST-')
+    const shown = [registry.output(), await command('upstreams', '--json'), lines, stored].join('\n')
     for (const secret of secrets) expect(shown).not.toContain(secret)
   })
 })
@@ -89,16 +89,18 @@ describe('a node with upstreams', requires('shoal', 'linux'), () => {
 /** Of all processes, as every user sees them. */
 async function commandLines(): Promise<string> {
   const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
-  const lines = await Promise.allSettled(processes.map((id) => readFile(`/proc/${id}/cmdline`, 'utf8')))
-  // Some have ended since they were listed.
-  return lines.map((line) => (line.status === 'fulfilled' ? line.value : '')).join('\n')
+  return await readThoseLeft(processes.map((id) => `/proc/${id}/cmdline`))
 }
 
 /** All bytes of them, as text. */
 async function filesBelow(folder: string): Promise<string> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile())
-  return (
-    await Promise.all(files.map(({ parentPath, name }) => readFile(path.join(parentPath, name), 'latin1')))
-  ).join()
+  return await readThoseLeft(files.map(({ parentPath, name }) => path.join(parentPath, name)))
+}
+
+/** Processes end and the database drops files while they are listed. */
+async function readThoseLeft(files: string[]): Promise<string> {
+  const texts = await Promise.allSettled(files.map((file) => readFile(file, 'latin1')))
+  return texts.map((text) => (text.status === 'fulfilled' ? text.value : '')).join('\n')
 }
