@@ -1,7 +1,7 @@
 /** Asks another member to bring a blob from an upstream, and listens whether it still does. */
 import type { Wanted } from '../../src/exchange/exchange.ts'
-import type { Host } from '../../src/swarm/swarm.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
+import type { Channel } from '../../src/wire/wire.ts'
 import {
   type BringAnswer,
   bringAnswer,
@@ -10,12 +10,21 @@ import {
   maxBringBytes,
 } from './bring-messages.ts'
 
+/** The part of the swarm that this uses. */
+export interface BringHost {
+  open(
+    peer: string,
+    protocol: string,
+    options: { maxFrameBytes: number; signal?: AbortSignal },
+  ): Promise<Channel>
+}
+
 /** It says something every half second. */
 const silentMs = 1_500
 
 /** True when it brought it, false when there is no such blob. Throws UpstreamUnavailableError as the member tells it, and what channels throw. */
 export async function askToBring(
-  host: Pick<Host, 'open'>,
+  host: BringHost,
   peer: string,
   { wanted, upstream, signal }: { wanted: Wanted; upstream: string; signal: AbortSignal },
 ): Promise<boolean> {

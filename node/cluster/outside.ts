@@ -4,12 +4,12 @@ import type { Outside, Wanted } from '../../src/exchange/exchange.ts'
 import { type Repository, upstreamOf } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { rankMembers, type Upstreams, UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
-import { askToBring } from './bring-asking.ts'
+import { askToBring, type BringHost } from './bring-asking.ts'
 import type { Reaching } from './reaching.ts'
 import { asUnavailable, originOf, sharedUpstream } from './upstream-origin.ts'
 
 export interface OutsideOptions {
-  swarm: Pick<Swarm, 'open' | 'peerId'> & { members: Pick<Swarm['members'], 'reaching'> }
+  swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'reaching'> }
   upstreams: Upstreams
   reaching: Reaching
   clock: Clock
@@ -55,49 +55,79 @@ export function openOutside(options: OutsideOptions): Outside {
 
     async bring(wanted, { signal, lead, hasBegun, onProgress }) {
       const name = upstreamOf(wanted.repository) ?? ''
-      const counts = { absent: 0, wrong: 0 }
-      const tried = new Set<string>()
+      const course = new Course(name, hasBegun)
       const late = new AbortController()
       const over = new AbortController()
       const either = AbortSignal.any([signal, late.signal])
-      let failure = new UpstreamUnavailableError(
-        name,
-        'unreachable',
-        'is reached by no member of the cluster',
+      const limiting = clock.sleep(missMs, { signal: over.signal }).then(
+        () => {
+          if (!hasBegun()) late.abort(course.failure ?? unavailable(name, 'does not answer'))
+        },
+        (error: unknown) => {
+          if (!over.signal.aborted) throw error
+        },
       )
-      const timing = async (): Promise<void> => {
-        await clock.sleep(missMs, { signal: over.signal })
-        if (!hasBegun()) late.abort(new UpstreamUnavailableError(name, 'unreachable', 'does not answer'))
-      }
-      timing().catch(() => undefined)
       try {
         for (;;) {
-          const member = ranked(name, wanted).find((candidate) => !tried.has(candidate))
+          const member = ranked(name, wanted).find((candidate) => !course.tried.has(candidate))
           if (member === undefined) {
-            if (!hasBegun()) throw failure
+            if (!hasBegun())
+              throw course.failure ?? unavailable(name, 'is reached by no member of the cluster')
             await clock.sleep(againMs, { signal: either })
-            tried.clear()
+            course.tried.clear()
             continue
           }
-          tried.add(member)
+          course.tried.add(member)
           try {
             if (await bringBy(member, name, wanted, { signal: either, lead, onProgress })) return true
-            if (++counts.absent >= maxAbsent || ranked(name, wanted).length === 1) return false
+            if (course.isAbsent(ranked(name, wanted).length)) return false
           } catch (error) {
             either.throwIfAborted()
-            failure = failureOf(name, error)
-            logger.info(
-              { err: error, member, digest: wanted.digest, upstream: name },
-              'a member could not bring a blob',
-            )
+            const facts = { err: error, member, digest: wanted.digest, upstream: name }
+            logger.info(facts, 'a member could not bring a blob')
             if (member === swarm.peerId) reaching.noteFailure(name)
-            if (failure.trouble === 'wrong' && ++counts.wrong >= maxWrong) throw failure
+            course.fail(error)
           }
         }
       } finally {
         over.abort(new Error('it is over'))
+        await limiting
       }
     },
+  }
+}
+
+/** What came of asking one member after the other. */
+class Course {
+  readonly tried = new Set<string>()
+  readonly #upstream: string
+  readonly #hasBegun: () => boolean
+  #failure: UpstreamUnavailableError | undefined
+  #absent = 0
+  #wrong = 0
+
+  constructor(upstream: string, hasBegun: () => boolean) {
+    this.#upstream = upstream
+    this.#hasBegun = hasBegun
+  }
+
+  /** The last one. */
+  get failure(): UpstreamUnavailableError | undefined {
+    return this.#failure
+  }
+
+  /** The upstream has no such blob, it says; whether that is to be believed when so many members could ask. */
+  isAbsent(members: number): boolean {
+    return ++this.#absent >= Math.min(maxAbsent, members)
+  }
+
+  /** Throws what no other member would do better. */
+  fail(error: unknown): void {
+    this.#failure = failureOf(this.#upstream, error)
+    const { trouble } = this.#failure
+    if (trouble === 'wrong' && ++this.#wrong >= maxWrong) throw this.#failure
+    // It asks to wait, and another member would only add to what it has too much of.
+    if (trouble === 'paused' && !this.#hasBegun()) throw this.#failure
   }
 }
 
@@ -109,7 +139,9 @@ function failureOf(name: string, error: unknown): UpstreamUnavailableError {
   if (failure !== undefined) return failure
   if (error instanceof Error && 'code' in error && error.code === 'STORE_FULL') throw error
   const reason = error instanceof Error ? error.message : String(error)
-  return new UpstreamUnavailableError(name, 'unreachable', `could not be asked by a member: ${reason}`, {
-    cause: error,
-  })
+  return unavailable(name, `could not be asked by a member: ${reason}`, error)
+}
+
+function unavailable(name: string, reason: string, cause?: unknown): UpstreamUnavailableError {
+  return new UpstreamUnavailableError(name, 'unreachable', reason, { cause })
 }
