@@ -7,14 +7,15 @@ import { OriginError } from './engine-errors.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { type Layout, pieceAt, pieceLength, pieceRange } from './piece-size.ts'
 import { untilEither } from './wait.ts'
+import type { Wanted } from './want.ts'
 
 /** The transfer that is fed. */
 export interface FeedHost {
-  readonly digest: Digest
+  readonly wanted: Wanted
   /** The download under way; none while nothing is known of the blob. */
   readonly attempt: Attempt | undefined
-  /** A list is known, so a download is about to begin. */
-  readonly isBeginning: boolean
+  /** A list is known: where no download is under way, one is about to begin. */
+  readonly isListed: boolean
   /** Others hold some of it. */
   readonly isElsewhere: boolean
   readonly proven: boolean
@@ -24,7 +25,7 @@ export interface FeedHost {
   /** Others hold what the list does not tell of: it is to be asked for. */
   grow(): void
   /** There is something new to read. */
-  news(): void
+  tell(): void
 }
 
 export interface FeedOptions {
@@ -61,7 +62,7 @@ export class Feed {
   }
 
   get digest(): Digest {
-    return this.#options.host.digest
+    return this.#options.host.wanted.digest
   }
 
   /** Bytes from outside so far. */
@@ -82,7 +83,7 @@ export class Feed {
     const sinceMs = this.#waitsSinceMs
     const { clock, stallMs, host } = this.#options
     if (sinceMs === undefined || clock.now() - sinceMs <= stallMs) return
-    this.#stalled.abort(new OriginError(host.digest, `nothing came from outside for ${stallMs} ms`))
+    this.#stalled.abort(new OriginError(host.wanted.digest, `nothing came from outside for ${stallMs} ms`))
   }
 
   /**
@@ -117,7 +118,7 @@ export class Feed {
       const { attempt } = host
       if (host.proven || attempt?.held.complete === true) return undefined
       // A list is to be had from who holds some of it.
-      const isAwaited = host.isBeginning || (host.isElsewhere && clock.now() <= untilMs)
+      const isAwaited = host.isListed || (host.isElsewhere && clock.now() <= untilMs)
       if (attempt === undefined && !isAwaited) return 0
       if (attempt !== undefined) {
         const { known, layout } = attempt.candidate.list
@@ -134,11 +135,14 @@ export class Feed {
   /** The download for a blob of this size. */
   async #attemptFor(size: number, signal: AbortSignal): Promise<Attempt> {
     const { host } = this.#options
-    if (!host.isBeginning && host.attempt?.candidate.list.layout.size !== size) host.begin(size)
+    let isBegun = false
     for (;;) {
       const { attempt } = host
       if (attempt?.candidate.list.layout.size === size) return attempt
-      if (host.attempt !== undefined && !host.isBeginning) host.begin(size)
+      if (!isBegun && (attempt !== undefined || !host.isListed)) {
+        isBegun = true
+        host.begin(size)
+      }
       await untilEither(host.change, signal)
     }
   }
@@ -174,7 +178,7 @@ export class Feed {
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
-        this.#options.host.news()
+        this.#options.host.tell()
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write
@@ -210,6 +214,6 @@ export class Feed {
   }
 
   #broken(what: string): OriginError {
-    return new OriginError(this.#options.host.digest, what)
+    return new OriginError(this.digest, what)
   }
 }

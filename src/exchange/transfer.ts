@@ -8,25 +8,26 @@ import type { PartialBlob, Partials } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
 import { Attempt } from './attempt.ts'
 import type { DownloadLimits, DropReason } from './download-events.ts'
-import type { LeadOptions, Origin, Outside, Providers } from './engine-contract.ts'
+import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'
-import { Feed, type FeedHost } from './feed.ts'
 import type { Holdings } from './holdings.ts'
-import { Leading } from './leading.ts'
 import { type Candidate, isAgreed, type Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { type Layout, layoutOf, pieceAt } from './piece-size.ts'
 import { type HoldingSource, type Source, Sources, type SourcesOptions } from './sources.ts'
+import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
 import { untilEither } from './wait.ts'
 import type { WantEvent, Wanted } from './want.ts'
 
 /** What all transfers of a node share. */
-export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'> {
+export interface TransferContext
+  extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
+    Omit<SupplyOptions, 'over'> {
   partials: Partials
   holdings: Holdings
   lists: PieceLists
@@ -34,17 +35,11 @@ export interface TransferContext extends Omit<SourcesOptions, 'wanted' | 'refuse
   faults: Faults
   verifier: Verifier
   memory: MemoryBudget
-  /** Of its own: a feed that waited for what its transfer holds would wait for ever. */
-  feedMemory: MemoryBudget
-  /** Whether the repository may have the blob: this node knows so, or the origin has it. */
-  admits(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean>
   providers: Providers
-  outside?: Outside
   budget?: TokenBucket
   limits: Partial<DownloadLimits>
   /** A transfer to which nothing comes for this long fails. */
   giveUpMs: number
-  stallMs: number
   clock: Clock
   logger: Logger
   metrics: Metrics
@@ -63,8 +58,6 @@ const tickMs = 50
 const mostBytes = 16 * 1024 * 1024
 /** What is not asked for again after a crash. */
 const keepEveryMs = 1000
-/** Members that do not answer hold it back for so long that a blob is brought from outside. */
-const askedMs = 1000
 /** Whoever brings it, it is another blob outside as well. */
 const maxUnproven = 2
 
@@ -75,9 +68,9 @@ export class Transfer {
   readonly #context: TransferContext
   readonly #sources: Sources
   readonly #search: ListSearch
+  readonly #supply: Supply
   readonly #followers = new Set<Follower>()
   readonly #wanted: Wanted
-  readonly #recalled = Promise.withResolvers<void>()
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
   readonly #done = Promise.withResolvers<void>()
@@ -93,7 +86,6 @@ export class Transfer {
   #proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
-  #leading: Leading | undefined
   #isWanted = false
   #unproven = 0
   #kept = { known: 0, atMs: 0 }
@@ -122,7 +114,8 @@ export class Transfer {
       onDisproved: (candidate) => this.#abandon(candidate),
     })
     // With another way to have it, it is not known to be nowhere before that has failed, too.
-    if (!this.#hasOutside) this.#sources.found.then(this.#found.resolve, this.#found.reject)
+    this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
+    if (!this.#supply.isPossible) this.#sources.found.then(this.#found.resolve, this.#found.reject)
     this.#found.promise.catch(() => undefined)
     // Whoever waits hears of a failure; when nobody does, it is of no account.
     this.#ready.promise.catch(() => undefined)
@@ -141,18 +134,12 @@ export class Transfer {
 
   /** Brings it from outside for the whole cluster; see `Exchange`. */
   async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
-    await untilEither(this.#recalled.promise, options.signal)
-    // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
-    const isHere = this.#leading === undefined && this.#search.best() !== undefined
-    if (isHere && !(await this.#context.admits(this.#wanted, origin, options.signal))) return false
-    this.#leading ??= this.#feedFrom(origin)
-    this.#news()
-    return await this.#leading.join(options)
+    return await this.#supply.lead(origin, options)
   }
 
   /** What has come from outside of a piece that is not whole yet: a copy. */
   tail(position: number, end: number): Uint8Array | undefined {
-    const bytes = this.#leading?.tail(position, end)
+    const bytes = this.#supply.tail(position, end)
     if (bytes !== undefined && this.#layout !== undefined) {
       this.#givers.set(pieceAt(this.#layout, position), fromUpstream)
     }
@@ -252,11 +239,11 @@ export class Transfer {
     const beside = [
       this.#beside(this.#sources.search(either), either),
       this.#beside(this.#tick(either), either),
-      this.#beside(this.#bring(either), either),
+      this.#beside(this.#supply.run(either), either),
     ]
     try {
       await this.#search.recall()
-      this.#recalled.resolve()
+      this.#supply.begin()
       while (!this.#proven) await this.#try(await this.#nextCandidate(either), either)
       this.#done.resolve()
     } catch (error) {
@@ -291,7 +278,7 @@ export class Transfer {
         this.#search.grow(attempt.candidate)
         await this.#keepList(attempt)
       }
-      if (this.#leading?.check() === true) this.#movedMs = this.#context.clock.now()
+      this.#supply.check()
       const idleMs = this.#context.clock.now() - this.#movedMs
       if (idleMs > this.#context.giveUpMs && attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
@@ -303,7 +290,7 @@ export class Transfer {
   async #nextCandidate(signal: AbortSignal): Promise<Candidate> {
     for (;;) {
       const candidate = this.#instead ?? this.#search.best()
-      const isFed = this.#leading !== undefined || this.#sources.holding().length > 0
+      const isFed = this.#supply.isLed || this.#sources.holding().length > 0
       if (candidate !== undefined && isFed) return candidate
       this.#search.ask()
       await untilEither(this.change, signal)
@@ -348,13 +335,13 @@ export class Transfer {
     this.#attempt = attempt
     this.#layout = list.layout
     this.#instead = undefined
-    const isLed = (): boolean => this.#leading !== undefined
+    const supply = this.#supply
     this.#context.holdings.begin(this.digest, {
       list,
       held: attempt.held,
       repositories: this.repositories,
       get isOrigin() {
-        return isLed()
+        return supply.isLed
       },
       chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
     })
@@ -380,96 +367,36 @@ export class Transfer {
     await lists.keep(this.digest, lists.growing(list, 0))
   }
 
-  get #hasOutside(): boolean {
-    return this.#context.outside?.has(this.#wanted.repository) === true
-  }
-
-  /** Has it brought from outside, by whomever, whenever pieces are missing that no member has. */
-  async #bring(signal: AbortSignal): Promise<void> {
-    const { outside, clock } = this.#context
-    if (outside === undefined || !this.#hasOutside) return
-    await this.#untilAsked(signal)
-    for (;;) {
-      while (!this.#isMissing()) await clock.sleep(tickMs, { signal })
-      const isThere = await outside.bring(this.#wanted, {
-        signal,
-        lead: async (origin, options) => await this.lead(origin, options),
-        hasBegun: () => this.#layout !== undefined,
-        onProgress: () => {
-          this.#movedMs = clock.now()
-        },
-      })
-      if (!isThere) {
-        this.#found.resolve(false)
-        throw new BlobUnavailableError(this.digest, 'it is neither in the cluster nor outside')
-      }
-      await clock.sleep(tickMs, { signal })
-    }
-  }
-
-  /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
-  async #untilAsked(signal: AbortSignal): Promise<void> {
-    await untilEither(this.#recalled.promise, signal)
-    const over = new AbortController()
-    const late = this.#context.clock.sleep(askedMs, { signal: AbortSignal.any([signal, over.signal]) })
-    try {
-      await Promise.race([this.#sources.asked, late])
-    } finally {
-      late.catch(() => undefined)
-      over.abort(new BlobUnavailableError(this.digest, 'everyone was asked'))
-    }
-  }
-
-  #isMissing(): boolean {
-    if (!this.#isWanted || this.#leading !== undefined) return false
-    const attempt = this.#attempt
-    const holding = this.#sources.holding()
-    if (attempt === undefined) return holding.length === 0
-    if (holding.some(({ holds }) => holds.held.complete)) return false
-    return attempt.firstAbsent() !== undefined
-  }
-
-  #feedFrom(origin: Origin): Leading {
-    const { feedMemory: memory, clock, stallMs } = this.#context
-    const host = this.#feedHost()
-    const feed = new Feed({ host, origin, memory, clock, stallMs })
-    const before = this.#unproven
-    return new Leading(feed, async (stop) => {
-      const signal = AbortSignal.any([stop, this.#over.signal])
-      try {
-        await this.#untilAsked(signal)
-        if (!(await feed.run({ signal }))) return false
-        while (!this.#proven) {
-          if (this.#unproven > before) throw new BlobUnprovenError(this.digest)
-          await untilEither(this.change, signal)
-        }
-        return true
-      } finally {
-        this.#leading = undefined
-        this.#news()
-      }
-    })
-  }
-
-  #feedHost(): FeedHost {
+  /** How the supply sees this transfer. */
+  #supplied(): SupplyHost {
     const transfer = this
     return {
-      digest: this.digest,
+      wanted: this.#wanted,
       get attempt() {
         return transfer.#attempt
       },
-      get isBeginning() {
-        return transfer.#attempt === undefined && (transfer.#instead ?? transfer.#search.best()) !== undefined
+      get isListed() {
+        return (transfer.#instead ?? transfer.#search.best()) !== undefined
       },
       get isElsewhere() {
         return transfer.#sources.holding().some(({ holds }) => holds.held.held > 0)
       },
+      get isMissing() {
+        return transfer.#isMissing()
+      },
+      get hasBegun() {
+        return transfer.#layout !== undefined
+      },
       get proven() {
         return transfer.#proven
+      },
+      get unproven() {
+        return transfer.#unproven
       },
       get change() {
         return transfer.change
       },
+      asked: this.#sources.asked,
       begin: (size) => {
         this.#instead = this.#search.begin(layoutOf(size))
         if (this.#attempt !== undefined) this.#disappoint(new BlobUnprovenError(this.digest))
@@ -478,10 +405,25 @@ export class Transfer {
       grow: () => {
         if (this.#attempt !== undefined) this.#search.grow(this.#attempt.candidate)
       },
-      news: () => {
+      tell: () => {
         if (this.#followers.size > 0) this.#news()
       },
+      news: () => this.#news(),
+      moved: () => {
+        this.#movedMs = this.#context.clock.now()
+      },
+      nowhere: () => this.#found.resolve(false),
     }
+  }
+
+  /** Someone here lacks pieces that nobody has. */
+  #isMissing(): boolean {
+    if (!this.#isWanted) return false
+    const attempt = this.#attempt
+    const holding = this.#sources.holding()
+    if (attempt === undefined) return holding.length === 0
+    if (holding.some(({ holds }) => holds.held.complete)) return false
+    return attempt.firstAbsent() !== undefined
   }
 
   async #prove({ candidate, partial }: Attempt): Promise<void> {
