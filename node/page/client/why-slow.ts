@@ -12,7 +12,7 @@ export interface Reason {
 type Transfer = NonNullable<BlobEvent['transfer']>
 
 /** Of a limit: beyond, it is what decides. */
-const nearLimit = 0.85
+const nearLimit = 0.75
 const farMs = 40
 
 export function whySlow(
@@ -84,7 +84,7 @@ export function whySlow(
   if (reasons.length === 0) {
     const quickest = having.toSorted((a, b) => b.bytesPerSecond - a.bytesPerSecond)[0]
     const from =
-      quickest === undefined
+      quickest === undefined || quickest.bytesPerSecond === 0
         ? ''
         : `; the quickest is ${nameOf(quickest.peer)} with ${formatRate(quickest.bytesPerSecond)}`
     note(

@@ -1,0 +1,253 @@
+/** The page in a real browser, over three nodes between which a layer is on its way. */
+import { mkdirSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { Browser, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ImageAnswer, Rows, StorageAnswer, TagRow } from '../../node/page/answers.ts'
+import { formatBytes, formatNumber, shortDigest } from '../../node/page/client/format.ts'
+import { freeableInWords } from '../../node/page/client/words.ts'
+import { type OpenedPage, openBrowser, openPage } from './browser.ts'
+import { findViolations, reachByKeyboard, readBlob, readState } from './page-checks.ts'
+import { hostile, openPageCluster, type PageCluster } from './page-cluster.ts'
+import { run, showOutputOnFailure } from './process.ts'
+import { requires } from './requirement.ts'
+
+const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
+/** Screenshots are left in this folder when it is named. */
+const shots = process.env.SHOAL_SCREENSHOTS
+
+describe('the page', requires('linux', 'shoal', 'chromium'), () => {
+  let cluster: PageCluster
+  let browser: Browser
+  let opened: OpenedPage
+  let page: Page
+  let large: string
+  const stop = new AbortController()
+  const resources = new AsyncDisposableStack()
+  showOutputOnFailure(() => [cluster?.here.registry, cluster?.source.registry])
+
+  beforeAll(async () => {
+    const [openedCluster, openedBrowser] = await Promise.all([openPageCluster(), openBrowser()])
+    cluster = resources.use(openedCluster)
+    browser = resources.use(openedBrowser)
+    opened = resources.use(await openPage(browser))
+    page = opened.page
+    large = cluster.large.layers[0]?.descriptor.digest ?? ''
+    for (const node of [cluster.here, cluster.third]) void cluster.pullLarge(node, { signal: stop.signal })
+    if (shots !== undefined) mkdirSync(shots, { recursive: true })
+  })
+  afterAll(async () => {
+    stop.abort(new Error('the tests are over'))
+    await resources.disposeAsync()
+  })
+
+  const ask = async <T>(of: string): Promise<T> =>
+    (await (await fetch(`${cluster.here.url}api/${of}`)).json()) as T
+  const show = (hash: string) => page.goto(`${cluster.here.url}${hash}`)
+  const sees = (text: string | RegExp) => page.getByText(text).first().waitFor()
+  const settled = () => expect.poll(() => page.locator('.waiting').count(), { timeout: 20_000 }).toBe(0)
+  const shoot = async (name: string) => {
+    if (shots !== undefined) await page.screenshot({ path: path.join(shots, `${name}.png`) })
+  }
+
+  it('shows the cluster, what moves in it, and what was pushed last', async () => {
+    await show('')
+    await sees('3 members, all connected.')
+    await page.locator('.flows path').first().waitFor()
+    await page.getByRole('progressbar').nth(1).waitFor()
+    const { members, transfers } = await readState(cluster.here.url)
+    expect(members.map(({ name }) => name).toSorted()).toEqual(['harbour', 'lighthouse', 'quay'])
+    expect(transfers.map(({ to }) => members.find(({ peer }) => peer === to)?.name).toSorted()).toEqual([
+      'harbour',
+      'quay',
+    ])
+    const names = await page.locator('.picture text').allTextContents()
+    expect(names.toSorted()).toEqual(['harbour', 'lighthouse', 'quay'])
+    await page.getByRole('link', { name: 'team/models:large' }).waitFor()
+    await shoot('page-light')
+  })
+
+  it('says why a pull is slow, two clicks away, while its pieces arrive', async () => {
+    await show('')
+    await page.getByRole('link', { name: `team/models ${shortDigest(large)}` }).click()
+    await page.getByRole('heading', { name: 'Why not faster?' }).waitFor()
+    await sees(/lighthouse sends at most 512 KiB\/s \(its --max-upload\)/)
+    const before = await heldPieces(page)
+    const told = await readBlob(cluster.here.url, large)
+    expect(told.transfer?.pieces).toBe(before.pieces)
+    expect(Math.abs((told.transfer?.held ?? 0) - before.held)).toBeLessThan(20)
+    const rows = await page.locator('.swarm tbody tr .member').allTextContents()
+    expect(rows.toSorted()).toEqual(['lighthouse', 'quay'])
+    await expect
+      .poll(async () => (await heldPieces(page)).held, { timeout: 20_000 })
+      .toBeGreaterThan(before.held)
+    await shoot('page-blob-light')
+  })
+
+  it('finds an image as one types, and says whether it is everywhere', async () => {
+    await show('')
+    await page.keyboard.press('/')
+    await page.keyboard.type('shop:1.4.2')
+    await page.getByRole('option', { name: 'tag team/shop:1.4.2' }).waitFor()
+    await page.keyboard.press('Enter')
+    await page.getByRole('heading', { level: 1, name: 'team/shop:1.4.2' }).waitFor()
+    await sees('Only lighthouse holds all of it; 2 members lack some of it.')
+    const image = await ask<ImageAnswer>('image?repository=team/shop&reference=1.4.2&holders=1')
+    await sees(formatBytes(image.totalBytes))
+    const [platform] = image.platforms
+    const layers = platform?.content?.layers ?? []
+    expect(await page.locator('.layers tbody tr').count()).toBe(layers.length)
+    expect(await page.locator('.layers tbody tr td:nth-child(2)').allTextContents()).toEqual(
+      layers.map(({ bytes }) => formatBytes(bytes)),
+    )
+    await page.getByLabel('linux/arm64').check()
+    await page.getByRole('link', { name: /^Signature/ }).waitFor()
+    expect(await page.locator('.referrer').count()).toBe(image.referrers.length)
+    await shoot('page-image-light')
+  })
+
+  it('lists repositories and tags', async () => {
+    await show('#/repositories')
+    await page.getByRole('link', { name: 'team/shop', exact: true }).click()
+    await page.getByRole('heading', { level: 1, name: 'team/shop' }).waitFor()
+    const { rows } = await ask<Rows<TagRow>>('tags?repository=team/shop')
+    await page.getByRole('link', { name: '1.4.1' }).waitFor()
+    expect(await page.locator('.tags tbody .name').allTextContents()).toEqual(rows.map(({ tag }) => tag))
+    await page.getByLabel('Only tags with').fill('1.4')
+    await sees('2 tags')
+    await page.getByLabel('By name').check()
+    await page.locator('.tags tbody tr:first-child .name', { hasText: '1.4.1' }).waitFor()
+  })
+
+  it('shows the members, and what passes between each two', async () => {
+    await show('#/cluster')
+    await page.getByRole('heading', { name: 'Between members' }).waitFor()
+    await page.locator('.flows-list li').nth(1).waitFor()
+    const { members } = await readState(cluster.here.url)
+    expect(await page.locator('.members tbody tr').count()).toBe(members.length)
+    const lines = await page.locator('.flows-list li').allTextContents()
+    expect(lines.some((line) => line.startsWith('lighthouse to quay'))).toBe(true)
+    await shoot('page-cluster-light')
+  })
+
+  it('says what can be freed', async () => {
+    await show('')
+    await settled()
+    const answered = page.waitForResponse(`${cluster.here.url}api/storage`)
+    await page.getByRole('link', { name: 'Storage' }).click()
+    const storage = (await (await answered).json()) as StorageAnswer
+    await page.getByRole('heading', { name: 'What is stored' }).waitFor()
+    await sees(freeableInWords(storage))
+    await sees(`${formatNumber(storage.blobs)}, ${formatBytes(storage.blobBytes)}`)
+  })
+
+  it('shows what strangers wrote as text, and makes no link but of an honest address', async () => {
+    await show('#/image/lab/odd:labels')
+    await page.getByRole('heading', { name: 'Labels' }).waitFor()
+    for (const text of Object.values(hostile)) await page.getByText(text, { exact: true }).first().waitFor()
+    const links = await page
+      .locator('.stranger[href]')
+      .evaluateAll((all) => all.map((link) => [link.getAttribute('href'), link.getAttribute('rel')]))
+    expect(links).toEqual([[hostile.honest, 'noopener noreferrer nofollow']])
+    expect(await page.locator('main script, main img').count()).toBe(0)
+    expect(await page.title()).toBe('lab/odd:labels · Shoal')
+  })
+
+  it('asks before it deletes a tag', async () => {
+    await show('#/image/team/cellar:7')
+    await page.getByRole('button', { name: 'Delete team/cellar:7…' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Delete team/cellar:7?' })
+    await dialog.getByRole('button', { name: 'Keep everything as it is' }).click()
+    await dialog.waitFor({ state: 'hidden' })
+    expect((await ask<Rows<TagRow>>('tags?repository=team/cellar')).total).toBe(1)
+    await page.getByRole('button', { name: 'Delete team/cellar:7…' }).press('Enter')
+    await dialog.getByRole('button', { name: 'Delete the tag' }).click()
+    await sees('No tag points into this repository.')
+    expect((await ask<Rows<TagRow>>('tags?repository=team/cellar')).total).toBe(0)
+  })
+
+  it('says which rule refuses a deletion', async () => {
+    const policy = cluster.source.registry.data.replace(/data$/, 'policy.json')
+    await writeFile(policy, JSON.stringify({ immutable: [{ repositories: 'library/**', tags: '*' }] }))
+    await run(shoal, ['policy', 'set', policy, '--data', cluster.source.registry.data])
+    await show('#/image/library/base:bookworm')
+    await page.getByRole('button', { name: 'Delete library/base:bookworm…' }).click()
+    await page.getByRole('button', { name: 'Delete the tag' }).click()
+    await sees(/tags "\*" of "library\/\*\*" are immutable/i)
+    await page.keyboard.press('Escape')
+    expect((await ask<Rows<TagRow>>('tags?repository=library/base')).total).toBe(1)
+  })
+
+  const views = [
+    '',
+    '#/repositories',
+    '#/repository/team/shop',
+    '#/image/team/shop:1.4.2',
+    '#/cluster',
+    '#/storage',
+  ]
+
+  it.each(['light', 'dark'] as const)(
+    'breaks no rule of WCAG AA in %s, and is worked with the keyboard',
+    async (colorScheme) => {
+      await page.emulateMedia({ colorScheme })
+      for (const view of [...views, `#/blob/${large}`]) {
+        await show(view)
+        await settled()
+        expect(await findViolations(page), `${view} in ${colorScheme}`).toEqual([])
+        if (colorScheme === 'dark') continue
+        const { controls, missed } = await reachByKeyboard(page)
+        expect(missed, view).toEqual([])
+        expect(controls).toBeGreaterThan(5)
+      }
+      await show('')
+      await page.locator('.flows path').first().waitFor()
+      await shoot(`page-${colorScheme}`)
+      await page.emulateMedia({ colorScheme: 'light' })
+    },
+  )
+
+  it('fits a phone', async () => {
+    await page.setViewportSize({ width: 390, height: 844 })
+    for (const view of views) {
+      await show(view)
+      await settled()
+      const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+      expect(overflow, view).toBeLessThanOrEqual(0)
+    }
+    await show('')
+    await page.locator('.flows path').first().waitFor()
+    await shoot('page-phone')
+    await page.setViewportSize({ width: 1280, height: 860 })
+  })
+
+  it('says who is out of reach, and that it is not heard of itself', async () => {
+    await show('')
+    await sees('3 members, all connected.')
+    await cluster.third.registry.kill()
+    await sees('2 members connected; quay is out of reach.')
+    expect((await readState(cluster.here.url)).lost.map(({ name }) => name)).toEqual(['quay'])
+    await shoot('page-lost')
+    await cluster.here.registry.kill()
+    await sees('The node is not heard of.')
+    await page.getByRole('link', { name: 'Images' }).click()
+    await sees('The node does not answer.')
+  })
+
+  it('asked nobody but its node, and broke nothing on the way', () => {
+    const foreign = opened.requests.filter((url) => !url.startsWith(cluster.here.url))
+    expect(foreign).toEqual([])
+    // The browser itself says so when the node refuses a deletion, or is gone.
+    const faults = opened.faults.filter(
+      (fault) => !/403 \(Forbidden\)|ERR_CONNECTION_REFUSED|ERR_/.test(fault),
+    )
+    expect(faults).toEqual([])
+  })
+})
+
+async function heldPieces(page: Page): Promise<{ held: number; pieces: number }> {
+  const text = await page.locator('.pieces figcaption').textContent()
+  const [, held = '', pieces = ''] = /^([\d,]+) of ([\d,]+) pieces/.exec(text ?? '') ?? []
+  return { held: Number(held.replaceAll(',', '')), pieces: Number(pieces.replaceAll(',', '')) }
+}
