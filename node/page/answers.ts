@@ -130,6 +130,44 @@ export interface FreeableAnswer {
   bytes: number
 }
 
+/** A keep rule, and how much of what it matches is on this node. */
+export interface RuleFacts {
+  id: string
+  repositories: string
+  tags?: string
+  platforms?: string[]
+  images: number
+  complete: number
+  missingBytes: number
+  /** Since when the oldest image that is not complete is there. */
+  missingSinceMs?: number
+  /** Some of those that are not complete, as `repository:tag`. */
+  missing: { name: string; parts: number; sinceMs: number }[]
+}
+
+export interface RulesAnswer {
+  rules: RuleFacts[]
+  measuredMs: number
+}
+
+export interface UpstreamFacts {
+  name: string
+  url: string
+  /** Absent before the first request. */
+  reachable?: boolean
+  lastError?: string
+  pausedUntilMs?: number
+  limit?: number
+  remaining?: number
+  manifestRequests: number
+  blobRequests: number
+  receivedBytes: number
+}
+
+export interface UpstreamsAnswer {
+  upstreams: UpstreamFacts[]
+}
+
 export interface MemberFacts {
   peer: string
   /** What it is called, as it says. */

@@ -16,6 +16,7 @@ import { guard } from './server/guard.ts'
 import { PageListing } from './server/listing.ts'
 import { Live } from './server/live.ts'
 import { Observatory } from './server/observatory.ts'
+import { RuleReports } from './server/rules.ts'
 import { StorageReports } from './server/storage.ts'
 
 /** Everything that the page needs of the node. */
@@ -79,9 +80,10 @@ export function openPage(options: PageOptions): Page {
   const live = new Live(observatory, { clock, logger })
   const storage = new StorageReports(node, clock)
   const changes = new Changes(node, { mayChange, logger, onCollected: () => storage.forget() })
+  const rules = new RuleReports(node, clock)
   const unfollow = [listing.follow(), observatory.follow()]
   const letIn = guard({ hosts })
-  const api = createApi({ node, listing, live, changes, storage, logger })
+  const api = createApi({ node, listing, live, changes, storage, rules, logger })
   return {
     middleware: async (context, next) => {
       const { path } = context

@@ -4,7 +4,14 @@ import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ImageAnswer, Rows, StorageAnswer, TagRow } from '../../node/page/answers.ts'
+import type {
+  ImageAnswer,
+  Rows,
+  RulesAnswer,
+  StorageAnswer,
+  TagRow,
+  UpstreamsAnswer,
+} from '../../node/page/answers.ts'
 import { formatBytes, formatNumber, shortDigest } from '../../node/page/client/format.ts'
 import { freeableInWords } from '../../node/page/client/words.ts'
 import { type OpenedPage, openBrowser, openPage } from './browser.ts'
@@ -142,6 +149,20 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await sees(`${formatNumber(storage.blobs)}, ${formatBytes(storage.blobBytes)}`)
   })
 
+  it('shows the keep rules and how complete they are, and the upstreams', async () => {
+    await run(shoal, ['keep', 'add', 'library/**', '--data', cluster.here.registry.data])
+    await expect
+      .poll(async () => (await ask<RulesAnswer>('keep')).rules[0]?.complete, { timeout: 20_000 })
+      .toBe(1)
+    await show('#/keep')
+    await sees('Everything that is to be kept here is here: 1 image.')
+    await page.getByRole('progressbar', { name: 'Complete images of library/**' }).waitFor()
+    await show('#/upstreams')
+    const { upstreams } = await ask<UpstreamsAnswer>('upstreams')
+    await page.locator('main .lead').waitFor()
+    expect(await page.locator('.upstreams tbody .name').count()).toBe(upstreams.length)
+  })
+
   it('shows what strangers wrote as text, and makes no link but of an honest address', async () => {
     await show('#/image/lab/odd:labels')
     await page.getByRole('heading', { name: 'Labels' }).waitFor()
@@ -186,6 +207,8 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     '#/image/team/shop:1.4.2',
     '#/cluster',
     '#/storage',
+    '#/keep',
+    '#/upstreams',
   ]
 
   it.each(['light', 'dark'] as const)(

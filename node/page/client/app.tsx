@@ -7,11 +7,13 @@ import { hrefOf, parseRoute, type Route, sectionOf } from './route.ts'
 import { BlobView } from './views/blob.tsx'
 import { ClusterView } from './views/cluster.tsx'
 import { ImageView } from './views/image.tsx'
+import { KeepView } from './views/keep.tsx'
 import { Overview } from './views/overview.tsx'
 import { RepositoriesView } from './views/repositories.tsx'
 import { RepositoryView } from './views/repository.tsx'
 import { StorageView } from './views/storage.tsx'
 import { UnknownView } from './views/unknown.tsx'
+import { UpstreamsView } from './views/upstreams.tsx'
 
 const route = signal<Route>(parseRoute(location.hash))
 window.addEventListener('hashchange', () => {
@@ -23,6 +25,8 @@ const sections: [Route & { view: string }, string][] = [
   [{ view: 'repositories' }, 'Images'],
   [{ view: 'cluster' }, 'Cluster'],
   [{ view: 'storage' }, 'Storage'],
+  [{ view: 'keep' }, 'Keep rules'],
+  [{ view: 'upstreams' }, 'Upstreams'],
 ]
 
 export function App() {
@@ -91,6 +95,10 @@ function View({ route: current }: { route: Route }) {
       return <BlobView digest={current.digest} />
     case 'storage':
       return <StorageView />
+    case 'keep':
+      return <KeepView />
+    case 'upstreams':
+      return <UpstreamsView />
     case 'unknown':
       return <UnknownView />
   }

@@ -8,9 +8,11 @@ export type Route =
   | { view: 'cluster' }
   | { view: 'blob'; digest: string }
   | { view: 'storage' }
+  | { view: 'keep' }
+  | { view: 'upstreams' }
   | { view: 'unknown' }
 
-const plain = ['repositories', 'cluster', 'storage'] as const
+const plain = ['repositories', 'cluster', 'storage', 'keep', 'upstreams'] as const
 
 export function parseRoute(hash: string): Route {
   const path = hash.replace(/^#?\/?/, '')

@@ -1,5 +1,5 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
-import type { StateEvent, StorageAnswer } from '../answers.ts'
+import type { RuleFacts, StateEvent, StorageAnswer, UpstreamFacts } from '../answers.ts'
 import { formatBytes, formatCount, formatList, formatRate, formatSpan } from './format.ts'
 import type { NameOf } from './member-names.ts'
 
@@ -39,4 +39,31 @@ export function roomInWords({ freeBytes, totalBytes, minFreeBytes }: StorageAnsw
   return freeBytes < minFreeBytes
     ? `${free} Uploads are refused below ${formatBytes(minFreeBytes)}: free something.`
     : `${free} Uploads are refused below ${formatBytes(minFreeBytes)}.`
+}
+
+/** Whether this node holds what it was told to keep. */
+export function rulesInWords(rules: readonly RuleFacts[]): string {
+  if (rules.length === 0) return 'This node keeps nothing beyond what it was asked for.'
+  const images = rules.reduce((sum, rule) => sum + rule.images, 0)
+  const complete = rules.reduce((sum, rule) => sum + rule.complete, 0)
+  const missing = rules.reduce((sum, rule) => sum + rule.missingBytes, 0)
+  if (images === 0) return `${formatCount(rules.length, 'rule')}, and no image that they match yet.`
+  if (complete === images)
+    return `Everything that is to be kept here is here: ${formatCount(images, 'image')}.`
+  const bytes = missing > 0 ? `; ${formatBytes(missing)} are missing, as far as is known` : ''
+  return `${complete} of ${formatCount(images, 'image')} are complete${bytes}.`
+}
+
+export function upstreamsInWords(upstreams: readonly UpstreamFacts[], nowMs: number): string {
+  if (upstreams.length === 0) return 'This node fetches from no registry outside the cluster.'
+  const away = upstreams.filter(({ reachable }) => reachable === false)
+  if (away.length > 0) {
+    const names = formatList(away.map(({ name }) => name))
+    return `${names} cannot be reached; what the cluster holds of ${away.length === 1 ? 'it' : 'them'} is served.`
+  }
+  const paused = upstreams.filter(({ pausedUntilMs = 0 }) => pausedUntilMs > nowMs)
+  if (paused.length > 0) return `${formatList(paused.map(({ name }) => name))} asked to wait.`
+  return upstreams.some(({ reachable }) => reachable === true)
+    ? 'Every upstream that was asked has answered.'
+    : 'No upstream was asked yet.'
 }

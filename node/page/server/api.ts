@@ -11,8 +11,10 @@ import type { PageListing } from './listing.ts'
 import type { Live } from './live.ts'
 import { PageError } from './page-error.ts'
 import { Query } from './query.ts'
+import type { RuleReports } from './rules.ts'
 import { search } from './search.ts'
 import type { StorageReports } from './storage.ts'
+import { describeUpstreams } from './upstreams.ts'
 
 export interface ApiOptions {
   node: PageNode
@@ -20,6 +22,7 @@ export interface ApiOptions {
   live: Live
   changes: Changes
   storage: StorageReports
+  rules: RuleReports
   logger: Logger
 }
 
@@ -40,7 +43,7 @@ const statuses: Record<string, number> = {
 }
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
-export function createApi({ node, listing, live, changes, storage, logger }: ApiOptions) {
+export function createApi({ node, listing, live, changes, storage, rules, logger }: ApiOptions) {
   const reads: Record<string, Answer> = {
     '/api/repositories': (_context, query) => listing.repositories(query),
     '/api/tags': (_context, query) => listing.tags(query),
@@ -48,6 +51,8 @@ export function createApi({ node, listing, live, changes, storage, logger }: Api
     '/api/image': (context, query, options) =>
       describeImage(node, query, { ...options, undeletable: changes.refusalToDelete(context) }),
     '/api/storage': (_context, _query, options) => storage.report(options),
+    '/api/keep': (_context, _query, options) => rules.report(options),
+    '/api/upstreams': (_context, _query, options) => describeUpstreams(node, options),
     '/api/policy': (_context, _query, options) => node.operate('policy-show', {}, options),
     '/api/token': async (context) => ({ token: changes.token, refusal: changes.refusal(context) ?? null }),
   }

@@ -100,13 +100,19 @@ function Swarm({ transfer }: { transfer: Transfer }) {
             <td class="name">
               <Member peer={peer} />
             </td>
-            <td class="number">{formatRate(bytesPerSecond)}</td>
-            <td class="number">{formatBytes(receivedBytes)}</td>
-            <td class="number">
+            <td data-what="Rate" class="number">
+              {formatRate(bytesPerSecond)}
+            </td>
+            <td data-what="Sent of it" class="number">
+              {formatBytes(receivedBytes)}
+            </td>
+            <td data-what="Holds" class="number">
               {formatNumber(held)} of {formatNumber(transfer.pieces)}
             </td>
-            <td class="number">{waiting}</td>
-            <td>{states[how]}</td>
+            <td data-what="Asked for" class="number">
+              {waiting}
+            </td>
+            <td data-what="State">{states[how]}</td>
           </tr>
         ))}
       </tbody>

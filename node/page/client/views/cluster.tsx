@@ -9,7 +9,9 @@ import { Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
 import { clusterInWords, movementInWords } from '../words.ts'
 
-const size = { width: 720, height: 400, marginX: 170, marginY: 56 }
+const size = window.matchMedia('(max-width: 640px)').matches
+  ? { width: 460, height: 320, marginX: 120, marginY: 52 }
+  : { width: 720, height: 400, marginX: 170, marginY: 56 }
 
 export function ClusterView() {
   const cluster = state.value
@@ -87,14 +89,22 @@ function Members({ cluster }: { cluster: StateEvent }) {
               <Member peer={member.peer} />
               <span class="quiet address">{member.addresses[0]}</span>
             </td>
-            <td class="number">{member.latencyMs === undefined ? '–' : formatLatency(member.latencyMs)}</td>
-            <td>
+            <td data-what="Round trip" class="number">
+              {member.latencyMs === undefined ? '–' : formatLatency(member.latencyMs)}
+            </td>
+            <td data-what="Connected">
               <Age atMs={member.sinceMs} />
             </td>
-            <td class="number">{member.isSelf ? '–' : formatBytes(member.receivedBytes)}</td>
-            <td class="number">{member.isSelf ? '–' : formatBytes(member.sentBytes)}</td>
-            <td class="number">{member.announces === undefined ? '–' : formatNumber(member.announces)}</td>
-            <td>{faultsOf(member)}</td>
+            <td data-what="Sent here" class="number">
+              {member.isSelf ? '–' : formatBytes(member.receivedBytes)}
+            </td>
+            <td data-what="Got from here" class="number">
+              {member.isSelf ? '–' : formatBytes(member.sentBytes)}
+            </td>
+            <td data-what="Announces" class="number">
+              {member.announces === undefined ? '–' : formatNumber(member.announces)}
+            </td>
+            <td data-what="Faults">{faultsOf(member)}</td>
           </tr>
         ))}
       </tbody>

@@ -11,6 +11,8 @@ const routes: Route[] = [
   { view: 'blob', digest },
   { view: 'cluster' },
   { view: 'storage' },
+  { view: 'keep' },
+  { view: 'upstreams' },
 ]
 
 describe('an address of the page', () => {

@@ -5,6 +5,8 @@ import {
   freeableInWords,
   movementInWords,
   roomInWords,
+  rulesInWords,
+  upstreamsInWords,
 } from '../../../../node/page/client/words.ts'
 
 const member = (peer: string): MemberFacts => {
@@ -57,5 +59,26 @@ describe('the page says', () => {
       'Nothing can be freed now; 4.0 KiB that nothing refers to can go 1 day after the last use.',
     )
     expect(roomInWords({ ...storage, freeBytes: 2 ** 27 })).toContain('free something')
+  })
+
+  it('whether what is to be kept is here', () => {
+    const rule = { id: '1', repositories: 'team/**', images: 3, complete: 3, missingBytes: 0, missing: [] }
+    expect(rulesInWords([])).toContain('keeps nothing')
+    expect(rulesInWords([{ ...rule, images: 0, complete: 0 }])).toBe(
+      '1 rule, and no image that they match yet.',
+    )
+    expect(rulesInWords([rule])).toBe('Everything that is to be kept here is here: 3 images.')
+    expect(rulesInWords([{ ...rule, complete: 1, missingBytes: 1024 }])).toBe(
+      '1 of 3 images are complete; 1.0 KiB are missing, as far as is known.',
+    )
+  })
+
+  it('how the upstreams are', () => {
+    const upstream = { name: 'docker.io', url: '', manifestRequests: 0, blobRequests: 0, receivedBytes: 0 }
+    expect(upstreamsInWords([], 0)).toContain('no registry outside')
+    expect(upstreamsInWords([upstream], 0)).toBe('No upstream was asked yet.')
+    expect(upstreamsInWords([{ ...upstream, reachable: true }], 0)).toContain('has answered')
+    expect(upstreamsInWords([{ ...upstream, pausedUntilMs: 5 }], 0)).toBe('docker.io asked to wait.')
+    expect(upstreamsInWords([{ ...upstream, reachable: false }], 0)).toContain('docker.io cannot be reached')
   })
 })
