@@ -97,7 +97,7 @@ export async function fillPage(client: Client): Promise<Image> {
   await pushItem(client, 'team/shop', 'latest', shop)
   await pushItem(client, 'team/shop', '1.4.1', makeIndex('shop before'))
   await pushItem(client, 'team/cellar', '7', makeImage({ seed: 'cellar' }))
-  await pushItem(client, 'library/base', 'bookworm', makeImage({ seed: 'base' }))
+  await pushItem(client, 'library/base', 'bookworm', makeImage({ seed: 'base', layerBytes: [20_000] }))
   for (const referrer of referrersOf(shop.manifest)) await pushReferrer(client, referrer)
   await pushItem(client, 'lab/odd', 'labels', withLabels())
   const large = makeImage({ seed: 'models', layerBytes: [largeBytes] })
