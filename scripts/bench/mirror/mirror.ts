@@ -3,6 +3,7 @@ import { runMeasurements } from '../swarm/run.ts'
 import { cut, hangs } from './measurements/away.ts'
 import { cold, fetcherKilled } from './measurements/cold.ts'
 import { firstByte } from './measurements/first-byte.ts'
+import { tags } from './measurements/tags.ts'
 
 const usage = `npm run bench:mirror -- [options]
 
@@ -16,7 +17,7 @@ const usage = `npm run bench:mirror -- [options]
   --dir DIR        where the temporary folder is made (default the system's); its path must be short
 `
 
-const measurements = [cold, fetcherKilled, firstByte, cut, hangs]
+const measurements = [cold, fetcherKilled, firstByte, tags, cut, hangs]
 
 process.exitCode = await runMeasurements({
   command: 'npm run bench:mirror',

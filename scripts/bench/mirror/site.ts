@@ -14,6 +14,8 @@ export interface Site extends AsyncDisposable {
   readonly network: Network
   readonly members: readonly Member[]
   readonly nodes: readonly Node[]
+  /** Where a node has the manifests of what is published, by tag. */
+  readonly manifests: string
   /** Puts an image with one layer of about so many bytes into the upstream. */
   publish(seed: string, bytes: number): Promise<Layer>
 }
@@ -54,6 +56,7 @@ export async function openSite(bench: SwarmBench, name: string): Promise<Site> {
     network,
     members,
     nodes,
+    manifests: `/v2/${upstreamName}/${repository}/manifests`,
     async publish(seed, bytes) {
       const image = makeImage({ seed, layerBytes: [bytes] })
       await upstream.push(repository, seed, image)
