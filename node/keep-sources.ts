@@ -1,10 +1,11 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
-import type { Logger, Metrics } from '../src/base/base.ts'
+import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
 import { type Keeper, type Library, openKeeper, type Supply } from '../src/keep/keep.ts'
 import type { Elsewhere, Registry } from '../src/registry/registry.ts'
 import type { Store } from '../src/store/store.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
+import { SiteShares } from './site-shares.ts'
 
 export function libraryOf({ store, names }: Pick<LocalNode, 'store' | 'names'>): Library {
   return {
@@ -47,14 +48,25 @@ export interface NodeKeeperOptions {
 /** Holds what the node's rules match. */
 export function openNodeKeeper({ node, registry, member, logger, metrics }: NodeKeeperOptions): Keeper {
   const { store, names, keepRules: rules } = node
-  const { members } = member.swarm
-  return openKeeper({
+  const { members, peerId: self } = member.swarm
+  const shares = new SiteShares({ self, site: node.settings.site, members, clock: systemClock })
+  const keeper = openKeeper({
     names,
     rules,
+    isOurs: (rule, digest) => shares.isOurs(rule, digest),
+    onShares: (listener) => shares.onShares(listener),
     library: libraryOf(node),
     supply: supplyOf({ registry, store, elsewhere: member.elsewhere }),
+    hasSupply: () => members.peers().length > 0,
     onJoin: (listener) => members.onChange(({ kind }) => kind === 'join' && listener()),
     logger,
     metrics,
   })
+  return {
+    isWanted: (digest) => keeper.isWanted(digest),
+    async [Symbol.asyncDispose]() {
+      await keeper[Symbol.asyncDispose]()
+      await shares[Symbol.asyncDispose]()
+    },
+  }
 }

@@ -55,6 +55,13 @@ export const url: Kind<URL> = (value) => {
   )
 }
 
+/** The name of a site: what its members agree on, and what fits a status message. */
+export const word: Kind<string> = (value) => {
+  if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(value))
+    throw expected('up to 63 of a-z, 0-9, . _ and -, beginning with a letter or digit')
+  return value
+}
+
 export const flag: Kind<boolean> = (value) => {
   if (['1', 'true', 'yes', 'on'].includes(value)) return true
   if (['', '0', 'false', 'no', 'off'].includes(value)) return false

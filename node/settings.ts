@@ -14,6 +14,7 @@ import {
   size,
   text,
   url,
+  word,
 } from './setting-kinds.ts'
 import { type UpstreamSetting, upstream, upstreamFromObject } from './upstream-setting.ts'
 import { webhook } from './webhooks/webhook-setting.ts'
@@ -58,6 +59,12 @@ const table = {
     value: 'MULTIADDR',
     help: 'a member to find the others by; may be given several times',
     repeatable: true,
+  },
+  site: {
+    kind: word,
+    fallback: undefined,
+    value: 'NAME',
+    help: 'the site of this node, among whose nodes keep rules with --site share their images',
   },
   'no-mdns': {
     kind: flag,
@@ -182,7 +189,7 @@ export class UsageError extends CodedError {
 }
 
 /** A flag of one command; a text or a truth, or with `multiple` a list of them. */
-export type ExtraFlag = { type: 'string' | 'boolean'; multiple?: boolean }
+export type ExtraFlag = { type: 'string' | 'boolean'; multiple?: boolean; short?: string }
 
 /** What was given of the flags `F`. */
 type ExtraValues<F extends Record<string, ExtraFlag>> = {
@@ -195,7 +202,7 @@ const maxDataPathBytes = 90
 
 /**
  * Reads the settings named in `names` from everywhere that may set them. Throws UsageError before anything is opened.
- * `rest` holds the words that are no flags, and the flags in `extra`.
+ * `rest` holds the words that are no flags, and `extra` the flags of the command, which may have the name of a setting.
  */
 export function readSettings<const F extends Record<string, ExtraFlag> = Record<never, ExtraFlag>>(
   args: string[],
@@ -207,7 +214,7 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
   const config = configPath === undefined ? {} : readConfig(configPath)
   const entries = (Object.keys(table) as Name[]).map((name) => {
     const candidates: [string, unknown][] = [
-      [`--${name}`, values[name]],
+      [`--${name}`, Object.hasOwn(extra ?? {}, name) ? undefined : values[name]],
       [environmentName(name), environment[environmentName(name)]],
       [`"${name}" in ${configPath}`, config[name]],
       ['the default', table[name].fallback],
@@ -256,6 +263,7 @@ function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
     ...extra,
   }
   for (const [name, setting] of Object.entries<Setting<unknown>>(table)) {
+    if (Object.hasOwn(extra, name)) continue
     options[name] = {
       type: setting.kind === flag ? 'boolean' : 'string',
       multiple: setting.repeatable ?? false,

@@ -9,6 +9,7 @@ import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm
 import type { Upstreams } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../setting-kinds.ts'
+import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { answerBringing } from './bring-answering.ts'
@@ -54,6 +55,7 @@ export async function openMember(
       source: contentSource(node),
       isBanned: (peer) => names.isBanned(peer),
       upstreams: () => reaching.names(),
+      keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: systemClock,
       logger,
       metrics,
@@ -80,6 +82,7 @@ export async function openMember(
   )
   const lost = opened.use(watchLostMembers(swarm.members, (peer) => names.isBanned(peer), systemClock))
   await swarm.start()
+  opened.defer(node.keepRules.onChange(() => swarm.members.tell()))
   opened.defer(
     names.onChange((keys) => {
       if (keys.some((key) => key.kind === 'policy')) swarm.dropUnwelcome()

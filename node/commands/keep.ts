@@ -6,7 +6,7 @@ import { perform } from '../perform.ts'
 import { readSettings, type Settings, settingsHelp, UsageError } from '../settings.ts'
 
 export const command: Command = {
-  help: `shoal keep add PATTERN [--tags PATTERN] [--platform OS/ARCH]...
+  help: `shoal keep add PATTERN [--tags PATTERN] [--platform OS/ARCH]... [--site]
 shoal keep ls [--json]
 shoal keep rm ID|PATTERN
 
@@ -22,6 +22,8 @@ rm ends a rule; what it brought here stays until it is deleted.
 
   --tags PATTERN          only tags that match (default: all)
   --platform OS/ARCH      of images for several platforms only this one; may be given several times
+  --site                  the nodes of this one's site (serve --site NAME) that have the rule share its images: each is
+                          held by one of them
   --json                  print JSON
 ${settingsHelp(['data'])}
 `,
@@ -29,6 +31,7 @@ ${settingsHelp(['data'])}
     const flags = {
       tags: { type: 'string' },
       platform: { type: 'string', multiple: true },
+      site: { type: 'boolean' },
       json: { type: 'boolean' },
     } as const
     const { settings, rest, extra } = readSettings(args, process.env, flags)
@@ -40,7 +43,13 @@ ${settingsHelp(['data'])}
     if (action === 'add') {
       const tags = extra.tags === undefined ? {} : { tags: extra.tags }
       const platforms = extra.platform === undefined ? {} : { platforms: extra.platform }
-      const rule = await perform(settings, 'keep-add', { repositories: subject, ...tags, ...platforms })
+      const shared = extra.site === true ? { isShared: true } : {}
+      const rule = await perform(settings, 'keep-add', {
+        repositories: subject,
+        ...tags,
+        ...platforms,
+        ...shared,
+      })
       if (extra.json === true) printJson(rule)
       else print(`keeping ${describe(rule)} (rule ${rule.id})\n`)
     } else if (action === 'rm') {
@@ -64,25 +73,32 @@ async function list(settings: Settings, asJson: boolean): Promise<number> {
 }
 
 function render(rules: ListedRule[]): string {
-  const head = ['ID', 'REPOSITORIES', 'TAGS', 'PLATFORMS', 'COMPLETE', 'MISSING', 'FOR']
-  const rows = rules.map(({ id, repositories, tags, platforms = [], images, complete, ...rest }) => [
-    id,
-    repositories,
-    tags ?? '*',
-    platforms.length === 0 ? 'all' : platforms.join(','),
-    `${complete} of ${images}`,
-    complete === images ? '-' : `${images - complete} (${formatBytes(rest.missingBytes)} known of)`,
-    rest.missingSinceMs === undefined ? '-' : formatAge(Date.now() - rest.missingSinceMs),
-  ])
-  const missing = rules.flatMap((rule) => rule.missing.map((image) => ({ ...image, rule: rule.id })))
-  const lines = missing.map(
-    ({ name, parts, sinceMs }) =>
-      `missing: ${name}  ${parts} parts, for ${formatAge(Date.now() - sinceMs)}\n`,
-  )
+  const head = ['ID', 'REPOSITORIES', 'TAGS', 'PLATFORMS', 'HELD BY', 'COMPLETE', 'MISSING', 'FOR']
+  const rows = rules.map((rule) => {
+    const { id, repositories, tags = '*', platforms = [], isShared, images, others, complete } = rule
+    const ours = images - others
+    return [
+      id,
+      repositories,
+      tags,
+      platforms.length === 0 ? 'all' : platforms.join(','),
+      isShared ? 'its site' : 'this node',
+      `${complete} of ${ours}${others === 0 ? '' : `, ${others} by others`}`,
+      complete === ours ? '-' : `${ours - complete} (${formatBytes(rule.missingBytes)} known of)`,
+      rule.missingSinceMs === undefined ? '-' : formatAge(Date.now() - rule.missingSinceMs),
+    ]
+  })
+  const lines = rules
+    .flatMap(({ missing }) => missing)
+    .map(
+      ({ name, parts, sinceMs }) =>
+        `missing: ${name}  ${parts} parts, for ${formatAge(Date.now() - sinceMs)}\n`,
+    )
   return `${formatTable([head, ...rows])}${lines.join('')}`
 }
 
-function describe({ repositories, tags, platforms = [] }: ShownRule): string {
+function describe({ repositories, tags, platforms = [], isShared }: ShownRule): string {
   const of = platforms.length === 0 ? '' : ` for ${platforms.join(', ')}`
-  return `${repositories}${tags === undefined ? '' : `:${tags}`}${of}`
+  const among = isShared ? ', shared with its site' : ''
+  return `${repositories}${tags === undefined ? '' : `:${tags}`}${of}${among}`
 }

@@ -13,8 +13,11 @@ export type Candidate = { repository: Repository } & ({ tag: Tag } | { digest: D
 export interface ImageKeeperOptions {
   names: Pick<Names, 'findTag' | 'findManifest'>
   rules: { list(): readonly KeepRule[] }
+  /** Whether this node is to hold an image of a shared rule. */
+  isOurs(rule: KeepRule, digest: Digest): boolean
   library: Library
   supply: Supply
+  hasSupply(): boolean
   signal: AbortSignal
   logger: Logger
   metrics: Metrics
@@ -64,24 +67,27 @@ export class ImageKeeper {
       entry?.subject !== undefined &&
       near.length > 0 &&
       (await library.findManifest(repository, entry.subject)) !== undefined
-    if (isNeeded) await this.#bring(candidate, { repository, ...entry }, near, entry.writtenMs)
+    // Who holds the subject holds what refers to it, so a shared rule asks no further.
+    const alone = near.map((rule) => ({ ...rule, isShared: false }))
+    if (isNeeded) await this.#bring(candidate, { repository, ...entry }, alone, entry.writtenMs)
     else this.missing.delete(nameOf(candidate))
   }
 
   async #bring(candidate: Candidate, image: Image, rules: KeepRule[], sinceMs: number): Promise<void> {
-    const { library, supply, signal, logger, metrics } = this.#options
+    const { library, supply, hasSupply, signal, logger, metrics, isOurs } = this.#options
     const { repository, digest } = image
     const name = nameOf(candidate)
-    const identity = `${repository}@${digest} ${rules.map(({ id }) => id).join(' ')}`
-    if (this.#complete.has(identity)) {
+    const ours = rules.filter((rule) => !rule.isShared || isOurs(rule, digest))
+    const identity = `${repository}@${digest} ${ours.map(({ id }) => id).join(' ')}`
+    if (ours.length === 0 || this.#complete.has(identity)) {
       this.missing.delete(name)
       return
     }
     let broughtBytes = 0
     let firstCause: CodedError | undefined
     const { missing } = await bringImage(image, library, {
-      platforms: platformsOf(rules),
-      supply,
+      platforms: platformsOf(ours),
+      ...(hasSupply() ? { supply } : {}),
       signal,
       onPart(part, state, cause) {
         if (state === 'here') {

@@ -16,6 +16,8 @@ export interface Part extends Descriptor {
   kind: 'manifest' | 'blob'
   /** It may be missing everywhere: a layer that its licence keeps out of registries. */
   optional: boolean
+  /** Nothing in the image refers to it; it refers to a manifest of the image. */
+  isReferrer: boolean
 }
 
 export interface PlanLimits {
@@ -70,7 +72,7 @@ export class ImagePlan {
         return false
       }
       this.#referrers++
-      this.#add(partOf('manifest', referrer))
+      this.#add({ ...partOf('manifest', referrer), isReferrer: true })
     }
     return true
   }
@@ -103,5 +105,5 @@ export interface PlanOptions {
 
 function partOf(kind: Part['kind'], { digest, mediaType, size }: Descriptor): Part {
   const descriptor = { digest, mediaType, size }
-  return { ...descriptor, kind, optional: kind === 'blob' && mayBeMissing(descriptor) }
+  return { ...descriptor, kind, optional: kind === 'blob' && mayBeMissing(descriptor), isReferrer: false }
 }

@@ -14,6 +14,14 @@ export {
 export { ImagePlan, type Part } from './image-plan.ts'
 export { type Keeper, type KeeperOptions, openKeeper } from './keeper.ts'
 export { isKept } from './matching.ts'
-export { createRule, type KeepRule, KeepRuleError, matchesTag, type RuleText, ruleText } from './rule.ts'
+export {
+  createPlatforms,
+  createRule,
+  type KeepRule,
+  KeepRuleError,
+  matchesTag,
+  type RuleText,
+  ruleText,
+} from './rule.ts'
 export { openRuleBook, type RuleBook, type RuleTable } from './rule-book.ts'
 export { type RuleSurvey, surveyRule } from './survey.ts'

@@ -15,10 +15,16 @@ import { Schedule } from './schedule.ts'
 export interface KeeperOptions {
   names: Pick<Names, 'findTag' | 'findManifest' | 'listTags' | 'listRepositories' | 'onChange'>
   rules: { list(): readonly KeepRule[]; onChange(listener: () => void): () => void }
+  /** Whether this node is the one of its site that holds an image of a shared rule; default always. */
+  isOurs?(rule: KeepRule, digest: Digest): boolean
   library: Library
   supply: Supply
+  /** False while there is nobody to ask, who would only be waited for; default always true. */
+  hasSupply?(): boolean
   /** Calls `listener` when a member joins, who may hold what is missing. Returns the unsubscriber. */
   onJoin(listener: () => void): () => void
+  /** Calls `listener` when the answers of `isOurs` may have changed, and will for longer than a restart takes. */
+  onShares?(listener: () => void): () => void
   clock?: Clock
   /** From 0 to 1; for jitter. */
   random?: () => number
@@ -64,14 +70,22 @@ class KeeperLoop implements Keeper {
     this.#clock = clock
     this.#logger = logger
     this.#schedule = new Schedule(random)
-    this.#images = new ImageKeeper({ ...options, signal: this.#closing.signal, logger, metrics })
+    this.#images = new ImageKeeper({
+      isOurs: () => true,
+      hasSupply: () => true,
+      ...options,
+      signal: this.#closing.signal,
+      logger,
+      metrics,
+    })
     metrics.gauge('shoal_keep_rules', () => options.rules.list().length)
     metrics.gauge('shoal_keep_missing_images', () => this.#images.missing.size)
     metrics.gauge('shoal_keep_missing_seconds', () => this.#images.missing.oldestMs(clock.now()) / 1000)
   }
 
   start(): this {
-    const { names, rules, onJoin } = this.#options
+    const { names, rules, onJoin, onShares } = this.#options
+    if (onShares !== undefined) this.#subscriptions.defer(onShares(() => this.#sweepSoon()))
     this.#subscriptions.defer(names.onChange((keys) => this.#hear(keys)))
     this.#subscriptions.defer(rules.onChange(() => this.#sweepSoon()))
     this.#subscriptions.defer(onJoin(() => this.#retrySoon()))

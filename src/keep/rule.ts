@@ -22,6 +22,8 @@ export interface KeepRule {
   readonly tags?: string
   /** Of an index, the manifests of these alone; empty for all. */
   readonly platforms: readonly Platform[]
+  /** The nodes of this one's site that have the rule share its images among them: each image is held by one. */
+  readonly isShared: boolean
 }
 
 /** The rule can match nothing, or there are too many. */
@@ -33,6 +35,7 @@ export interface RuleText {
   repositories: string
   tags?: string
   platforms?: string[]
+  isShared?: boolean
 }
 
 const maxPatternLength = 256
@@ -40,26 +43,37 @@ const maxPlatforms = 16
 const idLength = 12
 
 /** Throws KeepRuleError, saying what was given and what would do. */
-export function createRule({ repositories, tags, platforms = [] }: RuleText): KeepRule {
+export function createRule({ repositories, tags, platforms = [], isShared = false }: RuleText): KeepRule {
   checkPattern(repositories, parseRepository, 'repository; write a name, with * for any text without /')
   if (tags !== undefined) checkPattern(tags, parseTag, 'tag; write a tag, with * for any text')
-  if (platforms.length > maxPlatforms) {
-    throw new KeepRuleError(`a rule names at most ${maxPlatforms} platforms; ${platforms.length} were given`)
-  }
   const sorted = [...new Set(platforms)].sort()
   const every = tags === undefined || tags === '*' || tags === '**'
-  const parts = [repositories, every ? '*' : tags, ...sorted]
+  const parts = [repositories, every ? '*' : tags, ...sorted, ...(isShared ? ['shared'] : [])]
   return {
     id: hash('sha256', JSON.stringify(parts), 'hex').slice(0, idLength),
     repositories,
     ...(every ? {} : { tags }),
-    platforms: sorted.map(readPlatform),
+    platforms: createPlatforms(sorted),
+    isShared,
   }
 }
 
+/** Throws KeepRuleError for what is no platform, and for too many. */
+export function createPlatforms(texts: string[]): Platform[] {
+  if (texts.length > maxPlatforms) {
+    throw new KeepRuleError(`at most ${maxPlatforms} platforms can be named; ${texts.length} were given`)
+  }
+  return texts.map(readPlatform)
+}
+
 /** What `createRule` reads. */
-export function ruleText({ repositories, tags, platforms }: KeepRule): RuleText {
-  return { repositories, ...(tags === undefined ? {} : { tags }), platforms: platforms.map(formatPlatform) }
+export function ruleText({ repositories, tags, platforms, isShared }: KeepRule): RuleText {
+  return {
+    repositories,
+    ...(tags === undefined ? {} : { tags }),
+    ...(platforms.length === 0 ? {} : { platforms: platforms.map(formatPlatform) }),
+    ...(isShared ? { isShared } : {}),
+  }
 }
 
 export function matchesRepository(rule: KeepRule, repository: Repository): boolean {

@@ -1,4 +1,5 @@
 /** What of a rule's images is here: looked at, not remembered, so that it is true at the moment it is told. */
+import type { Digest } from '../oci/oci.ts'
 import { bringImage, type Library } from './image.ts'
 import { matchingTags, type TagNames } from './matching.ts'
 import { type KeepRule, platformsOf } from './rule.ts'
@@ -6,6 +7,8 @@ import { type KeepRule, platformsOf } from './rule.ts'
 export interface RuleSurvey {
   /** Tags that match. */
   images: number
+  /** Of these, how many other nodes of the site are to hold. */
+  others: number
   complete: number
   /** Of the parts that are missing, as far as the manifests that are here say. */
   missingBytes: number
@@ -17,19 +20,29 @@ export interface RuleSurvey {
 
 const maxNamed = 100
 
+export interface SurveyOptions {
+  isOurs?(rule: KeepRule, digest: Digest): boolean
+  onImage?(survey: RuleSurvey): void
+  signal: AbortSignal
+}
+
 /** `onImage` is called after each image, for a person who waits. */
 export async function surveyRule(
   rule: KeepRule,
   names: TagNames,
   library: Library,
-  { signal, onImage = () => undefined }: { signal: AbortSignal; onImage?: (survey: RuleSurvey) => void },
+  { signal, isOurs = () => true, onImage = () => undefined }: SurveyOptions,
 ): Promise<RuleSurvey> {
-  const survey: RuleSurvey = { images: 0, complete: 0, missingBytes: 0, missing: [] }
+  const survey: RuleSurvey = { images: 0, others: 0, complete: 0, missingBytes: 0, missing: [] }
   for await (const { repository, tag, entry } of matchingTags(names, [rule], { signal })) {
     const { digest, writtenMs } = entry
+    survey.images++
+    if (rule.isShared && !isOurs(rule, digest)) {
+      survey.others++
+      continue
+    }
     const options = { platforms: platformsOf([rule]), signal }
     const { missing } = await bringImage({ repository, ...entry }, library, options)
-    survey.images++
     if (missing.length === 0) survey.complete++
     else {
       survey.missingBytes += missing.reduce((sum, { size }) => sum + size, 0)

@@ -9,6 +9,7 @@ import type { Pulse } from './pulse.ts'
 import {
   maxAddressesTold,
   maxAddressLength,
+  maxKeepsTold,
   maxPeersTold,
   maxStatusBytes,
   maxUpstreamsTold,
@@ -32,6 +33,8 @@ export interface Member {
   announces?: number
   /** Names of the upstreams that it reaches, as it last told. */
   upstreams: string[]
+  /** Keep rules of which it holds its site's share, as `SITE/RULE`, as it last told. */
+  keeps: string[]
 }
 
 export interface MemberEvent {
@@ -46,6 +49,8 @@ export interface Members {
   peers(): string[]
   /** Where the connections to this one lead: IP addresses, as seen from here. */
   hostsOf(peer: string): string[]
+  /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
+  keeping(rule: string): string[]
   /** Those that reach the upstream of this name, as they last told. */
   reaching(upstream: string): string[]
   /** Tells all of them anew what this node says of itself, because it has changed. Returns at once. */
@@ -71,6 +76,8 @@ export interface MembersOptions {
   announces(): number
   /** Names of the upstreams that this node reaches now. */
   upstreams(): string[]
+  /** Keep rules of which this node holds its site's share. */
+  keeps(): string[]
 }
 
 interface Known {
@@ -78,11 +85,15 @@ interface Known {
   agent?: string
   announces?: number
   upstreams: string[]
+  keeps: string[]
 }
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, agent, announces } = options
-  const upstreams = (): string[] => options.upstreams().slice(0, maxUpstreamsTold)
+  const ownFacts = () => ({
+    keeps: options.keeps().slice(0, maxKeepsTold),
+    upstreams: options.upstreams().slice(0, maxUpstreamsTold),
+  })
   const members = new Map<string, Known>()
   const listeners = new Set<(event: MemberEvent) => void>()
 
@@ -116,7 +127,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
     try {
       const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
-      await channel.send(statusRequest.encode({ upstreams: upstreams() }), { signal })
+      await channel.send(statusRequest.encode(ownFacts()), { signal })
       const answer = await channel.receive({ signal })
       await channel.close()
       const known = members.get(peer)
@@ -125,6 +136,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.agent = told.agent
       known.announces = told.announces
       known.upstreams = told.upstreams
+      known.keeps = told.keeps
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
@@ -140,12 +152,12 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       if (request === undefined) return
       const told = statusRequest.decode(request)
       const known = members.get(peer)
-      if (known !== undefined) known.upstreams = told.upstreams
+      if (known !== undefined) Object.assign(known, told)
       const answer = {
         agent,
         announces: announces(),
         peers: await knownPeers(peer),
-        upstreams: upstreams(),
+        ...ownFacts(),
       }
       await channel.send(statusMessage.encode(answer), { signal })
     },
@@ -153,7 +165,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
 
   node.addEventListener('peer:connect', ({ detail }) => {
     const peer = detail.toString()
-    members.set(peer, { sinceMs: clock.now(), upstreams: [] })
+    members.set(peer, { sinceMs: clock.now(), upstreams: [], keeps: [] })
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
     emit({ kind: 'join', peer })
@@ -190,6 +202,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
     },
+    keeping: (rule) => [...members].filter(([, known]) => known.keeps.includes(rule)).map(([peer]) => peer),
     reaching: (upstream) =>
       [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
     tell: () => tasks.start('status', askAll),

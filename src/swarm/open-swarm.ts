@@ -26,7 +26,8 @@ const peersFlushMs = 10_000
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
   const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
-  const { agent = 'shoal', isBanned = () => false, upstreams = () => [] } = options
+  const { agent = 'shoal', isBanned = () => false } = options
+  const { upstreams = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)
   const tasks = new Tasks(logger)
   const peers = bufferDatabase(database, '/peers/')
@@ -88,6 +89,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     agent,
     announces: () => announcer.size,
     upstreams,
+    keeps,
   })
   const announcer = createAnnouncer({ node, members, tasks, clock, random, logger, metrics })
   const finder = createFinder({ node, host, members, tasks, clock, metrics })

@@ -10,6 +10,8 @@ export const maxAddressesTold = 4
 export const maxAddressLength = 256
 export const maxUpstreamsTold = 32
 const maxUpstreamLength = 128
+export const maxKeepsTold = 64
+const maxKeepLength = 96
 
 const peerId = text({
   max: 64,
@@ -23,9 +25,11 @@ const address = text({ max: maxAddressLength, parse: checkMultiaddr })
 const upstreams = list(text({ max: maxUpstreamLength, parse: (name): string => parseRepository(name) }), {
   max: maxUpstreamsTold,
 })
+/** Keep rules of which the sender holds its site's share, as `SITE/RULE`. */
+const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ upstreams }), { maxBytes: 8 * 1024 })
+export const statusRequest = codec(struct({ keeps, upstreams }), { maxBytes: 16 * 1024 })
 
 export const statusMessage = codec(
   struct({
@@ -37,6 +41,7 @@ export const statusMessage = codec(
     peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerId }), {
       max: maxPeersTold,
     }),
+    keeps,
     upstreams,
   }),
   { maxBytes: maxStatusBytes },

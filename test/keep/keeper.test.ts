@@ -47,6 +47,9 @@ let clock: SteppedClock
 let rules: ReturnType<typeof createRule>[]
 let ruleListeners: Set<() => void>
 let joinListeners: Set<() => void>
+let shareListeners: Set<() => void>
+let isOurs: (digest: Digest) => boolean
+let hasMembers: boolean
 let keeper: Keeper
 let made = 0
 
@@ -68,6 +71,12 @@ function start(): Keeper {
       },
       library: world,
       supply: world,
+      hasSupply: () => hasMembers,
+      isOurs: (_rule, digest) => isOurs(digest),
+      onShares(listener) {
+        shareListeners.add(listener)
+        return () => shareListeners.delete(listener)
+      },
       onJoin(listener) {
         joinListeners.add(listener)
         return () => joinListeners.delete(listener)
@@ -112,6 +121,9 @@ describe('the keeper', () => {
     rules = []
     ruleListeners = new Set()
     joinListeners = new Set()
+    shareListeners = new Set()
+    isOurs = () => true
+    hasMembers = true
   })
   afterEach(() => opened.disposeAsync())
 
@@ -196,6 +208,20 @@ describe('the keeper', () => {
     await until('the next one', () => isHeld(second))
   })
 
+  it('asks nobody while nobody is there', async () => {
+    hasMembers = false
+    setRules({ repositories: 'apps/*' })
+    const image = newImage()
+    await publish('apps/web', '1', image)
+    keeper = start()
+    await until('it to be missed', () => keeper.isWanted(image.digest))
+    expect(world.asked).toEqual([])
+    hasMembers = true
+    for (const listener of joinListeners) listener()
+    await clock.pass(501)
+    await until('the image', () => isHeld(image))
+  })
+
   it('knows which blobs it still wants', async () => {
     const image = newImage()
     const [config, layer] = image.children
@@ -254,6 +280,32 @@ describe('the keeper', () => {
     world.isCut = false
     await clock.pass(2_001)
     await until('all of them', () => isHeld(...images))
+  })
+
+  it('holds its share of a shared rule, and takes over when the shares change', async () => {
+    const [ours, others] = [newImage(), newImage()]
+    isOurs = (digest) => digest === ours.digest
+    setRules({ repositories: 'apps/*', isShared: true })
+    await publish('apps/web', '1', ours)
+    await publish('apps/web', '2', others)
+    keeper = start()
+    const signature = makeImage([makeBlob('signature')], { subject: ours })
+    await until('its own', () => isHeld(ours))
+    world.add(signature)
+    await book.ledger.publish([manifestChange('apps/web', signature)])
+    await until('what refers to it', () => isHeld(signature))
+    expect(heldOf(others)).toEqual([])
+    const { signal } = new AbortController()
+    const [rule] = rules
+    if (rule === undefined) throw new Error('there is one')
+    const survey = await surveyRule(rule, book.ledger, world, {
+      signal,
+      isOurs: (_, digest) => isOurs(digest),
+    })
+    expect(survey).toMatchObject({ images: 2, others: 1, complete: 1, missing: [] })
+    isOurs = () => true
+    for (const listener of shareListeners) listener()
+    await until('the other one', () => isHeld(others))
   })
 
   it('says of each rule what is complete, what is missing, and since when', async () => {

@@ -29,11 +29,17 @@ describe('a keep rule', () => {
     }
     expect(createRule(again).id).toBe(id)
     expect(createRule({ repositories: 'apps/*' }).id).not.toBe(id)
+    expect(createRule({ ...again, isShared: true }).id).not.toBe(id)
     expect(createRule({ repositories: 'apps/*', tags: 'v*' }).id).not.toBe(id)
   })
 
   it('reads what it wrote', () => {
-    const rule = createRule({ repositories: 'apps/**', tags: 'v*', platforms: ['linux/arm/v7'] })
+    const rule = createRule({
+      repositories: 'apps/**',
+      tags: 'v*',
+      platforms: ['linux/arm/v7'],
+      isShared: true,
+    })
     expect(createRule(ruleText(rule))).toEqual(rule)
   })
 

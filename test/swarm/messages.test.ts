@@ -12,6 +12,7 @@ const status = {
   agent: 'shoal/0.1.0',
   announces: 3,
   peers: [{ addresses: ['/ip4/192.0.2.1/tcp/5001'], peer }],
+  keeps: ['berlin/6b4cfda86e10'],
   upstreams: ['docker.io'],
 }
 
@@ -26,7 +27,7 @@ describe('messages between members', () => {
       absent: hex(fetchMessage.encode({ fetch: 'absent' })),
       busy: hex(fetchMessage.encode({ fetch: 'busy' })),
       content: hex(fetchMessage.encode({ fetch: 'content', size: 5_000_000_000 })),
-      request: hex(statusRequest.encode({ upstreams: ['docker.io'] })),
+      request: hex(statusRequest.encode({ keeps: ['berlin/6b4cfda86e10'], upstreams: ['docker.io'] })),
       status: hex(statusMessage.encode(status)),
     }).toMatchInlineSnapshot(`
       {
@@ -34,8 +35,8 @@ describe('messages between members', () => {
         "busy": "a16566657463686462757379",
         "content": "a26473697a651b000000012a05f20065666574636867636f6e74656e74",
         "no": "a16468617665626e6f",
-        "request": "a169757073747265616d738169646f636b65722e696f",
-        "status": "a4656167656e746b73686f616c2f302e312e3065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303169616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
+        "request": "a2656b6565707381736265726c696e2f36623463666461383665313069757073747265616d738169646f636b65722e696f",
+        "status": "a5656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303169616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
         "wanted": "a26664696765737478477368613235363a303132333435363738396162636465663031323334353637383961626364656630313233343536373839616263646566303132333435363738396162636465666a7265706f7369746f7279687465616d2f617070",
         "yes": "a1646861766563796573",
       }
@@ -56,7 +57,11 @@ describe('messages between members', () => {
     ['have', haveMessage, haveMessage.encode({ have: 'yes' })],
     ['fetch', fetchMessage, fetchMessage.encode({ fetch: 'content', size: 7 })],
     ['status', statusMessage, statusMessage.encode(status)],
-    ['status request', statusRequest, statusRequest.encode({ upstreams: ['docker.io', 'quay.io'] })],
+    [
+      'status request',
+      statusRequest,
+      statusRequest.encode({ keeps: [], upstreams: ['docker.io', 'quay.io'] }),
+    ],
   ]
 
   test.each(codecs)('%s: anything else is malformed, and nothing else is thrown', (_name, codec, sample) => {
@@ -92,6 +97,7 @@ describe('messages between members', () => {
     ['a peer that is none', { ...status, peers: [{ addresses: [], peer: 'nobody' }] }],
     ['an address that is none', { ...status, peers: [{ addresses: ['localhost:5001'], peer }] }],
     ['an upstream that no repository can be named after', { ...status, upstreams: ['DOCKER\n'] }],
+    ['more keep rules than are told', { ...status, keeps: Array.from({ length: 65 }, () => 'a/b') }],
     ['more upstreams than are told', { ...status, upstreams: Array.from({ length: 33 }, () => 'quay.io') }],
     [
       'more peers than are told',
