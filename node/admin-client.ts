@@ -1,5 +1,6 @@
 /** A command's end of the admin socket. */
 import { request } from 'node:http'
+import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
 import { CodedError } from '../src/base/base.ts'
 import { type AdminLine, socketPath } from './admin-protocol.ts'
@@ -36,10 +37,28 @@ function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS
   return new Promise((resolve, reject) => {
     const call = request({ socketPath: path, path: `/operations/${name}`, method: 'POST' }, resolve)
     call.on('error', (error: NodeJS.ErrnoException) => {
-      // No socket, or one that a killed node left behind.
-      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED') resolve(undefined)
+      if (isNobody(error)) resolve(undefined)
       else reject(error)
     })
     call.end(JSON.stringify(params))
   })
+}
+
+/** Whether a node runs on that data directory. */
+export function runningNodeAnswers(dataDirectory: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(socketPath(dataDirectory), () => {
+      socket.end()
+      resolve(true)
+    })
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (isNobody(error)) resolve(false)
+      else reject(error)
+    })
+  })
+}
+
+/** No socket, or one that a killed node left behind. */
+function isNobody({ code }: NodeJS.ErrnoException): boolean {
+  return code === 'ENOENT' || code === 'ECONNREFUSED'
 }

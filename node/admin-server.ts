@@ -2,6 +2,7 @@
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CodedError, type Logger } from '../src/base/base.ts'
+import type { ContentHandler } from './admin-content.ts'
 import { type AdminLine, socketPath } from './admin-protocol.ts'
 
 /** Runs one operation; throws a CodedError for what the caller should read. */
@@ -12,19 +13,25 @@ export type OperationRunner = (
   options: { signal: AbortSignal },
 ) => Promise<unknown>
 
-const maxParamsBytes = 1024 * 1024
+/** A manifest of the largest size fits, in Base64. */
+const maxParamsBytes = 8 * 1024 * 1024
 
 /** Listens until it is disposed of. Whoever may open the socket may do everything; its mode and its folder's see to that. */
 export async function openAdminServer(
   dataDirectory: string,
   runOperation: OperationRunner,
   logger: Logger,
+  answerContent: ContentHandler,
 ): Promise<AsyncDisposable> {
   const path = socketPath(dataDirectory)
   // The data directory is this process's own while it holds the database, so an old socket is a dead one's.
   await rm(path, { force: true })
-  const server = createServer((request, response) => {
-    answer(request, response, runOperation).catch((error: unknown) => {
+  // An archive's blob may take longer to read than Node lets a request take.
+  const server = createServer({ requestTimeout: 0 }, (request, response) => {
+    const answering = async (): Promise<void> => {
+      if (!(await answerContent(request, response))) await answer(request, response, runOperation)
+    }
+    answering().catch((error: unknown) => {
       logger.error({ err: error, url: request.url }, 'admin request failed')
       response.destroy()
     })

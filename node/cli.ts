@@ -33,6 +33,9 @@ const commands: Record<string, { summary: string; load: () => Promise<{ command:
   authority: { summary: 'move the key that signs the policy', load: () => import('./commands/authority.ts') },
   ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
   keep: { summary: 'hold what matches a pattern, always', load: () => import('./commands/keep.ts') },
+  warm: { summary: 'fetch images now', load: () => import('./commands/warm.ts') },
+  export: { summary: 'write images to a folder or a tar file', load: () => import('./commands/export.ts') },
+  import: { summary: 'read images from a folder or a tar file', load: () => import('./commands/import.ts') },
   gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',

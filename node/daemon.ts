@@ -4,7 +4,8 @@ import { type Logger, systemClock } from '../src/base/base.ts'
 import { createHttpHandler } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
-import { openAdminServer } from './admin-server.ts'
+import { contentHandler } from './admin-content.ts'
+import { type OperationRunner, openAdminServer } from './admin-server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
@@ -82,7 +83,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const running = { node, registry, member, upstreams, serving }
   joined = member
   context = running
-  opened.use(await openAdminServer(settings.data, (...call) => runOperation(running, ...call), logger))
+  const run: OperationRunner = (...call) => runOperation(running, ...call)
+  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running)))
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   opened.use(openJanitor(node, { keeper, clock: systemClock, logger }))
   const resources = opened.move()

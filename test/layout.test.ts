@@ -60,6 +60,7 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
     values: ['src/oci', 'src/base', 'src/store'],
     types: ['src/records', 'src/swarm', 'src/upstream'],
   },
+  'src/archive': { values: ['src/oci', 'src/base'] },
   'src/keep': { values: ['src/records', 'src/oci', 'src/base'] },
   'src/http': { values: ['src/oci', 'src/base'], types: ['src/registry'] },
 }

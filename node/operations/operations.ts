@@ -10,13 +10,25 @@ import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings.ts'
+import {
+  findRecords,
+  type ImportedManifest,
+  type ImportedTag,
+  type ImportOutcome,
+  importManifest,
+  importTag,
+  listMissing,
+  type NamedRecord,
+} from './archive.ts'
 import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateToken } from './cluster.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type NodeStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
+
 import { listUpstreams, showClientConfig } from './upstreams.ts'
+import { type WarmEvent, type WarmedImage, warmImages } from './warm.ts'
 
 type Nothing = Record<string, never>
 
@@ -41,6 +53,16 @@ export interface OperationTypes {
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
   'keep-ls': { params: Nothing; event: { images: number }; result: { rules: ListedRule[] } }
+  warm: {
+    params: { images: string[]; platforms?: string[] }
+    event: WarmEvent
+    result: { images: WarmedImage[] }
+  }
+  /** The signed records of these, in Base64; those that there are. */
+  records: { params: { names: NamedRecord[] }; event: never; result: { records: string[] } }
+  'import-missing': { params: { digests: string[] }; event: never; result: { missing: string[] } }
+  'import-manifest': { params: ImportedManifest; event: never; result: ImportOutcome }
+  'import-tag': { params: ImportedTag; event: never; result: ImportOutcome }
 }
 
 export type OperationName = keyof OperationTypes
@@ -104,6 +126,11 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'keep-add': addRule,
   'keep-rm': removeRules,
   'keep-ls': listRules,
+  warm: warmImages,
+  records: findRecords,
+  'import-missing': listMissing,
+  'import-manifest': importManifest,
+  'import-tag': importTag,
 }
 
 /** Throws UsageError for a name that is no operation, as an older or newer command may send it. */

@@ -102,6 +102,11 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   return { key: parseKeyText(body.kind.charAt(0) + body.key), body, envelope }
 }
 
+/** What a record is about, for whoever is to choose among records before a ledger judges them. Throws `MALFORMED`. */
+export function readRecordKey(bytes: Uint8Array): RecordKey {
+  return decodeRecord(bytes).key
+}
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
 }

@@ -14,7 +14,7 @@ export type { ApplyReport, Refusal } from './inflow.ts'
 export { type Ledger, type LedgerOptions, openLedger } from './ledger.ts'
 export type { Policy } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
-export type { RecordKey } from './record.ts'
+export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 

@@ -1,0 +1,63 @@
+/**
+ * Content over the admin socket, for a command that has the files while the node has the store: they may run as different
+ * users, with different folders. `GET` and `PUT /content/DIGEST`; what is read may be a blob or a manifest.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { CodedError } from '../src/base/base.ts'
+import { type Digest, OciError, parseDigest, parseRepository, type Repository } from '../src/oci/oci.ts'
+import type { OperationContext } from './operations/operations.ts'
+
+/** Answers a request for content; false when it is none. */
+export type ContentHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>
+
+export function contentHandler(context: Pick<OperationContext, 'node' | 'registry'>): ContentHandler {
+  return async (request, response) => {
+    const [, name, query = ''] = /^\/content\/([a-z0-9:]+)(?:\?(.*))?$/.exec(request.url ?? '') ?? []
+    if (name === undefined || (request.method !== 'GET' && request.method !== 'PUT')) return false
+    const controller = new AbortController()
+    response.once('close', () => controller.abort(new Error('the command went away')))
+    try {
+      const digest = parseDigest(name)
+      if (request.method === 'PUT') {
+        const options = { transfer: true, signal: controller.signal }
+        await context.node.store.blobs.write(digest, request as AsyncIterable<Uint8Array>, options)
+        response.writeHead(201).end()
+      } else {
+        const repository = parseRepository(new URLSearchParams(query).get('repository') ?? '')
+        await send(context, repository, digest, response, controller.signal)
+      }
+    } catch (error) {
+      if (!(error instanceof CodedError) || response.headersSent) throw error
+      // The rest of a body that was refused is of no use, and the connection neither.
+      const headers = { 'Content-Type': 'application/json', Connection: 'close' }
+      const { code, message } = error
+      response.writeHead(400, headers).end(JSON.stringify({ error: { code, message } }))
+    }
+    return true
+  }
+}
+
+async function send(
+  { node, registry }: Pick<OperationContext, 'node' | 'registry'>,
+  repository: Repository,
+  digest: Digest,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<void> {
+  const manifest = await node.store.manifests.get(digest)
+  if (manifest !== undefined) {
+    if (!(await node.store.links.has(repository, digest)))
+      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${digest}`)
+    response.writeHead(200, { 'Content-Length': manifest.length }).end(manifest)
+    return
+  }
+  await using blob = await registry.pull.openBlob(repository, digest, { signal })
+  response.writeHead(200, { 'Content-Length': blob.size })
+  await pipeline(copies(blob.chunks(0, blob.size, { signal })), response)
+}
+
+/** The store uses a chunk's memory again, and a socket may hold on to it for longer. */
+async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Uint8Array.from(chunk)
+}

@@ -1,0 +1,176 @@
+/**
+ * Import: an archive is looked through first, then its blobs go into the node's store, then manifests, then tags. So whatever
+ * is wrong with it, no tag points to what is not whole; and what arrived before it broke off need not come again.
+ */
+import { stat } from 'node:fs/promises'
+import {
+  ArchiveError,
+  type ArchiveFiles,
+  decodeRecords,
+  type ImageList,
+  maxRecordFileBytes,
+  openFolderFiles,
+  openTarFiles,
+  readImageList,
+  recordFileName,
+} from '../../src/archive/archive.ts'
+import type { Descriptor, Digest, Repository, Tag } from '../../src/oci/oci.ts'
+import { readRecordKey } from '../../src/records/records.ts'
+import type { ContentClient } from '../content-client.ts'
+import type { ImportOutcome } from '../operations/archive.ts'
+import { formatImageName } from '../operations/image-name.ts'
+import { perform } from '../perform.ts'
+import type { Settings } from '../settings.ts'
+import { type ImportPlan, type PlannedManifest, planImport } from './archive-plan.ts'
+
+export interface ImportOptions {
+  settings: Settings
+  content: ContentClient
+  input: string
+  as: Repository | undefined
+  onBlob(blob: Descriptor, state: 'held' | 'coming' | 'here'): void
+  signal: AbortSignal
+}
+
+export interface ImportedImage extends ImportOutcome {
+  /** `repository:tag`, or `repository@digest` where it has no tag. */
+  name: string
+  imported: Digest
+}
+
+const digestsAtOnce = 1_000
+const maxRecords = 200_000
+
+export async function importImages(options: ImportOptions): Promise<ImportedImage[]> {
+  const { input, as, signal } = options
+  const isFolder = (await stat(input)).isDirectory()
+  await using files = isFolder ? await openFolderFiles(input) : await openTarFiles(input, { signal })
+  const list = await readImageList(files)
+  const records = await RecordBook.read(files)
+  const plans = await planImport(list, { as, repositoriesOf: (digest) => records.repositoriesOf(digest) })
+  await bringBlobs(options, files, list, plans)
+  const images: ImportedImage[] = []
+  for (const plan of plans) images.push(...(await publish(options, list, records, plan)))
+  return images
+}
+
+async function bringBlobs(
+  { settings, content, onBlob, signal }: ImportOptions,
+  files: ArchiveFiles,
+  list: ImageList,
+  plans: ImportPlan[],
+): Promise<void> {
+  const blobs = new Map(plans.flatMap((plan) => [...plan.blobs]))
+  const missing = await listMissing(settings, [...blobs.keys()])
+  const coming: { blob: Descriptor; path: string }[] = []
+  for (const blob of blobs.values()) {
+    if (!missing.has(blob.digest)) {
+      onBlob(blob, 'held')
+      continue
+    }
+    const path = await list.findBlob(blob)
+    if (path === undefined)
+      throw new ArchiveError(
+        `${files.name} lacks ${blob.digest}, which its images need and the node does not hold`,
+      )
+    coming.push({ blob, path })
+  }
+  for (const { blob, path } of coming) {
+    onBlob(blob, 'coming')
+    await content.write(blob.digest, blob.size, files.chunks(path, { signal }))
+    onBlob(blob, 'here')
+  }
+}
+
+async function publish(
+  { settings }: ImportOptions,
+  list: ImageList,
+  records: RecordBook,
+  { repository, root, tags, manifests }: ImportPlan,
+): Promise<ImportedImage[]> {
+  let outcome: ImportOutcome = { stands: 'imported' }
+  for (const manifest of manifests)
+    outcome = await publishManifest(settings, list, records, repository, manifest)
+  if (tags.length === 0)
+    return [{ name: formatImageName(repository, root), imported: root.digest, ...outcome }]
+  const images: ImportedImage[] = []
+  for (const tag of tags) {
+    const record = records.tag(repository, tag)
+    const stands = await perform(settings, 'import-tag', {
+      repository,
+      tag,
+      ...root,
+      ...(record === undefined ? {} : { record }),
+    })
+    images.push({ name: formatImageName(repository, { tag }), imported: root.digest, ...stands })
+  }
+  return images
+}
+
+async function publishManifest(
+  settings: Settings,
+  list: ImageList,
+  records: RecordBook,
+  repository: Repository,
+  manifest: PlannedManifest,
+): Promise<ImportOutcome> {
+  const record = records.manifest(repository, manifest.digest)
+  return await perform(settings, 'import-manifest', {
+    repository,
+    digest: manifest.digest,
+    mediaType: manifest.mediaType,
+    absent: manifest.absent,
+    bytes: Buffer.from(await list.readManifest(manifest)).toString('base64'),
+    ...(record === undefined ? {} : { record }),
+  })
+}
+
+async function listMissing(settings: Settings, digests: Digest[]): Promise<Set<string>> {
+  const missing = new Set<string>()
+  for (let from = 0; from < digests.length; from += digestsAtOnce) {
+    const page = await perform(settings, 'import-missing', {
+      digests: digests.slice(from, from + digestsAtOnce),
+    })
+    for (const digest of page.missing) missing.add(digest)
+  }
+  return missing
+}
+
+/** The records of an archive, by what they are about; in Base64. */
+class RecordBook {
+  readonly #records = new Map<string, string>()
+  readonly #repositories = new Map<Digest, Repository[]>()
+
+  /** Empty where the archive has none. Throws ArchiveError, and `MALFORMED` for a record that is none. */
+  static async read(files: ArchiveFiles): Promise<RecordBook> {
+    const book = new RecordBook()
+    const found = await files.find(recordFileName)
+    if (found === undefined) return book
+    if (found.size > maxRecordFileBytes) throw new ArchiveError(`${recordFileName} has ${found.size} bytes`)
+    for await (const record of decodeRecords(files.chunks(recordFileName))) book.#add(record)
+    return book
+  }
+
+  tag(repository: Repository, tag: Tag): string | undefined {
+    return this.#records.get(formatImageName(repository, { tag }))
+  }
+
+  manifest(repository: Repository, digest: Digest): string | undefined {
+    return this.#records.get(formatImageName(repository, { digest }))
+  }
+
+  repositoriesOf(digest: Digest): Repository[] {
+    return this.#repositories.get(digest) ?? []
+  }
+
+  #add(record: Uint8Array): void {
+    const key = readRecordKey(record)
+    if (key.kind === 'policy') return
+    if (this.#records.size >= maxRecords)
+      throw new ArchiveError(`${recordFileName} has more than ${maxRecords} records`)
+    this.#records.set(formatImageName(key.repository, key), Buffer.from(record).toString('base64'))
+    if (key.kind === 'manifest') {
+      this.#repositories.set(key.digest, [...this.repositoriesOf(key.digest), key.repository])
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** A command's way to a node's content, over the admin socket. */
+import { type IncomingMessage, request } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import type { Digest, Repository } from '../src/oci/oci.ts'
+import { OperationError } from './admin-client.ts'
+import { socketPath } from './admin-protocol.ts'
+
+export interface ContentClient {
+  /** The bytes of a blob or a manifest. Throws OperationError when it cannot be had. */
+  read(repository: Repository, digest: Digest): AsyncGenerator<Uint8Array>
+  /** Puts a blob into the store, durable when it resolves. Throws OperationError when the bytes are not the digest's. */
+  write(digest: Digest, size: number, chunks: AsyncIterable<Uint8Array>): Promise<void>
+}
+
+export function contentClient(dataDirectory: string): ContentClient {
+  const path = socketPath(dataDirectory)
+  return {
+    async *read(repository, digest) {
+      const query = new URLSearchParams({ repository })
+      const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+        request({ socketPath: path, path: `/content/${digest}?${query}` }, resolve)
+          .on('error', reject)
+          .end()
+      })
+      if (answer.statusCode !== 200) throw await refusal(answer)
+      yield* answer as AsyncIterable<Uint8Array>
+    },
+    async write(digest, size, chunks) {
+      const headers = { 'Content-Length': size }
+      const call = request({ socketPath: path, path: `/content/${digest}`, method: 'PUT', headers })
+      const answered = new Promise<IncomingMessage>((resolve, reject) =>
+        call.on('response', resolve).on('error', reject),
+      )
+      const sent = pipeline(copies(chunks), call)
+      // A refusal comes before everything was sent, and says more than the broken pipe does.
+      const answer = await Promise.race([answered, sent.then(() => answered)]).catch(
+        async (error: unknown) => {
+          await sent.catch(() => undefined)
+          throw error
+        },
+      )
+      if (answer.statusCode !== 201) {
+        sent.catch(() => undefined)
+        throw await refusal(answer)
+      }
+      await sent
+      answer.resume()
+    },
+  }
+}
+
+async function refusal(answer: IncomingMessage): Promise<OperationError> {
+  const chunks: Buffer[] = []
+  for await (const chunk of answer as AsyncIterable<Buffer>) chunks.push(chunk)
+  const text = Buffer.concat(chunks).toString('utf8')
+  if (answer.headers['content-type'] !== 'application/json')
+    return new OperationError('NODE_FAILED', `the node answered ${answer.statusCode}; its log says why`)
+  const { error } = JSON.parse(text) as { error: { code: string; message: string } }
+  return new OperationError(error.code, error.message)
+}
+
+/** The reader uses a chunk's memory again, and the socket may hold on to it for longer. */
+async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Uint8Array.from(chunk)
+}

@@ -1,0 +1,29 @@
+/** A node that a command can talk to over its socket for a while: the running one, or, where none runs, one of its own. */
+import { runningNodeAnswers } from './admin-client.ts'
+import type { OperationRunner } from './admin-server.ts'
+import { createLogger } from './logger.ts'
+import type { Settings } from './settings.ts'
+
+/** Until it is disposed of. A node of the command's own has the store and the ledger, and no network. */
+export async function openReachableNode(settings: Settings): Promise<AsyncDisposable> {
+  if (await runningNodeAnswers(settings.data)) return { [Symbol.asyncDispose]: async () => undefined }
+  // Loaded only here: a command to a running node needs none of the store.
+  const [{ openLocalNode }, { createRegistry }, { runOperation }, { openAdminServer }, { contentHandler }] =
+    await Promise.all([
+      import('./local-node.ts'),
+      import('../src/registry/registry.ts'),
+      import('./operations/operations.ts'),
+      import('./admin-server.ts'),
+      import('./admin-content.ts'),
+    ])
+  await using opened = new AsyncDisposableStack()
+  const logger = createLogger(settings['log-level'])
+  const node = opened.use(await openLocalNode({ settings, logger, create: false }))
+  const { store, names } = node
+  const registry = opened.use(createRegistry({ store, names, allowDelete: !settings['no-delete'] }))
+  const context = { node, registry }
+  const run: OperationRunner = (...call) => runOperation(context, ...call)
+  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(context)))
+  const resources = opened.move()
+  return { [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
