@@ -1,6 +1,6 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
 import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
-import { type Keeper, type Library, openKeeper, type Supply } from '../src/keep/keep.ts'
+import { type Keeper, type Library, openKeeper, politeSupply, type Supply } from '../src/keep/keep.ts'
 import type { Elsewhere, Registry } from '../src/registry/registry.ts'
 import type { Store } from '../src/store/store.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
@@ -40,7 +40,7 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
 export interface NodeKeeperOptions {
   node: LocalNode
   registry: Registry
-  member: Pick<ClusterMember, 'swarm' | 'elsewhere'>
+  member: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere'>
   logger: Logger
   metrics: Metrics
 }
@@ -56,7 +56,11 @@ export function openNodeKeeper({ node, registry, member, logger, metrics }: Node
     isOurs: (rule, digest) => shares.isOurs(rule, digest),
     onShares: (listener) => shares.onShares(listener),
     library: libraryOf(node),
-    supply: supplyOf({ registry, store, elsewhere: member.elsewhere }),
+    supply: politeSupply({
+      supply: supplyOf({ registry, store, elsewhere: member.elsewhere }),
+      coming: () => member.exchange.status().transfers.map(({ digest }) => digest),
+      clock: systemClock,
+    }),
     hasSupply: () => members.peers().length > 0,
     onJoin: (listener) => members.onChange(({ kind }) => kind === 'join' && listener()),
     logger,

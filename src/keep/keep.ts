@@ -14,6 +14,7 @@ export {
 export { ImagePlan, type Part } from './image-plan.ts'
 export { type Keeper, type KeeperOptions, openKeeper } from './keeper.ts'
 export { isKept } from './matching.ts'
+export { type PoliteSupplyOptions, politeSupply } from './polite-supply.ts'
 export {
   createPlatforms,
   createRule,
