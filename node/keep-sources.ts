@@ -29,6 +29,9 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
       const { bytes } = await registry.pull.getManifest(repository, { digest }, { signal, prefetch: false })
       return bytes
     },
+    async refreshTag(repository, tag, { signal }) {
+      await registry.pull.statManifest(repository, { tag }, { signal })
+    },
     async bringBlob(repository, digest, { signal }) {
       if (!(await elsewhere.fetchBlob(repository, digest, { signal }))) return false
       await store.links.add(repository, [digest])
@@ -36,6 +39,9 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
     },
   }
 }
+
+/** As long as a mirrored tag counts as fresh where nothing else is set. */
+const mirroredRefreshMs = 5 * 60_000
 
 export interface NodeKeeperOptions {
   node: LocalNode
@@ -61,7 +67,9 @@ export function openNodeKeeper({ node, registry, member, logger, metrics }: Node
       coming: () => member.exchange.status().transfers.map(({ digest }) => digest),
       clock: systemClock,
     }),
-    hasSupply: () => members.peers().length > 0,
+    // A node by itself may still reach an upstream.
+    hasSupply: () => members.peers().length > 0 || node.settings.upstream.length > 0,
+    refreshEveryMs: mirroredRefreshMs,
     onJoin: (listener) => members.onChange(({ kind }) => kind === 'join' && listener()),
     logger,
     metrics,

@@ -1,7 +1,7 @@
 /** One image after the other: what a record names becomes an image of a rule, and what is missing of it is brought. */
-import type { CodedError, Logger, Metrics } from '../base/base.ts'
+import { CodedError, type Logger, type Metrics } from '../base/base.ts'
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
-import type { Names } from '../records/records.ts'
+import type { Names, TagEntry } from '../records/records.ts'
 import { bringImage, type Image, type Library, type Supply } from './image.ts'
 import { findMatching, type MatchingTag } from './matching.ts'
 import { MissingImages } from './missing-images.ts'
@@ -27,6 +27,8 @@ const maxComplete = 10_000
 
 export class ImageKeeper {
   readonly missing = new MissingImages<Candidate>()
+  /** Whether this sweep has met tags that grow old. */
+  keepsMirrored = false
   readonly #options: ImageKeeperOptions
   /** Images that were found complete in this sweep: one that many tags name is looked at once. */
   readonly #complete = new Set<string>()
@@ -37,6 +39,7 @@ export class ImageKeeper {
 
   beginSweep(): void {
     this.missing.begin()
+    this.keepsMirrored = false
     this.#complete.clear()
   }
 
@@ -50,11 +53,34 @@ export class ImageKeeper {
     if ('digest' in candidate) return await this.#keepReferrer(candidate)
     const found = await findMatching(names, rules.list(), candidate.repository, candidate.tag)
     if (found === undefined) this.missing.delete(nameOf(candidate))
-    else await this.keepTag(found)
+    else await this.#bringTag(found)
   }
 
-  async keepTag({ repository, tag, entry, rules }: MatchingTag): Promise<void> {
+  /** Of a sweep: a tag of a mirrored repository is refreshed first, which a record that has just come needs not be. */
+  async keepTag(found: MatchingTag): Promise<void> {
+    const { repository, tag } = found
+    const entry = found.entry.checkedMs === undefined ? found.entry : await this.#refresh(found)
+    if (entry === undefined) this.missing.delete(nameOf({ repository, tag }))
+    else await this.#bringTag({ ...found, entry })
+  }
+
+  async #bringTag({ repository, tag, entry, rules }: MatchingTag): Promise<void> {
     await this.#bring({ repository, tag }, { repository, ...entry }, rules, entry.writtenMs)
+  }
+
+  /** What stands is kept when the upstream does not answer. */
+  async #refresh({ repository, tag, rules, entry }: MatchingTag): Promise<TagEntry | undefined> {
+    const { names, supply, hasSupply, isOurs, signal, logger } = this.#options
+    if (!hasSupply() || !rules.some((rule) => !rule.isShared || isOurs(rule, entry.digest))) return entry
+    this.keepsMirrored = true
+    try {
+      await supply.refreshTag(repository, tag, { signal })
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof CodedError)) throw error
+      logger.debug({ err: error, repository, tag }, 'a kept tag was not refreshed')
+    }
+    return await names.findTag(repository, tag)
   }
 
   /** A referrer whose subject is not here comes with its subject, if that is kept at all. */

@@ -1,6 +1,13 @@
 /** Looking through an image, and bringing what is missing of it. */
 import { CodedError, Semaphore } from '../base/base.ts'
-import { type Descriptor, type Digest, type Platform, parseManifest, type Repository } from '../oci/oci.ts'
+import {
+  type Descriptor,
+  type Digest,
+  type Platform,
+  parseManifest,
+  type Repository,
+  type Tag,
+} from '../oci/oci.ts'
 import { ImagePlan, type Part } from './image-plan.ts'
 
 /** The manifest at an image's top, in the repository through which it is read. */
@@ -28,6 +35,8 @@ export interface Supply {
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<Uint8Array | undefined>
+  /** Sees to it that a tag of a mirrored repository is as fresh as the operator wants it, so that its record says what it points to now. */
+  refreshTag(repository: Repository, tag: Tag, options: { signal: AbortSignal }): Promise<void>
   /** False when nobody holds it. */
   bringBlob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<boolean>
 }
@@ -46,7 +55,7 @@ export type PartState = 'held' | 'coming' | 'here' | 'missing'
 export interface BringOptions {
   platforms?: readonly Platform[]
   /** Absent: only look. */
-  supply?: Supply
+  supply?: Pick<Supply, 'bringManifest' | 'bringBlob'>
   /** How many blobs come at once; default 2. */
   concurrency?: number
   /** Called for each part when it is found, and again when its state changes. */

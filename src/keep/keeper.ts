@@ -19,6 +19,8 @@ export interface KeeperOptions {
   isOurs?(rule: KeepRule, digest: Digest): boolean
   library: Library
   supply: Supply
+  /** How fresh tags of mirrored repositories are to be; default as everything else. */
+  refreshEveryMs?: number
   /** False while there is nobody to ask, who would only be waited for; default always true. */
   hasSupply?(): boolean
   /** Calls `listener` when a member joins, who may hold what is missing. Returns the unsubscriber. */
@@ -165,7 +167,8 @@ class KeeperLoop implements Keeper {
     await this.#finish()
     this.#images.endSweep()
     const nowMs = this.#clock.now()
-    this.#schedule.sweepEnded(nowMs - startMs, nowMs)
+    const { refreshEveryMs } = this.#options
+    this.#schedule.sweepEnded(nowMs - startMs, nowMs, this.#images.keepsMirrored ? refreshEveryMs : undefined)
   }
 
   async #retry(): Promise<void> {

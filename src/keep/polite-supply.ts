@@ -25,6 +25,7 @@ export function politeSupply({ supply, coming, clock }: PoliteSupplyOptions): Su
 
   return {
     bringManifest: (repository, digest, options) => supply.bringManifest(repository, digest, options),
+    refreshTag: (repository, tag, options) => supply.refreshTag(repository, tag, options),
     async bringBlob(repository, digest, options) {
       const untilMs = clock.now() + maxWaitMs
       while (othersCome(digest) && clock.now() < untilMs) await clock.sleep(lookEveryMs, options)

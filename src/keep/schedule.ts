@@ -4,7 +4,7 @@ const firstRetryMs = 2_000
 const lastRetryMs = 5 * 60_000
 /** The members that join when a line comes back are not asked all at once. */
 const joinJitterMs = 1_000
-const minSweepMs = 15 * 60_000
+const usualSweepMs = 15 * 60_000
 /** Looking at everything may take this part of the time. */
 const sweepShare = 0.02
 
@@ -41,8 +41,9 @@ export class Schedule {
     this.#retryAtMs = Number.POSITIVE_INFINITY
   }
 
-  sweepEnded(tookMs: number, nowMs: number): void {
-    const pauseMs = this.#jittered(Math.max(minSweepMs, tookMs / sweepShare))
+  /** The next one comes within `withinMs`, unless sweeps are long. */
+  sweepEnded(tookMs: number, nowMs: number, withinMs = usualSweepMs): void {
+    const pauseMs = this.#jittered(Math.max(Math.min(usualSweepMs, withinMs), tookMs / sweepShare))
     this.#sweepAtMs = Math.min(this.#sweepAtMs, nowMs + pauseMs)
   }
 

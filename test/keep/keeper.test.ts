@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Clock } from '../../src/base/base.ts'
 import { createRule, type Keeper, openKeeper, surveyRule } from '../../src/keep/keep.ts'
 import type { Digest } from '../../src/oci/oci.ts'
-import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { OciError, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { Change } from '../../src/records/records.ts'
 import { type TestLedger, testLedger } from '../records/fixture.ts'
 import { until } from '../swarm/fixture.ts'
@@ -81,6 +81,7 @@ function start(): Keeper {
         joinListeners.add(listener)
         return () => joinListeners.delete(listener)
       },
+      refreshEveryMs: 60_000,
       clock,
       random: () => 0.5,
     }),
@@ -306,6 +307,30 @@ describe('the keeper', () => {
     isOurs = () => true
     for (const listener of shareListeners) listener()
     await until('the other one', () => isHeld(others))
+  })
+
+  it('has a tag of a mirrored repository refreshed from time to time, and brings what it points to then', async () => {
+    const [first, second] = [newImage(), newImage()]
+    world.add(first, second)
+    const point = async ({ digest, mediaType, size }: Made): Promise<void> => {
+      const value = { digest, mediaType, size, checkedMs: clock.now() }
+      await book.ledger.publish([
+        manifestChange('docker.io/library/alpine', { ...first, digest, mediaType, size }),
+        { kind: 'tag', repository: parseRepository('docker.io/library/alpine'), tag: parseTag('3'), value },
+      ])
+    }
+    setRules({ repositories: 'docker.io/**' })
+    await point(first)
+    keeper = start()
+    await until('the image', () => isHeld(first))
+    expect(world.refreshed).toEqual(['docker.io/library/alpine:3'])
+    world.onRefresh = () => point(second)
+    await clock.pass(60_001)
+    await until('the next one', () => isHeld(second))
+    world.onRefresh = () => Promise.reject(new OciError('UNAVAILABLE', 'the upstream is away'))
+    await clock.pass(60_001)
+    await until('another attempt', () => world.refreshed.length > 2)
+    expect(isHeld(second)).toBe(true)
   })
 
   it('says of each rule what is complete, what is missing, and since when', async () => {

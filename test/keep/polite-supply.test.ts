@@ -15,6 +15,7 @@ function scene(coming: Set<Digest>) {
   const supply = politeSupply({
     supply: {
       bringManifest: async () => undefined,
+      refreshTag: async () => undefined,
       async bringBlob(_, digest) {
         asked.push(digest)
         coming.add(digest)

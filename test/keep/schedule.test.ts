@@ -14,6 +14,16 @@ describe('the schedule', () => {
     expect(schedule.isSweepDue(15 * minute + 1_000)).toBe(true)
   })
 
+  it('sweeps earlier where tags grow old', () => {
+    const schedule = new Schedule(middle)
+    schedule.sweepBegins()
+    schedule.sweepEnded(0, 0, 5 * minute)
+    expect(schedule.nextMs).toBe(5 * minute)
+    schedule.sweepBegins()
+    schedule.sweepEnded(0, 0, 500 * minute)
+    expect(schedule.nextMs).toBe(15 * minute)
+  })
+
   it('takes a fiftieth of the time for sweeps that are long', () => {
     const schedule = new Schedule(middle)
     schedule.sweepBegins()

@@ -8,6 +8,7 @@ import {
   mediaTypes,
   parseRepository,
   type Repository,
+  type Tag,
 } from '../../src/oci/oci.ts'
 
 export const repository = parseRepository('apps/web')
@@ -109,6 +110,15 @@ export class World implements Library, Supply {
       .sort((a, b) => (a.digest < b.digest ? -1 : 1))
       .slice(0, limit)
       .map(descriptorOf)
+  }
+
+  readonly refreshed: string[] = []
+  /** What a mirrored tag's upstream says when it is asked. */
+  onRefresh: () => Promise<void> = async () => undefined
+
+  async refreshTag(name: Repository, tag: Tag): Promise<void> {
+    this.refreshed.push(`${name}:${tag}`)
+    await this.onRefresh()
   }
 
   async bringManifest(_repository: Repository, digest: Digest): Promise<Uint8Array | undefined> {
