@@ -21,7 +21,8 @@ export function contentHandler(context: Pick<OperationContext, 'node' | 'registr
       const digest = parseDigest(name)
       if (request.method === 'PUT') {
         const options = { transfer: true, signal: controller.signal }
-        await context.node.store.blobs.write(digest, request as AsyncIterable<Uint8Array>, options)
+        // Not the request itself: a store that gives up would close the connection before it was told why.
+        await context.node.store.blobs.write(digest, request.iterator({ destroyOnReturn: false }), options)
         response.writeHead(201).end()
       } else {
         const repository = parseRepository(new URLSearchParams(query).get('repository') ?? '')
@@ -29,10 +30,11 @@ export function contentHandler(context: Pick<OperationContext, 'node' | 'registr
       }
     } catch (error) {
       if (!(error instanceof CodedError) || response.headersSent) throw error
-      // The rest of a body that was refused is of no use, and the connection neither.
-      const headers = { 'Content-Type': 'application/json', Connection: 'close' }
       const { code, message } = error
-      response.writeHead(400, headers).end(JSON.stringify({ error: { code, message } }))
+      response
+        .writeHead(400, { 'Content-Type': 'application/json' })
+        .end(JSON.stringify({ error: { code, message } }))
+      request.resume()
     }
     return true
   }

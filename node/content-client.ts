@@ -40,8 +40,11 @@ export function contentClient(dataDirectory: string): ContentClient {
         },
       )
       if (answer.statusCode !== 201) {
-        sent.catch(() => undefined)
-        throw await refusal(answer)
+        const refused = await refusal(answer)
+        // The rest of what is being sent is of no use any more.
+        call.destroy()
+        await sent.catch(() => undefined)
+        throw refused
       }
       await sent
       answer.resume()

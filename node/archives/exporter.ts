@@ -64,7 +64,7 @@ export async function exportImages(options: ExportOptions): Promise<ExportReport
   const contents = await gather(options)
   const records = await fetchRecords(settings, contents.records)
   const entries = namedEntries(contents.roots, [...contents.referrers.values()])
-  await using writer = isTar ? await openTarWriter(output) : await openFolderWriter(output)
+  await using writer = await openWriter(output, isTar)
   const report: ExportReport = { images, blobs: 0, bytes: 0, skipped: 0 }
   const copy = async (): Promise<void> => {
     for (const { repository, ...blob } of contents.blobs.values()) {
@@ -87,6 +87,14 @@ export async function exportImages(options: ExportOptions): Promise<ExportReport
   }
   await writer.finish()
   return report
+}
+
+async function openWriter(output: string, isTar: boolean): Promise<ArchiveWriter> {
+  try {
+    return isTar ? await openTarWriter(output) : await openFolderWriter(output)
+  } catch (cause) {
+    throw new OutputError(`${output} cannot be written: ${(cause as Error).message}`, { cause })
+  }
 }
 
 async function putIndex(writer: ArchiveWriter, entries: IndexEntry[], records: string[]): Promise<void> {

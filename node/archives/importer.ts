@@ -43,7 +43,7 @@ const maxRecords = 200_000
 
 export async function importImages(options: ImportOptions): Promise<ImportedImage[]> {
   const { input, as, signal } = options
-  const isFolder = (await stat(input)).isDirectory()
+  const isFolder = await isDirectory(input)
   await using files = isFolder ? await openFolderFiles(input) : await openTarFiles(input, { signal })
   const list = await readImageList(files)
   const records = await RecordBook.read(files)
@@ -52,6 +52,14 @@ export async function importImages(options: ImportOptions): Promise<ImportedImag
   const images: ImportedImage[] = []
   for (const plan of plans) images.push(...(await publish(options, list, records, plan)))
   return images
+}
+
+async function isDirectory(input: string): Promise<boolean> {
+  try {
+    return (await stat(input)).isDirectory()
+  } catch (cause) {
+    throw new ArchiveError(`${input} cannot be read: ${(cause as Error).message}`, { cause })
+  }
 }
 
 async function bringBlobs(

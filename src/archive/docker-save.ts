@@ -6,6 +6,7 @@ import {
   type Descriptor,
   type Digest,
   digestBytes,
+  excerpt,
   isDigest,
   type Json,
   type JsonObject,
@@ -79,16 +80,16 @@ async function makeManifest(
 ): Promise<Uint8Array> {
   const bytes = await readSmall(files, config, maxManifestBytes)
   if (bytes === undefined)
-    throw new ArchiveError(`manifest.json names the config ${config}, which is not there`)
+    throw new ArchiveError(`manifest.json names the config ${excerpt(config)}, which is not there`)
   const diffIds = readDiffIds(bytes, config)
   if (diffIds.length !== layers.length)
-    throw new ArchiveError(`${config} says ${diffIds.length} layers, manifest.json ${layers.length}`)
+    throw new ArchiveError(`${excerpt(config)} says ${diffIds.length} layers, manifest.json ${layers.length}`)
   const described: Descriptor[] = []
   for (const [at, path] of layers.entries()) {
     const found = await files.find(path)
     const digest = diffIds[at]
     if (found === undefined || digest === undefined)
-      throw new ArchiveError(`manifest.json names the layer ${path}, which is not there`)
+      throw new ArchiveError(`manifest.json names the layer ${excerpt(path)}, which is not there`)
     described.push({ mediaType: layerType, digest, size: found.size })
     paths.set(digest, { path, size: found.size })
   }
@@ -108,7 +109,7 @@ function readDiffIds(bytes: Uint8Array, name: string): Digest[] {
   const rootfs = isObject(config) ? config.rootfs : undefined
   const ids = isObject(rootfs) ? rootfs.diff_ids : undefined
   if (isTexts(ids) && ids.every(isDigest)) return ids
-  throw new ArchiveError(`${name} does not say what its layers hash to`)
+  throw new ArchiveError(`${excerpt(name)} does not say what its layers hash to`)
 }
 
 function isTexts(value: Json | undefined): value is string[] {

@@ -1,6 +1,6 @@
 /** The files of an archive, wherever they lie. */
 import { hash } from 'node:crypto'
-import { algorithmOf, type Descriptor, hexOf } from '../oci/oci.ts'
+import { algorithmOf, type Descriptor, excerpt, hexOf } from '../oci/oci.ts'
 import { ArchiveError } from './errors.ts'
 
 /** Paths are relative, with `/` between their parts. */
@@ -22,7 +22,9 @@ export async function readSmall(
   const found = await files.find(path)
   if (found === undefined) return undefined
   if (found.size > maxBytes)
-    throw new ArchiveError(`${path} of ${files.name} has ${found.size} bytes; at most ${maxBytes} make sense`)
+    throw new ArchiveError(
+      `${excerpt(path)} of ${files.name} has ${found.size} bytes; at most ${maxBytes} make sense`,
+    )
   const chunks: Uint8Array[] = []
   // Copied: a chunk's memory is used again for the next one.
   for await (const chunk of files.chunks(path)) chunks.push(Uint8Array.from(chunk))

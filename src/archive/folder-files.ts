@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { lstat, open, realpath, stat } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
+import { excerpt } from '../oci/oci.ts'
 import { ArchiveError } from './errors.ts'
 import type { ArchiveFiles } from './files.ts'
 import { checkName } from './tar-header.ts'
@@ -28,7 +29,7 @@ export async function openFolderFiles(folder: string): Promise<ArchiveFiles> {
           signal?.throwIfAborted()
           const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, size - at), at)
           if (bytesRead === 0)
-            throw new ArchiveError(`${path} of ${folder} has become shorter while it was read`)
+            throw new ArchiveError(`${excerpt(path)} of ${folder} has become shorter while it was read`)
           at += bytesRead
           yield buffer.subarray(0, bytesRead)
         }
@@ -46,9 +47,9 @@ async function findPlain(root: string, path: string): Promise<{ size: number } |
     const found = await lstat(path)
     const folder = await realpath(dirname(path))
     if (folder !== root && !folder.startsWith(root + sep))
-      throw new ArchiveError(`${path} leads out of ${root}`)
+      throw new ArchiveError(`${excerpt(path, 300)} leads out of ${root}`)
     if (found.isFile()) return found
-    throw new ArchiveError(`${path} is no plain file; links are not followed`)
+    throw new ArchiveError(`${excerpt(path, 300)} is no plain file; links are not followed`)
   } catch (error) {
     if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR'))
       return undefined

@@ -158,7 +158,7 @@ class TarFiles implements ArchiveFiles {
 
   async *chunks(path: string, { signal }: { signal?: AbortSignal } = {}): AsyncGenerator<Uint8Array> {
     const place = this.#place(path)
-    if (place === undefined) throw new ArchiveError(`${path} is not in ${this.name}`)
+    if (place === undefined) throw new ArchiveError(`${excerpt(path)} is not in ${this.name}`)
     const buffer = Buffer.alloc(Math.min(chunkBytes, place.size))
     for (let done = 0; done < place.size; ) {
       signal?.throwIfAborted()
@@ -180,6 +180,8 @@ class TarFiles implements ArchiveFiles {
     if (entry === undefined || 'start' in entry) return entry
     const place = this.#entries.get(entry.target)
     if (place !== undefined && 'start' in place) return place
-    throw new ArchiveError(`${path} is a link that leads out of the archive, nowhere, or to another link`)
+    throw new ArchiveError(
+      `${excerpt(path)} is a link that leads out of the archive, nowhere, or to another link`,
+    )
   }
 }

@@ -26,8 +26,8 @@ const at = (name: string): string => join(folder, name)
 class Site {
   readonly settings: Settings
 
-  constructor(name: string) {
-    this.settings = readSettings(['--data', at(name), '--log-level', 'silent'], {}).settings
+  constructor(name: string, ...flags: string[]) {
+    this.settings = readSettings(['--data', at(name), '--log-level', 'silent', ...flags], {}).settings
   }
 
   async open<T>(work: (node: LocalNode) => Promise<T>): Promise<T> {
@@ -258,6 +258,22 @@ describe('images on a disk', () => {
     await change(made)
     await expect(there.import(at('disk'))).rejects.toMatchObject({ code })
     expect(await there.tag(web, '1')).toBeUndefined()
+  })
+
+  it('say that the disk is full in the middle of a blob, and nothing else', async () => {
+    const large = makeImage([makeBlob('x'.repeat(20_000_000))])
+    await here.push(web, large, '1')
+    await here.export(at('disk.tar'), ['apps/web:1'])
+    const full = new Site('full', '--min-free', '4096TiB')
+    await full.open(async () => undefined)
+    await expect(full.import(at('disk.tar'))).rejects.toMatchObject({ code: 'STORE_FULL' })
+    expect(await full.tag(web, '1')).toBeUndefined()
+  })
+
+  it('say what cannot be read or written', async () => {
+    await here.push(web, image(), '1')
+    await expect(there.import(at('none.tar'))).rejects.toMatchObject({ code: 'ARCHIVE' })
+    await expect(here.export(at('none/x.tar'), ['apps/web:1'])).rejects.toMatchObject({ code: 'OUTPUT' })
   })
 
   it('go on where an import broke off', async () => {
