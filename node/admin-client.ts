@@ -1,9 +1,11 @@
 /** A command's end of the admin socket. */
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { CodedError } from '../src/base/base.ts'
 import { type AdminLine, socketPath } from './admin-protocol.ts'
+import { findOwner } from './owner.ts'
 
 /** What the running node refused, or failed at, with its code and words. */
 export class OperationError extends CodedError {
@@ -13,6 +15,11 @@ export class OperationError extends CodedError {
     super(message)
     this.code = code
   }
+}
+
+/** The node's socket belongs to another user. */
+export class SocketForbiddenError extends CodedError {
+  readonly code = 'SOCKET_FORBIDDEN'
 }
 
 /** Returns `undefined` when no node runs on that data directory. */
@@ -38,6 +45,7 @@ function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS
     const call = request({ socketPath: path, path: `/operations/${name}`, method: 'POST' }, resolve)
     call.on('error', (error: NodeJS.ErrnoException) => {
       if (isNobody(error)) resolve(undefined)
+      else if (error.code === 'EACCES' || error.code === 'EPERM') reject(forbidden(path, error))
       else reject(error)
     })
     call.end(JSON.stringify(params))
@@ -61,4 +69,14 @@ export function runningNodeAnswers(dataDirectory: string): Promise<boolean> {
 /** No socket, or one that a killed node left behind. */
 function isNobody({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ENOENT' || code === 'ECONNREFUSED'
+}
+function forbidden(path: string, cause: Error): SocketForbiddenError {
+  const owner = findOwner(path) ?? findOwner(dirname(path))
+  const remedy =
+    owner === undefined
+      ? 'run this as the user that the node runs as'
+      : `it belongs to ${owner}: run this as that user, such as with sudo -u ${owner}`
+  return new SocketForbiddenError(`the node's socket ${path} may not be opened by this user; ${remedy}`, {
+    cause,
+  })
 }

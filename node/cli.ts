@@ -1,20 +1,25 @@
 /** The command line: finds the command, runs it, and turns what it throws into words and an exit code. */
-import { CodedError } from '../src/base/base.ts'
+import type { Command } from './command.ts'
+import { explainFailure } from './failure.ts'
+import { nearest } from './nearest.ts'
 import { UsageError } from './settings.ts'
 
-/** One command, in a file of its own that is loaded when it is called. */
-export interface Command {
-  /** Printed by `shoal COMMAND --help`. */
-  help: string
-  /** Returns the exit code. */
-  run(args: string[]): Promise<number>
-}
+export type { Command } from './command.ts'
 
-const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
+/** Each in a file of its own that is loaded when it is called. */
+export const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
   serve: { summary: 'run the node of this host', load: () => import('./commands/serve.ts') },
   health: {
     summary: 'say whether the node of this host answers',
     load: () => import('./commands/health.ts'),
+  },
+  status: {
+    summary: 'show the node, its cluster, its disk and what moves, on one screen',
+    load: () => import('./commands/status.ts'),
+  },
+  doctor: {
+    summary: 'look for what usually goes wrong, and say what to do',
+    load: () => import('./commands/doctor.ts'),
   },
   token: {
     summary: 'print the token with which other hosts join',
@@ -36,48 +41,69 @@ const commands: Record<string, { summary: string; load: () => Promise<{ command:
   warm: { summary: 'fetch images now', load: () => import('./commands/warm.ts') },
   export: { summary: 'write images to a folder or a tar file', load: () => import('./commands/export.ts') },
   import: { summary: 'read images from a folder or a tar file', load: () => import('./commands/import.ts') },
+  inspect: {
+    summary: 'show what an image consists of, and who published it',
+    load: () => import('./commands/inspect.ts'),
+  },
+  tag: { summary: 'give an image another name', load: () => import('./commands/tag.ts') },
+  rm: { summary: 'remove a tag, an image or a repository', load: () => import('./commands/rm.ts') },
   gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',
     load: () => import('./commands/verify.ts'),
   },
+  completion: {
+    summary: 'print completions for bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
 }
 
 /** Exit codes: 0 done, 1 failed, 2 not understood. */
 export async function run(args: string[]): Promise<number> {
-  const [name, ...rest] = args
-  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    process.stdout.write(overview())
-    return 0
-  }
   try {
-    const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
-    if (entry === undefined) {
-      throw new UsageError(`"${name}" is no command; known are ${Object.keys(commands).join(', ')}`)
-    }
-    const { command } = await entry.load()
-    if (rest.includes('--help') || rest.includes('-h')) {
-      process.stdout.write(command.help)
-      return 0
-    }
-    return await command.run(rest)
+    return await dispatch(args)
   } catch (error) {
-    if (!(error instanceof CodedError)) throw error
-    process.stderr.write(`shoal: ${error.message}\n`)
-    return error instanceof UsageError ? 2 : 1
+    const failure = explainFailure(error)
+    if (failure === undefined) throw error
+    process.stderr.write(`shoal: ${failure.message}\n`)
+    return failure.exitCode
   }
 }
 
-function overview(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(16)}${summary}`)
-  return `Shoal is a container registry with no server: every host runs one node, and the nodes share what they hold.
+async function dispatch([name, ...rest]: string[]): Promise<number> {
+  if (name === '--version' || name === 'version') {
+    const { readVersion } = await import('./version.ts')
+    process.stdout.write(`shoal ${await readVersion()}\n`)
+    return 0
+  }
+  const asksForHelp = name === 'help' || name === '--help' || name === '-h'
+  const [subject] = rest
+  if (name === undefined || (asksForHelp && subject === undefined)) {
+    const { overview } = await import('./overview.ts')
+    process.stdout.write(await overview({ greets: name === undefined }))
+    return 0
+  }
+  const command = await loadCommand(asksForHelp && subject !== undefined ? subject : name)
+  if (!asksForHelp && !wantsHelp(rest)) return await command.run(rest)
+  process.stdout.write(command.help)
+  return 0
+}
 
-Start one with    shoal serve
-then              docker push localhost:5000/team/app:1
+async function loadCommand(name: string): Promise<Command> {
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (entry !== undefined) return (await entry.load()).command
+  const known = Object.keys(commands)
+  const meant = nearest(name, known)
+  throw new UsageError(
+    meant === undefined
+      ? `"${name}" is no command; known are ${known.join(', ')}`
+      : `"${name}" is no command; did you mean shoal ${meant}?`,
+  )
+}
 
-Commands
-${lines.join('\n')}
-
-shoal COMMAND --help says more.
-`
+/** What comes after `--` is not meant for the command line. */
+function wantsHelp(args: string[]): boolean {
+  const end = args.indexOf('--')
+  const flags = end < 0 ? args : args.slice(0, end)
+  return flags.includes('--help') || flags.includes('-h')
 }

@@ -7,6 +7,7 @@ import { type Logger, type Metrics, noMetrics, systemClock } from '../src/base/b
 import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import {
+  type CollectOptions,
   type CollectReport,
   type Database,
   type FileStore,
@@ -37,7 +38,7 @@ export interface LocalNode extends AsyncDisposable {
   /** What it is called where members are listed. */
   readonly name: string
   /** The store's collector, told by the ledger which manifests live, and by the keep rules which stay whatever it says. */
-  collect(options?: { dryRun?: boolean; graceMs?: number; signal?: AbortSignal }): Promise<CollectReport>
+  collect(options?: Partial<Omit<CollectOptions, 'isLive'>>): Promise<CollectReport>
 }
 
 export interface LocalNodeOptions {
@@ -102,14 +103,13 @@ export async function openLocalNode({
     keepRules,
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),
-    collect: ({ dryRun = false, graceMs = settings['gc-grace'], signal } = {}) =>
+    collect: (options = {}) =>
       store.collect({
         isLive: async (repository, digest) =>
           (await names.findManifest(repository, digest)) !== undefined ||
           (await isKept(names, keepRules.list(), repository, digest)),
-        graceMs,
-        dryRun,
-        ...(signal === undefined ? {} : { signal }),
+        graceMs: settings['gc-grace'],
+        ...options,
       }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -18,5 +18,10 @@ if (Number(process.versions.node.split('.')[0]) < neededMajor) {
 // so it lies where nobody else writes.
 process.env.NODE_COMPILE_CACHE ??= join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'shoal')
 module.enableCompileCache(process.env.NODE_COMPILE_CACHE)
+// Whoever read the output has seen enough, as `head` has.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit()
+})
 const { run } = await import('./cli.ts')
 process.exitCode = await run(process.argv.slice(2))

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CodedError } from '../src/base/base.ts'
+import { nearest } from './nearest.ts'
 import {
   address,
   duration,
@@ -172,6 +173,7 @@ const table = {
 
 type Table = typeof table
 type Name = keyof Table
+export type SettingName = Name
 type ValueOf<N extends Name> =
   Table[N]['kind'] extends Kind<infer T>
     ? Table[N] extends { repeatable: true }
@@ -246,15 +248,19 @@ export function readFlag<T>(kind: Kind<T>, name: string, given: string | boolean
   }
 }
 
-/** The flags as lines for a help text. */
-export function settingsHelp(names: Name[] = Object.keys(table) as Name[]): string {
-  const lines = names.map((name) => {
-    const { value, help, fallback }: Setting<unknown> = table[name]
-    const left = `  --${name}${value === '' ? '' : ` ${value}`}`.padEnd(26)
+export const allSettings = Object.keys(table) as SettingName[]
+
+/** The settings as flags for a help text, `--config` among them. */
+export function flagsOfSettings(
+  names: SettingName[],
+): Record<string, { kind: Kind<unknown>; value?: string; help: string }> {
+  const flags = names.map((name) => {
+    const { kind, value, help, fallback }: Setting<unknown> = table[name]
     const note = fallback === undefined || value === '' ? '' : ` (default ${fallback})`
-    return `${left}${help}${note}`
+    return [name, { kind, ...(value === '' ? {} : { value }), help: `${help}${note}` }]
   })
-  return [...lines, '  --config FILE           a JSON file with any of these as keys'].join('\n')
+  const config = { kind: path, value: 'FILE', help: 'a JSON file with any of the settings as keys' }
+  return { ...Object.fromEntries(flags), config }
 }
 
 function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
@@ -272,8 +278,18 @@ function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true })
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error })
+    throw new UsageError(describeRefusal(error as Error, Object.keys(options)), { cause: error })
   }
+}
+
+/** As node:util says it, with the flag that was probably meant instead of advice on words that begin with a dash. */
+function describeRefusal({ message }: Error, known: string[]): string {
+  const [refusal, unknown = ''] = /^Unknown option '--?([^']*)'/.exec(message) ?? []
+  if (refusal === undefined) return message
+  const meant = nearest(unknown, known)
+  return meant === undefined
+    ? `${refusal}; --help lists what is known`
+    : `${refusal}; did you mean --${meant}?`
 }
 
 function readConfig(file: string): Record<string, unknown> {

@@ -31,6 +31,8 @@ export interface ClusterMember extends AsyncDisposable {
   readonly activities: ChannelPool
   /** What keeps this node from being a good member, in words. */
   problems(): string[]
+  /** The one of them that is about the clock. */
+  clockProblem(): string | undefined
 }
 
 /** Listens and connects. A failed start closes what it had opened. */
@@ -106,6 +108,7 @@ export async function openMember(
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
     ),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
+    clockProblem: () => repair.clockProblem(),
     problems: () => [repair.clockProblem()].filter((problem) => problem !== undefined),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -1,31 +1,37 @@
 /** `shoal authority`: the key that signs the cluster's policy, moved off and onto machines. */
 import { readFile } from 'node:fs/promises'
-import type { Command } from '../cli.ts'
-import { print } from '../output.ts'
+import { defineCommand, json, usageLines } from '../command.ts'
+import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { flag } from '../setting-kinds.ts'
+import { UsageError } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal authority export [--drop] | import FILE
+const usage = ['authority export [--drop] [--json]', 'authority import FILE [--json]']
 
+export const command = defineCommand({
+  usage,
+  about: `
 The node that started the cluster holds its authority key, which signs the policy. export prints it as one line; with
 --drop it is removed from this node afterwards, so keep the line where you keep what must neither leak nor be lost.
-import reads it from FILE (- for standard input) onto a member. Restart the node after either.
-
-  --drop                  remove the key from this node
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, rest, extra } = readSettings(args, process.env, { drop: { type: 'boolean' } })
-    const [action, file] = rest
+import reads it from FILE (- for standard input) onto a member. Restart the node after either.`,
+  flags: { drop: { kind: flag, help: 'remove the key from this node' }, json },
+  actions: ['export', 'import'],
+  maxWords: 2,
+  examples: [
+    ['authority export --drop >authority.key', 'take the key off this node'],
+    ['authority import authority.key', 'let this node govern the cluster'],
+  ],
+  async run({ settings, words: [action, file], flags }) {
     if (action === 'export' && file === undefined) {
-      const { key } = await perform(settings, 'authority-export', { drop: extra.drop === true })
-      print(`${key}\n`)
+      const { key } = await perform(settings, 'authority-export', { drop: flags.drop })
+      if (flags.json) printJson({ key })
+      else print(`${key}\n`)
     } else if (action === 'import' && file !== undefined) {
       const key = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')
       await perform(settings, 'authority-import', { key: key.trim() })
+      if (flags.json) printJson({})
       process.stderr.write('The key is here. Restart the node to use it.\n')
-    } else throw new UsageError('expected: shoal authority export [--drop] | import FILE')
+    } else throw new UsageError(`expected: ${usageLines(usage)}`)
     return 0
   },
-}
+})

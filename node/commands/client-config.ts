@@ -1,39 +1,38 @@
 /** `shoal client-config`: the exact configuration of a client that pulls through this node. */
-
 import { callRunningNode } from '../admin-client.ts'
-import type { Command } from '../cli.ts'
 import { type ClientConfig, type ClientName, clientConfig, clients } from '../client-config.ts'
+import { defineCommand, json } from '../command.ts'
 import { print, printJson } from '../output.ts'
-import { readSettings, type Settings, settingsHelp, UsageError } from '../settings.ts'
+import { type Settings, UsageError } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal client-config docker|containerd|podman [--json]
-
+export const command = defineCommand({
+  usage: ['client-config docker|containerd|podman [--json]'],
+  about: `
 Prints what to write into which file so that the client's pulls of the mirrored registries go through this node, and
 to the registries themselves when it does not answer: as the node that runs on the data directory is set, or, where
 upstreams are named here, as a node with these settings would be.
 
 podman stands for buildah, skopeo and CRI-O too. Without any of this, every client pulls by prefix:
-  docker pull localhost:5000/docker.io/library/alpine:3.20
-
-  --json                  print an object with the files and notes
-${settingsHelp(['data', 'http', 'upstream'])}
-`,
-  async run(args) {
-    const { settings, rest, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
-    const [given, surplus] = rest
+  docker pull localhost:5000/docker.io/library/alpine:3.20`,
+  flags: { json },
+  settings: ['data', 'http', 'upstream'],
+  actions: [...clients],
+  maxWords: 1,
+  examples: [
+    ['client-config docker', 'what to write into daemon.json'],
+    ['client-config containerd --upstream docker.io', 'for a node that is yet to be started'],
+  ],
+  async run({ settings, words: [given], flags }) {
     const client = clients.find((name) => name === given)
-    if (client === undefined || surplus !== undefined) {
-      throw new UsageError(
-        `client-config takes one of ${clients.join(', ')}; "${surplus ?? given ?? ''}" is not`,
-      )
+    if (client === undefined) {
+      throw new UsageError(`client-config takes one of ${clients.join(', ')}; "${given ?? ''}" is not`)
     }
     const config = await findConfig(settings, client)
-    if (extra.json === true) printJson({ client, ...config })
+    if (flags.json) printJson({ client, ...config })
     else print(format(config))
     return 0
   },
-}
+})
 
 /** From the upstreams that are named here, or else as the running node has them. */
 async function findConfig(settings: Settings, client: ClientName): Promise<ClientConfig> {

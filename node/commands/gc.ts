@@ -1,35 +1,45 @@
 /** `shoal gc`: removes what nothing refers to. */
-import type { Command } from '../cli.ts'
-import { formatBytes, print, printJson } from '../output.ts'
+import { defineCommand, json } from '../command.ts'
+import { formatBytes, formatCount, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { duration } from '../setting-kinds.ts'
-import { readFlag, readSettings, settingsHelp } from '../settings.ts'
+import { openProgress } from '../progress.ts'
+import { duration, flag } from '../setting-kinds.ts'
 
-export const command: Command = {
-  help: `shoal gc [--dry-run] [--grace TIME] [--json]
-
-Removes blobs and manifests that no repository needs any more. Pushes and pulls go on meanwhile.
-
-  --dry-run               say what would go, remove nothing
-  --grace TIME            spare what was used this recently (default: the node's --gc-grace)
-  --json                  print the report as JSON
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const flags = {
-      'dry-run': { type: 'boolean' },
-      grace: { type: 'string' },
-      json: { type: 'boolean' },
-    } as const
-    const { settings, extra } = readSettings(args, process.env, flags)
-    const dryRun = extra['dry-run'] === true
-    const graceMs = readFlag(duration, 'grace', extra.grace)
-    const report = await perform(settings, 'gc', { dryRun, ...(graceMs === undefined ? {} : { graceMs }) })
-    if (extra.json === true) printJson(report)
+export const command = defineCommand({
+  usage: ['gc [--dry-run] [--grace TIME] [--json]'],
+  about: `
+Removes blobs and manifests that no repository needs any more. Pushes and pulls go on meanwhile. A running node does
+this by itself, see --gc-interval of shoal serve.`,
+  flags: {
+    'dry-run': { kind: flag, help: 'say what would go, remove nothing' },
+    grace: {
+      kind: duration,
+      value: 'TIME',
+      help: "spare what was used this recently (default: the node's --gc-grace)",
+    },
+    json,
+  },
+  maxWords: 0,
+  examples: [
+    ['gc --dry-run', 'see what would go'],
+    ['gc --grace 1h', 'take also what was left behind an hour ago'],
+  ],
+  async run({ settings, flags }) {
+    const dryRun = flags['dry-run']
+    using progress = openProgress()
+    const report = await perform(
+      settings,
+      'gc',
+      { dryRun, ...(flags.grace === undefined ? {} : { graceMs: flags.grace }) },
+      ({ checked, bytes }) => progress.show(`${checked} checked, ${formatBytes(bytes)} found`),
+    )
+    progress[Symbol.dispose]()
+    if (flags.json) printJson(report)
     else {
       const verb = dryRun ? 'would remove' : 'removed'
-      print(`${verb} ${report.blobs} blobs and ${report.manifests} manifests: ${formatBytes(report.bytes)}\n`)
+      const what = `${formatCount(report.blobs, 'blob')} and ${formatCount(report.manifests, 'manifest')}`
+      print(`${verb} ${what}: ${formatBytes(report.bytes)}\n`)
     }
     return 0
   },
-}
+})

@@ -1,22 +1,20 @@
 /** `shoal ls`: the repositories, or the tags of one. */
-import type { Command } from '../cli.ts'
+import { defineCommand, json } from '../command.ts'
 import type { ListedRow } from '../operations/operations.ts'
 import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal ls [REPOSITORY] [--json]
-
-Lists the repositories, or the tags of one with what they point to.
-
-  --json                  print one JSON array
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, rest, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
-    const [repository, surplus] = rest
-    if (surplus !== undefined) throw new UsageError(`ls takes one repository; "${surplus}" is one too many`)
+export const command = defineCommand({
+  usage: ['ls [REPOSITORY] [--json]'],
+  about:
+    'Lists the repositories, or the tags of one with what they point to, the size of the manifest and when it was set.',
+  flags: { json },
+  maxWords: 1,
+  examples: [
+    ['ls', 'the repositories'],
+    ['ls team/app', 'the tags of one'],
+  ],
+  async run({ settings, words: [repository], flags }) {
     const rows: ListedRow[] = []
     for (let after: string | undefined, more = true; more; more = after !== undefined) {
       const page = await perform(settings, 'ls', {
@@ -26,11 +24,11 @@ ${settingsHelp(['data'])}
       rows.push(...page.rows)
       after = page.next
     }
-    if (extra.json === true) printJson(rows)
+    if (flags.json) printJson(rows)
     else print(formatTable(rows.map(cells)))
     return 0
   },
-}
+})
 
 function cells({ name, digest = '', size, writtenMs }: ListedRow): string[] {
   if (digest === '') return [name]

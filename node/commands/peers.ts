@@ -1,31 +1,31 @@
 /** `shoal peers`: the members that this node is connected with. */
-import type { Command } from '../cli.ts'
+import { defineCommand, json } from '../command.ts'
 import type { PeerList } from '../operations/operations.ts'
 import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal peers [--json]
-
+export const command = defineCommand({
+  usage: ['peers [--json]'],
+  about: `
 Lists this node and the members that it is connected with: their addresses, the round trip, since when, how many
 digests each announces, what it sent here and was sent, what went wrong with it, and its version. Then the members
 that are not connected and had faults, and the blobs that are on their way here.
 
 Faults: wrong-bytes, wrong-list, lying-list and protocol are malice or a broken machine; false-complaint a rotten
-disk there; stalled, slow, broken and lane (the direct connection) mostly its network.
-
-  --json                  print one JSON object
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
+disk there; stalled, slow, broken and lane (the direct connection) mostly its network.`,
+  flags: { json },
+  maxWords: 0,
+  examples: [
+    ['peers', 'the members'],
+    ['peers --json', 'the same for a program'],
+  ],
+  async run({ settings, flags }) {
     const list = await perform(settings, 'peers', {})
-    if (extra.json === true) printJson(list)
+    if (flags.json) printJson(list)
     else print(render(list))
     return 0
   },
-}
+})
 
 function render({ self, members, exchange }: PeerList): string {
   const parts = [

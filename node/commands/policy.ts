@@ -1,13 +1,15 @@
 /** `shoal policy`: who may publish what. */
 import { readFile } from 'node:fs/promises'
-import type { Command } from '../cli.ts'
+import { defineCommand, json, usageLines } from '../command.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { UsageError } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal policy show | set FILE | ban PEER | unban PEER
+const usage = ['policy [show] [--json]', 'policy set FILE [--json]', 'policy ban|unban PEER [--json]']
 
+export const command = defineCommand({
+  usage,
+  about: `
 Without a policy every member may publish everywhere. Only the node that holds the cluster's authority key (the one that
 started the cluster, see shoal authority) can change it; every node enforces it.
 
@@ -21,26 +23,35 @@ The first rule whose pattern matches decides who may publish there; where none m
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once.
 A banned member is disconnected, and what it publishes from then on does not count; what it had published stays.
 
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, rest } = readSettings(args, process.env)
-    const [action = 'show', subject, surplus] = rest
-    if (surplus !== undefined)
-      throw new UsageError(`policy ${action} takes one argument; "${surplus}" is one too many`)
-    if (action === 'show') printJson(await perform(settings, 'policy-show', {}))
-    else if (subject === undefined)
-      throw new UsageError('expected: shoal policy show | set FILE | ban PEER | unban PEER')
-    else if (action === 'set') {
-      await perform(settings, 'policy-set', { policy: await readPolicy(subject) })
-      print('the policy is set\n')
-    } else if (action === 'ban' || action === 'unban') {
-      await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban' })
-      print(`${subject} is ${action === 'ban' ? 'banned' : 'no longer banned'}\n`)
-    } else throw new UsageError(`"${action}" is not show, set, ban or unban`)
+show prints JSON in any case; with --json the others print the policy as it is then.`,
+  flags: { json },
+  actions: ['show', 'set', 'ban', 'unban'],
+  maxWords: 2,
+  examples: [
+    ['policy show >policy.json', 'write what stands to a file'],
+    ['policy set policy.json', 'make a file the policy'],
+    ['policy ban 12D3KooW…', 'disconnect a member, see shoal peers'],
+  ],
+  async run({ settings, words: [action = 'show', subject], flags }) {
+    if (action === 'show') {
+      if (subject !== undefined) throw new UsageError(`policy show takes nothing; "${subject}" is too much`)
+      printJson(await perform(settings, 'policy-show', {}))
+      return 0
+    }
+    if (!['set', 'ban', 'unban'].includes(action)) {
+      throw new UsageError(`"${action}" is not show, set, ban or unban`)
+    }
+    if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
+    const policy =
+      action === 'set'
+        ? await perform(settings, 'policy-set', { policy: await readPolicy(subject) })
+        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban' })
+    if (flags.json) printJson(policy)
+    else if (action === 'set') print('the policy is set\n')
+    else print(`${subject} is ${action === 'ban' ? 'banned' : 'no longer banned'}\n`)
     return 0
   },
-}
+})
 
 async function readPolicy(file: string): Promise<unknown> {
   try {

@@ -1,27 +1,28 @@
 /** `shoal serve`: runs the node until it is told to stop. */
 import { flushCompileCache } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
-import type { Command } from '../cli.ts'
+import { defineCommand, json } from '../command.ts'
 import { openHttpPort } from '../http-port.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { allSettings } from '../settings.ts'
 
 const firstAnswersMs = 15
 
-export const command: Command = {
-  help: `shoal serve [flags]
-
+export const command = defineCommand({
+  usage: ['serve [flags]'],
+  about: `
 Runs the node of this host. Each flag is also an environment variable (--log-level: SHOAL_LOG_LEVEL) and a key of
-the config file.
+the config file. With --json the line that says that it is ready is JSON.
 
-${settingsHelp()}
-
-The first node starts a cluster; every other one joins it:
-  shoal serve
-  shoal serve --join "$(ssh first-host shoal token)"
-`,
-  async run(args) {
-    const { settings, rest } = readSettings(args, process.env)
-    if (rest.length > 0) throw new UsageError(`serve takes flags only; "${rest[0]}" is none`)
+The first node starts a cluster; every other one joins it.`,
+  flags: { json },
+  settings: allSettings,
+  maxWords: 0,
+  examples: [
+    ['serve', 'start the first node'],
+    ['serve --join "$(ssh host-a shoal token)"', 'join its cluster'],
+    ['serve --http 0.0.0.0:5000', 'serve other hosts, too; there are no accounts'],
+  ],
+  async run({ settings, flags }) {
     const stopped = untilSignal()
     await using port = await openHttpPort(settings.http)
     // Whoever tries every few milliseconds is answered before loading the rest holds the event loop.
@@ -33,14 +34,19 @@ The first node starts a cluster; every other one joins it:
       port,
       createLogger(settings['log-level'], { format: settings['log-format'] }),
     )
-    process.stdout.write(`shoal is ready: registry http://${port.address}, peers ${daemon.p2pAddress}\n`)
+    const addresses = { http: port.address, p2p: daemon.p2pAddress }
+    process.stdout.write(
+      flags.json
+        ? `${JSON.stringify(addresses)}\n`
+        : `shoal is ready: registry http://${addresses.http}, peers ${addresses.p2p}\n`,
+    )
     // Not left to the end: a node that is killed would compile everything anew.
     flushCompileCache()
     await stopped
     await daemon[Symbol.asyncDispose]()
     return 0
   },
-}
+})
 
 /** The first SIGTERM or SIGINT starts an orderly stop; a second one ends the process as usual. */
 function untilSignal(): Promise<void> {

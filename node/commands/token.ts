@@ -1,29 +1,30 @@
 /** `shoal token`: what another host needs to join this node's cluster. */
-import type { Command } from '../cli.ts'
+import { defineCommand, json } from '../command.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { UsageError } from '../settings.ts'
 
-export const command: Command = {
-  help: `shoal token [rotate] [--json]
-
+export const command = defineCommand({
+  usage: ['token [rotate] [--json]'],
+  about: `
 Prints the join token of this node's cluster. Whoever has it can become a member: keep it like a password.
-  on another host:  shoal serve --join TOKEN
 
 rotate gives the cluster a new secret, the answer to a leaked token. Content, tags and policy stay. Restart this
-node, then restart every other one with --join and the new token; until then they cannot talk to each other.
-
-  --json                  print an object with the token
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, rest, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
-    const [action, surplus] = rest
-    if ((action !== undefined && action !== 'rotate') || surplus !== undefined) {
-      throw new UsageError(`token takes nothing, or rotate; "${surplus ?? action}" is neither`)
+node, then restart every other one with --join and the new token; until then they cannot talk to each other.`,
+  flags: { json },
+  actions: ['rotate'],
+  maxWords: 1,
+  examples: [
+    ['token', 'print it'],
+    ['serve --join "$(ssh host-a shoal token)"', 'on another host: join'],
+    ['token rotate', 'make the old token worthless'],
+  ],
+  async run({ settings, words: [action], flags }) {
+    if (action !== undefined && action !== 'rotate') {
+      throw new UsageError(`token takes nothing, or rotate; "${action}" is neither`)
     }
     const { token, running } = await perform(settings, action === 'rotate' ? 'token-rotate' : 'token', {})
-    if (extra.json === true) printJson({ token })
+    if (flags.json) printJson({ token })
     else print(`${token}\n`)
     if (action === 'rotate') {
       process.stderr.write('Restart this node, and every other one with: shoal serve --join TOKEN\n')
@@ -34,4 +35,4 @@ ${settingsHelp(['data'])}
     }
     return 0
   },
-}
+})

@@ -1,32 +1,32 @@
 /** `shoal verify`: hashes everything that is stored again. */
-import type { Command } from '../cli.ts'
-import { formatBytes, print, printJson, printProgress } from '../output.ts'
+import { defineCommand, json } from '../command.ts'
+import { formatBytes, formatCount, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp } from '../settings.ts'
+import { openProgress } from '../progress.ts'
 
-export const command: Command = {
-  help: `shoal verify [--json]
-
-Hashes every blob and manifest again. What does not match its digest is moved to quarantine/ in the data directory, so that
-it is never served. Exits 1 when something was wrong.
-
-  --json                  print the report as JSON
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const { settings, extra } = readSettings(args, process.env, { json: { type: 'boolean' } })
-    const report = await perform(settings, 'verify', {}, ({ blobs, manifests, bytes }) => {
-      printProgress(`${blobs} blobs, ${manifests} manifests, ${formatBytes(bytes)}`)
+export const command = defineCommand({
+  usage: ['verify [--json]'],
+  about: `
+Hashes every blob and manifest again. What does not match its digest is moved to quarantine/ in the data directory, so
+that it is never served; a running node brings another copy from a member when it is asked for it. Exits 1 when something
+was wrong.`,
+  flags: { json },
+  maxWords: 0,
+  examples: [['verify', 'look through everything']],
+  async run({ settings, flags }) {
+    using progress = openProgress()
+    const report = await perform(settings, 'verify', {}, ({ blobs, manifests, bytes, totalBytes }) => {
+      const words = `${blobs} blobs, ${manifests} manifests, ${formatBytes(bytes)}`
+      progress.show(words, totalBytes === 0 ? 1 : bytes / totalBytes)
     })
-    printProgress('')
-    if (extra.json === true) printJson(report)
+    progress[Symbol.dispose]()
+    if (flags.json) printJson(report)
     else {
       for (const { digest, path } of report.corrupt) print(`wrong: ${digest}, now at ${path}\n`)
       const outcome = report.corrupt.length === 0 ? 'all whole' : `${report.corrupt.length} wrong`
-      print(
-        `${report.blobs} blobs and ${report.manifests} manifests, ${formatBytes(report.bytes)}: ${outcome}\n`,
-      )
+      const what = `${formatCount(report.blobs, 'blob')} and ${formatCount(report.manifests, 'manifest')}`
+      print(`${what}, ${formatBytes(report.bytes)}: ${outcome}\n`)
     }
     return report.corrupt.length === 0 ? 0 : 1
   },
-}
+})

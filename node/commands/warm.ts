@@ -1,28 +1,36 @@
 /** `shoal warm`: fetches images now. */
-import type { Command } from '../cli.ts'
+import { defineCommand, json } from '../command.ts'
 import { formatBytes, print } from '../output.ts'
 import { perform } from '../perform.ts'
-import { readSettings, settingsHelp, UsageError } from '../settings.ts'
+import { text } from '../setting-kinds.ts'
+import { UsageError } from '../settings.ts'
 import { openTransferBoard } from '../transfer-board.ts'
 
-export const command: Command = {
-  help: `shoal warm IMAGE... [--platform OS/ARCH]... [--json]
-
+export const command = defineCommand({
+  usage: ['warm IMAGE... [--platform OS/ARCH]... [--json]'],
+  about: `
 Fetches images now, with all they consist of and everything that refers to them, so that the next pull finds them
 here. An IMAGE is REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST. Exits with 1 and names what is missing when
-something could not be had.
-
-  --platform OS/ARCH      of images for several platforms only this one; may be given several times
-  --json                  print each event and then the result as one line of JSON
-${settingsHelp(['data'])}
-`,
-  async run(args) {
-    const flags = { platform: { type: 'string', multiple: true }, json: { type: 'boolean' } } as const
-    const { settings, rest: images, extra } = readSettings(args, process.env, flags)
+something could not be had. With --json each event, and then the result, is a line.`,
+  flags: {
+    platform: {
+      kind: text,
+      value: 'OS/ARCH',
+      help: 'of images for several platforms only this one; may be given several times',
+      repeatable: true,
+    },
+    json,
+  },
+  maxWords: Number.POSITIVE_INFINITY,
+  examples: [
+    ['warm team/app:1', 'before the machines need it'],
+    ['warm team/app docker.io/library/alpine:3.20 --platform linux/arm64', ''],
+  ],
+  async run({ settings, words: images, flags }) {
     if (images.length === 0) throw new UsageError('warm needs at least one image, such as team/app:1')
-    const params = { images, ...(extra.platform === undefined ? {} : { platforms: extra.platform }) }
+    const params = { images, ...(flags.platform.length === 0 ? {} : { platforms: flags.platform }) }
     const printLine = (value: unknown): void => print(`${JSON.stringify(value)}\n`)
-    using board = extra.json === true ? undefined : openTransferBoard(process.stderr)
+    using board = flags.json ? undefined : openTransferBoard(process.stderr)
     const result = await perform(settings, 'warm', params, (event) => {
       if (board === undefined) printLine(event)
       else board.show(event)
@@ -37,4 +45,4 @@ ${settingsHelp(['data'])}
     }
     return missing.length === 0 ? 0 : 1
   },
-}
+})

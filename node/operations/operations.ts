@@ -3,7 +3,7 @@ import type { ExchangeStatus } from '../../src/exchange/exchange.ts'
 import type { RuleText } from '../../src/keep/keep.ts'
 import type { Policy } from '../../src/records/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
-import type { CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
+import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
@@ -24,9 +24,11 @@ import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateTok
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
+import { type Reach, tellReach } from './reach.ts'
+import { type RemovedImage, removeImage } from './remove.ts'
 import { type NodeStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
-
+import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
 import { listUpstreams, showClientConfig } from './upstreams.ts'
 import { type WarmEvent, type WarmedImage, warmImages } from './warm.ts'
 
@@ -34,12 +36,24 @@ type Nothing = Record<string, never>
 
 /** The types of each operation: what it is given, what it reports while it works, and what it ends with. */
 export interface OperationTypes {
-  gc: { params: { dryRun: boolean; graceMs?: number }; event: never; result: CollectReport }
-  verify: { params: Nothing; event: VerifyProgress; result: VerifyReport }
+  gc: { params: { dryRun: boolean; graceMs?: number }; event: CollectProgress; result: CollectReport }
+  verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
   ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
   status: { params: Nothing; event: never; result: NodeStatus }
+  reach: { params: Nothing; event: never; result: Reach }
   /** `holders` asks members what they hold of it. */
   inspect: { params: { image: string; holders: boolean }; event: never; result: ImageDetails }
+  tag: {
+    params: { source: string; target: string; asAuthority: boolean }
+    event: TagProgress
+    result: TaggedImage
+  }
+  /** `whole` lets a repository be named; `dryRun` only tells what would go. */
+  remove: {
+    params: { image: string; whole: boolean; dryRun: boolean; asAuthority: boolean }
+    event: never
+    result: RemovedImage
+  }
   token: { params: Nothing; event: never; result: { token: string; running: boolean } }
   'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
   peers: { params: Nothing; event: never; result: PeerList }
@@ -93,9 +107,9 @@ export interface PeerList {
 export interface OperationContext {
   node: LocalNode
   registry: Registry
-  member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems'>
   /** A stopped node has none open. */
   upstreams?: Upstreams
+  member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem'>
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */
   serving?: { startedMs: number; http: string }
 }
@@ -112,7 +126,10 @@ const operations: { [N in OperationName]: Operation<N> } = {
   verify,
   ls: listPage,
   status: showStatus,
+  reach: tellReach,
   inspect: inspectImage,
+  tag: tagImage,
+  remove: removeImage,
   token: readToken,
   'token-rotate': rotateToken,
   peers: listPeers,

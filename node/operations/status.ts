@@ -3,7 +3,10 @@ import { layoutOf } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { clusterId } from '../../src/swarm/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
+import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { DiskUsage } from '../disk-usage.ts'
+import { judgeSpace } from '../doctor/disk.ts'
+import { describeQuarantine } from '../doctor/quarantine.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
 export interface NodeStatus {
@@ -20,6 +23,10 @@ export interface NodeStatus {
   transfers: TransferStatus[]
   /** Piece bytes from and to members since the node started. */
   traffic: { receivedBytes: number; sentBytes: number }
+  /** Registries that this node mirrors, in their order. */
+  upstreams: UpstreamStatus[]
+  /** How many keep rules this node has; `shoal keep ls` tells whether they are fulfilled. */
+  keepRules: number
   /** What keeps the node from working as it should, in words. */
   problems: string[]
 }
@@ -60,6 +67,7 @@ export const showStatus: Operation<'status'> = async (context) => {
   const { fingerprints } = await node.names.positions()
   const peers = member?.exchange.status().peers ?? []
   const sum = (of: 'receivedBytes' | 'sentBytes') => peers.reduce((total, peer) => total + peer[of], 0)
+  const disk = await node.disk.measure()
   return {
     nowMs: Date.now(),
     version,
@@ -74,11 +82,19 @@ export const showStatus: Operation<'status'> = async (context) => {
       records: fingerprints.total,
       members: member?.swarm.members.list() ?? [],
     },
-    disk: await node.disk.measure(),
+    disk,
     transfers: await listTransfers(context),
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
-    problems: member?.problems() ?? [],
+    upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],
+    keepRules: node.keepRules.list().length,
+    problems: [...(member?.problems() ?? []), ...problemsOf(disk)],
   }
+}
+
+/** Those that the doctor would name, too. */
+function problemsOf(disk: DiskUsage): string[] {
+  const rotten = disk.quarantined === 0 ? [] : [describeQuarantine(disk.quarantined)]
+  return [...judgeSpace(disk).flatMap(({ level, found }) => (level === 'fault' ? [found] : [])), ...rotten]
 }
 
 async function listTransfers({ node, member }: OperationContext): Promise<TransferStatus[]> {

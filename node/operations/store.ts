@@ -1,12 +1,34 @@
 /** Operations on what a node stores. */
 import { parseRepository } from '../../src/oci/oci.ts'
+import type { VerifyProgress } from '../../src/store/store.ts'
 import type { ListedPage, ListedRow, Operation } from './operations.ts'
 
-export const collect: Operation<'gc'> = ({ node }, { dryRun, graceMs }, _emit, { signal }) =>
-  node.collect({ dryRun, signal, ...(graceMs === undefined ? {} : { graceMs }) })
+/** Progress is for people: more often than they can read it, it only costs. */
+const progressEveryMs = 100
 
-export const verify: Operation<'verify'> = ({ node }, _params, onProgress, { signal }) =>
-  node.store.verify({ signal, onProgress })
+export const collect: Operation<'gc'> = ({ node }, { dryRun, graceMs }, emit, { signal }) =>
+  node.collect({
+    dryRun,
+    signal,
+    onProgress: seldom(emit),
+    ...(graceMs === undefined ? {} : { graceMs }),
+  })
+
+export const verify: Operation<'verify'> = async ({ node }, _params, emit, { signal }) => {
+  const { blobBytes: totalBytes } = await node.disk.measure()
+  const onProgress = seldom((done: VerifyProgress) => emit({ ...done, totalBytes }))
+  return await node.store.verify({ signal, onProgress })
+}
+
+function seldom<T>(emit: (progress: T) => void): (progress: T) => void {
+  let emittedMs = Number.NEGATIVE_INFINITY
+  return (progress) => {
+    const nowMs = performance.now()
+    if (nowMs - emittedMs < progressEveryMs) return
+    emittedMs = nowMs
+    emit(progress)
+  }
+}
 
 const rowsPerPage = 500
 

@@ -48,6 +48,7 @@ class Collection {
   readonly #files: BlobFiles
   readonly #options: CollectOptions
   readonly report: CollectReport = { blobs: 0, manifests: 0, links: 0, bytes: 0 }
+  #checked = 0
 
   constructor(context: TableContext, files: BlobFiles, options: CollectOptions) {
     this.#context = context
@@ -60,7 +61,7 @@ class Collection {
     await tables.doomed.clear()
     try {
       for await (const key of tables.links.keys()) {
-        this.#options.signal?.throwIfAborted()
+        this.#step()
         const { repository, digest } = parseLinkKey(key)
         await this.#collectLink(repository, digest)
       }
@@ -68,17 +69,23 @@ class Collection {
       // The sync makes the order hold through a power cut as well.
       await this.#context.database.batch([], { sync: true })
       for await (const digest of this.#files.list()) {
-        this.#options.signal?.throwIfAborted()
+        this.#step()
         await this.#collectBlob(digest)
       }
       for await (const key of tables.manifests.keys()) {
-        this.#options.signal?.throwIfAborted()
+        this.#step()
         await this.#collectManifest(key as Digest)
       }
     } finally {
       await tables.doomed.clear()
     }
     return this.report
+  }
+
+  /** Before each of the links, blobs and manifests. */
+  #step(): void {
+    this.#options.signal?.throwIfAborted()
+    this.#options.onProgress?.({ checked: this.#checked++, bytes: this.report.bytes })
   }
 
   async #collectLink(repository: Repository, digest: Digest): Promise<void> {

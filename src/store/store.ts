@@ -145,6 +145,14 @@ export interface CollectOptions {
   graceMs: number
   dryRun?: boolean
   signal?: AbortSignal
+  onProgress?: (done: CollectProgress) => void
+}
+
+export interface CollectProgress {
+  /** Links, blobs and manifests that were looked at. */
+  checked: number
+  /** Of what nothing needs, so far. */
+  bytes: number
 }
 
 export interface CollectReport {

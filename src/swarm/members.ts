@@ -1,7 +1,7 @@
 /** The members that are connected now, what they tell about themselves, and whom they know. */
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Clock, Logger } from '../base/base.ts'
-import { hostOf, worthAnnouncing } from './addresses.ts'
+import { hostOf, isPeerId, worthAnnouncing } from './addresses.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -47,6 +47,8 @@ export interface Members {
   list(): Member[]
   /** Peer ids of those connected, without the cost of `list`. */
   peers(): string[]
+  /** Members of earlier that are not connected, with the multiaddrs at which they were; a part of them when they are many. */
+  missing(): Promise<{ peer: string; addresses: string[] }[]>
   /** Where the connections to this one lead: IP addresses, as seen from here. */
   hostsOf(peer: string): string[]
   /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
@@ -60,6 +62,7 @@ export interface Members {
 }
 
 const statusTimeoutMs = 5000
+const maxMissing = 256
 const statusIntervalMs = 60_000
 
 export interface MembersOptions {
@@ -198,6 +201,19 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         })
     },
     peers: () => [...members.keys()],
+    async missing() {
+      const known = await node.peerStore.all()
+      return known
+        .map(({ id, addresses }) => ({
+          peer: id.toString(),
+          addresses: addresses.map(({ multiaddr }) => multiaddr.toString()).slice(0, maxAddressesTold),
+        }))
+        .filter(
+          ({ peer, addresses }) =>
+            peer !== node.peerId.toString() && !members.has(peer) && addresses.length > 0 && isPeerId(peer),
+        )
+        .slice(0, maxMissing)
+    },
     hostsOf(peer) {
       const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])

@@ -197,6 +197,7 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     await until('it to doubt its clock', async () => (await readiness()).includes('clock is'), 60_000)
     expect(await readiness()).toMatch(/this node's clock is (59\d|60\d) s ahead of those of most members/)
     expect((await fast.client.ask('GET', '/readyz')).status).toBe(503)
+    await expect(fast.shoal('doctor')).rejects.toThrow(/FAULT clock +this node's clock is/)
     expect(fast.output()).toContain('ahead of those of most members')
 
     await pushSmall(fast.client, 'team/app', '1', smallManifest('from the future'))

@@ -1,0 +1,83 @@
+/** `shoal doctor`: looks for what usually goes wrong, and says what to do. */
+import { callRunningNode, SocketForbiddenError } from '../admin-client.ts'
+import { defineCommand, json } from '../command.ts'
+import type { Surroundings } from '../doctor/check.ts'
+import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
+import type { Reach } from '../operations/reach.ts'
+import type { NodeStatus } from '../operations/status.ts'
+import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../output.ts'
+import { path } from '../setting-kinds.ts'
+
+const defaultConfigFile = '/etc/docker/daemon.json'
+const defaultSocket = '/var/run/docker.sock'
+
+export const command = defineCommand({
+  usage: ['doctor [--json]'],
+  about: `
+Looks for what usually goes wrong: the runtime, the node's process, its data directory, secrets, disk, stored content,
+ports, the network and the members, the clock, upstreams, and docker's configuration. Says of each what it found and what to
+do. Works without a running node too. Exits 1 when it found a fault; a note is good to know and none.`,
+  flags: {
+    'docker-config': {
+      kind: path,
+      value: 'FILE',
+      help: `docker's configuration (default ${defaultConfigFile})`,
+    },
+    'docker-socket': {
+      kind: path,
+      value: 'FILE',
+      help: `dockerd's socket (default that of $DOCKER_HOST, or ${defaultSocket})`,
+    },
+    json,
+  },
+  settings: ['data', 'http', 'p2p'],
+  maxWords: 0,
+  examples: [
+    ['doctor', 'what is wrong here?'],
+    ['doctor --http 127.0.0.1:5050', 'would that port do?'],
+  ],
+  async run({ settings, flags }) {
+    const node = await askNode(settings.data)
+    const diagnoses = await diagnose({
+      settings,
+      ...(node === undefined ? {} : { node }),
+      docker: {
+        configFile: flags['docker-config'] ?? defaultConfigFile,
+        socket: flags['docker-socket'] ?? socketOf(process.env.DOCKER_HOST) ?? defaultSocket,
+      },
+    })
+    const faults = diagnoses.filter(({ level }) => level === 'fault').length
+    if (flags.json) printJson({ faults, findings: diagnoses })
+    else print(render(diagnoses, faults))
+    return faults === 0 ? 0 : 1
+  },
+})
+
+async function askNode(data: string): Promise<Surroundings['node']> {
+  try {
+    const ask = async (operation: string) => await callRunningNode(data, operation, {}, () => undefined)
+    const status = (await ask('status'))?.result as NodeStatus | undefined
+    const reach = (await ask('reach'))?.result as Reach | undefined
+    return status === undefined || reach === undefined ? undefined : { status, reach }
+  } catch (error) {
+    // The check of the node says so.
+    if (error instanceof SocketForbiddenError) return undefined
+    throw error
+  }
+}
+
+function socketOf(dockerHost: string | undefined): string | undefined {
+  return dockerHost?.startsWith('unix://') ? dockerHost.slice('unix://'.length) : undefined
+}
+
+const signs = { fine: green('ok   '), note: yellow('note '), fault: red('FAULT') }
+const nameWidth = 11
+
+function render(diagnoses: Diagnosis[], faults: number): string {
+  const lines = diagnoses.flatMap(({ check, level, found, advice }) => [
+    `${signs[level]} ${bold(check.padEnd(nameWidth))}${printable(found)}`,
+    ...(advice === undefined ? [] : [`${' '.repeat(6 + nameWidth)}${dim('->')} ${printable(advice)}`]),
+  ])
+  const end = faults === 0 ? green('Nothing is wrong.') : red(`${formatCount(faults, 'fault')}.`)
+  return `${[...lines, '', end].join('\n')}\n`
+}

@@ -1,0 +1,147 @@
+/** Whether the members of the cluster can be reached. */
+import { connect } from 'node:net'
+import { findCluster } from '../../src/swarm/cluster.ts'
+import { formatCount } from '../output.ts'
+import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
+
+export interface Dialled {
+  peer: string
+  /** HOST:PORT. */
+  address: string
+  /** What TCP alone says of it. */
+  outcome: 'open' | 'silent' | 'refused' | 'unroutable'
+}
+
+export interface MembersFacts {
+  isRunning: boolean
+  /** How many are connected. */
+  connected: number
+  /** Those known and not connected, by their addresses. */
+  dialled: Dialled[]
+}
+
+export function judgeMembers({ isRunning, connected, dialled }: MembersFacts): Finding[] {
+  const alone = isRunning && connected === 0
+  if (dialled.length === 0) {
+    if (!isRunning) return []
+    return alone
+      ? [
+          note(
+            'this node is the only one it knows of',
+            'on another host: shoal serve --join TOKEN (see shoal token)',
+          ),
+        ]
+      : [fine(`${formatCount(connected, 'member')} connected, and none missing`)]
+  }
+  const findings = [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
+    judgeMember(peer, tried, isRunning, connected > 0),
+  )
+  if (alone) {
+    findings.unshift(
+      fault(
+        'no member is connected though this node has joined a cluster',
+        'what follows says why, member by member',
+      ),
+    )
+  } else if (isRunning) findings.unshift(fine(`${formatCount(connected, 'member')} connected`))
+  return findings
+}
+
+/** The best of its addresses counts. A member that is switched off is no fault of this host while others are there. */
+function judgeMember(peer: string, tried: Dialled[], isRunning: boolean, hasOthers: boolean): Finding {
+  const at = (outcome: Dialled['outcome']): string | undefined =>
+    tried.find((one) => one.outcome === outcome)?.address
+  const open = at('open')
+  if (open !== undefined) {
+    return isRunning
+      ? fault(
+          `${peer} answers at ${open} and does not become a member`,
+          'it has another cluster or another secret (was the token rotated? join again), or one of the two is banned: its log says which',
+        )
+      : fine(`${peer} answers at ${open}`)
+  }
+  const silent = at('silent')
+  if (silent !== undefined) {
+    return fault(
+      `${peer} does not answer at ${silent}: a firewall between the hosts drops it, or the host is down`,
+      `allow TCP port ${silent.slice(silent.lastIndexOf(':') + 1)} in both directions between all members`,
+    )
+  }
+  const unroutable = at('unroutable')
+  if (unroutable !== undefined) {
+    return fault(
+      `there is no way to ${unroutable} (${peer}) from this host`,
+      'look at the routes (ip route) and at the network of this host',
+    )
+  }
+  const refused = `${peer} refuses connections at ${at('refused')}: no node listens there, or a firewall rejects them`
+  const advice = 'start the node there: shoal serve; or look at its firewall'
+  return hasOthers ? note(refused, advice) : fault(refused, advice)
+}
+
+const dialMs = 2_000
+const maxDialled = 32
+
+export const members: Check = {
+  name: 'members',
+  async examine({ settings, node }, { signal }) {
+    const known = node?.reach.known ?? (await rememberedIn(settings.data, settings.bootstrap))
+    const targets = known
+      .flatMap(({ peer, addresses }) =>
+        addresses.flatMap((address) => {
+          const target = targetOf(address)
+          return target === undefined ? [] : [{ peer, ...target }]
+        }),
+      )
+      .slice(0, maxDialled)
+    const dialled = await Promise.all(targets.map((target) => dial(target, signal)))
+    const connected = node?.status.cluster.members.length ?? 0
+    return judgeMembers({ isRunning: node !== undefined, connected, dialled })
+  },
+}
+
+/** Without a running node: where the token, and what was given, say that members are. */
+async function rememberedIn(data: string, given: string[]): Promise<{ peer: string; addresses: string[] }[]> {
+  const cluster = await findCluster(data).catch((error: unknown) => {
+    // A broken or unreadable one is for the check of the secrets to tell.
+    if (error instanceof Error && 'code' in error) return undefined
+    throw error
+  })
+  const addresses = [...new Set([...given, ...(cluster?.bootstrap ?? [])])]
+  return addresses.map((address) => ({
+    peer: /\/p2p\/([^/]+)$/.exec(address)?.[1] ?? 'a member',
+    addresses: [address],
+  }))
+}
+
+interface Target {
+  host: string
+  port: number
+}
+
+/** Of a multiaddr; one that says no TCP port has none. */
+function targetOf(multiaddr: string): Target | undefined {
+  const [, host, port] = /^\/(?:ip4|ip6|dns|dns4|dns6)\/([^/]+)\/tcp\/(\d+)/.exec(multiaddr) ?? []
+  return host === undefined ? undefined : { host, port: Number(port) }
+}
+
+function dial({ peer, host, port }: Target & { peer: string }, signal: AbortSignal): Promise<Dialled> {
+  const address = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return new Promise((resolve) => {
+    const socket = connect({ host, port })
+    const late = AbortSignal.any([signal, AbortSignal.timeout(dialMs)])
+    const end = (outcome: Dialled['outcome']): void => {
+      late.removeEventListener('abort', giveUp)
+      socket.destroy()
+      resolve({ peer, address, outcome })
+    }
+    const giveUp = (): void => end('silent')
+    late.addEventListener('abort', giveUp, { once: true })
+    socket.once('connect', () => end('open'))
+    socket.once('error', (error) => {
+      if (isRefusal(error, 'ECONNREFUSED', 'ECONNRESET')) end('refused')
+      else if (isRefusal(error, 'ETIMEDOUT')) end('silent')
+      else end('unroutable')
+    })
+  })
+}

@@ -1,0 +1,93 @@
+/** Whether the files that make this node who it is are whole, and nobody else's to read. */
+import { createPrivateKey } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CodedError } from '../../src/base/base.ts'
+import { parseToken } from '../../src/swarm/token.ts'
+import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
+
+export interface SecretFacts {
+  name: 'identity' | 'cluster' | 'authority'
+  path: string
+  state: 'whole' | 'broken' | 'absent' | 'unreadable'
+  mode: number
+  /** What is broken about it. */
+  reason?: string
+}
+
+const remedies = {
+  identity:
+    'restore it from a backup; without it this node would come back as another one, and its rules with it',
+  cluster: 'join again: shoal serve --join "$(ssh OTHER-HOST shoal token)"',
+  authority: 'import the key from where you keep it: shoal authority import FILE',
+}
+
+/** `hasData` tells whether a node has worked in this folder before. */
+export function judgeSecrets(secrets: SecretFacts[], hasData: boolean): Finding[] {
+  const findings = secrets.flatMap(({ name, path, state, mode, reason = '' }): Finding[] => {
+    if (state === 'unreadable')
+      return [note(`${path} cannot be read by this user`, 'run shoal doctor as the user of the node')]
+    if (state === 'absent') {
+      return hasData && name !== 'authority' ? [fault(`${path} is gone`, remedies[name])] : []
+    }
+    const broken = state === 'broken' ? [fault(`${path} is broken: ${reason}`, remedies[name])] : []
+    const open = (mode & 0o077) !== 0
+    const octal = mode.toString(8)
+    return open
+      ? [
+          ...broken,
+          fault(
+            `${path} has mode ${octal}, so that other users may take the secret in it`,
+            `chmod 600 ${path}`,
+          ),
+        ]
+      : broken
+  })
+  const kept = secrets.filter(({ state }) => state === 'whole').map(({ name }) => name)
+  if (findings.length > 0 || kept.length === 0) return findings
+  return [fine(`${kept.join(', ')} ${kept.length === 1 ? 'is' : 'are'} whole and of mode 600`)]
+}
+
+export const secrets: Check = {
+  name: 'secrets',
+  async examine({ settings }) {
+    const names = ['identity', 'cluster', 'authority'] as const
+    const looked = await Promise.all(names.map((name) => look(name, join(settings.data, name))))
+    return judgeSecrets(looked, await exists(join(settings.data, 'db')))
+  },
+}
+
+async function look(name: SecretFacts['name'], path: string): Promise<SecretFacts> {
+  try {
+    const mode = (await stat(path)).mode & 0o777
+    const reason = findDamage(name, await readFile(path, 'utf8'))
+    return reason === undefined
+      ? { name, path, mode, state: 'whole' }
+      : { name, path, mode, state: 'broken', reason }
+  } catch (error) {
+    if (isRefusal(error, 'ENOENT', 'ENOTDIR')) return { name, path, mode: 0, state: 'absent' }
+    if (isRefusal(error, 'EACCES')) return { name, path, mode: 0, state: 'unreadable' }
+    throw error
+  }
+}
+
+/** What is wrong with it, in words that hold nothing of the secret. */
+function findDamage(name: SecretFacts['name'], text: string): string | undefined {
+  try {
+    if (name === 'cluster') parseToken(text)
+    else if (createPrivateKey(text).asymmetricKeyType !== 'ed25519') return 'it holds no Ed25519 key'
+    return undefined
+  } catch (error) {
+    return error instanceof CodedError ? error.message : 'it holds no private key in PEM form'
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (isRefusal(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return false
+    throw error
+  }
+}

@@ -1,0 +1,53 @@
+/** The operation behind half of `shoal doctor`: what a running node knows of the cluster that its status does not show. */
+import { CodedError } from '../../src/base/base.ts'
+import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import type { Upstream, UpstreamStatus } from '../../src/upstream/upstream.ts'
+import { NotRunningError } from './cluster.ts'
+import type { Operation } from './operations.ts'
+
+export interface Reach {
+  /** Members that it knows and is not connected with, with the multiaddrs that it would dial. */
+  known: { peer: string; addresses: string[] }[]
+  /** Multiaddrs to start from: those given and those that came with the token. */
+  bootstrap: string[]
+  looksByMdns: boolean
+  /** In words, while its clock and those of most members differ too much. */
+  clockProblem?: string
+  /** As they are after each was asked something. */
+  upstreams: UpstreamStatus[]
+}
+
+/** What every upstream can be asked: it is entered as for any other image, and need not be there. */
+const askedName = parseRepository('library/hello-world')
+const askedTag = parseTag('latest')
+const askMs = 8_000
+
+export const tellReach: Operation<'reach'> = async (
+  { node, member, upstreams },
+  _params,
+  _emit,
+  { signal },
+) => {
+  if (member === undefined) {
+    throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
+  }
+  const clockProblem = member.clockProblem()
+  return {
+    known: await member.swarm.members.missing(),
+    bootstrap: [...node.settings.bootstrap, ...node.membership.cluster.bootstrap],
+    looksByMdns: !node.settings['no-mdns'],
+    ...(clockProblem === undefined ? {} : { clockProblem }),
+    upstreams: await Promise.all((upstreams?.all ?? []).map((upstream) => askUpstream(upstream, signal))),
+  }
+}
+
+/** What went wrong is in its status. */
+async function askUpstream(upstream: Upstream, signal: AbortSignal): Promise<UpstreamStatus> {
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(askMs)])
+  try {
+    await upstream.statManifest(askedName, { tag: askedTag }, { signal: limited })
+  } catch (error) {
+    if (!(error instanceof CodedError) && !limited.aborted) throw error
+  }
+  return upstream.status()
+}

@@ -1,0 +1,92 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { commands, run } from '../../node/cli.ts'
+import { openScratchFolder, type ScratchFolder } from '../e2e/scratch-folder.ts'
+
+let folder: ScratchFolder
+let stdout = ''
+let stderr = ''
+
+beforeEach(async () => {
+  folder = await openScratchFolder()
+  stdout = ''
+  stderr = ''
+  vi.stubEnv('SHOAL_DATA', folder.at('data'))
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    stdout += text
+    return true
+  })
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    stderr += text
+    return true
+  })
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  await folder[Symbol.asyncDispose]()
+})
+
+describe('the command line', () => {
+  it('says what it is and what to type next', async () => {
+    expect(await run([])).toBe(0)
+    expect(stdout).toContain('Shoal is a container registry with no server')
+    expect(stdout).toContain(`No node runs on ${folder.at('data')}`)
+    expect(stdout).toMatch(/Start a node here +shoal serve/)
+  })
+
+  it('lists every command once, under a heading', async () => {
+    expect(await run(['--help'])).toBe(0)
+    for (const name of Object.keys(commands))
+      expect(stdout.match(new RegExp(`^  ${name} `, 'gm'))).toHaveLength(1)
+    expect(stdout).not.toContain('\nMore\n')
+  })
+
+  it.each(Object.keys(commands))('explains %s with its flags and examples', async (name) => {
+    expect(await run([name, '--help'])).toBe(0)
+    const help = stdout
+    expect(help).toMatch(new RegExp(`^shoal ${name}`))
+    expect(help).toContain('--json')
+    expect(help).toMatch(/\nExamples\n {2}shoal /)
+    for (const line of help.split('\n')) expect(line.length, line).toBeLessThanOrEqual(124)
+    stdout = ''
+    expect(await run(['help', name])).toBe(0)
+    expect(stdout).toBe(help)
+  })
+
+  it.each([
+    [['stauts'], '"stauts" is no command; did you mean shoal status?'],
+    [['help', 'verfy'], '"verfy" is no command; did you mean shoal verify?'],
+    [['frobnicate'], 'known are serve'],
+    [['toString'], '"toString" is no command'],
+    [['gc', '--dry-rum'], "Unknown option '--dry-rum'; did you mean --dry-run?"],
+    [['gc', '--frobnicate'], "Unknown option '--frobnicate'; --help lists what is known"],
+    [['gc', 'everything'], '"everything" is one word too many; expected: shoal gc'],
+    [['gc', '--grace', 'soon'], '--grace: "soon" is not accepted; expected a duration such as 30s'],
+    [['gc', '--grace'], "Option '--grace <value>' argument missing"],
+    [['gc', '--json=yes'], "Option '--json' does not take an argument"],
+    [['inspect'], 'expected: shoal inspect IMAGE'],
+    [['tag', 'one'], 'expected: shoal tag SOURCE'],
+    [['token', 'rotat'], 'token takes nothing, or rotate'],
+    [['policy', 'show', 'x'], 'policy show takes nothing'],
+    [['policy', 'frob'], '"frob" is not show, set, ban or unban'],
+    [['authority'], 'expected: shoal authority export'],
+    [['completion', 'tcsh'], '"tcsh" is no shell that is known'],
+    [['rm', 'team/app:1'], 'nobody is here to answer; give --yes'],
+    [['ls'], "is no node's data directory"],
+  ])('does not understand %j, and says why', async (args, message) => {
+    expect(await run(args)).toBe(2)
+    expect(stderr).toMatch(/^shoal: /)
+    expect(stderr).toContain(message)
+    expect(stdout).toBe('')
+  })
+
+  it('tells its version', async () => {
+    expect(await run(['--version'])).toBe(0)
+    expect(stdout).toMatch(/^shoal \d+\.\d+\.\d+\n$/)
+  })
+
+  it('leaves alone what comes after two dashes', async () => {
+    expect(await run(['ls', '--', '--help'])).toBe(2)
+    expect(stdout).toBe('')
+  })
+})

@@ -1,0 +1,283 @@
+import { describe, expect, it } from 'vitest'
+import type { Finding } from '../../../node/doctor/check.ts'
+import { judgeClock } from '../../../node/doctor/clock.ts'
+import { judgeDiscovery, parseMulticastRoute } from '../../../node/doctor/discovery.ts'
+import { judgeFileSystem, judgeInodes, judgeSpace } from '../../../node/doctor/disk.ts'
+import { type FolderFacts, judgeFolder } from '../../../node/doctor/folder.ts'
+import { parseListeners } from '../../../node/doctor/listeners.ts'
+import { type Dialled, judgeMembers } from '../../../node/doctor/members.ts'
+import { judgePort, type PortFacts } from '../../../node/doctor/ports.ts'
+import { judgeProcess, type ProcessFacts } from '../../../node/doctor/process.ts'
+import { judgeQuarantine } from '../../../node/doctor/quarantine.ts'
+import { judgeRuntime } from '../../../node/doctor/runtime.ts'
+import { judgeSecrets, type SecretFacts } from '../../../node/doctor/secrets.ts'
+import { judgeUpstream } from '../../../node/doctor/upstreams.ts'
+
+const GiB = 2 ** 30
+const levels = (findings: Finding[]) => findings.map(({ level }) => level)
+const words = (findings: Finding[]) =>
+  findings.map(({ found, advice = '' }) => `${found} ${advice}`).join('\n')
+
+describe('the runtime', () => {
+  it.each([
+    ['24.0.0', '>=24', 'fine'],
+    ['26.1.0', '>=24', 'fine'],
+    ['22.18.0', '>=22.18', 'fine'],
+    ['22.17.9', '>=22.18', 'fault'],
+    ['18.20.0', '>=24', 'fault'],
+  ])('%s, where %s is wanted, is %s', (version, required, level) => {
+    expect(levels(judgeRuntime(version, required))).toEqual([level])
+  })
+})
+
+describe('the process', () => {
+  const facts: ProcessFacts = { data: '/data', socket: 'absent', version: '1.0.0' }
+  const running = { pid: 7, upMs: 61_000, version: '1.0.0' }
+
+  it.each<[Partial<ProcessFacts>, string[], string]>([
+    [{}, ['note'], 'start it with shoal serve --data /data'],
+    [{ socket: 'answers', running }, ['fine'], 'process 7, up 1 min 1 s'],
+    [{ socket: 'answers', running: { ...running, version: '0.9.0' } }, ['fine', 'fault'], 'of version 0.9.0'],
+    [{ socket: 'stale' }, ['fault'], '/data/admin.sock behind: it was killed or crashed'],
+    [{ socket: 'stale', lockedBy: 8 }, ['fault'], 'process 8 has the data directory open'],
+    [{ lockedBy: 8 }, ['fault'], 'has no admin socket'],
+    [{ socket: 'forbidden' }, ['note'], 'as the user of the node'],
+  ])('with %j', (changes, expected, text) => {
+    const findings = judgeProcess({ ...facts, ...changes })
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+})
+
+describe('the data directory', () => {
+  const folder = { isFolder: true, owner: 'shoal', mode: 0o700, isWritable: true, foreign: [] }
+  const facts: FolderFacts = { path: '/data', folder, above: { path: '/', isWritable: true }, user: 'shoal' }
+  const { folder: _, ...absent } = facts
+
+  it.each<[FolderFacts, string[], string]>([
+    [facts, ['fine'], 'belongs to shoal'],
+    [absent, ['note'], 'shoal serve --data /data makes it'],
+    [{ ...absent, above: { path: '/', isWritable: false } }, ['fault'], 'shoal may not make it in /'],
+    [{ ...facts, folder: { ...folder, isFolder: false } }, ['fault'], 'is a file'],
+    [
+      { ...facts, folder: { ...folder, owner: 'root', isWritable: false } },
+      ['fault'],
+      'belongs to root, and shoal may not write it',
+    ],
+    [{ ...facts, folder: { ...folder, mode: 0o777 } }, ['fault'], 'mode 777'],
+    [
+      {
+        ...facts,
+        folder: {
+          ...folder,
+          foreign: [
+            { path: 'db/LOCK', owner: 'root' },
+            { path: 'cluster', owner: 'root' },
+          ],
+        },
+      },
+      ['fault'],
+      'db/LOCK and 1 more in it belongs to root, not to shoal',
+    ],
+  ])('with %j', (given, expected, text) => {
+    const findings = judgeFolder(given)
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+})
+
+describe('the secrets', () => {
+  const secret = (name: SecretFacts['name'], changes: Partial<SecretFacts> = {}): SecretFacts => ({
+    name,
+    path: `/data/${name}`,
+    state: 'whole',
+    mode: 0o600,
+    ...changes,
+  })
+
+  it.each<[SecretFacts[], boolean, string[], string]>([
+    [[secret('identity'), secret('cluster')], true, ['fine'], 'identity, cluster are whole'],
+    [[secret('identity', { mode: 0o644 })], true, ['fault'], 'mode 644'],
+    [[secret('identity', { state: 'absent' })], true, ['fault'], 'would come back as another one'],
+    [[secret('identity', { state: 'absent' })], false, [], ''],
+    [[secret('authority', { state: 'absent' }), secret('cluster')], true, ['fine'], ''],
+    [[secret('cluster', { state: 'broken', reason: 'it is cut off' })], true, ['fault'], 'it is cut off'],
+    [[secret('cluster', { state: 'broken', mode: 0o666 })], true, ['fault', 'fault'], 'join again'],
+    [[secret('identity', { state: 'unreadable' })], true, ['note'], ''],
+  ])('with %j', (secrets, hasData, expected, text) => {
+    const findings = judgeSecrets(secrets, hasData)
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+})
+
+describe('the disk', () => {
+  it.each([
+    [100 * GiB, 200 * GiB, GiB, 'fine'],
+    [GiB - 1, 200 * GiB, GiB, 'fault'],
+    [1.5 * GiB, 200 * GiB, GiB, 'fault'],
+    [5 * GiB, 200 * GiB, 0, 'fault'],
+    [0, 200 * GiB, 0, 'fault'],
+  ])('with %d of %d free, %d in reserve, is %s', (freeBytes, totalBytes, minFreeBytes, level) => {
+    expect(levels(judgeSpace({ freeBytes, totalBytes, minFreeBytes }))).toEqual([level])
+  })
+
+  it('lies on no file system that forgets or damages what is on it', () => {
+    expect(words(judgeFileSystem(0x01021994))).toContain('tmpfs, which is memory')
+    expect(words(judgeFileSystem(0x6969))).toContain('NFS, a network file system')
+    expect(judgeFileSystem(0xef53)).toEqual([])
+  })
+
+  it('has inodes left, or none to count', () => {
+    expect(levels(judgeInodes({ files: 1000, freeFiles: 10 }))).toEqual(['fault'])
+    expect(judgeInodes({ files: 1000, freeFiles: 11 })).toEqual([])
+    expect(judgeInodes({ files: 0, freeFiles: 0 })).toEqual([])
+  })
+
+  it('holds no rotten content', () => {
+    expect(levels(judgeQuarantine('/data/quarantine', []))).toEqual(['fine'])
+    expect(words(judgeQuarantine('/data/quarantine', ['sha256-x.1']))).toContain('1 file in quarantine')
+  })
+})
+
+describe('a port', () => {
+  const facts: PortFacts = { flag: '--http', address: { host: '127.0.0.1', port: 5000 }, state: 'free' }
+
+  it.each<[Partial<PortFacts>, string[], string]>([
+    [{}, ['fine'], '127.0.0.1:5000 (--http) is free'],
+    [{ state: 'ours' }, ['fine'], 'answers'],
+    [{ state: 'silent' }, ['fault'], 'does not answer though the node runs'],
+    [{ state: 'taken', holder: 'nginx (process 7)' }, ['fault'], 'is taken by nginx (process 7)'],
+    [{ state: 'taken' }, ['fault'], 'is taken by another process'],
+    [{ state: 'forbidden' }, ['fault'], 'above 1023'],
+    [{ state: 'not-here' }, ['fault'], '127.0.0.1 (--http) is no address of this machine'],
+    [
+      { state: 'ours', twin: { host: '::1', holder: 'x (process 8)' } },
+      ['fine', 'fault'],
+      '[::1]:5000 belongs to x',
+    ],
+  ])('with %j', (changes, expected, text) => {
+    const findings = judgePort({ ...facts, ...changes })
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+
+  it('is found among the listeners that the system lists', () => {
+    const text = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:1388 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 111 1
+   1: 0100007F:1389 0100007F:1388 01 00000000:00000000 00:00000000 00000000     0        0 112 1
+   2: 00000000000000000000000001000000:1388 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 113 1
+   3: B80D01200000000000000000010000FF:0050 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 114 1
+`
+    expect(parseListeners(text)).toEqual([
+      { host: '127.0.0.1', port: 5000, inode: '111' },
+      { host: '::1', port: 5000, inode: '113' },
+      { host: '2001:db8:0:0:0:0:ff00:1', port: 80, inode: '114' },
+    ])
+    expect(parseListeners('')).toEqual([])
+  })
+})
+
+describe('the members', () => {
+  const dialled = (outcome: Dialled['outcome'], peer = 'A'): Dialled => ({
+    peer,
+    address: '192.0.2.1:5001',
+    outcome,
+  })
+
+  it.each<[boolean, number, Dialled[], string[], string]>([
+    [true, 0, [], ['note'], 'on another host: shoal serve --join'],
+    [true, 3, [], ['fine'], '3 members connected'],
+    [false, 0, [], [], ''],
+    [true, 0, [dialled('silent')], ['fault', 'fault'], 'a firewall between the hosts drops it'],
+    [true, 1, [dialled('silent')], ['fine', 'fault'], 'allow TCP port 5001'],
+    [true, 0, [dialled('refused')], ['fault', 'fault'], 'no node listens there'],
+    [true, 1, [dialled('refused')], ['fine', 'note'], 'no node listens there'],
+    [true, 1, [dialled('unroutable')], ['fine', 'fault'], 'no way to 192.0.2.1:5001'],
+    [true, 0, [dialled('open'), dialled('silent')], ['fault', 'fault'], 'does not become a member'],
+    [false, 0, [dialled('open'), dialled('refused', 'B')], ['fine', 'fault'], 'A answers at'],
+  ])('with running %s, %d connected and %j', (isRunning, connected, tried, expected, text) => {
+    const findings = judgeMembers({ isRunning, connected, dialled: tried })
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+
+  it('have clocks that agree', () => {
+    expect(levels(judgeClock(2, undefined))).toEqual(['fine'])
+    expect(levels(judgeClock(0, undefined))).toEqual(['note'])
+    expect(words(judgeClock(2, 'the clock is off'))).toContain('run NTP')
+  })
+})
+
+describe('discovery', () => {
+  const facts = {
+    looksByMdns: true,
+    interfaces: ['eth0'],
+    hasMulticastRoute: true,
+    known: 0,
+    connected: 0,
+    hasJoined: true,
+  }
+
+  it.each([
+    [{}, [], ''],
+    [{ interfaces: [] }, ['fault'], 'no network besides loopback'],
+    [{ interfaces: [], connected: 1 }, [], ''],
+    [{ looksByMdns: false }, ['fault'], '--bootstrap'],
+    [{ looksByMdns: false, hasJoined: false }, ['note'], '--no-mdns'],
+    [{ looksByMdns: false, known: 1 }, [], ''],
+    [{ hasMulticastRoute: false }, ['fault'], 'ip route add 224.0.0.0/4 dev eth0'],
+    [{ hasMulticastRoute: false, known: 1 }, [], ''],
+    [{ hasMulticastRoute: undefined }, [], ''],
+  ])('with %j', (changes, expected, text) => {
+    const findings = judgeDiscovery({ ...facts, ...changes })
+    expect(levels(findings)).toEqual(expected)
+    expect(words(findings)).toContain(text)
+  })
+
+  it.each([
+    ['eth0\t00000000\t0100630A\t0003\t0\t0\t0\t00000000', true],
+    ['eth0\t000000E0\t00000000\t0001\t0\t0\t0\t000000F0', true],
+    ['eth0\t0000630A\t00000000\t0001\t0\t0\t0\t00FFFFFF', false],
+    ['lo\t00000000\t00000000\t0001\t0\t0\t0\t00000000', false],
+    ['eth0\t00000000\t00000000\t0002\t0\t0\t0\t00000000', false],
+    ['nonsense', false],
+    ['', false],
+  ])('reads a route from %j', (line, has) => {
+    expect(parseMulticastRoute(`Iface\tDestination\tGateway\n${line}\n`)).toBe(has)
+  })
+})
+
+describe('an upstream', () => {
+  const status = {
+    name: 'docker.io',
+    url: 'https://registry.example',
+    isShared: true,
+    manifestRequests: 0,
+    blobRequests: 0,
+    receivedBytes: 0,
+  }
+
+  it.each([
+    [{ reachable: undefined }, 'note', 'was not asked yet'],
+    [{ reachable: true }, 'fine', 'docker.io answers'],
+    [{ reachable: true, lastError: 'answered 500' }, 'note', 'failed: answered 500'],
+    [
+      { reachable: false, lastError: 'no address' },
+      'fault',
+      'cannot be reached at https://registry.example: no address',
+    ],
+    [
+      { reachable: true, lastError: 'does not take the credentials that are configured' },
+      'fault',
+      'give right ones',
+    ],
+    [{ reachable: true, lastError: 'answered 403' }, 'fault', 'refuses the credentials'],
+    [{ reachable: true, pausedUntilMs: 0 }, 'fault', 'until 1970-01-01 00:00:00 UTC'],
+    [{ reachable: true, remaining: 0 }, 'fault', 'no more requests'],
+  ])('with %j is %s', (changes, level, text) => {
+    const finding = judgeUpstream({ ...status, ...changes })
+    expect(finding.level).toBe(level)
+    expect(words([finding])).toContain(text)
+  })
+})
