@@ -40,8 +40,8 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
   }
 }
 
-/** As long as a mirrored tag counts as fresh where nothing else is set. */
-const mirroredRefreshMs = 5 * 60_000
+/** A freshness shorter than this is for pulls; what is kept need not follow its upstream more closely. */
+const leastRefreshMs = 60_000
 
 export interface NodeKeeperOptions {
   node: LocalNode
@@ -69,7 +69,7 @@ export function openNodeKeeper({ node, registry, member, logger, metrics }: Node
     }),
     // A node by itself may still reach an upstream.
     hasSupply: () => members.peers().length > 0 || node.settings.upstream.length > 0,
-    refreshEveryMs: mirroredRefreshMs,
+    refreshEveryMs: Math.max(leastRefreshMs, node.settings['mirror-ttl']),
     onJoin: (listener) => members.onChange(({ kind }) => kind === 'join' && listener()),
     logger,
     metrics,
