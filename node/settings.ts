@@ -1,6 +1,6 @@
 /** What a node can be told: one table, read from flags, then the environment, then the config file, then defaults. */
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { CodedError } from '../src/base/base.ts'
 import { nearest } from './nearest.ts'
@@ -37,7 +37,7 @@ const fromCheckout = import.meta.url.endsWith('.ts')
 const table = {
   data: {
     kind: path,
-    fallback: fromCheckout ? './shoal-data' : '/var/lib/shoal',
+    fallback: fromCheckout ? join(import.meta.dirname, '../shoal-data') : '/var/lib/shoal',
     value: 'DIR',
     help: 'where the node keeps everything',
   },

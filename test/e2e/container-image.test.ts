@@ -29,7 +29,7 @@ describe('the container image', requires(...needs), () => {
     const built = await buildImage(folder)
     await engine.docker(['load', '--quiet', '--input', built.archive])
     image = built.name
-  }, 180_000)
+  }, 300_000)
   afterAll(async () => {
     await engine?.[Symbol.asyncDispose]()
     await folder?.[Symbol.asyncDispose]()

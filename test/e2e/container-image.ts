@@ -29,7 +29,7 @@ export async function buildImage(folder: ScratchFolder): Promise<{ archive: stri
   const limits = ['--ulimit', 'nofile=4096:4096', '--ulimit', 'nproc=4096:4096']
   const what = ['--build-arg', `BASE=${base}`, '--volume', `${cache.trim()}:/npm-cache`, '--tag', name]
   const file = ['--file', path.join(checkout, 'Containerfile'), checkout]
-  await run('buildah', [...storage, ...build, ...limits, ...what, ...file], { timeoutMs: 120_000 })
+  await run('buildah', [...storage, ...build, ...limits, ...what, ...file], { timeoutMs: 240_000 })
   const archive = folder.at('image.tar')
   await run('buildah', [...storage, 'push', '--quiet', name, `docker-archive:${archive}:${name}`])
   return { archive, name }
@@ -47,6 +47,9 @@ async function makeBase(folder: ScratchFolder, storage: string[]): Promise<void>
   })
   const { stdout } = await run('ldd', [process.execPath, ...paths])
   const libraries = new Set([...stdout.matchAll(/\/\S+\.so\S*(?= \()/g)].map(([library]) => library))
+  const libc = [...libraries].find((library) => library.endsWith('/libc.so.6'))
+  // A part of the C library that addons ask for and none of the programs does.
+  if (libc !== undefined) libraries.add(path.join(path.dirname(libc), 'librt.so.1'))
   await run('cp', ['--dereference', '--parents', ...paths, ...libraries, root])
   await symlink('usr/bin', path.join(root, 'bin'))
   await cp(process.execPath, path.join(root, 'usr/local/bin/node'))

@@ -6,6 +6,8 @@ import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 export interface DockerEngine extends AsyncDisposable {
   readonly name: string
   readonly folder: ScratchFolder
+  /** What a `docker` needs to talk to it. */
+  readonly env: Record<string, string>
   output(): string
   docker(args: string[], options?: RunOptions): Promise<RunResult>
 }
@@ -46,6 +48,7 @@ export async function openDockerEngine(
   return {
     name: daemon.name,
     folder,
+    env,
     output: () => daemon.output(),
     docker: (args, options) => run('docker', args, { ...options, env: { ...options?.env, ...env } }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),

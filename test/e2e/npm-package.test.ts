@@ -23,7 +23,7 @@ describe('the npm package', requires('shoal', 'npm'), () => {
   test('holds the program and its documents, and nothing of the workshop', () => {
     const odd = files.filter(
       (file) =>
-        !/^dist\/(node|src)\/.+\.js$|^docs\/[\w-]+\.(md|svg)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^dist\/(node|src)\/.+\.js$|^dist\/page\/(index\.html|assets\/[\w.-]+)$|^docs\/[\w-]+\.(md|svg|png)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
           file,
         ),
     )
@@ -42,6 +42,8 @@ describe('the npm package', requires('shoal', 'npm'), () => {
     await pushItem(client, 'team/app', '1', image)
     const { headers } = await pullManifest(client, 'team/app', '1')
     expect(headers['docker-content-digest']).toBe(image.manifest.descriptor.digest)
+    const page = await client.ask('GET', '/', { headers: { host: `localhost:${registry.port}` } })
+    expect([page.status, page.headers['content-type']]).toEqual([200, expect.stringContaining('text/html')])
     await registry.stop()
   })
 
