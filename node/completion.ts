@@ -104,7 +104,8 @@ ${names.join('\n')}
 ${cases.join('\n')}
   esac
 }
-compdef _shoal shoal
+# Loaded from $fpath it is called at once; sourced, it only makes itself known.
+if [ "$funcstack[1]" = _shoal ]; then _shoal "$@"; else compdef _shoal shoal; fi
 `
 }
 
