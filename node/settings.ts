@@ -33,11 +33,13 @@ interface Setting<T> {
 }
 
 const fromCheckout = import.meta.url.endsWith('.ts')
+/** The checkout's own, whichever folder the command is given in. */
+const checkoutData = join(import.meta.dirname, '../shoal-data')
 
 const table = {
   data: {
     kind: path,
-    fallback: fromCheckout ? join(import.meta.dirname, '../shoal-data') : '/var/lib/shoal',
+    fallback: fromCheckout ? './shoal-data' : '/var/lib/shoal',
     value: 'DIR',
     help: 'where the node keeps everything',
   },
@@ -219,7 +221,7 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
       [`--${name}`, Object.hasOwn(extra ?? {}, name) ? undefined : values[name]],
       [environmentName(name), environment[environmentName(name)]],
       [`"${name}" in ${configPath}`, config[name]],
-      ['the default', table[name].fallback],
+      ['the default', name === 'data' && fromCheckout ? checkoutData : table[name].fallback],
     ]
     const [source, given] = candidates.find(([, value]) => value !== undefined) ?? ['', undefined]
     return [name, readValue(table[name], source, given, configPath)]

@@ -5,7 +5,7 @@ export async function commandsPage(): Promise<string> {
   const parts = await Promise.all(
     Object.entries(commands).map(async ([name, { summary, load }]) => {
       const { help } = (await load()).command
-      return `## shoal ${name}\n\n${capitalized(summary)}.\n\n\`\`\`\n${help}\`\`\`\n`
+      return `## shoal ${name}\n\n${capitalized(summary)}.\n\n\`\`\`text\n${help}\`\`\`\n`
     }),
   )
   return `# Commands

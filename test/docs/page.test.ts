@@ -29,12 +29,14 @@ describe('a page of documentation', () => {
   })
 
   it('tells code of other kinds and code in the text from commands', () => {
-    const page = readPage('See `shoal ls` and `a`.\n\n```json\n{}\n```\n\n    shoal gc\n')
+    const page = readPage(
+      'See `shoal ls` and `a`.\n\n```json\n{}\n```\n\n```text\nshoal\n```\n\n    shoal gc\n',
+    )
     expect(page.blocks).toEqual([])
     expect(page.spans.map(({ text }) => text)).toEqual(['shoal ls', 'a'])
     expect(page.otherCode).toEqual([
       { line: 4, text: '{}' },
-      { line: 7, text: 'shoal gc' },
+      { line: 11, text: 'shoal gc' },
     ])
   })
 

@@ -27,7 +27,7 @@ export interface Page {
   readonly blocks: ConsoleBlock[]
   /** Code between backticks in the text. */
   readonly spans: { line: number; text: string }[]
-  /** Lines of code that are in no `console` block. */
+  /** Lines of code that are in no `console` block, and in none of `text`. */
   readonly otherCode: { line: number; text: string }[]
   /** Output without a command, a command that goes on in no line, a block that does not end. */
   readonly faults: { line: number; text: string }[]
@@ -50,7 +50,7 @@ export function readPage(text: string): Page {
     const [, language] = /^```(\S*)\s*$/.exec(content) ?? []
     if (fence !== undefined && content === '```') {
       if (fence.language === 'console') page.blocks.push(readBlock(fence, page.faults))
-      else
+      else if (fence.language !== 'text')
         page.otherCode.push(
           ...fence.lines.map((code, at) => ({ line: (fence?.line ?? 0) + 1 + at, text: code })),
         )
