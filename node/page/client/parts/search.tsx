@@ -1,5 +1,5 @@
 /** The search: answers as one types, worked with the arrow keys, and reached with a slash from anywhere. */
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { SearchAnswer } from '../../answers.ts'
 import { ApiError, ask } from '../api.ts'
 import { hrefOf } from '../route.ts'
@@ -150,7 +150,8 @@ function isLeft(event: FocusEvent): boolean {
 
 /** A slash anywhere but in a field leads to the search. */
 function useSlash(input: { current: HTMLInputElement | null }): void {
-  useEffect(() => {
+  // An effect that waits for the paint would lose a slash that is typed at once.
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select')
       if (event.key !== '/' || isTyping || event.ctrlKey || event.metaKey || event.altKey) return
