@@ -10,7 +10,7 @@ const usage = `npm run bench:mirror -- [options]
   --only NAME      measure this alone (repeatable): NAMES
   --reps N         turns of each measurement (default 3)
   --scale X        multiply all sizes and counts by this (default 1); smaller ones are for trying it
-  --mbit N         speed of every shaped link, both ways (default 50; with more, processors are the limit)
+  --mbit N         speed of every shaped link, both ways (default 25; with more, processors are the limit)
   --hosts N        hosts of the cluster (default 6)
   --json FILE      write all samples there
   --keep           leave the temporary folder, with the nodes' logs, and tell where it is

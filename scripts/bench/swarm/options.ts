@@ -8,7 +8,7 @@ export const usage = `npm run bench:swarm -- [options]
   --only NAME      measure this alone (repeatable): NAMES
   --reps N         turns of each measurement (default 3)
   --scale X        multiply all sizes and pauses by this (default 1); smaller ones are for trying it
-  --mbit N         speed of every shaped link, both ways (default 50; half of it with sixteen hosts)
+  --mbit N         speed of every shaped link, both ways (default 25; half of it with sixteen hosts)
   --hosts N        cold hosts of the herd (default 8)
   --plot [FILE]    draw the fan-out beside a central registry's (default file docs/fanout.svg)
   --json FILE      write all samples there
@@ -72,7 +72,7 @@ function parse(args: string[], { hosts }: { hosts: string }) {
         only: { type: 'string', multiple: true },
         reps: { type: 'string', default: '3' },
         scale: { type: 'string', default: '1' },
-        mbit: { type: 'string', default: '50' },
+        mbit: { type: 'string', default: '25' },
         hosts: { type: 'string', default: hosts },
         plot: { type: 'string' },
         json: { type: 'string' },
