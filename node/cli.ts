@@ -2,7 +2,7 @@
 import type { Command } from './command.ts'
 import { explainFailure } from './failure.ts'
 import { nearest } from './nearest.ts'
-import { UsageError } from './settings.ts'
+import { UsageError } from './settings/settings.ts'
 
 export type { Command } from './command.ts'
 

@@ -1,6 +1,6 @@
 /** What docker, containerd and podman have to be told so that they pull through this node, from the node's settings. */
-import { formatAddress, localAddress } from './setting-kinds.ts'
-import type { Settings } from './settings.ts'
+import { formatAddress, localAddress } from './settings/kinds.ts'
+import type { Settings } from './settings/settings.ts'
 
 export const clients = ['docker', 'containerd', 'podman'] as const
 export type ClientName = (typeof clients)[number]

@@ -1,7 +1,7 @@
 /** The help of a command, laid out from its declaration. */
 import type { Declaration, Flag, Flags } from './command.ts'
 import { wrap } from './output.ts'
-import { flagsOfSettings } from './settings.ts'
+import { flagsOfSettings } from './settings/settings.ts'
 
 const leftColumn = 26
 const screenWidth = 120

@@ -19,7 +19,7 @@ import { createMetrics } from './metrics.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { openReports } from './requests/reports.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 import { openNodeUpstreams } from './upstreams.ts'
 
 export interface Daemon extends AsyncDisposable {

@@ -8,7 +8,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CodedError } from '../src/base/base.ts'
-import { type Address, formatAddress } from './setting-kinds.ts'
+import { type Address, formatAddress } from './settings/kinds.ts'
 
 export interface HttpPort extends AsyncDisposable {
   readonly address: string

@@ -17,7 +17,7 @@ import {
 import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
-import { type Settings, UsageError } from './settings.ts'
+import { type Settings, UsageError } from './settings/settings.ts'
 import { readVersion } from './version.ts'
 
 /** A sublevel of the node's database with texts for keys and bytes for values. */

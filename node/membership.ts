@@ -3,7 +3,7 @@ import { findAuthority } from '../src/swarm/authority.ts'
 import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster.ts'
 import { type NodeIdentity, openIdentity } from '../src/swarm/identity.ts'
 import type { Identity } from '../src/wire/wire.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 export interface Membership {
   readonly identity: NodeIdentity

@@ -5,8 +5,8 @@ import { callRunningNode, SocketForbiddenError } from './admin-client.ts'
 import { commands } from './cli.ts'
 import type { NodeStatus } from './operations/status.ts'
 import { bold } from './output.ts'
-import { formatAddress } from './setting-kinds.ts'
-import { readSettings, type Settings, UsageError } from './settings.ts'
+import { formatAddress } from './settings/kinds.ts'
+import { readSettings, type Settings, UsageError } from './settings/settings.ts'
 
 const groups: Record<string, string[]> = {
   'This node': ['serve', 'status', 'health', 'doctor'],

@@ -9,7 +9,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import type { Page, PageMember, PageNode } from './page/page.ts'
-import type { Address } from './setting-kinds.ts'
+import type { Address } from './settings/kinds.ts'
 
 export interface PageDoorOptions {
   node: LocalNode

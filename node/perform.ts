@@ -3,7 +3,7 @@ import { callRunningNode } from './admin-client.ts'
 import { becomeOwner } from './data-owner.ts'
 import { createLogger } from './logger.ts'
 import type { OperationName, OperationTypes } from './operations/operations.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 export async function perform<N extends OperationName>(
   settings: Settings,

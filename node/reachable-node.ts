@@ -2,7 +2,7 @@
 import { runningNodeAnswers } from './admin-client.ts'
 import type { OperationRunner } from './admin-server.ts'
 import { createLogger } from './logger.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './settings/settings.ts'
 
 /** Until it is disposed of. A node of the command's own has the store and the ledger, and no network. */
 export async function openReachableNode(settings: Settings): Promise<AsyncDisposable> {

@@ -10,8 +10,8 @@ import {
   type UpstreamOptions,
   type Upstreams,
 } from '../src/upstream/upstream.ts'
-import { type Settings, UsageError } from './settings.ts'
-import type { UpstreamSetting } from './upstream-setting.ts'
+import { type Settings, UsageError } from './settings/settings.ts'
+import type { UpstreamSetting } from './settings/upstream.ts'
 
 /** Throws UsageError for files that cannot be read and credentials that are half there. */
 export async function openNodeUpstreams(

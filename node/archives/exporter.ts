@@ -13,7 +13,7 @@ import type { ContentClient } from '../content-client.ts'
 import type { NamedRecord } from '../operations/archive.ts'
 import type { WarmEvent, WarmRoot } from '../operations/warm.ts'
 import { perform } from '../perform.ts'
-import type { Settings } from '../settings.ts'
+import type { Settings } from '../settings/settings.ts'
 import { type IndexEntry, mergeEntries, namedEntries, readEntries, readRecords } from './index-entries.ts'
 
 export interface ExportOptions {

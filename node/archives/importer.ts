@@ -20,7 +20,7 @@ import type { ContentClient } from '../content-client.ts'
 import type { ImportOutcome } from '../operations/archive.ts'
 import { formatImageName } from '../operations/image-name.ts'
 import { perform } from '../perform.ts'
-import type { Settings } from '../settings.ts'
+import type { Settings } from '../settings/settings.ts'
 import { type ImportPlan, type PlannedManifest, planImport } from './archive-plan.ts'
 
 export interface ImportOptions {

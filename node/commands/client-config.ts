@@ -3,7 +3,7 @@ import { callRunningNode } from '../admin-client.ts'
 import { type ClientConfig, type ClientName, clientConfig, clients } from '../client-config.ts'
 import { defineCommand, json } from '../command.ts'
 import { print, printJson } from '../output.ts'
-import { type Settings, UsageError } from '../settings.ts'
+import { type Settings, UsageError } from '../settings/settings.ts'
 
 export const command = defineCommand({
   usage: ['client-config docker|containerd|podman [--json]'],

@@ -2,7 +2,7 @@
 import { defineCommand, json, usageLines } from '../command.ts'
 import { completionScript, describeCommands, shells } from '../completion.ts'
 import { print, printJson } from '../output.ts'
-import { UsageError } from '../settings.ts'
+import { UsageError } from '../settings/settings.ts'
 
 const usage = ['completion bash|zsh|fish', 'completion --json']
 

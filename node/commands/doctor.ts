@@ -6,7 +6,7 @@ import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
 import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../output.ts'
-import { path } from '../setting-kinds.ts'
+import { path } from '../settings/kinds.ts'
 
 const defaultConfigFile = '/etc/docker/daemon.json'
 const defaultSocket = '/var/run/docker.sock'

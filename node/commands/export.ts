@@ -4,8 +4,8 @@ import { defineCommand, json } from '../command.ts'
 import { contentClient } from '../content-client.ts'
 import { formatBytes, print, printJson } from '../output.ts'
 import { openReachableNode } from '../reachable-node.ts'
-import { path, text } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { path, text } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 import { openTransferBoard } from '../transfer-board.ts'
 
 export const command = defineCommand({

@@ -3,7 +3,7 @@ import { defineCommand, json } from '../command.ts'
 import { formatBytes, formatCount, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { openProgress } from '../progress.ts'
-import { duration, flag } from '../setting-kinds.ts'
+import { duration, flag } from '../settings/kinds.ts'
 
 export const command = defineCommand({
   usage: ['gc [--dry-run] [--grace TIME] [--json]'],

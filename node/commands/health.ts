@@ -3,7 +3,7 @@ import { get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { defineCommand, json } from '../command.ts'
 import { print, printJson } from '../output.ts'
-import { type Address, duration, flag, formatAddress, localAddress } from '../setting-kinds.ts'
+import { type Address, duration, flag, formatAddress, localAddress } from '../settings/kinds.ts'
 
 const answerMs = 5_000
 const retryMs = 100

@@ -5,8 +5,8 @@ import { defineCommand, json } from '../command.ts'
 import { contentClient } from '../content-client.ts'
 import { formatBytes, print, printJson } from '../output.ts'
 import { openReachableNode } from '../reachable-node.ts'
-import { text } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { text } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 
 export const command = defineCommand({
   usage: ['import FOLDER|FILE.tar [--as REPOSITORY] [--json]'],

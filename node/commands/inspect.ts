@@ -3,8 +3,8 @@ import { defineCommand, json, usageLines } from '../command.ts'
 import { renderImage } from '../image-screen.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { flag } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { flag } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 
 const usage = ['inspect IMAGE[:TAG|@DIGEST] [--members] [--json]']
 

@@ -4,8 +4,8 @@ import type { ListedRule, ShownRule } from '../operations/keep.ts'
 import { formatAge, formatBytes, formatTable, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { openProgress } from '../progress.ts'
-import { flag, text } from '../setting-kinds.ts'
-import { type Settings, UsageError } from '../settings.ts'
+import { flag, text } from '../settings/kinds.ts'
+import { type Settings, UsageError } from '../settings/settings.ts'
 
 const usage = [
   'keep add PATTERN [--tags PATTERN] [--platform OS/ARCH]... [--site] [--json]',

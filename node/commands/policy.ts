@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { defineCommand, json, usageLines } from '../command.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { UsageError } from '../settings.ts'
+import { UsageError } from '../settings/settings.ts'
 
 const usage = ['policy [show] [--json]', 'policy set FILE [--json]', 'policy ban|unban PEER [--json]']
 

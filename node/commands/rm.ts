@@ -4,8 +4,8 @@ import { defineCommand, json, usageLines } from '../command.ts'
 import type { RemovedImage } from '../operations/remove.ts'
 import { formatCount, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { flag } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { flag } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 
 const usage = ['rm IMAGE:TAG|IMAGE@DIGEST [--yes] [--dry-run] [--json]', 'rm REPOSITORY --all [--yes]']
 

@@ -3,7 +3,7 @@ import { flushCompileCache } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
 import { defineCommand, json } from '../command.ts'
 import { openHttpPort } from '../http-port.ts'
-import { allSettings } from '../settings.ts'
+import { allSettings } from '../settings/settings.ts'
 
 const firstAnswersMs = 15
 

@@ -5,8 +5,8 @@ import { defineCommand, json } from '../command.ts'
 import type { NodeStatus } from '../operations/status.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { flag } from '../setting-kinds.ts'
-import type { Settings } from '../settings.ts'
+import { flag } from '../settings/kinds.ts'
+import type { Settings } from '../settings/settings.ts'
 import { ratesBetween, renderStatus } from '../status-screen.ts'
 
 /** Between two looks: long enough to tell a rate, short enough not to be waited for. */

@@ -3,8 +3,8 @@ import { defineCommand, json, usageLines } from '../command.ts'
 import { formatCount, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
 import { openProgress } from '../progress.ts'
-import { flag } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { flag } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 
 const usage = ['tag SOURCE[:TAG|@DIGEST] TARGET[:TAG] [--as-authority] [--json]']
 

@@ -2,7 +2,7 @@
 import { defineCommand, json } from '../command.ts'
 import { print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
-import { UsageError } from '../settings.ts'
+import { UsageError } from '../settings/settings.ts'
 
 export const command = defineCommand({
   usage: ['token [rotate] [--json]'],

@@ -2,8 +2,8 @@
 import { defineCommand, json } from '../command.ts'
 import { formatBytes, print } from '../output.ts'
 import { perform } from '../perform.ts'
-import { text } from '../setting-kinds.ts'
-import { UsageError } from '../settings.ts'
+import { text } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
 import { openTransferBoard } from '../transfer-board.ts'
 
 export const command = defineCommand({

@@ -4,7 +4,7 @@
  */
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
-import type { Settings } from '../settings.ts'
+import type { Settings } from '../settings/settings.ts'
 
 export interface Finding {
   /** `fine` is as it should be, a `note` is good to know, a `fault` is to be mended. */

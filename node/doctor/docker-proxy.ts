@@ -1,5 +1,5 @@
 /** Whether dockerd asks a proxy for what it should ask the node for. */
-import type { Address } from '../setting-kinds.ts'
+import type { Address } from '../settings/kinds.ts'
 import { type Finding, fault, note } from './check.ts'
 import type { DockerState } from './docker-engine.ts'
 

@@ -1,6 +1,6 @@
 /** Whether docker on this host is set up so that it can use the node. */
 import { readFile } from 'node:fs/promises'
-import { type Address, formatAddress } from '../setting-kinds.ts'
+import { type Address, formatAddress } from '../settings/kinds.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 import { type DockerState, readDocker } from './docker-engine.ts'
 import { isLoopback, judgeProxy } from './docker-proxy.ts'

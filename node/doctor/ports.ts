@@ -1,7 +1,7 @@
 /** Whether the node has its ports, or could have them. */
 import { request } from 'node:http'
 import { createServer } from 'node:net'
-import { type Address, formatAddress } from '../setting-kinds.ts'
+import { type Address, formatAddress } from '../settings/kinds.ts'
 import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
 import { findHolder, listListeners } from './listeners.ts'
 

@@ -9,7 +9,7 @@ import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
-import { UsageError } from '../settings.ts'
+import { UsageError } from '../settings/settings.ts'
 import {
   findRecords,
   type ImportedManifest,

@@ -1,5 +1,5 @@
 /** Where traces go, if anywhere: --trace-endpoint, or the variables that every OpenTelemetry program reads. */
-import { type Settings, UsageError } from '../settings.ts'
+import { type Settings, UsageError } from '../settings/settings.ts'
 
 export interface TraceEndpoint {
   url: URL

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { CodedError } from '../../src/base/base.ts'
-import type { Kind } from '../setting-kinds.ts'
+import type { Kind } from '../settings/kinds.ts'
 import { type Action, actions } from './events.ts'
 
 export type WebhookSetting = { url: URL } | { file: string }

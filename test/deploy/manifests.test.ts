@@ -7,7 +7,7 @@ import { DaemonSet, type IDaemonSet } from 'kubernetes-models/apps/v1'
 import { type INamespace, type IService, Namespace, Service } from 'kubernetes-models/v1'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 
 const checkout = path.join(import.meta.dirname, '../..')
 const read = (name: string): string => readFileSync(path.join(checkout, name), 'utf8')

@@ -8,7 +8,7 @@ import { type ImportedImage, importImages } from '../../node/archives/importer.t
 import { contentClient } from '../../node/content-client.ts'
 import { type LocalNode, openLocalNode } from '../../node/local-node.ts'
 import { openReachableNode } from '../../node/reachable-node.ts'
-import { readSettings, type Settings } from '../../node/settings.ts'
+import { readSettings, type Settings } from '../../node/settings/settings.ts'
 import { silentLogger } from '../../src/base/base.ts'
 import { type Digest, hexOf, parseRepository, parseTag, type Repository } from '../../src/oci/oci.ts'
 import { createRegistry } from '../../src/registry/registry.ts'

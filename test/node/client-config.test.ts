@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { clientConfig } from '../../node/client-config.ts'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 
 const settingsOf = (...args: string[]) => readSettings(args, {}).settings
 const both = ['--upstream', 'docker.io', '--upstream', 'registry.corp=https://registry.corp:8443']

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { dataFormat } from '../../node/data-format.ts'
 import { openLocalNode } from '../../node/local-node.ts'
 import { createLogger } from '../../node/logger.ts'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 
 let folder: string
 beforeEach(async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDaemon } from '../../node/daemon.ts'
 import { openHttpPort } from '../../node/http-port.ts'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 import { type Logger, silentLogger } from '../../src/base/base.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 

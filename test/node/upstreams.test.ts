@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 import { readUpstreams } from '../../node/upstreams.ts'
 import { silentLogger } from '../../src/base/base.ts'
 

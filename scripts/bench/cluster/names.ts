@@ -2,7 +2,7 @@
 import { cp, mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { openLocalNode } from '../../../node/local-node.ts'
-import { readSettings } from '../../../node/settings.ts'
+import { readSettings } from '../../../node/settings/settings.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { digestBytes, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { manifestType } from '../image.ts'

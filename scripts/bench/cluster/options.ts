@@ -1,7 +1,7 @@
 /** The options of the cluster benchmark's command line. */
 import os from 'node:os'
 import { parseArgs } from 'node:util'
-import { duration } from '../../../node/setting-kinds.ts'
+import { duration } from '../../../node/settings/kinds.ts'
 import { OptionError } from '../options.ts'
 
 export const usage = `npm run bench:cluster -- [options]

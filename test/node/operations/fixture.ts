@@ -2,7 +2,7 @@
 
 import { type LocalNode, openLocalNode } from '../../../node/local-node.ts'
 import { type OperationName, type OperationTypes, runOperation } from '../../../node/operations/operations.ts'
-import { readSettings } from '../../../node/settings.ts'
+import { readSettings } from '../../../node/settings/settings.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { parseDigest, parseReference, parseRepository } from '../../../src/oci/oci.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../../node/settings/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'shoal-upstream-setting-'))
 afterAll(() => rmSync(folder, { recursive: true }))

@@ -1,7 +1,7 @@
 /** An upstream in the configuration: `NAME`, `NAME=URL`, or an object in the config file. */
-import { findKnownUpstream, knownUpstreamNames } from '../src/upstream/known-upstreams.ts'
+import { findKnownUpstream, knownUpstreamNames } from '../../src/upstream/known-upstreams.ts'
+import { type Kind, size } from './kinds.ts'
 import { Secret } from './secret.ts'
-import { type Kind, size } from './setting-kinds.ts'
 
 /** What is told of one upstream. Files that it names are read when the node opens it. */
 export interface UpstreamSetting {

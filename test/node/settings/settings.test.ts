@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readSettings } from '../../node/settings.ts'
+import { readSettings } from '../../../node/settings/settings.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'shoal-settings-'))
 afterAll(() => rmSync(folder, { recursive: true }))

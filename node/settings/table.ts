@@ -1,0 +1,178 @@
+/** What a node can be told: every setting with its kind, its default and its help. A new one is a row here. */
+import { join } from 'node:path'
+import { webhook } from '../webhooks/webhook-setting.ts'
+import { address, duration, flag, type Kind, nodeName, oneOf, path, size, text, url, word } from './kinds.ts'
+import { upstream, upstreamFromObject } from './upstream.ts'
+
+export interface Setting<T> {
+  kind: Kind<T>
+  /** As one would write it after the flag; `undefined` where the setting may be absent. */
+  fallback: string | undefined
+  /** For the help: what stands after the flag, and what it is for. */
+  value: string
+  help: string
+  repeatable?: true
+  /** Reads what the config file may say as an object instead of a text. */
+  fromObject?: (given: object, file: string) => T
+}
+
+const fromCheckout = import.meta.url.endsWith('.ts')
+/** The checkout's own, whichever folder the command is given in. */
+const checkoutData = join(import.meta.dirname, '../../shoal-data')
+
+export const table = {
+  data: {
+    kind: path,
+    fallback: fromCheckout ? './shoal-data' : '/var/lib/shoal',
+    value: 'DIR',
+    help: 'where the node keeps everything',
+  },
+  http: {
+    kind: address,
+    fallback: '127.0.0.1:5000',
+    value: 'HOST:PORT',
+    help: 'where docker and other clients reach it',
+  },
+  p2p: { kind: address, fallback: '0.0.0.0:5001', value: 'HOST:PORT', help: 'where other nodes reach it' },
+  join: {
+    kind: text,
+    fallback: undefined,
+    value: 'TOKEN',
+    help: 'join the cluster that made the token (see shoal token)',
+  },
+  bootstrap: {
+    kind: text,
+    fallback: undefined,
+    value: 'MULTIADDR',
+    help: 'a member to find the others by; may be given several times',
+    repeatable: true,
+  },
+  site: {
+    kind: word,
+    fallback: undefined,
+    value: 'NAME',
+    help: 'the site of this node, among whose nodes keep rules with --site share their images',
+  },
+  'no-mdns': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'do not look for members on the local network',
+  },
+  upstream: {
+    kind: upstream,
+    fromObject: upstreamFromObject,
+    fallback: undefined,
+    value: 'NAME[=URL]',
+    help: 'a registry to mirror, such as docker.io; may be given several times',
+    repeatable: true,
+  },
+  'mirror-ttl': {
+    kind: duration,
+    fallback: '5m',
+    value: 'TIME',
+    help: 'for how long a mirrored tag is served before its upstream is asked again; 0s for each time',
+  },
+  'no-bare-names': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: "a name without a registry is never taken for the first upstream's",
+  },
+  'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
+  'gc-interval': {
+    kind: duration,
+    fallback: '1h',
+    value: 'TIME',
+    help: 'how often unreferenced content is collected; 0s for never',
+  },
+  'gc-grace': {
+    kind: duration,
+    fallback: '24h',
+    value: 'TIME',
+    help: 'how long content that nothing refers to is kept; longer than your longest push',
+  },
+  'max-upload': {
+    kind: size,
+    fallback: '0',
+    value: 'SIZE',
+    help: 'bytes per second to other members at most; 0 for no limit',
+  },
+  'max-download': {
+    kind: size,
+    fallback: '0',
+    value: 'SIZE',
+    help: 'bytes per second from other members at most; 0 for no limit',
+  },
+  'min-free': {
+    kind: size,
+    fallback: '256MiB',
+    value: 'SIZE',
+    help: 'uploads are refused when the disk has less than this left',
+  },
+  name: {
+    kind: nodeName,
+    fallback: undefined,
+    value: 'NAME',
+    help: "what this node is called where members are listed (default: the host's name)",
+  },
+  'no-page': { kind: flag, fallback: 'false', value: '', help: 'do not serve the web page' },
+  'page-host': {
+    kind: text,
+    fallback: undefined,
+    value: 'NAME',
+    help: 'a host name by which browsers reach the page; may be given several times',
+    repeatable: true,
+  },
+  'page-changes': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'let whoever reaches the page delete tags and free space, not only browsers on this host',
+  },
+  webhook: {
+    kind: webhook,
+    fallback: undefined,
+    value: 'URL|FILE',
+    help: 'tell this URL of pushes, pulls and deletions; may be given several times',
+    repeatable: true,
+  },
+  'trace-endpoint': {
+    kind: url,
+    fallback: undefined,
+    value: 'URL',
+    help: 'send traces to this OpenTelemetry collector, over HTTP',
+  },
+  'log-level': {
+    kind: oneOf('trace', 'debug', 'info', 'warn', 'error', 'silent'),
+    fallback: 'info',
+    value: 'LEVEL',
+    help: 'trace, debug, info, warn, error or silent',
+  },
+  'log-format': {
+    kind: oneOf('auto', 'json', 'pretty'),
+    fallback: 'auto',
+    value: 'FORMAT',
+    help: 'json, pretty, or auto: pretty on a terminal and JSON lines elsewhere',
+  },
+} satisfies Record<string, Setting<unknown>>
+
+type Table = typeof table
+export type SettingName = keyof Table
+type ValueOf<N extends SettingName> =
+  Table[N]['kind'] extends Kind<infer T>
+    ? Table[N] extends { repeatable: true }
+      ? T[]
+      : Table[N] extends { fallback: undefined }
+        ? T | undefined
+        : T
+    : never
+
+export type Settings = { [N in SettingName]: ValueOf<N> }
+
+export const allSettings = Object.keys(table) as SettingName[]
+
+/** As it is read; the help names a checkout's data directory shorter. */
+export function fallbackOf(name: SettingName): string | undefined {
+  return name === 'data' && fromCheckout ? checkoutData : table[name].fallback
+}
