@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { CodedError } from '../src/base/base.ts'
 import { type Digest, OciError, parseDigest, parseRepository, type Repository } from '../src/oci/oci.ts'
+import { copies } from './chunks.ts'
 import type { OperationContext } from './operations/operations.ts'
 
 /** Answers a request for content; false when it is none. */
@@ -57,9 +58,4 @@ async function send(
   await using blob = await registry.pull.openBlob(repository, digest, { signal })
   response.writeHead(200, { 'Content-Length': blob.size })
   await pipeline(copies(blob.chunks(0, blob.size, { signal })), response)
-}
-
-/** The store uses a chunk's memory again, and a socket may hold on to it for longer. */
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Uint8Array.from(chunk)
 }

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { CodedError, type Logger } from '../src/base/base.ts'
 import type { ContentHandler } from './admin-content.ts'
 import { type AdminLine, socketPath } from './admin-protocol.ts'
+import { readUpTo } from './chunks.ts'
 
 /** Runs one operation; throws a CodedError for what the caller should read. */
 export type OperationRunner = (
@@ -63,7 +64,7 @@ async function answer(
   }
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
   try {
-    const params: unknown = JSON.parse(await readText(request))
+    const params = await readParams(request)
     const emit = (event: unknown) => write({ event })
     write({ result: await runOperation(name, params, emit, { signal: controller.signal }) })
   } catch (error) {
@@ -73,13 +74,8 @@ async function answer(
   response.end()
 }
 
-async function readText(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > maxParamsBytes) throw new Error(`the parameters are larger than ${maxParamsBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+async function readParams(request: IncomingMessage): Promise<unknown> {
+  const body = await readUpTo(request, maxParamsBytes)
+  if (body === undefined) throw new Error(`the parameters are larger than ${maxParamsBytes} bytes`)
+  return JSON.parse(body.toString('utf8'))
 }

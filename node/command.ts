@@ -1,6 +1,6 @@
 /** One command, declared once: its help, the reading of its arguments and its completion come from the same words. */
 import { renderHelp } from './command-help.ts'
-import { flag, type Kind } from './settings/kinds.ts'
+import { flag, type Kind, text } from './settings/kinds.ts'
 import {
   type ExtraFlag,
   readFlag,
@@ -70,6 +70,14 @@ export interface Command {
 
 /** The flag that prints for programs instead of for people. */
 export const json = { kind: flag, help: 'print JSON' } satisfies Flag<boolean>
+
+/** The flag that leaves out what is for other platforms. */
+export const platform = {
+  kind: text,
+  value: 'OS/ARCH',
+  help: 'of images for several platforms only this one; may be given several times',
+  repeatable: true,
+} satisfies Flag<string>
 
 export function defineCommand<const F extends Flags>(declaration: Declaration<F>): Command {
   return {

@@ -4,6 +4,9 @@ import { pipeline } from 'node:stream/promises'
 import type { Digest, Repository } from '../src/oci/oci.ts'
 import { OperationError } from './admin-client.ts'
 import { socketPath } from './admin-protocol.ts'
+import { copies, readUpTo } from './chunks.ts'
+
+const maxRefusalBytes = 64 * 1024
 
 export interface ContentClient {
   /** The bytes of a blob or a manifest. Throws OperationError when it cannot be had. */
@@ -53,16 +56,9 @@ export function contentClient(dataDirectory: string): ContentClient {
 }
 
 async function refusal(answer: IncomingMessage): Promise<OperationError> {
-  const chunks: Buffer[] = []
-  for await (const chunk of answer as AsyncIterable<Buffer>) chunks.push(chunk)
-  const text = Buffer.concat(chunks).toString('utf8')
-  if (answer.headers['content-type'] !== 'application/json')
+  const body = await readUpTo(answer, maxRefusalBytes)
+  if (body === undefined || answer.headers['content-type'] !== 'application/json')
     return new OperationError('NODE_FAILED', `the node answered ${answer.statusCode}; its log says why`)
-  const { error } = JSON.parse(text) as { error: { code: string; message: string } }
+  const { error } = JSON.parse(body.toString('utf8')) as { error: { code: string; message: string } }
   return new OperationError(error.code, error.message)
-}
-
-/** The reader uses a chunk's memory again, and the socket may hold on to it for longer. */
-async function* copies(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield Uint8Array.from(chunk)
 }

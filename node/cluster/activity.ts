@@ -1,14 +1,14 @@
 /** What members tell each other about what moves, while somebody watches: bytes by member, and the blobs on their way. */
 import type { Exchange } from '../../src/exchange/exchange.ts'
-import { type Digest, parseDigest } from '../../src/oci/oci.ts'
 import {
   type Channel,
   ChannelBrokenError,
   codec,
+  digestText,
   type Infer,
   list,
   optional,
-  parsePeerId,
+  peerIdText,
   struct,
   text,
   uint,
@@ -21,24 +21,16 @@ const maxPeers = 256
 const maxTransfers = 32
 export const maxNameLength = 64
 
-const peerId = text({
-  max: 64,
-  parse: (value) => {
-    parsePeerId(value)
-    return value
-  },
-})
-
 const activity = struct({
   /** What the member is called. */
   name: text({ max: maxNameLength }),
   /** Bytes a second that it sends to others at most, all together; absent for no limit. */
   maxUpload: optional(uint()),
   /** Bytes of pieces that it received from others since it started. */
-  peers: list(struct({ peer: peerId, received: uint() }), { max: maxPeers }),
+  peers: list(struct({ peer: peerIdText, received: uint() }), { max: maxPeers }),
   transfers: list(
     struct({
-      digest: text<Digest>({ max: 140, parse: parseDigest }),
+      digest: digestText,
       held: uint(),
       peers: uint(),
       pieces: uint(),

@@ -1,7 +1,18 @@
 /** What members say to each other when one is to bring a blob from an upstream for all. */
-import { type Digest, excerpt, parseDigest, parseRepository, type Repository } from '../../src/oci/oci.ts'
+import { excerpt } from '../../src/oci/oci.ts'
 import type { UpstreamTrouble } from '../../src/upstream/upstream.ts'
-import { codec, type Infer, literal, optional, struct, text, uint, variant } from '../../src/wire/wire.ts'
+import {
+  codec,
+  digestText,
+  type Infer,
+  literal,
+  optional,
+  repositoryText,
+  struct,
+  text,
+  uint,
+  variant,
+} from '../../src/wire/wire.ts'
 
 export const bringProtocol = '/shoal/bring/1.0.0'
 export const maxBringBytes = 2048
@@ -18,9 +29,9 @@ export function reasonText(text: string): string {
 }
 
 const requestSchema = struct({
-  digest: text<Digest>({ max: 135, parse: parseDigest }),
+  digest: digestText,
   /** As it is named in the cluster, the upstream's name before it. */
-  repository: text<Repository>({ max: 255, parse: parseRepository }),
+  repository: repositoryText,
 })
 
 const answerSchema = variant('answer', {

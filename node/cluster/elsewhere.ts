@@ -12,6 +12,7 @@ import {
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
+import { readUpTo } from '../chunks.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
 
@@ -107,16 +108,4 @@ async function orRefused<T>(work: Promise<T>): Promise<T> {
       retryAfterMs,
     })
   }
-}
-
-/** `undefined` for a body that is longer than its limit. */
-async function readUpTo(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.length
-    if (length > maxBytes) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
 }

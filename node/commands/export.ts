@@ -1,10 +1,10 @@
 /** `shoal export`: writes images to a folder or a tar file. */
 import { exportImages } from '../archives/exporter.ts'
-import { defineCommand, json } from '../command.ts'
+import { defineCommand, json, platform } from '../command.ts'
 import { contentClient } from '../content-client.ts'
 import { formatBytes, print, printJson } from '../output.ts'
 import { openReachableNode } from '../reachable-node.ts'
-import { path, text } from '../settings/kinds.ts'
+import { path } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 import { openTransferBoard } from '../transfer-board.ts'
 
@@ -19,12 +19,7 @@ already is not written twice.
   skopeo copy oci:FOLDER:TAG ...       and    skopeo copy oci-archive:FILE.tar:TAG ...    read it, and so does oras.`,
   flags: {
     output: { kind: path, value: 'PATH', help: 'where to write', short: 'o' },
-    platform: {
-      kind: text,
-      value: 'OS/ARCH',
-      help: 'of images for several platforms only this one; may be given several times',
-      repeatable: true,
-    },
+    platform,
     json,
   },
   maxWords: Number.POSITIVE_INFINITY,

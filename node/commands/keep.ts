@@ -1,5 +1,5 @@
 /** `shoal keep`: the rules that say what this node holds, always. */
-import { defineCommand, json, usageLines } from '../command.ts'
+import { defineCommand, json, platform, usageLines } from '../command.ts'
 import type { ListedRule, ShownRule } from '../operations/keep.ts'
 import { formatAge, formatBytes, formatTable, print, printJson } from '../output.ts'
 import { perform } from '../perform.ts'
@@ -24,12 +24,7 @@ ls shows for each rule how many images match, how many are complete here, what i
 rm ends a rule; what it brought here stays until it is deleted.`,
   flags: {
     tags: { kind: text, value: 'PATTERN', help: 'only tags that match (default: all)' },
-    platform: {
-      kind: text,
-      value: 'OS/ARCH',
-      help: 'of images for several platforms only this one; may be given several times',
-      repeatable: true,
-    },
+    platform,
     site: {
       kind: flag,
       help: "share its images with the nodes of this one's site (serve --site NAME) that have the rule: each is held by one",

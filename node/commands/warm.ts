@@ -1,8 +1,7 @@
 /** `shoal warm`: fetches images now. */
-import { defineCommand, json } from '../command.ts'
+import { defineCommand, json, platform } from '../command.ts'
 import { formatBytes, print } from '../output.ts'
 import { perform } from '../perform.ts'
-import { text } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 import { openTransferBoard } from '../transfer-board.ts'
 
@@ -13,12 +12,7 @@ Fetches images now, with all they consist of and everything that refers to them,
 here. An IMAGE is REPOSITORY, REPOSITORY:TAG or REPOSITORY@DIGEST. Exits with 1 and names what is missing when
 something could not be had. With --json each event, and then the result, is a line.`,
   flags: {
-    platform: {
-      kind: text,
-      value: 'OS/ARCH',
-      help: 'of images for several platforms only this one; may be given several times',
-      repeatable: true,
-    },
+    platform,
     json,
   },
   maxWords: Number.POSITIVE_INFINITY,

@@ -1,5 +1,6 @@
 /** What a running dockerd says of its own configuration, asked over its socket (Docker Engine API, `GET /info`). */
 import { type IncomingMessage, request } from 'node:http'
+import { readUpTo } from '../chunks.ts'
 import { isRefusal } from './check.ts'
 
 export interface DockerInfo {
@@ -39,14 +40,9 @@ function ask(socketPath: string, signal: AbortSignal): Promise<string> {
 }
 
 async function readText(response: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > maxAnswerBytes) throw new Error(`docker answered with more than ${maxAnswerBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
+  const body = await readUpTo(response, maxAnswerBytes)
+  if (body === undefined) throw new Error(`docker answered with more than ${maxAnswerBytes} bytes`)
+  return body.toString('utf8')
 }
 
 /** Throws for an answer that is not JSON: whatever listens there is no dockerd. */

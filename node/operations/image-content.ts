@@ -1,6 +1,7 @@
 /** What an image consists of, as far as it is small: read here, or from a member. */
 import { type Descriptor, type Digest, maxManifestBytes, type Repository } from '../../src/oci/oci.ts'
 import { nowhere } from '../../src/registry/registry.ts'
+import { copies, readUpTo } from '../chunks.ts'
 import type { OperationContext } from './operations.ts'
 
 /** From the store or from a member, without keeping it: whoever looks at an image does not want its layers. */
@@ -28,7 +29,5 @@ export async function readSmallBlob(
   await using blob = found
   // The descriptor's size is its author's word.
   if (blob.size > maxManifestBytes) return undefined
-  const chunks: Uint8Array[] = []
-  for await (const chunk of blob.chunks(0, blob.size, { signal })) chunks.push(Uint8Array.from(chunk))
-  return Buffer.concat(chunks)
+  return await readUpTo(copies(blob.chunks(0, blob.size, { signal })), maxManifestBytes)
 }

@@ -1,8 +1,7 @@
 /** One asker's channel as its holder sees it: what the asker wants, what it was told, and what it has yet to be told. */
-import type { Clock } from '../base/base.ts'
+import type { Background, Clock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { type Channel, MalformedError } from '../wire/wire.ts'
-import type { Background } from './background.ts'
 import type { Holding, HoldingNews, Holdings } from './holdings.ts'
 import { type Answer, encodeAnswer, maxPiecesPerUpdate, maxWants } from './messages.ts'
 import { Outbox } from './outbox.ts'

@@ -1,9 +1,7 @@
 /** What askers call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
 import { webcrypto } from 'node:crypto'
-import type { Clock, Logger } from '../base/base.ts'
-import { SingleFlight } from '../base/base.ts'
+import { type Background, type Clock, type Logger, SingleFlight } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
-import type { Background } from './background.ts'
 import type { Providers } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'

@@ -1,8 +1,7 @@
 /** The exchange at work: brings blobs here in verified pieces, from all members that hold some, and serves them as they come. */
-import { type Clock, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { Background, type Clock, noMetrics, silentLogger, systemClock } from '../base/base.ts'
 import type { OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
-import { Background } from './background.ts'
 import { blobReader } from './blob-reader.ts'
 import { Complaints } from './complaints.ts'
 import { openDirectLanes } from './direct-lanes.ts'
@@ -56,7 +55,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const { identity, host, blobs, members, providers, mayRead } = options
   const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const limits = { ...defaultLimits, ...options.limits }
-  const background = new Background(logger)
+  const background = new Background('the exchange', logger)
   const faults = new Faults({ blame: options.blame, logger, metrics })
   const traffic = new Traffic(metrics)
   const holdings = new Holdings({ blobs, mayRead })

@@ -2,16 +2,16 @@
  * The messages of the exchange protocol. A channel serves one direction: the *asker* opens it and downloads, the *holder*
  * answers. Frames whose first byte is below 0x80 carry raw bytes (raw-frames.ts); all others are one of these, in CBOR.
  */
-import { parseDigest, parseRepository } from '../oci/oci.ts'
 import {
   bytes,
   codec,
+  digestText,
   list,
   literal,
   MalformedError,
   optional,
+  repositoryText,
   struct,
-  text,
   uint,
   variant,
 } from '../wire/wire.ts'
@@ -47,8 +47,8 @@ const askCodec = codec(
     want: struct({
       type: literal('want'),
       id,
-      digest: text({ max: 135, parse: parseDigest }),
-      repository: text({ max: 255, parse: parseRepository }),
+      digest: digestText,
+      repository: repositoryText,
     }),
     /** Send the signed piece lists that tell of piece `from` (default the first) and those behind it, in list frames. */
     list: struct({ type: literal('list'), id, from: optional(piece) }),

@@ -1,6 +1,5 @@
 /** The channels to all peers that this node asks for something; those without a want are closed after a while. */
-import type { Clock } from '../base/base.ts'
-import type { Background } from './background.ts'
+import type { Background, Clock } from '../base/base.ts'
 import { type DirectLanes, LaneError } from './direct-lanes.ts'
 import type { ExchangeHost } from './engine-contract.ts'
 import type { Faults } from './faults.ts'

@@ -13,10 +13,11 @@
  * only where each meant them to.
  */
 import { hash } from 'node:crypto'
-import { type Digest, parseDigest } from '../oci/oci.ts'
+import type { Digest } from '../oci/oci.ts'
 import {
   bytes,
   codec,
+  digestText,
   type Envelope,
   envelopeOverhead,
   type Identity,
@@ -25,7 +26,6 @@ import {
   peerIdOf,
   seal,
   struct,
-  text,
   uint,
   unseal,
   type Verifier,
@@ -44,7 +44,7 @@ const listCodec = codec(
     after: optional(
       struct({ hashes: bytes({ length: pieceHashBytes }), pieces: uint({ max: maxPieces - 1 }) }),
     ),
-    digest: text<Digest>({ max: 135, parse: parseDigest }),
+    digest: digestText,
     pieces: bytes({ max: maxPieces * pieceHashBytes }),
     size: uint({ max: maxBlobBytes }),
   }),

@@ -1,6 +1,5 @@
 /** Blobs that will probably be asked for: fetched a few at a time, in the order in which they were named. */
-import type { Logger } from '../base/base.ts'
-import type { Background } from './background.ts'
+import type { Background, Logger } from '../base/base.ts'
 import type { Wanted } from './want.ts'
 
 export interface PrefetchesOptions {

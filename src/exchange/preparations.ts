@@ -1,8 +1,7 @@
 /** Piece lists made before anyone asks for them: one blob at a time, a while after it came, and only where someone could ask. */
-import type { Clock, Logger } from '../base/base.ts'
+import type { Background, Clock, Logger } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { Blobs } from '../store/store.ts'
-import type { Background } from './background.ts'
 import type { ExchangeMembers } from './engine-contract.ts'
 import type { PieceLists } from './piece-lists.ts'
 

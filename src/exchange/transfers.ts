@@ -1,6 +1,6 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
+import type { Background } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
-import type { Background } from './background.ts'
 import type { Origin } from './engine-contract.ts'
 import { ExchangeClosedError } from './engine-errors.ts'
 import { Sources } from './sources.ts'

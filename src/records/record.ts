@@ -11,6 +11,7 @@ import {
   bytes,
   codec,
   dictionary,
+  digestText,
   type Envelope,
   envelopeOverhead,
   type Identity,
@@ -35,17 +36,21 @@ export const recordDomain = 'shoal-record-v1\0'
 /** The whole envelope. */
 export const maxRecordBytes = 64 * 1024
 
-const digest = text<Digest>({ max: 135, parse: parseDigest })
 const mediaType = text({ max: 255 })
 
 /** The last moment that a Date can name. */
 const maxTimeMs = 8_640_000_000_000_000
 
-const tagValue = struct({ digest, mediaType, size: uint(), checkedMs: optional(uint({ max: maxTimeMs })) })
+const tagValue = struct({
+  digest: digestText,
+  mediaType,
+  size: uint(),
+  checkedMs: optional(uint({ max: maxTimeMs })),
+})
 const manifestValue = struct({
   mediaType,
   size: uint(),
-  subject: optional(digest),
+  subject: optional(digestText),
   artifactType: optional(text({ max: 255 })),
   annotations: optional(dictionary(text({ max: 4096 }), text({ max: maxRecordBytes }), { max: 1024 })),
 })

@@ -22,14 +22,3 @@ export interface IngestValue {
   hex?: string
   inode?: number
 }
-
-export interface IngestCall {
-  call: number
-  request: IngestRequest
-}
-
-export interface IngestReply {
-  call: number
-  value?: IngestValue
-  error?: { message: string; code: string | undefined }
-}

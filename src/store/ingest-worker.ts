@@ -5,9 +5,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { parentPort } from 'node:worker_threads'
-import type { IngestCall, IngestReply, IngestRequest, IngestValue } from './ingest-protocol.ts'
-import { giveWayToMainThread } from './worker-priority.ts'
+import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
+import { answerCalls } from './worker-calls.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
@@ -25,35 +24,13 @@ interface OpenFile {
 }
 
 const files = new Map<number, OpenFile>()
-const tails = new Map<number, Promise<void>>()
 const stopped = new Set<number>()
 
-const port = parentPort
-if (port === null) throw new Error('the ingest worker runs as a worker thread only')
-
-giveWayToMainThread()
-port.on('message', ({ call, request }: IngestCall) => {
-  if (request.type === 'stop') {
-    stopped.add(request.file)
-    port.postMessage({ call, value: { offset: 0 } } satisfies IngestReply)
-    return
-  }
-  const before = tails.get(request.file) ?? Promise.resolve()
-  const tail = before.then(async () => {
-    port.postMessage(await answer(call, request))
-    if (tails.get(request.file) === tail) tails.delete(request.file)
-  })
-  tails.set(request.file, tail)
+answerCalls(handle, (request: IngestRequest): IngestValue | undefined => {
+  if (request.type !== 'stop') return undefined
+  stopped.add(request.file)
+  return { offset: 0 }
 })
-
-async function answer(call: number, request: IngestRequest): Promise<IngestReply> {
-  try {
-    return { call, value: await handle(request) }
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
-    return { call, error: { message: error instanceof Error ? error.message : String(error), code } }
-  }
-}
 
 async function handle(request: IngestRequest): Promise<IngestValue> {
   if (request.type === 'open') return await openFile(request.file, request.path, request.algorithm)

@@ -32,14 +32,3 @@ export interface PieceValue {
   hex?: string
   hashes?: Uint8Array
 }
-
-export interface PieceCall {
-  call: number
-  request: PieceRequest
-}
-
-export interface PieceReply {
-  call: number
-  value?: PieceValue
-  error?: { message: string; code: string | undefined }
-}

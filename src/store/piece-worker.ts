@@ -5,9 +5,8 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import { fsyncSync, futimesSync, writeSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'
-import { parentPort } from 'node:worker_threads'
-import type { PieceCall, PieceReply, PieceRequest, PieceValue } from './piece-protocol.ts'
-import { giveWayToMainThread } from './worker-priority.ts'
+import type { PieceRequest, PieceValue } from './piece-protocol.ts'
+import { answerCalls } from './worker-calls.ts'
 
 const readBytes = 1024 * 1024
 const hashBytes = 32
@@ -27,29 +26,8 @@ interface PartialFile {
 }
 
 const files = new Map<number, PartialFile>()
-const tails = new Map<number, Promise<void>>()
 
-const port = parentPort
-if (port === null) throw new Error('the piece worker runs as a worker thread only')
-
-giveWayToMainThread()
-port.on('message', ({ call, request }: PieceCall) => {
-  const before = tails.get(request.file) ?? Promise.resolve()
-  const tail = before.then(async () => {
-    port.postMessage(await answer(call, request))
-    if (tails.get(request.file) === tail) tails.delete(request.file)
-  })
-  tails.set(request.file, tail)
-})
-
-async function answer(call: number, request: PieceRequest): Promise<PieceReply> {
-  try {
-    return { call, value: await handle(request) }
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
-    return { call, error: { message: error instanceof Error ? error.message : String(error), code } }
-  }
-}
+answerCalls(handle)
 
 async function handle(request: PieceRequest): Promise<PieceValue> {
   if (request.type === 'open') return await openFile(request)

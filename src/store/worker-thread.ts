@@ -1,6 +1,7 @@
 /** A worker thread seen from the main thread: calls, and their answers in any order. */
 import { Worker } from 'node:worker_threads'
 import { WorkerLostError } from './errors.ts'
+import type { WorkerCall, WorkerReply } from './worker-calls.ts'
 
 /** A request that the worker could not meet, with the system's error code. */
 export class WorkerCallError extends Error {
@@ -10,12 +11,6 @@ export class WorkerCallError extends Error {
     super(message)
     this.code = code
   }
-}
-
-interface Reply<Value> {
-  call: number
-  value?: Value
-  error?: { message: string; code: string | undefined }
 }
 
 export class WorkerThread<Request, Value> implements AsyncDisposable {
@@ -29,7 +24,7 @@ export class WorkerThread<Request, Value> implements AsyncDisposable {
   constructor(worker: Worker, onLost: (error: WorkerLostError) => void) {
     this.#worker = worker
     let cause: unknown
-    worker.on('message', (reply: Reply<Value>) => this.#settle(reply))
+    worker.on('message', (reply: WorkerReply<Value>) => this.#settle(reply))
     worker.on('error', (error) => {
       cause = error
     })
@@ -54,7 +49,7 @@ export class WorkerThread<Request, Value> implements AsyncDisposable {
     this.#calls.set(call, answer)
     if (this.#calls.size === 1) this.#worker.ref()
     try {
-      this.#worker.postMessage({ call, request }, transfer)
+      this.#worker.postMessage({ call, request } satisfies WorkerCall<Request>, transfer)
     } catch (error) {
       this.#calls.delete(call)
       throw error
@@ -68,7 +63,7 @@ export class WorkerThread<Request, Value> implements AsyncDisposable {
     await this.#exited.promise
   }
 
-  #settle({ call, value, error }: Reply<Value>): void {
+  #settle({ call, value, error }: WorkerReply<Value>): void {
     const answer = this.#calls.get(call)
     this.#calls.delete(call)
     if (this.#calls.size === 0) this.#worker.unref()

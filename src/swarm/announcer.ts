@@ -1,10 +1,9 @@
 /** Tells the DHT what this node holds: one digest at a time, new ones first, the others spread over an interval. */
-import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Background, Clock, Logger, Metrics } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { cidOf } from './finder.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { Members } from './members.ts'
-import type { Tasks } from './tasks.ts'
 
 export interface Announcer {
   announce(digest: Digest): void
@@ -17,7 +16,7 @@ export interface Announcer {
 export interface AnnouncerOptions {
   node: Libp2pNode
   members: Members
-  tasks: Tasks
+  tasks: Background
   clock: Clock
   random: () => number
   logger: Logger

@@ -1,6 +1,5 @@
 /** The messages of the have and fetch protocols. */
-import { parseDigest, parseRepository } from '../oci/oci.ts'
-import { codec, literal, struct, text, uint, variant } from '../wire/wire.ts'
+import { codec, digestText, literal, repositoryText, struct, uint, variant } from '../wire/wire.ts'
 
 export const haveProtocol = '/shoal/have/1.0.0'
 export const fetchProtocol = '/shoal/fetch/1.0.0'
@@ -9,8 +8,8 @@ export const maxMessageBytes = 1024
 /** The one request of both protocols. */
 export const wantedMessage = codec(
   struct({
-    digest: text({ max: 135, parse: parseDigest }),
-    repository: text({ max: 255, parse: parseRepository }),
+    digest: digestText,
+    repository: repositoryText,
   }),
   { maxBytes: maxMessageBytes },
 )

@@ -1,9 +1,8 @@
 /** Keeps the node connected: dials bootstrap addresses, peers known from before, and those that were discovered or lost. */
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Clock, Logger } from '../base/base.ts'
+import type { Background, Clock, Logger } from '../base/base.ts'
 import { isPeerId, parseMultiaddr, peerOf } from './addresses.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
-import type { Tasks } from './tasks.ts'
 
 export interface Dialer {
   /** Dials the peer soon unless it is connected; `addresses` are added to those known. */
@@ -14,7 +13,7 @@ export interface Dialer {
 
 export interface DialerOptions {
   node: Libp2pNode
-  tasks: Tasks
+  tasks: Background
   clock: Clock
   random: () => number
   logger: Logger

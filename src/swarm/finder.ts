@@ -1,14 +1,13 @@
 /** Finds members that hold content; look-ups for the same content are one, and their results are kept for moments. */
 import { CID } from 'multiformats/cid'
 import { create as createMultihash } from 'multiformats/hashes/digest'
-import type { Clock, Metrics } from '../base/base.ts'
+import type { Background, Clock, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, hexOf } from '../oci/oci.ts'
 import type { Wanted } from './content.ts'
 import { haveMessage, haveProtocol, maxMessageBytes, wantedMessage } from './content-messages.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { Members } from './members.ts'
-import type { Tasks } from './tasks.ts'
 
 export interface Finder {
   find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
@@ -20,7 +19,7 @@ export interface FinderOptions {
   node: Libp2pNode
   host: Host
   members: Members
-  tasks: Tasks
+  tasks: Background
   clock: Clock
   metrics: Metrics
 }

@@ -1,14 +1,13 @@
 /** Channels to peers by protocol name, over the libp2p node. */
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Logger, Metrics } from '../base/base.ts'
+import type { Background, Logger, Metrics } from '../base/base.ts'
 import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
 import { isPeerId } from './addresses.ts'
 import { type ByteChannel, channelOver } from './channel.ts'
 import type { Conduct } from './conduct.ts'
 import { PeerUnreachableError } from './errors.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
-import type { Tasks } from './tasks.ts'
 
 /** The channel is closed when the handler resolves, and reset when it throws. */
 export type ChannelHandler = (
@@ -48,7 +47,7 @@ const maxOutboundPerPeer = 256
 
 export interface HostOptions {
   node: Libp2pNode
-  tasks: Tasks
+  tasks: Background
   conduct: Conduct
   logger: Logger
   metrics: Metrics

@@ -1,6 +1,6 @@
 /** The members that are connected now, what they tell about themselves, and whom they know. */
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Clock, Logger } from '../base/base.ts'
+import type { Background, Clock, Logger } from '../base/base.ts'
 import { hostOf, isPeerId, worthAnnouncing } from './addresses.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
@@ -17,7 +17,6 @@ import {
   statusProtocol,
   statusRequest,
 } from './status-message.ts'
-import type { Tasks } from './tasks.ts'
 
 export interface Member {
   peer: string
@@ -70,7 +69,7 @@ export interface MembersOptions {
   host: Host
   dialer: Dialer
   pulse: Pulse
-  tasks: Tasks
+  tasks: Background
   clock: Clock
   random: () => number
   logger: Logger

@@ -1,5 +1,5 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
-import { noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { Background, noMetrics, silentLogger, systemClock } from '../base/base.ts'
 import { listenAddress, transportPart } from './addresses.ts'
 import { createAnnouncer } from './announcer.ts'
 import { clusterId, clusterNames } from './cluster.ts'
@@ -17,7 +17,6 @@ import { openMembers } from './members.ts'
 import { openPulse } from './pulse.ts'
 import { createSpread } from './spread.ts'
 import type { Swarm, SwarmOptions } from './swarm.ts'
-import { Tasks } from './tasks.ts'
 import { checkMultiaddr } from './token.ts'
 
 const peersFlushMs = 10_000
@@ -29,7 +28,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { agent = 'shoal', isBanned = () => false } = options
   const { upstreams = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)
-  const tasks = new Tasks(logger)
+  const tasks = new Background('the swarm', logger)
   const peers = bufferDatabase(database, '/peers/')
   let node: Libp2pNode | undefined
 

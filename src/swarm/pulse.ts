@@ -1,9 +1,8 @@
 /** Whether members are still there and how far away: one long-lived channel to each, a few bytes every five seconds. */
-import type { Clock, Logger } from '../base/base.ts'
+import type { Background, Clock, Logger } from '../base/base.ts'
 import { ChannelBrokenError, MalformedError } from '../wire/wire.ts'
 import type { ByteChannel } from './channel.ts'
 import type { ListeningHost } from './host.ts'
-import type { Tasks } from './tasks.ts'
 
 export interface Pulse {
   /** The last round trip, or `undefined` before the first. */
@@ -15,7 +14,7 @@ export interface Pulse {
 export interface PulseOptions {
   self: string
   host: ListeningHost
-  tasks: Tasks
+  tasks: Background
   clock: Clock
   random: () => number
   logger: Logger

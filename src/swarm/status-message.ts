@@ -1,6 +1,6 @@
 /** The messages with which members tell each other about themselves and whom they know. */
 import { parseRepository } from '../oci/oci.ts'
-import { codec, list, parsePeerId, struct, text, uint } from '../wire/wire.ts'
+import { codec, list, peerIdText, struct, text, uint } from '../wire/wire.ts'
 import { checkMultiaddr } from './token.ts'
 
 export const statusProtocol = '/shoal/status/1.0.0'
@@ -13,13 +13,6 @@ const maxUpstreamLength = 128
 export const maxKeepsTold = 64
 const maxKeepLength = 96
 
-const peerId = text({
-  max: 64,
-  parse: (value) => {
-    parsePeerId(value)
-    return value
-  },
-})
 const address = text({ max: maxAddressLength, parse: checkMultiaddr })
 /** Names of the upstreams that the sender reaches now: the first word of a mirrored repository's name. */
 const upstreams = list(text({ max: maxUpstreamLength, parse: (name): string => parseRepository(name) }), {
@@ -38,7 +31,7 @@ export const statusMessage = codec(
     /** How many digests it announces. */
     announces: uint(),
     /** Some of the members that it is connected to, with addresses to dial. */
-    peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerId }), {
+    peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerIdText }), {
       max: maxPeersTold,
     }),
     keeps,

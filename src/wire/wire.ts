@@ -11,6 +11,7 @@ export {
   type Verifier,
 } from './envelope.ts'
 export { BadSignatureError, ChannelBrokenError, MalformedError, TooLargeError } from './errors.ts'
+export { digestText, peerIdText, repositoryText, tagText } from './fields.ts'
 export { FrameReader, frameHeader, frameHeaderBytes } from './frame.ts'
 export { type Identity, identityFromSeed } from './identity.ts'
 export { parsePeerId, peerIdOf } from './peer-id.ts'

@@ -3,6 +3,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../../src/oci/oci.ts'
+import { readUpTo } from '../../chunks.ts'
 import type { FreeableAnswer } from '../answers.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
@@ -71,15 +72,9 @@ export class Changes {
     if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
     // A form of another site cannot send this type.
     if (!context.is('application/json')) throw new PageError('BODY', 415, 'the body is not application/json')
-    const chunks: Buffer[] = []
-    let length = 0
-    for await (const chunk of context.req as AsyncIterable<Buffer>) {
-      length += chunk.length
-      if (length > maxBodyBytes)
-        throw new PageError('BODY', 413, `the body is larger than ${maxBodyBytes} bytes`)
-      chunks.push(chunk)
-    }
-    return parseBody(Buffer.concat(chunks).toString('utf8'))
+    const body = await readUpTo(context.req, maxBodyBytes)
+    if (body === undefined) throw new PageError('BODY', 413, `the body is larger than ${maxBodyBytes} bytes`)
+    return parseBody(body.toString('utf8'))
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a list says of an image beside its name: its size and platforms, from the manifests that are on this node. */
 import { type Digest, parseManifest } from '../../../src/oci/oci.ts'
 import type { Store } from '../../../src/store/store.ts'
+import { copies, readUpTo } from '../../chunks.ts'
 import { readImageConfig } from '../../operations/image-config.ts'
 import { readPlatforms } from '../../operations/platforms.ts'
 
@@ -71,9 +72,8 @@ export class ImageLookups {
     if (found === undefined) return []
     await using blob = found
     if (blob.size > maxConfigBytes) return []
-    const chunks: Uint8Array[] = []
-    for await (const chunk of blob.chunks(0, blob.size)) chunks.push(Uint8Array.from(chunk))
-    const image = readImageConfig(Buffer.concat(chunks), layers)
+    const bytes = await readUpTo(copies(blob.chunks(0, blob.size)), maxConfigBytes)
+    const image = bytes === undefined ? undefined : readImageConfig(bytes, layers)
     const parts = [image?.os, image?.architecture, image?.variant].filter((part) => part !== undefined)
     return parts.length === 0 ? [] : [parts.join('/')]
   }

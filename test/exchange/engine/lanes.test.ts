@@ -4,8 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as secure } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { silentLogger, systemClock } from '../../../src/base/base.ts'
-import { Background } from '../../../src/exchange/background.ts'
+import { Background, silentLogger, systemClock } from '../../../src/base/base.ts'
 import { createCertificate } from '../../../src/exchange/certificate.ts'
 import { type DirectLanes, openDirectLanes } from '../../../src/exchange/direct-lanes.ts'
 import type { ExchangeLimits, Fault } from '../../../src/exchange/engine.ts'
@@ -30,7 +29,7 @@ describe('direct lanes', () => {
   let holder: DirectLanes
   let asker: DirectLanes
   beforeEach(async () => {
-    background = new Background(silentLogger)
+    background = new Background('the test', silentLogger)
     holder = await openDirectLanes({ ...local, background, clock: systemClock })
     asker = await openDirectLanes({ ...local, background, clock: systemClock })
   })

@@ -1,12 +1,16 @@
 /** Background work with an owner: loops and one-off tasks that are stopped and awaited together. */
-import type { Clock, Logger } from '../base/base.ts'
+import type { Clock } from './clock.ts'
+import type { Logger } from './logger.ts'
 
-export class Tasks implements AsyncDisposable {
+export class Background implements AsyncDisposable {
   readonly #stopping = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  readonly #owner: string
   readonly #logger: Logger
 
-  constructor(logger: Logger) {
+  /** `owner` names it in the reason for which work is aborted, such as `the swarm`. */
+  constructor(owner: string, logger: Logger) {
+    this.#owner = owner
     this.#logger = logger
   }
 
@@ -15,7 +19,7 @@ export class Tasks implements AsyncDisposable {
     return this.#stopping.signal
   }
 
-  /** Runs `work`, whose failure is logged and goes no further. */
+  /** Runs `work`, whose failure is logged and goes no further. Once the owner closes, nothing begins any more. */
   start(name: string, work: (signal: AbortSignal) => Promise<void>): void {
     if (this.signal.aborted) return
     const task = this.#run(name, work)
@@ -39,7 +43,7 @@ export class Tasks implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopping.abort(new Error('the swarm is closing'))
+    this.#stopping.abort(new Error(`${this.#owner} is closing`))
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
