@@ -5,6 +5,7 @@ import type { Bitfield } from './bitfield.ts'
 import type { ExchangeMembers, Providers } from './engine-contract.ts'
 import type { PeerLink } from './peer-link.ts'
 import type { PeerLinks } from './peer-links.ts'
+import { untilOrAfter } from './wait.ts'
 import type { Want, WantEvent, Wanted } from './want.ts'
 
 export interface Source {
@@ -37,6 +38,8 @@ export interface SourcesOptions {
   /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
   withinMs?: number
   random(): number
+  /** It can come from outside the cluster, so that nobody waits for a look-up. */
+  isOutside?: boolean
   /** Peers that are not asked. */
   refuses?(peer: string): boolean
   onEvent(source: Source, event: WantEvent): void
@@ -109,6 +112,7 @@ export class Sources {
 
   async #searchOn(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options
+    await this.#untilWorthIt(signal)
     for (let waitMs = againMs.least; !signal.aborted; ) {
       if (this.holding().length < enoughHolding) await this.#find(signal)
       this.#searching = false
@@ -118,6 +122,14 @@ export class Sources {
       waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
       this.#addMembers()
     }
+  }
+
+  /** Where every member is asked anyway, a look-up makes all of them answer once more: it comes first only when none of them has it. */
+  async #untilWorthIt(signal: AbortSignal): Promise<void> {
+    const { clock, members, isOutside } = this.#options
+    if (members.peers().length > maxMembers) return
+    await untilOrAfter(this.#asked.promise, againMs.least, { clock, signal })
+    if (isOutside === true || this.holding().length > 0) await clock.sleep(againMs.least, { signal })
   }
 
   /** Asks the peer, unless it is known, shunned, or one too many. */

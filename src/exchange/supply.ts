@@ -5,7 +5,7 @@ import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import { Feed, type FeedHost } from './feed.ts'
 import { Leading } from './leading.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import { untilEither } from './wait.ts'
+import { untilEither, untilOrAfter } from './wait.ts'
 import type { Wanted } from './want.ts'
 
 /** The transfer that is supplied. */
@@ -139,13 +139,6 @@ export class Supply {
   /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
   async #untilAsked(signal: AbortSignal): Promise<void> {
     await untilEither(this.#begun.promise, signal)
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
-    const late = this.#options.clock.sleep(askedMs, { signal: either }).catch((error: unknown) => {
-      if (!either.aborted) throw error
-    })
-    await Promise.race([this.#host.asked, late])
-    over.abort(new BlobUnavailableError(this.#host.wanted.digest, 'everyone was asked'))
-    signal.throwIfAborted()
+    await untilOrAfter(this.#host.asked, askedMs, { clock: this.#options.clock, signal })
   }
 }

@@ -1,9 +1,10 @@
 /** A site behind one line: an upstream with a token server on a host of its own, and a cluster that mirrors it. */
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { makeImage } from '../../../test/e2e/image.ts'
 import { openUpstreamRegistry, type UpstreamRegistry } from '../../../test/e2e/upstream-registry.ts'
 import { type Network, type NetworkHost, openNetwork } from '../../../test/netns/network.ts'
-import { type Node, openCluster } from '../cluster/nodes.ts'
+import { type Node, openCluster, until } from '../cluster/nodes.ts'
 import { runCommand } from '../command.ts'
 import type { SwarmBench } from '../swarm/bench.ts'
 import type { Member } from '../swarm/herd.ts'
@@ -87,4 +88,34 @@ export async function sentBytes(host: NetworkHost, { signal }: { signal: AbortSi
 export async function fetchedBytes(node: Node): Promise<number> {
   const { body } = await node.get('/metrics')
   return Number(/^shoal_upstream_received_bytes_total\{[^}]*\} (\d+)/m.exec(body.toString())?.[1] ?? 0)
+}
+
+const stillMs = 150
+const stillDeadlineMs = 60_000
+/** What members say to each other when nothing moves. */
+const idleBytes = 16 * 1024
+
+/** Until no node has a blob on its way, and the upstream's line is empty: what was asked before must not be in the way of what is measured. */
+export async function untilStill(
+  { nodes, outside }: Site,
+  { signal }: { signal: AbortSignal },
+): Promise<void> {
+  let sent = await sentBytes(outside, { signal })
+  await until(
+    'nothing to move',
+    async () => {
+      await delay(stillMs, undefined, { signal })
+      const before = sent
+      sent = await sentBytes(outside, { signal })
+      const moving = await Promise.all(nodes.map(transfers))
+      return sent - before < idleBytes && moving.every((count) => count === 0)
+    },
+    stillDeadlineMs,
+  )
+}
+
+/** Blobs on their way to the node. */
+async function transfers(node: Node): Promise<number> {
+  const { body } = await node.get('/metrics')
+  return Number(/^shoal_exchange_transfers (\d+)/m.exec(body.toString())?.[1] ?? Number.NaN)
 }

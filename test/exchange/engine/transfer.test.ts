@@ -1,9 +1,12 @@
 /** Blobs between exchanges: whole, in part, shared, resumed. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { noMetrics } from '../../../src/base/base.ts'
+import { encodeAnswer } from '../../../src/exchange/exchange.ts'
 import { parseRepository } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
+import { double } from './double.ts'
 import {
+  digestOf,
   openWorld,
   pieceBytes,
   read,
@@ -49,6 +52,36 @@ describe('a transfer', () => {
     expect(await asker.exchange.fetch(nowhere)).toBe(false)
     expect(await asker.exchange.find(nowhere)).toBeUndefined()
     expect(asker.exchange.status().transfers).toEqual([])
+  })
+
+  it('is looked up only when every member has said that it does not have it', async () => {
+    const events: string[] = []
+    const asker = await world.node({
+      override: {
+        providers: {
+          find: async function* () {
+            events.push('look-up')
+            yield* []
+          },
+          announce: () => undefined,
+          withdraw: () => undefined,
+        },
+      },
+    })
+    const bytes = someBytes(1000)
+    for (let count = 0; count < 3; count++) {
+      double({
+        mesh: world.mesh,
+        identity: world.identity(),
+        bytes,
+        onWant: async (id, { channel }) => {
+          events.push('absent')
+          await channel.send(encodeAnswer({ type: 'absent', id }))
+        },
+      })
+    }
+    expect(await asker.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
+    expect(events).toEqual(['absent', 'absent', 'absent', 'look-up'])
   })
 
   it('finds the size without fetching', async () => {

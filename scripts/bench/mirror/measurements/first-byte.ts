@@ -1,11 +1,12 @@
 /** How long the first byte of a blob takes that nobody has yet, beside the upstream itself asked from the same host. */
 import path from 'node:path'
+import { rankMembers } from '../../../../src/upstream/upstream.ts'
 import type { NetworkHost } from '../../../../test/netns/network.ts'
 import { runCommand } from '../../command.ts'
 import { median } from '../../statistics.ts'
 import type { Measurement, SwarmBench } from '../../swarm/bench.ts'
 import { nodeUrl, scaled } from '../../swarm/herd.ts'
-import { fetchedBytes, openSite } from '../site.ts'
+import { fetchedBytes, openSite, untilStill } from '../site.ts'
 
 const turns = 24
 const script = path.join(import.meta.dirname, '../first-byte.ts')
@@ -21,12 +22,17 @@ export const firstByte: Measurement = {
       const layer = await site.publish(`warm-${at}`, scaled(bench, 1))
       await node.expect(200, layer.path)
     }
+    const peers = await Promise.all(site.nodes.map(async (node) => (await node.peers()).self.peer))
     for (let turn = 0; turn < turns * bench.reps; turn++) {
-      const member = site.members[turn % site.members.length]
+      const layer = await site.publish(`first-${turn}`, scaled(bench, 2))
+      // Every other one is asked of the member that ranks first for it, and so fetches it itself.
+      const first = peers.indexOf(rankMembers(layer.digest, peers)[0] ?? '')
+      const away = turn % 2 === 0 ? 0 : 1 + (turn % (peers.length - 1))
+      const member = site.members[(first + away) % peers.length]
       if (member === undefined) throw new RangeError('a site without members')
-      const layer = await site.publish(`first-${turn}`, scaled(bench, 4))
-      const urlThere = site.upstream.url + layer.pathThere
-      direct.push(await firstByteMs(member.host, [urlThere, '--token'], bench))
+      await untilStill(site, bench)
+      direct.push(await firstByteMs(member.host, [site.upstream.url + layer.pathThere, '--token'], bench))
+      await untilStill(site, bench)
       const before = await fetchedBytes(member.node)
       const ms = await firstByteMs(member.host, [nodeUrl + layer.path], bench)
       const isFetcher = (await fetchedBytes(member.node)) > before
