@@ -1,5 +1,5 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
-import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
+import { type Logger, type Metrics, systemClock, unlessAborted } from '../src/base/base.ts'
 import { type Keeper, type Library, openKeeper, politeSupply, type Supply } from '../src/keep/keep.ts'
 import type { Elsewhere, Registry } from '../src/registry/registry.ts'
 import type { Store } from '../src/store/store.ts'
@@ -18,12 +18,14 @@ export function libraryOf({ store, names }: Pick<LocalNode, 'store' | 'names'>):
 }
 
 export interface SupplyOptions {
+  /** How long ago an upstream may have been asked what refers to a manifest; default as for a tag. */
+  referrersMaxAgeMs?: number
   registry: Registry
   store: Store
   elsewhere: Elsewhere
 }
 
-export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply {
+export function supplyOf({ registry, store, elsewhere, referrersMaxAgeMs }: SupplyOptions): Supply {
   return {
     async bringManifest(repository, digest, { signal }) {
       const { bytes } = await registry.pull.getManifest(repository, { digest }, { signal, prefetch: false })
@@ -31,6 +33,10 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
     },
     async refreshTag(repository, tag, { signal }) {
       await registry.pull.statManifest(repository, { tag }, { signal })
+    },
+    async refreshReferrers(repository, subject, { signal }) {
+      const wanted = referrersMaxAgeMs === undefined ? {} : { maxAgeMs: referrersMaxAgeMs }
+      await unlessAborted(registry.listing.listReferrers(repository, subject, wanted), signal)
     },
     async bringBlob(repository, digest, { signal }) {
       if (!(await elsewhere.fetchBlob(repository, digest, { signal }))) return false
@@ -42,6 +48,8 @@ export function supplyOf({ registry, store, elsewhere }: SupplyOptions): Supply 
 
 /** A freshness shorter than this is for pulls; what is kept need not follow its upstream more closely. */
 const leastRefreshMs = 60_000
+/** Each manifest of an image is asked about, dozens where a tag is one question. */
+const leastReferrersMs = 3_600_000
 
 export interface NodeKeeperOptions {
   node: LocalNode
@@ -63,7 +71,12 @@ export function openNodeKeeper({ node, registry, member, logger, metrics }: Node
     onShares: (listener) => shares.onShares(listener),
     library: libraryOf(node),
     supply: politeSupply({
-      supply: supplyOf({ registry, store, elsewhere: member.elsewhere }),
+      supply: supplyOf({
+        registry,
+        store,
+        elsewhere: member.elsewhere,
+        referrersMaxAgeMs: Math.max(leastReferrersMs, node.settings['mirror-ttl']),
+      }),
       coming: () => member.exchange.status().transfers.map(({ digest }) => digest),
       clock: systemClock,
     }),

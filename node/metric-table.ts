@@ -173,7 +173,7 @@ export const metricTable = {
     upstream: 'configured',
   }),
   shoal_mirror_stale_total: counter(
-    'Mirrored tags that were served older than they should be, as their upstream did not answer.',
+    'Mirrored tags and lists of referrers that were served older than they should be, as their upstream did not answer.',
     { upstream: 'configured' },
   ),
 

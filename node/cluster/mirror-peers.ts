@@ -5,7 +5,12 @@ import type { Ledger } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
-import { inquiryLimits, inquiryProtocol } from './protocols.ts'
+import {
+  inquiryLimits,
+  inquiryProtocol,
+  referrerInquiryLimits,
+  referrerInquiryProtocol,
+} from './protocols.ts'
 
 export interface LateMirrorPeers extends MirrorPeers {
   /** From now on the members are asked. */
@@ -16,6 +21,7 @@ export interface LateMirrorPeers extends MirrorPeers {
 const answerMs = 25_000
 /** Fewer than a member answers at once. */
 const maxQuestions = 96
+const maxReferrerQuestions = 24
 
 /** Stands in for the members until they can be reached: what is here, and what this node reaches itself, is served before. */
 export function lateMirrorPeers(self: string): LateMirrorPeers {
@@ -40,17 +46,20 @@ export function clusterMirrorPeers(
   names: Ledger,
   elsewhere: Pick<Elsewhere, 'askForTag'>,
 ): Omit<MirrorPeers, 'self'> {
-  const questions = new Semaphore(maxQuestions)
-  const pool = new ChannelPool((peer, options) =>
-    swarm.open(peer, inquiryProtocol, { ...inquiryLimits, ...options }),
-  )
-  return {
-    reaching: (upstream) => swarm.members.reaching(upstream),
-    ask: (peer, question) =>
+  const askBy = (protocol: string, limits: { maxFrameBytes: number }, atOnce: number): MirrorPeers['ask'] => {
+    const questions = new Semaphore(atOnce)
+    const pool = new ChannelPool((peer, options) => swarm.open(peer, protocol, { ...limits, ...options }))
+    return (peer, question) =>
       questions.run(async () => {
         const signal = AbortSignal.timeout(answerMs)
         return await pool.use(peer, (channel) => inquire(channel, question, { signal }), { signal })
-      }),
+      })
+  }
+  const ask = askBy(inquiryProtocol, inquiryLimits, maxQuestions)
+  const askForReferrers = askBy(referrerInquiryProtocol, referrerInquiryLimits, maxReferrerQuestions)
+  return {
+    reaching: (upstream) => swarm.members.reaching(upstream),
+    ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
     async accept(peer, records) {
       const { blame } = await names.apply(records)
       if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
@@ -61,7 +70,12 @@ export function clusterMirrorPeers(
 
 /** Answers the members' questions about upstreams. */
 export async function serveInquiries(swarm: Swarm, mirror: Pick<OpenMirror, 'answer'>): Promise<void> {
-  await swarm.handle(inquiryProtocol, inquiryLimits, (channel, _peer, options) =>
-    answerInquiries(channel, (question) => mirror.answer(question), options),
-  )
+  for (const { protocol, limits } of [
+    { protocol: inquiryProtocol, limits: inquiryLimits },
+    { protocol: referrerInquiryProtocol, limits: referrerInquiryLimits },
+  ]) {
+    await swarm.handle(protocol, limits, (channel, _peer, options) =>
+      answerInquiries(channel, (question) => mirror.answer(question), options),
+    )
+  }
 }

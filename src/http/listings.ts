@@ -2,6 +2,7 @@
 import { type Digest, excerpt, mediaTypes, OciError, type Repository } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Exchange } from './exchange.ts'
+import { warningHeader } from './warning.ts'
 
 const defaultSearchResults = 25
 const maxSearchResults = 100
@@ -31,7 +32,7 @@ export async function listReferrers(
 ): Promise<void> {
   const artifactType = exchange.query.get('artifactType') || undefined
   const last = exchange.query.get('last') ?? undefined
-  const { items, next } = await listing.listReferrers(repository, digest, {
+  const { items, next, stale } = await listing.listReferrers(repository, digest, {
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(last === undefined ? {} : { last }),
   })
@@ -44,6 +45,7 @@ export async function listReferrers(
     {
       'Content-Type': mediaTypes.ociIndex,
       ...(artifactType === undefined ? {} : { 'OCI-Filters-Applied': 'artifactType' }),
+      ...warningHeader(stale),
       ...nextLink(exchange.path, { ns: exchange.param('ns'), artifactType, last: next }),
     },
   )

@@ -1,9 +1,10 @@
 /** `/v2/<name>/manifests/<reference>`: pull, push and delete of manifests, by tag or by digest. */
 import { originsOf } from '../base/base.ts'
 import { maxManifestBytes, OciError, parseTag, type Reference, type Repository } from '../oci/oci.ts'
-import type { Registry, Staleness } from '../registry/registry.ts'
+import type { Registry } from '../registry/registry.ts'
 import { readBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
+import { warningHeader } from './warning.ts'
 
 interface Target {
   repository: Repository
@@ -26,8 +27,8 @@ export async function getManifest({ pull }: Registry, exchange: Exchange, target
     'Content-Type': mediaType,
     'Docker-Content-Digest': digest,
     ETag: etag,
+    ...warningHeader(stale),
   }
-  if (stale !== undefined) headers.Warning = warningOf(stale)
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
   else if ('bytes' in found) {
     exchange.send(200, headers, found.bytes)
@@ -94,14 +95,6 @@ export async function deleteManifest(
 
 function nameOf(reference: Reference): string {
   return 'tag' in reference ? reference.tag : reference.digest
-}
-
-/** RFC 7234, section 5.5: 110 for what is stale, 111 when it was to be checked just now, in vain. */
-function warningOf({ upstream, checkedMs, asked }: Staleness): string {
-  const checked = new Date(checkedMs).toISOString()
-  return asked
-    ? `111 shoal "Revalidation Failed: ${upstream} does not answer; checked ${checked}"`
-    : `110 shoal "Response is Stale: ${upstream} cannot be reached; checked ${checked}"`
 }
 
 /** RFC 9110, section 13.1.2: a list of tags, weak ones compared by their value, or `*`. */

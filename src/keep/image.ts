@@ -37,6 +37,8 @@ export interface Supply {
   ): Promise<Uint8Array | undefined>
   /** Sees to it that a tag of a mirrored repository is as fresh as the operator wants it, so that its record says what it points to now. */
   refreshTag(repository: Repository, tag: Tag, options: { signal: AbortSignal }): Promise<void>
+  /** Sees to it that what refers to a manifest of a mirrored repository is known here, as far as its upstream can be asked. */
+  refreshReferrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<void>
   /** False when nobody holds it. */
   bringBlob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<boolean>
 }
@@ -55,7 +57,7 @@ export type PartState = 'held' | 'coming' | 'here' | 'missing'
 export interface BringOptions {
   platforms?: readonly Platform[]
   /** Absent: only look. */
-  supply?: Pick<Supply, 'bringManifest' | 'bringBlob'>
+  supply?: Pick<Supply, 'bringManifest' | 'refreshReferrers' | 'bringBlob'>
   /** How many blobs come at once; default 2. */
   concurrency?: number
   /** Called for each part when it is found, and again when its state changes. */
@@ -109,6 +111,7 @@ export async function bringImage(image: Image, library: Library, options: BringO
   }
 
   const visitReferrers = async (part: Part): Promise<void> => {
+    await supply?.refreshReferrers(repository, part.digest, { signal })
     let after: Digest | undefined
     do {
       const page = { limit: referrersAtOnce, ...(after === undefined ? {} : { after }) }

@@ -3,9 +3,18 @@ import { type Clock, type Logger, SingleFlight } from '../base/base.ts'
 import { rankMembers } from '../upstream/upstream.ts'
 import { askAround } from './ask-around.ts'
 import type { Checks } from './checks.ts'
-import { type Answer, type Question, questionName, reasonText } from './messages.ts'
+import {
+  type Answer,
+  type AnswerTo,
+  isAnswerTo,
+  type Question,
+  questionName,
+  reasonText,
+  type Unanswered,
+} from './messages.ts'
 import type { MirrorPeers } from './mirror.ts'
 import { type Failure, type Outage, Outages } from './outage.ts'
+import type { ReferrerLists } from './referrer-lists.ts'
 
 interface AskingOptions {
   peers: MirrorPeers
@@ -14,6 +23,7 @@ interface AskingOptions {
   /** This node's own answer. */
   answer(question: Question): Promise<Answer>
   checks: Checks
+  lists: ReferrerLists
   clock: Clock
   logger: Logger
 }
@@ -39,7 +49,7 @@ export class Asking {
   }
 
   /** Asks for what is not here. Within 5 s there is an answer, be it that there is none. */
-  async askForMissing(upstream: string, question: Question): Promise<Answer> {
+  async askForMissing<Q extends Question>(upstream: string, question: Q): Promise<AnswerTo<Q>> {
     const outage = this.outageOf(upstream)
     const { failure } = outage
     if (failure !== undefined && !outage.mayAsk()) return failure
@@ -47,7 +57,7 @@ export class Asking {
   }
 
   /** The answer, or that there is none in time. */
-  async askWithin(ms: number, upstream: string, question: Question): Promise<Answer> {
+  async askWithin<Q extends Question>(ms: number, upstream: string, question: Q): Promise<AnswerTo<Q>> {
     const late: Failure = { answer: 'failed', reason: `${upstream} does not answer` }
     const over = new AbortController()
     const waited = this.#options.clock.sleep(ms, over).then(() => {
@@ -72,9 +82,11 @@ export class Asking {
   }
 
   /** Shared by all who ask the same, and not cut short when they wait no more: what it brings serves the next. */
-  ask(upstream: string, question: Question): Promise<Answer> {
+  async ask<Q extends Question>(upstream: string, question: Q): Promise<AnswerTo<Q>> {
     const name = questionName(question)
-    return this.#flights.run(name, async () => {
+    // Whoever wants it fresh is not given what others take for it.
+    const flight = question.about === 'manifest' ? name : `${name} ${question.maxAgeMs}`
+    const answer = await this.#flights.run(flight, async () => {
       const { peers, reaches, clock } = this.#options
       const members = [...peers.reaching(upstream), ...(reaches(upstream) ? [peers.self] : [])]
       const ranked = rankMembers(name, members).slice(0, maxAsked)
@@ -83,6 +95,8 @@ export class Asking {
       this.#remember(upstream, name, answer)
       return answer
     })
+    if (isAnswerTo(question, answer)) return answer
+    throw new Error(`a question about a ${question.about} got the answer ${answer.answer}`)
   }
 
   async #askMember(member: string, question: Question): Promise<Answer> {
@@ -90,24 +104,31 @@ export class Asking {
     if (member === peers.self) return this.#options.answer(question)
     try {
       const answer = await peers.ask(member, question)
-      if (answer.answer === 'there') await peers.accept(member, answer.records)
+      const { answer: kind } = answer
+      if (!isAnswerTo(question, answer)) return notAsked(`it answered with "${kind}"`)
+      if ('records' in answer) await peers.accept(member, answer.records)
       return answer
     } catch (error) {
       logger.debug({ err: error, member, name: questionName(question) }, 'a member did not ask an upstream')
       const why = error instanceof Error ? error.message : 'for no reason that is known'
-      return { answer: 'failed', reason: reasonText(`the member that was to ask for it failed: ${why}`) }
+      return notAsked(why)
     }
   }
 
   #remember(upstream: string, name: string, answer: Answer): void {
-    const { checks, clock } = this.#options
+    const { checks, lists, clock } = this.#options
     const nowMs = clock.now()
     const outage = this.outageOf(upstream)
     if (answer.answer === 'failed' || answer.answer === 'limited') outage.failed(answer)
     else if (answer.answer !== 'refused') outage.answered()
     if (answer.answer === 'there') checks.note(name, { atMs: nowMs - answer.ageMs, digest: answer.digest })
+    if (answer.answer === 'listed') lists.note(name, { atMs: nowMs - answer.ageMs, digests: answer.digests })
     if (answer.answer === 'absent') checks.note(name, { atMs: nowMs, digest: undefined })
   }
+}
+
+function notAsked(why: string): Unanswered {
+  return { answer: 'failed', reason: reasonText(`the member that was to ask for it failed: ${why}`) }
 }
 
 function nobody(upstream: string): Failure {

@@ -2,46 +2,40 @@
  * Asks an upstream for the whole cluster, as the member that is ranked first for the question: keeps the manifest, publishes what
  * the upstream said as signed records, and answers with them. What was just answered is not asked again.
  */
-import { type Clock, CodedError, type Logger, SingleFlight } from '../base/base.ts'
-import {
-  type Digest,
-  manifestFacts,
-  OciError,
-  parseManifest,
-  type Repository,
-  withoutUpstream,
-} from '../oci/oci.ts'
-import type { Change, Ledger, TagEntry } from '../records/records.ts'
+import { CodedError, type Logger, SingleFlight } from '../base/base.ts'
+import { manifestFacts, OciError, parseManifest, type Repository, withoutUpstream } from '../oci/oci.ts'
+import type { Change, TagEntry } from '../records/records.ts'
 import { type Upstream, type UpstreamManifest, UpstreamUnavailableError } from '../upstream/upstream.ts'
-import { type Checks, lastCheckMs } from './checks.ts'
+import { absentMs, KnownAnswers, type KnownAnswersOptions } from './known-answers.ts'
 import {
   type Answer,
   type ManifestQuestion,
   type Question,
   questionName,
+  type ReferrersQuestion,
   reasonText,
   type TagQuestion,
 } from './messages.ts'
 import { type Failure, Outages } from './outage.ts'
+import { ReferrerInquiry } from './referrer-inquiry.ts'
 
-export interface InquirerOptions {
+export interface InquirerOptions extends KnownAnswersOptions {
   /** The repository's upstream, where it is one of this node's and its content is for everyone. */
   findUpstream(repository: Repository): Upstream | undefined
-  names: Ledger
-  /** Whether this node has the manifest's bytes. */
-  holds(digest: Digest): Promise<boolean>
   /** Stores a manifest whose bytes are proven, and lets its repository read what it refers to. */
   keep(repository: Repository, manifest: UpstreamManifest): Promise<void>
-  checks: Checks
-  clock: Clock
   logger: Logger
+}
+
+interface Waiting {
+  signal: AbortSignal
+  /** The upstream has answered; what follows may take longer. */
+  onHeard(): void
 }
 
 /** A manifest that was fetched, or one that is known. */
 type Said = UpstreamManifest | Pick<TagEntry, 'digest' | 'mediaType' | 'size'>
 
-/** How long "there is no such thing" is believed. */
-export const absentMs = 30_000
 /** From then on others are told that the upstream does not answer; this node goes on waiting, to know when it does. */
 const slowMs = 3_000
 const giveUpMs = 20_000
@@ -51,11 +45,15 @@ const republishMs = 60_000
 export class Inquirer {
   readonly #options: InquirerOptions
   readonly #outages: Outages
+  readonly #known: KnownAnswers
+  readonly #referrers: ReferrerInquiry
   readonly #flights = new SingleFlight<Answer>()
 
   constructor(options: InquirerOptions) {
     this.#options = options
     this.#outages = new Outages(options.clock)
+    this.#known = new KnownAnswers(options)
+    this.#referrers = new ReferrerInquiry(options)
   }
 
   /** Never throws for what the upstream does. */
@@ -64,34 +62,8 @@ export class Inquirer {
     if (upstream === undefined) {
       return { answer: 'refused', reason: 'the member that was asked does not mirror it for everyone' }
     }
-    const known = await (question.about === 'tag' ? this.#knownTag(question) : this.#knownManifest(question))
+    const known = await this.#known.find(question)
     return known ?? this.#flights.run(questionName(question), () => this.#ask(upstream, question))
-  }
-
-  async #knownTag(question: TagQuestion): Promise<Answer | undefined> {
-    const { names, checks, clock } = this.#options
-    const { repository, tag, maxAgeMs } = question
-    const name = questionName(question)
-    const standing = await names.findTag(repository, tag)
-    const nowMs = clock.now()
-    const ageMs = standing === undefined ? undefined : nowMs - lastCheckMs(standing, name, checks, nowMs)
-    const absentForMs = nowMs - (checks.heardMs(name, undefined) ?? Number.NEGATIVE_INFINITY)
-    if (absentForMs < Math.min(absentMs, maxAgeMs) && absentForMs < (ageMs ?? Number.POSITIVE_INFINITY)) {
-      return { answer: 'absent' }
-    }
-    if (standing === undefined || ageMs === undefined || ageMs >= maxAgeMs) return undefined
-    return this.#there(question, standing.digest, ageMs)
-  }
-
-  async #knownManifest(question: ManifestQuestion): Promise<Answer | undefined> {
-    const { names, checks, clock, holds } = this.#options
-    const { repository, digest } = question
-    const isPublished = (await names.findManifest(repository, digest)) !== undefined
-    if (isPublished && (await holds(digest))) return this.#there(question, digest, 0)
-    const absentSinceMs = checks.heardMs(questionName(question), undefined)
-    return absentSinceMs !== undefined && clock.now() - absentSinceMs < absentMs
-      ? { answer: 'absent' }
-      : undefined
   }
 
   async #ask(upstream: Upstream, question: Question): Promise<Answer> {
@@ -99,22 +71,35 @@ export class Inquirer {
     const { failure } = outage
     if (failure !== undefined && !outage.mayAsk()) return failure
     const silent = new UpstreamUnavailableError(upstream.name, 'unreachable', 'does not answer')
-    const waiting = new AbortController()
+    const heard = new AbortController()
+    const over = new AbortController()
     const asking = new AbortController()
-    this.#afterMs(slowMs, waiting.signal, () => outage.failed({ answer: 'failed', reason: silent.message }))
-    this.#afterMs(giveUpMs, waiting.signal, () => asking.abort(silent))
+    this.#afterMs(slowMs, heard.signal, () => outage.failed({ answer: 'failed', reason: silent.message }))
+    this.#afterMs(giveUpMs, over.signal, () => asking.abort(silent))
     try {
-      const { signal } = asking
-      const said = await (question.about === 'tag'
-        ? this.#checkTag(upstream, question, signal)
-        : upstream.getManifest(withoutUpstream(question.repository), { digest: question.digest }, { signal }))
-      outage.answered()
-      return await this.#publish(question, said)
+      return await this.#put(upstream, question, {
+        signal: asking.signal,
+        onHeard: () => {
+          heard.abort(new Error('the upstream has answered'))
+          outage.answered()
+        },
+      })
     } catch (error) {
       return this.#failed(upstream, error)
     } finally {
-      waiting.abort(new Error('the upstream has answered'))
+      heard.abort(new Error('the upstream is not waited for'))
+      over.abort(new Error('the question is answered'))
     }
+  }
+
+  async #put(upstream: Upstream, question: Question, { signal, onHeard }: Waiting): Promise<Answer> {
+    if (question.about === 'referrers') return this.#list(upstream, question, { signal, onHeard })
+    const { repository } = question
+    const said = await (question.about === 'tag'
+      ? this.#checkTag(upstream, question, signal)
+      : upstream.getManifest(withoutUpstream(repository), { digest: question.digest }, { signal }))
+    onHeard()
+    return this.#publish(question, said)
   }
 
   /** One HEAD where the tag is known; what it points to is fetched only when that is new. */
@@ -136,7 +121,17 @@ export class Inquirer {
     return upstream.getManifest(there, { tag }, { signal })
   }
 
-  async #publish(question: Question, said: Said | undefined): Promise<Answer> {
+  async #list(upstream: Upstream, question: ReferrersQuestion, waiting: Waiting): Promise<Answer> {
+    const { lists, clock } = this.#options
+    const { digests, isWhole } = await this.#referrers.ask(upstream, question, waiting)
+    // One that lacks something is believed as long as that there is no such thing.
+    const ageMs = isWhole ? 0 : Math.max(0, question.maxAgeMs - absentMs)
+    const heard = { atMs: clock.now() - ageMs, digests }
+    lists.note(questionName(question), heard)
+    return this.#known.listed(question, heard)
+  }
+
+  async #publish(question: TagQuestion | ManifestQuestion, said: Said | undefined): Promise<Answer> {
     const { names, checks, clock, keep, logger } = this.#options
     const { repository } = question
     const name = questionName(question)
@@ -165,22 +160,7 @@ export class Inquirer {
     }
     if (changes.length > 0) await names.publish(changes)
     logger.debug({ name, digest, records: changes.length }, 'asked an upstream')
-    return this.#there(question, digest, 0)
-  }
-
-  #there(question: Question, digest: Digest, ageMs: number): Answer {
-    const { names } = this.#options
-    const { repository } = question
-    const records = [
-      names.findRecord({ kind: 'manifest', repository, digest }),
-      question.about === 'tag' ? names.findRecord({ kind: 'tag', repository, tag: question.tag }) : undefined,
-    ]
-    return {
-      answer: 'there',
-      digest,
-      ageMs: Math.max(0, Math.floor(ageMs)),
-      records: records.filter((record) => record !== undefined),
-    }
+    return this.#known.there(question, digest, 0)
   }
 
   #failed(upstream: Upstream, error: unknown): Answer {

@@ -9,13 +9,16 @@ import type { Mirror } from '../registry/registry.ts'
 import type { Upstream, Upstreams } from '../upstream/upstream.ts'
 import { Asking } from './asking.ts'
 import { Checks } from './checks.ts'
-import { absentMs, Inquirer, type InquirerOptions } from './inquirer.ts'
-import { type Answer, type Question, questionName } from './messages.ts'
+import { Inquirer, type InquirerOptions } from './inquirer.ts'
+import { absentMs } from './known-answers.ts'
+import { type Answer, type ManifestQuestion, type Question, questionName } from './messages.ts'
+import { ReferrersOfMirrored } from './mirrored-referrers.ts'
 import { MirroredTags } from './mirrored-tags.ts'
+import { ReferrerLists } from './referrer-lists.ts'
 import { refusalOf } from './refusal.ts'
 
 export { answerInquiries, inquire } from './inquiries.ts'
-export { type Answer, maxAnswerBytes, type Question } from './messages.ts'
+export { type Answer, maxAnswerBytes, maxListBytes, type Question } from './messages.ts'
 
 /** The other members, as far as there are any. */
 export interface MirrorPeers {
@@ -49,15 +52,19 @@ export interface OpenMirror extends Mirror {
 export function openMirror(options: MirrorOptions): OpenMirror {
   const { upstreams, peers, names, ttlMs, clock } = options
   const checks = new Checks()
+  const lists = new ReferrerLists()
   const inquirer = new Inquirer({
     ...options,
     checks,
+    lists,
     findUpstream: (repository) => findShared(upstreamOf(repository) ?? ''),
   })
   const answer = (question: Question): Promise<Answer> => inquirer.answer(question)
-  const asking = new Asking({ ...options, checks, answer, reaches: (name) => findShared(name) !== undefined })
+  const reaches = (name: string): boolean => findShared(name) !== undefined
+  const asking = new Asking({ ...options, checks, lists, answer, reaches })
   const askForTag = peers.askForTag.bind(peers)
   const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock })
+  const referrers = new ReferrersOfMirrored({ names, asking, lists, isMirrored, ttlMs, clock })
   const [first] = upstreams.all
 
   function findShared(name: string): Upstream | undefined {
@@ -65,12 +72,15 @@ export function openMirror(options: MirrorOptions): OpenMirror {
     return upstream?.isShared === true ? upstream : undefined
   }
 
+  // A member's word makes a mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
+  function isMirrored(name: string): boolean {
+    return upstreams.find(name) !== undefined || (name.includes('.') && peers.reaching(name).length > 0)
+  }
+
   return {
     fallback: options.bareNames && first?.isShared === true ? first.name : undefined,
     mirrored: upstreams.all.map(({ name }) => name),
-    // A member's word makes a mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
-    isMirrored: (name) =>
-      upstreams.find(name) !== undefined || (name.includes('.') && peers.reaching(name).length > 0),
+    isMirrored,
     refusal(name) {
       const upstream = upstreams.find(name)
       if (upstream === undefined || upstream.isShared) return undefined
@@ -80,8 +90,9 @@ export function openMirror(options: MirrorOptions): OpenMirror {
       )
     },
     resolveTag: (repository, tag, standing) => tags.resolve(repository, tag, standing),
+    findReferrers: (repository, subject, wanted) => referrers.find(repository, subject, wanted),
     async bringManifest(repository, digest) {
-      const question: Question = { about: 'manifest', repository, digest }
+      const question: ManifestQuestion = { about: 'manifest', repository, digest }
       const absentAtMs = checks.heardMs(questionName(question), undefined)
       if (absentAtMs !== undefined && clock.now() - absentAtMs < absentMs) return false
       const said = await asking.askForMissing(upstreamOf(repository) ?? '', question)

@@ -5,7 +5,7 @@ import type { Names, TagEntry } from '../records/records.ts'
 import type { MirroredTag } from '../registry/registry.ts'
 import type { Asking } from './asking.ts'
 import { type Checks, lastCheckMs } from './checks.ts'
-import { absentMs } from './inquirer.ts'
+import { absentMs } from './known-answers.ts'
 import { type Answer, questionName, type TagQuestion } from './messages.ts'
 import { refusalOf } from './refusal.ts'
 

@@ -1,8 +1,6 @@
 /** An answer that brought nothing, as a client is told it. */
 import { OciError, type OciErrorCode } from '../oci/oci.ts'
-import type { Answer } from './messages.ts'
-
-export type Unanswered = Exclude<Answer, { answer: 'there' | 'absent' }>
+import type { Unanswered } from './messages.ts'
 
 const codes: Record<Unanswered['answer'], OciErrorCode> = {
   failed: 'UNAVAILABLE',

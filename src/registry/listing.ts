@@ -1,7 +1,9 @@
-/** Listing: tags, repositories, referrers and search, each answered from the ledger a page at a time. */
+/** Listing: tags, repositories, referrers and search, each answered from the ledger a page at a time; mirrored referrers by their upstream. */
 import { type Digest, OciError, type Repository, type Tag } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
+import type { MirroredReferrers, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
+import { createStaleCount } from './stale-count.ts'
 
 export interface RepositoryPage {
   items: string[]
@@ -17,18 +19,26 @@ export interface SearchResult {
 export interface ReferrerPage {
   items: ManifestEntry[]
   next?: string
+  stale?: Staleness
+}
+
+export interface ReferrerQuery {
+  artifactType?: string
+  /** The last digest of the page before. */
+  last?: string
+  /** How long ago an upstream may have been asked; default as for a tag. */
+  maxAgeMs?: number
 }
 
 export interface Listing {
   /** Throws `NAME_UNKNOWN`. */
   listTags(repository: Repository, page: { last?: string; limit?: number }): Promise<RepositoryPage>
   listRepositories(page: { last?: string; limit?: number }): Promise<RepositoryPage>
-  /** Empty for an unknown subject or repository (distribution-spec, "Listing Referrers"). */
-  listReferrers(
-    repository: Repository,
-    subject: Digest,
-    options: { artifactType?: string; last?: string },
-  ): Promise<ReferrerPage>
+  /**
+   * Empty for an unknown subject or repository (distribution-spec, "Listing Referrers"). Of a mirrored repository what its
+   * upstream says; throws `UNAVAILABLE` or `TOOMANYREQUESTS` where that does not answer and the subject is not known either.
+   */
+  listReferrers(repository: Repository, subject: Digest, query: ReferrerQuery): Promise<ReferrerPage>
   /** Repositories whose names hold the word. */
   search(word: string, limit: number): Promise<SearchResult[]>
 }
@@ -41,7 +51,10 @@ const referrerBatch = 64
 /** Search reads names in order and stops here, so that a word that nothing matches stays cheap. */
 const maxSearched = 100_000
 
-export function createListing({ names }: Collaborators): Listing {
+export function createListing(collaborators: Collaborators): Listing {
+  const { names, mirror } = collaborators
+  const counted = createStaleCount(collaborators)
+
   async function listTags(repository: Repository, { last, limit }: { last?: string; limit?: number }) {
     if (!(await names.hasRepository(repository))) {
       throw new OciError('NAME_UNKNOWN', `there is no repository ${repository}`)
@@ -52,8 +65,13 @@ export function createListing({ names }: Collaborators): Listing {
   async function listReferrers(
     repository: Repository,
     subject: Digest,
-    { artifactType, last }: { artifactType?: string; last?: string },
+    { artifactType, last, maxAgeMs }: ReferrerQuery,
   ): Promise<ReferrerPage> {
+    const { digests, stale } = await askUpstream(repository, subject, maxAgeMs)
+    const isWanted = (entry: ManifestEntry): boolean =>
+      (artifactType === undefined || entry.artifactType === artifactType) &&
+      (digests === undefined || digests.has(entry.digest))
+    const found = stale === undefined ? {} : { stale }
     const items: ManifestEntry[] = []
     let after = last
     for (let bytes = 0; bytes < maxReferrerBytes; ) {
@@ -62,13 +80,24 @@ export function createListing({ names }: Collaborators): Listing {
         ...(after === undefined ? {} : { after }),
       })
       bytes += batch.reduce((sum, entry) => sum + sizeOf(entry), 0)
-      items.push(
-        ...batch.filter((entry) => artifactType === undefined || entry.artifactType === artifactType),
-      )
+      items.push(...batch.filter(isWanted))
       after = batch.at(-1)?.digest
-      if (after === undefined || batch.length < referrerBatch) return { items }
+      if (after === undefined || batch.length < referrerBatch) return { items, ...found }
     }
-    return after === undefined ? { items } : { items, next: after }
+    return after === undefined ? { items, ...found } : { items, next: after, ...found }
+  }
+
+  /** Which of the referrers that are known here count; all of the cluster's own. */
+  async function askUpstream(
+    repository: Repository,
+    subject: Digest,
+    maxAgeMs: number | undefined,
+  ): Promise<{ digests?: ReadonlySet<Digest>; stale?: Staleness }> {
+    const wanted = maxAgeMs === undefined ? {} : { maxAgeMs }
+    const { digests, ...found }: MirroredReferrers = counted(
+      await mirror.findReferrers(repository, subject, wanted),
+    )
+    return digests === undefined ? found : { ...found, digests: new Set(digests) }
   }
 
   async function search(word: string, limit: number): Promise<SearchResult[]> {

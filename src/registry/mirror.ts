@@ -2,10 +2,11 @@
 import type { Digest, OciError, Repository, Tag } from '../oci/oci.ts'
 import type { TagEntry } from '../records/records.ts'
 
-/** Why a mirrored tag is served although its upstream was not asked as lately as the operator wants. */
+/** Why what is mirrored is served although its upstream was not asked as lately as the operator wants. */
 export interface Staleness {
   upstream: string
-  checkedMs: number
+  /** Absent where this node does not know that it ever was. */
+  checkedMs?: number
   /** True when the upstream was asked for this answer, in vain. */
   asked: boolean
 }
@@ -14,6 +15,12 @@ export interface MirroredTag {
   digest: Digest
   /** Until when it may be answered again without asking; absent for a tag that was pushed to the cluster. */
   freshUntilMs?: number
+  stale?: Staleness
+}
+
+export interface MirroredReferrers {
+  /** In byte order; absent for those that the cluster has records of. */
+  digests?: readonly Digest[]
   stale?: Staleness
 }
 
@@ -37,6 +44,16 @@ export interface Mirror {
     tag: Tag,
     standing: TagEntry | undefined,
   ): Promise<MirroredTag | undefined>
+  /**
+   * Which manifests refer to `subject`, as its upstream said within the last `maxAgeMs` (default: as fresh as a tag), or as was
+   * heard before, where the upstream does not answer. Their records are here. Nothing for the cluster's own. Throws `UNAVAILABLE` or `TOOMANYREQUESTS` where
+   * not even the subject is known.
+   */
+  findReferrers(
+    repository: Repository,
+    subject: Digest,
+    options?: { maxAgeMs?: number },
+  ): Promise<MirroredReferrers>
   /** Brings a manifest from its upstream to a member, and its record here; false when the upstream has none. Throws as `resolveTag`. */
   bringManifest(repository: Repository, digest: Digest): Promise<boolean>
 }
@@ -48,5 +65,6 @@ export const noMirror: Mirror = {
   isMirrored: () => false,
   refusal: () => undefined,
   resolveTag: async (_repository, _tag, standing) => standing,
+  findReferrers: async () => ({}),
   bringManifest: async () => false,
 }

@@ -7,6 +7,7 @@ import { keepFetchedManifest } from './fetched-manifest.ts'
 import type { MirroredTag, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
 import { createResolution } from './resolution.ts'
+import { createStaleCount } from './stale-count.ts'
 
 export interface ManifestContent {
   digest: Digest
@@ -53,7 +54,8 @@ export interface Pull {
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, elsewhere, mirror, cache, metrics } = collaborators
+  const { store, elsewhere, mirror, cache } = collaborators
+  const counted = createStaleCount(collaborators)
   const { resolve, isMirrored } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
 
@@ -132,14 +134,6 @@ export function createPull(collaborators: Collaborators): Pull {
     const content = { digest: entry.digest, mediaType: entry.mediaType, bytes, ...answerOf(tag) }
     cache.add(repository, name, content, generation)
     return counted(fetched === undefined ? content : { ...content, giver: fetched.giver })
-  }
-
-  function counted<T extends { stale?: Staleness }>(found: T): T {
-    const name = found.stale?.upstream
-    if (name === undefined) return found
-    // Names that only members reach are as many as they like.
-    metrics.count('shoal_mirror_stale_total', { upstream: mirror.mirrored.includes(name) ? name : 'other' })
-    return found
   }
 
   async function statBlob(

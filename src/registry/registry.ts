@@ -15,7 +15,13 @@ export type { Deletion } from './deletion.ts'
 export { type Elsewhere, nowhere } from './elsewhere.ts'
 export { keepManifest } from './fetched-manifest.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
-export { type Mirror, type MirroredTag, noMirror, type Staleness } from './mirror.ts'
+export {
+  type Mirror,
+  type MirroredReferrers,
+  type MirroredTag,
+  noMirror,
+  type Staleness,
+} from './mirror.ts'
 export type { AskedName, NamedRepository, Naming } from './naming.ts'
 export type { BlobContent, ManifestContent, Pull } from './pull.ts'
 export type { Push, StartedUpload } from './push.ts'

@@ -30,6 +30,10 @@ async function openMirrored(opened: AsyncDisposableStack, { bareNames = true } =
   return { hub, quay, digest, api, clock }
 }
 
+function digestsIn(answer: { json(): unknown }): string[] {
+  return (answer.json() as { manifests: { digest: string }[] }).manifests.map(({ digest }) => digest)
+}
+
 describe('a mirrored name', () => {
   it.each(ways)('is pulled by %s', async (_, path, query) => {
     await using opened = new AsyncDisposableStack()
@@ -116,6 +120,35 @@ describe('a mirrored name', () => {
     expect(second.headers.warning).toBe(
       `110 shoal "Response is Stale: docker.io cannot be reached; checked ${checked}"`,
     )
+  })
+
+  it('lists what refers to it as its upstream does, and says when that is stale', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { api, hub, clock, digest } = await openMirrored(opened)
+    const signature = hub.refer('library/alpine', digest, 'a/signature')
+    const sbom = hub.refer('library/alpine', digest, 'a/sbom')
+    for (const [path, query] of ways.slice(0, 4).map(([, path, query]) => [path, query])) {
+      const all = await api.call('GET', `${path}/referrers/${digest}?${query}`)
+      expect(all.status).toBe(200)
+      expect(digestsIn(all)).toEqual([signature, sbom].sort())
+      expect(all.headers['oci-filters-applied']).toBeUndefined()
+      const some = await api.call('GET', `${path}/referrers/${digest}?artifactType=a/sbom&${query}`)
+      expect(digestsIn(some)).toEqual([sbom])
+      expect(some.headers['oci-filters-applied']).toBe('artifactType')
+    }
+    expect(hub.asked.filter((request) => request.startsWith('REFERRERS'))).toHaveLength(1)
+    for (const name of [signature, sbom])
+      expect((await api.call('GET', `/v2/library/alpine/manifests/${name}?ns=docker.io`)).status).toBe(200)
+    const checked = new Date(clock.now()).toISOString()
+    clock.advance(300_000)
+    hub.weather = 'cut'
+    const stale = await api.call('GET', `/v2/${name}/referrers/${digest}`)
+    expect(digestsIn(stale)).toEqual([signature, sbom].sort())
+    expect(stale.headers.warning).toBe(
+      `111 shoal "Revalidation Failed: docker.io does not answer; checked ${checked}"`,
+    )
+    const unknown = await api.call('GET', `/v2/${name}/referrers/${digestBytes(Buffer.from('x'))}`)
+    expect([unknown.status, codesOf(unknown)]).toEqual([503, ['UNAVAILABLE']])
   })
 
   it('says why it cannot be had, and when to come again', async () => {

@@ -52,6 +52,16 @@ describe('an image', () => {
     expect(survey.bytes).toBe(everything.reduce((sum, { size }) => sum + size, 0))
   })
 
+  it('is asked about, so that referrers that nobody here has heard of come too', async () => {
+    const { index, arm, signature, sbom } = makeRelease()
+    const world = new World().add(index, signature, sbom)
+    for (const { digest } of closureOf(index, signature, sbom)) world.unheard.add(digest)
+    expect((await bringImage({ repository, ...index }, world, { signal })).missing).not.toEqual([])
+    expect(world.unheard).toContain(arm.digest)
+    await bringImage({ repository, ...index }, world, { supply: world, signal })
+    expect([...world.held].sort()).toEqual(digestsOf(closureOf(index, signature, sbom)))
+  })
+
   it('of one platform leaves out the others, and takes what describes it', async () => {
     const { index, arm, signature, armAttestation } = makeRelease()
     const world = new World().add(index, signature)
@@ -93,6 +103,7 @@ describe('an image', () => {
     world.lost.add(last.digest)
     const failing = {
       bringManifest: world.bringManifest.bind(world),
+      refreshReferrers: async () => undefined,
       bringBlob: async (_: unknown, digest: Digest) => {
         if (digest === config.digest) throw new OfflineError('no line')
         return await world.bringBlob(repository, digest)
@@ -119,6 +130,7 @@ describe('an image', () => {
     const world = new World().add(image)
     const broken = {
       bringManifest: world.bringManifest.bind(world),
+      refreshReferrers: async () => undefined,
       bringBlob: async () => {
         throw new TypeError('a fault')
       },

@@ -16,6 +16,7 @@ function scene(coming: Set<Digest>) {
     supply: {
       bringManifest: async () => undefined,
       refreshTag: async () => undefined,
+      refreshReferrers: async () => undefined,
       async bringBlob(_, digest) {
         asked.push(digest)
         coming.add(digest)

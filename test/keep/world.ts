@@ -106,7 +106,7 @@ export class World implements Library, Supply {
   async listReferrers(_repository: Repository, subject: Digest, page: { after?: Digest; limit: number }) {
     const { after = '', limit } = page
     return [...this.#made.values()]
-      .filter((made) => made.subject === subject && made.digest > after)
+      .filter((made) => made.subject === subject && made.digest > after && !this.unheard.has(subject))
       .sort((a, b) => (a.digest < b.digest ? -1 : 1))
       .slice(0, limit)
       .map(descriptorOf)
@@ -119,6 +119,13 @@ export class World implements Library, Supply {
   async refreshTag(name: Repository, tag: Tag): Promise<void> {
     this.refreshed.push(`${name}:${tag}`)
     await this.onRefresh()
+  }
+
+  /** Manifests whose referrers are not known here before somebody asks about them. */
+  readonly unheard = new Set<Digest>()
+
+  async refreshReferrers(_repository: Repository, subject: Digest): Promise<void> {
+    this.unheard.delete(subject)
   }
 
   async bringManifest(_repository: Repository, digest: Digest): Promise<Uint8Array | undefined> {

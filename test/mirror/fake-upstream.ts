@@ -4,6 +4,7 @@ import {
   type Upstream,
   type UpstreamManifest,
   type Upstreams,
+  type UpstreamTrouble,
   UpstreamUnavailableError,
 } from '../../src/upstream/upstream.ts'
 
@@ -15,6 +16,10 @@ export class FakeUpstream implements Upstream {
   weather: Weather = 'fine'
   /** Each request, such as `GET library/alpine:3` and `HEAD library/alpine:3`. */
   readonly asked: string[] = []
+  /** What it answers with an error. */
+  readonly failing = new Set<Digest>()
+  /** What it lists for a subject in the place of what is true. */
+  readonly claimed = new Map<Digest, Digest[]>()
   /** Called with each request before it is answered. */
   onAsked: (request: string) => void = () => undefined
   readonly #manifests = new Map<string, UpstreamManifest>()
@@ -46,6 +51,12 @@ export class FakeUpstream implements Upstream {
     return manifest.digest
   }
 
+  /** A manifest without a tag that refers to `subject`. */
+  refer(repository: string, subject: Digest, artifactType: string, extra: object = {}): Digest {
+    const descriptor = { mediaType: mediaTypes.ociManifest, digest: subject, size: 3 }
+    return this.push(repository, '', artifactType, { artifactType, subject: descriptor, ...extra })
+  }
+
   remove(repository: string, tag: string): void {
     this.#manifests.delete(`${repository}:${tag}`)
   }
@@ -63,8 +74,13 @@ export class FakeUpstream implements Upstream {
     return undefined
   }
 
-  async listReferrers(): Promise<Digest[]> {
-    return []
+  async listReferrers(
+    repository: Repository,
+    subject: Digest,
+    options: { signal?: AbortSignal } = {},
+  ): Promise<Digest[]> {
+    await this.#weather(`REFERRERS ${repository}@${subject}`, options.signal)
+    return this.claimed.get(subject) ?? this.#referring(repository, subject)
   }
 
   status() {
@@ -87,16 +103,30 @@ export class FakeUpstream implements Upstream {
     signal: AbortSignal | undefined,
   ): Promise<UpstreamManifest | undefined> {
     const name = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
-    this.asked.push(`${method} ${name}`)
-    this.onAsked(`${method} ${name}`)
+    await this.#weather(`${method} ${name}`, signal)
+    if ('digest' in reference && this.failing.has(reference.digest))
+      throw this.#unavailable('wrong', 'answers 500')
+    return this.#manifests.get(name)
+  }
+
+  async #weather(request: string, signal: AbortSignal | undefined): Promise<void> {
+    this.asked.push(request)
+    this.onAsked(request)
     if (this.weather === 'cut')
       throw this.#unavailable('unreachable', 'cannot be reached: connection refused')
     if (this.weather === 'limited') throw this.#unavailable('paused', 'asks to wait', 60_000)
     if (this.weather === 'silent') await silence(signal)
-    return this.#manifests.get(name)
   }
 
-  #unavailable(trouble: 'unreachable' | 'paused', reason: string, retryAfterMs?: number) {
+  #referring(repository: Repository, subject: Digest): Digest[] {
+    const own = [...this.#manifests].filter(([name]) => name.startsWith(`${repository}@`))
+    return own.flatMap(([, { digest, bytes }]) => {
+      const text = Buffer.from(bytes).toString()
+      return text.startsWith('{') && JSON.parse(text).subject?.digest === subject ? [digest] : []
+    })
+  }
+
+  #unavailable(trouble: UpstreamTrouble, reason: string, retryAfterMs?: number) {
     return new UpstreamUnavailableError(
       this.name,
       trouble,

@@ -15,6 +15,7 @@ const digest = digestOf('one')
 const questions: Question[] = [
   { about: 'tag', repository, tag: parseTag('3'), maxAgeMs: 300_000 },
   { about: 'manifest', repository, digest },
+  { about: 'referrers', repository, digest, maxAgeMs: 300_000 },
 ]
 const answers: Answer[] = [
   { answer: 'there', digest, ageMs: 7, records: [new Uint8Array([1]), new Uint8Array([2, 3])] },
@@ -23,6 +24,7 @@ const answers: Answer[] = [
   { answer: 'limited', reason: 'docker.io asks to wait', retryAfterMs: 60_000 },
   { answer: 'refused', reason: 'not for everyone' },
   { answer: 'unusable', reason: 'no manifest' },
+  { answer: 'listed', digests: [digest], ageMs: 7, records: [new Uint8Array([1])] },
 ]
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
@@ -32,6 +34,7 @@ describe('questions about upstreams and their answers', () => {
       [
         "a46374616761336561626f757463746167686d61784167654d731a000493e06a7265706f7369746f72797818646f636b65722e696f2f6c6962726172792f616c70696e65",
         "a36561626f7574686d616e69666573746664696765737478477368613235363a373639326333616433353430626238303363303230623361656536366364383838373132333233346561306336653731343363306164643733666634333165646a7265706f7369746f72797818646f636b65722e696f2f6c6962726172792f616c70696e65",
+        "a46561626f7574697265666572726572736664696765737478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564686d61784167654d731a000493e06a7265706f7369746f72797818646f636b65722e696f2f6c6962726172792f616c70696e65",
       ]
     `)
     expect(answers.map((answer) => hex(answerCodec.encode(answer)))).toMatchInlineSnapshot(`
@@ -42,6 +45,7 @@ describe('questions about upstreams and their answers', () => {
         "a366616e73776572676c696d6974656466726561736f6e76646f636b65722e696f2061736b7320746f20776169746c726574727941667465724d7319ea60",
         "a266616e73776572677265667573656466726561736f6e706e6f7420666f722065766572796f6e65",
         "a266616e7377657268756e757361626c6566726561736f6e6b6e6f206d616e6966657374",
+        "a4656167654d730766616e73776572666c697374656467646967657374738178477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564677265636f726473814101",
       ]
     `)
   })
@@ -86,6 +90,7 @@ describe('questions about upstreams and their answers', () => {
     ['a tag that is none', { ...questions[0], tag: '../3' }],
     ['a digest that is none', { ...questions[1], digest: 'sha256:0' }],
     ['a negative age', { ...questions[0], maxAgeMs: -1 }],
+    ['referrers of what is no digest', { ...questions[2], digest: 'sha256:0' }],
   ])('are no question with %s', (_, question) => {
     expect(() => questionCodec.decode(questionCodec.encode(question as Question))).toThrow(
       expect.objectContaining({ code: 'MALFORMED' }),
