@@ -3,7 +3,12 @@ import type { Clock, Logger } from '../../src/base/base.ts'
 import type { Outside, Wanted } from '../../src/exchange/exchange.ts'
 import { type Repository, upstreamOf } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
-import { rankMembers, type Upstreams, UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
+import {
+  isUpstreamName,
+  rankMembers,
+  type Upstreams,
+  UpstreamUnavailableError,
+} from '../../src/upstream/upstream.ts'
 import { askToBring, type BringHost } from './bring-asking.ts'
 import type { Reaching } from './reaching.ts'
 import { asUnavailable, originOf, sharedUpstream } from './upstream-origin.ts'
@@ -27,9 +32,6 @@ const againMs = 1_000
 
 export function openOutside(options: OutsideOptions): Outside {
   const { swarm, upstreams, reaching, clock, logger } = options
-  const isMirrored = (name: string): boolean =>
-    // A member's word makes a mirror only of what looks like a host.
-    upstreams.find(name) !== undefined || (name.includes('.') && swarm.members.reaching(name).length > 0)
 
   function ranked(name: string, { digest }: Wanted): string[] {
     const members = swarm.members.reaching(name)
@@ -50,7 +52,7 @@ export function openOutside(options: OutsideOptions): Outside {
   return {
     has(repository: Repository) {
       const name = upstreamOf(repository)
-      return name !== undefined && isMirrored(name)
+      return name !== undefined && isUpstreamName(name, upstreams, swarm.members)
     },
 
     async bring(wanted, { signal, lead, hasBegun, onProgress }) {

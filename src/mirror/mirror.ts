@@ -6,7 +6,7 @@ import type { Clock, Logger } from '../base/base.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger } from '../records/records.ts'
 import type { Mirror } from '../registry/registry.ts'
-import type { Upstream, Upstreams } from '../upstream/upstream.ts'
+import { isUpstreamName, type Upstream, type Upstreams } from '../upstream/upstream.ts'
 import { Asking } from './asking.ts'
 import { Checks } from './checks.ts'
 import { Inquirer, type InquirerOptions } from './inquirer.ts'
@@ -64,17 +64,13 @@ export function openMirror(options: MirrorOptions): OpenMirror {
   const asking = new Asking({ ...options, checks, lists, answer, reaches })
   const askForTag = peers.askForTag.bind(peers)
   const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock })
+  const isMirrored = (name: string): boolean => isUpstreamName(name, upstreams, peers)
   const referrers = new ReferrersOfMirrored({ names, asking, lists, isMirrored, ttlMs, clock })
   const [first] = upstreams.all
 
   function findShared(name: string): Upstream | undefined {
     const upstream = upstreams.find(name)
     return upstream?.isShared === true ? upstream : undefined
-  }
-
-  // A member's word makes a mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
-  function isMirrored(name: string): boolean {
-    return upstreams.find(name) !== undefined || (name.includes('.') && peers.reaching(name).length > 0)
   }
 
   return {
