@@ -1,11 +1,11 @@
 /** Asks another member to bring a blob from an upstream, and listens whether it still does. */
-import type { Wanted } from '../../src/exchange/exchange.ts'
+import type { BeginningPart, Wanted } from '../../src/exchange/exchange.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import type { Channel } from '../../src/wire/wire.ts'
 import {
   type BringAnswer,
   bringAnswer,
-  bringProtocol,
+  bringProtocols,
   bringRequest,
   maxBringBytes,
 } from './bring-messages.ts'
@@ -14,9 +14,18 @@ import {
 export interface BringHost {
   open(
     peer: string,
-    protocol: string,
+    protocols: string[],
     options: { maxFrameBytes: number; signal?: AbortSignal },
   ): Promise<Channel>
+}
+
+export interface BringQuestion {
+  wanted: Wanted
+  /** Its name, for what is thrown. */
+  upstream: string
+  signal: AbortSignal
+  /** What it passes on before it has a whole piece; a member of an earlier version does not. */
+  onBeginning(part: BeginningPart): void
 }
 
 /** It says something every half second. */
@@ -26,10 +35,11 @@ const silentMs = 1_500
 export async function askToBring(
   host: BringHost,
   peer: string,
-  { wanted, upstream, signal }: { wanted: Wanted; upstream: string; signal: AbortSignal },
+  { wanted, upstream, signal, onBeginning }: BringQuestion,
 ): Promise<boolean> {
   const soon = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(silentMs)])
-  const channel = await host.open(peer, bringProtocol, { maxFrameBytes: maxBringBytes, signal: soon() })
+  const protocols = [bringProtocols.beginning, bringProtocols.plain]
+  const channel = await host.open(peer, protocols, { maxFrameBytes: maxBringBytes, signal: soon() })
   try {
     const { repository, digest } = wanted
     await channel.send(bringRequest.encode({ repository, digest }), { signal: soon() })
@@ -39,7 +49,8 @@ export async function askToBring(
         throw new UpstreamUnavailableError(upstream, 'unreachable', 'was left by the member that asked it')
       const answer = bringAnswer.decode(frame)
       if (answer.answer === 'failed') throw failureOf(upstream, answer)
-      if (answer.answer !== 'coming') return answer.answer === 'here'
+      if (answer.answer === 'bytes') onBeginning(answer)
+      else if (answer.answer !== 'coming') return answer.answer === 'here'
     }
   } finally {
     channel.abort(new Error('nothing is asked any more'))

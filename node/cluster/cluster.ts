@@ -13,7 +13,7 @@ import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { answerBringing } from './bring-answering.ts'
-import { bringLimits, bringProtocol } from './bring-messages.ts'
+import { bringLimits, bringProtocols } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
@@ -77,7 +77,10 @@ export async function openMember(
   const outside = openOutside({ swarm, upstreams, reaching, clock: systemClock, logger })
   const exchange = opened.use(await openBlobExchange(node, swarm, outside, logger, metrics))
   const { links } = node.store
-  await swarm.handle(bringProtocol, bringLimits, answerBringing({ upstreams, exchange, links }))
+  for (const [version, protocol] of Object.entries(bringProtocols)) {
+    const how = { passesOn: version === 'beginning' }
+    await swarm.handle(protocol, bringLimits, answerBringing({ upstreams, exchange, links }, how))
+  }
   const told = { name: node.name, maxUpload: settings['max-upload'] }
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),

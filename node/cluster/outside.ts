@@ -55,7 +55,7 @@ export function openOutside(options: OutsideOptions): Outside {
       return name !== undefined && isUpstreamName(name, upstreams, swarm.members)
     },
 
-    async bring(wanted, { signal, lead, hasBegun, onProgress }) {
+    async bring(wanted, { signal, hasBegun, ...ways }) {
       const name = upstreamOf(wanted.repository) ?? ''
       const course = new Course(name, hasBegun)
       const late = new AbortController()
@@ -81,7 +81,7 @@ export function openOutside(options: OutsideOptions): Outside {
           }
           course.tried.add(member)
           try {
-            if (await bringBy(member, name, wanted, { signal: either, lead, onProgress })) return true
+            if (await bringBy(member, name, wanted, { signal: either, ...ways })) return true
             if (course.isAbsent(ranked(name, wanted).length)) return false
           } catch (error) {
             either.throwIfAborted()
@@ -133,7 +133,7 @@ class Course {
   }
 }
 
-type BringOptions = Pick<Parameters<Outside['bring']>[1], 'signal' | 'lead' | 'onProgress'>
+type BringOptions = Pick<Parameters<Outside['bring']>[1], 'signal' | 'lead' | 'onProgress' | 'onBeginning'>
 
 /** Whatever stopped a member: what the client hears is about the upstream. A full disk here is about this node. */
 function failureOf(name: string, error: unknown): UpstreamUnavailableError {

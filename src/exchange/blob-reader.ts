@@ -1,6 +1,7 @@
 /** A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven. */
 import type { Blobs, OpenBlob } from '../store/store.ts'
-import { BlobUnavailableError } from './engine-errors.ts'
+import { Unsigned } from './beginning.ts'
+import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import { type Layout, pieceAt, pieceRange } from './piece-size.ts'
 import type { Follower, Transfer } from './transfer.ts'
 import { untilEither } from './wait.ts'
@@ -17,6 +18,7 @@ export interface BlobReaderOptions {
     | 'failure'
     | 'partial'
     | 'tail'
+    | 'beginning'
     | 'change'
   >
   layout: Layout
@@ -57,31 +59,38 @@ async function* read(
   follower: Follower,
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const unsigned = new Unsigned()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
     if (transfer.proven) {
       await using blob = await blobs.open(transfer.digest)
       if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
+      if (!(await unsigned.isIn(blob, { signal }))) throw new BlobUnprovenError(transfer.digest)
       yield* blob.chunks(position, end, { signal })
       return
     }
     if (transfer.failure !== undefined) throw transfer.failure
     move(transfer, follower, pieceAt(layout, position))
     const { partial } = transfer
-    const readable = partial === undefined ? position : readableTo(partial, layout, position, end)
+    const isReadable = partial !== undefined && (unsigned.isEmpty || partial.has(0))
+    const readable = isReadable ? readableTo(partial, layout, position, end) : position
     if (partial === undefined || readable === position) {
       // A piece that is still coming from outside proves as little as a whole one: only the last piece of all waits.
-      const fresh = transfer.tail(position, Math.min(end, pieceRange(layout, layout.count - 1).start))
+      const limit = Math.min(end, pieceRange(layout, layout.count - 1).start)
+      const own = transfer.tail(position, limit)
+      const fresh = own ?? transfer.beginning(position, limit)
       if (fresh === undefined) {
         await untilEither(transfer.change, signal)
         continue
       }
+      if (own === undefined) unsigned.add(position, fresh)
       position += fresh.length
       yield fresh
       continue
     }
     try {
+      if (!(await unsigned.isIn(partial, { signal }))) throw new BlobUnprovenError(transfer.digest)
       for await (const chunk of partial.chunks(position, readable, { signal })) {
         if (follower.failure !== undefined) throw follower.failure
         position += chunk.length

@@ -4,6 +4,7 @@ import type { Digest, Repository } from '../oci/oci.ts'
 
 import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import type { Channel, Identity } from '../wire/wire.ts'
+import type { BeginningPart } from './beginning.ts'
 import type { DownloadLimits } from './download-events.ts'
 import type { Fault, Misconduct } from './faults.ts'
 import type { PieceListStorage } from './piece-lists.ts'
@@ -79,6 +80,8 @@ export interface Outside {
       hasBegun(): boolean
       /** More came from outside. */
       onProgress(): void
+      /** What the member that brings it passes on of the beginning, before anyone has signed for it. */
+      onBeginning(part: BeginningPart): void
     },
   ): Promise<boolean>
 }
@@ -87,6 +90,8 @@ export interface LeadOptions {
   signal: AbortSignal
   /** More came from outside. Not for each chunk. */
   onProgress?(): void
+  /** The blob's first bytes as they come, for another member; when too many ask, not for all of them. */
+  onBeginning?(part: BeginningPart): void
 }
 
 export interface ExchangeStatus {

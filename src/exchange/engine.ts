@@ -26,12 +26,14 @@ import { Transfers } from './transfers.ts'
 import { untilEither } from './wait.ts'
 import type { Wanted } from './want.ts'
 
+export type { BeginningPart } from './beginning.ts'
 export type {
   Exchange,
   ExchangeHost,
   ExchangeLimits,
   ExchangeOptions,
   ExchangeStatus,
+  LeadOptions,
   Origin,
   Outside,
 } from './engine-contract.ts'

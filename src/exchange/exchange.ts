@@ -10,6 +10,8 @@
  *   events and the time, and answer with actions. TokenBucket: `--max-download` as a Download's `budget`, `--max-upload` by
  *   taking from it before every data frame.
  */
+
+export { maxBeginningBytes } from './beginning.ts'
 export { Bitfield } from './bitfield.ts'
 export { Download } from './download.ts'
 export {
@@ -22,9 +24,11 @@ export {
   wakeEveryMs,
 } from './download-events.ts'
 export {
+  type BeginningPart,
   type Exchange,
   type ExchangeOptions,
   type ExchangeStatus,
+  type LeadOptions,
   type Origin,
   type Outside,
   openExchange,

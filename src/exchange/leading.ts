@@ -1,4 +1,5 @@
 /** One feed for all who want this node to bring a blob from outside: it ends when the last of them has left. */
+import { beginningEnd, maxBeginnings } from './beginning.ts'
 import type { LeadOptions } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import type { Feed } from './feed.ts'
@@ -7,9 +8,11 @@ import { untilEither } from './wait.ts'
 export class Leading {
   readonly #feed: Feed
   readonly #stop = new AbortController()
-  readonly #users = new Set<LeadOptions>()
+  readonly #users = new Map<LeadOptions, { begun: number }>()
   readonly #done: Promise<boolean>
   #told = 0
+  /** Bytes of the beginning, to all. */
+  #begun = 0
 
   /** `run` feeds until it is stopped or over. */
   constructor(feed: Feed, run: (signal: AbortSignal) => Promise<boolean>) {
@@ -20,7 +23,8 @@ export class Leading {
   }
 
   async join(options: LeadOptions): Promise<boolean> {
-    this.#users.add(options)
+    this.#users.set(options, { begun: 0 })
+    this.passOn()
     try {
       return await untilEither(this.#done, options.signal)
     } finally {
@@ -28,6 +32,21 @@ export class Leading {
       if (this.#users.size === 0) {
         this.#stop.abort(new BlobUnavailableError(this.#feed.digest, 'nobody wants it brought any more'))
       }
+    }
+  }
+
+  /** Call it when more has come: whoever wants the beginning is given it as far as it goes. */
+  passOn(): void {
+    const { layout } = this.#feed
+    if (layout === undefined) return
+    const end = beginningEnd(layout)
+    for (const [{ onBeginning }, user] of this.#users) {
+      if (onBeginning === undefined || this.#begun >= maxBeginnings * end) continue
+      const bytes = this.#feed.tail(user.begun, end)
+      if (bytes === undefined) continue
+      onBeginning({ size: layout.size, at: user.begun, bytes })
+      user.begun += bytes.length
+      this.#begun += bytes.length
     }
   }
 
@@ -40,7 +59,7 @@ export class Leading {
     this.#feed.check()
     const isMore = this.#feed.received > this.#told
     this.#told = this.#feed.received
-    if (isMore) for (const { onProgress } of this.#users) onProgress?.()
+    if (isMore) for (const { onProgress } of this.#users.keys()) onProgress?.()
     return isMore
   }
 }

@@ -1,5 +1,6 @@
 /** What comes into a transfer from outside the cluster: whom to have it brought by, and the feed while it is this node. */
 import type { Clock } from '../base/base.ts'
+import type { BeginningPart } from './beginning.ts'
 import type { LeadOptions, Origin, Outside } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import { Feed, type FeedHost } from './feed.ts'
@@ -23,6 +24,8 @@ export interface SupplyHost extends FeedHost {
   news(): void
   /** Something came. */
   moved(): void
+  /** A member passes on what it receives of the beginning. */
+  begins(part: BeginningPart): void
   /** It is neither in the cluster nor outside. */
   nowhere(): void
 }
@@ -105,6 +108,7 @@ export class Supply {
         lead: async (origin, options) => await this.lead(origin, options),
         hasBegun: () => host.hasBegun,
         onProgress: () => host.moved(),
+        onBeginning: (part) => host.begins(part),
       })
       if (!isThere) {
         host.nowhere()
@@ -117,7 +121,8 @@ export class Supply {
   #feedFrom(origin: Origin): Leading {
     const { feedMemory: memory, clock, stallMs, over } = this.#options
     const host = this.#host
-    const feed = new Feed({ host, origin, memory, clock, stallMs })
+    const onBytes = (): void => this.#leading?.passOn()
+    const feed = new Feed({ host, origin, memory, clock, stallMs, onBytes })
     const before = host.unproven
     return new Leading(feed, async (stop) => {
       const signal = AbortSignal.any([stop, over])

@@ -7,6 +7,7 @@ import type { Digest, Repository } from '../oci/oci.ts'
 import type { PartialBlob, Partials } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
 import { Attempt } from './attempt.ts'
+import { Beginning, type BeginningPart } from './beginning.ts'
 import type { DownloadLimits, DropReason } from './download-events.ts'
 import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
@@ -77,6 +78,7 @@ export class Transfer {
   #change = Promise.withResolvers<void>()
   #attempt: Attempt | undefined
   #layout: Layout | undefined
+  readonly #beginning = new Beginning()
   #failure: Error | undefined
   #proven = false
   #announced = false
@@ -147,9 +149,15 @@ export class Transfer {
     return bytes
   }
 
+  /** What a member has passed on of the beginning before anyone signed for it: a copy. */
+  beginning(position: number, end: number): Uint8Array | undefined {
+    return this.#beginning.read(position, end)
+  }
+
   /** Resolves when it can be read. */
   get ready(): Promise<Layout> {
-    return this.#ready.promise
+    // The first to tell the size may have been wrong.
+    return this.#layout === undefined ? this.#ready.promise : Promise.resolve(this.#layout)
   }
 
   /** Resolves when it is in the store. */
@@ -334,6 +342,9 @@ export class Transfer {
     const { list } = attempt.candidate
     await this.#keepList(attempt, 0)
     this.#attempt = attempt
+    const { size = list.layout.size } = this.#layout ?? {}
+    // Whoever began to read was told another size.
+    if (size !== list.layout.size) this.#disappoint(new BlobUnprovenError(this.digest))
     this.#layout = list.layout
     this.#instead = undefined
     const supply = this.#supply
@@ -410,11 +421,22 @@ export class Transfer {
         if (this.#followers.size > 0) this.#news()
       },
       news: () => this.#news(),
+      begins: (part) => this.#begins(part),
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
       nowhere: () => this.#found.resolve(false),
     }
+  }
+
+  /** It can be read as far as that goes; what is signed may still say that it is another blob. */
+  #begins(part: BeginningPart): void {
+    if (this.#attempt !== undefined || !this.#beginning.add(part)) return
+    this.#movedMs = this.#context.clock.now()
+    this.#layout ??= this.#beginning.layout
+    if (this.#layout !== undefined) this.#ready.resolve(this.#layout)
+    this.#found.resolve(true)
+    this.#news()
   }
 
   /** Someone here lacks pieces that nobody has. */

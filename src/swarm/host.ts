@@ -28,10 +28,13 @@ export interface Host {
    * A handler that throws MalformedError or TooLargeError has the peer penalised.
    */
   handle(protocol: string, options: ProtocolOptions, handler: ChannelHandler): Promise<void>
-  /** Opens a channel, connecting first when need be. Throws PeerUnreachableError. */
+  /**
+   * Opens a channel, connecting first when need be; of several protocols, with the first that the peer speaks. Throws
+   * PeerUnreachableError.
+   */
   open(
     peer: string,
-    protocol: string,
+    protocol: string | string[],
     options: { maxFrameBytes: number; signal?: AbortSignal },
   ): Promise<ByteChannel>
 }
@@ -91,7 +94,7 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
     },
 
     async open(peer, protocol, { maxFrameBytes, signal }) {
-      if (!isPeerId(peer)) throw new PeerUnreachableError(peer, protocol)
+      if (!isPeerId(peer)) throw new PeerUnreachableError(peer, String(protocol))
       const bounded = AbortSignal.any([
         tasks.signal,
         AbortSignal.timeout(openTimeoutMs),
@@ -106,7 +109,7 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
         return channelOver(stream, { maxFrameBytes })
       } catch (cause) {
         signal?.throwIfAborted()
-        throw new PeerUnreachableError(peer, protocol, { cause })
+        throw new PeerUnreachableError(peer, String(protocol), { cause })
       }
     },
 

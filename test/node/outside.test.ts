@@ -2,12 +2,14 @@ import { describe, expect, test } from 'vitest'
 import {
   type BringAnswer,
   bringAnswer,
+  bringProtocols,
   bringRequest,
   maxBringBytes,
 } from '../../node/cluster/bring-messages.ts'
 import { openOutside } from '../../node/cluster/outside.ts'
 import { openReaching } from '../../node/cluster/reaching.ts'
 import { silentLogger } from '../../src/base/base.ts'
+import type { BeginningPart } from '../../src/exchange/exchange.ts'
 import { digestBytes, parseRepository } from '../../src/oci/oci.ts'
 import { rankMembers, type UpstreamTrouble, UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import { ChannelBrokenError, channelPair } from '../../src/wire/wire.ts'
@@ -25,12 +27,15 @@ if (digest === undefined) throw new Error('this node never ranks last')
 const wanted = { repository, digest }
 const ranked = rankMembers(digest, [...others, self])
 
+const beginning = { size: 600_000, at: 0, bytes: Uint8Array.from([1, 2, 3]) }
+
 /** What the exchange here is told by its own upstream; other members answer it as well. */
 type Outcome = 'here' | 'absent' | 'gone' | 'silent' | UpstreamTrouble
 
 function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, hasBegun = false } = {}) {
   const clock = new SteppedClock()
   const asked: string[] = []
+  const begun: BeginningPart[] = []
   const upstreams = upstreamsOf(...(isReached ? [new FakeUpstream()] : []))
   const answerOf = (outcome: Outcome): BringAnswer => {
     if (outcome === 'here' || outcome === 'absent') return { answer: outcome }
@@ -41,7 +46,8 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
     swarm: {
       peerId: self,
       members: { reaching: (name) => (name === 'docker.io' ? others : []) },
-      open: async (peer) => {
+      open: async (peer, protocols) => {
+        expect(protocols).toEqual([bringProtocols.beginning, bringProtocols.plain])
         asked.push(peer)
         const outcome = outcomes[peer] ?? 'here'
         if (outcome === 'gone') throw new ChannelBrokenError(`${peer} is gone`)
@@ -50,6 +56,7 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
           const request = await b.receive()
           expect(request && bringRequest.decode(request)).toEqual(wanted)
           await b.send(bringAnswer.encode({ answer: 'coming' }))
+          await b.send(bringAnswer.encode({ answer: 'bytes', ...beginning }))
           if (outcome !== 'silent') await b.send(bringAnswer.encode(answerOf(outcome)))
         }
         serve().catch((error: unknown) => a.abort(error instanceof Error ? error : new Error(String(error))))
@@ -66,6 +73,7 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
       signal: new AbortController().signal,
       hasBegun: () => hasBegun,
       onProgress: () => undefined,
+      onBeginning: (part) => begun.push(part),
       lead: async () => {
         asked.push(self)
         const outcome = outcomes[self] ?? 'here'
@@ -73,16 +81,17 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
         throw new UpstreamUnavailableError('docker.io', 'unreachable', 'is away')
       },
     })
-  return { outside, asked, bring, clock }
+  return { outside, asked, begun, bring, clock }
 }
 
 const [first = '', second = '', third = ''] = ranked
 
 describe('bringing a blob from outside', () => {
   test('is asked of the member that ranks first, and of no other', async () => {
-    const { bring, asked } = scene({})
+    const { bring, asked, begun } = scene({})
     expect(await bring()).toBe(true)
     expect(asked).toEqual([first])
+    expect(begun).toMatchObject([beginning])
   })
 
   test.each<Outcome>(['unreachable', 'refused', 'gone'])(

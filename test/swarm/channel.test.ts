@@ -54,6 +54,19 @@ describe('channel', () => {
     expect(await channel.receive()).toBeUndefined()
   })
 
+  test('speaks the first of several protocols that the peer knows', async () => {
+    await handle(async (channel) => {
+      const frame = await channel.receive()
+      if (frame !== undefined) await channel.send(frame)
+    })
+    const channel = await b.swarm.open(a.swarm.peerId, ['/test/2', protocol], { maxFrameBytes })
+    await channel.send(Uint8Array.from([1]))
+    expect(await channel.receive()).toEqual(Uint8Array.from([1]))
+    await expect(b.swarm.open(a.swarm.peerId, ['/test/2'], { maxFrameBytes })).rejects.toMatchObject({
+      code: 'PEER_UNREACHABLE',
+    })
+  })
+
   test('keeps the order of frames that were sent at once, and lets their memory be used again', async () => {
     const got: number[] = []
     const done = Promise.withResolvers<void>()

@@ -29,6 +29,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     unfollow: () => undefined,
     followed: () => undefined,
     tail: () => undefined,
+    beginning: () => undefined,
     proven: false,
     proving: false,
     failure: undefined,

@@ -1,6 +1,6 @@
 /** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Origin, Outside } from '../../../src/exchange/engine.ts'
+import type { BeginningPart, Origin, Outside } from '../../../src/exchange/engine.ts'
 import {
   encodeAnswer,
   listFrames,
@@ -110,6 +110,8 @@ interface Bringer {
 /** Asks the members in the order in which they were added, the next when one fails. */
 class TestOutside {
   readonly #bringers: Bringer[] = []
+  /** What the members make of the beginning that they pass on. */
+  garble = (part: BeginningPart): BeginningPart => part
 
   add(node: TestNode, origin: Origin): Bringer {
     const bringer = { node, origin, life: new AbortController() }
@@ -125,14 +127,15 @@ class TestOutside {
   for(self: () => string): Outside {
     return {
       has: () => true,
-      bring: async (what, { signal, lead, onProgress }) => {
+      bring: async (what, { signal, lead, onProgress, onBeginning }) => {
         let failure: unknown = new Error('nobody reaches it')
         for (const { node, origin, life } of this.#bringers) {
           if (life.signal.aborted) continue
           const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
           try {
             if (node.peer === self()) return await lead(origin, options)
-            return await node.exchange.lead(what, origin, options)
+            const passedOn = (part: BeginningPart): void => onBeginning(this.garble(part))
+            return await node.exchange.lead(what, origin, { ...options, onBeginning: passedOn })
           } catch (error) {
             failure = error
           }
@@ -216,6 +219,52 @@ describe('a blob that is outside', () => {
     await using blob = await opened(leader)
     const first = await blob.chunks(0, size)[Symbol.asyncIterator]().next()
     expect(Buffer.compare(first.value, bytes.subarray(0, chunkBytes))).toBe(0)
+  })
+
+  it('gives its first bytes to a reader of another member before a piece is whole, and the rest when it is', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    expect(blob.size).toBe(size)
+    const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
+    const { value } = await chunks.next()
+    expect(Buffer.compare(value, bytes.subarray(0, chunkBytes))).toBe(0)
+    origin.let(size)
+    let at = value.length
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      expect(Buffer.compare(next.value, bytes.subarray(at, at + next.value.length))).toBe(0)
+      at += next.value.length
+    }
+    expect(at).toBe(size)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it.each<[string, (part: BeginningPart) => BeginningPart]>([
+    ['other bytes', (part) => ({ ...part, bytes: part.bytes.map((byte) => byte ^ 1) })],
+    ['another size', (part) => ({ ...part, size: part.size + pieceBytes })],
+  ])('breaks off for a reader whose member passed on a beginning of %s', async (_what, garble) => {
+    const outside = new TestOutside()
+    outside.garble = garble
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    const chunks = blob.chunks(0, blob.size)[Symbol.asyncIterator]()
+    await chunks.next()
+    origin.let(size)
+    const rest = (async () => {
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next());
+    })()
+    await expect(rest).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    // Whoever comes later gets what is right.
+    await until('it to be stored', () => reader.has(digest))
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
   })
 
   it('is brought on by the next when the one that brings it is killed, from where nobody has it', async () => {
