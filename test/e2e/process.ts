@@ -1,6 +1,7 @@
 /** Daemons that tests run: waited for, and ended by their id. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { afterEach } from 'vitest'
+import { killAtExit } from './kill-at-exit.ts'
 import { findProgram } from './requirement.ts'
 
 export { type RunOptions, type RunResult, run } from './command.ts'
@@ -43,8 +44,7 @@ export async function startDaemon(
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   })
   // A worker that is ended in the middle of a test must not leave daemons behind.
-  const killAtExit = () => child.kill('SIGKILL')
-  process.once('exit', killAtExit)
+  killAtExit(child)
 
   let output = ''
   const said = (chunk: string) => {
@@ -59,8 +59,6 @@ export async function startDaemon(
       said(`${error.message}\n`)
       resolve()
     })
-  }).then(() => {
-    process.off('exit', killAtExit)
   })
 
   const daemon: Daemon = {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { type Cluster, tokenOf } from '../../src/swarm/swarm.ts'
+import { killAtExit } from '../e2e/kill-at-exit.ts'
 import { until } from '../swarm/fixture.ts'
 import type { MemberOrder, MemberReport, MemberRequest } from '../swarm/member-child.ts'
 import type { NetworkHost } from './network.ts'
@@ -39,8 +40,7 @@ export async function startMember(host: NetworkHost, options: MemberOptions): Pr
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     complaints = (complaints + text).slice(-8192)
   })
-  const killAtExit = (): void => void child.kill('SIGKILL')
-  process.once('exit', killAtExit)
+  killAtExit(child)
   const gone = new Promise<void>((resolve) => child.once('close', () => resolve()))
   let peers: string[] = []
   let started: Extract<MemberReport, { kind: 'started' }> | undefined
@@ -71,7 +71,6 @@ export async function startMember(host: NetworkHost, options: MemberOptions): Pr
     },
     signal: (name) => void child.kill(name),
     async [Symbol.asyncDispose]() {
-      process.off('exit', killAtExit)
       if (!isOver()) child.kill('SIGTERM')
       await gone
     },

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { callRunningNode } from '../../../node/admin-client.ts'
 import type { ListedPage, PeerList } from '../../../node/operations/operations.ts'
+import { killAtExit } from '../../../test/e2e/kill-at-exit.ts'
 import type { NetworkHost } from '../../../test/netns/network.ts'
 import { environment } from '../command.ts'
 import { type Answer, expectStatus, type RequestOptions, request } from '../request.ts'
@@ -176,9 +177,8 @@ export async function openProcess(
   const file = await open(log, 'w')
   const child = spawn(command, args, { stdio: ['ignore', file.fd, file.fd], env: environment })
   await file.close()
-  const killAtExit = () => child.kill('SIGKILL')
-  process.once('exit', killAtExit)
-  const gone = once(child, 'exit').finally(() => process.off('exit', killAtExit))
+  killAtExit(child)
+  const gone = once(child, 'exit')
   try {
     const said = async () => {
       if (isOver(child)) throw new SubjectError(`${command} ended: ${await tail(log)}`)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { killAtExit } from '../../../../test/e2e/kill-at-exit.ts'
 import { percentile } from '../../statistics.ts'
 import type { Measurement } from '../bench.ts'
 import { makeManifest, pushConfig, putTags, tagNames } from '../names.ts'
@@ -36,8 +37,7 @@ export const flood: Measurement = {
       count: bench.thrown,
     }
     const thrower = fork(program, [JSON.stringify(order)], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    const killAtExit = () => thrower.kill('SIGKILL')
-    process.once('exit', killAtExit)
+    killAtExit(thrower)
     try {
       await nextReport(thrower)
       // From here on everything that it has learned is old.
@@ -65,7 +65,6 @@ export const flood: Measurement = {
         { what: 'time until the thrower is cut off', unit: 's', value: report.firstCutMs / 1000 },
       ]
     } finally {
-      process.off('exit', killAtExit)
       const gone =
         thrower.exitCode === null && thrower.signalCode === null ? once(thrower, 'exit') : undefined
       thrower.kill('SIGKILL')
