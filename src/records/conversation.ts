@@ -39,6 +39,7 @@ export class Conversation {
     aheadMs: 0,
   }
   #applying: Promise<ApplyReport | undefined> = Promise.resolve(undefined)
+  #beaten: string[] = []
   #batch: Uint8Array[] = []
   #batchBytes = 0
 
@@ -155,6 +156,13 @@ export class Conversation {
     }
   }
 
+  /** The keys of records from the peer that lost to what stands here, since it was asked last. */
+  takeBeaten(): string[] {
+    const beaten = this.#beaten
+    this.#beaten = []
+    return beaten
+  }
+
   /** One batch is being verified and stored while the next is received, and no more. */
   async #apply(records: Uint8Array[]): Promise<void> {
     await this.#settle()
@@ -168,6 +176,7 @@ export class Conversation {
     const report = await this.#applying
     this.#applying = Promise.resolve(undefined)
     if (report === undefined) return
+    this.#beaten.push(...report.beaten)
     this.#report.applied += report.applied
     this.#report.refused += Object.values(report.refused).reduce((sum, count) => sum + count, 0)
     if (report.blame !== undefined) throw new PeerMisbehavedError(`sent a record that is ${report.blame}`)

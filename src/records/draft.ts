@@ -53,6 +53,7 @@ export class Draft {
   /** Goes on from what `other` has read. Right only when nothing was stored since. */
   reuse(other: Draft): void {
     for (const [entry, bytes] of other.#read) this.#read.set(entry, bytes)
+    for (const [bytes, record] of other.#decoded) this.#decoded.set(bytes, record)
   }
 
   /** The current record of `key`, a tombstone included. */

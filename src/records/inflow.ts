@@ -24,10 +24,15 @@ export interface ApplyReport {
   applied: number
   /** How many were the same as, or lost to, what stands. */
   known: number
+  /** The keys of those that lost: whoever sent them lacks what stands. */
+  beaten: string[]
   refused: Partial<Record<Refusal, number>>
   /** What no honest node hands on: penalise the peer. Nothing after the slice it was found in was looked at. */
   blame: Refusal | undefined
 }
+
+/** `known`: the same bytes stand. `beaten`: others stand above it. */
+type Verdict = Refusal | 'known' | 'beaten'
 
 interface InflowOptions {
   db: Database
@@ -54,7 +59,7 @@ export class Inflow {
   }
 
   async apply(records: Uint8Array[], { signal }: { signal?: AbortSignal } = {}): Promise<ApplyReport> {
-    const report: ApplyReport = { applied: 0, known: 0, refused: {}, blame: undefined }
+    const report: ApplyReport = { applied: 0, known: 0, beaten: [], refused: {}, blame: undefined }
     for (let from = 0; from < records.length && report.blame === undefined; from += sliceLength) {
       signal?.throwIfAborted()
       const decoded = await this.#decode(records.slice(from, from + sliceLength), report)
@@ -92,8 +97,7 @@ export class Inflow {
     await reading.prefetch(names)
     const candidates = slice.filter((record, index) => {
       const verdict = this.#judge(record, reading, names[index] ?? '', writer.rules)
-      if (verdict === 'known') report.known++
-      else if (verdict !== undefined) this.#refuse(report, verdict)
+      this.#note(report, record, verdict)
       return verdict === undefined
     })
     const right = await this.#verify(candidates, report)
@@ -110,11 +114,11 @@ export class Inflow {
   }
 
   /** `undefined` when it would become current, if its signature is right. */
-  #judge(record: SignedRecord, draft: Draft, name: string, rules: Rules): Refusal | 'known' | undefined {
+  #judge(record: SignedRecord, draft: Draft, name: string, rules: Rules): Verdict | undefined {
     const bytes = draft.findBytes(name)
     if (bytes !== undefined && sameBytes(bytes, record.envelope.bytes)) return 'known'
     const standing = draft.find(name)
-    if (standing !== undefined && !beats(record, standing, rules)) return 'known'
+    if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     const { clock, retention } = this.#options
     // The authority never changes, so here there is no policy that the peer could have missed.
     const needsAuthority = record.key.kind === 'policy' || record.body.origin !== undefined
@@ -149,8 +153,7 @@ export class Inflow {
       const verdict = this.#judge(record, write.draft, name, writer.rules)
       const buried = write.draft.findBuried(name)
       if (verdict !== undefined) {
-        if (verdict === 'known') report.known++
-        else this.#refuse(report, verdict)
+        this.#note(report, record, verdict)
       } else if (buried !== undefined && retention.outlives(buried, record, writer.rules)) {
         // The peer missed the deletion: bring the tombstone back, and tell everyone.
         retention.revive(name)
@@ -164,6 +167,12 @@ export class Inflow {
       }
       await breathe()
     }
+  }
+
+  #note(report: ApplyReport, { key }: SignedRecord, verdict: Verdict | undefined): void {
+    if (verdict === 'beaten') report.beaten.push(keyText(key))
+    if (verdict === 'beaten' || verdict === 'known') report.known++
+    else if (verdict !== undefined) this.#refuse(report, verdict)
   }
 
   #refuse(report: ApplyReport, reason: Refusal): void {

@@ -19,7 +19,6 @@ export interface PositionRange {
 }
 
 const batchLength = 1000
-const recordsAtOnce = 256
 const hashBytes = 32
 const view = { valueEncoding: 'view' } as const
 
@@ -46,22 +45,10 @@ export class Positions {
     }
   }
 
-  /** The same as signed. */
-  async *signedUnder(prefix: string): AsyncGenerator<Uint8Array> {
-    let keys: string[] = []
-    for await (const { key } of this.under(prefix)) {
-      keys.push(key)
-      if (keys.length < recordsAtOnce) continue
-      yield* await this.getSigned(keys)
-      keys = []
-    }
-    yield* await this.getSigned(keys)
-  }
-
-  /** The record at one position as signed. */
-  findSigned(position: string): Uint8Array | undefined {
-    const value = this.#db.getSync<string, Uint8Array>(positionAt(position), view)
-    return value && this.#db.getSync<string, Uint8Array>(recordAt(unpack(value).key), view)
+  /** The keys at these positions, without those where nothing stands. */
+  async getKeys(positions: string[]): Promise<string[]> {
+    const found = await this.#db.getMany<string, Uint8Array>(positions.map(positionAt), view)
+    return found.filter((value) => value !== undefined).map((value) => unpack(value).key)
   }
 
   /** The records of these keys as signed, without those that are none. */

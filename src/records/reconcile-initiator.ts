@@ -7,9 +7,12 @@ import { exchangePolicies } from './reconcile-policy.ts'
 
 /** A part with so few records is listed, as that costs less than the fingerprints of its children. */
 const maxListed = 32
-/** One turn asks about so many prefixes, or lists so many items, at most. */
+/** Where one side has nothing there is nothing to compare, but a list should still be no longer than a turn is. */
+const maxListedAlone = 1024
+/** One turn compares so many prefixes, and lists parts with so many records, at most. */
 const maxAsked = 1024
-const maxItems = 16_384
+const maxRecords = 2048
+const recordsAtOnce = 256
 /** One range holds so many items; more than one is needed only where someone made keys that fall together. */
 const maxRange = 4096
 const messageNodes = 256
@@ -17,17 +20,28 @@ const messageRangeBytes = 256 * 1024
 /** A `differ` for every prefix that was asked, and every position that was listed, wanted. */
 const maxAnswerBytes = 2 * 1024 * 1024
 
+interface Part {
+  prefix: string
+  /** The peer has nothing under it. */
+  alone: boolean
+}
+
 export class Initiator {
   readonly #conversation: Conversation
-  /** Prefixes to compare; those to send whole, as the peer has nothing there. */
-  readonly #open: string[] = []
-  readonly #whole: string[] = []
+  readonly #random: () => number
+  /** What differs and has yet to be compared or listed. */
+  readonly #open: Part[] = []
+  /** Positions that the peer wants, and keys of which it sent what lost. */
   #wanted: string[] = []
+  #owed: string[] = []
   /** How many items it listed in this turn: the peer wants no more. */
   #listed = 0
+  /** How many records the peer has. */
+  #theirs = 0
 
-  constructor(conversation: Conversation) {
+  constructor(conversation: Conversation, { random }: { random: () => number }) {
     this.#conversation = conversation
+    this.#random = random
   }
 
   async run(): Promise<void> {
@@ -35,34 +49,29 @@ export class Initiator {
     const own = await this.#conversation.sendHello()
     const hello = await this.#conversation.receiveHello()
     await exchangePolicies(this.#conversation, hello, own, { first: true })
+    this.#theirs = hello.total
     if (Buffer.compare(fingerprints.of(''), hello.root) !== 0) {
-      ;(hello.total === 0 ? this.#whole : this.#open).push('')
+      this.#open.push({ prefix: '', alone: hello.total === 0 })
     }
-    while (this.#open.length > 0 || this.#whole.length > 0 || this.#wanted.length > 0) {
-      await this.#sendWanted()
-      await this.#sendWhole()
+    while (this.#open.length > 0 || this.#wanted.length > 0 || this.#owed.length > 0) {
+      await this.#sendRecords()
       const asked = await this.#ask()
       await this.#conversation.send({ type: 'over' })
       const { said, done } = await this.#conversation.receiveTurn(maxAnswerBytes)
       if (done) throw new PeerMisbehavedError('ended what it did not begin')
       for (const message of said) this.#take(message, asked)
+      this.#owed = this.#conversation.takeBeaten()
     }
     await this.#conversation.send({ type: 'done' })
   }
 
-  async #sendWanted(): Promise<void> {
-    const wanted = this.#wanted
+  async #sendRecords(): Promise<void> {
+    const { positions } = this.#conversation
+    const keys = this.#owed.concat(await positions.getKeys(this.#wanted))
+    this.#owed = []
     this.#wanted = []
-    for (const position of wanted) {
-      const record = this.#conversation.positions.findSigned(position)
-      if (record !== undefined) await this.#conversation.sendRecord(record)
-    }
-    await this.#conversation.flushRecords()
-  }
-
-  async #sendWhole(): Promise<void> {
-    for (let prefix = this.#whole.pop(); prefix !== undefined; prefix = this.#whole.pop()) {
-      for await (const record of this.#conversation.positions.signedUnder(prefix)) {
+    for (let from = 0; from < keys.length; from += recordsAtOnce) {
+      for (const record of await positions.getSigned(keys.slice(from, from + recordsAtOnce))) {
         await this.#conversation.sendRecord(record)
       }
     }
@@ -73,15 +82,19 @@ export class Initiator {
     const asked = new Set<string>()
     const { fingerprints } = this.#conversation
     let nodes: MessageOf<'compare'>['nodes'] = []
-    let items = 0
+    let records = 0
     const lists: string[] = []
     this.#listed = 0
-    while (this.#open.length > 0 && asked.size + lists.length < maxAsked && items < maxItems) {
-      const prefix = this.#open.pop() ?? ''
-      const count = fingerprints.count(prefix)
-      if (count <= maxListed || prefix.length === depth) {
+    while (asked.size + lists.length < maxAsked && records < maxRecords) {
+      const part = this.#open.pop()
+      if (part === undefined) break
+      const { prefix, alone } = part
+      const own = fingerprints.count(prefix)
+      // Positions are spread evenly, so the total tells about how many the peer has here.
+      const most = Math.max(own, alone ? 0 : Math.ceil(this.#theirs / 16 ** prefix.length))
+      if (most <= (alone || own === 0 ? maxListedAlone : maxListed) || prefix.length === depth) {
         lists.push(prefix)
-        items += count
+        records += most
         continue
       }
       asked.add(prefix)
@@ -136,12 +149,20 @@ export class Initiator {
       for (const { prefix, differing, empty } of message.nodes) {
         // Each prefix is answered once, so the peer cannot make the descent longer than the tree is.
         if (!asked.delete(prefix)) throw new PeerMisbehavedError('answers what was not asked')
-        for (let digit = 0; digit < 16; digit++) {
+        for (const digit of shuffled(this.#random)) {
           if ((differing & (1 << digit)) === 0) continue
-          const isEmpty = (empty & (1 << digit)) !== 0
-          ;(isEmpty ? this.#whole : this.#open).push(prefix + digit.toString(16))
+          this.#open.push({ prefix: prefix + digit.toString(16), alone: (empty & (1 << digit)) !== 0 })
         }
       }
     } else throw new PeerMisbehavedError(`sent ${message.type} in an answer`)
   }
+}
+
+function shuffled(random: () => number): number[] {
+  const digits = Array.from({ length: 16 }, (_, digit) => digit)
+  for (let at = digits.length - 1; at > 0; at--) {
+    const other = Math.floor(random() * (at + 1))
+    ;[digits[at], digits[other]] = [digits[other] ?? 0, digits[at] ?? 0]
+  }
+  return digits
 }

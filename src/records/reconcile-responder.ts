@@ -55,7 +55,7 @@ export class Responder {
     await this.#conversation.send({ type: 'differ', nodes })
   }
 
-  /** Sends what the lists lack, and wants what is only in them; of a key that both hold, both. */
+  /** Sends what the lists lack or have otherwise, and wants what is only in them. */
   async #answerItems(ranges: Range[]): Promise<void> {
     let wants: string[] = []
     const flush = async (): Promise<void> => {
@@ -76,7 +76,6 @@ export class Responder {
   /** The positions in the range whose records are wanted. */
   async #answerRange({ prefix, after, upTo, items }: Range): Promise<string[]> {
     const theirs = readItems(items, prefix)
-    const wants: string[] = []
     const { positions } = this.#conversation
     const range = { ...(after === '' ? {} : { after }), ...(upTo === '' ? {} : { upTo }) }
     let missing: string[] = []
@@ -88,13 +87,11 @@ export class Responder {
       const other = theirs.get(position)
       theirs.delete(position)
       if (other === Buffer.from(hash).toString('hex', 0, itemBytes - positionBytes)) continue
-      if (other !== undefined) wants.push(position)
       missing.push(key)
       if (missing.length >= recordsAtOnce) await send()
     }
     await send()
-    wants.push(...theirs.keys())
-    return wants
+    return [...theirs.keys()]
   }
 }
 

@@ -8,8 +8,10 @@
  *     initiator: compare (children of a prefix) · items (all it holds of a small part) · records that were wanted · over
  *     responder: differ (which children)        · records the initiator lacks · want (what it lacks itself)  · over
  *
- * The initiator leads, depth first and a bounded part in each turn, so that memory does not grow with the difference.
- * A policy goes before everything else. Where both hold a record for the same key both are sent: the ledgers judge.
+ * The initiator leads, depth first and a bounded part in each turn, so that memory does not grow with the difference; and
+ * in random order, so that a node that is brought up to date by two members at once gets most records from one of them.
+ * A policy goes before everything else. Where both hold a record for the same key the responder sends its own, and the
+ * initiator answers with what it holds where that stands against it.
  *
  * A peer is cut off for a message that is malformed or out of turn, for a record that carries blame, for silence, and at
  * the limits of bytes and turns. What was applied until then stays: every record stands by itself.
@@ -28,6 +30,8 @@ export interface ReconcileOptions {
   idleMs?: number
   /** How much the peer may send. Default 1 GiB. */
   maxBytes?: number
+  /** From 0 to 1; default `Math.random`. */
+  random?: () => number
 }
 
 export interface ReconcileReport {
@@ -52,7 +56,10 @@ export function reconcile(
   ledger: Ledger,
   options: ReconcileOptions = {},
 ): Promise<ReconcileReport> {
-  return Conversation.run(channel, ledger, options, (conversation) => new Initiator(conversation).run())
+  const { random = Math.random } = options
+  return Conversation.run(channel, ledger, options, (conversation) =>
+    new Initiator(conversation, { random }).run(),
+  )
 }
 
 export function answerReconciliation(

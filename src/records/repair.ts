@@ -66,7 +66,7 @@ export function openRepair(options: RepairOptions): Repair {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(roundTimeoutMs)])
     try {
       const channel = await peers.open(peer, { signal: limited })
-      const report = await reconcile(channel, ledger, { clock, signal: limited })
+      const report = await reconcile(channel, ledger, { clock, random, signal: limited })
       remember(peer, report)
       count('begun', report)
       return report.applied + report.recordsSent > 0

@@ -8,6 +8,7 @@ import {
   reconcile,
 } from '../../src/records/records.ts'
 import { channelPair } from '../../src/wire/wire.ts'
+import { seededNumbers } from '../store/random.ts'
 import {
   alice,
   bob,
@@ -76,6 +77,7 @@ describe('reconciliation', () => {
     ['the initiator', 0, 800],
     ['the responder', 800, 0],
     ['neither', 400, 800],
+    ['neither, and one has far more', 3, 1197],
   ])('fills ledgers when %s is empty', async (_, first, second) => {
     await using one = await testLedger()
     await using two = await testLedger()
@@ -85,6 +87,40 @@ describe('reconciliation', () => {
     await meet(one.ledger, two.ledger)
     await expectSame(one.ledger, two.ledger)
     expect((await fingerprintsOf(one.ledger)).total).toBe(first + second)
+  })
+
+  it('of a key that both hold sends the older record only when the responder has it', async () => {
+    await using one = await testLedger()
+    await using two = await testLedger({ identity: bob })
+    const records = signedTags(alice, 300)
+    for (const { ledger } of [one, two]) await ledger.apply(records)
+    const moved = Array.from({ length: 40 }, (_, n) => tagChange('many/tags', `t${n}`, 'moved'))
+    await two.ledger.publish(moved)
+    const older = await meet(one.ledger, two.ledger)
+    expect(older.near).toMatchObject({ recordsSent: 0, applied: 40 })
+    expect(older.far).toMatchObject({ recordsSent: 40, applied: 0 })
+    await one.ledger.publish(moved)
+    const newer = await meet(one.ledger, two.ledger)
+    expect(newer.near).toMatchObject({ recordsSent: 40, applied: 0 })
+    expect(newer.far).toMatchObject({ recordsSent: 40, applied: 40 })
+    await expectSame(one.ledger, two.ledger)
+  })
+
+  it('with two members at once brings most records from one of them', async () => {
+    await using one = await testLedger()
+    await using two = await testLedger()
+    await using newcomer = await testLedger({ identity: bob })
+    const records = signedTags(alice, 6000)
+    for (const { ledger } of [one, two]) await ledger.apply(records)
+    const [begun, answered] = [channelPair(), channelPair()]
+    const [, first, second] = await Promise.all([
+      reconcile(begun.a, newcomer.ledger, { random: seededNumbers(1) }),
+      answerReconciliation(begun.b, one.ledger),
+      reconcile(answered.a, two.ledger, { random: seededNumbers(2) }),
+      answerReconciliation(answered.b, newcomer.ledger),
+    ])
+    expect(first.recordsSent + second.recordsSent).toBeLessThan(1.8 * records.length)
+    await expectSame(newcomer.ledger, one.ledger)
   })
 
   it('says how far the peer is ahead', async () => {

@@ -101,7 +101,8 @@ async function learn(member: Member): Promise<Uint8Array[]> {
   const channel = await member.swarm.open(target, reconcileProtocol, reconcileLimits)
   await reconcile(channel, ledger)
   const learned: Uint8Array[] = []
-  for await (const record of (await ledger.positions()).signedUnder('')) learned.push(record)
+  const positions = await ledger.positions()
+  for await (const { key } of positions.under('')) learned.push(...(await positions.getSigned([key])))
   return learned
 }
 
