@@ -28,6 +28,8 @@ export interface Node extends AsyncDisposable {
   peers(): Promise<PeerList>
   /** The tags of a repository and what they point to, from the node's ledger. */
   tags(repository: string): Promise<Map<string, string>>
+  /** How many tags it has taken from other members since it was started: to ask costs it little, as `tags` does not. */
+  learned(): Promise<number>
   token(): Promise<string>
   policy(): Promise<unknown>
   start(): Promise<void>
@@ -98,6 +100,12 @@ export async function openNode({ folder, flags = [], host }: NodeOptions): Promi
         after = page.next
       } while (after !== undefined)
       return found
+    },
+    async learned() {
+      const { body } = await request(`${url}/metrics`, { agent, signal })
+      return Number(
+        /^shoal_records_stored_total\{kind="tag",from="member"\} (\d+)$/m.exec(body.toString())?.[1],
+      )
     },
     token: async () => (await call<{ token: string }>('token', {})).token,
     policy: () => call('policy-show', {}),

@@ -19,6 +19,7 @@ export const away: Measurement = {
     bench.say(`${tags.length} tags, and one node that leaves while they move`)
     await putTags(pusher, repository, tags, makeManifest('before'))
     const knows = async (manifest: { digest: string }) => {
+      if ((await traveller.learned()) < tags.length) return false
       const known = await traveller.tags(repository)
       return known.size === tags.length && [...known.values()].every((digest) => digest === manifest.digest)
     }

@@ -25,7 +25,9 @@ export const join: Measurement = {
       folder: path.join(folder, 'new'),
       flags: ['--join', token ?? ''],
     })
-    await until('all tags', async () => (await listAll(newcomer, tags.length)) === tags.length, 300_000, 200)
+    const listsAll = async () =>
+      (await newcomer.learned()) >= tags.length && (await listAll(newcomer, tags.length)) === tags.length
+    await until('all tags', listsAll, 300_000, 200)
     const seconds = (performance.now() - newcomer.spawnedAt) / 1000
     const peak = await peakMiB(newcomer.pid)
     const what = `new node lists ${tags.length} tags`
