@@ -48,8 +48,8 @@ export interface SourcesOptions {
 /** Members that are asked at once; beyond, those that the look-up finds. */
 const maxMembers = 32
 const maxSources = 64
-/** With so many, no further ones are looked for. */
-const enoughHolding = 4
+/** With so many, no further ones are looked for: where every member is asked, whoever has it brings the others along. */
+const enoughHolding = { amongFew: 1, amongMany: 4 }
 /** A member whose uplink is full answers behind all that it has to carry. */
 const firstSearchMs = 6000
 const againMs = { least: 250, most: 5000 }
@@ -114,7 +114,7 @@ export class Sources {
     const { clock } = this.#options
     await this.#untilWorthIt(signal)
     for (let waitMs = againMs.least; !signal.aborted; ) {
-      if (this.holding().length < enoughHolding) await this.#find(signal)
+      if (this.holding().length < this.#enough) await this.#find(signal)
       this.#searching = false
       this.#settle()
       await clock.sleep(waitMs, { signal })
@@ -130,6 +130,12 @@ export class Sources {
     if (members.peers().length > maxMembers) return
     await untilOrAfter(this.#asked.promise, againMs.least, { clock, signal })
     if (isOutside === true || this.holding().length > 0) await clock.sleep(againMs.least, { signal })
+  }
+
+  get #enough(): number {
+    return this.#options.members.peers().length > maxMembers
+      ? enoughHolding.amongMany
+      : enoughHolding.amongFew
   }
 
   /** Asks the peer, unless it is known, shunned, or one too many. */

@@ -21,6 +21,8 @@ export interface AnnouncerOptions {
   random: () => number
   logger: Logger
   metrics: Metrics
+  /** On average, before new digests are told. */
+  settleMs?: number | undefined
 }
 
 /** A quarter of the time for which the DHT keeps a record, so that three attempts may fail. */
@@ -30,8 +32,12 @@ const provideTimeoutMs = 20_000
 /** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
 const restFactor = 3
 const minRestMs = 10
-/** Members are asked at once, so the DHT can wait until the push or pull that brought the content is over. */
-const settleMs = 1000
+/**
+ * The DHT can wait until the push or pull that brought the content is over: few members are all asked at once, and what one
+ * announces costs the processors of all.
+ */
+const settleMs = { amongFew: 15_000, amongMany: 1000 }
+const fewMembers = 32
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { node, members, tasks, clock, random, logger, metrics } = options
@@ -41,6 +47,9 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const fresh: Digest[] = []
   const waiting = new Set<Digest>()
   let wake: () => void = () => undefined
+
+  const settle = (): number =>
+    options.settleMs ?? (members.peers().length > fewMembers ? settleMs.amongMany : settleMs.amongFew)
 
   const later = (): number => clock.now() + intervalMs * (0.8 + 0.4 * random())
 
@@ -96,7 +105,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         await pause(60_000, signal)
         continue
       }
-      if (fresh.length > 0) await clock.sleep(settleMs * (0.5 + random()), { signal })
+      if (fresh.length > 0) await clock.sleep(settle() * (0.5 + random()), { signal })
       for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
       const overdue = [...due].filter(([, atMs]) => atMs <= clock.now()).map(([digest]) => digest)
       for (const digest of overdue) {
@@ -113,6 +122,8 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   return {
     announce(digest) {
+      // Told already, or about to be.
+      if (due.has(digest)) return
       due.set(digest, later())
       if (!waiting.has(digest)) fresh.push(digest)
       waiting.add(digest)

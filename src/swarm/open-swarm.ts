@@ -90,7 +90,16 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     upstreams,
     keeps,
   })
-  const announcer = createAnnouncer({ node, members, tasks, clock, random, logger, metrics })
+  const announcer = createAnnouncer({
+    node,
+    members,
+    tasks,
+    clock,
+    random,
+    logger,
+    metrics,
+    settleMs: options.announceAfterMs,
+  })
   const finder = createFinder({ node, host, members, tasks, clock, metrics })
   const fetcher = createFetcher({
     host,

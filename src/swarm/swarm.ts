@@ -85,6 +85,8 @@ export interface SwarmOptions {
   /** By policy: their connections are refused. */
   isBanned?(peer: string): boolean
   fetchLimits?: Partial<FetchLimits>
+  /** How long new content waits, on average, before the DHT is told; default 15 s among few members, 1 s among many. */
+  announceAfterMs?: number
   serveLimits?: Partial<ServeLimits>
   clock?: Clock
   /** From 0 to 1; for jitter, never for secrets. */

@@ -96,6 +96,7 @@ export async function startSwarm(stack: AsyncDisposableStack, options: TestOptio
     database: level.sublevel<string, Uint8Array>('swarm', { valueEncoding: 'view' }),
     listen: { host: '127.0.0.1', port: 0 },
     mdns: false,
+    announceAfterMs: 100,
     source,
     ...rest,
   })

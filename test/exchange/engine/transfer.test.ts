@@ -84,6 +84,24 @@ describe('a transfer', () => {
     expect(events).toEqual(['absent', 'absent', 'absent', 'look-up'])
   })
 
+  it('is not looked up while a member has it', async () => {
+    let isLookedUp = false
+    const override = {
+      providers: {
+        find: async function* () {
+          isLookedUp = true
+          yield* []
+        },
+        announce: () => undefined,
+        withdraw: () => undefined,
+      },
+    }
+    const asker = await world.node({ override })
+    const slow = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
+    expect(await asker.exchange.fetch(wanted(await slow.holds(someBytes(2 * pieceBytes))))).toBe(true)
+    expect(isLookedUp).toBe(false)
+  })
+
   it('finds the size without fetching', async () => {
     const [holder, asker] = [await world.node(), await world.node()]
     const digest = await holder.holds(someBytes(777))
