@@ -1,16 +1,16 @@
 /** Partial blobs as files under `partials/`, with a row each that says which pieces an earlier run had verified. */
-import { open, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { algorithmOf, type Digest, hexOf, OciError } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { PartialRow } from './database.ts'
 import { asStoreError, type DiskSpace } from './disk-space.ts'
 import type { TableContext } from './link-table.ts'
-import { readChunks } from './open-blob.ts'
 import type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 import type { PiecePool, PieceThread } from './piece-pool.ts'
 import type { PieceValue } from './piece-protocol.ts'
 import type { ReadBuffers } from './read-buffers.ts'
+import { SharedFile } from './shared-file.ts'
 
 export interface PartialFilesOptions {
   context: TableContext
@@ -97,6 +97,7 @@ class PartialFile implements PartialBlob {
   readonly plan: PartialPlan
   readonly #options: PartialFileOptions
   readonly #held: Set<number>
+  readonly #reading: SharedFile
   #savedMs = 0
   #closed = false
 
@@ -104,6 +105,7 @@ class PartialFile implements PartialBlob {
     this.plan = options.plan
     this.#options = options
     this.#held = new Set(options.held)
+    this.#reading = new SharedFile(options.files.partialPath(options.plan.digest), options.buffers)
   }
 
   get held(): number {
@@ -157,8 +159,7 @@ class PartialFile implements PartialBlob {
     for (let piece = Math.floor(start / pieceBytes); piece < last; piece++) {
       if (!this.#held.has(piece)) throw new RangeError(`piece ${piece} of ${digest} is not here yet`)
     }
-    await using handle = await open(this.#options.files.partialPath(digest), 'r')
-    yield* readChunks(handle, this.#options.buffers, start, end, options)
+    yield* this.#reading.chunks(start, end, options)
   }
 
   async finish(): Promise<void> {
@@ -182,7 +183,7 @@ class PartialFile implements PartialBlob {
     } catch (error) {
       throw asStoreError(error)
     } finally {
-      this.#options.onClosed()
+      await this.#over()
     }
   }
 
@@ -195,8 +196,13 @@ class PartialFile implements PartialBlob {
         await this.#options.thread.call({ type: 'close', file: this.#options.file })
       }
     } finally {
-      this.#options.onClosed()
+      await this.#over()
     }
+  }
+
+  async #over(): Promise<void> {
+    this.#options.onClosed()
+    await this.#reading.close()
   }
 
   async #saveSometimes(): Promise<void> {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -104,6 +104,30 @@ describe('a partial blob', () => {
       )
       expect((await read(part, 5 * pieceBytes, blob.length)).equals(blob.subarray(5 * pieceBytes))).toBe(true)
       await expect(read(part, start, 3 * pieceBytes + 1)).rejects.toThrow('piece 3')
+    })
+  })
+
+  it('is read to the end by who began to before it became the blob, and keeps no file open', async () => {
+    const [, hex = ''] = digest.split(':')
+    const openFiles = async (): Promise<number> => {
+      const files = await readdir('/proc/self/fd')
+      const paths = await Promise.allSettled(files.map((file) => readlink(`/proc/self/fd/${file}`)))
+      return paths.filter((path) => path.status === 'fulfilled' && path.value.includes(hex)).length
+    }
+    await withStore(async (store) => {
+      const part = await store.partials.open(plan)
+      for (let piece = 0; piece < count; piece++) await part.write(piece, [pieceOf(piece)])
+      const reading = part.chunks(0, blob.length)[Symbol.asyncIterator]()
+      const first = Uint8Array.from((await reading.next()).value ?? [])
+      await part.finish()
+      expect(await openFiles()).toBe(1)
+      const rest = [first]
+      for (let next = await reading.next(); next.done !== true; next = await reading.next()) {
+        rest.push(Uint8Array.from(next.value))
+      }
+      expect(Buffer.concat(rest).equals(blob)).toBe(true)
+      await expect(read(part, 0, 10)).rejects.toThrow('ENOENT')
+      expect(await openFiles()).toBe(0)
     })
   })
 
