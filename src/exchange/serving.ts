@@ -38,13 +38,16 @@ export interface ServingOptions {
 interface Service {
   session: AskerSession
   sender: PieceSender
+  /** There is news to be told. */
   isFlushing: boolean
   flushedMs: number
   isOffering: boolean
 }
 
 const tickMs = 50
+/** How long news of pieces may wait for more: an asker that waits for pieces from here is short of nothing. */
 const flushMs = 20
+const busyFlushMs = 100
 /** An asker that takes nothing for so long keeps no slot from others. */
 const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
@@ -275,14 +278,19 @@ export class Serving {
   #flushSoon(service: Service): void {
     if (service.isFlushing) return
     service.isFlushing = true
-    this.#options.background.start('updates', async (signal) => {
+    if (this.#upload.isBusyWith(service.session.asker)) return
+    const { background, clock } = this.#options
+    background.start('updates', async (signal) => {
       // The first news after a while goes out at once.
-      const { clock } = this.#options
       await clock.sleep(Math.max(0, service.flushedMs + flushMs - clock.now()), { signal })
-      service.isFlushing = false
-      service.flushedMs = clock.now()
-      service.session.flush()
+      this.#flush(service)
     })
+  }
+
+  #flush(service: Service): void {
+    service.isFlushing = false
+    service.flushedMs = this.#options.clock.now()
+    service.session.flush()
   }
 
   #tick(): void {
@@ -298,8 +306,10 @@ export class Serving {
     })
   }
 
-  #check({ session, sender }: Service): void {
+  #check(service: Service): void {
+    const { session, sender } = service
     const nowMs = this.#options.clock.now()
+    if (service.isFlushing && nowMs - service.flushedMs >= busyFlushMs) this.#flush(service)
     if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
     sender.expire()
     // A lane may be dead while the channel is not; the asker then says what it wants again.

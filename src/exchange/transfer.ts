@@ -59,6 +59,8 @@ const tickMs = 50
 const mostBytes = 16 * 1024 * 1024
 /** What is not asked for again after a crash. */
 const keepEveryMs = 1000
+/** What a waiting `try`, supply or reader looks at; pieces and bytes are told by the attempt. */
+const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
 /** Whoever brings it, it is another blob outside as well. */
 const maxUnproven = 2
 
@@ -494,7 +496,7 @@ export class Transfer {
     ) {
       this.#search.grow(attempt.candidate)
     }
-    this.#news()
+    if (isNews.has(event.type) || this.#supply.isLed) this.#news()
   }
 
   /** Nothing is to be had by this list any more. */

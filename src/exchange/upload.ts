@@ -97,6 +97,12 @@ export class Upload {
     return found.queue.length + found.sending.length > 0 || nowMs - found.sentMs < onItsWayMs
   }
 
+  /** Whether anything is being sent to the asker, or waits to be. */
+  isBusyWith(asker: string): boolean {
+    const found = this.#askers.get(asker)
+    return found !== undefined && found.queue.length + found.sending.length > 0
+  }
+
   /** Whom it knows to ask for this blob. */
   askersOf(blob: string): string[] {
     return [...(this.#blobs.get(blob)?.askers ?? [])]

@@ -191,6 +191,17 @@ describe('the holder', () => {
     expect(scene.upload.owesAlive('nobody', 0)).toBe(false)
   })
 
+  it('is busy with an asker until all that it asked for has arrived', () => {
+    const scene = new Scene()
+    scene.want('a')
+    expect(scene.upload.isBusyWith('a')).toBe(false)
+    const actions = scene.request('a', [0, 1, 2])
+    expect(scene.upload.isBusyWith('a')).toBe(true)
+    scene.drain(actions)
+    expect(scene.upload.isBusyWith('a')).toBe(false)
+    expect(scene.upload.isBusyWith('nobody')).toBe(false)
+  })
+
   it('answers every request, keeps within its slots, and forgets everyone in the end', () => {
     const askers = ['a', 'b', 'c'] as const
     const step = fc.record({

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type Answer,
   type Ask,
+  Bitfield,
   decodeAnswer,
   decodePieceList,
   encodeAsk,
@@ -118,6 +119,30 @@ describe('a holder', () => {
     expect((await heard(channel)).type).toBe('list')
     await ask({ type: 'got', id: 1, pieces: first.slice(0, 1) })
     expect(first).not.toContain(await whole())
+  })
+
+  it('tells of what comes also while it sends', async () => {
+    const source = await world.node({ limits: { uploadBytesPerSecond: 2 * 1024 * 1024 } })
+    const digest = await source.holds(someBytes(6 * pieceBytes))
+    const fetching = holder.exchange.fetch(wanted(digest))
+    await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
+    const known = new Set<number>()
+    let isComplete = false
+    const learn = (answer: Answer | RawFrame): void => {
+      if (answer.type === 'partial') {
+        const held = Bitfield.parse(answer.bitfield, 6)
+        for (let piece = 0; piece < 6; piece++) if (held.has(piece)) known.add(piece)
+      } else if (answer.type === 'update') {
+        for (const piece of answer.pieces) known.add(piece)
+      } else if (answer.type === 'complete') isComplete = true
+    }
+    learn(await want(digest))
+    // Never said to be here, so that it goes on being sent.
+    await ask({ type: 'request', id: 1, pieces: [...known] })
+    const atFirst = known.size
+    while (!isComplete) learn(await heard(channel))
+    expect(known.size).toBeGreaterThan(atFirst)
+    expect(await fetching).toBe(true)
   })
 
   it('says that it lives while requests wait', async () => {
