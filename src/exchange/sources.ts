@@ -257,6 +257,6 @@ export class Sources {
   }
 }
 
-function isHolding(source: Source): source is HoldingSource {
+export function isHolding(source: Source): source is HoldingSource {
   return source.holds !== undefined
 }

@@ -1,48 +1,36 @@
 /**
- * One blob on its way into the store: whom to believe about its pieces, the download itself, what comes from outside the cluster
- * where no member has it, and the proof at its end.
+ * One blob on its way into the store, as its readers and the node see it: who may have it, the downloads under the lists that are
+ * believed, and what comes from outside the cluster where no member has it.
  */
-import { type Clock, fromUpstream, type Logger, type Metrics } from '../base/base.ts'
+import { fromUpstream, type Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
-import type { PartialBlob, Partials } from '../store/store.ts'
+import type { PartialBlob } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
-import { Attempt } from './attempt.ts'
+import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts'
 import { Beginning, type BeginningPart } from './beginning.ts'
-import type { DownloadLimits, DropReason } from './download-events.ts'
+import type { DropReason } from './download-events.ts'
 import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'
-import type { Holdings } from './holdings.ts'
-import { type Candidate, isAgreed, type Liars } from './list-candidates.ts'
+import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
-import type { MemoryBudget } from './memory-budget.ts'
-import type { PieceLists } from './piece-lists.ts'
-import { type Layout, layoutOf, pieceAt } from './piece-size.ts'
-import { type HoldingSource, type Source, Sources, type SourcesOptions } from './sources.ts'
+import { type Layout, pieceAt } from './piece-size.ts'
+import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
 import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
-import type { TokenBucket } from './token-bucket.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
-import { untilEither } from './wait.ts'
 import type { WantEvent, Wanted } from './want.ts'
 
 /** What all transfers of a node share. */
 export interface TransferContext
   extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
-    Omit<SupplyOptions, 'over'> {
-  partials: Partials
-  holdings: Holdings
-  lists: PieceLists
+    Omit<SupplyOptions, 'over'>,
+    AttemptsOptions {
   liars: Liars
   faults: Faults
   verifier: Verifier
-  memory: MemoryBudget
   providers: Providers
-  budget?: TokenBucket
-  limits: Partial<DownloadLimits>
   /** A transfer to which nothing comes for this long fails. */
   giveUpMs: number
-  clock: Clock
-  logger: Logger
   metrics: Metrics
 }
 
@@ -55,44 +43,31 @@ export interface Follower {
 }
 
 const tickMs = 50
-/** In flight for one transfer: what a fast link takes in half a second. */
-const mostBytes = 16 * 1024 * 1024
-/** What is not asked for again after a crash. */
-const keepEveryMs = 1000
-/** What a waiting `try`, supply or reader looks at; pieces and bytes are told by the attempt. */
+/** What readers, the supply and those who choose a list wait for; pieces are told as they are gained. */
 const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
-/** Whoever brings it, it is another blob outside as well. */
-const maxUnproven = 2
 
 export class Transfer {
   readonly digest: Digest
   /** On whose behalf a member let this node have it. */
   readonly repositories: Set<Repository>
   readonly #context: TransferContext
+  readonly #wanted: Wanted
   readonly #sources: Sources
   readonly #search: ListSearch
+  readonly #attempts: Attempts
   readonly #supply: Supply
+  readonly #beginning = new Beginning()
   readonly #followers = new Set<Follower>()
-  readonly #wanted: Wanted
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
   readonly #done = Promise.withResolvers<void>()
   #change = Promise.withResolvers<void>()
-  #attempt: Attempt | undefined
   #layout: Layout | undefined
-  readonly #beginning = new Beginning()
-  #failure: Error | undefined
-  #proven = false
-  #announced = false
-  /** The list to be tried instead of the one that is believed now. */
-  #instead: Candidate | undefined
-  #proving = false
-  #proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
+  #failure: Error | undefined
+  #announced = false
   #isWanted = false
-  #unproven = 0
-  #kept = { known: 0, atMs: 0 }
   #movedMs: number
   readonly #over = new AbortController()
 
@@ -113,11 +88,13 @@ export class Transfer {
       digest: wanted.digest,
       sources: this.#sources,
       ...context,
-      onFound: () => this.#reconsider(),
+      onFound: () => this.#attempts.reconsider(),
       onGuilty: (source, piece) => this.#convictSource(source, piece),
-      onDissent: () => this.#reconsider(),
-      onDisproved: (candidate) => this.#abandon(candidate),
+      onDissent: () => this.#attempts.reconsider(),
+      onDisproved: (candidate) => this.#attempts.abandon(candidate),
     })
+    const parts = { sources: this.#sources, search: this.#search }
+    this.#attempts = new Attempts(this.#attempted(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
     if (!this.#supply.isPossible) this.#sources.found.then(this.#found.resolve, this.#found.reject)
@@ -168,12 +145,12 @@ export class Transfer {
   }
 
   get proven(): boolean {
-    return this.#proven
+    return this.#attempts.proven
   }
 
   /** Whether all is here and only the proof is missing, which closes `partial`. */
   get proving(): boolean {
-    return this.#proving
+    return this.#attempts.proving
   }
 
   get failure(): Error | undefined {
@@ -187,34 +164,36 @@ export class Transfer {
 
   /** How long the last proof took; milliseconds since the epoch. */
   get proof(): { startMs: number; endMs: number } | undefined {
-    return this.#proof
+    return this.#attempts.proof
   }
 
   /** What can be read of it now, changing with the list that is believed. */
   get partial(): PartialBlob | undefined {
-    return this.#attempt?.partial
+    return this.#attempts.current?.partial
   }
 
   get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
-    const held = this.#attempt?.held
+    const attempt = this.#attempts.current
+    const held = attempt?.held
     return {
       size: this.#layout?.size,
       held: held?.held ?? 0,
       pieces: this.#layout?.count ?? 0,
-      peers: this.#attempt?.peers ?? 0,
+      peers: attempt?.peers ?? 0,
     }
   }
 
   /** As it stands, for whoever watches. */
   get view(): TransferView {
+    const attempt = this.#attempts.current
     return viewOf({
       digest: this.digest,
       repositories: this.repositories,
       layout: this.#layout,
-      held: this.#attempt?.held,
-      proving: this.#proving,
+      held: attempt?.held,
+      proving: this.#attempts.proving,
       sources: this.#sources.all(),
-      delayOf: (source) => this.#attempt?.delayOf(source),
+      delayOf: (source) => attempt?.delayOf(source),
     })
   }
 
@@ -236,7 +215,7 @@ export class Transfer {
 
   /** A follower has moved. */
   followed(): void {
-    this.#attempt?.readers([...this.#followers].map(({ piece }) => piece))
+    this.#attempts.current?.readers([...this.#followers].map(({ piece }) => piece))
   }
 
   /** A peer that asks for this blob may soon have some of it. */
@@ -255,7 +234,7 @@ export class Transfer {
     try {
       await this.#search.recall()
       this.#supply.begin()
-      while (!this.#proven) await this.#try(await this.#nextCandidate(either), either)
+      await this.#attempts.run(either)
       this.#done.resolve()
     } catch (error) {
       this.#fail(error)
@@ -280,105 +259,46 @@ export class Transfer {
   async #tick(signal: AbortSignal): Promise<void> {
     for (;;) {
       await this.#context.clock.sleep(tickMs, { signal })
-      const attempt = this.#attempt
-      if (attempt === undefined) this.#search.ask()
-      else if (attempt.peers === 0) this.#reconsider()
-      this.#search.expire()
-      attempt?.wake()
-      if (attempt !== undefined) {
-        this.#search.grow(attempt.candidate)
-        await this.#keepList(attempt)
-      }
+      await this.#attempts.check()
       this.#supply.check()
       const idleMs = this.#context.clock.now() - this.#movedMs
-      if (idleMs > this.#context.giveUpMs && attempt?.held.complete !== true) {
+      if (idleMs > this.#context.giveUpMs && this.#attempts.current?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
         throw new BlobUnavailableError(this.digest, reason)
       }
     }
   }
 
-  async #nextCandidate(signal: AbortSignal): Promise<Candidate> {
-    for (;;) {
-      const candidate = this.#instead ?? this.#search.best()
-      const isFed = this.#supply.isLed || this.#sources.holding().length > 0
-      if (candidate !== undefined && isFed) return candidate
-      this.#search.ask()
-      await untilEither(this.change, signal)
-    }
-  }
-
-  /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
-  async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
-    const { list } = candidate
-    const { partials, memory, clock, random, budget, limits } = this.#context
-    const { size, pieceBytes } = list.layout
-    using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
-    const hashes = list.hashes.slice()
-    await using partial = await partials.open({ digest: this.digest, size, pieceBytes, hashes })
-    const attempt = new Attempt({
-      candidate,
-      partial,
-      limits: { ...limits, maxBytes: Math.max(1, lease.bytes - pieceBytes) },
-      clock,
-      random,
-      ...(budget === undefined ? {} : { budget }),
-      onGained: (piece, giver) => this.#gained(piece, giver),
-      onWrong: (source, piece) => this.#search.suspect(source, piece, candidate),
-      onDrop: (source, reason) => this.#dropped(source, reason),
-    })
-    try {
-      await this.#begin(attempt)
-      await untilEither(Promise.race([attempt.over, this.#whileBelieved(attempt)]), signal)
-      await attempt.close()
-      if (attempt.held.complete) await this.#prove(attempt)
-    } finally {
-      this.#attempt = undefined
-      await attempt.close()
-      if (!attempt.held.complete) await this.#keepList(attempt, 0)
-      this.#context.holdings.end(this.digest, { proven: this.#proven })
-    }
-  }
-
-  async #begin(attempt: Attempt): Promise<void> {
-    const { list } = attempt.candidate
-    await this.#keepList(attempt, 0)
-    this.#attempt = attempt
-    const { size = list.layout.size } = this.#layout ?? {}
-    // Whoever began to read was told another size.
-    if (size !== list.layout.size) this.#disappoint(new BlobUnprovenError(this.digest))
-    this.#layout = list.layout
-    this.#instead = undefined
-    const supply = this.#supply
-    this.#context.holdings.begin(this.digest, {
-      list,
-      held: attempt.held,
+  /** How its downloads see this transfer. */
+  #attempted(): AttemptsHost {
+    const transfer = this
+    return {
+      digest: this.digest,
       repositories: this.repositories,
-      get isOrigin() {
-        return supply.isLed
+      get isLed() {
+        return transfer.#supply.isLed
       },
-      chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
-    })
-    if (attempt.held.held > 0) this.#announce()
-    for (const source of this.#sources.holding()) this.#join(source)
+      get change() {
+        return transfer.change
+      },
+      begins: (layout) => this.#begin(layout),
+      gained: (piece, giver) => this.#gained(piece, giver),
+      dropped: (source, reason) => this.#dropped(source, reason),
+      disappoint: (error) => this.#disappoint(error),
+      announce: () => this.#announce(),
+      news: () => this.#news(),
+    }
+  }
+
+  #begin(layout: Layout): void {
+    // Whoever began to read was told another size.
+    if (this.#layout !== undefined && this.#layout.size !== layout.size) {
+      this.#disappoint(new BlobUnprovenError(this.digest))
+    }
+    this.#layout = layout
     this.followed()
-    this.#ready.resolve(list.layout)
+    this.#ready.resolve(layout)
     this.#found.resolve(true)
-    attempt.learn()
-    this.#news()
-  }
-
-  /** Resolves when another list is to be tried. */
-  async #whileBelieved(attempt: Attempt): Promise<void> {
-    while (this.#instead === undefined && this.#attempt === attempt) await this.change
-  }
-
-  /** So that a restart can go on: what nobody signed yet is signed here. */
-  async #keepList({ candidate: { list } }: Attempt, everyMs = keepEveryMs): Promise<void> {
-    const { lists, clock } = this.#context
-    if (list.known === this.#kept.known || clock.now() - this.#kept.atMs < everyMs) return
-    this.#kept = { known: list.known, atMs: clock.now() }
-    await lists.keep(this.digest, lists.growing(list, 0))
   }
 
   /** How the supply sees this transfer. */
@@ -387,10 +307,10 @@ export class Transfer {
     return {
       wanted: this.#wanted,
       get attempt() {
-        return transfer.#attempt
+        return transfer.#attempts.current
       },
       get isListed() {
-        return (transfer.#instead ?? transfer.#search.best()) !== undefined
+        return transfer.#attempts.isListed
       },
       get isElsewhere() {
         return transfer.#sources.holding().some(({ holds }) => holds.held.held > 0)
@@ -402,23 +322,17 @@ export class Transfer {
         return transfer.#layout !== undefined
       },
       get proven() {
-        return transfer.#proven
+        return transfer.#attempts.proven
       },
       get unproven() {
-        return transfer.#unproven
+        return transfer.#attempts.unproven
       },
       get change() {
         return transfer.change
       },
       asked: this.#sources.asked,
-      begin: (size) => {
-        this.#instead = this.#search.begin(layoutOf(size))
-        if (this.#attempt !== undefined) this.#disappoint(new BlobUnprovenError(this.digest))
-        this.#news()
-      },
-      grow: () => {
-        if (this.#attempt !== undefined) this.#search.grow(this.#attempt.candidate)
-      },
+      begin: (size) => this.#attempts.begin(size),
+      grow: () => this.#attempts.grow(),
       tell: () => {
         if (this.#followers.size > 0) this.#news()
       },
@@ -433,7 +347,7 @@ export class Transfer {
 
   /** It can be read as far as that goes; what is signed may still say that it is another blob. */
   #begins(part: BeginningPart): void {
-    if (this.#attempt !== undefined || !this.#beginning.add(part)) return
+    if (this.#attempts.current !== undefined || !this.#beginning.add(part)) return
     this.#movedMs = this.#context.clock.now()
     this.#layout ??= this.#beginning.layout
     if (this.#layout !== undefined) this.#ready.resolve(this.#layout)
@@ -444,75 +358,18 @@ export class Transfer {
   /** Someone here lacks pieces that nobody has. */
   #isMissing(): boolean {
     if (!this.#isWanted) return false
-    const attempt = this.#attempt
+    const attempt = this.#attempts.current
     const holding = this.#sources.holding()
     if (attempt === undefined) return holding.length === 0
     if (holding.some(({ holds }) => holds.held.complete)) return false
     return attempt.firstAbsent() !== undefined
   }
 
-  async #prove({ candidate, partial }: Attempt): Promise<void> {
-    const { lists, logger, clock } = this.#context
-    const { list } = candidate
-    const startMs = clock.now()
-    this.#proving = true
-    try {
-      await partial.finish()
-      this.#proven = true
-    } catch (error) {
-      if (!isDigestInvalid(error)) throw error
-      const authors = [...candidate.authors]
-      logger.warn({ digest: this.digest, authors }, 'a piece list was not the blob’s')
-      this.#search.convict(candidate)
-      await lists.drop(this.digest)
-      const failure = new BlobUnprovenError(this.digest, { cause: error })
-      this.#disappoint(failure)
-      if (candidate.vouchers.size === 0 && ++this.#unproven >= maxUnproven) throw failure
-      return
-    } finally {
-      this.#proof = { startMs, endMs: clock.now() }
-      this.#proving = false
-      this.#news()
-    }
-    this.#announce()
-    // Proven hashes need no second reading to be vouched for.
-    await lists.vouch(this.digest, list.layout.size, list.hashes)
-    this.#search.prove(candidate)
-  }
-
   #heard(source: Source, event: WantEvent): void {
     if (event.type === 'bytes') this.#movedMs = this.#context.clock.now()
-    if (event.type === 'list' || event.type === 'no-list' || event.type === 'ended') {
-      this.#search.heard(source, event)
-    }
     if (isHolding(source)) this.#found.resolve(true)
-    if (event.type === 'holds' && isHolding(source)) this.#join(source)
-    else this.#attempt?.heard(source, event)
-    const attempt = this.#attempt
-    if (
-      attempt !== undefined &&
-      event.type === 'has' &&
-      event.pieces.some((piece) => piece >= attempt.candidate.list.known)
-    ) {
-      this.#search.grow(attempt.candidate)
-    }
+    this.#attempts.heard(source, event)
     if (isNews.has(event.type) || this.#supply.isLed) this.#news()
-  }
-
-  /** Nothing is to be had by this list any more. */
-  #abandon(candidate: Candidate): void {
-    if (this.#attempt?.candidate !== candidate) return
-    this.#instead = this.#search.best() ?? this.#search.begin(candidate.list.layout)
-    this.#disappoint(new BlobUnprovenError(this.digest))
-    this.#news()
-  }
-
-  #join(source: HoldingSource): void {
-    const attempt = this.#attempt
-    if (attempt === undefined) return
-    const { list } = attempt.candidate
-    if (source.holds.size !== list.layout.size) this.#search.question(source)
-    else if (!this.#search.isDoubted(source, attempt.candidate)) attempt.join(source)
   }
 
   #gained(piece: number, giver: string): void {
@@ -544,27 +401,8 @@ export class Transfer {
   #convictSource(source: Source, piece: number): void {
     this.#context.faults.add(source.peer, 'wrong-bytes', { digest: this.digest, piece })
     source.want.bad(piece)
-    this.#attempt?.leave(source)
+    this.#attempts.current?.leave(source)
     this.#sources.shun(source, 'for-good')
-  }
-
-  /** Whether another list is to be believed. */
-  #reconsider(): void {
-    const attempt = this.#attempt
-    if (attempt === undefined) {
-      this.#news()
-      return
-    }
-    attempt.learn()
-    if (attempt.held.complete) return
-    const better = this.#search.better(attempt.candidate, attempt.peers === 0)
-    if (better === undefined) return
-    this.#instead = better
-    // What was read of pieces that the other list does not have is worthless.
-    if (!isAgreed(attempt.candidate.list, better.list, attempt.held)) {
-      this.#disappoint(new BlobUnprovenError(this.digest))
-    }
-    this.#news()
   }
 
   #disappoint(error: Error): void {
@@ -587,12 +425,4 @@ export class Transfer {
     this.#change = Promise.withResolvers()
     resolve()
   }
-}
-
-function isHolding(source: Source): source is HoldingSource {
-  return source.holds !== undefined
-}
-
-function isDigestInvalid(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'DIGEST_INVALID'
 }
