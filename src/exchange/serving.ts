@@ -1,22 +1,21 @@
 /** The holder's side: answers askers, sends what the fairness among them grants, and looks again at what they call wrong. */
-import type { Clock, Logger } from '../base/base.ts'
+import type { Background, Clock, Logger } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { type Channel, ChannelBrokenError, MalformedError, parsePeerId } from '../wire/wire.ts'
 import { AskerSession, type ServedWant } from './asker-session.ts'
-import type { Background } from './background.ts'
 import type { Complaints } from './complaints.ts'
 import type { DirectLanes } from './direct-lanes.ts'
 import type { Faults } from './faults.ts'
 import { FramePool } from './frame-pool.ts'
 import type { Holding, Holdings } from './holdings.ts'
-import { listPackLimit, packLists } from './list-pack.ts'
+import { giveList } from './list-giver.ts'
 import { type Ask, aliveMs, decodeAsk, maxOthers } from './messages.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { PieceSender } from './piece-sender.ts'
 import { layoutOf } from './piece-size.ts'
-import { listFrames } from './raw-frames.ts'
 import type { TokenBucket } from './token-bucket.ts'
 import type { Traffic } from './traffic.ts'
+import { UpdatePace } from './update-pace.ts'
 import { Upload, type UploadAction, type UploadEvent, type UploadLimits } from './upload.ts'
 
 export interface ServingOptions {
@@ -38,16 +37,11 @@ export interface ServingOptions {
 interface Service {
   session: AskerSession
   sender: PieceSender
-  /** There is news to be told. */
-  isFlushing: boolean
-  flushedMs: number
+  pace: UpdatePace
   isOffering: boolean
 }
 
 const tickMs = 50
-/** How long news of pieces may wait for more: an asker that waits for pieces from here is short of nothing. */
-const flushMs = 20
-const busyFlushMs = 100
 /** An asker that takes nothing for so long keeps no slot from others. */
 const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
@@ -112,7 +106,7 @@ export class Serving {
       background,
       onHolding: (_, want, holding) => this.#introduce(session, want, holding),
       onGone: (_, digest) => this.#feed({ type: 'done', asker, blob: digest }),
-      onNews: () => this.#flushSoon(service),
+      onNews: () => pace.news(),
     })
     const sender = new PieceSender({
       session,
@@ -127,7 +121,13 @@ export class Serving {
       },
       onUnreadable: (digest, piece, error) => this.#options.complaints.unreadable(digest, piece, error),
     })
-    const service: Service = { session, sender, isFlushing: false, flushedMs: 0, isOffering: false }
+    const pace = new UpdatePace({
+      background,
+      clock,
+      isBusy: () => this.#upload.isBusyWith(asker),
+      flush: () => session.flush(),
+    })
+    const service: Service = { session, sender, pace, isOffering: false }
     this.#services.set(asker, service)
     this.#tick()
     return service
@@ -155,7 +155,7 @@ export class Serving {
     if (ask.type === 'list') {
       const from = ask.from ?? 0
       if (from > 0) check([from], want.holding)
-      return this.#sendList(session, want, from)
+      return giveList(session, want, from, this.#options)
     }
     if (ask.type === 'bad') {
       check([ask.piece], want.holding)
@@ -205,33 +205,6 @@ export class Serving {
     if (peers.size > 0) session.say({ type: 'others', id: want.id, peers: [...peers].map(parsePeerId) })
   }
 
-  #sendList(session: AskerSession, want: ServedWant, from: number): void {
-    const { lists, holdings, background, logger } = this.#options
-    if (want.isListing || want.holding === undefined) return
-    const { size } = want.holding
-    want.isListing = true
-    background.start('list', async (signal) => {
-      try {
-        const growing = holdings.partialList(want.digest)
-        const signed =
-          growing === undefined ? [await lists.get(want.digest, size)] : lists.growing(growing, from)
-        if (signed.length === 0) session.say({ type: 'no-list', id: want.id })
-        const pack = packLists(signed, listPackLimit(size))
-        for (const frame of listFrames(want.id, pack)) {
-          if (session.find(want.id) !== want) return
-          await session.channel.send(frame, { signal })
-          session.spoke()
-        }
-      } catch (error) {
-        if (error instanceof ChannelBrokenError || signal.aborted) return
-        logger.warn({ err: error, digest: want.digest }, 'a piece list could not be given')
-        session.say({ type: 'no-list', id: want.id })
-      } finally {
-        want.isListing = false
-      }
-    })
-  }
-
   #feed(event: UploadEvent): void {
     for (const action of this.#upload.handle(event, this.#options.clock.now())) this.#perform(action)
   }
@@ -275,24 +248,6 @@ export class Serving {
     if (service.sender.blockedMs > slotMs) release()
   }
 
-  #flushSoon(service: Service): void {
-    if (service.isFlushing) return
-    service.isFlushing = true
-    if (this.#upload.isBusyWith(service.session.asker)) return
-    const { background, clock } = this.#options
-    background.start('updates', async (signal) => {
-      // The first news after a while goes out at once.
-      await clock.sleep(Math.max(0, service.flushedMs + flushMs - clock.now()), { signal })
-      this.#flush(service)
-    })
-  }
-
-  #flush(service: Service): void {
-    service.isFlushing = false
-    service.flushedMs = this.#options.clock.now()
-    service.session.flush()
-  }
-
   #tick(): void {
     if (this.#isTicking) return
     this.#isTicking = true
@@ -306,10 +261,9 @@ export class Serving {
     })
   }
 
-  #check(service: Service): void {
-    const { session, sender } = service
+  #check({ session, sender, pace }: Service): void {
     const nowMs = this.#options.clock.now()
-    if (service.isFlushing && nowMs - service.flushedMs >= busyFlushMs) this.#flush(service)
+    pace.check()
     if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
     sender.expire()
     // A lane may be dead while the channel is not; the asker then says what it wants again.

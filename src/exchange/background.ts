@@ -1,1 +1,0 @@
-export type { Background } from '../base/base.ts'
