@@ -121,9 +121,11 @@ export class HerdFigures {
     this.busy.push(use.busy * 100)
     this.nodesBusy.push((sum(use.processMs) / (use.elapsedMs * availableParallelism())) * 100)
     this.holderMsPerMiB.push(holderMs / ((holder?.sentBytes ?? bytes) / mib))
-    this.coldMsPerMiB.push(sum(coldMs) / (coldBytes / mib))
+    const coldMsPerMiB = sum(coldMs) / (coldBytes / mib)
+    this.coldMsPerMiB.push(coldMsPerMiB)
     const times = ends.map((ms) => (ms / least).toFixed(2)).join(' ')
-    this.#bench.say(`${this.#what}: ${times} × size/bandwidth, ${faultText(traffic)}`)
+    const cost = `${coldMsPerMiB.toFixed(0)} ms of processor time per MiB`
+    this.#bench.say(`${this.#what}: ${times} × size/bandwidth, ${cost}, ${faultText(traffic)}`)
   }
 
   /** What shows whether the links or the processors were the limit. */
