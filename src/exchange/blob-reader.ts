@@ -3,7 +3,8 @@ import type { Blobs, OpenBlob } from '../store/store.ts'
 import { Unsigned } from './beginning.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import { type Layout, pieceAt, pieceRange } from './piece-size.ts'
-import type { Follower, Transfer } from './transfer.ts'
+import type { Transfer } from './transfer.ts'
+import type { Follower } from './transfer-state.ts'
 import { untilEither } from './wait.ts'
 
 export interface BlobReaderOptions {

@@ -10,13 +10,14 @@ import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts
 import { Beginning, type BeginningPart } from './beginning.ts'
 import type { DropReason } from './download-events.ts'
 import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
-import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
+import { BlobUnavailableError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'
 import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
 import { type Layout, pieceAt } from './piece-size.ts'
 import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
 import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
+import { type Follower, TransferState } from './transfer-state.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
 import type { WantEvent, Wanted } from './want.ts'
 
@@ -34,14 +35,6 @@ export interface TransferContext
   metrics: Metrics
 }
 
-/** A reader of a transfer, as the transfer knows it. */
-export interface Follower {
-  /** The piece that it waits for or reads. */
-  piece: number
-  /** Set when what it has read is not the blob. */
-  failure: Error | undefined
-}
-
 const tickMs = 50
 /** What readers, the supply and those who choose a list wait for; pieces are told as they are gained. */
 const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
@@ -57,15 +50,9 @@ export class Transfer {
   readonly #attempts: Attempts
   readonly #supply: Supply
   readonly #beginning = new Beginning()
-  readonly #followers = new Set<Follower>()
-  readonly #found = Promise.withResolvers<boolean>()
-  readonly #ready = Promise.withResolvers<Layout>()
-  readonly #done = Promise.withResolvers<void>()
-  #change = Promise.withResolvers<void>()
-  #layout: Layout | undefined
+  readonly #state: TransferState
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
-  #failure: Error | undefined
   #announced = false
   #isWanted = false
   #movedMs: number
@@ -77,6 +64,7 @@ export class Transfer {
     this.repositories = new Set([wanted.repository])
     this.#context = context
     this.#movedMs = context.clock.now()
+    this.#state = new TransferState(wanted.digest)
     this.#sources = new Sources({
       ...context,
       wanted,
@@ -97,16 +85,12 @@ export class Transfer {
     this.#attempts = new Attempts(this.#attempted(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
-    if (!this.#supply.isPossible) this.#sources.found.then(this.#found.resolve, this.#found.reject)
-    this.#found.promise.catch(() => undefined)
-    // Whoever waits hears of a failure; when nobody does, it is of no account.
-    this.#ready.promise.catch(() => undefined)
-    this.#done.promise.catch(() => undefined)
+    if (!this.#supply.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
   }
 
   /** Whether a member holds any of it, or it comes from outside: known within about six seconds. Rejects when that failed. */
   get found(): Promise<boolean> {
-    return this.#found.promise
+    return this.#state.found
   }
 
   /** Someone here wants it: when no member has it, it is brought from outside. */
@@ -122,9 +106,8 @@ export class Transfer {
   /** What has come from outside of a piece that is not whole yet: a copy. */
   tail(position: number, end: number): Uint8Array | undefined {
     const bytes = this.#supply.tail(position, end)
-    if (bytes !== undefined && this.#layout !== undefined) {
-      this.#givers.set(pieceAt(this.#layout, position), fromUpstream)
-    }
+    const { layout } = this.#state
+    if (bytes !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
     return bytes
   }
 
@@ -135,13 +118,12 @@ export class Transfer {
 
   /** Resolves when it can be read. */
   get ready(): Promise<Layout> {
-    // The first to tell the size may have been wrong.
-    return this.#layout === undefined ? this.#ready.promise : Promise.resolve(this.#layout)
+    return this.#state.ready
   }
 
   /** Resolves when it is in the store. */
   get done(): Promise<void> {
-    return this.#done.promise
+    return this.#state.done
   }
 
   get proven(): boolean {
@@ -154,7 +136,7 @@ export class Transfer {
   }
 
   get failure(): Error | undefined {
-    return this.#failure
+    return this.#state.failure
   }
 
   /** Who gave the piece; `undefined` when it was here before, or is not here. */
@@ -174,11 +156,11 @@ export class Transfer {
 
   get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
     const attempt = this.#attempts.current
-    const held = attempt?.held
+    const { layout } = this.#state
     return {
-      size: this.#layout?.size,
-      held: held?.held ?? 0,
-      pieces: this.#layout?.count ?? 0,
+      size: layout?.size,
+      held: attempt?.held.held ?? 0,
+      pieces: layout?.count ?? 0,
       peers: attempt?.peers ?? 0,
     }
   }
@@ -189,7 +171,7 @@ export class Transfer {
     return viewOf({
       digest: this.digest,
       repositories: this.repositories,
-      layout: this.#layout,
+      layout: this.#state.layout,
       held: attempt?.held,
       proving: this.#attempts.proving,
       sources: this.#sources.all(),
@@ -199,23 +181,22 @@ export class Transfer {
 
   /** Resolves at the next change of anything here. */
   get change(): Promise<void> {
-    return this.#change.promise
+    return this.#state.change
   }
 
   follow(piece: number): Follower {
-    const follower = { piece, failure: undefined }
-    this.#followers.add(follower)
+    const follower = this.#state.follow(piece)
     this.followed()
     return follower
   }
 
   unfollow(follower: Follower): void {
-    if (this.#followers.delete(follower)) this.followed()
+    if (this.#state.unfollow(follower)) this.followed()
   }
 
   /** A follower has moved. */
   followed(): void {
-    this.#attempts.current?.readers([...this.#followers].map(({ piece }) => piece))
+    this.#attempts.current?.readers(this.#state.pieces())
   }
 
   /** A peer that asks for this blob may soon have some of it. */
@@ -235,15 +216,15 @@ export class Transfer {
       await this.#search.recall()
       this.#supply.begin()
       await this.#attempts.run(either)
-      this.#done.resolve()
+      this.#state.finish()
     } catch (error) {
       this.#fail(error)
     } finally {
       this.#over.abort(new Error('the transfer is over'))
       await Promise.all(beside)
-      this.#found.resolve(false)
+      this.#state.find(false)
       this.#sources.close()
-      this.#news()
+      this.#state.news()
     }
   }
 
@@ -281,24 +262,16 @@ export class Transfer {
       get change() {
         return transfer.change
       },
-      begins: (layout) => this.#begin(layout),
+      begins: (layout) => {
+        this.#state.begin(layout)
+        this.followed()
+      },
       gained: (piece, giver) => this.#gained(piece, giver),
       dropped: (source, reason) => this.#dropped(source, reason),
-      disappoint: (error) => this.#disappoint(error),
+      disappoint: (error) => this.#state.disappoint(error),
       announce: () => this.#announce(),
-      news: () => this.#news(),
+      news: () => this.#state.news(),
     }
-  }
-
-  #begin(layout: Layout): void {
-    // Whoever began to read was told another size.
-    if (this.#layout !== undefined && this.#layout.size !== layout.size) {
-      this.#disappoint(new BlobUnprovenError(this.digest))
-    }
-    this.#layout = layout
-    this.followed()
-    this.#ready.resolve(layout)
-    this.#found.resolve(true)
   }
 
   /** How the supply sees this transfer. */
@@ -319,7 +292,7 @@ export class Transfer {
         return transfer.#isMissing()
       },
       get hasBegun() {
-        return transfer.#layout !== undefined
+        return transfer.#state.layout !== undefined
       },
       get proven() {
         return transfer.#attempts.proven
@@ -334,14 +307,14 @@ export class Transfer {
       begin: (size) => this.#attempts.begin(size),
       grow: () => this.#attempts.grow(),
       tell: () => {
-        if (this.#followers.size > 0) this.#news()
+        if (this.#state.isFollowed) this.#state.news()
       },
-      news: () => this.#news(),
+      news: () => this.#state.news(),
       begins: (part) => this.#begins(part),
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
-      nowhere: () => this.#found.resolve(false),
+      nowhere: () => this.#state.find(false),
     }
   }
 
@@ -349,10 +322,9 @@ export class Transfer {
   #begins(part: BeginningPart): void {
     if (this.#attempts.current !== undefined || !this.#beginning.add(part)) return
     this.#movedMs = this.#context.clock.now()
-    this.#layout ??= this.#beginning.layout
-    if (this.#layout !== undefined) this.#ready.resolve(this.#layout)
-    this.#found.resolve(true)
-    this.#news()
+    const { layout } = this.#beginning
+    if (layout !== undefined) this.#state.peek(layout)
+    this.#state.news()
   }
 
   /** Someone here lacks pieces that nobody has. */
@@ -367,9 +339,9 @@ export class Transfer {
 
   #heard(source: Source, event: WantEvent): void {
     if (event.type === 'bytes') this.#movedMs = this.#context.clock.now()
-    if (isHolding(source)) this.#found.resolve(true)
+    if (isHolding(source)) this.#state.find(true)
     this.#attempts.heard(source, event)
-    if (isNews.has(event.type) || this.#supply.isLed) this.#news()
+    if (isNews.has(event.type) || this.#supply.isLed) this.#state.news()
   }
 
   #gained(piece: number, giver: string): void {
@@ -379,7 +351,7 @@ export class Transfer {
     this.#context.metrics.count('shoal_exchange_pieces_total', { source })
     this.#announce()
     this.#context.holdings.gained(this.digest, piece)
-    this.#news()
+    this.#state.news()
   }
 
   #announce(): void {
@@ -405,24 +377,7 @@ export class Transfer {
     this.#sources.shun(source, 'for-good')
   }
 
-  #disappoint(error: Error): void {
-    for (const follower of this.#followers) follower.failure = error
-    this.#news()
-  }
-
   #fail(error: unknown): void {
-    const failure = error instanceof Error ? error : new BlobUnavailableError(this.digest, String(error))
-    this.#failure ??= failure
-    this.#found.reject(failure)
-    this.#ready.reject(failure)
-    this.#done.reject(failure)
-    this.#over.abort(failure)
-    this.#news()
-  }
-
-  #news(): void {
-    const { resolve } = this.#change
-    this.#change = Promise.withResolvers()
-    resolve()
+    this.#over.abort(this.#state.fail(error))
   }
 }

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { blobReader } from '../../../src/exchange/blob-reader.ts'
 import { layoutOf } from '../../../src/exchange/piece-size.ts'
-import type { Follower } from '../../../src/exchange/transfer.ts'
+import type { Follower } from '../../../src/exchange/transfer-state.ts'
 import { memoryStore } from '../../../src/store/store.ts'
 import { digestOf, pieceBytes, read, someBytes } from './fixture.ts'
 
