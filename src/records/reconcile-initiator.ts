@@ -5,8 +5,8 @@ import { depth } from './fingerprints.ts'
 import { itemBytes, type Message, type MessageOf, positionBytes } from './reconcile-messages.ts'
 import { exchangePolicies } from './reconcile-policy.ts'
 
-/** A part with so few records is listed, as that costs less than the fingerprints of its children. */
-const maxListed = 32
+/** A part with so few records is listed: where most of them differ, going down to parts of a few each costs more. */
+const maxListed = 64
 /** Where one side has nothing there is nothing to compare, but a list should still be no longer than a turn is. */
 const maxListedAlone = 1024
 /** One turn compares so many prefixes, and lists parts with so many records, at most. */

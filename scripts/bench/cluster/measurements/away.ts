@@ -29,7 +29,7 @@ export const away: Measurement = {
     await putTags(pusher, repository, tags, makeManifest('after'))
     await traveller.start()
     const ready = performance.now() - traveller.spawnedAt
-    await until('the node to catch up', () => knows(makeManifest('after')), 120_000, 50)
+    await until('the node to catch up', () => knows(makeManifest('after')), 120_000, 100)
     const value = (performance.now() - traveller.spawnedAt) / 1000
     bench.say(`ready ${ready.toFixed(0)} ms after its spawn`)
     const what = `up to date after ${tags.length} tags changed, from its spawn`
