@@ -103,6 +103,9 @@ export const metricTable = {
   shoal_dht_lookups_total: counter('Look-ups of who holds a digest, by whether anybody does.', {
     found: ['true', 'false'],
   }),
+  shoal_dht_searches_total: counter(
+    'Searches of the DHT: where all members are connected, only for what none of them has.',
+  ),
   shoal_dht_searches_failed_total: counter('Searches of the DHT that failed or ran out of time.'),
   shoal_dht_announcements_total: counter('Announcements to the DHT, by whether any member took note.', {
     told: ['some', 'nobody'],

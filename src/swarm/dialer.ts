@@ -7,6 +7,8 @@ import type { Libp2pNode } from './libp2p-node.ts'
 export interface Dialer {
   /** Dials the peer soon unless it is connected; `addresses` are added to those known. */
   learn(peer: string, addresses: string[]): void
+  /** Whether every member that this node knows of, or was told to find, is connected. */
+  isComplete(): boolean
   /** Begins to dial. */
   start(): Promise<void>
 }
@@ -156,6 +158,11 @@ export function createDialer(options: DialerOptions): Dialer {
         add(peer, { peer, address: undefined, lostMs: targets.get(peer)?.lostMs ?? clock.now() }, 0)
       })
     },
+
+    isComplete: () =>
+      [...targets.values()].every(
+        (target) => isConnected(target) || (target.peer !== undefined && isUnwelcome(target.peer)),
+      ),
 
     async start() {
       for (const address of bootstrap) {

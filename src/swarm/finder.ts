@@ -19,6 +19,8 @@ export interface FinderOptions {
   node: Libp2pNode
   host: Host
   members: Members
+  /** Whether all members that are known are connected. */
+  isComplete(): boolean
   tasks: Background
   clock: Clock
   metrics: Metrics
@@ -29,6 +31,8 @@ const notFoundMs = 500
 /** A hung member delays the "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
 const haveTimeoutMs = 6000
 const dhtTimeoutMs = 2000
+/** How long the DHT waits for members that are asked, where it can hardly know of any other. */
+const headStartMs = 200
 const maxLookups = 4096
 const maxProviders = 64
 
@@ -37,6 +41,11 @@ class Lookup {
   expiresMs = Number.POSITIVE_INFINITY
   #done = false
   #next = Promise.withResolvers<void>()
+
+  /** Resolves when it has found one more, or has ended. */
+  change(): Promise<void> {
+    return this.#next.promise
+  }
 
   found(peer: string): void {
     if (this.providers.length >= maxProviders || this.providers.includes(peer)) return
@@ -69,7 +78,8 @@ class Lookup {
   }
 }
 
-export function createFinder({ node, host, members, tasks, clock, metrics }: FinderOptions): Finder {
+export function createFinder(options: FinderOptions): Finder {
+  const { node, host, members, isComplete, tasks, clock, metrics } = options
   const lookups = new Map<string, Lookup>()
 
   const hasIt = async (peer: string, wanted: Wanted): Promise<boolean> => {
@@ -102,15 +112,26 @@ export function createFinder({ node, host, members, tasks, clock, metrics }: Fin
       )
     }
     for (const peer of members.peers()) ask(peer)
-    await searchDht(wanted.digest, ask)
+    if (isComplete()) await headStart(lookup, [...asked.values()])
+    // Who holds it and is connected was asked; a search costs the cluster as much as asking all of it.
+    if (lookup.providers.length === 0 || !isComplete()) await searchDht(wanted.digest, ask)
     await Promise.all(asked.values())
     const found = lookup.providers.length > 0
     metrics.count('shoal_dht_lookups_total', { found: String(found) })
     lookup.end(clock.now() + (found ? foundMs : notFoundMs))
   }
 
+  const headStart = async (lookup: Lookup, asked: Promise<void>[]): Promise<void> => {
+    const over = new AbortController()
+    const signal = AbortSignal.any([tasks.signal, over.signal])
+    const waited = clock.sleep(headStartMs, { signal }).catch(() => undefined)
+    await Promise.race([lookup.change(), Promise.all(asked), waited])
+    over.abort()
+  }
+
   const searchDht = async (digest: Digest, onProvider: (peer: string) => void): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(dhtTimeoutMs)])
+    metrics.count('shoal_dht_searches_total')
     try {
       for await (const event of node.services.dht.findProviders(cidOf(digest), { signal })) {
         if (event.name !== 'PROVIDER') continue

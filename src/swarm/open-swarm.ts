@@ -100,7 +100,15 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     metrics,
     settleMs: options.announceAfterMs,
   })
-  const finder = createFinder({ node, host, members, tasks, clock, metrics })
+  const finder = createFinder({
+    node,
+    host,
+    members,
+    isComplete: dialer.isComplete,
+    tasks,
+    clock,
+    metrics,
+  })
   const fetcher = createFetcher({
     host,
     finder,

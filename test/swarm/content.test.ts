@@ -2,6 +2,7 @@ import { fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { noMetrics } from '../../src/base/base.ts'
 import { type Digest, digestBytes } from '../../src/oci/oci.ts'
 import { type Cluster, type Fetched, tokenOf } from '../../src/swarm/swarm.ts'
 import { connected, newCluster, repository, startSwarm, type TestSwarm, until } from './fixture.ts'
@@ -63,6 +64,23 @@ describe('content', () => {
     c.source.hidden.add(digest)
     const found = await list(d.swarm.content.find({ digest, repository }))
     expect(found.sort()).toEqual([a.swarm.peerId, b.swarm.peerId].sort())
+  })
+
+  test('is not searched for in the DHT when a member has it and all are connected', async () => {
+    const searches = new Map<string, number>()
+    const count = (name: string) => void searches.set(name, (searches.get(name) ?? 0) + 1)
+    const [a, b, c] = await startConnected(3, { metrics: { ...noMetrics, count } })
+    if (!a || !b || !c) throw new Error('three nodes')
+    const searched = async (digest: Digest): Promise<number> => {
+      searches.clear()
+      await list(c.swarm.content.find({ digest, repository }))
+      return searches.get('shoal_dht_searches_total') ?? 0
+    }
+    expect(await searched(a.source.add(randomBytes(10)))).toBe(0)
+    expect(await searched(digestBytes(randomBytes(10)))).toBe(1)
+    await b.stop()
+    await until('b to be missed', () => c.swarm.members.peers().length === 1)
+    expect(await searched(a.source.add(randomBytes(10)))).toBe(1)
   })
 
   test('that nobody has is unavailable, and looked up again after half a second', async () => {
