@@ -16,6 +16,8 @@ export interface Announcer {
 export interface AnnouncerOptions {
   node: Libp2pNode
   members: Members
+  /** Whether all members that are known are connected. */
+  isComplete(): boolean
   tasks: Background
   clock: Clock
   random: () => number
@@ -32,6 +34,8 @@ const provideTimeoutMs = 20_000
 /** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
 const restFactor = 3
 const minRestMs = 10
+/** What so many connected members announce, one more need not: an image that all hosts pull would be announced by all. */
+const enoughHolders = 3
 /**
  * The DHT can wait until the push or pull that brought the content is over: few members are all asked at once, and what one
  * announces costs the processors of all.
@@ -40,7 +44,7 @@ const settleMs = { amongFew: 15_000, amongMany: 1000 }
 const fewMembers = 32
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
-  const { node, members, tasks, clock, random, logger, metrics } = options
+  const { node, members, isComplete, tasks, clock, random, logger, metrics } = options
   /** When each is due. Within one interval the map's order is the order of the last announcement. */
   const due = new Map<Digest, number>()
   /** The newest last, each at most once. */
@@ -73,10 +77,25 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     return told
   }
 
+  /** How many connected members announce it, as far as this node's own part of the DHT tells. */
+  const othersAnnouncing = async (digest: Digest, signal: AbortSignal): Promise<number> => {
+    const connected = new Set(members.peers())
+    // The first event tells what is known here; what follows would ask others.
+    for await (const event of node.services.dht.findProviders(cidOf(digest), { signal })) {
+      if (event.name !== 'PEER_RESPONSE' || !event.from.equals(node.peerId)) return 0
+      return event.providers.filter(({ id }) => connected.has(id.toString())).length
+    }
+    return 0
+  }
+
   const announceOne = async (digest: Digest, signal: AbortSignal): Promise<void> => {
     const startMs = clock.now()
     let told = 0
     try {
+      if (isComplete() && (await othersAnnouncing(digest, signal)) >= enoughHolders) {
+        if (due.has(digest)) due.set(digest, later())
+        return
+      }
       told = await provide(digest, signal)
     } catch (error) {
       signal.throwIfAborted()

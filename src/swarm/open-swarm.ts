@@ -93,6 +93,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const announcer = createAnnouncer({
     node,
     members,
+    isComplete: dialer.isComplete,
     tasks,
     clock,
     random,
