@@ -14,6 +14,8 @@ export interface ServedWant extends Wanted {
   holding: Holding | undefined
   /** Pieces that it has yet to be told of. */
   news: number[]
+  /** It was not told of pieces that it said it holds itself. */
+  isCurtailed: boolean
   /** Its answer is being found, and whether that has to be done once more. */
   isAnswering: boolean
   isStale: boolean
@@ -33,6 +35,8 @@ export interface AskerSessionOptions {
   onHolding(session: AskerSession, want: ServedWant, holding: Holding): void
   /** What was asked of this blob means nothing any more. */
   onGone(session: AskerSession, digest: Digest): void
+  /** Whether the asker has said that it holds the piece. */
+  isWith(digest: Digest, piece: number): boolean
   /** There are pieces to be told of, some time soon. */
   onNews(session: AskerSession): void
 }
@@ -110,6 +114,7 @@ export class AskerSession {
       digest,
       holding: undefined,
       news: [],
+      isCurtailed: false,
       isAnswering: false,
       isStale: false,
       isListing: false,
@@ -134,12 +139,22 @@ export class AskerSession {
     for (const id of [...this.#wants.keys()]) this.close(id)
   }
 
-  /** Tells of all pieces that came since the last time. */
+  /** Tells of all pieces that came since the last time, and that the asker lacks. */
   flush(): void {
     for (const want of this.#wants.values()) {
-      while (want.news.length > 0) {
-        this.say({ type: 'update', id: want.id, pieces: want.news.splice(0, maxPiecesPerUpdate) })
+      const pieces = want.news.filter((piece) => !this.#options.isWith(want.digest, piece))
+      if (pieces.length < want.news.length) want.isCurtailed = true
+      want.news = []
+      while (pieces.length > 0) {
+        this.say({ type: 'update', id: want.id, pieces: pieces.splice(0, maxPiecesPerUpdate) })
       }
+    }
+  }
+
+  /** The asker may not hold any more what it was not told of for that: it is told everything again. */
+  retell(digest: Digest): void {
+    for (const want of this.#wants.values()) {
+      if (want.digest === digest && want.isCurtailed) this.#refresh(want)
     }
   }
 
@@ -161,6 +176,7 @@ export class AskerSession {
     const { id } = want
     want.holding = holding
     want.news = []
+    want.isCurtailed = false
     if (holding === undefined) {
       this.say({ type: 'absent', id })
       return
@@ -190,6 +206,10 @@ export class AskerSession {
       this.say({ type: 'absent', id: want.id })
       if (this.holderOf(want.digest) === undefined) this.#options.onGone(this, want.digest)
     }
+    this.#refresh(want)
+  }
+
+  #refresh(want: ServedWant): void {
     want.isStale = true
     if (!want.isAnswering) this.#options.background.start('answer', async () => await this.#answer(want))
   }

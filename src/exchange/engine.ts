@@ -102,6 +102,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     stallMs: limits.stallMs,
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     graceMs: limits.graceMs,
+    onLess: (peer, digest) => serving.retell(peer, digest),
     ...bucket(limits.downloadBytesPerSecond, clock),
   })
   const serving = new Serving({
@@ -112,6 +113,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     ...bucket(limits.uploadBytesPerSecond, clock),
     ...(direct === undefined ? {} : { lanes: direct }),
     onAsker: (peer, digest) => transfers.get(digest)?.consider(peer),
+    isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
   })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
     signal === undefined ? background.signal : AbortSignal.any([signal, background.signal])

@@ -30,6 +30,8 @@ export interface ServingOptions {
   lanes?: DirectLanes
   /** A peer asks for this blob, and so may soon have some of it. */
   onAsker(peer: string, digest: Digest): void
+  /** Whether the peer has said that it holds the piece: it need not be told who else does. */
+  isWith(peer: string, digest: Digest, piece: number): boolean
   clock: Clock
   logger: Logger
 }
@@ -94,6 +96,11 @@ export class Serving {
     }
   }
 
+  /** What the peer was not told of the blob, as it had it, it may lack now. */
+  retell(peer: string, digest: Digest): void {
+    for (const { session } of this.#services.values()) if (session.peer === peer) session.retell(digest)
+  }
+
   #open(channel: Channel, peer: string): Service {
     const { clock, holdings, background, budget, traffic } = this.#options
     const asker = `${peer}/${this.#channels++}`
@@ -107,6 +114,7 @@ export class Serving {
       onHolding: (_, want, holding) => this.#introduce(session, want, holding),
       onGone: (_, digest) => this.#feed({ type: 'done', asker, blob: digest }),
       onNews: () => pace.news(),
+      isWith: (digest, piece) => this.#options.isWith(peer, digest, piece),
     })
     const sender = new PieceSender({
       session,
@@ -274,7 +282,7 @@ export class Serving {
     }
     const isOwed = this.#upload.owesAlive(session.asker, nowMs) || sender.jobs().length > 0
     // Behind what waits already it would say nothing.
-    if (isOwed && session.outbox.isEmpty && session.silentMs > aliveMs - 2 * tickMs) {
+    if (isOwed && session.outbox.isEmpty && session.silentMs > aliveMs - tickMs) {
       session.say({ type: 'alive' })
     }
   }

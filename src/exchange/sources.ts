@@ -1,5 +1,6 @@
 /** The peers that may have one blob: found, asked, and heard, each through its link. */
 import type { Clock, Logger } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
 import { peerIdOf } from '../wire/wire.ts'
 import type { Bitfield } from './bitfield.ts'
 import type { ExchangeMembers, Providers } from './engine-contract.ts'
@@ -40,6 +41,8 @@ export interface SourcesOptions {
   random(): number
   /** It can come from outside the cluster, so that nobody waits for a look-up. */
   isOutside?: boolean
+  /** The peer may hold less of it than it said before. */
+  onLess?(peer: string, digest: Digest): void
   /** Peers that are not asked. */
   refuses?(peer: string): boolean
   onEvent(source: Source, event: WantEvent): void
@@ -55,6 +58,7 @@ const firstSearchMs = 6000
 const againMs = { least: 250, most: 5000 }
 const coolDownMs = { least: 500, most: 10_000 }
 const maxRemembered = 1024
+const isLess = new Set<WantEvent['type']>(['holds', 'absent', 'lost'])
 
 export class Sources {
   readonly #options: SourcesOptions
@@ -181,6 +185,7 @@ export class Sources {
     const [oldest] = this.#shunned.keys()
     if (this.#shunned.size >= maxRemembered && oldest !== undefined) this.#shunned.delete(oldest)
     this.#shunned.set(source.peer, { untilMs, forMs })
+    this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#settle()
   }
 
@@ -215,6 +220,7 @@ export class Sources {
   #heard(source: Source, event: WantEvent): void {
     if (this.#sources.get(source.peer) !== source) return
     this.#remember(source, event)
+    if (isLess.has(event.type)) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
     this.#settle()
   }

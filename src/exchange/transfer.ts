@@ -199,6 +199,11 @@ export class Transfer {
     this.#attempts.current?.readers(this.#state.pieces())
   }
 
+  /** Whether the peer has said that it holds the piece. */
+  isWith(peer: string, piece: number): boolean {
+    return this.#sources.get(peer)?.holds?.held.has(piece) === true
+  }
+
   /** A peer that asks for this blob may soon have some of it. */
   consider(peer: string): void {
     this.#sources.add(peer)

@@ -6,6 +6,7 @@ import {
   Bitfield,
   decodeAnswer,
   decodePieceList,
+  encodeAnswer,
   encodeAsk,
   exchangeProtocol,
   layoutOf,
@@ -17,6 +18,7 @@ import {
 import type { Digest } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
 import type { Channel } from '../../../src/wire/wire.ts'
+import { double } from './double.ts'
 import {
   openWorld,
   pieceBytes,
@@ -142,6 +144,37 @@ describe('a holder', () => {
     const atFirst = known.size
     while (!isComplete) learn(await heard(channel))
     expect(known.size).toBeGreaterThan(atFirst)
+    expect(await fetching).toBe(true)
+  })
+
+  it('does not tell a peer of what it said it holds, and does once it holds less', async () => {
+    const source = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
+    const bytes = someBytes(6 * pieceBytes)
+    const identity = world.identity()
+    let lose: () => Promise<void> = async () => undefined
+    double({
+      mesh: world.mesh,
+      identity,
+      bytes,
+      async onWant(id, { channel: from }) {
+        lose = async () => await from.send(encodeAnswer({ type: 'absent', id }))
+        const bitfield = new Uint8Array([0b11111100])
+        await from.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+      },
+      // It never sends what it is asked for.
+      onPiece: async () => undefined,
+    })
+    const digest = await source.holds(bytes)
+    const fetching = holder.exchange.fetch(wanted(digest))
+    await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
+    const to = await world.mesh.host(identity.peerId).open(holder.peer, exchangeProtocol, { maxFrameBytes })
+    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
+    expect((await heard(to)).type).toBe('partial')
+    await until('more pieces', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 2)
+    await lose()
+    const told = await heard(to)
+    if (told.type !== 'partial') throw new Error(`partial was expected, ${told.type} came`)
+    expect(Bitfield.parse(told.bitfield, 6).held).toBeGreaterThan(2)
     expect(await fetching).toBe(true)
   })
 
