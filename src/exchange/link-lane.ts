@@ -33,7 +33,7 @@ export interface LinkLaneOptions {
 }
 
 /** What has to come before a direct lane is worth its handshake. */
-const worthBytes = 2 * 1024 * 1024
+const worthBytes = 512 * 1024
 /**
  * A lane on which nothing comes although pieces are waited for: the peer may be serving others for a while, or TCP be waiting
  * after losses. Readers do not wait that long, since late pieces are asked of others too.
