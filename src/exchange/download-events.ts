@@ -71,7 +71,7 @@ export interface DownloadLimits {
   queueMs: number
   /** Asked of all peers at once. */
   maxBytes: number
-  /** A peer that was asked and is silent this long is not waited for. Holders say something every 150 ms. */
+  /** A peer that was asked and is silent this long is not waited for. Holders say something every 200 ms. */
   silentMs: number
   /** And this long: it is dropped. */
   deadMs: number
@@ -88,7 +88,7 @@ export const defaultDownloadLimits: DownloadLimits = {
   maxPeerBytes: 16 * 1024 * 1024,
   queueMs: 500,
   maxBytes: 64 * 1024 * 1024,
-  silentMs: 350,
+  silentMs: 450,
   deadMs: 5000,
   lateFactor: 3,
   minLateMs: 300,

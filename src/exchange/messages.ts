@@ -105,7 +105,7 @@ const answerCodec = codec(
 )
 
 /** How long a holder that has an asker's requests queued may say nothing to it. */
-export const aliveMs = 150
+export const aliveMs = 200
 
 /** From the one who opened the channel. */
 export type Ask = ReturnType<typeof askCodec.decode>

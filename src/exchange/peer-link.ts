@@ -24,7 +24,7 @@ export interface PeerLinkOptions {
 const openTimeoutMs = 3000
 /** What may come although it was never waited for, before anything was cancelled. */
 const firstForgivenBytes = 1024 * 1024
-/** `alive`, which holders say every 150 ms at most. What was said during a minute may come at once when a link had stalled. */
+/** `alive`, which holders say every 200 ms at most. What was said during a minute may come at once when a link had stalled. */
 const alivePerSecond = 20
 const aliveBurst = 60 * alivePerSecond
 

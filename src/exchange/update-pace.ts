@@ -11,7 +11,7 @@ export interface UpdatePaceOptions {
 
 /** News waits so long for more: each message costs both sides more than what it says. */
 const soonMs = 20
-const busyMs = 100
+const busyMs = 200
 
 export class UpdatePace {
   readonly #options: UpdatePaceOptions

@@ -175,8 +175,8 @@ describe('a download', () => {
     const from = scene.nowMs
     scene.nowMs = 1000
     scene.log.length = 0
-    scene.pass(400, ['b'])
-    expect(from).toBeLessThan(1400)
+    scene.pass(500, ['b'])
+    expect(from).toBeLessThan(1500)
     expect(asked(scene.log, 'b')).toEqual(expect.arrayContaining(lost))
     expect(asked(scene.log, 'dead')).toEqual([])
   })
