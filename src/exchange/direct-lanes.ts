@@ -54,7 +54,7 @@ export interface DirectLanesOptions {
   host: string
   /** 0 for any. */
   port: number
-  /** For the whole of connecting, the handshake included; default 2000. */
+  /** For the whole of connecting, the handshake included; default 10 s, since pieces come on the channel meanwhile. */
   connectMs?: number
   background: Background
   clock: Clock
@@ -70,11 +70,13 @@ const maxExpected = 256
 /** Connections that have not proven anything yet. */
 const maxUnproven = 32
 const unprovenMs = 2000
-const ticketMs = 5000
+/** As long as a node may take for it whose processors are all busy. */
+const handshakeMs = 10_000
+const ticketMs = 10_000
 const accepted = Buffer.of(1)
 
 export async function openDirectLanes(options: DirectLanesOptions): Promise<DirectLanes> {
-  const { host, port, connectMs = 2000, background, clock } = options
+  const { host, port, connectMs = 10_000, background, clock } = options
   const { certificate, key, fingerprint } = createCertificate()
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()
@@ -95,15 +97,27 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
     return tls
   }
 
-  const admit = async (socket: Socket, signal: AbortSignal): Promise<void> => {
+  const takeTicket = async (socket: Socket, stop: AbortSignal): Promise<Expected> => {
+    unproven++
+    try {
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(unprovenMs)])
+      const ticket = await readTicket(socket, signal)
+      const found = expected.get(ticket)
+      if (found === undefined) throw new LaneError('an unknown ticket')
+      expected.delete(ticket)
+      return found
+    } finally {
+      unproven--
+    }
+  }
+
+  const admit = async (socket: Socket, stop: AbortSignal): Promise<void> => {
     let current = socket
     let found: Expected | undefined
     try {
-      const ticket = await readTicket(socket, signal)
-      found = expected.get(ticket)
-      if (found === undefined) throw new LaneError('an unknown ticket')
-      expected.delete(ticket)
+      found = await takeTicket(socket, stop)
       socket.write(accepted)
+      const signal = AbortSignal.any([stop, AbortSignal.timeout(handshakeMs)])
       const options = { isServer: true, secureContext, requestCert: true, rejectUnauthorized: false }
       const tls = wrapped(socket, new TLSSocket(socket, options))
       current = tls
@@ -124,14 +138,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       return
     }
     keep(socket)
-    unproven++
-    background.start('lane', async (signal) => {
-      try {
-        await admit(socket, AbortSignal.any([signal, AbortSignal.timeout(unprovenMs)]))
-      } finally {
-        unproven--
-      }
-    })
+    background.start('lane', async (signal) => await admit(socket, signal))
   })
   await listening(server, host, port)
   const address = server.address()
