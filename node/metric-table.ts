@@ -127,6 +127,7 @@ export const metricTable = {
   shoal_exchange_faults_total: counter('What went wrong with members while blobs moved.', {
     fault: [
       'wrong-bytes',
+      'wrong-beginning',
       'wrong-list',
       'lying-list',
       'protocol',

@@ -1,7 +1,7 @@
 /** Asks another member to bring a blob from an upstream, and listens whether it still does. */
 import type { BeginningPart, Wanted } from '../../src/exchange/exchange.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
-import type { Channel } from '../../src/wire/wire.ts'
+import { type Channel, MalformedError } from '../../src/wire/wire.ts'
 import {
   type BringAnswer,
   bringAnswer,
@@ -31,7 +31,7 @@ export interface BringQuestion {
 /** It says something every half second. */
 const silentMs = 1_500
 
-/** True when it brought it, false when there is no such blob. Throws UpstreamUnavailableError as the member tells it, and what channels throw. */
+/** True when it brought it, false when there is no such blob. Throws UpstreamUnavailableError as the member tells it, MalformedError, and what channels throw. */
 export async function askToBring(
   host: BringHost,
   peer: string,
@@ -43,14 +43,18 @@ export async function askToBring(
   try {
     const { repository, digest } = wanted
     await channel.send(bringRequest.encode({ repository, digest }), { signal: soon() })
-    for (;;) {
+    for (let begun = 0; ; ) {
       const frame = await channel.receive({ signal: soon() })
       if (frame === undefined)
         throw new UpstreamUnavailableError(upstream, 'unreachable', 'was left by the member that asked it')
       const answer = bringAnswer.decode(frame)
       if (answer.answer === 'failed') throw failureOf(upstream, answer)
-      if (answer.answer === 'bytes') onBeginning(answer)
-      else if (answer.answer !== 'coming') return answer.answer === 'here'
+      if (answer.answer === 'bytes') {
+        const { at, bytes } = answer
+        if (at !== begun || bytes.length === 0) throw new MalformedError(`bytes at ${at} follow on ${begun}`)
+        begun += bytes.length
+        onBeginning(answer)
+      } else if (answer.answer !== 'coming') return answer.answer === 'here'
     }
   } finally {
     channel.abort(new Error('nothing is asked any more'))

@@ -1,6 +1,6 @@
 /** Who brings a blob that no member holds: the first in rank of those that reach its upstream, the next when that one fails. */
 import type { Clock, Logger } from '../../src/base/base.ts'
-import type { Outside, Wanted } from '../../src/exchange/exchange.ts'
+import type { BeginningPart, Outside, Wanted } from '../../src/exchange/exchange.ts'
 import { type Repository, upstreamOf } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import {
@@ -43,10 +43,15 @@ export function openOutside(options: OutsideOptions): Outside {
   const isConfigured = (name: string): boolean => upstreams.find(name)?.isShared === true
 
   async function bringBy(member: string, name: string, wanted: Wanted, how: BringOptions): Promise<boolean> {
-    if (member !== swarm.peerId) return await askToBring(swarm, member, { wanted, upstream: name, ...how })
+    if (member !== swarm.peerId) {
+      const { signal } = how
+      const onBeginning = (part: BeginningPart): void => how.onBeginning(part, member)
+      return await askToBring(swarm, member, { wanted, upstream: name, signal, onBeginning })
+    }
     const upstream = sharedUpstream(upstreams, wanted)
     if (upstream === undefined) return false
-    return await how.lead(originOf(upstream, wanted), how)
+    const { signal, onProgress } = how
+    return await how.lead(originOf(upstream, wanted), { signal, onProgress })
   }
 
   return {

@@ -8,6 +8,7 @@ import type { Candidate } from './list-candidates.ts'
 import { pieceHash, pieceHashBytes } from './piece-list.ts'
 import type { HoldingSource, Source } from './sources.ts'
 import type { TokenBucket } from './token-bucket.ts'
+import type { ComingPiece } from './unproven.ts'
 import type { WantEvent } from './want.ts'
 
 export interface AttemptOptions {
@@ -17,6 +18,8 @@ export interface AttemptOptions {
   budget?: TokenBucket
   clock: Clock
   random(): number
+  /** A piece is about to be written: it can be read before `onGained`, or is found wrong. */
+  onWrite(piece: number, giver: string): void
   onGained(piece: number, giver: string): void
   /** The scheduler has been told that the peer left. */
   onWrong(source: Source, piece: number): void
@@ -88,8 +91,8 @@ export class Attempt {
   }
 
   /** Writes a piece that came from outside; false when others signed another hash for it. Rejects when it cannot be written. */
-  take(piece: number, bytes: Uint8Array): Promise<boolean> {
-    const taking = this.#take(piece, bytes)
+  take(piece: number, coming: ComingPiece): Promise<boolean> {
+    const taking = this.#take(piece, coming)
     this.#keep(
       taking.then(
         () => undefined,
@@ -182,20 +185,17 @@ export class Attempt {
     }
   }
 
-  async #take(piece: number, bytes: Uint8Array): Promise<boolean> {
-    const { list } = this.candidate
-    if (this.#isOver || this.held.has(piece)) return true
+  async #take(piece: number, coming: ComingPiece): Promise<boolean> {
+    if (this.#isOver || this.held.has(piece) || this.partial.has(piece)) return true
     this.learn()
-    if (piece < list.known) {
-      if (!(await this.partial.write(piece, [bytes]))) return false
-    } else {
-      const hash = await this.partial.take(piece, [bytes])
-      // Another may have brought it at the same time.
-      if (piece < list.known) {
-        if (Buffer.compare(pieceHash(list, piece), hash) !== 0) return false
-      } else list.append(hash)
-      this.#learnt = Math.max(this.#learnt, piece + 1)
-      this.#feed({ type: 'known', pieces: piece + 1 })
+    // The piece is this one from here on, or the list is believed no more.
+    coming.isKept = true
+    this.#options.onWrite(piece, fromUpstream)
+    coming.isKept = await this.#put(piece, coming.bytes)
+    if (!coming.isKept) return false
+    if (piece >= this.#learnt) {
+      this.#learnt = piece + 1
+      this.#feed({ type: 'known', pieces: this.#learnt })
     }
     const isNews = !this.held.has(piece)
     this.#feed({ type: 'arrived', peer: '', piece })
@@ -203,8 +203,20 @@ export class Attempt {
     return true
   }
 
+  /** False when others signed another hash for it. */
+  async #put(piece: number, bytes: Uint8Array): Promise<boolean> {
+    const { list } = this.candidate
+    if (piece < list.known) return await this.partial.write(piece, [bytes])
+    const hash = await this.partial.take(piece, [bytes])
+    // Another may have brought it at the same time.
+    if (piece < list.known) return Buffer.compare(pieceHash(list, piece), hash) === 0
+    list.append(hash)
+    return true
+  }
+
   async #write(source: Source, piece: number, chunks: Uint8Array[]): Promise<void> {
     try {
+      if (!this.partial.has(piece)) this.#options.onWrite(piece, source.peer)
       const isRight = await this.partial.write(piece, chunks)
       if (!isRight) return this.#wrong(source, piece)
       const isNews = !this.held.has(piece)

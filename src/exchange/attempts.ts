@@ -26,6 +26,8 @@ export interface AttemptsHost {
   readonly change: Promise<void>
   /** It can be read, and is cut like this. */
   begins(layout: Layout): void
+  /** It is about to be written, and can be read before it is `gained`. */
+  writes(piece: number, giver: string): void
   gained(piece: number, giver: string): void
   dropped(source: Source, reason: DropReason): void
   /** What was read of it may be another blob. */
@@ -199,6 +201,7 @@ export class Attempts {
       clock,
       random,
       ...(budget === undefined ? {} : { budget }),
+      onWrite: (piece, giver) => this.#host.writes(piece, giver),
       onGained: (piece, giver) => this.#host.gained(piece, giver),
       onWrong: (source, piece) => this.#search.suspect(source, piece, candidate),
       onDrop: (source, reason) => this.#host.dropped(source, reason),

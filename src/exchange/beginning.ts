@@ -29,19 +29,26 @@ export class Beginning {
   #layout: Layout | undefined
   #bytes = new Uint8Array()
   #filled = 0
+  #giver: string | undefined
 
   /** Of the blob, as whoever sent its beginning says; `undefined` while nothing has come. */
   get layout(): Layout | undefined {
     return this.#layout
   }
 
+  /** The member that gave it; of several the last. */
+  get giver(): string | undefined {
+    return this.#giver
+  }
+
   /** Takes what follows on what is here; returns whether it did. */
-  add({ size, at, bytes }: BeginningPart): boolean {
+  add({ size, at, bytes }: BeginningPart, giver: string): boolean {
     const layout = this.#layout ?? layoutOf(size)
     const end = at + bytes.length
     const isNext = at === this.#filled && bytes.length > 0 && layout.size === size
     if (!isNext || end > beginningEnd(layout)) return false
     this.#layout = layout
+    this.#giver = giver
     if (at === 0) this.#bytes = new Uint8Array(beginningEnd(layout))
     this.#bytes.set(bytes, at)
     this.#filled = end
@@ -52,36 +59,5 @@ export class Beginning {
   read(position: number, end: number): Uint8Array | undefined {
     const to = Math.min(this.#filled, end)
     return position < to ? this.#bytes.slice(position, to) : undefined
-  }
-}
-
-/** What a reader has given of a beginning, until it was compared with what is signed. */
-export class Unsigned {
-  #start = 0
-  #chunks: Uint8Array[] = []
-
-  get isEmpty(): boolean {
-    return this.#chunks.length === 0
-  }
-
-  add(position: number, bytes: Uint8Array): void {
-    if (this.isEmpty) this.#start = position
-    this.#chunks.push(bytes)
-  }
-
-  /** Whether the blob has the same bytes there; if so, there is nothing to compare any more. */
-  async isIn(
-    blob: { chunks(start: number, end: number, options: { signal: AbortSignal }): AsyncIterable<Uint8Array> },
-    options: { signal: AbortSignal },
-  ): Promise<boolean> {
-    if (this.isEmpty) return true
-    const given = Buffer.concat(this.#chunks)
-    let at = 0
-    for await (const chunk of blob.chunks(this.#start, this.#start + given.length, options)) {
-      if (Buffer.compare(chunk, given.subarray(at, at + chunk.length)) !== 0) return false
-      at += chunk.length
-    }
-    this.#chunks = []
-    return at === given.length
   }
 }

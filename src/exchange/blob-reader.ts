@@ -1,10 +1,10 @@
 /** A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven. */
 import type { Blobs, OpenBlob } from '../store/store.ts'
-import { Unsigned } from './beginning.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
 import { type Layout, pieceAt, pieceRange } from './piece-size.ts'
 import type { Transfer } from './transfer.ts'
 import type { Follower } from './transfer-state.ts'
+import { Unproven } from './unproven.ts'
 import { untilEither } from './wait.ts'
 
 export interface BlobReaderOptions {
@@ -20,6 +20,7 @@ export interface BlobReaderOptions {
     | 'partial'
     | 'tail'
     | 'beginning'
+    | 'contradicted'
     | 'change'
   >
   layout: Layout
@@ -56,42 +57,39 @@ interface Range {
 }
 
 async function* read(
-  { transfer, layout, blobs }: BlobReaderOptions,
+  options: BlobReaderOptions,
   follower: Follower,
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const unsigned = new Unsigned()
+  const { transfer, layout, blobs } = options
+  const unproven = new Unproven()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
     if (transfer.proven) {
       await using blob = await blobs.open(transfer.digest)
       if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
-      if (!(await unsigned.isIn(blob, { signal }))) throw new BlobUnprovenError(transfer.digest)
+      await settle(options, unproven, { blob, size: blob.size, signal })
       yield* blob.chunks(position, end, { signal })
       return
     }
     if (transfer.failure !== undefined) throw transfer.failure
     move(transfer, follower, pieceAt(layout, position))
     const { partial } = transfer
-    const isReadable = partial !== undefined && (unsigned.isEmpty || partial.has(0))
+    const isReadable = partial !== undefined && (unproven.isEmpty || partial.has(unproven.pieceIn(layout)))
     const readable = isReadable ? readableTo(partial, layout, position, end) : position
     if (partial === undefined || readable === position) {
-      // A piece that is still coming from outside proves as little as a whole one: only the last piece of all waits.
-      const limit = Math.min(end, pieceRange(layout, layout.count - 1).start)
-      const own = transfer.tail(position, limit)
-      const fresh = own ?? transfer.beginning(position, limit)
+      const fresh = coming(options, unproven, position, end)
       if (fresh === undefined) {
         await untilEither(transfer.change, signal)
         continue
       }
-      if (own === undefined) unsigned.add(position, fresh)
       position += fresh.length
       yield fresh
       continue
     }
     try {
-      if (!(await unsigned.isIn(partial, { signal }))) throw new BlobUnprovenError(transfer.digest)
+      await settle(options, unproven, { blob: partial, size: partial.plan.size, signal })
       for await (const chunk of partial.chunks(position, readable, { signal })) {
         if (follower.failure !== undefined) throw follower.failure
         position += chunk.length
@@ -99,12 +97,42 @@ async function* read(
         yield chunk
       }
     } catch (error) {
+      if (error instanceof BlobUnprovenError) throw error
       // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
       while (transfer.proving) await untilEither(transfer.change, signal)
       const isLasting = transfer.partial === partial && !transfer.proven
       if (isLasting && follower.failure === undefined) throw error
     }
   }
+}
+
+/** What has come of a piece that is not whole yet, and what a member passed on of one. */
+function coming(
+  { transfer, layout }: BlobReaderOptions,
+  unproven: Unproven,
+  position: number,
+  end: number,
+): Uint8Array | undefined {
+  // What it follows on is to be proven first; and whatever is asked for, its end is.
+  const proofs = [end - 1, pieceRange(layout, layout.count - 1).start]
+  if (!unproven.isEmpty) proofs.push(pieceRange(layout, unproven.pieceIn(layout)).end)
+  const limit = Math.min(...proofs)
+  const tail = transfer.tail(position, limit)
+  const bytes = tail?.bytes ?? transfer.beginning(position, limit)
+  if (bytes !== undefined) unproven.add(position, bytes, tail?.piece)
+  return bytes
+}
+
+/** Throws BlobUnprovenError when what was given is not in what is here. */
+async function settle(
+  { transfer, layout }: BlobReaderOptions,
+  unproven: Unproven,
+  { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
+): Promise<void> {
+  const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
+  if (isSame) return
+  if (unproven.isPassedOn) transfer.contradicted()
+  throw new BlobUnprovenError(transfer.digest)
 }
 
 /** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */

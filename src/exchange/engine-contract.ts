@@ -81,7 +81,7 @@ export interface Outside {
       /** More came from outside. */
       onProgress(): void
       /** What the member that brings it passes on of the beginning, before anyone has signed for it. */
-      onBeginning(part: BeginningPart): void
+      onBeginning(part: BeginningPart, member: string): void
     },
   ): Promise<boolean>
 }

@@ -6,6 +6,7 @@ import type { Origin, OriginStream } from './engine-contract.ts'
 import { OriginError } from './engine-errors.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { type Layout, pieceAt, pieceLength, pieceRange } from './piece-size.ts'
+import type { ComingPiece } from './unproven.ts'
 import { untilEither } from './wait.ts'
 import type { Wanted } from './want.ts'
 
@@ -39,10 +40,9 @@ export interface FeedOptions {
   onBytes(): void
 }
 
-interface IncomingPiece {
-  readonly start: number
+export interface Tail {
   readonly bytes: Uint8Array
-  filled: number
+  readonly piece: ComingPiece
 }
 
 /** So many pieces that others have are read along rather than asking anew for what is behind them. */
@@ -55,7 +55,7 @@ export class Feed {
   readonly #options: FeedOptions
   readonly #stalled = new AbortController()
   /** The piece that is being received. */
-  #piece: IncomingPiece | undefined
+  #piece: ComingPiece | undefined
   #waitsSinceMs: number | undefined
   #received = 0
 
@@ -77,12 +77,12 @@ export class Feed {
     return this.#received
   }
 
-  /** A copy of what has come of the piece that is being received, from `position` to `end`. */
-  tail(position: number, end: number): Uint8Array | undefined {
-    if (this.#piece === undefined) return undefined
-    const { start, bytes, filled } = this.#piece
-    const [from, to] = [position - start, Math.min(filled, end - start)]
-    return from >= 0 && from < to ? bytes.slice(from, to) : undefined
+  /** A copy of what has come of the piece that is being received, from `position` to `end`, and that piece. */
+  tail(position: number, end: number): Tail | undefined {
+    const piece = this.#piece
+    if (piece === undefined) return undefined
+    const [from, to] = [position - piece.start, Math.min(piece.filled, end - piece.start)]
+    return from >= 0 && from < to ? { bytes: piece.bytes.slice(from, to), piece } : undefined
   }
 
   /** Call it now and then. */
@@ -180,7 +180,7 @@ export class Feed {
           // One is written while the next one comes: the disk holds the line back, and not the memory.
           if (!(await write)) return false
           const number = pieceAt(layout, piece.start)
-          write = attempt.take(number, piece.bytes)
+          write = attempt.take(number, piece)
           piece = this.#begin(layout, position)
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
@@ -202,12 +202,12 @@ export class Feed {
     return next !== undefined && next <= piece + gapPieces
   }
 
-  #begin(layout: Layout, start: number): IncomingPiece | undefined {
+  #begin(layout: Layout, start: number): ComingPiece | undefined {
     this.#piece = undefined
     if (start >= layout.size) return undefined
     const piece = pieceAt(layout, start)
     if (pieceRange(layout, piece).start !== start) throw this.#broken(`it began at ${start}`)
-    this.#piece = { start, bytes: new Uint8Array(pieceLength(layout, piece)), filled: 0 }
+    this.#piece = { start, bytes: new Uint8Array(pieceLength(layout, piece)), filled: 0, isKept: false }
     return this.#piece
   }
 

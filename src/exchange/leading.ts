@@ -2,7 +2,7 @@
 import { beginningEnd, maxBeginnings } from './beginning.ts'
 import type { LeadOptions } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
-import type { Feed } from './feed.ts'
+import type { Feed, Tail } from './feed.ts'
 import { untilEither } from './wait.ts'
 
 export class Leading {
@@ -42,15 +42,16 @@ export class Leading {
     const end = beginningEnd(layout)
     for (const [{ onBeginning }, user] of this.#users) {
       if (onBeginning === undefined || this.#begun >= maxBeginnings * end) continue
-      const bytes = this.#feed.tail(user.begun, end)
-      if (bytes === undefined) continue
+      const tail = this.#feed.tail(user.begun, end)
+      if (tail === undefined) continue
+      const { bytes } = tail
       onBeginning({ size: layout.size, at: user.begun, bytes })
       user.begun += bytes.length
       this.#begun += bytes.length
     }
   }
 
-  tail(position: number, end: number): Uint8Array | undefined {
+  tail(position: number, end: number): Tail | undefined {
     return this.#feed.tail(position, end)
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../base/base.ts'
 import type { BeginningPart } from './beginning.ts'
 import type { LeadOptions, Origin, Outside } from './engine-contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from './engine-errors.ts'
-import { Feed, type FeedHost } from './feed.ts'
+import { Feed, type FeedHost, type Tail } from './feed.ts'
 import { Leading } from './leading.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { untilEither, untilOrAfter } from './wait.ts'
@@ -25,7 +25,7 @@ export interface SupplyHost extends FeedHost {
   /** Something came. */
   moved(): void
   /** A member passes on what it receives of the beginning. */
-  begins(part: BeginningPart): void
+  begins(part: BeginningPart, member: string): void
   /** It is neither in the cluster nor outside. */
   nowhere(): void
 }
@@ -79,7 +79,7 @@ export class Supply {
   }
 
   /** What has come of a piece that is not whole yet: a copy. */
-  tail(position: number, end: number): Uint8Array | undefined {
+  tail(position: number, end: number): Tail | undefined {
     return this.#leading?.tail(position, end)
   }
 
@@ -108,7 +108,7 @@ export class Supply {
         lead: async (origin, options) => await this.lead(origin, options),
         hasBegun: () => host.hasBegun,
         onProgress: () => host.moved(),
-        onBeginning: (part) => host.begins(part),
+        onBeginning: (part, member) => host.begins(part, member),
       })
       if (!isThere) {
         host.nowhere()

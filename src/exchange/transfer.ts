@@ -12,6 +12,7 @@ import type { DropReason } from './download-events.ts'
 import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
 import type { Faults } from './faults.ts'
+import type { Tail } from './feed.ts'
 import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
 import { type Layout, pieceAt } from './piece-size.ts'
@@ -49,7 +50,7 @@ export class Transfer {
   readonly #search: ListSearch
   readonly #attempts: Attempts
   readonly #supply: Supply
-  readonly #beginning = new Beginning()
+  #beginning = new Beginning()
   readonly #state: TransferState
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
@@ -104,16 +105,24 @@ export class Transfer {
   }
 
   /** What has come from outside of a piece that is not whole yet: a copy. */
-  tail(position: number, end: number): Uint8Array | undefined {
-    const bytes = this.#supply.tail(position, end)
+  tail(position: number, end: number): Tail | undefined {
+    const tail = this.#supply.tail(position, end)
     const { layout } = this.#state
-    if (bytes !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
-    return bytes
+    if (tail !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
+    return tail
   }
 
   /** What a member has passed on of the beginning before anyone signed for it: a copy. */
   beginning(position: number, end: number): Uint8Array | undefined {
     return this.#beginning.read(position, end)
+  }
+
+  /** What a member passed on is not the blob's: it, or the upstream, gave something else. */
+  contradicted(): void {
+    const { giver } = this.#beginning
+    if (giver === undefined) return
+    this.#context.faults.add(giver, 'wrong-beginning', { digest: this.digest })
+    this.#beginning = new Beginning()
   }
 
   /** Resolves when it can be read. */
@@ -268,9 +277,12 @@ export class Transfer {
         return transfer.change
       },
       begins: (layout) => {
+        const { size = layout.size } = this.#beginning.layout ?? {}
+        if (size !== layout.size) this.contradicted()
         this.#state.begin(layout)
         this.followed()
       },
+      writes: (piece, giver) => this.#givers.set(piece, giver),
       gained: (piece, giver) => this.#gained(piece, giver),
       dropped: (source, reason) => this.#dropped(source, reason),
       disappoint: (error) => this.#state.disappoint(error),
@@ -315,7 +327,7 @@ export class Transfer {
         if (this.#state.isFollowed) this.#state.news()
       },
       news: () => this.#state.news(),
-      begins: (part) => this.#begins(part),
+      begins: (part, member) => this.#begins(part, member),
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
@@ -324,9 +336,12 @@ export class Transfer {
   }
 
   /** It can be read as far as that goes; what is signed may still say that it is another blob. */
-  #begins(part: BeginningPart): void {
-    if (this.#attempts.current !== undefined || !this.#beginning.add(part)) return
+  #begins(part: BeginningPart, member: string): void {
+    const isDoubtful = (this.#context.faults.of(member)['wrong-beginning'] ?? 0) > 0
+    if (isDoubtful || this.#attempts.current !== undefined || !this.#beginning.add(part, member)) return
     this.#movedMs = this.#context.clock.now()
+    // Whoever gives the piece later gives it again.
+    this.#givers.set(0, member)
     const { layout } = this.#beginning
     if (layout !== undefined) this.#state.peek(layout)
     this.#state.news()
@@ -351,7 +366,6 @@ export class Transfer {
 
   #gained(piece: number, giver: string): void {
     this.#movedMs = this.#context.clock.now()
-    this.#givers.set(piece, giver)
     const source = giver === fromUpstream ? 'upstream' : 'peer'
     this.#context.metrics.count('shoal_exchange_pieces_total', { source })
     this.#announce()

@@ -25,7 +25,10 @@ export async function untilOrAfter(
   const late = clock.sleep(ms, { signal: either }).catch((error: unknown) => {
     if (!either.aborted) throw error
   })
-  await Promise.race([promise, late])
-  over.abort(new Error('it is not waited for any more'))
+  try {
+    await Promise.race([promise, late])
+  } finally {
+    over.abort(new Error('it is not waited for any more'))
+  }
   signal.throwIfAborted()
 }

@@ -30,15 +30,17 @@ const ranked = rankMembers(digest, [...others, self])
 const beginning = { size: 600_000, at: 0, bytes: Uint8Array.from([1, 2, 3]) }
 
 /** What the exchange here is told by its own upstream; other members answer it as well. */
-type Outcome = 'here' | 'absent' | 'gone' | 'silent' | UpstreamTrouble
+type Outcome = 'here' | 'absent' | 'gone' | 'silent' | 'again' | 'empty' | UpstreamTrouble
 
 function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, hasBegun = false } = {}) {
   const clock = new SteppedClock()
   const asked: string[] = []
   const begun: BeginningPart[] = []
+  const givers: string[] = []
   const upstreams = upstreamsOf(...(isReached ? [new FakeUpstream()] : []))
   const answerOf = (outcome: Outcome): BringAnswer => {
     if (outcome === 'here' || outcome === 'absent') return { answer: outcome }
+    if (outcome === 'again' || outcome === 'empty') return { answer: 'here' }
     const trouble = outcome === 'gone' || outcome === 'silent' ? 'unreachable' : outcome
     return { answer: 'failed', trouble, reason: `is ${trouble}` }
   }
@@ -57,6 +59,12 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
           expect(request && bringRequest.decode(request)).toEqual(wanted)
           await b.send(bringAnswer.encode({ answer: 'coming' }))
           await b.send(bringAnswer.encode({ answer: 'bytes', ...beginning }))
+          if (outcome === 'again') await b.send(bringAnswer.encode({ answer: 'bytes', ...beginning }))
+          if (outcome === 'empty') {
+            await b.send(
+              bringAnswer.encode({ answer: 'bytes', ...beginning, at: 3, bytes: new Uint8Array() }),
+            )
+          }
           if (outcome !== 'silent') await b.send(bringAnswer.encode(answerOf(outcome)))
         }
         serve().catch((error: unknown) => a.abort(error instanceof Error ? error : new Error(String(error))))
@@ -73,7 +81,10 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
       signal: new AbortController().signal,
       hasBegun: () => hasBegun,
       onProgress: () => undefined,
-      onBeginning: (part) => begun.push(part),
+      onBeginning: (part, member) => {
+        begun.push(part)
+        givers.push(member)
+      },
       lead: async () => {
         asked.push(self)
         const outcome = outcomes[self] ?? 'here'
@@ -81,20 +92,21 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
         throw new UpstreamUnavailableError('docker.io', 'unreachable', 'is away')
       },
     })
-  return { outside, asked, begun, bring, clock }
+  return { outside, asked, begun, givers, bring, clock }
 }
 
 const [first = '', second = '', third = ''] = ranked
 
 describe('bringing a blob from outside', () => {
   test('is asked of the member that ranks first, and of no other', async () => {
-    const { bring, asked, begun } = scene({})
+    const { bring, asked, begun, givers } = scene({})
     expect(await bring()).toBe(true)
     expect(asked).toEqual([first])
     expect(begun).toMatchObject([beginning])
+    expect(givers).toEqual([first])
   })
 
-  test.each<Outcome>(['unreachable', 'refused', 'gone'])(
+  test.each<Outcome>(['unreachable', 'refused', 'gone', 'again', 'empty'])(
     'is asked of the next when one is %s',
     async (outcome) => {
       const { bring, asked } = scene({ [first]: outcome })

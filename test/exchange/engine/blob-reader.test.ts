@@ -30,6 +30,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     followed: () => undefined,
     tail: () => undefined,
     beginning: () => undefined,
+    contradicted: () => undefined,
     proven: false,
     proving: false,
     failure: undefined,

@@ -1,5 +1,6 @@
 /** Partial blobs in memory, with the promises of the real ones and a disk that can be made full. */
 import { createHash } from 'node:crypto'
+import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { type Digest, OciError } from '../../../src/oci/oci.ts'
 import type { PartialBlob, PartialPlan, Partials } from '../../../src/store/partial.ts'
 import { type Blobs, StoreFullError } from '../../../src/store/store.ts'
@@ -66,18 +67,20 @@ export class MemoryPartials implements Partials {
       },
       write: async (piece, chunks) => {
         if (held.has(piece)) return true
-        const bytes = Buffer.concat(chunks)
+        const bytes = takeOver(chunks)
         if (!hashOf(bytes).equals(hashIn(part, piece))) return false
         this.#put(part, piece, bytes)
+        await saved()
         return true
       },
       take: async (piece, chunks) => {
         if (piece !== part.hashes.length / 32)
           throw new RangeError(`piece ${piece} has a hash, or comes too soon`)
-        const bytes = Buffer.concat(chunks)
+        const bytes = takeOver(chunks)
         this.#put(part, piece, bytes)
         const hash = Uint8Array.from(hashOf(bytes))
         part.hashes = Buffer.concat([part.hashes, hash])
+        await saved()
         return hash
       },
       learn: async (from, hashes) => {
@@ -113,6 +116,20 @@ export class MemoryPartials implements Partials {
       [Symbol.asyncDispose]: async () => close(),
     }
   }
+}
+
+/** As if it went to another thread: whoever looks at it afterwards finds nothing. */
+function takeOver(chunks: Uint8Array[]): Uint8Array {
+  const bytes = Buffer.concat(chunks)
+  for (const { buffer } of chunks) {
+    if (buffer instanceof ArrayBuffer && !isMarkedAsUntransferable(buffer)) buffer.transfer()
+  }
+  return bytes
+}
+
+/** A piece can be read before whoever writes it hears of that. */
+function saved(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefined> {

@@ -134,7 +134,7 @@ class TestOutside {
           const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
           try {
             if (node.peer === self()) return await lead(origin, options)
-            const passedOn = (part: BeginningPart): void => onBeginning(this.garble(part))
+            const passedOn = (part: BeginningPart): void => onBeginning(this.garble(part), node.peer)
             return await node.exchange.lead(what, origin, { ...options, onBeginning: passedOn })
           } catch (error) {
             failure = error
@@ -265,6 +265,86 @@ describe('a blob that is outside', () => {
     // Whoever comes later gets what is right.
     await until('it to be stored', () => reader.has(digest))
     expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    const { peers } = reader.exchange.status()
+    expect(peers.find(({ peer }) => peer === leader.peer)?.faults).toEqual({ 'wrong-beginning': 1 })
+    expect(reader.blamed).toEqual([])
+  })
+
+  it('takes no beginning from a member again whose beginning was wrong', async () => {
+    const outside = new TestOutside()
+    outside.garble = (part) => ({ ...part, bytes: part.bytes.map((byte) => byte ^ 1) })
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    outside.add(leader, origin)
+    await expect(readAll(reader)).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    await until('it to be stored', () => reader.has(digest))
+    bytes = someBytes(size)
+    digest = digestOf(bytes)
+    outside.add(leader, new TestOrigin(bytes))
+    origin.isAbsent = true
+    origin.failure = new Error('it is for the next')
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+  })
+
+  it('does not end a range on bytes that only a member passed on', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    const chunks = blob.chunks(0, 1000)[Symbol.asyncIterator]()
+    expect((await chunks.next()).value).toHaveLength(999)
+    const last = chunks.next()
+    let isGiven = false
+    void last.then(() => {
+      isGiven = true
+    })
+    const longer = blob.chunks(0, size)[Symbol.asyncIterator]()
+    origin.let(2 * chunkBytes)
+    for (let got = 0; got < 2 * chunkBytes; ) got += (await longer.next()).value.length
+    expect(isGiven).toBe(false)
+    origin.let(size)
+    expect((await last).value).toEqual(bytes.slice(999, 1000))
+  })
+
+  it('is not given whole when its beginning came twice and differed', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const wrong = bytes.slice()
+    wrong[0] = (wrong[0] ?? 0) ^ 1
+    const [breaking, good] = [new TestOrigin(wrong), new TestOrigin(bytes)]
+    breaking.breaksAt = 3 * chunkBytes
+    good.gate = 0
+    outside.add(leader, breaking)
+    outside.add(leader, good)
+    await using blob = await opened(leader)
+    const reading = read(blob)
+    await until('the second to be asked', () => good.starts.length > 0)
+    good.let(size)
+    await expect(reading).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    await until('it to be stored', () => leader.has(digest))
+    expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
+  })
+
+  it('is read on when its beginning came twice and was the same', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 3 * chunkBytes
+    good.gate = 0
+    outside.add(leader, breaking)
+    outside.add(leader, good)
+    await using blob = await opened(leader)
+    const reading = read(blob)
+    await until('the second to be asked', () => good.starts.length > 0)
+    good.let(size)
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
+    expect(good.starts).toEqual([0])
   })
 
   it('is brought on by the next when the one that brings it is killed, from where nobody has it', async () => {
