@@ -38,9 +38,14 @@ const maxProviders = 64
 
 class Lookup {
   readonly providers: string[] = []
-  expiresMs = Number.POSITIVE_INFINITY
+  readonly #startedMs: number
+  #expiresMs = Number.POSITIVE_INFINITY
   #done = false
   #next = Promise.withResolvers<void>()
+
+  constructor(startedMs: number) {
+    this.#startedMs = startedMs
+  }
 
   /** Resolves when it has found one more, or has ended. */
   change(): Promise<void> {
@@ -53,10 +58,18 @@ class Lookup {
     this.#advance()
   }
 
+  /** The first time counts. */
   end(expiresMs: number): void {
+    if (this.#done) return
     this.#done = true
-    this.expiresMs = expiresMs
+    this.#expiresMs = expiresMs
     this.#advance()
+  }
+
+  /** Members that had nothing when they were asked may have it by now, also while others are still waited for. */
+  isFresh(nowMs: number): boolean {
+    const isEmpty = this.providers.length === 0
+    return nowMs < this.#expiresMs && !(isEmpty && nowMs - this.#startedMs >= notFoundMs)
   }
 
   async *read(signal: AbortSignal | undefined): AsyncGenerator<string, void, undefined> {
@@ -118,7 +131,7 @@ export function createFinder(options: FinderOptions): Finder {
     await Promise.all(asked.values())
     const found = lookup.providers.length > 0
     metrics.count('shoal_dht_lookups_total', { found: String(found) })
-    lookup.end(clock.now() + (found ? foundMs : notFoundMs))
+    lookup.end(clock.now() + foundMs)
   }
 
   const headStart = async (lookup: Lookup, asked: Promise<void>[]): Promise<void> => {
@@ -150,20 +163,21 @@ export function createFinder(options: FinderOptions): Finder {
   const current = (wanted: Wanted): Lookup => {
     const key = keyOf(wanted)
     const known = lookups.get(key)
-    if (known !== undefined && known.expiresMs > clock.now()) return known
+    if (known?.isFresh(clock.now()) === true) return known
     lookups.delete(key)
     // In order of their start, so that what has expired is at the front, or soon will be.
-    for (const [old, { expiresMs }] of lookups) {
-      if (lookups.size < maxLookups && expiresMs > clock.now()) break
+    for (const [old, lookup] of lookups) {
+      if (lookups.size < maxLookups && lookup.isFresh(clock.now())) break
       lookups.delete(old)
     }
-    const lookup = new Lookup()
+    const lookup = new Lookup(clock.now())
     lookups.set(key, lookup)
     tasks.start('lookup', async () => {
       try {
         await run(lookup, wanted)
       } finally {
-        if (lookup.expiresMs === Number.POSITIVE_INFINITY) lookup.end(clock.now())
+        // One that failed is shared no more.
+        lookup.end(clock.now())
       }
     })
     return lookup

@@ -83,7 +83,7 @@ describe('content', () => {
     expect(await searched(a.source.add(randomBytes(10)))).toBe(1)
   })
 
-  test('that nobody has is unavailable, and looked up again after half a second', async () => {
+  test('that nobody has is unavailable, and found when somebody has it', async () => {
     const [a, b] = await startConnected(2)
     if (!a || !b) throw new Error('two nodes')
     const bytes = randomBytes(10)
@@ -93,7 +93,6 @@ describe('content', () => {
       failures: [],
     })
     a.source.add(bytes)
-    expect(await list(b.swarm.content.find({ digest, repository }))).toEqual([])
     await until(
       'the answer to be forgotten',
       async () => (await list(b.swarm.content.find({ digest, repository }))).length === 1,
