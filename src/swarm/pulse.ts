@@ -28,6 +28,11 @@ const frameBytes = 4
 const intervalMs = 5000
 /** Time for a member that is busy, or swaps; a connection that is cut off costs others this long. */
 const answerMs = 6000
+/**
+ * Whatever comes meanwhile: who sends a byte now and then and never answers is of no use either. Behind a full uplink lie a few
+ * MiB, which 256 kbit/s carries in this time.
+ */
+const mostMs = 180_000
 /** A member may not make others work by beating faster. */
 const minIntervalMs = intervalMs / 10
 
@@ -37,21 +42,32 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   const latencies = new Map<string, number>()
   const beating = new Map<string, AbortController>()
 
-  const within = (ms: number, signal: AbortSignal): AbortSignal =>
-    AbortSignal.any([signal, AbortSignal.timeout(ms)])
-
-  /** Waits for as long as anything comes from the member: on a narrow link a pulse lies behind the bytes of blobs. */
+  /**
+   * Waits for as long as anything comes from the member, but not for ever: on a narrow link a pulse lies behind the bytes of
+   * blobs.
+   */
   const patiently = async <T>(
     peer: string,
     ms: number,
     signal: AbortSignal,
     work: (timely: AbortSignal) => Promise<T>,
   ): Promise<T> => {
+    const sinceMs = clock.now()
     for (;;) {
+      const late = new AbortController()
+      const over = new AbortController()
+      const waiting = clock.sleep(ms, { signal: AbortSignal.any([signal, over.signal]) }).then(
+        () => late.abort(new DOMException('the member does not answer', 'TimeoutError')),
+        () => undefined,
+      )
       try {
-        return await work(within(ms, signal))
+        return await work(AbortSignal.any([signal, late.signal]))
       } catch (error) {
-        if (!isTimeout(error) || signal.aborted || host.silentMs(peer) > ms) throw error
+        const isOver = host.silentMs(peer) > ms || clock.now() - sinceMs >= mostMs
+        if (!isTimeout(error) || signal.aborted || isOver) throw error
+      } finally {
+        over.abort(new Error('it has answered'))
+        await waiting
       }
     }
   }
