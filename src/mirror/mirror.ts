@@ -53,8 +53,13 @@ export function openMirror(options: MirrorOptions): OpenMirror {
   const { upstreams, peers, names, ttlMs, clock } = options
   const checks = new Checks()
   const lists = new ReferrerLists()
+  const brought = new Checks()
   const inquirer = new Inquirer({
     ...options,
+    async keep(repository, manifest) {
+      await options.keep(repository, manifest)
+      brought.note(manifest.digest, { atMs: clock.now(), digest: manifest.digest })
+    },
     checks,
     lists,
     findUpstream: (repository) => findShared(upstreamOf(repository) ?? ''),
@@ -95,6 +100,7 @@ export function openMirror(options: MirrorOptions): OpenMirror {
       if (said.answer === 'there' || said.answer === 'absent') return said.answer === 'there'
       throw refusalOf(said)
     },
+    broughtMs: (digest) => brought.heardMs(digest, digest),
     answer,
   }
 }

@@ -1,5 +1,5 @@
 /** Pull: a reference to a manifest's bytes, a digest to a blob's. */
-import { noTrace, SingleFlight, type Trace, timed } from '../base/base.ts'
+import { fromUpstream, noTrace, SingleFlight, type Trace, timed } from '../base/base.ts'
 import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
@@ -54,7 +54,7 @@ export interface Pull {
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, elsewhere, mirror, cache } = collaborators
+  const { store, elsewhere, mirror, cache, clock } = collaborators
   const counted = createStaleCount(collaborators)
   const { resolve, isMirrored } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
@@ -89,7 +89,7 @@ export function createPull(collaborators: Collaborators): Pull {
     if (!isMirrored(repository) || !(await mirror.bringManifest(repository, digest))) return undefined
     const here = await store.manifests.get(digest)
     if (here === undefined) return elsewhere.fetchManifest(repository, digest, { onGiver })
-    onGiver('upstream')
+    onGiver(fromUpstream)
     return here
   }
 
@@ -118,6 +118,7 @@ export function createPull(collaborators: Collaborators): Pull {
     if (cached !== undefined) return counted(cached)
     const { generation } = cache
     const { trace = noTrace } = options
+    const askedMs = clock.now()
     const { entry, tag } = await timed(trace, 'resolve', () => resolve(repository, reference, options))
     const here = await store.manifests.get(entry.digest)
     const fetched =
@@ -133,7 +134,10 @@ export function createPull(collaborators: Collaborators): Pull {
     }
     const content = { digest: entry.digest, mediaType: entry.mediaType, bytes, ...answerOf(tag) }
     cache.add(repository, name, content, generation)
-    return counted(fetched === undefined ? content : { ...content, giver: fetched.giver })
+    // Resolving a mirrored name may have brought it here.
+    const isBrought = (mirror.broughtMs(entry.digest) ?? Number.NEGATIVE_INFINITY) >= askedMs
+    const giver = fetched?.giver ?? (isBrought ? fromUpstream : undefined)
+    return counted(giver === undefined ? content : { ...content, giver })
   }
 
   async function statBlob(

@@ -56,6 +56,21 @@ describe('a mirrored tag', () => {
     expect(upstream.asked).toHaveLength(1)
   })
 
+  it('counts as the upstream’s for the request that brought it, and as this node’s from then on', async () => {
+    await using opened = new AsyncDisposableStack()
+    const upstream = new FakeUpstream()
+    const digest = upstream.push('library/alpine', '3', 'first')
+    const { nodes, clock } = await openCluster(opened, { size: 1, upstreams: [upstream] })
+    const [node] = nodes
+    if (node === undefined) throw new Error('one was opened')
+    expect(await get(node)).toMatchObject({ digest, giver: 'upstream' })
+    clock.advance(1)
+    expect(await get(node)).not.toHaveProperty('giver')
+    clock.advance(5 * minuteMs)
+    expect(await get(node)).not.toHaveProperty('giver')
+    expect(await node.registry.pull.getManifest(repository, { digest })).not.toHaveProperty('giver')
+  })
+
   it('follows its upstream once it is no longer fresh, and by one GET', async () => {
     await using opened = new AsyncDisposableStack()
     const { upstream, cluster, nodes } = await openSix(opened)
