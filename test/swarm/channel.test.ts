@@ -210,19 +210,20 @@ describe('channel', () => {
       const chunk = new Uint8Array(mebibyte)
       for (; sent < size; sent += chunk.length) yield chunk
     }
+    const heldBack = Promise.withResolvers<unknown>()
     await handle(async (channel) => {
-      await channel.sendBytes(body(), size, { stallMs: 500 })
+      try {
+        await channel.sendBytes(body(), size, { stallMs: 500 })
+        heldBack.resolve('sent')
+      } catch (error) {
+        heldBack.resolve(error)
+        throw error
+      }
     })
     const channel = await open()
     const read = channel.receiveBytes(size)[Symbol.asyncIterator]()
     await read.next()
-    let last = -1
-    await until('the sender to be held back', async () => {
-      const still = sent === last && sent > 0
-      last = sent
-      await new Promise<void>((resolve) => setTimeout(resolve, 100))
-      return still
-    })
+    expect(await heldBack.promise).toMatchObject({ code: 'PEER_STALLED' })
     expect(sent).toBeLessThan(8 * mebibyte)
   })
 
