@@ -12,7 +12,7 @@ import {
   type UploadEvent,
   type UploadLimits,
 } from '../../src/exchange/exchange.ts'
-import type { Network, Port, Transfer } from './network.ts'
+import { type Network, overhead, type Port, type Transfer } from './network.ts'
 import type { Timeline } from './timeline.ts'
 
 export interface World {
@@ -22,6 +22,8 @@ export interface World {
   /** By name. */
   layouts: Map<string, Layout>
   hosts: Map<string, Host>
+  /** Blobs come from outside by one host: hashes are asked for as they come to be known. */
+  isBrought: boolean
   wakeMs: number
   haveBatchMs: number
   downloadLimits: Partial<DownloadLimits>
@@ -36,6 +38,11 @@ interface Blob {
   /** To be told to askers with the next update. */
   news: number[]
   finished: boolean
+  /** This host brings it from outside. */
+  isOrigin?: boolean
+  /** How many hashes are known here, and whether more are being asked for. */
+  known: number
+  isLearning?: boolean
 }
 
 export class Host {
@@ -61,18 +68,44 @@ export class Host {
   /** It has had the blob from the beginning. */
   give(blob: string): void {
     const held = Bitfield.full(this.#layout(blob).count)
-    this.#blobs.set(blob, { download: undefined, held, news: [], finished: true })
+    this.#blobs.set(blob, { download: undefined, held, news: [], finished: true, known: held.count })
+  }
+
+  /** It begins to bring the blob from outside. */
+  bring(blob: string): void {
+    const layout = this.#layout(blob)
+    const { timeline, haveBatchMs } = this.#world
+    const held = new Bitfield(layout.count)
+    const mine: Blob = { download: undefined, held, news: [], finished: true, isOrigin: true, known: 0 }
+    this.#blobs.set(blob, mine)
+    const receive = (piece: number): void => {
+      if (piece === layout.count) {
+        mine.isOrigin = false
+        return
+      }
+      const at = this.port.down.pass(pieceLength(layout, piece) * overhead, timeline.now)
+      timeline.after(at - timeline.now, () => {
+        held.add(piece)
+        mine.known = piece + 1
+        if (mine.news.push(piece) === 1) timeline.after(haveBatchMs, () => this.#tell(blob, mine))
+        receive(piece + 1)
+      })
+    }
+    receive(0)
   }
 
   fetch(blob: string, { reader = true } = {}): void {
-    const { random, downloadLimits, fetchesFar, timeline } = this.#world
+    const { random, downloadLimits, fetchesFar, timeline, isBrought } = this.#world
+    const layout = this.#layout(blob)
+    const known = isBrought ? 0 : layout.count
     const download = new Download({
-      layout: this.#layout(blob),
+      layout,
+      known,
       random,
       limits: downloadLimits,
       ...(fetchesFar === undefined ? {} : { fetchesFar: (piece: number) => fetchesFar(this, blob, piece) }),
     })
-    this.#blobs.set(blob, { download, held: download.held, news: [], finished: false })
+    this.#blobs.set(blob, { download, held: download.held, news: [], finished: false, known })
     if (reader) this.#down(blob, { type: 'readers', pieces: [0] })
     for (const neighbour of this.neighbours) {
       this.#ask(blob, neighbour)
@@ -126,10 +159,19 @@ export class Host {
     this.#send(other, () => {
       const theirs = other.#blobs.get(blob)
       if (theirs === undefined) return
-      other.#up({ type: 'want', asker: this.name, blob, held: theirs.held })
+      other.#up({
+        type: 'want',
+        asker: this.name,
+        blob,
+        held: theirs.held,
+        isOrigin: theirs.isOrigin === true,
+      })
       const held = Bitfield.copy(theirs.held)
       const near = other.port.site === this.port.site
-      other.#send(this, () => this.#down(blob, { type: 'peer', peer: other.name, held, near }))
+      other.#send(this, () => {
+        this.#down(blob, { type: 'peer', peer: other.name, held, near })
+        this.#learn(blob, other)
+      })
     })
   }
 
@@ -233,8 +275,28 @@ export class Host {
     blob.news = []
     for (const asker of this.#upload.askersOf(name)) {
       const to = this.#world.hosts.get(asker)
-      if (to !== undefined) this.#send(to, () => to.#down(name, { type: 'has', peer: this.name, pieces }))
+      if (to === undefined) continue
+      this.#send(to, () => {
+        to.#down(name, { type: 'has', peer: this.name, pieces })
+        to.#learn(name, this)
+      })
     }
+  }
+
+  /** Asks who holds more than the list tells of how it goes on. */
+  #learn(name: string, other: Host): void {
+    const [mine, theirs] = [this.#blobs.get(name), other.#blobs.get(name)]
+    if (mine?.download === undefined || theirs === undefined || mine.isLearning === true) return
+    if (theirs.known <= mine.known) return
+    mine.isLearning = true
+    this.#send(other, () => {
+      const { known } = theirs
+      other.#send(this, () => {
+        mine.isLearning = false
+        mine.known = Math.max(mine.known, known)
+        this.#down(name, { type: 'known', pieces: mine.known })
+      })
+    })
   }
 
   #wake(name: string): void {

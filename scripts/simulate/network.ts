@@ -55,7 +55,7 @@ export interface NetworkOptions {
 }
 
 /** What a frame costs besides its bytes: headers of TCP, IP, Ethernet and TLS, 4.5 % of full packets. */
-const overhead = 1.045
+export const overhead = 1.045
 const messageBytes = 150
 
 export class Network {

@@ -15,6 +15,8 @@ export interface Scenario {
   latencyMs?: number
   /** Other hosts that one knows at most; default all. */
   neighbours?: number
+  /** The first holder brings everything from outside, in order and as quickly as its link takes it, and signs for what it has. */
+  isBrought?: boolean
   /** Hosts start within this time. */
   spreadMs?: number
   /** One more host starts now. */

@@ -2,13 +2,11 @@
 import { type Layout, layoutOf } from '../../src/exchange/exchange.ts'
 import { Host, type World } from './host.ts'
 import { gatewayRule, introduce } from './neighbourhood.ts'
-import { Link, Network, type Port } from './network.ts'
+import { Link, Network, overhead, type Port } from './network.ts'
 import { mebibyte, type Outcome, type Scenario } from './scenario.ts'
 import { seededRandom, Timeline } from './timeline.ts'
 
 const bitsPerMega = 1_000_000
-/** Of headers, in what links carry. */
-const overhead = 1.045
 
 export function simulate(scenario: Scenario): Outcome {
   return new Simulation(scenario).run()
@@ -55,7 +53,10 @@ class Simulation {
 
   run(): Outcome {
     const startedAt = process.cpuUsage()
-    for (const blob of this.#layouts.keys()) this.#holder.give(blob)
+    for (const blob of this.#layouts.keys()) {
+      if (this.#scenario.isBrought === true) this.#holder.bring(blob)
+      else this.#holder.give(blob)
+    }
     this.#joined.push(this.#holder)
     this.#planJoins()
     this.#planLeaving()
@@ -93,6 +94,7 @@ class Simulation {
       }),
       layouts: this.#layouts,
       hosts: new Map(),
+      isBrought: this.#scenario.isBrought === true,
       wakeMs: coarse ? 250 : 100,
       haveBatchMs: coarse ? 100 : 10,
       // Coarse frames are no signs of life.

@@ -47,6 +47,17 @@ describe('a simulated swarm', () => {
     },
   )
 
+  it('that one host feeds from outside takes little more than what comes takes it, and is sent once', () => {
+    for (const mbps of [25, 50]) {
+      const links = [{ up: mbps, down: mbps, share: 1 }]
+      const outcome = simulate({ ...eight, name: 'a mirrored blob', hosts: 5, links, isBrought: true })
+      expect(outcome.finished).toBe(5)
+      expect(outcome.slowest).toBeLessThan(1.2)
+      expect(outcome.holderCopies).toBeLessThan(1.1)
+      expect(outcome.wasted).toBeLessThan(0.02)
+    }
+  })
+
   it('serves a host that joins 10 s late as quickly as its link allows', () => {
     const { lateFactor, finished } = simulate({ ...eight, lateMs: 10_000 })
     expect(finished).toBe(9)
