@@ -88,7 +88,7 @@ const answerCodec = codec(
     later: struct({ type: literal('later'), id, pieces, instead: pieces, retryAfterMs }),
     /** Every request for this blob is forgotten; ask again after the time. */
     busy: struct({ type: literal('busy'), id, retryAfterMs }),
-    /** Requests are queued here and I live. Sent when nothing else was for `aliveMs`. */
+    /** Requests are queued here and I live. Sent when nothing else was for `aliveMs` or a little longer. */
     alive: struct({ type: literal('alive') }),
     /** Public keys of others who ask me for this blob, so that you can ask each other. */
     others: struct({ type: literal('others'), id, peers: list(bytes({ length: 32 }), { max: maxOthers }) }),
@@ -104,7 +104,7 @@ const answerCodec = codec(
   { maxBytes: maxMessageBytes },
 )
 
-/** How long a holder that has an asker's requests queued may say nothing to it. */
+/** How long a holder that has an asker's requests queued says nothing to it; with more than 8 askers up to twice as long. */
 export const aliveMs = 200
 
 /** From the one who opened the channel. */

@@ -44,6 +44,9 @@ interface Service {
 }
 
 const tickMs = 50
+/** What waiting askers are told, all together: 40 messages a second, as long as each hears something every 400 ms. */
+const messageMs = 25
+const mostPaceMs = 2 * aliveMs
 /** An asker that takes nothing for so long keeps no slot from others. */
 const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
@@ -133,6 +136,7 @@ export class Serving {
       background,
       clock,
       isBusy: () => this.#upload.isBusyWith(asker),
+      busyMs: () => this.#paceMs,
       flush: () => session.flush(),
     })
     const service: Service = { session, sender, pace, isOffering: false }
@@ -269,6 +273,11 @@ export class Serving {
     })
   }
 
+  /** How long a waiting asker hears nothing. */
+  get #paceMs(): number {
+    return Math.min(mostPaceMs, Math.max(aliveMs, messageMs * this.#services.size))
+  }
+
   #check({ session, sender, pace }: Service): void {
     const nowMs = this.#options.clock.now()
     pace.check()
@@ -282,7 +291,7 @@ export class Serving {
     }
     const isOwed = this.#upload.owesAlive(session.asker, nowMs) || sender.jobs().length > 0
     // Behind what waits already it would say nothing.
-    if (isOwed && session.outbox.isEmpty && session.silentMs > aliveMs - tickMs) {
+    if (isOwed && session.outbox.isEmpty && session.silentMs > this.#paceMs - tickMs) {
       session.say({ type: 'alive' })
     }
   }

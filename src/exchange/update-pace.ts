@@ -6,12 +6,13 @@ export interface UpdatePaceOptions {
   clock: Clock
   /** The asker waits for pieces from here, and so is short of nothing. */
   isBusy(): boolean
+  /** How long news may wait for more then. */
+  busyMs(): number
   flush(): void
 }
 
-/** News waits so long for more: each message costs both sides more than what it says. */
+/** News waits so long for more, where the asker is not busy: each message costs both sides more than what it says. */
 const soonMs = 20
-const busyMs = 200
 
 export class UpdatePace {
   readonly #options: UpdatePaceOptions
@@ -37,7 +38,8 @@ export class UpdatePace {
 
   /** To be called now and then. */
   check(): void {
-    if (this.#isDue && this.#options.clock.now() - this.#toldMs >= busyMs) this.#tell()
+    const { clock, busyMs } = this.#options
+    if (this.#isDue && clock.now() - this.#toldMs >= busyMs()) this.#tell()
   }
 
   #tell(): void {

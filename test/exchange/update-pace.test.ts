@@ -24,6 +24,7 @@ describe('updates', () => {
         background,
         clock,
         isBusy: () => scene.isBusy,
+        busyMs: () => 200,
         flush: () => scene.told.push(clock.now() - startMs),
       }),
       async after(ms) {
