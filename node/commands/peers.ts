@@ -49,7 +49,7 @@ function render({ self, members, exchange }: PeerList): string {
     const { receivedBytes = 0, sentBytes = 0, faults = {} } = exchanged.get(peer) ?? {}
     return [
       peer,
-      latencyMs === undefined ? '-' : `${latencyMs} ms`,
+      latencyMs === undefined ? '-' : `${latencyMs.toFixed(1)} ms`,
       formatTime(sinceMs),
       announces === undefined ? '-' : String(announces),
       formatBytes(receivedBytes),

@@ -48,7 +48,7 @@ function judgeEngine(engine: DockerState, isConfigured: boolean): Finding[] {
   }
   const start = 'start it: systemctl start docker; journalctl -u docker says why it does not'
   if (engine.state === 'absent' && !isConfigured)
-    return [note('docker is not there; podman and others need nothing of it')]
+    return [note(`no dockerd is at ${engine.socket}; podman and others need none`)]
   return [fault(`dockerd does not answer at ${engine.socket}`, start)]
 }
 

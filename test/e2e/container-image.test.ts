@@ -1,7 +1,8 @@
 /** The container image under Docker: nobody's process, healthy, stopped in order, and its volume outlives it. */
-import { chown, readdir, readFile } from 'node:fs/promises'
+import { chown, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { PeerList } from '../../node/operations/operations.ts'
 import { until } from '../swarm/fixture.ts'
 import { openClient, pullManifest, pushItem } from './client.ts'
 import { buildImage } from './container-image.ts'
@@ -15,7 +16,12 @@ import { freePorts } from './registry.ts'
 import { requires } from './requirement.ts'
 import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 
-const needs = ['linux', 'root', 'shoal', 'dockerd', 'docker', 'buildah', 'podman', 'npm', 'ldd', 'tar']
+const needs = [
+  ...['linux', 'root', 'shoal', 'dockerd', 'docker', 'docker-compose'],
+  ...['buildah', 'podman', 'npm', 'ldd', 'tar'],
+]
+
+const checkout = path.join(import.meta.dirname, '../..')
 
 describe('the container image', requires(...needs), () => {
   const user = 65_532
@@ -77,6 +83,34 @@ describe('the container image', requires(...needs), () => {
     const { headers } = await pullManifest(client, 'team/app', '1')
     expect(headers['docker-content-digest']).toBe(content.manifest.descriptor.digest)
     expect(await stop(second.container)).toBe(0)
+  })
+
+  test('runs as the Compose file says, and joins by the token that is set there', async () => {
+    const other = await start('other')
+    const [http, p2p] = await freePorts(2)
+    const settings = { SHOAL_HTTP: `127.0.0.1:${http}`, SHOAL_P2P: `127.0.0.1:${p2p}`, SHOAL_NO_MDNS: 'true' }
+    const override = { environment: settings, healthcheck: { interval: '1s' } }
+    await writeFile(folder.at('here.json'), JSON.stringify({ services: { shoal: override } }))
+    await docker('tag', image, 'shoal')
+    const compose = async (args: string[], env: Record<string, string> = {}) => {
+      const files = [path.join(checkout, 'deploy/compose.yaml'), folder.at('here.json')]
+      await engine.docker(['compose', ...files.flatMap((file) => ['--file', file]), ...args], { env })
+    }
+    const members = async () =>
+      (JSON.parse(await docker('exec', 'shoal-node', 'shoal', 'peers', '--json')) as PeerList).members.length
+
+    await compose(['up', '--detach', '--wait'], {
+      SHOAL_JOIN: await docker('exec', other.container, 'shoal', 'token'),
+    })
+    await until('it to find the other node', async () => (await members()) === 1, 30_000)
+    await compose(['stop'])
+    expect(await inspect('shoal-node', '.State.ExitCode')).toBe('0')
+    await compose(['down'])
+
+    await compose(['up', '--detach', '--wait'])
+    await until('it to find the other node again', async () => (await members()) === 1, 30_000)
+    await compose(['down'])
+    expect(await stop(other.container)).toBe(0)
   })
 
   test('goes on with the data of an earlier version', async () => {

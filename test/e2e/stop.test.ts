@@ -1,15 +1,30 @@
 /** SIGTERM: what is under way is finished, and what would take too long is cut so that nobody takes it for whole. */
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openClient, startUpload, withDigest } from './client.ts'
 import { holdPull } from './held-pull.ts'
 import { expectOrderlyStop, largeBlob, largeBlobPath, pushLargeBlob, stopMs } from './orderly-stop.ts'
-import { openRegistry } from './registry.ts'
+import { startDaemon } from './process.ts'
+import { freePorts, openRegistry } from './registry.ts'
 import { requires } from './requirement.ts'
+import { openScratchFolder } from './scratch-folder.ts'
+
+const checkout = path.join(import.meta.dirname, '../..')
 
 describe('a node that is told to stop', requires('shoal'), () => {
   test('finishes the pulls under way', async () => {
     await using registry = await openRegistry()
     await expectOrderlyStop(registry.port, () => registry.stop())
+  })
+
+  test('stops with the npm that started it', requires('npm'), async () => {
+    await using folder = await openScratchFolder()
+    const [http, p2p] = await freePorts(2)
+    const flags = ['--http', `127.0.0.1:${http}`, '--p2p', `127.0.0.1:${p2p}`, '--data', folder.at('data')]
+    const options = { cwd: checkout, ready: /^shoal is ready/m }
+    await using npm = await startDaemon('npm start', 'npm', ['start', '--', '--no-mdns', ...flags], options)
+    await npm.end('SIGTERM')
+    expect(npm.output()).toContain('"msg":"stopping"')
   })
 
   test('cuts a pull and a push that would take longer, and goes on with the push after its start', async () => {

@@ -80,7 +80,7 @@ describe("docker's configuration", () => {
 
   it('matters only where docker is', () => {
     const engine = { state: 'absent', socket: '/run/docker.sock' } as const
-    expect(judge({ engine })).toEqual([expect.stringMatching(/^note: docker is not there/)])
+    expect(judge({ engine })).toEqual([expect.stringMatching(/^note: no dockerd is at /)])
     expect(judge({ engine, config: '{}' })).toEqual([
       expect.stringMatching(/^fault: dockerd does not answer/),
     ])
