@@ -1,6 +1,6 @@
 /** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
 import type { Middleware } from 'koa'
-import type { NodeMetrics } from './metrics.ts'
+import type { NodeMetrics } from './metrics/metrics.ts'
 
 export interface Health {
   /** Why content cannot be served as it should be; empty when it can. */

@@ -23,5 +23,5 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
   process.exit()
 })
-const { run } = await import('./cli.ts')
+const { run } = await import('./command-line/cli.ts')
 process.exitCode = await run(process.argv.slice(2))

@@ -9,10 +9,10 @@ import {
 } from '../../src/archive/archive.ts'
 import { CodedError } from '../../src/base/base.ts'
 import { type Descriptor, type Digest, mediaTypes, type Repository } from '../../src/oci/oci.ts'
-import type { ContentClient } from '../content-client.ts'
+import type { ContentClient } from '../admin/content-client.ts'
+import { perform } from '../admin/perform.ts'
 import type { NamedRecord } from '../operations/archive.ts'
 import type { WarmEvent, WarmRoot } from '../operations/warm.ts'
-import { perform } from '../perform.ts'
 import type { Settings } from '../settings/settings.ts'
 import { type IndexEntry, mergeEntries, namedEntries, readEntries, readRecords } from './index-entries.ts'
 

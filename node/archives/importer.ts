@@ -16,10 +16,10 @@ import {
 } from '../../src/archive/archive.ts'
 import type { Descriptor, Digest, Repository, Tag } from '../../src/oci/oci.ts'
 import { readRecordKey } from '../../src/records/records.ts'
-import type { ContentClient } from '../content-client.ts'
+import type { ContentClient } from '../admin/content-client.ts'
+import { perform } from '../admin/perform.ts'
 import type { ImportOutcome } from '../operations/archive.ts'
 import { formatImageName } from '../operations/image-name.ts'
-import { perform } from '../perform.ts'
 import type { Settings } from '../settings/settings.ts'
 import { type ImportPlan, type PlannedManifest, planImport } from './archive-plan.ts'
 

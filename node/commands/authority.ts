@@ -1,8 +1,8 @@
 /** `shoal authority`: the key that signs the cluster's policy, moved off and onto machines. */
 import { readFile } from 'node:fs/promises'
-import { defineCommand, json, usageLines } from '../command.ts'
-import { print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
 import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 

@@ -1,8 +1,8 @@
 /** `shoal client-config`: the exact configuration of a client that pulls through this node. */
-import { callRunningNode } from '../admin-client.ts'
+import { callRunningNode } from '../admin/client.ts'
 import { type ClientConfig, type ClientName, clientConfig, clients } from '../client-config.ts'
-import { defineCommand, json } from '../command.ts'
-import { print, printJson } from '../output.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
 export const command = defineCommand({

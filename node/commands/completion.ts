@@ -1,7 +1,7 @@
 /** `shoal completion`: what a shell needs to complete commands and flags. */
-import { defineCommand, json, usageLines } from '../command.ts'
-import { completionScript, describeCommands, shells } from '../completion.ts'
-import { print, printJson } from '../output.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { completionScript, describeCommands, shells } from '../command-line/completion.ts'
+import { print, printJson } from '../screen/output.ts'
 import { UsageError } from '../settings/settings.ts'
 
 const usage = ['completion bash|zsh|fish', 'completion --json']

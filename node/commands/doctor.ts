@@ -1,11 +1,11 @@
 /** `shoal doctor`: looks for what usually goes wrong, and says what to do. */
-import { callRunningNode, SocketForbiddenError } from '../admin-client.ts'
-import { defineCommand, json } from '../command.ts'
+import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
+import { defineCommand, json } from '../command-line/command.ts'
 import type { Surroundings } from '../doctor/check.ts'
 import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
-import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../output.ts'
+import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../screen/output.ts'
 import { path } from '../settings/kinds.ts'
 
 const defaultConfigFile = '/etc/docker/daemon.json'

@@ -1,12 +1,13 @@
 /** `shoal export`: writes images to a folder or a tar file. */
+
+import { contentClient } from '../admin/content-client.ts'
+import { openReachableNode } from '../admin/reachable-node.ts'
 import { exportImages } from '../archives/exporter.ts'
-import { defineCommand, json, platform } from '../command.ts'
-import { contentClient } from '../content-client.ts'
-import { formatBytes, print, printJson } from '../output.ts'
-import { openReachableNode } from '../reachable-node.ts'
+import { defineCommand, json, platform } from '../command-line/command.ts'
+import { formatBytes, print, printJson } from '../screen/output.ts'
+import { openTransferBoard } from '../screen/transfer-board.ts'
 import { path } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
-import { openTransferBoard } from '../transfer-board.ts'
 
 export const command = defineCommand({
   usage: ['export IMAGE... -o FOLDER|FILE.tar [--platform OS/ARCH]... [--json]'],

@@ -1,8 +1,9 @@
 /** `shoal gc`: removes what nothing refers to. */
-import { defineCommand, json } from '../command.ts'
-import { formatBytes, formatCount, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
-import { openProgress } from '../progress.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { formatBytes, formatCount, print, printJson } from '../screen/output.ts'
+import { openProgress } from '../screen/progress.ts'
 import { duration, flag } from '../settings/kinds.ts'
 
 export const command = defineCommand({

@@ -1,8 +1,8 @@
 /** `shoal health`: whether this host's node answers, for supervisors that run a command instead of asking over HTTP. */
 import { get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
-import { defineCommand, json } from '../command.ts'
-import { print, printJson } from '../output.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
 import { type Address, duration, flag, formatAddress, localAddress } from '../settings/kinds.ts'
 
 const answerMs = 5_000

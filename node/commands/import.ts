@@ -1,10 +1,10 @@
 /** `shoal import`: reads images from a folder or a tar file. */
 import { parseRepository } from '../../src/oci/oci.ts'
+import { contentClient } from '../admin/content-client.ts'
+import { openReachableNode } from '../admin/reachable-node.ts'
 import { type ImportedImage, importImages } from '../archives/importer.ts'
-import { defineCommand, json } from '../command.ts'
-import { contentClient } from '../content-client.ts'
-import { formatBytes, print, printJson } from '../output.ts'
-import { openReachableNode } from '../reachable-node.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { formatBytes, print, printJson } from '../screen/output.ts'
 import { text } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 

@@ -1,8 +1,9 @@
 /** `shoal inspect`: what an image consists of, and who published it. */
-import { defineCommand, json, usageLines } from '../command.ts'
-import { renderImage } from '../image-screen.ts'
-import { print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { renderImage } from '../screen/image-screen.ts'
+import { print, printJson } from '../screen/output.ts'
 import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 

@@ -1,9 +1,10 @@
 /** `shoal keep`: the rules that say what this node holds, always. */
-import { defineCommand, json, platform, usageLines } from '../command.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, platform, usageLines } from '../command-line/command.ts'
 import type { ListedRule, ShownRule } from '../operations/keep.ts'
-import { formatAge, formatBytes, formatTable, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
-import { openProgress } from '../progress.ts'
+import { formatAge, formatBytes, formatTable, print, printJson } from '../screen/output.ts'
+import { openProgress } from '../screen/progress.ts'
 import { flag, text } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 

@@ -1,8 +1,9 @@
 /** `shoal ls`: the repositories, or the tags of one. */
-import { defineCommand, json } from '../command.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
 import type { ListedRow } from '../operations/operations.ts'
-import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { formatBytes, formatTable, formatTime, print, printJson } from '../screen/output.ts'
 
 export const command = defineCommand({
   usage: ['ls [REPOSITORY] [--json]'],

@@ -1,8 +1,8 @@
 /** `shoal policy`: who may publish what. */
 import { readFile } from 'node:fs/promises'
-import { defineCommand, json, usageLines } from '../command.ts'
-import { print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
 import { UsageError } from '../settings/settings.ts'
 
 const usage = ['policy [show] [--json]', 'policy set FILE [--json]', 'policy ban|unban PEER [--json]']

@@ -1,9 +1,9 @@
 /** `shoal rm`: removes a tag, an image or a repository from the cluster. */
 import { createInterface } from 'node:readline/promises'
-import { defineCommand, json, usageLines } from '../command.ts'
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import type { RemovedImage } from '../operations/remove.ts'
-import { formatCount, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { formatCount, print, printJson } from '../screen/output.ts'
 import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 

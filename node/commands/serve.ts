@@ -1,7 +1,7 @@
 /** `shoal serve`: runs the node until it is told to stop. */
 import { flushCompileCache } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
-import { defineCommand, json } from '../command.ts'
+import { defineCommand, json } from '../command-line/command.ts'
 import { openHttpPort } from '../http-port.ts'
 import { allSettings } from '../settings/settings.ts'
 

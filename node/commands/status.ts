@@ -1,13 +1,13 @@
 /** `shoal status`: the node, its cluster, its disk and what moves, on one screen. */
 import { setTimeout } from 'node:timers/promises'
-import { callRunningNode } from '../admin-client.ts'
-import { defineCommand, json } from '../command.ts'
+import { callRunningNode } from '../admin/client.ts'
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
 import type { NodeStatus } from '../operations/status.ts'
-import { print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { print, printJson } from '../screen/output.ts'
+import { ratesBetween, renderStatus } from '../screen/status-screen.ts'
 import { flag } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
-import { ratesBetween, renderStatus } from '../status-screen.ts'
 
 /** Between two looks: long enough to tell a rate, short enough not to be waited for. */
 const rateMs = 500

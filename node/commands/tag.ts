@@ -1,8 +1,9 @@
 /** `shoal tag`: another name for an image. */
-import { defineCommand, json, usageLines } from '../command.ts'
-import { formatCount, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
-import { openProgress } from '../progress.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { formatCount, print, printJson } from '../screen/output.ts'
+import { openProgress } from '../screen/progress.ts'
 import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 

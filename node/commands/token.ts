@@ -1,7 +1,8 @@
 /** `shoal token`: what another host needs to join this node's cluster. */
-import { defineCommand, json } from '../command.ts'
-import { print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
 import { UsageError } from '../settings/settings.ts'
 
 export const command = defineCommand({

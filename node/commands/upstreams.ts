@@ -1,8 +1,8 @@
 /** `shoal upstreams`: the registries outside the cluster that this node mirrors. */
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
-import { defineCommand, json } from '../command.ts'
-import { formatBytes, formatTable, formatTime, print, printJson } from '../output.ts'
-import { perform } from '../perform.ts'
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import { formatBytes, formatTable, formatTime, print, printJson } from '../screen/output.ts'
 
 export const command = defineCommand({
   usage: ['upstreams [--json]'],

@@ -1,9 +1,10 @@
 /** `shoal warm`: fetches images now. */
-import { defineCommand, json, platform } from '../command.ts'
-import { formatBytes, print } from '../output.ts'
-import { perform } from '../perform.ts'
+
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, platform } from '../command-line/command.ts'
+import { formatBytes, print } from '../screen/output.ts'
+import { openTransferBoard } from '../screen/transfer-board.ts'
 import { UsageError } from '../settings/settings.ts'
-import { openTransferBoard } from '../transfer-board.ts'
 
 export const command = defineCommand({
   usage: ['warm IMAGE... [--platform OS/ARCH]... [--json]'],

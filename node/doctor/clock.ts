@@ -1,5 +1,5 @@
 /** Whether this host's clock agrees with those of the members. */
-import { formatCount } from '../output.ts'
+import { formatCount } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
 export function judgeClock(members: number, problem: string | undefined): Finding[] {

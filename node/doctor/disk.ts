@@ -1,6 +1,6 @@
 /** Whether the disk has room, keeps what is written to it, and is one that a database may lie on. */
 import { statfs } from 'node:fs/promises'
-import { formatBytes } from '../output.ts'
+import { formatBytes } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
 
 export interface SpaceFacts {

@@ -1,7 +1,7 @@
 /** Whether the members of the cluster can be reached. */
 import { connect } from 'node:net'
 import { findCluster } from '../../src/swarm/cluster.ts'
-import { formatCount } from '../output.ts'
+import { formatCount } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
 export interface Dialled {

@@ -2,8 +2,8 @@
 import { readFile, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { socketPath } from '../admin-protocol.ts'
-import { formatDuration } from '../output.ts'
+import { socketPath } from '../admin/protocol.ts'
+import { formatDuration } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
 export interface ProcessFacts {

@@ -1,7 +1,7 @@
 /** Whether content was found that did not hash to its name. */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { formatCount } from '../output.ts'
+import { formatCount } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
 
 export function describeQuarantine(files: number): string {

@@ -1,6 +1,6 @@
 /** Whether the registries that this node mirrors answer it, and take its credentials. */
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
-import { formatTime } from '../output.ts'
+import { formatTime } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
 export function judgeUpstream(status: UpstreamStatus): Finding {

@@ -1,7 +1,7 @@
 /** Everything that is made of requests: numbers and log lines, and traces and notifications where they are wanted. */
 import { type Logger, systemClock, type Tracer } from '../../src/base/base.ts'
 import type { LocalNode } from '../local-node.ts'
-import type { NodeMetrics } from '../metrics.ts'
+import type { NodeMetrics } from '../metrics/metrics.ts'
 import { findTraceEndpoint } from '../tracing/trace-endpoint.ts'
 import { openRequestLog } from './request-log.ts'
 import { countRequests } from './request-metrics.ts'

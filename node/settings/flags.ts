@@ -1,6 +1,6 @@
 /** The settings, and a command's own flags, on a command line and in its help. */
 import { parseArgs } from 'node:util'
-import { nearest } from '../nearest.ts'
+import { nearest } from '../command-line/nearest.ts'
 import { flag, type Kind, path } from './kinds.ts'
 import { type Setting, type SettingName, table } from './table.ts'
 import { UsageError } from './usage-error.ts'

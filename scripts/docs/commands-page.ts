@@ -1,5 +1,5 @@
 /** docs/commands.md, made from what the commands declare. */
-import { commands } from '../../node/cli.ts'
+import { commands } from '../../node/command-line/cli.ts'
 
 export async function commandsPage(): Promise<string> {
   const parts = await Promise.all(

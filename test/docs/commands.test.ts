@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { run } from '../../node/cli.ts'
+import { run } from '../../node/command-line/cli.ts'
 import { pages } from './pages.ts'
 
 const checkout = path.join(import.meta.dirname, '../..')

@@ -1,7 +1,7 @@
 /** A node that starts over the data of an earlier version finds everything in it. */
 import { cp } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
-import { callRunningNode } from '../../node/admin-client.ts'
+import { callRunningNode } from '../../node/admin/client.ts'
 import { dataFormat } from '../../node/data-format.ts'
 import { openLocalNode } from '../../node/local-node.ts'
 import { createLogger } from '../../node/logger.ts'

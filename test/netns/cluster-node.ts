@@ -1,6 +1,6 @@
 /** `shoal serve` on a host of a test network, with the addresses that it has by default, and the ways to talk to it. */
 import path from 'node:path'
-import { callRunningNode } from '../../node/admin-client.ts'
+import { callRunningNode } from '../../node/admin/client.ts'
 import type { PeerList } from '../../node/operations/operations.ts'
 import { type Client, openClient } from '../e2e/client.ts'
 import { type Daemon, type RunResult, run, startDaemon } from '../e2e/process.ts'

@@ -1,7 +1,7 @@
 /** The hosts that a page of documentation speaks of, on a network of their own, and how its commands are run on them. */
 import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { callRunningNode } from '../../node/admin-client.ts'
+import { callRunningNode } from '../../node/admin/client.ts'
 import type { PeerList } from '../../node/operations/operations.ts'
 import type { DocumentedCommand } from '../docs/page.ts'
 import { type DockerEngine, openDockerEngine } from '../e2e/docker-engine.ts'

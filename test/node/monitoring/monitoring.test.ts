@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type MetricDeclaration, metricTable } from '../../../node/metric-table.ts'
+import { type MetricDeclaration, metricTable } from '../../../node/metrics/metric-table.ts'
 import { openLiveNode } from '../live-node.ts'
 import { relianceOf, type Selector } from './promql.ts'
 

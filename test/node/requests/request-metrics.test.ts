@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createMetrics } from '../../../node/metrics.ts'
+import { createMetrics } from '../../../node/metrics/metrics.ts'
 import { countRequests } from '../../../node/requests/request-metrics.ts'
 import { blobPull, digest, finished, manifestPull, startMs } from './finished.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createMetrics } from '../../../node/metrics.ts'
+import { createMetrics } from '../../../node/metrics/metrics.ts'
 import { openTracing } from '../../../node/tracing/tracing.ts'
 import { silentLogger, systemClock } from '../../../src/base/base.ts'
 import { openReceiver } from '../receiver.ts'

@@ -1,6 +1,6 @@
 /** One command, declared once: its help, the reading of its arguments and its completion come from the same words. */
-import { renderHelp } from './command-help.ts'
-import { flag, type Kind, text } from './settings/kinds.ts'
+
+import { flag, type Kind, text } from '../settings/kinds.ts'
 import {
   type ExtraFlag,
   readFlag,
@@ -8,7 +8,8 @@ import {
   type SettingName,
   type Settings,
   UsageError,
-} from './settings/settings.ts'
+} from '../settings/settings.ts'
+import { renderHelp } from './command-help.ts'
 
 export interface Flag<T = unknown> {
   /** `flag` for one that takes no value. */

@@ -1,10 +1,10 @@
 /** A command's way to a node's content, over the admin socket. */
 import { type IncomingMessage, request } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import type { Digest, Repository } from '../src/oci/oci.ts'
-import { OperationError } from './admin-client.ts'
-import { socketPath } from './admin-protocol.ts'
-import { copies, readUpTo } from './chunks.ts'
+import type { Digest, Repository } from '../../src/oci/oci.ts'
+import { copies, readUpTo } from '../chunks.ts'
+import { OperationError } from './client.ts'
+import { socketPath } from './protocol.ts'
 
 const maxRefusalBytes = 64 * 1024
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { exposeMetric } from '../../node/exposition.ts'
+import { exposeMetric } from '../../../node/metrics/exposition.ts'
 
 describe('the text format', () => {
   it('escapes what would end a line or a value', () => {

@@ -1,5 +1,5 @@
 /** What an image consists of, as `shoal inspect` shows it. */
-import type { BlobDetails, ImageDetails, PlatformDetails } from './operations/inspect.ts'
+import type { BlobDetails, ImageDetails, PlatformDetails } from '../operations/inspect.ts'
 import {
   bold,
   dim,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MetricSeries } from '../../node/metric-series.ts'
+import { MetricSeries } from '../../../node/metrics/metric-series.ts'
 
 const open = () =>
   new MetricSeries(

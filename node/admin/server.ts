@@ -1,10 +1,10 @@
 /** The running node's end of the admin socket. */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { CodedError, type Logger } from '../src/base/base.ts'
-import type { ContentHandler } from './admin-content.ts'
-import { type AdminLine, socketPath } from './admin-protocol.ts'
-import { readUpTo } from './chunks.ts'
+import { CodedError, type Logger } from '../../src/base/base.ts'
+import { readUpTo } from '../chunks.ts'
+import type { ContentHandler } from './content-server.ts'
+import { type AdminLine, socketPath } from './protocol.ts'
 
 /** Runs one operation; throws a CodedError for what the caller should read. */
 export type OperationRunner = (

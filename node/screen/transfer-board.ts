@@ -1,5 +1,5 @@
 /** How commands show what is on its way: a bar for each blob on a terminal, a line for each elsewhere. */
-import type { WarmEvent } from './operations/warm.ts'
+import type { WarmEvent } from '../operations/warm.ts'
 import { formatBytes } from './output.ts'
 
 /** The part of a terminal, or of a file in its place, that is written to. */

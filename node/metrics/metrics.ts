@@ -1,6 +1,6 @@
 /** Metrics for Prometheus: what modules report, kept as plain numbers and written out when they are asked for. */
 import type { Registry } from 'prom-client'
-import type { Metrics, ReadGauge } from '../src/base/base.ts'
+import type { Metrics, ReadGauge } from '../../src/base/base.ts'
 import { exposeMetric, expositionType, numberText, type Sample } from './exposition.ts'
 import { type LabelsOf, MetricSeries } from './metric-series.ts'
 import { type MetricDeclaration, type MetricName, metricTable } from './metric-table.ts'

@@ -1,6 +1,6 @@
 /** What a command that failed says, and the exit code it ends with. */
-import { CodedError } from '../src/base/base.ts'
-import { UsageError } from './settings/settings.ts'
+import { CodedError } from '../../src/base/base.ts'
+import { UsageError } from '../settings/settings.ts'
 
 export interface Failure {
   message: string

@@ -1,6 +1,6 @@
 /** A node's status as it is shown on one screen of 80 by 24. */
 import { stripVTControlCharacters } from 'node:util'
-import type { NodeStatus, TransferStatus } from './operations/status.ts'
+import type { NodeStatus, TransferStatus } from '../operations/status.ts'
 import {
   bold,
   dim,

@@ -4,10 +4,10 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { CodedError } from '../src/base/base.ts'
-import { type Digest, OciError, parseDigest, parseRepository, type Repository } from '../src/oci/oci.ts'
-import { copies } from './chunks.ts'
-import type { OperationContext } from './operations/operations.ts'
+import { CodedError } from '../../src/base/base.ts'
+import { type Digest, OciError, parseDigest, parseRepository, type Repository } from '../../src/oci/oci.ts'
+import { copies } from '../chunks.ts'
+import type { OperationContext } from '../operations/operations.ts'
 
 /** Answers a request for content; false when it is none. */
 export type ContentHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>

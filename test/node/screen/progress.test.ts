@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { openProgress } from '../../node/progress.ts'
+import { openProgress } from '../../../node/screen/progress.ts'
 
 function terminal(isTTY: boolean, columns = 80) {
   const written: string[] = []

@@ -3,9 +3,9 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
-import { CodedError } from '../src/base/base.ts'
-import { type AdminLine, socketPath } from './admin-protocol.ts'
-import { findOwner } from './owner.ts'
+import { CodedError } from '../../src/base/base.ts'
+import { findOwner } from '../owner.ts'
+import { type AdminLine, socketPath } from './protocol.ts'
 
 /** What the running node refused, or failed at, with its code and words. */
 export class OperationError extends CodedError {

@@ -1,12 +1,12 @@
 /** What `shoal` says when it is asked for nothing in particular: what it is, what to type next, and the commands. */
 
 import { hostname } from 'node:os'
-import { callRunningNode, SocketForbiddenError } from './admin-client.ts'
+import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
+import type { NodeStatus } from '../operations/status.ts'
+import { bold } from '../screen/output.ts'
+import { formatAddress } from '../settings/kinds.ts'
+import { readSettings, type Settings, UsageError } from '../settings/settings.ts'
 import { commands } from './cli.ts'
-import type { NodeStatus } from './operations/status.ts'
-import { bold } from './output.ts'
-import { formatAddress } from './settings/kinds.ts'
-import { readSettings, type Settings, UsageError } from './settings/settings.ts'
 
 const groups: Record<string, string[]> = {
   'This node': ['serve', 'status', 'health', 'doctor'],

@@ -1,8 +1,9 @@
 /** A node that a command can talk to over its socket for a while: the running one, or, where none runs, one of its own. */
-import { runningNodeAnswers } from './admin-client.ts'
-import type { OperationRunner } from './admin-server.ts'
-import { createLogger } from './logger.ts'
-import type { Settings } from './settings/settings.ts'
+
+import { createLogger } from '../logger.ts'
+import type { Settings } from '../settings/settings.ts'
+import { runningNodeAnswers } from './client.ts'
+import type { OperationRunner } from './server.ts'
 
 /** Until it is disposed of. A node of the command's own has the store and the ledger, and no network. */
 export async function openReachableNode(settings: Settings): Promise<AsyncDisposable> {
@@ -10,11 +11,11 @@ export async function openReachableNode(settings: Settings): Promise<AsyncDispos
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { createRegistry }, { runOperation }, { openAdminServer }, { contentHandler }] =
     await Promise.all([
-      import('./local-node.ts'),
-      import('../src/registry/registry.ts'),
-      import('./operations/operations.ts'),
-      import('./admin-server.ts'),
-      import('./admin-content.ts'),
+      import('../local-node.ts'),
+      import('../../src/registry/registry.ts'),
+      import('../operations/operations.ts'),
+      import('./server.ts'),
+      import('./content-server.ts'),
     ])
   await using opened = new AsyncDisposableStack()
   const logger = createLogger(settings['log-level'])

@@ -1,60 +1,64 @@
 /** The command line: finds the command, runs it, and turns what it throws into words and an exit code. */
+
+import { UsageError } from '../settings/settings.ts'
 import type { Command } from './command.ts'
 import { explainFailure } from './failure.ts'
 import { nearest } from './nearest.ts'
-import { UsageError } from './settings/settings.ts'
 
 export type { Command } from './command.ts'
 
 /** Each in a file of its own that is loaded when it is called. */
 export const commands: Record<string, { summary: string; load: () => Promise<{ command: Command }> }> = {
-  serve: { summary: 'run the node of this host', load: () => import('./commands/serve.ts') },
+  serve: { summary: 'run the node of this host', load: () => import('../commands/serve.ts') },
   health: {
     summary: 'say whether the node of this host answers',
-    load: () => import('./commands/health.ts'),
+    load: () => import('../commands/health.ts'),
   },
   status: {
     summary: 'show the node, its cluster, its disk and what moves, on one screen',
-    load: () => import('./commands/status.ts'),
+    load: () => import('../commands/status.ts'),
   },
   doctor: {
     summary: 'look for what usually goes wrong, and say what to do',
-    load: () => import('./commands/doctor.ts'),
+    load: () => import('../commands/doctor.ts'),
   },
   token: {
     summary: 'print the token with which other hosts join',
-    load: () => import('./commands/token.ts'),
+    load: () => import('../commands/token.ts'),
   },
-  peers: { summary: 'list the members of the cluster', load: () => import('./commands/peers.ts') },
+  peers: { summary: 'list the members of the cluster', load: () => import('../commands/peers.ts') },
   upstreams: {
     summary: 'list the registries that are mirrored, and how they do',
-    load: () => import('./commands/upstreams.ts'),
+    load: () => import('../commands/upstreams.ts'),
   },
   'client-config': {
     summary: 'print how docker, containerd or podman pull through this node',
-    load: () => import('./commands/client-config.ts'),
+    load: () => import('../commands/client-config.ts'),
   },
-  policy: { summary: 'show or set who may publish what', load: () => import('./commands/policy.ts') },
-  authority: { summary: 'move the key that signs the policy', load: () => import('./commands/authority.ts') },
-  ls: { summary: 'list repositories, or the tags of one', load: () => import('./commands/ls.ts') },
-  keep: { summary: 'hold what matches a pattern, always', load: () => import('./commands/keep.ts') },
-  warm: { summary: 'fetch images now', load: () => import('./commands/warm.ts') },
-  export: { summary: 'write images to a folder or a tar file', load: () => import('./commands/export.ts') },
-  import: { summary: 'read images from a folder or a tar file', load: () => import('./commands/import.ts') },
+  policy: { summary: 'show or set who may publish what', load: () => import('../commands/policy.ts') },
+  authority: {
+    summary: 'move the key that signs the policy',
+    load: () => import('../commands/authority.ts'),
+  },
+  ls: { summary: 'list repositories, or the tags of one', load: () => import('../commands/ls.ts') },
+  keep: { summary: 'hold what matches a pattern, always', load: () => import('../commands/keep.ts') },
+  warm: { summary: 'fetch images now', load: () => import('../commands/warm.ts') },
+  export: { summary: 'write images to a folder or a tar file', load: () => import('../commands/export.ts') },
+  import: { summary: 'read images from a folder or a tar file', load: () => import('../commands/import.ts') },
   inspect: {
     summary: 'show what an image consists of, and who published it',
-    load: () => import('./commands/inspect.ts'),
+    load: () => import('../commands/inspect.ts'),
   },
-  tag: { summary: 'give an image another name', load: () => import('./commands/tag.ts') },
-  rm: { summary: 'remove a tag, an image or a repository', load: () => import('./commands/rm.ts') },
-  gc: { summary: 'remove what nothing refers to', load: () => import('./commands/gc.ts') },
+  tag: { summary: 'give an image another name', load: () => import('../commands/tag.ts') },
+  rm: { summary: 'remove a tag, an image or a repository', load: () => import('../commands/rm.ts') },
+  gc: { summary: 'remove what nothing refers to', load: () => import('../commands/gc.ts') },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',
-    load: () => import('./commands/verify.ts'),
+    load: () => import('../commands/verify.ts'),
   },
   completion: {
     summary: 'print completions for bash, zsh or fish',
-    load: () => import('./commands/completion.ts'),
+    load: () => import('../commands/completion.ts'),
   },
 }
 
@@ -72,7 +76,7 @@ export async function run(args: string[]): Promise<number> {
 
 async function dispatch([name, ...rest]: string[]): Promise<number> {
   if (name === '--version' || name === 'version') {
-    const { readVersion } = await import('./version.ts')
+    const { readVersion } = await import('../version.ts')
     process.stdout.write(`shoal ${await readVersion()}\n`)
     return 0
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nearest } from '../../node/nearest.ts'
+import { nearest } from '../../../node/command-line/nearest.ts'
 
 describe('the nearest known word', () => {
   const known = ['serve', 'status', 'token', 'tag', 'rm', 'ls', 'dry-run', 'completion']

@@ -6,7 +6,7 @@ import {
   formatTable,
   printable,
   truncate,
-} from '../../node/output.ts'
+} from '../../../node/screen/output.ts'
 
 describe('output', () => {
   it.each([

@@ -1,7 +1,8 @@
 /** Completion scripts for shells, made from what the commands declare. */
+
+import { flag } from '../settings/kinds.ts'
+import { flagsOfSettings } from '../settings/settings.ts'
 import { commands } from './cli.ts'
-import { flag } from './settings/kinds.ts'
-import { flagsOfSettings } from './settings/settings.ts'
 
 /** What a shell can complete of one command. */
 export interface CompletedCommand {

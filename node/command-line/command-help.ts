@@ -1,7 +1,8 @@
 /** The help of a command, laid out from its declaration. */
+
+import { wrap } from '../screen/output.ts'
+import { flagsOfSettings } from '../settings/settings.ts'
 import type { Declaration, Flag, Flags } from './command.ts'
-import { wrap } from './output.ts'
-import { flagsOfSettings } from './settings/settings.ts'
 
 const leftColumn = 26
 const screenWidth = 120

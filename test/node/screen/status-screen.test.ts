@@ -1,8 +1,8 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import type { NodeStatus } from '../../node/operations/status.ts'
-import { ratesBetween, renderStatus } from '../../node/status-screen.ts'
-import { digestBytes, parseRepository } from '../../src/oci/oci.ts'
+import type { NodeStatus } from '../../../node/operations/status.ts'
+import { ratesBetween, renderStatus } from '../../../node/screen/status-screen.ts'
+import { digestBytes, parseRepository } from '../../../src/oci/oci.ts'
 
 const startedMs = Date.parse('2030-01-01T00:00:00Z')
 const screen = { columns: 80, rows: 24 }

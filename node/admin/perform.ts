@@ -1,9 +1,10 @@
 /** Runs an operation on the running node where there is one, and on its data directory where there is none. */
-import { callRunningNode } from './admin-client.ts'
-import { becomeOwner } from './data-owner.ts'
-import { createLogger } from './logger.ts'
-import type { OperationName, OperationTypes } from './operations/operations.ts'
-import type { Settings } from './settings/settings.ts'
+
+import { becomeOwner } from '../data-owner.ts'
+import { createLogger } from '../logger.ts'
+import type { OperationName, OperationTypes } from '../operations/operations.ts'
+import type { Settings } from '../settings/settings.ts'
+import { callRunningNode } from './client.ts'
 
 export async function perform<N extends OperationName>(
   settings: Settings,
@@ -16,9 +17,9 @@ export async function perform<N extends OperationName>(
   await becomeOwner(settings.data)
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { createRegistry }, { runOperation }] = await Promise.all([
-    import('./local-node.ts'),
-    import('../src/registry/registry.ts'),
-    import('./operations/operations.ts'),
+    import('../local-node.ts'),
+    import('../../src/registry/registry.ts'),
+    import('../operations/operations.ts'),
   ])
   await using node = await openLocalNode({
     settings,

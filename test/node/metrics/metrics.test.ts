@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type MetricDeclaration, metricTable } from '../../node/metric-table.ts'
-import { createMetrics } from '../../node/metrics.ts'
+import { type MetricDeclaration, metricTable } from '../../../node/metrics/metric-table.ts'
+import { createMetrics } from '../../../node/metrics/metrics.ts'
 
-const root = dirname(dirname(import.meta.dirname))
+const root = dirname(dirname(dirname(import.meta.dirname)))
 const declared = Object.entries<MetricDeclaration>(metricTable)
 
 /** How every module reports, found in its source. */

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { completionScript, describeCommands } from '../../node/completion.ts'
+import { completionScript, describeCommands } from '../../../node/command-line/completion.ts'
 
 const execute = promisify(execFile)
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { commands, run } from '../../node/cli.ts'
-import { openScratchFolder, type ScratchFolder } from '../e2e/scratch-folder.ts'
+import { commands, run } from '../../../node/command-line/cli.ts'
+import { openScratchFolder, type ScratchFolder } from '../../e2e/scratch-folder.ts'
 
 let folder: ScratchFolder
 let stdout = ''
