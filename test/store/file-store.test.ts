@@ -1,4 +1,4 @@
-import { itIsAStore } from './contract.ts'
+import { itIsAStore } from './contract/contract.ts'
 import { openAt, temporaryFolder } from './scenery.ts'
 
 itIsAStore('the file store', async (setup) => {

@@ -1,5 +1,5 @@
 import { memoryStore } from '../../src/store/store.ts'
-import { itIsAStore } from './contract.ts'
+import { itIsAStore } from './contract/contract.ts'
 
 itIsAStore('the memory store', async (setup) => {
   const store = memoryStore(setup)

@@ -16,6 +16,8 @@ import {
 } from '../../src/store/store.ts'
 
 export const graceMs = 60_000
+/** Of each store that the contract is run against. */
+export const limits = { maxBlobBytes: 4 * 1024 * 1024, maxSessions: 8 }
 export const team = parseRepository('team/app')
 export const other = parseRepository('other/app')
 
