@@ -67,7 +67,7 @@ describe('the container image', requires(...needs), () => {
 
   test('runs as a user without rights, and what was pushed is there for the next container', async () => {
     const content = makeImage({ seed: 'container image' })
-    const first = await start('shoal')
+    const first = await start('kept')
     const status = await readFile(`/proc/${await inspect(first.container, '.State.Pid')}/status`, 'utf8')
     expect(/^Uid:\t(\d+)/m.exec(status)?.[1]).toBe(String(user))
     expect(/^CapEff:\t(\w+)/m.exec(status)?.[1]).toBe('0000000000000000')
@@ -78,7 +78,7 @@ describe('the container image', requires(...needs), () => {
     await expectOrderlyStop(first.port, () => stop(first.container))
     await docker('rm', first.container)
 
-    const second = await start('shoal')
+    const second = await start('kept')
     using client = openClient(second.port)
     const { headers } = await pullManifest(client, 'team/app', '1')
     expect(headers['docker-content-digest']).toBe(content.manifest.descriptor.digest)

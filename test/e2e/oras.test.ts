@@ -1,12 +1,12 @@
 /** oras: artifacts, and signatures and bills of materials that go with an image. */
 import { readFile, writeFile } from 'node:fs/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Client, openClient, pullManifest, pushBlob, pushItem, pushManifest } from './client.ts'
+import { describe, expect, test } from 'vitest'
+import { openClient, pullManifest, pushBlob, pushItem, pushManifest } from './client.ts'
 import { type Content, content, jsonContent, makeIndex, seededBytes, sha256 } from './image.ts'
-import { run, showOutputOnFailure } from './process.ts'
-import { openRegistry, type Registry } from './registry.ts'
+import { run } from './process.ts'
+import { openRegistry } from './registry.ts'
 import { requires } from './requirement.ts'
-import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
+import { useRegistry } from './use-registry.ts'
 
 const SBOM_TYPE = 'application/spdx+json'
 const SIGNATURE_TYPE = 'application/vnd.dev.cosign.artifact.sig.v1+json'
@@ -19,49 +19,35 @@ interface Referrers {
 }
 
 describe('oras', requires('oras'), () => {
-  let registry: Registry
-  let folder: ScratchFolder
-  let client: Client
+  const here = useRegistry()
 
-  beforeAll(async () => {
-    folder = await openScratchFolder()
-    registry = await openRegistry()
-    client = openClient(registry.port)
-  })
-  afterAll(async () => {
-    client?.[Symbol.dispose]()
-    await registry?.[Symbol.asyncDispose]()
-    await folder?.[Symbol.asyncDispose]()
-  })
-  showOutputOnFailure(() => [registry])
-
-  const oras = (...args: string[]) => run('oras', args, { env: { DOCKER_CONFIG: folder.at('client') } })
+  const oras = (...args: string[]) => run('oras', args, { env: { DOCKER_CONFIG: here.folder.at('client') } })
   const referrersOf = async (repository: string, digest: string, filter = ''): Promise<Referrers> => {
-    const answer = await client.ask('GET', `/v2/${repository}/referrers/${digest}${filter}`)
+    const answer = await here.client.ask('GET', `/v2/${repository}/referrers/${digest}${filter}`)
     expect([answer.status, answer.headers['content-type']]).toEqual([200, INDEX_TYPE])
     return JSON.parse(answer.body.toString())
   }
 
   test('pushes files and pulls them back', async () => {
     const model = seededBytes('oras-model', 3_000_000)
-    await writeFile(folder.at('model.bin'), model)
-    const file = `${folder.at('model.bin')}:application/vnd.example.model`
-    const name = `${registry.host}/or/model:1`
+    await writeFile(here.folder.at('model.bin'), model)
+    const file = `${here.folder.at('model.bin')}:application/vnd.example.model`
+    const name = `${here.registry.host}/or/model:1`
     await oras('push', '--plain-http', '--disable-path-validation', '--artifact-type', 'x/model', name, file)
 
-    const stored = await pullManifest(client, 'or/model', '1')
+    const stored = await pullManifest(here.client, 'or/model', '1')
     const { artifactType, layers } = JSON.parse(stored.body.toString())
     expect(artifactType).toBe('x/model')
     expect(layers[0].digest).toBe(sha256(model))
-    await writeFile(folder.at('model.bin'), 'to be overwritten')
+    await writeFile(here.folder.at('model.bin'), 'to be overwritten')
     await oras('pull', '--plain-http', '--allow-path-traversal', name)
-    expect((await readFile(folder.at('model.bin'))).equals(model)).toBe(true)
+    expect((await readFile(here.folder.at('model.bin'))).equals(model)).toBe(true)
   })
 
   test('a signature and an SBOM of an index survive a round trip', requires('shoal'), async () => {
     const index = makeIndex('oras-index')
     const subject = index.manifest.descriptor
-    await pushItem(client, 'or/signed', '1', index)
+    await pushItem(here.client, 'or/signed', '1', index)
 
     // As cosign does it: a tag made of the digest, and the same signature as a referrer.
     const payload = Buffer.from(
@@ -69,15 +55,15 @@ describe('oras', requires('oras'), () => {
     )
     const signature = signatureOf(payload)
     const tag = `${subject.digest.replace(':', '-')}.sig`
-    for (const blob of [signature.config, signature.payload]) await pushBlob(client, 'or/signed', blob)
-    await pushManifest(client, 'or/signed', tag, signature.manifest)
-    await writeFile(folder.at('payload.json'), payload)
-    await writeFile(folder.at('sbom.json'), JSON.stringify({ spdxVersion: 'SPDX-2.3', name: 'app' }))
-    const name = `${registry.host}/or/signed:1`
+    for (const blob of [signature.config, signature.payload]) await pushBlob(here.client, 'or/signed', blob)
+    await pushManifest(here.client, 'or/signed', tag, signature.manifest)
+    await writeFile(here.folder.at('payload.json'), payload)
+    await writeFile(here.folder.at('sbom.json'), JSON.stringify({ spdxVersion: 'SPDX-2.3', name: 'app' }))
+    const name = `${here.registry.host}/or/signed:1`
     const attach = (type: string, file: string, media: string) =>
       oras(
         ...['attach', '--plain-http', '--disable-path-validation', '--artifact-type', type],
-        ...['--annotation', 'made.by=test', name, `${folder.at(file)}:${media}`],
+        ...['--annotation', 'made.by=test', name, `${here.folder.at(file)}:${media}`],
       )
     await attach(SBOM_TYPE, 'sbom.json', SBOM_TYPE)
     await attach(SIGNATURE_TYPE, 'payload.json', SIGNED_PAYLOAD)
@@ -95,9 +81,23 @@ describe('oras', requires('oras'), () => {
 
     await using other = await openRegistry()
     using otherClient = openClient(other.port)
-    await oras('cp', '--recursive', '--from-plain-http', '--to-oci-layout', name, `${folder.at('copy')}:1`)
+    await oras(
+      'cp',
+      '--recursive',
+      '--from-plain-http',
+      '--to-oci-layout',
+      name,
+      `${here.folder.at('copy')}:1`,
+    )
     const target = `${other.host}/moved/signed:1`
-    await oras('cp', '--recursive', '--from-oci-layout', '--to-plain-http', `${folder.at('copy')}:1`, target)
+    await oras(
+      'cp',
+      '--recursive',
+      '--from-oci-layout',
+      '--to-plain-http',
+      `${here.folder.at('copy')}:1`,
+      target,
+    )
     const moved = await pullManifest(otherClient, 'moved/signed', '1')
     expect(moved.headers['docker-content-digest']).toBe(subject.digest)
     for (const { manifest } of index.images) {
@@ -106,7 +106,7 @@ describe('oras', requires('oras'), () => {
     }
     const after = await otherClient.ask('GET', `/v2/moved/signed/referrers/${subject.digest}`)
     expect(digestsOf(JSON.parse(after.body.toString()))).toEqual(digestsOf(before))
-    const signed = await pullManifest(client, 'or/signed', tag)
+    const signed = await pullManifest(here.client, 'or/signed', tag)
     expect(signed.headers['docker-content-digest']).toBe(signature.manifest.descriptor.digest)
   })
 })

@@ -14,6 +14,7 @@ import type {
 } from '../../node/page/answers.ts'
 import { formatBytes, formatNumber, shortDigest } from '../../node/page/client/format.ts'
 import { freeableInWords } from '../../node/page/client/words.ts'
+import { until } from '../swarm/fixture.ts'
 import { type OpenedPage, openBrowser, openPage } from './browser.ts'
 import { findViolations, reachByKeyboard, readBlob, readState } from './page-checks.ts'
 import { hostile, openPageCluster, type PageCluster } from './page-cluster.ts'
@@ -41,6 +42,10 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     opened = resources.use(await openPage(browser))
     page = opened.page
     large = cluster.large.layers[0]?.descriptor.digest ?? ''
+    // What is to be kept stands back behind pulls, so it comes before they begin.
+    await run(shoal, ['keep', 'add', 'library/**', '--data', cluster.here.registry.data])
+    const isKept = async () => (await ask<RulesAnswer>('keep')).rules[0]?.complete === 1
+    await until('the image to be kept', isKept, 30_000)
     for (const node of [cluster.here, cluster.third]) void cluster.pullLarge(node, { signal: stop.signal })
     if (shots !== undefined) mkdirSync(shots, { recursive: true })
   })
@@ -149,10 +154,6 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   })
 
   it('shows the keep rules and how complete they are, and the upstreams', async () => {
-    await run(shoal, ['keep', 'add', 'library/**', '--data', cluster.here.registry.data])
-    await expect
-      .poll(async () => (await ask<RulesAnswer>('keep')).rules[0]?.complete, { timeout: 60_000 })
-      .toBe(1)
     await show('#/keep')
     await sees('Everything that is to be kept here is here: 1 image.')
     await page.getByRole('progressbar', { name: 'Complete images of library/**' }).waitFor()

@@ -81,20 +81,25 @@ export async function startDaemon(
 }
 
 /** After a test that failed, prints what its daemons wrote. */
-export function showOutputOnFailure(daemons: () => (Pick<Daemon, 'name' | 'output'> | undefined)[]): void {
+export function showOutputOnFailure(daemons: () => (Spoken | undefined)[]): void {
   afterEach(({ task }) => {
-    if (task.result?.state !== 'fail') return
-    for (const daemon of daemons()) {
-      if (daemon === undefined) continue
-      const lines = daemon
-        .output()
-        .trimEnd()
-        .split('\n')
-        .slice(-SHOWN_LINES)
-        .map((line) => line.slice(0, 300))
-      console.error(`--- ${daemon.name}, last ${lines.length} lines\n${lines.join('\n')}`)
-    }
+    if (task.result?.state === 'fail') showOutput(daemons())
   })
+}
+
+type Spoken = Pick<Daemon, 'name' | 'output'>
+
+export function showOutput(daemons: (Spoken | undefined)[]): void {
+  for (const daemon of daemons) {
+    if (daemon === undefined) continue
+    const lines = daemon
+      .output()
+      .trimEnd()
+      .split('\n')
+      .slice(-SHOWN_LINES)
+      .map((line) => line.slice(0, 300))
+    console.error(`--- ${daemon.name}, last ${lines.length} lines\n${lines.join('\n')}`)
+  }
 }
 
 async function readiness(

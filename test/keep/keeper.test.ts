@@ -1,44 +1,12 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { Clock } from '../../src/base/base.ts'
 import { createRule, type Keeper, openKeeper, surveyRule } from '../../src/keep/keep.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { OciError, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { Change } from '../../src/records/records.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 import { type TestLedger, testLedger } from '../records/fixture.ts'
 import { until } from '../swarm/fixture.ts'
 import { closureOf, type Made, makeBlob, makeImage, makeIndex, repository, World } from './world.ts'
-
-/** Ends the sleeps that are over when it is moved on. */
-class SteppedClock implements Clock {
-  #nowMs = 1_800_000_000_000
-  readonly #sleeping = new Set<{ untilMs: number; wake: () => void }>()
-
-  now(): number {
-    return this.#nowMs
-  }
-
-  sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const sleeper = { untilMs: this.#nowMs + ms, wake: resolve }
-      this.#sleeping.add(sleeper)
-      signal?.addEventListener('abort', () => {
-        this.#sleeping.delete(sleeper)
-        reject(signal.reason)
-      })
-    })
-  }
-
-  /** Until the keeper rests, time does not pass. */
-  async pass(ms: number): Promise<void> {
-    await until('the keeper to rest', () => this.#sleeping.size > 0)
-    this.#nowMs += ms
-    for (const sleeper of this.#sleeping) {
-      if (sleeper.untilMs > this.#nowMs) continue
-      this.#sleeping.delete(sleeper)
-      sleeper.wake()
-    }
-  }
-}
 
 let opened: AsyncDisposableStack
 let book: TestLedger

@@ -1,46 +1,45 @@
 /** A clock that stands still until a test moves it; what sleeps past the new time wakes in order. */
 import type { Clock } from '../../src/base/base.ts'
+import { Sleepers } from '../base/sleepers.ts'
 
 export class SteppedClock implements Clock {
   #nowMs = 1_800_000_000_000
-  readonly #sleepers = new Set<{ atMs: number; wake(): void }>()
+  readonly #sleepers = new Sleepers()
   readonly #watchers = new Set<() => void>()
 
   now(): number {
     return this.#nowMs
   }
 
-  async sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    signal?.throwIfAborted()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const sleeper = { atMs: this.#nowMs + ms, wake: resolve }
-    const onAbort = (): void => reject(signal?.reason)
-    this.#sleepers.add(sleeper)
-    signal?.addEventListener('abort', onAbort, { once: true })
+  sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const slept = this.#sleepers.sleepUntil(this.#nowMs + ms, signal)
     for (const watcher of this.#watchers) watcher()
-    try {
-      await promise
-    } finally {
-      this.#sleepers.delete(sleeper)
-      signal?.removeEventListener('abort', onAbort)
-    }
+    return slept
   }
 
   /** Moves on at once. */
   advance(ms: number): void {
     this.#nowMs += ms
-    const due = [...this.#sleepers].filter(({ atMs }) => atMs <= this.#nowMs)
-    for (const { wake } of due.sort((a, b) => a.atMs - b.atMs)) wake()
+    this.#sleepers.wake(this.#nowMs)
   }
 
-  /** Resolves when something sleeps until that long from now, or longer: it has begun to wait. */
+  /** Moves on once something sleeps. */
+  async pass(ms: number): Promise<void> {
+    await this.#until(() => this.#sleepers.times().length > 0)
+    this.advance(ms)
+  }
+
+  /** Resolves when something sleeps until exactly that long from now: it has begun to wait. */
   async untilAsleep(ms: number): Promise<void> {
     const atMs = this.#nowMs + ms
-    const isAsleep = (): boolean => [...this.#sleepers].some((sleeper) => sleeper.atMs === atMs)
-    if (isAsleep()) return
+    await this.#until(() => this.#sleepers.times().includes(atMs))
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    if (isSo()) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const watcher = (): void => {
-      if (isAsleep()) resolve()
+      if (isSo()) resolve()
     }
     this.#watchers.add(watcher)
     await promise

@@ -1,48 +1,32 @@
 /** Whole nodes on hosts of their own: how they find each other, and who does not get in. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { showOutputOnFailure } from '../e2e/process.ts'
+import { describe, expect } from 'vitest'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, type ClusterNodeOptions, isMesh, openClusterNode } from './cluster-node.ts'
+import { testOnNetwork } from './cluster-network.ts'
+import { type ClusterNode, isMesh } from './cluster-node.ts'
 import { pushSmall, resolveTag, smallManifest } from './names.ts'
-import { type Network, networkNeeds, openNetwork } from './network.ts'
+import { networkNeeds } from './network.ts'
 
-let stack: AsyncDisposableStack
-let network: Network
-let nodes: ClusterNode[] = []
-
-async function open(index: number, options: ClusterNodeOptions = {}): Promise<ClusterNode> {
-  const host = network.hosts[index]
-  if (host === undefined) throw new Error(`no host ${index}`)
-  const node = stack.use(await openClusterNode(host, options))
-  nodes.push(node)
-  return node
-}
+const test = testOnNetwork(4)
 
 describe('nodes on a network of their own', requires(...networkNeeds), () => {
-  beforeEach(async () => {
-    stack = new AsyncDisposableStack()
-    network = stack.use(await openNetwork(4))
-    nodes = []
-  })
-  afterEach(async () => await stack.disposeAsync())
-  showOutputOnFailure(() => nodes)
-
-  test('find each other by mDNS alone, with a token that names no address', async () => {
-    const first = await open(0)
+  test.concurrent('find each other by mDNS alone, with a token that names no address', async ({ hosts }) => {
+    const first = await hosts.open(0)
     await first.stop()
     // Printed while the node does not run, a token has no address in it.
     const token = await first.shoal('token')
     await first.start()
-    const others = await Promise.all([1, 2].map((index) => open(index, { flags: ['--join', token] })))
+    const others = await Promise.all([1, 2].map((index) => hosts.open(index, { flags: ['--join', token] })))
     await until('a mesh of three', () => isMesh([first, ...others]), 30_000)
   })
 
-  test('find each other by the address in the token alone, and after a restart without it', async () => {
-    const first = await open(0, { flags: ['--no-mdns'] })
+  test.concurrent('find each other by the address in the token alone, and after a restart without it', async ({
+    hosts,
+  }) => {
+    const first = await hosts.open(0, { flags: ['--no-mdns'] })
     const token = await first.shoal('token')
     const join = { flags: ['--no-mdns', '--join', token] }
-    const [second, third] = [await open(1, join), await open(2, join)]
+    const [second, third] = [await hosts.open(1, join), await hosts.open(2, join)]
     await until('a mesh of three', () => isMesh([first, second, third]), 30_000)
 
     const manifest = smallManifest('rejoin')
@@ -54,13 +38,15 @@ describe('nodes on a network of their own', requires(...networkNeeds), () => {
     expect(await resolveTag(third.client, 'team/app', '1')).toBe(manifest.descriptor.digest)
   })
 
-  test('give strangers nothing: neither one without a token nor one of another cluster', async () => {
-    const first = await open(0)
+  test.concurrent('give strangers nothing: neither one without a token nor one of another cluster', async ({
+    hosts,
+  }) => {
+    const first = await hosts.open(0)
     const address = `/ip4/${first.host.address}/tcp/5001`
     const [friend, tokenless, other] = [
-      await open(1, { flags: ['--join', await first.shoal('token')] }),
-      await open(2, { flags: ['--bootstrap', address] }),
-      await open(3, { flags: ['--no-mdns'] }),
+      await hosts.open(1, { flags: ['--join', await first.shoal('token')] }),
+      await hosts.open(2, { flags: ['--bootstrap', address] }),
+      await hosts.open(3, { flags: ['--no-mdns'] }),
     ]
     const foreign = await other.shoal('token')
     await other.stop()

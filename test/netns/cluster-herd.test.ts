@@ -6,7 +6,7 @@ import { archive, makeImage } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, isMesh, openClusterNode } from './cluster-node.ts'
+import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
 import { networkNeeds, openNetwork } from './network.ts'
 
 const cold = 8
@@ -16,21 +16,21 @@ const imageBytes = layerBytes.reduce((sum, bytes) => sum + bytes)
 
 describe('a herd of docker engines', requires(...networkNeeds, 'nsenter', 'dockerd', 'docker'), () => {
   const stack = new AsyncDisposableStack()
-  const nodes: ClusterNode[] = []
-  const engines: DockerEngine[] = []
+  let nodes: ClusterNode[] = []
+  let engines: DockerEngine[] = []
 
   beforeAll(async () => {
     const network = stack.use(await openNetwork(cold + 1))
-    for (const host of network.hosts) {
-      const token = await nodes[0]?.shoal('token')
-      const flags = token === undefined ? [] : ['--join', token]
-      nodes.push(stack.use(await openClusterNode(host, { flags: ['--no-mdns', ...flags] })))
-      const command = (program: string, args: string[]) => ({
-        command: 'nsenter',
-        args: [`--net=/run/netns/${host.name}`, program, ...args],
-      })
-      engines.push(stack.use(await openDockerEngine('default', { command })))
-    }
+    nodes = await openClusterNodes(network.hosts, stack)
+    engines = await Promise.all(
+      network.hosts.map(async (host) => {
+        const command = (program: string, args: string[]) => ({
+          command: 'nsenter',
+          args: [`--net=/run/netns/${host.name}`, program, ...args],
+        })
+        return stack.use(await openDockerEngine('default', { command }))
+      }),
+    )
     await until('the nodes to meet', () => isMesh(nodes), 60_000)
     // Without a narrow link it is as good to send everything to everyone: then processors are the limit, and no test of it.
     const [holder] = network.hosts

@@ -5,7 +5,7 @@ import { type Content, makeImage, sha256, writeLayout } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, isMesh, openClusterNode } from './cluster-node.ts'
+import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
 import { deleteTag, listNames, pushSmall, resolveTag, smallManifest } from './names.ts'
 import { type Network, networkNeeds, openNetwork } from './network.ts'
 
@@ -22,15 +22,10 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
 
   beforeAll(async () => {
     network = stack.use(await openNetwork(4))
-    const [first, ...rest] = network.hosts
-    if (first === undefined) throw new Error('no hosts')
-    a = stack.use(await openClusterNode(first, { flags: ['--no-mdns'] }))
-    const flags = ['--no-mdns', '--join', await a.shoal('token')]
-    for (const host of rest) nodes.push(stack.use(await openClusterNode(host, { flags })))
-    nodes = [a, ...nodes]
-    const [, second, third, fourth] = nodes
-    if (!second || !third || !fourth) throw new Error('four nodes')
-    ;[b, c, d] = [second, third, fourth]
+    nodes = await openClusterNodes(network.hosts, stack)
+    const [first, second, third, fourth] = nodes
+    if (!first || !second || !third || !fourth) throw new Error('four nodes')
+    ;[a, b, c, d] = [first, second, third, fourth]
     await until('a mesh of four', () => isMesh(nodes), 30_000)
   }, 120_000)
   afterAll(async () => await stack.disposeAsync(), 60_000)

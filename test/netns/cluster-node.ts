@@ -39,6 +39,20 @@ const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
 const door = path.join(import.meta.dirname, 'door.ts')
 const httpPort = '5000'
 
+/** A node on each host, the first one's cluster joined by the others at once; they are gone with the stack. */
+export async function openClusterNodes(
+  hosts: NetworkHost[],
+  stack: AsyncDisposableStack,
+  flags: string[] = ['--no-mdns'],
+): Promise<ClusterNode[]> {
+  const [at, ...others] = hosts
+  if (at === undefined) throw new Error('no hosts')
+  const first = stack.use(await openClusterNode(at, { flags }))
+  const join = { flags: [...flags, '--join', await first.shoal('token')] }
+  const joined = others.map(async (host) => stack.use(await openClusterNode(host, join)))
+  return [first, ...(await Promise.all(joined))]
+}
+
 export async function openClusterNode(
   host: NetworkHost,
   { flags: firstFlags = [], env = {} }: ClusterNodeOptions = {},

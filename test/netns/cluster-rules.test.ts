@@ -1,35 +1,26 @@
 /** Whole nodes on hosts of their own: the policy, the key that signs it, the token's rotation, and a clock that is wrong. */
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { pushManifest, UnexpectedAnswerError } from '../e2e/client.ts'
-import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, type ClusterNodeOptions, isMesh, openClusterNode } from './cluster-node.ts'
+import { type ClusterNetwork, testOnNetwork } from './cluster-network.ts'
+import { type ClusterNode, isMesh } from './cluster-node.ts'
 import { pushSmall, resolveTag, smallManifest } from './names.ts'
-import { type Network, networkNeeds, openNetwork } from './network.ts'
+import { networkNeeds } from './network.ts'
 
 const spreadMs = 30_000
 
-let stack: AsyncDisposableStack
-let network: Network
-let nodes: ClusterNode[] = []
-
-async function open(index: number, options: ClusterNodeOptions = {}): Promise<ClusterNode> {
-  const host = network.hosts[index]
-  if (host === undefined) throw new Error(`no host ${index}`)
-  const node = stack.use(await openClusterNode(host, options))
-  nodes.push(node)
-  return node
-}
+const test = testOnNetwork(3)
 
 /** The first holds the authority key. */
-async function openCluster(size: number): Promise<ClusterNode[]> {
-  const first = await open(0, { flags: ['--no-mdns'] })
+async function openCluster(hosts: ClusterNetwork, size: number): Promise<ClusterNode[]> {
+  const first = await hosts.open(0, { flags: ['--no-mdns'] })
   const flags = ['--no-mdns', '--join', await first.shoal('token')]
   const cluster = [first]
-  for (let index = 1; index < size; index++) cluster.push(await open(index, { flags }))
+  const others = Array.from({ length: size - 1 }, (_, index) => index + 1)
+  cluster.push(...(await Promise.all(others.map((index) => hosts.open(index, { flags })))))
   await until('a mesh', () => isMesh(cluster), spreadMs)
   return cluster
 }
@@ -67,16 +58,10 @@ const resolves = async (node: ClusterNode, repository: string, tag: string, seed
   (await resolveTag(node.client, repository, tag)) === smallManifest(seed).descriptor.digest
 
 describe('a cluster on a network of its own', requires(...networkNeeds), () => {
-  beforeEach(async () => {
-    stack = new AsyncDisposableStack()
-    network = stack.use(await openNetwork(3))
-    nodes = []
-  })
-  afterEach(async () => await stack.disposeAsync())
-  showOutputOnFailure(() => nodes)
-
-  test('holds a push to the policy: who may write where, what is immutable, who is banned', async () => {
-    const [a, b, c] = await openCluster(3)
+  test.concurrent('holds a push to the policy: who may write where, what is immutable, who is banned', async ({
+    hosts,
+  }) => {
+    const [a, b, c] = await openCluster(hosts, 3)
     if (!a || !b || !c) throw new Error('three nodes')
     await pushSmall(c.client, 'team/app', 'before', smallManifest('before'))
     await until('what came before', () => resolves(a, 'team/app', 'before', 'before'), spreadMs)
@@ -134,8 +119,8 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     await until('it to be back', () => isMesh([a, b, c]), spreadMs)
   })
 
-  test('lets the authority key move to another node', async () => {
-    const [a, b] = await openCluster(2)
+  test.concurrent('lets the authority key move to another node', async ({ hosts }) => {
+    const [a, b] = await openCluster(hosts, 2)
     if (!a || !b) throw new Error('two nodes')
     const key = await a.shoal('authority', 'export', '--drop')
     const file = b.folder.at('authority.key')
@@ -152,8 +137,10 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     await until('the policy on the first', () => hasPolicy(a, 'moved/**'), spreadMs)
   })
 
-  test('locks out who has only the old token after a rotation, and keeps everything', async () => {
-    const [a, b, holder] = await openCluster(3)
+  test.concurrent('locks out who has only the old token after a rotation, and keeps everything', async ({
+    hosts,
+  }) => {
+    const [a, b, holder] = await openCluster(hosts, 3)
     if (!a || !b || !holder) throw new Error('three nodes')
     await pushSmall(b.client, 'team/app', '1', smallManifest('kept'))
     const old = await a.shoal('token')
@@ -182,12 +169,14 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     await until('the tag there too', () => resolves(holder, 'team/app', '2', 'after'), spreadMs)
   })
 
-  test('does not let a node whose clock is ten minutes ahead move a tag, and the node says what is wrong', async () => {
-    const [a, b] = await openCluster(2)
+  test.concurrent('does not let a node whose clock is ten minutes ahead move a tag, and the node says what is wrong', async ({
+    hosts,
+  }) => {
+    const [a, b] = await openCluster(hosts, 2)
     if (!a || !b) throw new Error('two nodes')
     await pushSmall(a.client, 'team/app', '1', smallManifest('right'))
     const preload = path.join(import.meta.dirname, 'clock-ahead.ts')
-    const fast = await open(2, {
+    const fast = await hosts.open(2, {
       flags: ['--no-mdns', '--join', await a.shoal('token')],
       env: { NODE_OPTIONS: `--import=${preload}`, TEST_CLOCK_AHEAD_MS: '600000' },
     })

@@ -1,36 +1,48 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { test as base, describe, expect } from 'vitest'
 import type { Cluster } from '../../src/swarm/swarm.ts'
 import { requires } from '../e2e/requirement.ts'
 import { newCluster, temporaryFolder, until } from '../swarm/fixture.ts'
 import { isMesh, type MemberOptions, type MemberProcess, startMember } from './member.ts'
 import { type Network, type NetworkHost, networkNeeds, openNetwork } from './network.ts'
 
-let stack: AsyncDisposableStack
-let network: Network
-let cluster: Cluster
-
-function host(index: number): NetworkHost {
-  const found = network.hosts[index]
-  if (found === undefined) throw new Error(`no host ${index}`)
-  return found
+interface Lan {
+  readonly network: Network
+  readonly cluster: Cluster
+  /** What it holds is gone at the end of the test. */
+  readonly stack: AsyncDisposableStack
+  host(index: number): NetworkHost
+  start(index: number, options?: Partial<MemberOptions>): Promise<MemberProcess>
 }
 
-async function start(index: number, options: Partial<MemberOptions> = {}): Promise<MemberProcess> {
-  const folder = options.folder ?? (await temporaryFolder(stack))
-  return stack.use(await startMember(host(index), { cluster, ...options, folder }))
-}
+const test = base.extend<{ lan: Lan }>({
+  // biome-ignore lint/correctness/noEmptyPattern: the runner reads from the pattern what a fixture needs.
+  lan: async ({}, use) => {
+    await using stack = new AsyncDisposableStack()
+    const network = stack.use(await openNetwork(4))
+    const cluster = await newCluster(stack)
+    const host = (index: number): NetworkHost => {
+      const found = network.hosts[index]
+      if (found === undefined) throw new Error(`no host ${index}`)
+      return found
+    }
+    await use({
+      network,
+      cluster,
+      stack,
+      host,
+      async start(index, options = {}) {
+        const folder = options.folder ?? (await temporaryFolder(stack))
+        return stack.use(await startMember(host(index), { cluster, ...options, folder }))
+      },
+    })
+  },
+})
 
 describe('on a network of their own', requires(...networkNeeds), () => {
-  beforeEach(async () => {
-    stack = new AsyncDisposableStack()
-    network = stack.use(await openNetwork(4))
-    cluster = await newCluster(stack)
-  })
-  afterEach(async () => {
-    await stack.disposeAsync()
-  })
-
-  test('members find each other by mDNS alone, and not those of another cluster', async () => {
+  test.concurrent('members find each other by mDNS alone, and not those of another cluster', async ({
+    lan,
+  }) => {
+    const { stack, start } = lan
     const other = await newCluster(stack)
     const members = [
       await start(0, { mdns: true }),
@@ -44,14 +56,16 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     expect(stranger.peers()).toEqual([])
   })
 
-  test('a host without multicast joins by its bootstrap address alone', async () => {
+  test.concurrent('a host without multicast joins by its bootstrap address alone', async ({ lan }) => {
+    const { host, start } = lan
     const first = await start(0)
     const second = await start(1, { bootstrap: first.addresses })
     const third = await start(2, { bootstrap: [`/ip4/${host(0).address}/tcp/5001`] })
     await until('a mesh of three', () => isMesh([first, second, third]), 20_000)
   })
 
-  test('a stranger who knows the address but not the secret gets nowhere', async () => {
+  test.concurrent('a stranger who knows the address but not the secret gets nowhere', async ({ lan }) => {
+    const { stack, start } = lan
     const member = await start(0)
     const stranger = await start(1, { cluster: await newCluster(stack), bootstrap: member.addresses })
     const friend = await start(2, { bootstrap: member.addresses })
@@ -60,7 +74,8 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     expect(stranger.peers()).toEqual([])
   })
 
-  test('a restarted member finds the others with its bootstrap node gone', async () => {
+  test.concurrent('a restarted member finds the others with its bootstrap node gone', async ({ lan }) => {
+    const { stack, start } = lan
     const bootstrap = await start(0)
     const folder = await temporaryFolder(stack)
     const stays = await start(1, { bootstrap: bootstrap.addresses })
@@ -74,7 +89,10 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     await until('the two to meet', () => isMesh([stays, again]), 20_000)
   })
 
-  test('a partition splits the members, and they meet again within seconds of its end', async () => {
+  test.concurrent('a partition splits the members, and they meet again within seconds of its end', async ({
+    lan,
+  }) => {
+    const { network, host, start } = lan
     const first = await start(0)
     const members = [first]
     for (const index of [1, 2, 3]) members.push(await start(index, { bootstrap: first.addresses }))
@@ -92,7 +110,8 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     )
   })
 
-  test('a member whose host vanishes is noticed, and a fetch goes to another', async () => {
+  test('a member whose host vanishes is noticed, and a fetch goes to another', async ({ lan }) => {
+    const { network, host, start } = lan
     const size = 1_000_000
     const first = await start(0, { blobBytes: size })
     const second = await start(1, { blobBytes: size, bootstrap: first.addresses })
@@ -104,7 +123,8 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     expect(fetched.ms).toBeLessThan(4000)
   })
 
-  test('a shaped link carries what it is set to', async () => {
+  test('a shaped link carries what it is set to', async ({ lan }) => {
+    const { network, host, start } = lan
     const first = await start(0, { blobBytes: 5_000_000 })
     const second = await start(1, { bootstrap: first.addresses })
     await until('a mesh of two', () => isMesh([first, second]), 20_000)

@@ -1,44 +1,26 @@
 /** Faults of the network between hosts, each of which `shoal doctor` has to name. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect } from 'vitest'
 import { type Examination, examine } from '../e2e/doctor.ts'
-import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, type ClusterNodeOptions, isMesh, openClusterNode } from './cluster-node.ts'
-import { type Network, networkNeeds, openNetwork } from './network.ts'
+import { testOnNetwork } from './cluster-network.ts'
+import { type ClusterNode, isMesh } from './cluster-node.ts'
+import { networkNeeds } from './network.ts'
 
-let stack: AsyncDisposableStack
-let network: Network
-let nodes: ClusterNode[] = []
-
-async function open(index: number, options: ClusterNodeOptions = {}): Promise<ClusterNode> {
-  const host = network.hosts[index]
-  if (host === undefined) throw new Error(`no host ${index}`)
-  const node = stack.use(await openClusterNode(host, options))
-  nodes.push(node)
-  return node
-}
+const test = testOnNetwork(3)
 
 const examineOn = (node: ClusterNode): Promise<Examination> =>
   examine(node.folder.at('data'), [], (program, args) => node.host.command(program, args))
 
 describe('shoal doctor on a network of its own', requires(...networkNeeds), () => {
-  beforeEach(async () => {
-    stack = new AsyncDisposableStack()
-    network = stack.use(await openNetwork(3))
-    nodes = []
-  })
-  afterEach(async () => await stack.disposeAsync())
-  showOutputOnFailure(() => nodes)
-
-  test('names a firewall, a secret that differs, and a host without a way for mDNS', async () => {
-    const first = await open(0, { flags: ['--no-mdns'] })
+  test('names a firewall, a secret that differs, and a host without a way for mDNS', async ({ hosts }) => {
+    const first = await hosts.open(0, { flags: ['--no-mdns'] })
     const token = await first.shoal('token')
-    const [a, b] = network.hosts
+    const [a, b] = hosts.network.hosts
     if (a === undefined || b === undefined) throw new Error('three hosts')
 
-    await network.partition([a], [b])
-    const second = await open(1, { flags: ['--no-mdns', '--join', token] })
+    await hosts.network.partition([a], [b])
+    const second = await hosts.open(1, { flags: ['--no-mdns', '--join', token] })
     expect((await examineOn(second)).faults).toEqual([
       expect.stringMatching(/^members: no member is connected though this node has joined/),
       expect.stringMatching(
@@ -47,7 +29,7 @@ describe('shoal doctor on a network of its own', requires(...networkNeeds), () =
         ),
       ),
     ])
-    await network.heal()
+    await hosts.network.heal()
     await until('a mesh', () => isMesh([first, second]), 30_000)
     expect((await examineOn(second)).faults).toEqual([])
 
@@ -60,7 +42,7 @@ describe('shoal doctor on a network of its own', requires(...networkNeeds), () =
       expect.stringMatching(/^members: .* and does not become a member -> .*was the token rotated/),
     )
 
-    const third = await open(2, { flags: ['--join', offline] })
+    const third = await hosts.open(2, { flags: ['--join', offline] })
     await third.run('ip', 'route', 'delete', 'default')
     await third.stop()
     await third.start([])

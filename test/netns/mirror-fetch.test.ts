@@ -5,7 +5,7 @@ import { run, showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { openUpstreamRegistry, type UpstreamRegistry, upstreamNeeds } from '../e2e/upstream-registry.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, isMesh, openClusterNode } from './cluster-node.ts'
+import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
 import { type NetworkHost, networkNeeds, openNetwork } from './network.ts'
 
 const hosts = 4
@@ -15,7 +15,7 @@ const name = 'upstream.test'
 
 describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNeeds), () => {
   const stack = new AsyncDisposableStack()
-  const nodes: ClusterNode[] = []
+  let nodes: ClusterNode[] = []
   let upstream: UpstreamRegistry
   let outside: NetworkHost
 
@@ -25,12 +25,7 @@ describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNe
     if (at === undefined) throw new Error('no host for the upstream')
     outside = at
     upstream = stack.use(await openUpstreamRegistry({ at }))
-    for (const host of members) {
-      const token = await nodes[0]?.shoal('token')
-      const join = token === undefined ? [] : ['--join', token]
-      const flags = ['--no-mdns', '--upstream', `${name}=${upstream.url}`, ...join]
-      nodes.push(stack.use(await openClusterNode(host, { flags })))
-    }
+    nodes = await openClusterNodes(members, stack, ['--no-mdns', '--upstream', `${name}=${upstream.url}`])
     await until('the nodes to meet', () => isMesh(nodes), 60_000)
     for (const host of network.hosts) await network.shape(host, megabits)
   }, 120_000)

@@ -1,105 +1,17 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { contentClient } from '../../node/admin/content-client.ts'
-import { openReachableNode } from '../../node/admin/reachable-node.ts'
-import { exportImages } from '../../node/archives/exporter.ts'
-import { type ImportedImage, importImages } from '../../node/archives/importer.ts'
-import { type LocalNode, openLocalNode } from '../../node/local-node.ts'
-import { readSettings, type Settings } from '../../node/settings/settings.ts'
-import { silentLogger } from '../../src/base/base.ts'
-import { type Digest, hexOf, parseRepository, parseTag, type Repository } from '../../src/oci/oci.ts'
-import { createRegistry } from '../../src/registry/registry.ts'
+import { type Digest, hexOf, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { tarOf } from '../archive/scratch.ts'
-import { closureOf, type Made, makeBlob, makeImage, makeIndex } from '../keep/world.ts'
+import { type Made, makeBlob, makeImage, makeIndex } from '../keep/world.ts'
+import { Site } from './site.ts'
 
 const web = parseRepository('apps/web')
-const { signal } = new AbortController()
 
 let opened: AsyncDisposableStack
 let folder: string
 const at = (name: string): string => join(folder, name)
-
-/** A node without a network, and the commands on its data directory. */
-class Site {
-  readonly settings: Settings
-
-  constructor(name: string, ...flags: string[]) {
-    this.settings = readSettings(['--data', at(name), '--log-level', 'silent', ...flags], {}).settings
-  }
-
-  async open<T>(work: (node: LocalNode) => Promise<T>): Promise<T> {
-    await using node = await openLocalNode({ settings: this.settings, logger: silentLogger, create: true })
-    return await work(node)
-  }
-
-  /** Children before what refers to them. */
-  push(repository: Repository, made: Made, tag?: string): Promise<void> {
-    return this.open(async ({ store, names }) => {
-      using registry = createRegistry({ store, names })
-      const all = closureOf(made).reverse()
-      for (const blob of all.filter(({ mediaType }) => !/manifest|index/.test(mediaType))) {
-        const started = await registry.push.startUpload(repository)
-        if (!('upload' in started)) throw new Error('an upload')
-        await registry.push.appendUpload(repository, started.upload.id, Readable.from([blob.bytes]))
-        await registry.push.finishUpload(repository, started.upload.id, blob.digest)
-      }
-      for (const { digest, bytes, mediaType } of all.filter((part) =>
-        /manifest|index/.test(part.mediaType),
-      )) {
-        const reference = digest === made.digest && tag !== undefined ? { tag: parseTag(tag) } : { digest }
-        await registry.push.putManifest(repository, reference, { bytes, contentType: mediaType })
-      }
-    })
-  }
-
-  async export(output: string, images: string[], platforms?: string[]) {
-    await using _node = await openReachableNode(this.settings)
-    const content = contentClient(this.settings.data)
-    return await exportImages({
-      settings: this.settings,
-      content,
-      images,
-      platforms,
-      output,
-      onEvent: () => undefined,
-    })
-  }
-
-  async import(input: string, as?: Repository): Promise<ImportedImage[]> {
-    await using _node = await openReachableNode(this.settings)
-    const content = contentClient(this.settings.data)
-    return await importImages({
-      settings: this.settings,
-      content,
-      input,
-      as,
-      onBlob: (_, state) => this.states.push(state),
-      signal,
-    })
-  }
-
-  readonly states: string[] = []
-
-  tag(repository: Repository, tag: string) {
-    return this.open(({ names }) => names.findTag(repository, parseTag(tag)))
-  }
-
-  holds(...made: Made[]): Promise<boolean> {
-    return this.open(async ({ store }) => {
-      for (const { digest } of closureOf(...made)) {
-        if (
-          (await store.blobs.stat(digest)) === undefined &&
-          (await store.manifests.get(digest)) === undefined
-        )
-          return false
-      }
-      return true
-    })
-  }
-}
 
 const image = (): Made => makeImage([makeBlob('layer one'), makeBlob('layer two')])
 const blobFile = (digest: Digest): string => join('blobs', 'sha256', hexOf(digest))
@@ -112,8 +24,8 @@ describe('images on a disk', () => {
     opened = new AsyncDisposableStack()
     folder = await mkdtemp(join(tmpdir(), 'shoal-disk-'))
     opened.defer(() => rm(folder, { recursive: true }))
-    here = new Site('here')
-    there = new Site('there')
+    here = new Site(at('here'))
+    there = new Site(at('there'))
     await there.open(async () => undefined)
   })
   afterEach(() => opened.disposeAsync())
@@ -264,7 +176,7 @@ describe('images on a disk', () => {
     const large = makeImage([makeBlob('x'.repeat(20_000_000))])
     await here.push(web, large, '1')
     await here.export(at('disk.tar'), ['apps/web:1'])
-    const full = new Site('full', '--min-free', '4096TiB')
+    const full = new Site(at('full'), '--min-free', '4096TiB')
     await full.open(async () => undefined)
     await expect(full.import(at('disk.tar'))).rejects.toMatchObject({ code: 'STORE_FULL' })
     expect(await full.tag(web, '1')).toBeUndefined()

@@ -1,9 +1,8 @@
 /**
  * Writes to a store until it is killed, and prints a line for each thing that was acknowledged:
  * `ready`, `blob DIGEST`, `manifest DIGEST BLOB…`, `session ID OFFSET`, `finished DIGEST`.
- * Waits for one line on its input before it opens the store: `SEED SESSION-ID`, the id being `-` for a new one.
+ * Waits for one line on its input before it opens the store: `SEED SESSION-ID`, the id being `-` for a new one. Ends without.
  */
-import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Store } from '../../src/store/store.ts'
 import { digestOf, inChunks, openAt, pushManifest, seededBytes, team } from './scenery.ts'
@@ -12,7 +11,8 @@ import { digestOf, inChunks, openAt, pushManifest, seededBytes, team } from './s
 export const longUpload = { bytes: 6_000_000, seed: 424_242, step: 150_000 }
 
 async function main(directory: string): Promise<void> {
-  const [line] = (await once(createInterface(process.stdin), 'line')) as [string]
+  const { value: line } = await createInterface(process.stdin)[Symbol.asyncIterator]().next()
+  if (line === undefined) return
   const [seed = '', sessionId = '-'] = line.split(' ')
   const { store } = await openAt(directory, { graceMs: 1, workers: 2 })
   say('ready')

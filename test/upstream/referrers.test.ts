@@ -1,9 +1,8 @@
 /** Referrers, from registries that have the API and from those that keep them under a tag. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { type Digest, digestBytes, hexOf, mediaTypes } from '../../src/oci/oci.ts'
-import type { Upstream } from '../../src/upstream/upstream.ts'
-import { type FakeUpstream, openFakeUpstream } from './fake-upstream.ts'
-import { failureOf, openUpstream, repository } from './fixture.ts'
+import { failureOf, repository } from './fixture.ts'
+import { useUpstream } from './use-upstream.ts'
 
 const subject = digestBytes(Buffer.from('subject'))
 const digests = Array.from({ length: 5 }, (_, index) => digestBytes(Buffer.from(`referrer ${index}`)))
@@ -16,21 +15,12 @@ const indexOf = (...listed: Digest[]) => ({
 const tagOf = (digest: Digest) => `${digest.split(':')[0]}-${hexOf(digest).slice(0, 64)}`
 
 describe('the referrers of a manifest', () => {
-  let fake: FakeUpstream
-  let upstream: Upstream
-  let opened: AsyncDisposableStack
+  const at = useUpstream()
 
-  beforeEach(async () => {
-    opened = new AsyncDisposableStack()
-    fake = opened.use(await openFakeUpstream())
-    upstream = opened.use(await openUpstream({ url: fake.url })).upstream
-  })
-  afterEach(() => opened.disposeAsync())
-
-  const asked = () => fake.seen.map(({ path }) => path.slice('/v2/library/alpine/'.length)).slice(1)
+  const asked = () => at.fake.seen.map(({ path }) => path.slice('/v2/library/alpine/'.length)).slice(1)
   /** Answers the API with this. */
   const answerReferrers = (status: number, body: string, type: string = mediaTypes.ociIndex) => {
-    fake.intercept = ({ url = '' }, response) => {
+    at.fake.intercept = ({ url = '' }, response) => {
       if (!url.includes('/referrers/')) return false
       response.writeHead(status, { 'content-type': type }).end(body)
       return true
@@ -38,9 +28,9 @@ describe('the referrers of a manifest', () => {
   }
 
   it('are told by the API, all pages of them', async () => {
-    fake.intercept = ({ url = '' }, response) => {
+    at.fake.intercept = ({ url = '' }, response) => {
       if (!url.includes('/referrers/')) return false
-      const page = Number(new URL(url, fake.url).searchParams.get('page') ?? 0)
+      const page = Number(new URL(url, at.fake.url).searchParams.get('page') ?? 0)
       response.writeHead(200, {
         'content-type': mediaTypes.ociIndex,
         ...(page < 2 ? { link: `<${url.split('?')[0]}?page=${page + 1}>; rel="next"` } : {}),
@@ -48,28 +38,28 @@ describe('the referrers of a manifest', () => {
       response.end(JSON.stringify(indexOf(...digests.slice(page * 2, page * 2 + 2))))
       return true
     }
-    expect(await upstream.listReferrers(repository, subject)).toEqual(digests)
+    expect(await at.upstream.listReferrers(repository, subject)).toEqual(digests)
     expect(asked()).toEqual(['', '?page=1', '?page=2'].map((query) => `referrers/${subject}${query}`))
   })
 
   it('are none where the API says so, whatever stands under the tag', async () => {
-    fake.putManifest(repository, indexOf(...digests), tagOf(subject))
+    at.fake.putManifest(repository, indexOf(...digests), tagOf(subject))
     answerReferrers(200, JSON.stringify(indexOf()))
-    expect(await upstream.listReferrers(repository, subject)).toEqual([])
+    expect(await at.upstream.listReferrers(repository, subject)).toEqual([])
     expect(asked()).toEqual([`referrers/${subject}`])
   })
 
   it('are told by the tag where there is no API', async () => {
-    fake.putManifest(repository, indexOf(...digests), tagOf(subject))
-    expect(await upstream.listReferrers(repository, subject)).toEqual(digests)
+    at.fake.putManifest(repository, indexOf(...digests), tagOf(subject))
+    expect(await at.upstream.listReferrers(repository, subject)).toEqual(digests)
     expect(asked()).toEqual([`referrers/${subject}`, `manifests/${tagOf(subject)}`])
   })
 
   it('are told by the tag of a digest that is longer than a tag may be', async () => {
     const long = digestBytes(Buffer.from('subject'), 'sha512')
-    fake.putManifest(repository, indexOf(...digests), tagOf(long))
+    at.fake.putManifest(repository, indexOf(...digests), tagOf(long))
     expect(tagOf(long)).toHaveLength('sha512-'.length + 64)
-    expect(await upstream.listReferrers(repository, long)).toEqual(digests)
+    expect(await at.upstream.listReferrers(repository, long)).toEqual(digests)
   })
 
   it.each([
@@ -83,20 +73,22 @@ describe('the referrers of a manifest', () => {
     ],
     ['that it is forbidden', 403, '{}', 'application/json'],
   ])('are told by the tag where the API answers with %s', async (_, status, body, type) => {
-    fake.putManifest(repository, indexOf(...digests), tagOf(subject))
+    at.fake.putManifest(repository, indexOf(...digests), tagOf(subject))
     answerReferrers(status, body, type)
-    expect(await upstream.listReferrers(repository, subject)).toEqual(digests)
+    expect(await at.upstream.listReferrers(repository, subject)).toEqual(digests)
   })
 
   it('are none where an image stands under the tag', async () => {
-    fake.putManifest(repository, { ...indexOf(), mediaType: mediaTypes.ociIndex, subject: null }, 'other')
+    at.fake.putManifest(repository, { ...indexOf(), mediaType: mediaTypes.ociIndex, subject: null }, 'other')
     const config = { mediaType: mediaTypes.ociEmpty, digest: subject, size: 2 }
-    fake.putManifest(repository, { schemaVersion: 2, config, layers: [] }, tagOf(subject))
-    expect(await upstream.listReferrers(repository, subject)).toEqual([])
+    at.fake.putManifest(repository, { schemaVersion: 2, config, layers: [] }, tagOf(subject))
+    expect(await at.upstream.listReferrers(repository, subject)).toEqual([])
   })
 
   it('are unknown, not none, while the upstream fails', async () => {
     answerReferrers(500, '{}', 'application/json')
-    expect((await failureOf(upstream.listReferrers(repository, subject))).code).toBe('UPSTREAM_UNAVAILABLE')
+    expect((await failureOf(at.upstream.listReferrers(repository, subject))).code).toBe(
+      'UPSTREAM_UNAVAILABLE',
+    )
   })
 })

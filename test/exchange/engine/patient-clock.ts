@@ -3,19 +3,15 @@
  * measures by it is what the code waited for, and not what else the machine had to do.
  */
 import type { Clock } from '../../../src/base/base.ts'
+import { Sleepers } from '../../base/sleepers.ts'
 
 const tickMs = 5
 const mostPerTickMs = 10
 
-interface Sleeper {
-  atMs: number
-  wake(): void
-}
-
 export class PatientClock implements Clock, Disposable {
   #nowMs = Date.now()
   #realMs = performance.now()
-  readonly #sleepers = new Set<Sleeper>()
+  readonly #sleepers = new Sleepers()
   readonly #timer: NodeJS.Timeout
 
   constructor() {
@@ -26,19 +22,8 @@ export class PatientClock implements Clock, Disposable {
     return this.#nowMs
   }
 
-  async sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    signal?.throwIfAborted()
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const sleeper = { atMs: this.#nowMs + ms, wake: resolve }
-    const onAbort = (): void => reject(signal?.reason)
-    this.#sleepers.add(sleeper)
-    signal?.addEventListener('abort', onAbort, { once: true })
-    try {
-      await promise
-    } finally {
-      this.#sleepers.delete(sleeper)
-      signal?.removeEventListener('abort', onAbort)
-    }
+  sleep(ms: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.#sleepers.sleepUntil(this.#nowMs + ms, signal)
   }
 
   [Symbol.dispose](): void {
@@ -49,6 +34,6 @@ export class PatientClock implements Clock, Disposable {
     const realMs = performance.now()
     this.#nowMs += Math.min(realMs - this.#realMs, mostPerTickMs)
     this.#realMs = realMs
-    for (const { atMs, wake } of this.#sleepers) if (atMs <= this.#nowMs) wake()
+    this.#sleepers.wake(this.#nowMs)
   }
 }
