@@ -64,6 +64,11 @@ export class Bitfield {
     return false
   }
 
+  /** Whether all that the other holds is held here. */
+  includes(other: Bitfield): boolean {
+    return other.#bytes.every((byte, at) => (byte & ~(this.#bytes[at] ?? 0)) === 0)
+  }
+
   /** Returns whether that was news. Throws RangeError for a piece that there is not. */
   add(piece: number): boolean {
     this.#check(piece)

@@ -51,14 +51,13 @@ export interface SourcesOptions {
 /** Members that are asked at once; beyond, those that the look-up finds. */
 const maxMembers = 32
 const maxSources = 64
-/** With so many, no further ones are looked for: where every member is asked, whoever has it brings the others along. */
-const enoughHolding = { amongFew: 1, amongMany: 4 }
+/** With so many of many members, no further ones are looked for. */
+const enoughHolding = 4
 /** A member whose uplink is full answers behind all that it has to carry. */
 const firstSearchMs = 6000
 const againMs = { least: 250, most: 5000 }
 const coolDownMs = { least: 500, most: 10_000 }
 const maxRemembered = 1024
-const isLess = new Set<WantEvent['type']>(['holds', 'absent', 'lost'])
 
 export class Sources {
   readonly #options: SourcesOptions
@@ -118,7 +117,7 @@ export class Sources {
     const { clock } = this.#options
     await this.#untilWorthIt(signal)
     for (let waitMs = againMs.least; !signal.aborted; ) {
-      if (this.holding().length < this.#enough) await this.#find(signal)
+      if (!this.#isEnough(waitMs)) await this.#find(signal)
       this.#searching = false
       this.#settle()
       await clock.sleep(waitMs, { signal })
@@ -136,10 +135,12 @@ export class Sources {
     if (isOutside === true || this.holding().length > 0) await clock.sleep(againMs.least, { signal })
   }
 
-  get #enough(): number {
-    return this.#options.members.peers().length > maxMembers
-      ? enoughHolding.amongMany
-      : enoughHolding.amongFew
+  /** Where every member is asked, whoever has it brings the others along, unless after a while nobody has all of it. */
+  #isEnough(waitMs: number): boolean {
+    const holding = this.holding()
+    if (this.#options.members.peers().length > maxMembers) return holding.length >= enoughHolding
+    const isYoung = waitMs === againMs.least && holding.length > 0
+    return isYoung || holding.some(({ holds }) => holds.held.complete)
   }
 
   /** Asks the peer, unless it is known, shunned, or one too many. */
@@ -219,8 +220,13 @@ export class Sources {
 
   #heard(source: Source, event: WantEvent): void {
     if (this.#sources.get(source.peer) !== source) return
+    const before = source.holds
     this.#remember(source, event)
-    if (isLess.has(event.type)) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
+    const { holds } = source
+    const isLess =
+      event.type === 'lost' ||
+      (before !== undefined && holds !== before && holds?.held.includes(before.held) !== true)
+    if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
     this.#settle()
   }

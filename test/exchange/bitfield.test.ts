@@ -52,4 +52,12 @@ describe('a bitfield', () => {
     expect(field.has(9)).toBe(false)
     expect(field.complete).toBe(true)
   })
+
+  it('includes what it holds all of', () => {
+    const [some, more] = [new Bitfield(12), new Bitfield(12)]
+    for (const piece of [0, 9]) some.add(piece)
+    for (const piece of [0, 4, 9]) more.add(piece)
+    expect([more.includes(some), some.includes(more), some.includes(some)]).toEqual([true, false, true])
+    expect(new Bitfield(12).includes(new Bitfield(12))).toBe(true)
+  })
 })

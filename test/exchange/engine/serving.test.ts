@@ -151,15 +151,18 @@ describe('a holder', () => {
     const source = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     const bytes = someBytes(6 * pieceBytes)
     const identity = world.identity()
-    let lose: () => Promise<void> = async () => undefined
+    let [lose, hold] = [async (): Promise<void> => undefined, async (): Promise<void> => undefined]
     double({
       mesh: world.mesh,
       identity,
       bytes,
       async onWant(id, { channel: from }) {
         lose = async () => await from.send(encodeAnswer({ type: 'absent', id }))
-        const bitfield = new Uint8Array([0b11111100])
-        await from.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+        hold = async () => {
+          const bitfield = new Uint8Array([0b11111100])
+          await from.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+        }
+        await hold()
       },
       // It never sends what it is asked for.
       onPiece: async () => undefined,
@@ -175,6 +178,12 @@ describe('a holder', () => {
     const told = await heard(to)
     if (told.type !== 'partial') throw new Error(`partial was expected, ${told.type} came`)
     expect(Bitfield.parse(told.bitfield, 6).held).toBeGreaterThan(2)
+    // To say the same once more is not to hold less: nothing is told again.
+    await hold()
+    await hold()
+    const rest = new Set<string>()
+    while (!rest.has('complete')) rest.add((await heard(to)).type)
+    expect([...rest]).not.toContain('partial')
     expect(await fetching).toBe(true)
   })
 
