@@ -19,8 +19,7 @@ export class SharedFile {
   async *chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncGenerator<Uint8Array> {
     this.#readers++
     try {
-      this.#opening ??= open(this.#path, 'r')
-      yield* readChunks(await this.#opening, this.#buffers, start, end, options)
+      yield* readChunks(await this.#open(), this.#buffers, start, end, options)
     } finally {
       this.#readers--
       if (this.#isOver) await this.#closeUnread()
@@ -31,6 +30,18 @@ export class SharedFile {
   async close(): Promise<void> {
     this.#isOver = true
     await this.#closeUnread()
+  }
+
+  async #open(): Promise<FileHandle> {
+    this.#opening ??= open(this.#path, 'r')
+    const opening = this.#opening
+    try {
+      return await opening
+    } catch (error) {
+      // There may be too many open files just now: whoever reads next tries again.
+      if (this.#opening === opening) this.#opening = undefined
+      throw error
+    }
   }
 
   async #closeUnread(): Promise<void> {
