@@ -190,6 +190,10 @@ export class Feed {
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write
+    } catch (error) {
+      // Whatever else went wrong, what came before it may contradict what others signed.
+      if (!(await write.catch(() => true))) return false
+      throw error
     } finally {
       this.#piece = undefined
       // Its failure is the attempt's; here it only has to be over.
