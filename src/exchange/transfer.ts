@@ -52,6 +52,8 @@ export class Transfer {
   readonly #supply: Supply
   #beginning = new Beginning()
   readonly #state: TransferState
+  /** Members whose beginning is not what is signed, which may be a lie until the blob is proven. */
+  readonly #accused = new Set<string>()
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
   #announced = false
@@ -120,9 +122,10 @@ export class Transfer {
   /** What a member passed on is not the blob's: it, or the upstream, gave something else. */
   contradicted(): void {
     const { giver } = this.#beginning
-    if (giver === undefined) return
-    this.#context.faults.add(giver, 'wrong-beginning', { digest: this.digest })
     this.#beginning = new Beginning()
+    if (giver === undefined) return
+    this.#accused.add(giver)
+    if (this.proven) this.#convictAccused()
   }
 
   /** Resolves when it can be read. */
@@ -230,6 +233,7 @@ export class Transfer {
       await this.#search.recall()
       this.#supply.begin()
       await this.#attempts.run(either)
+      this.#convictAccused()
       this.#state.finish()
     } catch (error) {
       this.#fail(error)
@@ -277,6 +281,8 @@ export class Transfer {
         return transfer.change
       },
       begins: (layout) => {
+        // What they were accused by is believed no more.
+        this.#accused.clear()
         const { size = layout.size } = this.#beginning.layout ?? {}
         if (size !== layout.size) this.contradicted()
         this.#state.begin(layout)
@@ -337,7 +343,8 @@ export class Transfer {
 
   /** It can be read as far as that goes; what is signed may still say that it is another blob. */
   #begins(part: BeginningPart, member: string): void {
-    const isDoubtful = (this.#context.faults.of(member)['wrong-beginning'] ?? 0) > 0
+    const isGuilty = (this.#context.faults.of(member)['wrong-beginning'] ?? 0) > 0
+    const isDoubtful = isGuilty || this.#accused.has(member)
     if (isDoubtful || this.#attempts.current !== undefined || !this.#beginning.add(part, member)) return
     this.#movedMs = this.#context.clock.now()
     // Whoever gives the piece later gives it again.
@@ -387,6 +394,13 @@ export class Transfer {
     this.#context.faults.add(source.peer, reason, { digest: this.digest })
     this.#sources.shun(source, 'for-now')
     if (reason === 'stalled') source.link.abort(new BlobUnavailableError(this.digest, 'the peer is silent'))
+  }
+
+  #convictAccused(): void {
+    for (const member of this.#accused) {
+      this.#context.faults.add(member, 'wrong-beginning', { digest: this.digest })
+    }
+    this.#accused.clear()
   }
 
   #convictSource(source: Source, piece: number): void {
