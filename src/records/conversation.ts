@@ -39,7 +39,10 @@ export class Conversation {
     aheadMs: 0,
   }
   #applying: Promise<ApplyReport | undefined> = Promise.resolve(undefined)
-  #beaten: string[] = []
+  /** Of as many keys as stand here at most, however often the peer repeats itself. */
+  readonly #beaten = new Set<string>()
+  /** Whether `takeBeaten` is called. */
+  keepsBeaten = false
   #batch: Uint8Array[] = []
   #batchBytes = 0
 
@@ -158,8 +161,8 @@ export class Conversation {
 
   /** The keys of records from the peer that lost to what stands here, since it was asked last. */
   takeBeaten(): string[] {
-    const beaten = this.#beaten
-    this.#beaten = []
+    const beaten = [...this.#beaten]
+    this.#beaten.clear()
     return beaten
   }
 
@@ -176,7 +179,7 @@ export class Conversation {
     const report = await this.#applying
     this.#applying = Promise.resolve(undefined)
     if (report === undefined) return
-    this.#beaten.push(...report.beaten)
+    if (this.keepsBeaten) for (const key of report.beaten) this.#beaten.add(key)
     this.#report.applied += report.applied
     this.#report.refused += Object.values(report.refused).reduce((sum, count) => sum + count, 0)
     if (report.blame !== undefined) throw new PeerMisbehavedError(`sent a record that is ${report.blame}`)

@@ -41,6 +41,7 @@ export class Initiator {
 
   constructor(conversation: Conversation, { random }: { random: () => number }) {
     this.#conversation = conversation
+    conversation.keepsBeaten = true
     this.#random = random
   }
 
