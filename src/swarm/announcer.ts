@@ -80,8 +80,9 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   /** How many connected members announce it, as far as this node's own part of the DHT tells. */
   const othersAnnouncing = async (digest: Digest, signal: AbortSignal): Promise<number> => {
     const connected = new Set(members.peers())
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(provideTimeoutMs)])
     // The first event tells what is known here; what follows would ask others.
-    for await (const event of node.services.dht.findProviders(cidOf(digest), { signal })) {
+    for await (const event of node.services.dht.findProviders(cidOf(digest), { signal: bounded })) {
       if (event.name !== 'PEER_RESPONSE' || !event.from.equals(node.peerId)) return 0
       return event.providers.filter(({ id }) => connected.has(id.toString())).length
     }
