@@ -17,6 +17,8 @@ const script = path.join(import.meta.dirname, '../../scripts/deb/deb.ts')
 const unit = path.join(import.meta.dirname, '../../deploy/systemd/shoal.service')
 
 describe('the Debian package', requires(...systemdNeeds, 'shoal', 'npm', 'dpkg', 'dpkg-deb', 'tar'), () => {
+  /** Of the machine that the test makes. */
+  const packageInside = '/var/tmp/shoal.deb'
   let folder: ScratchFolder
   let machine: SystemdMachine
   let port: number
@@ -25,8 +27,8 @@ describe('the Debian package', requires(...systemdNeeds, 'shoal', 'npm', 'dpkg',
     folder = await openScratchFolder()
     const built = await run(process.execPath, [script, '--fast', '--out', folder.path])
     machine = await openSystemdMachine()
-    await cp(built.stdout.trim(), machine.at('/root/shoal.deb'))
-    await machine.run('dpkg', '--install', '/root/shoal.deb')
+    await cp(built.stdout.trim(), machine.at(packageInside))
+    await machine.run('dpkg', '--install', packageInside)
     const [http, p2p] = await freePorts(2)
     port = http
     await writeFile(
@@ -76,7 +78,7 @@ describe('the Debian package', requires(...systemdNeeds, 'shoal', 'npm', 'dpkg',
 
   test('is started again by an upgrade of its package', async () => {
     const before = await show('MainPID')
-    await machine.run('dpkg', '--install', '/root/shoal.deb')
+    await machine.run('dpkg', '--install', packageInside)
     const upgraded = await show('MainPID')
     expect([await show('ActiveState'), upgraded === before]).toEqual(['active', false])
   })

@@ -102,6 +102,36 @@ describe('a transfer', () => {
     expect(isLookedUp).toBe(false)
   })
 
+  it('is looked up again while those that have some of it do not have all', async () => {
+    const bytes = someBytes(2 * pieceBytes)
+    const lookedUp = Promise.withResolvers<void>()
+    const override = {
+      providers: {
+        find: async function* () {
+          lookedUp.resolve()
+          yield* []
+        },
+        announce: () => undefined,
+        withdraw: () => undefined,
+      },
+    }
+    const asker = await world.node({ override, limits: { giveUpMs: 60_000 } })
+    double({
+      mesh: world.mesh,
+      identity: world.identity(),
+      bytes,
+      onWant: async (id, { channel }) => {
+        const bitfield = new Uint8Array([0b10000000])
+        await channel.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+      },
+    })
+    const over = new AbortController()
+    const fetching = asker.exchange.fetch(wanted(digestOf(bytes)), { signal: over.signal })
+    await lookedUp.promise
+    over.abort(new Error('the test is over'))
+    await expect(fetching).rejects.toThrow('the test is over')
+  })
+
   it('finds the size without fetching', async () => {
     const [holder, asker] = [await world.node(), await world.node()]
     const digest = await holder.holds(someBytes(777))
