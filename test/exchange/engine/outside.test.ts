@@ -1,6 +1,6 @@
 /** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { BeginningPart, Origin, Outside } from '../../../src/exchange/engine.ts'
+import type { BeginningPart } from '../../../src/exchange/engine.ts'
 import {
   encodeAnswer,
   listFrames,
@@ -26,10 +26,10 @@ import {
   type World,
   wanted,
 } from './fixture.ts'
+import { chunkBytes, TestOrigin, TestOutside } from './test-outside.ts'
 
 const pieces = 12
 const size = pieces * pieceBytes - 1000
-const chunkBytes = 16 * 1024
 
 let world: World
 let bytes: Uint8Array
@@ -42,109 +42,6 @@ beforeEach(() => {
 afterEach(async () => {
   await world[Symbol.asyncDispose]()
 })
-
-/** Gives bytes as far as it is let, and remembers what it was asked. */
-class TestOrigin implements Origin {
-  readonly starts: number[] = []
-  readonly content: Uint8Array
-  sent = 0
-  doesRanges = true
-  /** Bytes of the blob that may be sent; then it waits. */
-  gate = Number.POSITIVE_INFINITY
-  /** At which byte the stream breaks. */
-  breaksAt = Number.POSITIVE_INFINITY
-  isAbsent = false
-  failure: Error | undefined
-  extra = 0
-  #change = Promise.withResolvers<void>()
-
-  constructor(content: Uint8Array) {
-    this.content = content
-  }
-
-  open(start: number, { signal }: { signal: AbortSignal }) {
-    this.starts.push(start)
-    if (this.failure !== undefined) return Promise.reject(this.failure)
-    const from = this.doesRanges ? start : 0
-    return Promise.resolve(
-      this.isAbsent
-        ? undefined
-        : {
-            size: this.content.length,
-            start: from,
-            chunks: this.#chunks(from, signal),
-            [Symbol.asyncDispose]: async () => undefined,
-          },
-    )
-  }
-
-  let(gate: number): void {
-    this.gate = gate
-    this.#change.resolve()
-    this.#change = Promise.withResolvers()
-  }
-
-  async *#chunks(from: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    for (let at = from; at < this.content.length; at += chunkBytes) {
-      const end = Math.min(at + chunkBytes, this.content.length)
-      while (end > this.gate) {
-        signal.throwIfAborted()
-        await this.#change.promise
-      }
-      if (end > this.breaksAt) throw new Error('the line broke')
-      const chunk = this.content.slice(at, end)
-      this.sent += chunk.length
-      yield chunk
-    }
-    if (this.extra > 0) yield new Uint8Array(this.extra)
-  }
-}
-
-interface Bringer {
-  node: TestNode
-  origin: Origin
-  /** Aborted when it is killed. */
-  life: AbortController
-}
-
-/** Asks the members in the order in which they were added, the next when one fails. */
-class TestOutside {
-  readonly #bringers: Bringer[] = []
-  /** What the members make of the beginning that they pass on. */
-  garble = (part: BeginningPart): BeginningPart => part
-
-  add(node: TestNode, origin: Origin): Bringer {
-    const bringer = { node, origin, life: new AbortController() }
-    this.#bringers.push(bringer)
-    return bringer
-  }
-
-  kill({ node, life }: Bringer): void {
-    world.mesh.kill(node.peer)
-    life.abort(new Error('killed'))
-  }
-
-  for(self: () => string): Outside {
-    return {
-      has: () => true,
-      bring: async (what, { signal, lead, onProgress, onBeginning }) => {
-        let failure: unknown = new Error('nobody reaches it')
-        for (const { node, origin, life } of this.#bringers) {
-          if (life.signal.aborted) continue
-          const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
-          try {
-            if (node.peer === self()) return await lead(origin, options)
-            const passedOn = (part: BeginningPart): void => onBeginning(this.garble(part), node.peer)
-            return await node.exchange.lead(what, origin, { ...options, onBeginning: passedOn })
-          } catch (error) {
-            failure = error
-          }
-        }
-        throw failure
-      },
-    }
-  }
-}
 
 async function nodes(count: number, outside: TestOutside, stallMs = 300): Promise<TestNode[]> {
   const made: TestNode[] = []
@@ -357,7 +254,7 @@ describe('a blob that is outside', () => {
     await until('the others to have what came', () =>
       [second, ...others].every(({ exchange }) => exchange.status().transfers[0]?.held === 7),
     )
-    outside.kill(killed)
+    outside.kill(killed, world)
     for (const result of await Promise.all(reading)) expect(Buffer.compare(result, bytes)).toBe(0)
     expect(after.starts).toEqual([7 * pieceBytes])
     expect(before.sent + after.sent).toBe(size)
