@@ -7,7 +7,8 @@ import type { Digest, Repository } from '../oci/oci.ts'
 import type { PartialBlob } from '../store/store.ts'
 import type { Verifier } from '../wire/wire.ts'
 import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts'
-import { Beginning, type BeginningPart } from './beginning.ts'
+import type { BeginningPart } from './beginning.ts'
+import { Beginnings } from './beginnings.ts'
 import type { DropReason } from './download-events.ts'
 import type { LeadOptions, Origin, Providers } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
@@ -50,10 +51,8 @@ export class Transfer {
   readonly #search: ListSearch
   readonly #attempts: Attempts
   readonly #supply: Supply
-  #beginning = new Beginning()
+  readonly #beginnings: Beginnings
   readonly #state: TransferState
-  /** Members whose beginning is not what is signed, which may be a lie until the blob is proven. */
-  readonly #accused = new Set<string>()
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
   #announced = false
@@ -68,6 +67,7 @@ export class Transfer {
     this.#context = context
     this.#movedMs = context.clock.now()
     this.#state = new TransferState(wanted.digest)
+    this.#beginnings = new Beginnings(wanted.digest, context.faults)
     this.#sources = new Sources({
       ...context,
       wanted,
@@ -116,16 +116,12 @@ export class Transfer {
 
   /** What a member has passed on of the beginning before anyone signed for it: a copy. */
   beginning(position: number, end: number): Uint8Array | undefined {
-    return this.#beginning.read(position, end)
+    return this.#beginnings.read(position, end)
   }
 
   /** What a member passed on is not the blob's: it, or the upstream, gave something else. */
   contradicted(): void {
-    const { giver } = this.#beginning
-    this.#beginning = new Beginning()
-    if (giver === undefined) return
-    this.#accused.add(giver)
-    if (this.proven) this.#convictAccused()
+    this.#beginnings.contradict()
   }
 
   /** Resolves when it can be read. */
@@ -233,7 +229,7 @@ export class Transfer {
       await this.#search.recall()
       this.#supply.begin()
       await this.#attempts.run(either)
-      this.#convictAccused()
+      this.#beginnings.prove()
       this.#state.finish()
     } catch (error) {
       this.#fail(error)
@@ -281,10 +277,7 @@ export class Transfer {
         return transfer.change
       },
       begins: (layout) => {
-        // What they were accused by is believed no more.
-        this.#accused.clear()
-        const { size = layout.size } = this.#beginning.layout ?? {}
-        if (size !== layout.size) this.contradicted()
+        this.#beginnings.believe(layout)
         this.#state.begin(layout)
         this.followed()
       },
@@ -343,13 +336,11 @@ export class Transfer {
 
   /** It can be read as far as that goes; what is signed may still say that it is another blob. */
   #begins(part: BeginningPart, member: string): void {
-    const isGuilty = (this.#context.faults.of(member)['wrong-beginning'] ?? 0) > 0
-    const isDoubtful = isGuilty || this.#accused.has(member)
-    if (isDoubtful || this.#attempts.current !== undefined || !this.#beginning.add(part, member)) return
+    if (this.#attempts.current !== undefined || !this.#beginnings.add(part, member)) return
     this.#movedMs = this.#context.clock.now()
     // Whoever gives the piece later gives it again.
     this.#givers.set(0, member)
-    const { layout } = this.#beginning
+    const { layout } = this.#beginnings
     if (layout !== undefined) this.#state.peek(layout)
     this.#state.news()
   }
@@ -394,13 +385,6 @@ export class Transfer {
     this.#context.faults.add(source.peer, reason, { digest: this.digest })
     this.#sources.shun(source, 'for-now')
     if (reason === 'stalled') source.link.abort(new BlobUnavailableError(this.digest, 'the peer is silent'))
-  }
-
-  #convictAccused(): void {
-    for (const member of this.#accused) {
-      this.#context.faults.add(member, 'wrong-beginning', { digest: this.digest })
-    }
-    this.#accused.clear()
   }
 
   #convictSource(source: Source, piece: number): void {
