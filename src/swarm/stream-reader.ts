@@ -2,6 +2,7 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import { ChannelBrokenError } from '../wire/wire.ts'
 import { PeerStalledError } from './errors.ts'
+import { ReceiveWindow } from './receive-window.ts'
 
 /** Reading pauses above this and resumes below half of it; the stream's window comes on top. */
 const highWaterBytes = 512 * 1024
@@ -14,6 +15,7 @@ export interface WaitOptions {
 
 export class StreamReader {
   readonly #stream: Stream
+  readonly #window: ReceiveWindow
   readonly #chunks: Uint8Array[] = []
   #buffered = 0
   /** How much a waiting consumer needs at once, which may be above the high-water mark. */
@@ -25,6 +27,7 @@ export class StreamReader {
 
   constructor(stream: Stream) {
     this.#stream = stream
+    this.#window = new ReceiveWindow(stream)
   }
 
   /** Begins to listen; call it in the same turn in which the stream was received. */
@@ -100,6 +103,7 @@ export class StreamReader {
   }
 
   readonly #onMessage = (event: StreamMessageEvent): void => {
+    this.#window.use(event.data.byteLength)
     const chunks = event.data instanceof Uint8Array ? [event.data] : event.data
     for (const chunk of chunks) {
       if (chunk.length === 0) continue
@@ -125,6 +129,7 @@ export class StreamReader {
   #resume(): void {
     try {
       this.#stream.resume()
+      this.#window.hold()
     } catch (error) {
       // What had arrived is delivered before the window update fails on a connection that is gone.
       if (this.#stream.status === 'open') throw error
