@@ -1,5 +1,4 @@
 /** The libp2p node with every option that matters said in one place. */
-import { noise } from '@chainsafe/libp2p-noise'
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
@@ -13,6 +12,7 @@ import { createLibp2p, type Libp2p } from 'libp2p'
 import { worthAnnouncing } from './addresses.ts'
 import type { ClusterNames } from './cluster.ts'
 import { datastoreIn, type SwarmDatabase } from './datastore.ts'
+import { encryption } from './encryption.ts'
 import type { NodeIdentity } from './identity.ts'
 import { maxMessageBytes } from './spread.ts'
 
@@ -53,7 +53,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
     nodeInfo: { name: 'shoal', userAgent: agent },
     addresses: { listen, announce, announceFilter: worthAnnouncing },
     transports: [tcp()],
-    connectionEncrypters: [noise({ prologueBytes: names.prologue })],
+    connectionEncrypters: [encryption({ prologueBytes: names.prologue })],
     streamMuxers: [
       yamux({
         maxInboundStreams: 1024,
