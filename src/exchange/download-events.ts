@@ -71,7 +71,7 @@ export interface DownloadLimits {
   queueMs: number
   /** Asked of all peers at once. */
   maxBytes: number
-  /** A peer that was asked and is silent this long is not waited for. Holders say something every 200 to 400 ms. */
+  /** A peer that was asked and is silent this long gets no new requests. Holders say something every 200 to 400 ms. */
   silentMs: number
   /** And this long: it is dropped. */
   deadMs: number

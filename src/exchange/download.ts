@@ -19,12 +19,10 @@ import { FarRule } from './far-rule.ts'
 import { Lateness } from './lateness.ts'
 import { PieceBoard } from './piece-board.ts'
 import { type Choice, choosePiece } from './piece-choice.ts'
+import { Relief } from './relief.ts'
 import { RequestBook } from './request-book.ts'
 
-const smallPieceBytes = 1024 * 1024
 const maxOvertaken = 4
-/** A peer that says nothing for so many times its usual silence is not waited for. */
-const silenceFactor = 2
 const maxBanned = 1024
 
 export class Download {
@@ -34,6 +32,7 @@ export class Download {
   readonly #book: RequestBook
   readonly #late: Lateness
   readonly #far: FarRule
+  readonly #relief: Relief
   readonly #peers = new Map<string, DownloadPeer>()
   readonly #banned = new Set<string>()
   /** The first missing piece of each reader. */
@@ -50,6 +49,13 @@ export class Download {
     const { budget, fetchesFar, random } = options
     this.#book = new RequestBook(this.#board, { maxBytes: this.#limits.maxBytes, budget })
     this.#far = new FarRule({ fetchesFar, patienceMs: this.#limits.farPatienceMs, random })
+    this.#relief = new Relief({
+      board: this.#board,
+      book: this.#book,
+      late: this.#late,
+      far: this.#far,
+      peers: this.#peers,
+    })
   }
 
   get complete(): boolean {
@@ -173,7 +179,7 @@ export class Download {
 
   /** Also after a while without a word: who is asked for nothing has nothing to say. */
   #trust(peer: DownloadPeer): void {
-    peer.suspect = false
+    this.#book.suspect(peer, false)
     peer.dry = false
   }
 
@@ -229,45 +235,16 @@ export class Download {
       this.#drop(peer, 'stalled')
       return
     }
-    if (silentMs > this.#silenceOf(peer)) {
-      peer.suspect = true
-      const spare = [...peer.requests.values()].filter(({ piece }) => this.#otherHolder(piece, peer))
-      for (const request of spare) this.#book.withdraw(request)
-    } else if (this.#late.isLate(peer, nowMs)) this.#hedge(peer, nowMs)
-  }
-
-  /** A whole frame over a narrow link takes its time, which must not look like a peer that is gone. */
-  #silenceOf({ silences }: DownloadPeer): number {
-    const { silentMs, deadMs } = this.#limits
-    return Math.min(deadMs / 2, Math.max(silentMs, (silences.p90Ms ?? 0) * silenceFactor))
-  }
-
-  /** While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it. */
-  #hedge(peer: DownloadPeer, nowMs: number): void {
-    const { isEnd } = this.#board
-    const head = peer.head()?.piece
-    const pieces = isEnd && head !== undefined ? [head, ...this.#heads] : this.#heads
-    for (const piece of pieces) {
-      if (!peer.requests.has(piece) || this.#board.requestsFor(piece).length > 1) continue
-      const other = this.#otherHolder(piece, peer)
-      if (other !== undefined && other.busyUntilMs <= nowMs) this.#book.ask(other, piece, nowMs)
-    }
-  }
-
-  /** The least loaded peer that could be asked for the piece instead. */
-  #otherHolder(piece: number, peer: DownloadPeer): DownloadPeer | undefined {
-    let best: DownloadPeer | undefined
-    for (const other of this.#peers.values()) {
-      if (other === peer || other.suspect || !other.held.has(piece)) continue
-      if (best === undefined || this.#late.queueMs(other) < this.#late.queueMs(best)) best = other
-    }
-    return best
+    if (this.#late.isSilent(peer, nowMs)) this.#book.suspect(peer, true)
+    if (peer.suspect || this.#late.isLate(peer, nowMs)) this.#relief.hedge(peer, this.#heads, nowMs)
   }
 
   #fill(peers: readonly DownloadPeer[], nowMs: number): void {
-    const able = peers.filter((peer) => this.#peers.has(peer.id) && this.#hasRoom(peer, nowMs))
+    const { pieceBytes } = this.#board.layout
+    const hasRoom = (peer: DownloadPeer): boolean => this.#late.hasRoom(peer, pieceBytes, nowMs)
+    const able = peers.filter((peer) => this.#peers.has(peer.id) && hasRoom(peer))
     if (able.length === 0) return
-    const ready = able.filter(({ dry }) => !dry)
+    const ready = new Set(able.filter(({ dry }) => !dry))
     const choice: Choice = {
       herd: this.#herd,
       heads: this.#heads,
@@ -275,37 +252,19 @@ export class Download {
       random: this.#options.random,
       allows: (peer, piece) => this.#far.allows(peer, piece, this.#book, nowMs),
     }
-    while (ready.length > 0 && this.#board.open.length > 0 && this.#book.mayAsk(nowMs)) {
-      const at = this.#leastLoaded(ready)
-      const peer = ready[at]
-      const piece = peer === undefined ? undefined : choosePiece(this.#board, peer, choice)
-      if (peer !== undefined && piece !== undefined) this.#book.ask(peer, piece, nowMs)
-      if (peer !== undefined && piece === undefined) peer.dry = true
-      if (peer === undefined || piece === undefined || !this.#hasRoom(peer, nowMs)) ready.splice(at, 1)
+    while (this.#board.open.length > 0 && this.#book.mayAsk(nowMs)) {
+      const peer = this.#late.leastLoaded(ready, pieceBytes)
+      if (peer === undefined) break
+      const piece = choosePiece(this.#board, peer, choice)
+      if (piece === undefined) peer.dry = true
+      else this.#book.ask(peer, piece, nowMs)
+      if (piece === undefined || !hasRoom(peer)) ready.delete(peer)
     }
     this.#isHeldBack = !this.#book.mayAsk(nowMs)
-    if (!this.#isHeldBack) this.#relieve(able, nowMs)
+    this.#relief.replace(able, { isPressing: this.#isHeldBack || this.#board.isEnd }, nowMs)
+    if (!this.#isHeldBack) this.#relief.relieve(able, nowMs)
     // What was taken from one peer here was given to another.
     this.#book.takeReopened()
-  }
-
-  /** An idle peer may be quicker with what lies at the end of another's queue. */
-  #relieve(peers: readonly DownloadPeer[], nowMs: number): void {
-    for (const peer of peers) {
-      if (peer.requests.size > 0) continue
-      const mayHelp = (piece: number): boolean =>
-        this.#board.requestsFor(piece).length === 1 &&
-        !peer.isDeferred(piece, nowMs) &&
-        this.#far.allows(peer, piece, this.#book, nowMs)
-      const request = this.#late.slowest(this.#peers.values(), peer, mayHelp, nowMs)
-      if (request === undefined) continue
-      // At the end both may try: bytes are cheap then, and time is not.
-      if (!this.#board.isEnd) {
-        if (request.received > 0) continue
-        this.#book.withdraw(request)
-      }
-      this.#book.ask(peer, request.piece, nowMs)
-    }
   }
 
   #advance(readers: readonly number[]): void {
@@ -316,30 +275,6 @@ export class Download {
       if (head < layout.count) heads.add(head)
     }
     this.#heads = [...heads]
-  }
-
-  #leastLoaded(peers: readonly DownloadPeer[]): number {
-    let best = 0
-    let least = Number.POSITIVE_INFINITY
-    for (const [at, peer] of peers.entries()) {
-      const load = this.#late.queueMs(peer, this.#options.layout.pieceBytes) + (peer.near ? 0 : 1e9)
-      if (load >= least) continue
-      best = at
-      least = load
-    }
-    return best
-  }
-
-  #hasRoom(peer: DownloadPeer, nowMs: number): boolean {
-    if (peer.suspect || peer.busyUntilMs > nowMs) return false
-    const { pieceBytes } = this.#options.layout
-    const { maxPeerBytes, queueMs } = this.#limits
-    const least = pieceBytes <= smallPieceBytes ? 2 * pieceBytes : pieceBytes
-    const wanted = (peer.meter.bytesPerMs ?? 0) * queueMs
-    // A piece more than asked for fits while the queue is shorter than wanted.
-    return (
-      peer.requestedBytes < Math.max(least, Math.min(maxPeerBytes, wanted)) && !this.#late.isLate(peer, nowMs)
-    )
   }
 
   #drop(peer: DownloadPeer, reason: DropReason): void {

@@ -1,4 +1,4 @@
-/** When a piece is late, measured against what its peer usually takes, and how long a peer's queue is. */
+/** When a piece is late and a peer silent, measured against what it usually takes, and how long a peer's queue is. */
 import type { DownloadLimits } from './download-events.ts'
 import type { DownloadPeer, PieceRequest } from './download-peer.ts'
 import { ServiceMeter } from './service-meter.ts'
@@ -8,6 +8,9 @@ const firstBytesPerMs = 1000
 /** A duplicate has to promise this much, or it only burdens the swarm. */
 const gain = 2
 const gainMs = 50
+const smallPieceBytes = 1024 * 1024
+/** A peer that says nothing for so many times its usual silence is not waited for. */
+const silenceFactor = 2
 
 export class Lateness {
   readonly #limits: DownloadLimits
@@ -43,6 +46,39 @@ export class Lateness {
     return (peer.requestedBytes + more) / this.#rate(peer)
   }
 
+  /**
+   * Whether the peer says nothing for longer than is usual for it, by `moreMs` or at all: a whole frame over a narrow link takes
+   * its time, which must not look like a peer that is gone.
+   */
+  isSilent({ silences, seenMs }: DownloadPeer, nowMs: number, moreMs = 0): boolean {
+    const { silentMs, deadMs } = this.#limits
+    const usual = Math.min(deadMs / 2, Math.max(silentMs, (silences.p90Ms ?? 0) * silenceFactor))
+    return nowMs - seenMs > usual + moreMs
+  }
+
+  /** Whether one more piece is to be asked of the peer. */
+  hasRoom(peer: DownloadPeer, pieceBytes: number, nowMs: number): boolean {
+    if (peer.suspect || peer.busyUntilMs > nowMs) return false
+    const { maxPeerBytes, queueMs } = this.#limits
+    const least = pieceBytes <= smallPieceBytes ? 2 * pieceBytes : pieceBytes
+    const wanted = (peer.meter.bytesPerMs ?? 0) * queueMs
+    // A piece more than asked for fits while the queue is shorter than wanted.
+    return peer.requestedBytes < Math.max(least, Math.min(maxPeerBytes, wanted)) && !this.isLate(peer, nowMs)
+  }
+
+  /** Who would be done first with `more` bytes, the near ones before all others; `undefined` of none. */
+  leastLoaded(peers: Iterable<DownloadPeer>, more: number): DownloadPeer | undefined {
+    let best: DownloadPeer | undefined
+    let least = Number.POSITIVE_INFINITY
+    for (const peer of peers) {
+      const load = this.queueMs(peer, more) + (peer.near ? 0 : 1e9)
+      if (load >= least) continue
+      best = peer
+      least = load
+    }
+    return best
+  }
+
   /** The request that `helper`, which is idle, would shorten most; `undefined` when it is not worth the bytes. */
   slowest(
     peers: Iterable<DownloadPeer>,
@@ -60,7 +96,7 @@ export class Lateness {
       if (ms + peer.requestedBytes * msPerByte <= Math.max(longestMs, gainMs)) continue
       for (const request of peer.requests.values()) {
         ms += Math.max(0, request.bytes - request.received) * msPerByte
-        if (ms <= longestMs || !helper.held.has(request.piece) || !mayHelp(request.piece)) continue
+        if (ms <= longestMs || !mayHelp(request.piece)) continue
         slowest = request
         longestMs = ms
       }

@@ -16,7 +16,7 @@ export class RequestBook {
   #bytes = 0
   /** A piece is to be asked for that was not before. */
   #reopened = false
-  /** Of far peers. */
+  /** Of far peers that are not silent. */
   farRequests = 0
 
   constructor(board: PieceBoard, options: { maxBytes: number; budget?: TokenBucket | undefined }) {
@@ -46,6 +46,13 @@ export class RequestBook {
     else this.act({ type: 'request', peer: peer.id, pieces: [piece], urgent })
   }
 
+  /** The peer has fallen silent, or is heard of again: what is asked of a silent one holds nothing else up. */
+  suspect(peer: DownloadPeer, isSuspect: boolean): void {
+    if (peer.suspect === isSuspect) return
+    peer.suspect = isSuspect
+    if (!peer.near) this.farRequests += isSuspect ? -peer.requests.size : peer.requests.size
+  }
+
   /** The peer will not send the piece, or is not waited for. */
   forget(peer: DownloadPeer, piece: number): void {
     const request = peer.requests.get(piece)
@@ -69,7 +76,7 @@ export class RequestBook {
   close(request: PieceRequest): void {
     if (request.peer.remove(request.piece) === undefined) return
     this.#bytes -= request.bytes
-    if (!request.peer.near) this.farRequests--
+    if (!request.peer.near && !request.peer.suspect) this.farRequests--
   }
 
   act(action: DownloadAction): void {

@@ -184,16 +184,36 @@ describe('a download', () => {
   it('waits for a peer behind a narrow link as long as is usual for it', () => {
     const scene = new Scene(64)
     for (const peer of ['narrow', 'b']) scene.join(peer)
-    const withdrawn = (actions: DownloadAction[]): boolean =>
-      actions.some((action) => action.type === 'cancel' && action.peer === 'narrow')
-    expect(withdrawn(scene.pass(600, ['b']))).toBe(true)
+    const isSilentAfter = (ms: number): boolean => {
+      scene.pass(ms, ['b'])
+      return scene.download.delayOf('narrow', scene.nowMs) === 'silent'
+    }
+    expect(isSilentAfter(600)).toBe(true)
     for (let turn = 0; turn < 4; turn++) {
       scene.give({ type: 'alive', peer: 'narrow' })
       scene.pass(600, ['b'])
     }
     scene.give({ type: 'alive', peer: 'narrow' })
-    expect(withdrawn(scene.pass(1000, ['b']))).toBe(false)
-    expect(withdrawn(scene.pass(500, ['b']))).toBe(true)
+    expect(isSilentAfter(1000)).toBe(false)
+    expect(isSilentAfter(500)).toBe(true)
+  })
+
+  it('leaves with a silent peer what it was asked for while others have enough to do, and then takes it from it', () => {
+    const scene = new Scene(8)
+    scene.give({ type: 'readers', pieces: [7] })
+    const left = asked(scene.join('silent'))
+    scene.join('b')
+    const cancelled = (actions: DownloadAction[]): number[] =>
+      actions.flatMap((action) => (action.type === 'cancel' ? action.pieces : []))
+    expect(cancelled(scene.pass(700, ['b']))).toEqual([])
+    expect(asked(scene.log, 'b').filter((piece) => left.includes(piece))).toEqual([7])
+    for (let turn = 0; turn < 8; turn++) {
+      const waiting = asked(scene.log, 'b').filter((piece) => !scene.download.held.has(piece))
+      for (const piece of waiting) scene.arrive('b', piece, 5)
+      scene.pass(5, ['b'])
+    }
+    expect(scene.download.complete).toBe(true)
+    expect(new Set(cancelled(scene.log))).toEqual(new Set(left))
   })
 
   it('says which peers keep it waiting', () => {
@@ -218,13 +238,75 @@ describe('a download', () => {
     expect(scene.pass(6000)).toContainEqual({ type: 'drop', peer: 'a', reason: 'stalled' })
   })
 
-  it('asks a peer anew that fell silent and was asked for nothing since, so that a moment of silence of all is no end', () => {
+  it('does not wait for a silent peer that was asked for all that may be asked for', () => {
+    const scene = new Scene(8, { limits: { maxBytes: 1 } })
+    const [only] = asked(scene.join('silent'))
+    scene.join('b')
+    expect(asked(scene.log, 'b')).toEqual([])
+    scene.pass(600, ['b'])
+    expect(asked(scene.log, 'b')).toEqual([only])
+  })
+
+  it('asks a third peer within a second and a half when two are silent, for good or but for a word now and then', () => {
+    for (const word of [Number.POSITIVE_INFINITY, 1000]) {
+      const scene = new Scene(1)
+      for (const peer of ['a', 'b', 'c']) scene.join(peer)
+      for (let at = 0; at < 1500 && asked(scene.log, 'c').length === 0; at += 100) {
+        scene.pass(100, ['c'])
+        if (at % word === 900) for (const peer of ['a', 'b']) scene.give({ type: 'alive', peer })
+      }
+      expect(asked(scene.log, 'c')).toEqual([0])
+    }
+  })
+
+  it('asks a third peer when one is silent and the other says that it lives and sends nothing', () => {
+    const scene = new Scene(1)
+    for (const peer of ['a', 'b', 'c']) scene.join(peer)
+    scene.pass(1800, ['b', 'c'])
+    expect(asked(scene.log, 'c')).toEqual([0])
+  })
+
+  it('has one that is not busy bring what a reader waits for from a silent peer', () => {
+    const scene = new Scene(32)
+    scene.give({ type: 'readers', pieces: [0] })
+    expect(asked(scene.join('silent'))).toEqual([0, 1])
+    for (const peer of ['busy', 'c']) scene.join(peer)
+    scene.give({ type: 'busy', peer: 'busy', retryAfterMs: 30_000 })
+    scene.pass(600, ['c'])
+    expect(asked(scene.log, 'c')).toContain(0)
+  })
+
+  it('asks a peer again that was silent for a while and is asked for nothing any more', () => {
+    const scene = new Scene(8, { limits: { maxBytes: 1 } })
+    const first = asked(scene.join('a'))
+    scene.join('b')
+    scene.pass(600, ['b'])
+    expect(asked(scene.log, 'b')).toEqual(first)
+    scene.give({ type: 'left', peer: 'b' })
+    expect(asked(scene.pass(1500))).toEqual([])
+    expect(asked(scene.pass(1000), 'a')).toHaveLength(1)
+  })
+
+  it('is not kept from asking far peers by a far one that is silent', () => {
+    const scene = new Scene(64, { fetchesFar: () => true })
+    scene.join('silent', undefined, false)
+    for (let piece = 0; asked(scene.log).length - piece < 8; piece++) scene.arrive('silent', piece)
+    scene.join('far', undefined, false)
+    expect(asked(scene.log, 'far')).toEqual([])
+    scene.pass(700, ['far'])
+    expect(asked(scene.log, 'far').length).toBeGreaterThan(0)
+  })
+
+  it('takes what a peer sends after all of them were silent for a moment', () => {
     const scene = new Scene(1)
     for (const peer of ['a', 'b']) scene.join(peer)
-    scene.log.length = 0
     scene.pass(4000)
-    const again = scene.log.flatMap((action) => (action.type === 'request' ? [action.peer] : []))
-    expect(new Set(again)).toEqual(new Set(['a', 'b']))
+    expect(asked(scene.log, 'a')).toEqual([0])
+    expect(asked(scene.log, 'b')).toEqual([0])
+    expect(scene.log.filter(({ type }) => type !== 'request')).toEqual([])
+    scene.arrive('a', 0)
+    expect(scene.download.complete).toBe(true)
+    expect(scene.log.at(-1)).toEqual({ type: 'cancel', peer: 'b', pieces: [0] })
   })
 
   it('has someone else bring what a reader waits for when its peer is late against its habit', () => {
