@@ -38,7 +38,7 @@ const worthBytes = 512 * 1024
  * A lane on which nothing comes although pieces are waited for: the peer may be serving others for a while, or TCP be waiting
  * after losses. Readers do not wait that long, since late pieces are asked of others too.
  */
-const silentMs = 10_000
+const silentMs = 30_000
 /** While bytes come, that is told so often. */
 const signOfLifeMs = 50
 

@@ -279,7 +279,6 @@ export class Serving {
   }
 
   #check({ session, sender, pace }: Service): void {
-    const nowMs = this.#options.clock.now()
     pace.check()
     if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
     sender.expire()
@@ -289,7 +288,7 @@ export class Serving {
       this.#options.faults.add(session.peer, 'stalled')
       session.channel.abort(new ChannelBrokenError('the asker takes nothing'))
     }
-    const isOwed = this.#upload.owesAlive(session.asker, nowMs) || sender.jobs().length > 0
+    const isOwed = this.#upload.isBusyWith(session.asker) || sender.jobs().length > 0
     // Behind what waits already it would say nothing.
     if (isOwed && session.outbox.isEmpty && session.silentMs > this.#paceMs - tickMs) {
       session.say({ type: 'alive' })

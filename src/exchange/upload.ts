@@ -46,7 +46,7 @@ export interface UploadLimits {
 }
 
 export const defaultUploadLimits: UploadLimits = {
-  slots: 4,
+  slots: 6,
   slotsPerAsker: 2,
   maxSlots: 64,
   maxQueuedPerAsker: 256,
@@ -56,8 +56,6 @@ export const defaultUploadLimits: UploadLimits = {
 }
 
 const suggestedPieces = 4
-/** What was written may lie in the buffers of a slow network for so long. */
-const onItsWayMs = 3000
 
 interface Waiting {
   blob: string
@@ -73,7 +71,6 @@ interface Asker {
   sending: Waiting[]
   flight: Flight
   blobs: Set<string>
-  sentMs: number
 }
 
 export class Upload {
@@ -90,14 +87,7 @@ export class Upload {
     this.#flight = new Flight({ least: this.#limits.slots, most: this.#limits.maxSlots })
   }
 
-  /** Whether the asker is to be told `alive` when nothing else is: it waits for something, or for what is still on its way. */
-  owesAlive(asker: string, nowMs: number): boolean {
-    const found = this.#askers.get(asker)
-    if (found === undefined) return false
-    return found.queue.length + found.sending.length > 0 || nowMs - found.sentMs < onItsWayMs
-  }
-
-  /** Whether anything is being sent to the asker, or waits to be. */
+  /** Whether anything is being sent to the asker, or waits to be: it is told `alive` when nothing else is. */
   isBusyWith(asker: string): boolean {
     const found = this.#askers.get(asker)
     return found !== undefined && found.queue.length + found.sending.length > 0
@@ -131,8 +121,7 @@ export class Upload {
         return
       }
       const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
-      const sentMs = Number.NEGATIVE_INFINITY
-      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set(), sentMs })
+      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set() })
     }
     this.#askers.get(id)?.blobs.add(blob)
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
@@ -210,7 +199,6 @@ export class Upload {
     asker.flight.arrived(nowMs)
     const at = asker.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece)
     if (at >= 0) asker.sending.splice(at, 1)
-    asker.sentMs = nowMs
   }
 
   #serve(nowMs: number): void {
