@@ -13,6 +13,7 @@ import {
   type UploadLimits,
 } from '../../src/exchange/exchange.ts'
 import { type Network, overhead, type Port, type Transfer } from './network.ts'
+import { Tellings } from './tellings.ts'
 import type { Timeline } from './timeline.ts'
 
 export interface World {
@@ -25,7 +26,8 @@ export interface World {
   /** Blobs come from outside by one host: hashes are asked for as they come to be known. */
   isBrought: boolean
   wakeMs: number
-  haveBatchMs: number
+  /** What is told to askers is told more rarely: for thousands of hosts. */
+  isCoarse: boolean
   downloadLimits: Partial<DownloadLimits>
   uploadLimits: Partial<UploadLimits>
   fetchesFar?: (host: Host, blob: string, piece: number) => boolean
@@ -35,8 +37,6 @@ export interface World {
 interface Blob {
   download: Download | undefined
   held: Bitfield
-  /** To be told to askers with the next update. */
-  news: number[]
   finished: boolean
   /** This host brings it from outside. */
   isOrigin?: boolean
@@ -44,6 +44,9 @@ interface Blob {
   known: number
   isLearning?: boolean
 }
+
+/** What a node counts as arrived at once. */
+const frameBytes = 64 * 1024
 
 export class Host {
   readonly name: string
@@ -53,30 +56,41 @@ export class Host {
   readonly #upload: Upload
   readonly #blobs = new Map<string, Blob>()
   readonly #transfers = new Map<string, Transfer>()
-  readonly #lanes = new Map<Host, { inFlight: number }>()
+  readonly #tellings: Tellings<Host>
   messages = 0
   sentBytes = 0
-  wastedBytes = 0
+  receivedBytes = 0
 
   constructor(world: World, name: string, port: Port) {
     this.#world = world
     this.name = name
     this.port = port
     this.#upload = new Upload(world.uploadLimits)
+    this.#tellings = new Tellings<Host>({
+      ...world,
+      isAlive: () => this.port.alive,
+      isBusyWith: (asker) => this.#upload.isBusyWith(asker.name),
+      tell: (asker, blob, pieces) => this.#tell(asker, blob, pieces),
+      sayAlive: (asker) => {
+        for (const blob of this.#blobs.keys()) {
+          this.#send(asker, () => asker.#down(blob, { type: 'alive', peer: this.name }))
+        }
+      },
+    })
   }
 
   /** It has had the blob from the beginning. */
   give(blob: string): void {
     const held = Bitfield.full(this.#layout(blob).count)
-    this.#blobs.set(blob, { download: undefined, held, news: [], finished: true, known: held.count })
+    this.#blobs.set(blob, { download: undefined, held, finished: true, known: held.count })
   }
 
   /** It begins to bring the blob from outside. */
   bring(blob: string): void {
     const layout = this.#layout(blob)
-    const { timeline, haveBatchMs } = this.#world
+    const { timeline } = this.#world
     const held = new Bitfield(layout.count)
-    const mine: Blob = { download: undefined, held, news: [], finished: true, isOrigin: true, known: 0 }
+    const mine: Blob = { download: undefined, held, finished: true, isOrigin: true, known: 0 }
     this.#blobs.set(blob, mine)
     const receive = (piece: number): void => {
       if (piece === layout.count) {
@@ -87,7 +101,7 @@ export class Host {
       timeline.after(at - timeline.now, () => {
         held.add(piece)
         mine.known = piece + 1
-        if (mine.news.push(piece) === 1) timeline.after(haveBatchMs, () => this.#tell(blob, mine))
+        this.#news(blob, piece)
         receive(piece + 1)
       })
     }
@@ -105,7 +119,7 @@ export class Host {
       limits: downloadLimits,
       ...(fetchesFar === undefined ? {} : { fetchesFar: (piece: number) => fetchesFar(this, blob, piece) }),
     })
-    this.#blobs.set(blob, { download, held: download.held, news: [], finished: false, known })
+    this.#blobs.set(blob, { download, held: download.held, finished: false, known })
     if (reader) this.#down(blob, { type: 'readers', pieces: [0] })
     for (const neighbour of this.neighbours) {
       this.#ask(blob, neighbour)
@@ -121,6 +135,14 @@ export class Host {
 
   has(blob: string): number {
     return this.#blobs.get(blob)?.held.held ?? 0
+  }
+
+  /** Of all blobs, to within the last piece of each. */
+  get heldBytes(): number {
+    return [...this.#blobs].reduce((sum, [name, { held }]) => {
+      const { size, count } = this.#layout(name)
+      return sum + (size * held.held) / count
+    }, 0)
   }
 
   /** It has the blob, or fetches it. */
@@ -150,6 +172,8 @@ export class Host {
   #lose(other: Host): void {
     for (const blob of this.#blobs.keys()) this.#down(blob, { type: 'left', peer: other.name })
     this.#up({ type: 'left', asker: other.name })
+    this.#tellings.forget(other)
+    for (const [key, transfer] of this.#transfers) if (transfer.to === other.port) this.#stop(key, transfer)
   }
 
   /** Opens a want to a neighbour, when it has or fetches the blob. */
@@ -178,6 +202,7 @@ export class Host {
   #send(to: Host, deliver: () => void): void {
     if (!this.port.alive) return
     this.messages++
+    this.#tellings.spoke(to)
     this.#world.network.message(this.port, to.port, deliver)
   }
 
@@ -230,57 +255,73 @@ export class Host {
       const { retryAfterMs } = action
       this.#send(to, () => to.#down(blob, { type: 'busy', peer, retryAfterMs }))
     } else if (action.type === 'stop') {
-      const transfer = this.#transfers.get(`${action.asker} ${blob} ${action.piece}`)
-      if (transfer !== undefined) this.#world.network.stop(transfer)
+      const key = keyOf(to, blob, action.piece)
+      const transfer = this.#transfers.get(key)
+      if (transfer !== undefined) this.#stop(key, transfer)
     } else this.#transmit(to, blob, action.piece)
   }
 
   #transmit(to: Host, blob: string, piece: number): void {
-    const key = `${to.name} ${blob} ${piece}`
+    const key = keyOf(to, blob, piece)
     const bytes = pieceLength(this.#layout(blob), piece)
-    const lane = this.#lanes.get(to) ?? { inFlight: 0 }
-    this.#lanes.set(to, lane)
+    let unreported = 0
     const transfer: Transfer = {
       from: this.port,
       to: to.port,
       bytes,
       left: bytes,
-      lane,
-      onSent: () => {
-        this.sentBytes += bytes - transfer.left
-        this.#transfers.delete(key)
-        this.#up({ type: 'sent', asker: to.name, blob, piece })
+      onWritten: () => this.#tellings.spoke(to),
+      onBytes: (count) => {
+        this.sentBytes += count
+        to.receivedBytes += count
+        unreported += count
+        if (unreported < frameBytes) to.#down(blob, { type: 'alive', peer: this.name })
+        else to.#down(blob, { type: 'bytes', peer: this.name, piece, bytes: unreported })
+        unreported %= frameBytes
       },
-      onBytes: (count) => to.#down(blob, { type: 'bytes', peer: this.name, piece, bytes: count }),
-      onArrived: () => to.#arrived(blob, piece, this, bytes),
+      onArrived: () => to.#arrived(blob, piece, this, () => this.#sent(key, transfer)),
     }
+    this.#tellings.begin(to)
     this.#transfers.set(key, transfer)
     this.#world.network.send(transfer)
   }
 
-  #arrived(name: string, piece: number, from: Host, bytes: number): void {
-    const blob = this.#blobs.get(name)
-    if (blob === undefined) return
-    if (blob.held.has(piece)) {
-      this.wastedBytes += bytes
-      return
-    }
-    this.#down(name, { type: 'arrived', peer: from.name, piece })
-    if (blob.news.push(piece) === 1)
-      this.#world.timeline.after(this.#world.haveBatchMs, () => this.#tell(name, blob))
+  #stop(key: string, transfer: Transfer): void {
+    this.#world.network.stop(transfer)
+    this.#sent(key, transfer)
   }
 
-  #tell(name: string, blob: Blob): void {
-    const pieces = blob.news
-    blob.news = []
-    for (const asker of this.#upload.askersOf(name)) {
+  /** The asker has the piece, or gets no more of it. */
+  #sent(key: string, transfer: Transfer): void {
+    if (this.#transfers.get(key) !== transfer) return
+    this.#transfers.delete(key)
+    const [asker = '', blob = '', piece] = key.split(' ')
+    this.#up({ type: 'sent', asker, blob, piece: Number(piece) })
+  }
+
+  #arrived(name: string, piece: number, from: Host, confirm: () => void): void {
+    const blob = this.#blobs.get(name)
+    if (blob === undefined) return
+    this.#send(from, confirm)
+    if (blob.held.has(piece)) return
+    this.#down(name, { type: 'arrived', peer: from.name, piece })
+    this.#news(name, piece)
+  }
+
+  #news(blob: string, piece: number): void {
+    for (const asker of this.#upload.askersOf(blob)) {
       const to = this.#world.hosts.get(asker)
-      if (to === undefined) continue
-      this.#send(to, () => {
-        to.#down(name, { type: 'has', peer: this.name, pieces })
-        to.#learn(name, this)
-      })
+      if (to !== undefined) this.#tellings.news(to, blob, piece)
     }
+  }
+
+  #tell(asker: Host, blob: string, pieces: number[]): void {
+    const lacking = pieces.filter((piece) => !asker.holds(blob, piece))
+    if (lacking.length === 0) return
+    this.#send(asker, () => {
+      asker.#down(blob, { type: 'has', peer: this.name, pieces: lacking })
+      asker.#learn(blob, this)
+    })
   }
 
   /** Asks who holds more than the list tells of how it goes on. */
@@ -302,13 +343,11 @@ export class Host {
   #wake(name: string): void {
     const blob = this.#blobs.get(name)
     if (blob === undefined || blob.finished || !this.port.alive) return
-    for (const neighbour of this.neighbours) {
-      // Signs of life are not sent as messages here; a holder owes them while it has requests waiting.
-      if (neighbour.#upload.owesAlive(this.name, this.#world.timeline.now)) {
-        this.#down(name, { type: 'alive', peer: neighbour.name })
-      }
-    }
     this.#down(name, { type: 'wake' })
     this.#world.timeline.after(this.#world.wakeMs, () => this.#wake(name))
   }
+}
+
+function keyOf(to: Host, blob: string, piece: number): string {
+  return `${to.name} ${blob} ${piece}`
 }

@@ -1,6 +1,7 @@
 /**
- * Links as queues that serve one frame after the other: a host's uplink, a site's narrow link, a host's downlink. A sender takes
- * turns among what it sends, and has no more than a window on its way to each receiver.
+ * Links as queues that serve one frame after the other: a host's uplink, a site's narrow link, a host's downlink. Pieces to one
+ * receiver share a lane: they are written into its socket in order, as far as that takes them, and what was written is sent
+ * whatever becomes of the piece. The uplink takes turns among the lanes, each of which has no more than a window on its way.
  */
 import type { Timeline } from './timeline.ts'
 
@@ -30,16 +31,29 @@ export interface Port {
 }
 
 export interface Transfer {
-  from: Port
-  to: Port
-  bytes: number
+  readonly from: Port
+  readonly to: Port
+  readonly bytes: number
+  /** Not written yet. */
   left: number
-  lane: { inFlight: number }
-  /** The last frame has left the sender, or the transfer was stopped. */
-  onSent(): void
-  /** A frame that is not the last. */
+  /** A part of it was written. */
+  onWritten(): void
+  /** So many bytes of it came, the last ones too. */
   onBytes(bytes: number): void
   onArrived(): void
+}
+
+interface Frame {
+  transfer: Transfer
+  bytes: number
+  isLast: boolean
+}
+
+interface Lane {
+  readonly waiting: Transfer[]
+  readonly written: Frame[]
+  writtenBytes: number
+  inFlight: number
 }
 
 export interface NetworkOptions {
@@ -49,8 +63,11 @@ export interface NetworkOptions {
   /** Between sites. */
   farLatencyMs: number
   frameBytes: number
+  /** What a socket takes before the network does. */
+  socketBytes: number
+  /** What of a lane is on its way at once. */
   windowBytes: number
-  /** Longest that a message waits behind data in one link: messages and data are not in one queue. */
+  /** Longest that a message waits behind data in one link: what lies in the queues of the network. */
   messageQueueMs: number
 }
 
@@ -60,7 +77,8 @@ const messageBytes = 150
 
 export class Network {
   readonly #options: NetworkOptions
-  readonly #sending = new Map<Port, Transfer[]>()
+  readonly #lanes = new Map<Port, Map<Port, Lane>>()
+  readonly #busy = new Set<Port>()
 
   constructor(options: NetworkOptions) {
     this.#options = options
@@ -69,7 +87,8 @@ export class Network {
   message(from: Port, to: Port, deliver: () => void): void {
     const { timeline, messageQueueMs } = this.#options
     const { now } = timeline
-    const upQueue = Math.min(messageQueueMs, Math.max(0, from.up.freeAt - now))
+    const isFull = this.#busy.has(from) && [...(this.#lanes.get(from)?.values() ?? [])].some(isWaiting)
+    const upQueue = isFull ? messageQueueMs : Math.min(messageQueueMs, Math.max(0, from.up.freeAt - now))
     const downQueue = Math.min(messageQueueMs, Math.max(0, to.down.freeAt - now))
     // Messages take their bytes from the data that shares the links.
     from.up.freeAt = Math.max(now, from.up.freeAt) + messageBytes / from.up.bytesPerMs
@@ -79,19 +98,25 @@ export class Network {
   }
 
   send(transfer: Transfer): void {
-    const { from } = transfer
-    const queue = this.#sending.get(from)
-    if (queue === undefined) this.#sending.set(from, [transfer])
-    else queue.push(transfer)
-    this.#pump(from)
+    const lane = this.#laneOf(transfer.from, transfer.to)
+    lane.waiting.push(transfer)
+    this.#write(lane)
+    this.#pump(transfer.from)
   }
 
+  /** What was not written yet is not sent. */
   stop(transfer: Transfer): void {
-    const queue = this.#sending.get(transfer.from) ?? []
-    const at = queue.indexOf(transfer)
-    if (at < 0) return
-    queue.splice(at, 1)
-    transfer.onSent()
+    const { waiting } = this.#laneOf(transfer.from, transfer.to)
+    const at = waiting.indexOf(transfer)
+    if (at >= 0) waiting.splice(at, 1)
+  }
+
+  #laneOf(from: Port, to: Port): Lane {
+    const lanes = this.#lanes.get(from) ?? new Map<Port, Lane>()
+    this.#lanes.set(from, lanes)
+    const lane = lanes.get(to) ?? { waiting: [], written: [], writtenBytes: 0, inFlight: 0 }
+    lanes.set(to, lane)
+    return lane
   }
 
   #latency(from: Port, to: Port): number {
@@ -99,34 +124,49 @@ export class Network {
     return (from.site === to.site ? latencyMs : farLatencyMs) * (0.8 + 0.4 * random())
   }
 
-  readonly #busy = new Set<Port>()
+  #write(lane: Lane): void {
+    const { frameBytes, socketBytes } = this.#options
+    while (lane.writtenBytes < socketBytes) {
+      const transfer = lane.waiting[0]
+      if (transfer === undefined) return
+      const bytes = Math.min(frameBytes, transfer.left)
+      transfer.left -= bytes
+      const isLast = transfer.left === 0
+      if (isLast) lane.waiting.shift()
+      lane.written.push({ transfer, bytes, isLast })
+      lane.writtenBytes += bytes
+      transfer.onWritten()
+    }
+  }
 
   #pump(from: Port): void {
     if (this.#busy.has(from) || !from.alive) return
-    const { timeline, frameBytes, windowBytes } = this.#options
-    const queue = this.#sending.get(from) ?? []
-    const at = queue.findIndex(({ lane }) => lane.inFlight < windowBytes)
-    const transfer = queue[at]
-    if (transfer === undefined) return
-    queue.splice(at, 1)
-    const bytes = Math.min(frameBytes, transfer.left)
-    transfer.left -= bytes
-    transfer.lane.inFlight += bytes
-    this.#busy.add(from)
-    const leavesAt = from.up.pass(bytes * overhead, timeline.now)
-    timeline.after(leavesAt - timeline.now, () => {
-      this.#busy.delete(from)
-      this.#left(transfer, bytes)
-      if (transfer.left > 0 && !queue.includes(transfer)) queue.push(transfer)
-      this.#pump(from)
-    })
+    const { timeline, windowBytes } = this.#options
+    const lanes = this.#lanes.get(from) ?? new Map<Port, Lane>()
+    for (const [to, lane] of lanes) {
+      if (lane.inFlight >= windowBytes) continue
+      const frame = lane.written.shift()
+      if (frame === undefined) continue
+      // Its turn is over.
+      lanes.delete(to)
+      lanes.set(to, lane)
+      const { bytes } = frame
+      lane.inFlight += bytes
+      this.#busy.add(from)
+      timeline.after(from.up.pass(bytes * overhead, timeline.now) - timeline.now, () => {
+        this.#busy.delete(from)
+        lane.writtenBytes -= bytes
+        this.#write(lane)
+        this.#left(lane, frame)
+        this.#pump(from)
+      })
+      return
+    }
   }
 
-  #left(transfer: Transfer, bytes: number): void {
+  #left(lane: Lane, { transfer, bytes, isLast }: Frame): void {
     const { timeline } = this.#options
     const { from, to } = transfer
-    const last = transfer.left === 0
-    if (last) transfer.onSent()
     let at = timeline.now
     if (from.site !== to.site) {
       at = from.site?.out.pass(bytes * overhead, at) ?? at
@@ -135,12 +175,16 @@ export class Network {
     const latency = this.#latency(from, to)
     at = to.down.pass(bytes * overhead, at + latency)
     timeline.after(at - timeline.now, () => {
-      if (to.alive && last) transfer.onArrived()
-      else if (to.alive) transfer.onBytes(bytes)
+      if (to.alive) transfer.onBytes(bytes)
+      if (to.alive && isLast) transfer.onArrived()
       timeline.after(latency, () => {
-        transfer.lane.inFlight -= bytes
+        lane.inFlight -= bytes
         this.#pump(from)
       })
     })
   }
+}
+
+function isWaiting({ written, waiting }: Lane): boolean {
+  return written.length + waiting.length > 0
 }

@@ -88,15 +88,16 @@ class Simulation {
         random,
         latencyMs,
         farLatencyMs: 20,
-        frameBytes: coarse ? 16 * mebibyte : 64 * 1024,
-        windowBytes: coarse ? 2 * mebibyte : 512 * 1024,
-        messageQueueMs: 30,
+        frameBytes: coarse ? 16 * mebibyte : 16 * 1024,
+        socketBytes: 256 * 1024,
+        windowBytes: coarse ? 2 * mebibyte : 128 * 1024,
+        messageQueueMs: 100,
       }),
       layouts: this.#layouts,
       hosts: new Map(),
       isBrought: this.#scenario.isBrought === true,
       wakeMs: coarse ? 250 : 100,
-      haveBatchMs: coarse ? 100 : 10,
+      isCoarse: coarse,
       // Coarse frames are no signs of life.
       downloadLimits: { ...(coarse ? { silentMs: 1e9, deadMs: 1e9 } : {}), ...downloadLimits },
       uploadLimits,
@@ -209,6 +210,7 @@ class Simulation {
       .map((site) => site.in.bytes / overhead / this.#total)
     const sum = (of: (host: Host) => number): number =>
       this.#hosts.reduce((total, host) => total + of(host), 0)
+    const received = sum((host) => (host === this.#holder ? 0 : host.heldBytes))
     return {
       name,
       hosts,
@@ -218,7 +220,7 @@ class Simulation {
       median: factors[factors.length >> 1] ?? Number.NaN,
       factors,
       holderCopies: this.#holder.sentBytes / this.#total,
-      wasted: sum((host) => host.wastedBytes) / this.#total / hosts,
+      wasted: (sum((host) => host.receivedBytes) - received) / this.#total / hosts,
       messagesPerHost: sum((host) => host.messages) / this.#hosts.length,
       copiesPerSite:
         narrow.length === 0

@@ -26,8 +26,8 @@ const layers: Scenario = {
 describe('a simulated swarm', () => {
   it.each([
     [eight, 1.2, 1.15],
-    [layers, 1.25, 1.2],
-    [sixteen, 1.35, 1.25],
+    [layers, 1.35, 1.2],
+    [sixteen, 1.45, 1.3],
     [
       { ...eight, name: 'a holder that dies once the others have everything', killHolder: 'closed' },
       1.2,
@@ -42,7 +42,7 @@ describe('a simulated swarm', () => {
         expect(outcome.finished).toBe(outcome.expected)
         expect(outcome.slowest).toBeLessThan(slowest)
         expect(outcome.holderCopies).toBeLessThan(copies)
-        expect(outcome.wasted).toBeLessThan(0.02)
+        expect(outcome.wasted).toBeLessThan(0.03)
       }
     },
   )
@@ -52,7 +52,7 @@ describe('a simulated swarm', () => {
       const links = [{ up: mbps, down: mbps, share: 1 }]
       const outcome = simulate({ ...eight, name: 'a mirrored blob', hosts: 5, links, isBrought: true })
       expect(outcome.finished).toBe(5)
-      expect(outcome.slowest).toBeLessThan(1.2)
+      expect(outcome.slowest).toBeLessThan(1.3)
       expect(outcome.holderCopies).toBeLessThan(1.1)
       expect(outcome.wasted).toBeLessThan(0.02)
     }
