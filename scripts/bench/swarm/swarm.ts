@@ -3,11 +3,11 @@ import { fanout, sixteen } from './measurements/fanout.ts'
 import { killed } from './measurements/killed.ts'
 import { late } from './measurements/late.ts'
 import { layers } from './measurements/layers.ts'
-import { link } from './measurements/link.ts'
+import { link, noise } from './measurements/link.ts'
 import { warm } from './measurements/warm.ts'
 import { usage } from './options.ts'
 import { runMeasurements } from './run.ts'
 
-const measurements = [fanout, layers, sixteen, late, killed, warm, link]
+const measurements = [fanout, layers, sixteen, late, killed, warm, link, noise]
 
 process.exitCode = await runMeasurements({ command: 'npm run bench:swarm', usage, measurements })
