@@ -45,7 +45,7 @@ export interface Outcome {
   /** Of all hosts, in order: time over bound. */
   factors: number[]
   holderCopies: number
-  /** Bytes that arrived twice, over the bytes needed. */
+  /** Bytes of pieces that were there already or not wanted any more, over the bytes needed. */
   wasted: number
   messagesPerHost: number
   /** Copies that came into a site over its narrow link: mean over the sites without the first holder, and the most. */

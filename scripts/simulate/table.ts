@@ -15,7 +15,7 @@ const columns: [string, (outcome: Outcome) => string][] = [
         ? ''
         : `${copiesPerSite.mean.toFixed(2)} (${copiesPerSite.most.toFixed(2)})`,
   ],
-  ['arrived twice', ({ wasted }) => `${(wasted * 100).toFixed(1)} %`],
+  ['arrived for nothing', ({ wasted }) => `${(wasted * 100).toFixed(1)} %`],
   ['messages per node', ({ messagesPerHost }) => Math.round(messagesPerHost).toLocaleString('en')],
 ]
 
