@@ -13,6 +13,8 @@ export interface Scenario {
   /** Links in Mbit/s, and what share of the hosts has them; the first holder has the first. */
   links: { up: number; down: number; share: number }[]
   latencyMs?: number
+  /** Longest that a message waits behind data in one link; default 100. */
+  messageQueueMs?: number
   /** Other hosts that one knows at most; default all. */
   neighbours?: number
   /** The first holder brings everything from outside, in order and as quickly as its link takes it, and signs for what it has. */

@@ -77,7 +77,13 @@ class Simulation {
   }
 
   #openWorld(): World {
-    const { latencyMs = 2, coarse = false, downloadLimits, uploadLimits = {} } = this.#scenario
+    const {
+      latencyMs = 2,
+      messageQueueMs = 100,
+      coarse = false,
+      downloadLimits,
+      uploadLimits = {},
+    } = this.#scenario
     const timeline = this.#timeline
     const random = this.#random
     return {
@@ -91,7 +97,7 @@ class Simulation {
         frameBytes: coarse ? 16 * mebibyte : 16 * 1024,
         socketBytes: 256 * 1024,
         windowBytes: coarse ? 2 * mebibyte : 128 * 1024,
-        messageQueueMs: 100,
+        messageQueueMs,
       }),
       layouts: this.#layouts,
       hosts: new Map(),

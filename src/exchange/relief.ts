@@ -74,9 +74,9 @@ export class Relief {
 
   #help(helper: DownloadPeer, nowMs: number): void {
     const { board, book, late, peers } = this.#parts
-    // Two that send the same are enough.
+    // Two that send the same are enough, and what a silent one was asked for is replaced.
     const mayHelp = (piece: number): boolean =>
-      this.#requestsTo(piece).length < 2 && this.#mayHelp(helper, piece, nowMs)
+      this.#requestsTo(piece).length === 1 && this.#mayHelp(helper, piece, nowMs)
     const request = late.slowest(peers.values(), helper, mayHelp, nowMs)
     if (request === undefined) return
     // At the end both may try: bytes are cheap then, and time is not.

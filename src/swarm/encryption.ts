@@ -1,6 +1,6 @@
 /**
  * Noise, as libp2p has it, but for what happens when its decoder has read all that came, which is after almost every message:
- * it makes an error with a stack trace to say so, a tenth of what a node in a busy swarm computes. Here it is always the same.
+ * it makes an error with a stack trace to say so, 6 % of what a node in a busy swarm computes. Here it is always the same.
  */
 import { type NoiseInit, noise } from '@chainsafe/libp2p-noise'
 

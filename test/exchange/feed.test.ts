@@ -62,8 +62,9 @@ describe('a feed whose line breaks inside a piece', () => {
     const { feed, begun } = openFeed(brokenLine(broken.promise), () => verdict.promise)
     const running = feed.run({ signal })
     broken.resolve()
-    // The verdict comes after the break has been noticed.
-    setTimeout(() => verdict.resolve(false), 20)
+    // The break is noticed before the verdict.
+    await new Promise((resolve) => setImmediate(resolve))
+    verdict.resolve(false)
     expect(await running).toBe(true)
     expect(begun).toEqual([layout.size])
   })

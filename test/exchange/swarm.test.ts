@@ -22,12 +22,20 @@ const layers: Scenario = {
   parallel: 3,
 }
 
+/** Messages that wait behind data for so long in each link: on a good network, and on a narrow link whose queue is full. */
+const queues = [
+  { messageQueueMs: 30, allowance: 0, wasted: 0.02 },
+  { messageQueueMs: 100, allowance: 0.05, wasted: 0.025 },
+]
+
 // 4.5 % of every link are headers, which the bound does not count.
-describe('a simulated swarm', () => {
+describe.each(queues)('a simulated swarm whose messages wait up to $messageQueueMs ms', (queue) => {
+  const { messageQueueMs, allowance, wasted } = queue
+
   it.each([
     [eight, 1.2, 1.15],
-    [layers, 1.35, 1.2],
-    [sixteen, 1.45, 1.3],
+    [layers, 1.25, 1.2],
+    [sixteen, 1.35, 1.25],
     [
       { ...eight, name: 'a holder that dies once the others have everything', killHolder: 'closed' },
       1.2,
@@ -38,11 +46,11 @@ describe('a simulated swarm', () => {
     'of $name takes little more than one download, and one upload',
     (scenario, slowest, copies) => {
       for (const seed of [1, 2, 3]) {
-        const outcome = simulate({ ...scenario, seed })
+        const outcome = simulate({ ...scenario, messageQueueMs, seed })
         expect(outcome.finished).toBe(outcome.expected)
         expect(outcome.slowest).toBeLessThan(slowest)
-        expect(outcome.holderCopies).toBeLessThan(copies)
-        expect(outcome.wasted).toBeLessThan(0.03)
+        expect(outcome.holderCopies).toBeLessThan(copies + allowance)
+        expect(outcome.wasted).toBeLessThan(wasted)
       }
     },
   )
@@ -50,20 +58,23 @@ describe('a simulated swarm', () => {
   it('that one host feeds from outside takes little more than what comes takes it, and is sent once', () => {
     for (const mbps of [25, 50]) {
       const links = [{ up: mbps, down: mbps, share: 1 }]
-      const outcome = simulate({ ...eight, name: 'a mirrored blob', hosts: 5, links, isBrought: true })
+      const brought = { ...eight, name: 'a mirrored blob', hosts: 5, links, isBrought: true }
+      const outcome = simulate({ ...brought, messageQueueMs })
       expect(outcome.finished).toBe(5)
-      expect(outcome.slowest).toBeLessThan(1.3)
+      expect(outcome.slowest).toBeLessThan(1.2 + allowance)
       expect(outcome.holderCopies).toBeLessThan(1.1)
       expect(outcome.wasted).toBeLessThan(0.02)
     }
   })
 
   it('serves a host that joins 10 s late as quickly as its link allows', () => {
-    const { lateFactor, finished } = simulate({ ...eight, lateMs: 10_000 })
+    const { lateFactor, finished } = simulate({ ...eight, messageQueueMs, lateMs: 10_000 })
     expect(finished).toBe(9)
     expect(lateFactor).toBeLessThan(1.15)
   })
+})
 
+describe('a simulated swarm of many', () => {
   it('of 200 finishes while every tenth host leaves', () => {
     const outcome = simulate({
       ...eight,
