@@ -12,7 +12,8 @@ import {
   type UploadEvent,
   type UploadLimits,
 } from '../../src/exchange/exchange.ts'
-import { type Network, overhead, type Port, type Transfer } from './network.ts'
+import { type Network, overhead, type Port } from './network.ts'
+import { Sendings } from './sendings.ts'
 import { Tellings } from './tellings.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -45,9 +46,6 @@ interface Blob {
   isLearning?: boolean
 }
 
-/** What a node counts as arrived at once. */
-const frameBytes = 64 * 1024
-
 export class Host {
   readonly name: string
   readonly port: Port
@@ -55,7 +53,7 @@ export class Host {
   readonly #world: World
   readonly #upload: Upload
   readonly #blobs = new Map<string, Blob>()
-  readonly #transfers = new Map<string, Transfer>()
+  readonly #sendings: Sendings
   readonly #tellings: Tellings<Host>
   messages = 0
   sentBytes = 0
@@ -66,6 +64,11 @@ export class Host {
     this.name = name
     this.port = port
     this.#upload = new Upload(world.uploadLimits)
+    this.#sendings = new Sendings({
+      network: world.network,
+      from: port,
+      onSent: (name) => this.#up({ type: 'sent', ...name }),
+    })
     this.#tellings = new Tellings<Host>({
       ...world,
       isAlive: () => this.port.alive,
@@ -173,7 +176,7 @@ export class Host {
     for (const blob of this.#blobs.keys()) this.#down(blob, { type: 'left', peer: other.name })
     this.#up({ type: 'left', asker: other.name })
     this.#tellings.forget(other)
-    for (const [key, transfer] of this.#transfers) if (transfer.to === other.port) this.#stop(key, transfer)
+    this.#sendings.stopAll(other.port)
   }
 
   /** Opens a want to a neighbour, when it has or fetches the blob. */
@@ -255,48 +258,22 @@ export class Host {
       const { retryAfterMs } = action
       this.#send(to, () => to.#down(blob, { type: 'busy', peer, retryAfterMs }))
     } else if (action.type === 'stop') {
-      const key = keyOf(to, blob, action.piece)
-      const transfer = this.#transfers.get(key)
-      if (transfer !== undefined) this.#stop(key, transfer)
+      this.#sendings.stop({ asker: to.name, blob, piece: action.piece })
     } else this.#transmit(to, blob, action.piece)
   }
 
   #transmit(to: Host, blob: string, piece: number): void {
-    const key = keyOf(to, blob, piece)
-    const bytes = pieceLength(this.#layout(blob), piece)
-    let unreported = 0
-    const transfer: Transfer = {
-      from: this.port,
-      to: to.port,
-      bytes,
-      left: bytes,
-      onWritten: () => this.#tellings.spoke(to),
-      onBytes: (count) => {
-        this.sentBytes += count
-        to.receivedBytes += count
-        unreported += count
-        if (unreported < frameBytes) to.#down(blob, { type: 'alive', peer: this.name })
-        else to.#down(blob, { type: 'bytes', peer: this.name, piece, bytes: unreported })
-        unreported %= frameBytes
-      },
-      onArrived: () => to.#arrived(blob, piece, this, () => this.#sent(key, transfer)),
-    }
+    const peer = this.name
     this.#tellings.begin(to)
-    this.#transfers.set(key, transfer)
-    this.#world.network.send(transfer)
-  }
-
-  #stop(key: string, transfer: Transfer): void {
-    this.#world.network.stop(transfer)
-    this.#sent(key, transfer)
-  }
-
-  /** The asker has the piece, or gets no more of it. */
-  #sent(key: string, transfer: Transfer): void {
-    if (this.#transfers.get(key) !== transfer) return
-    this.#transfers.delete(key)
-    const [asker = '', blob = '', piece] = key.split(' ')
-    this.#up({ type: 'sent', asker, blob, piece: Number(piece) })
+    this.#sendings.begin({ asker: to.name, blob, piece }, to.port, pieceLength(this.#layout(blob), piece), {
+      onWritten: () => this.#tellings.spoke(to),
+      onBytes: (bytes, whole) => {
+        this.sentBytes += bytes
+        to.receivedBytes += bytes
+        to.#down(blob, whole === 0 ? { type: 'alive', peer } : { type: 'bytes', peer, piece, bytes: whole })
+      },
+      onArrived: (confirm) => to.#arrived(blob, piece, this, confirm),
+    })
   }
 
   #arrived(name: string, piece: number, from: Host, confirm: () => void): void {
@@ -346,8 +323,4 @@ export class Host {
     this.#down(name, { type: 'wake' })
     this.#world.timeline.after(this.#world.wakeMs, () => this.#wake(name))
   }
-}
-
-function keyOf(to: Host, blob: string, piece: number): string {
-  return `${to.name} ${blob} ${piece}`
 }
