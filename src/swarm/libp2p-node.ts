@@ -40,6 +40,7 @@ export interface Libp2pNodeOptions {
  */
 const initialWindowBytes = 256 * 1024
 const maxWindowBytes = 2 * 1024 * 1024
+export const dhtProtocol = '/shoal/kad/1.0.0'
 const dayMs = 24 * 3600_000
 /** Longer than any outage after which a node should still find back on its own. */
 const rememberPeersMs = 30 * dayMs
@@ -82,7 +83,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
       identify: identify({ protocolPrefix: 'shoal', maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
       dht: kadDHT({
-        protocol: '/shoal/kad/1.0.0',
+        protocol: dhtProtocol,
         clientMode: false,
         // The default drops private addresses, which are all that a LAN has.
         peerInfoMapper: passthroughMapper,

@@ -22,7 +22,7 @@ export interface PulseOptions {
   onSilence(peer: string): void
 }
 
-const protocol = '/shoal/pulse/1.0.0'
+export const pulseProtocol = '/shoal/pulse/1.0.0'
 /** The last round trip in microseconds, big endian; the answer is the same bytes. */
 const frameBytes = 4
 const intervalMs = 5000
@@ -92,7 +92,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
     let channel: ByteChannel | undefined
     try {
       channel = await patiently(peer, answerMs, signal, (timely) =>
-        host.open(peer, protocol, { maxFrameBytes: frameBytes, signal: timely }),
+        host.open(peer, pulseProtocol, { maxFrameBytes: frameBytes, signal: timely }),
       )
       await beat(channel, peer, signal)
     } catch (error) {
@@ -104,7 +104,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   }
 
   await host.handle(
-    protocol,
+    pulseProtocol,
     { maxFrameBytes: frameBytes, maxInboundPerPeer: 2 },
     async (channel, peer, { signal }) => {
       let lastMs = Number.NEGATIVE_INFINITY

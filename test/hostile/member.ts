@@ -1,0 +1,130 @@
+/**
+ * A member that keeps no rule: it has the cluster's secret and a key of its own, and says what it likes in every protocol
+ * of ours. It listens nowhere and dials whom it is told to, so that a test decides what reaches which node first.
+ */
+import type { Stream } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
+import { type ByteChannel, channelOver } from '../../src/swarm/channel.ts'
+import { type Cluster, clusterNames } from '../../src/swarm/cluster.ts'
+import { createSeed } from '../../src/swarm/key-file.ts'
+import { createNode, dhtProtocol, type Libp2pNode } from '../../src/swarm/libp2p-node.ts'
+import { pulseProtocol } from '../../src/swarm/pulse.ts'
+import { StreamWriter } from '../../src/swarm/stream-writer.ts'
+import { frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
+import { until } from '../swarm/fixture.ts'
+import { addProviderMessage, delimited } from './dht-message.ts'
+import { MemoryDatabase } from './memory-database.ts'
+
+export interface HostileMember extends AsyncDisposable {
+  readonly peer: string
+  readonly identity: Identity
+  /** For what has no method here. */
+  readonly node: Libp2pNode
+  /** Connects by a multiaddr with a peer id, and returns that id. */
+  dial(address: string): Promise<string>
+  /** Whether the connection stands; who expels this member closes it. */
+  isConnected(peer: string): boolean
+  /** Hands any bytes to the gossip of whom it is connected with. */
+  gossip(bytes: Uint8Array): Promise<void>
+  /** Gossip messages that came from others. */
+  readonly heard: Uint8Array[]
+  /** A channel, for attacks that keep to frames. */
+  open(peer: string, protocol: string): Promise<ByteChannel>
+  /** A stream with no frames at all. */
+  stream(peer: string, protocol: string): Promise<HostileStream>
+  /** Claims in the DHT, at this peer, to hold what these 32-byte hashes name; resolves when the peer took them. */
+  claimToHold(peer: string, hashes: Uint8Array[]): Promise<void>
+}
+
+export interface HostileStream {
+  readonly raw: Stream
+  /** Sends the bytes in parts of `cut` bytes, each of which is a frame of Yamux. */
+  send(bytes: Uint8Array, options?: { cut?: number }): Promise<void>
+}
+
+const maxFrameBytes = 64 * 1024 * 1024
+
+/** A key pair costs nothing. */
+export function newIdentity(): Identity {
+  return identityFromSeed(createSeed())
+}
+
+/** A frame as our channels read it, whatever `body` is; `length` lies about it. */
+export function frame(body: Uint8Array, { length = body.length }: { length?: number } = {}): Uint8Array {
+  return Buffer.concat([frameHeader(length, 2 ** 32 - 1), body])
+}
+
+export async function openHostileMember(
+  stack: AsyncDisposableStack,
+  { cluster, seed = createSeed() }: { cluster: Cluster; seed?: Uint8Array },
+): Promise<HostileMember> {
+  const identity = { ...identityFromSeed(seed), seed }
+  const names = clusterNames(cluster)
+  const node = await createNode({
+    identity,
+    names,
+    database: new MemoryDatabase(),
+    gater: {},
+    listen: [],
+    announce: [],
+    mdns: false,
+    agent: 'shoal/hostile',
+    demerits: () => 0,
+  })
+  const { gossip } = node.services
+  const heard: Uint8Array[] = []
+  gossip.addEventListener('message', ({ detail }) => heard.push(detail.data))
+  // Whoever does not answer is let go before it can do harm.
+  await node.handle(pulseProtocol, (stream) => {
+    stream.addEventListener('message', ({ data }) => void stream.send(data.subarray()))
+  })
+  await node.start()
+  gossip.subscribe(names.topic)
+  let stopped: Promise<void> | undefined
+  const stop = async (): Promise<void> => {
+    stopped ??= (async () => await node.stop())()
+    await stopped
+  }
+  stack.defer(stop)
+
+  const openStream = async (peer: string, protocol: string): Promise<Stream> =>
+    await node.dialProtocol(peerIdFromString(peer), protocol, { maxOutboundStreams: 1024 })
+
+  return {
+    peer: identity.peerId,
+    identity,
+    node,
+    heard,
+    async dial(address) {
+      const connection = await node.dial(multiaddr(address))
+      return connection.remotePeer.toString()
+    },
+    isConnected: (peer) => node.getConnections(peerIdFromString(peer)).length > 0,
+    async gossip(bytes) {
+      await until('a peer to take gossip', () => gossip.getSubscribers(names.topic).length > 0)
+      await gossip.publish(names.topic, bytes)
+    },
+    open: async (peer, protocol) => channelOver(await openStream(peer, protocol), { maxFrameBytes }),
+    async stream(peer, protocol) {
+      const raw = await openStream(peer, protocol)
+      const writer = new StreamWriter(raw)
+      return {
+        raw,
+        async send(bytes, { cut = bytes.length } = {}) {
+          for (let at = 0; at < bytes.length; at += cut) await writer.write(bytes.subarray(at, at + cut))
+        },
+      }
+    },
+    async claimToHold(peer, hashes) {
+      const raw = await openStream(peer, dhtProtocol)
+      const writer = new StreamWriter(raw)
+      const address = multiaddr('/ip4/127.0.0.1/tcp/1')
+      for (const hash of hashes) {
+        await writer.write(delimited(addProviderMessage(hash, identity.peerId, address.bytes)))
+      }
+      await raw.close()
+    },
+    [Symbol.asyncDispose]: stop,
+  }
+}
