@@ -1,6 +1,6 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
-import { type Logger, systemClock } from '../src/base/base.ts'
+import { type Logger, steadyClock } from '../src/base/base.ts'
 import { createHttpHandler } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
@@ -70,7 +70,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.
   opened.use(page)
-  await systemClock.sleep(firstAnswersMs)
+  await steadyClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
   const member = opened.use(await openMember(node, upstreams, logger, metrics))
@@ -79,14 +79,14 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
   problems = () => member.problems()
   await metrics.start()
-  const serving = { startedMs: systemClock.now(), http: port.address }
+  const serving = { startedMs: steadyClock.now(), http: port.address }
   const running = { node, registry, member, upstreams, serving }
   joined = member
   context = running
   const run: OperationRunner = (...call) => runOperation(running, ...call)
   opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running)))
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
-  opened.use(openJanitor(node, { keeper, clock: systemClock, logger }))
+  opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,

@@ -1,5 +1,5 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
-import { type Logger, type Metrics, systemClock, unlessAborted } from '../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock, unlessAborted } from '../src/base/base.ts'
 import { type Keeper, type Library, openKeeper, politeSupply, type Supply } from '../src/keep/keep.ts'
 import type { Elsewhere, Registry } from '../src/registry/registry.ts'
 import type { Store } from '../src/store/store.ts'
@@ -63,7 +63,7 @@ export interface NodeKeeperOptions {
 export function openNodeKeeper({ node, registry, member, logger, metrics }: NodeKeeperOptions): Keeper {
   const { store, names, keepRules: rules } = node
   const { members, peerId: self } = member.swarm
-  const shares = new SiteShares({ self, site: node.settings.site, members, clock: systemClock })
+  const shares = new SiteShares({ self, site: node.settings.site, members, clock: steadyClock })
   const keeper = openKeeper({
     names,
     rules,
@@ -78,7 +78,7 @@ export function openNodeKeeper({ node, registry, member, logger, metrics }: Node
         referrersMaxAgeMs: Math.max(leastReferrersMs, node.settings['mirror-ttl']),
       }),
       coming: () => member.exchange.status().transfers.map(({ digest }) => digest),
-      clock: systemClock,
+      clock: steadyClock,
     }),
     // A node by itself may still reach an upstream.
     hasSupply: () => members.peers().length > 0 || node.settings.upstream.length > 0,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { type Logger, type Metrics, noMetrics, systemClock } from '../src/base/base.ts'
+import { type Logger, type Metrics, noMetrics, steadyClock } from '../src/base/base.ts'
 import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import {
@@ -99,7 +99,7 @@ export async function openLocalNode({
     membership,
     swarmTable,
     pieceListTable,
-    disk: new DiskMeter({ directory, store, minFreeBytes, clock: systemClock }),
+    disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),

@@ -1,7 +1,7 @@
 /** The page of a node: loaded when somebody first looks at it, and given what it may see. */
 import { hostname } from 'node:os'
 import type { Middleware } from 'koa'
-import { type Logger, systemClock } from '../src/base/base.ts'
+import { type Logger, steadyClock } from '../src/base/base.ts'
 import type { Registry } from '../src/registry/registry.ts'
 import { clusterId } from '../src/swarm/cluster.ts'
 import { askActivity } from './cluster/activity.ts'
@@ -57,7 +57,7 @@ async function open(options: PageDoorOptions): Promise<Page> {
     // A name of this network leads here as well when the node listens there.
     hosts: isOnLoopback ? [...hosts, http.host] : [...hosts, http.host, hostname()],
     mayChange: mayChange ? 'anyone' : isOnLoopback ? 'loopback' : 'nobody',
-    clock: systemClock,
+    clock: steadyClock,
     logger,
     ...(directory === undefined ? {} : { directory }),
   })

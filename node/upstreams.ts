@@ -1,7 +1,7 @@
 /** Opens the configured upstreams: reads the files that their settings name, and credentials from the environment. */
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { type Logger, type Metrics, systemClock } from '../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock } from '../src/base/base.ts'
 import { TokenBucket } from '../src/exchange/token-bucket.ts'
 import { kindOfHost } from '../src/upstream/address-kinds.ts'
 import {
@@ -59,7 +59,7 @@ async function readUpstream(
     ...(share === undefined ? {} : { isShared: share }),
     ...(maxDownload === undefined || maxDownload === 0
       ? {}
-      : { budget: new TokenBucket({ bytesPerSecond: maxDownload, nowMs: systemClock.now() }) }),
+      : { budget: new TokenBucket({ bytesPerSecond: maxDownload, nowMs: steadyClock.now() }) }),
     ...(concurrency === undefined ? {} : { limits: { maxBlobs: concurrency } }),
   }
 }

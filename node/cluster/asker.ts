@@ -66,7 +66,7 @@ export function createAsker(names: Ledger, swarm: Swarm, logger: Logger): Asker 
 
   function remember(name: string): void {
     unknown.delete(name)
-    unknown.set(name, Date.now() + unknownMs)
+    unknown.set(name, performance.now() + unknownMs)
     const [oldest] = unknown.keys()
     if (unknown.size > maxUnknown && oldest !== undefined) unknown.delete(oldest)
   }
@@ -74,7 +74,7 @@ export function createAsker(names: Ledger, swarm: Swarm, logger: Logger): Asker 
   return {
     async ask(key, name) {
       const until = unknown.get(name)
-      if (until === undefined || until <= Date.now()) await asks.run(name, () => askAround(key, name))
+      if (until === undefined || until <= performance.now()) await asks.run(name, () => askAround(key, name))
     },
   }
 }

@@ -1,5 +1,5 @@
 /** The exchange of pieces over this node's store, swarm and links. */
-import { type Logger, type Metrics, systemClock } from '../../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock } from '../../src/base/base.ts'
 import {
   type Exchange,
   layoutOf,
@@ -67,7 +67,7 @@ export async function openBlobExchange(
       ...(settings['max-upload'] === 0 ? {} : { uploadBytesPerSecond: settings['max-upload'] }),
       ...(settings['max-download'] === 0 ? {} : { downloadBytesPerSecond: settings['max-download'] }),
     },
-    clock: systemClock,
+    clock: steadyClock,
     logger,
     metrics,
   })

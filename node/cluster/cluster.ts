@@ -1,5 +1,5 @@
 /** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
-import { type Logger, type Metrics, systemClock } from '../../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
@@ -44,7 +44,7 @@ export async function openMember(
 ): Promise<ClusterMember> {
   const { settings, names, membership } = node
   await using opened = new AsyncDisposableStack()
-  const reaching = openReaching(upstreams, systemClock)
+  const reaching = openReaching(upstreams, steadyClock)
   const swarm = opened.use(
     await openSwarm({
       identity: membership.identity,
@@ -58,7 +58,7 @@ export async function openMember(
       isBanned: (peer) => names.isBanned(peer),
       upstreams: () => reaching.names(),
       keeps: () => keepNames(settings.site, node.keepRules.list()),
-      clock: systemClock,
+      clock: steadyClock,
       logger,
       metrics,
     }),
@@ -68,13 +68,13 @@ export async function openMember(
   )
   const random = Math.random
   const repair = opened.use(
-    openRepair({ ledger: names, peers: repairPeers(swarm), clock: systemClock, random, logger, metrics }),
+    openRepair({ ledger: names, peers: repairPeers(swarm), clock: wallClock, random, logger, metrics }),
   )
   await swarm.handle(reconcileProtocol, reconcileLimits, (channel, peer, options) =>
     repair.answer(channel, peer, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
-  const outside = openOutside({ swarm, upstreams, reaching, clock: systemClock, logger })
+  const outside = openOutside({ swarm, upstreams, reaching, clock: steadyClock, logger })
   const exchange = opened.use(await openBlobExchange(node, swarm, outside, logger, metrics))
   const { links } = node.store
   for (const [version, protocol] of Object.entries(bringProtocols)) {
@@ -85,7 +85,7 @@ export async function openMember(
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),
   )
-  const lost = opened.use(watchLostMembers(swarm.members, (peer) => names.isBanned(peer), systemClock))
+  const lost = opened.use(watchLostMembers(swarm.members, (peer) => names.isBanned(peer), steadyClock))
   await swarm.start()
   opened.defer(node.keepRules.onChange(() => swarm.members.tell()))
   opened.defer(

@@ -1,5 +1,5 @@
 /** The mirror over this node's store, ledger and upstreams. */
-import { type Logger, systemClock } from '../../src/base/base.ts'
+import { type Logger, steadyClock, wallClock } from '../../src/base/base.ts'
 import { type MirrorPeers, type OpenMirror, openMirror } from '../../src/mirror/mirror.ts'
 import { type Elsewhere, keepManifest } from '../../src/registry/registry.ts'
 import type { Upstreams } from '../../src/upstream/upstream.ts'
@@ -26,7 +26,8 @@ export function openNodeMirror(
     },
     ttlMs: settings['mirror-ttl'],
     bareNames: !settings['no-bare-names'],
-    clock: systemClock,
+    clock: steadyClock,
+    wall: wallClock,
     logger,
   })
 }

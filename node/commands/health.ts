@@ -26,10 +26,10 @@ export const command = defineCommand({
   ],
   async run({ settings, flags }) {
     const path = flags.ready ? '/readyz' : '/healthz'
-    const until = Date.now() + (flags.wait ?? 0)
+    const until = performance.now() + (flags.wait ?? 0)
     for (;;) {
       const { well, text } = await ask(settings.http, path)
-      if (well || Date.now() >= until) {
+      if (well || performance.now() >= until) {
         if (flags.json) printJson({ well, text: text.trim() })
         else print(text)
         return well ? 0 : 1

@@ -1,4 +1,5 @@
 /** The operation behind `shoal status`: a node, its cluster, its disk and what moves, at one moment. */
+import { steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { clusterId } from '../../src/swarm/cluster.ts'
@@ -10,7 +11,7 @@ import { describeQuarantine } from '../doctor/quarantine.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
 export interface NodeStatus {
-  /** The node's clock, in milliseconds since the epoch: rates are what changed between two statuses. */
+  /** Milliseconds since the epoch, by a clock that never jumps: rates are what changed between two statuses. */
   nowMs: number
   version: string
   data: string
@@ -69,7 +70,7 @@ export const showStatus: Operation<'status'> = async (context) => {
   const sum = (of: 'receivedBytes' | 'sentBytes') => peers.reduce((total, peer) => total + peer[of], 0)
   const disk = await node.disk.measure()
   return {
-    nowMs: Date.now(),
+    nowMs: steadyClock.now(),
     version,
     data: settings.data,
     peer: membership.identity.peerId,

@@ -1,5 +1,5 @@
 /** The operation behind `shoal warm`: brings images here now, and tells of every part of them while it comes. */
-import { type Clock, CodedError, systemClock } from '../../src/base/base.ts'
+import { type Clock, CodedError, steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
 import { bringImage, createPlatforms, type Image, type Part, type PartState } from '../../src/keep/keep.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
@@ -46,7 +46,7 @@ export const warmImages: Operation<'warm'> = async (
   const wanted = createPlatforms(platforms)
   const names = images.map((image) => ({ image, ...parseImageName(image) }))
   const warmed: WarmedImage[] = []
-  await using _ticker = tellProgress(context, emit, systemClock)
+  await using _ticker = tellProgress(context, emit, steadyClock)
   for (const { image, repository, reference = { tag: 'latest' as Tag } } of names) {
     const result: WarmedImage = { image, parts: 0, bytes: 0, missing: [] }
     warmed.push(result)

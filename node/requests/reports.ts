@@ -1,5 +1,5 @@
 /** Everything that is made of requests: numbers and log lines, and traces and notifications where they are wanted. */
-import { type Logger, systemClock, type Tracer } from '../../src/base/base.ts'
+import { type Logger, steadyClock, type Tracer } from '../../src/base/base.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { NodeMetrics } from '../metrics/metrics.ts'
 import { findTraceEndpoint } from '../tracing/trace-endpoint.ts'
@@ -39,7 +39,7 @@ export async function openReports({
     ),
     opened.use(openRequestLog(logger, { isVerbose })).listener,
   ]
-  const common = { clock: systemClock, random: Math.random, logger, metrics }
+  const common = { clock: steadyClock, random: Math.random, logger, metrics }
   const endpoint = findTraceEndpoint(settings, environment)
   if (endpoint !== undefined) {
     const { openTracing } = await import('../tracing/tracing.ts')

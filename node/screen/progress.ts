@@ -20,7 +20,7 @@ export interface ProgressStream {
 /** Disposing of it clears the line. */
 export function openProgress(
   stream: ProgressStream = process.stderr,
-  now: () => number = Date.now,
+  now: () => number = () => performance.now(),
 ): Progress {
   let shownMs = Number.NEGATIVE_INFINITY
   return {

@@ -1,7 +1,7 @@
 /** What every module may lean on: a coded error, a logger, metrics, traces, a clock, and small concurrency tools. */
 
 export { Background } from './background.ts'
-export { type Clock, systemClock } from './clock.ts'
+export { type Clock, steadyClock, wallClock } from './clock.ts'
 export { CodedError } from './coded-error.ts'
 export { Keyed } from './keyed.ts'
 export { type Logger, silentLogger } from './logger.ts'

@@ -1,4 +1,9 @@
-/** Time as a collaborator, so that a test can hold it still. */
+/**
+ * Time as a collaborator, so that a test can hold it still.
+ *
+ * There are two: `steadyClock` measures how long something took or may take, and never jumps; `wallClock` says what time it
+ * is, for what is signed, compared with what others signed, or logged. Whoever sets the host's clock moves only the second.
+ */
 import { setTimeout as delay } from 'node:timers/promises'
 
 export interface Clock {
@@ -8,9 +13,14 @@ export interface Clock {
   sleep(ms: number, options?: { signal?: AbortSignal }): Promise<void>
 }
 
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  sleep: async (ms, { signal } = {}) => {
-    await delay(ms, undefined, signal === undefined ? { ref: false } : { ref: false, signal })
-  },
+const sleep: Clock['sleep'] = async (ms, { signal } = {}) => {
+  await delay(ms, undefined, signal === undefined ? { ref: false } : { ref: false, signal })
 }
+
+const originMs = Date.now() - performance.now()
+
+/** Counts on from the time of day that the process began with, right or wrong, and is never set. */
+export const steadyClock: Clock = { now: () => Math.floor(originMs + performance.now()), sleep }
+
+/** The host's clock, which may be wrong, and be set at any moment. */
+export const wallClock: Clock = { now: () => Date.now(), sleep }

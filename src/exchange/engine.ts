@@ -1,5 +1,5 @@
 /** The exchange at work: brings blobs here in verified pieces, from all members that hold some, and serves them as they come. */
-import { Background, type Clock, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { Background, type Clock, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
 import { blobReader } from './blob-reader.ts'
@@ -55,7 +55,7 @@ const defaultLimits: ExchangeLimits = {
 /** Throws LaneError when the lanes' port cannot be listened on. */
 export async function openExchange(options: ExchangeOptions): Promise<Exchange> {
   const { identity, host, blobs, members, providers, mayRead } = options
-  const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
+  const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const limits = { ...defaultLimits, ...options.limits }
   const background = new Background('the exchange', logger)
   const faults = new Faults({ blame: options.blame, logger, metrics })

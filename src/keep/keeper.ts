@@ -3,7 +3,7 @@
  * at a tag or a referrer as soon as its record comes. What could not be had is tried again when a member joins, and in
  * between with growing pauses.
  */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { ChangedKey, Names } from '../records/records.ts'
 import type { Library, Supply } from './image.ts'
@@ -66,7 +66,7 @@ class KeeperLoop implements Keeper {
   #work: Promise<void> = Promise.resolve()
 
   constructor(options: KeeperOptions) {
-    const { clock = systemClock, random = Math.random } = options
+    const { clock = steadyClock, random = Math.random } = options
     const { logger = silentLogger, metrics = noMetrics } = options
     this.#options = options
     this.#clock = clock

@@ -27,10 +27,18 @@ export class Checks {
   }
 }
 
-/** When a mirrored tag's upstream last said what its record says. A tag that was pushed to the cluster always holds. */
-export function lastCheckMs(standing: TagEntry, name: string, checks: Checks, nowMs: number): number {
+/**
+ * When a mirrored tag's upstream last said what its record says, on this node's steady clock. A tag that was pushed to the
+ * cluster always holds.
+ */
+export function lastCheckMs(
+  standing: TagEntry,
+  name: string,
+  checks: Checks,
+  { nowMs, wallMs }: { nowMs: number; wallMs: number },
+): number {
   if (standing.checkedMs === undefined) return nowMs
   // By another member's clock; one that is ahead of this node's must not keep a tag fresh for longer.
-  const publishedMs = standing.checkedMs > nowMs ? 0 : standing.checkedMs
+  const publishedMs = standing.checkedMs > wallMs ? 0 : nowMs - (wallMs - standing.checkedMs)
   return Math.max(publishedMs, checks.heardMs(name, standing.digest) ?? 0)
 }

@@ -132,11 +132,10 @@ export class Inquirer {
   }
 
   async #publish(question: TagQuestion | ManifestQuestion, said: Said | undefined): Promise<Answer> {
-    const { names, checks, clock, keep, logger } = this.#options
+    const { names, checks, clock, wall, keep, logger } = this.#options
     const { repository } = question
     const name = questionName(question)
-    const nowMs = Math.floor(clock.now())
-    checks.note(name, { atMs: nowMs, digest: said?.digest })
+    checks.note(name, { atMs: clock.now(), digest: said?.digest })
     if (said === undefined) return { answer: 'absent' }
     const { digest, mediaType } = said
     const changes: Change[] = []
@@ -152,10 +151,11 @@ export class Inquirer {
       const { tag } = question
       const standing = await names.findTag(repository, tag)
       const isSame = standing?.digest === digest
+      const checkedMs = Math.floor(wall.now())
       if (isSame) size = standing.size
       // One from the future is put right, too.
-      if (!isSame || Math.abs(nowMs - (standing.checkedMs ?? 0)) >= republishMs) {
-        changes.push({ kind: 'tag', repository, tag, value: { digest, mediaType, size, checkedMs: nowMs } })
+      if (!isSame || Math.abs(checkedMs - (standing.checkedMs ?? 0)) >= republishMs) {
+        changes.push({ kind: 'tag', repository, tag, value: { digest, mediaType, size, checkedMs } })
       }
     }
     if (changes.length > 0) await names.publish(changes)

@@ -20,6 +20,8 @@ export interface KnownAnswersOptions {
   checks: Checks
   lists: ReferrerLists
   clock: Clock
+  /** What records say of their time is read by it. */
+  wall: Clock
 }
 
 /** How long "there is no such thing" is believed. */
@@ -57,12 +59,13 @@ export class KnownAnswers {
   }
 
   async #findTag(question: TagQuestion): Promise<Answer | undefined> {
-    const { names, checks, clock } = this.#options
+    const { names, checks, clock, wall } = this.#options
     const { repository, tag, maxAgeMs } = question
     const name = questionName(question)
     const standing = await names.findTag(repository, tag)
     const nowMs = clock.now()
-    const ageMs = standing === undefined ? undefined : nowMs - lastCheckMs(standing, name, checks, nowMs)
+    const times = { nowMs, wallMs: wall.now() }
+    const ageMs = standing === undefined ? undefined : nowMs - lastCheckMs(standing, name, checks, times)
     const absentForMs = nowMs - (checks.heardMs(name, undefined) ?? Number.NEGATIVE_INFINITY)
     if (absentForMs < Math.min(absentMs, maxAgeMs) && absentForMs < (ageMs ?? Number.POSITIVE_INFINITY)) {
       return { answer: 'absent' }

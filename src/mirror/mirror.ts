@@ -41,6 +41,8 @@ export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {
   /** Whether a name without a registry may mean the first upstream's. */
   bareNames: boolean
   clock: Clock
+  /** The time of day, for what records say of it. Default `clock`. */
+  wall?: Clock
   logger: Logger
 }
 
@@ -50,7 +52,7 @@ export interface OpenMirror extends Mirror {
 }
 
 export function openMirror(options: MirrorOptions): OpenMirror {
-  const { upstreams, peers, names, ttlMs, clock } = options
+  const { upstreams, peers, names, ttlMs, clock, wall = options.clock } = options
   const checks = new Checks()
   const lists = new ReferrerLists()
   const brought = new Checks()
@@ -62,13 +64,14 @@ export function openMirror(options: MirrorOptions): OpenMirror {
     },
     checks,
     lists,
+    wall,
     findUpstream: (repository) => findShared(upstreamOf(repository) ?? ''),
   })
   const answer = (question: Question): Promise<Answer> => inquirer.answer(question)
   const reaches = (name: string): boolean => findShared(name) !== undefined
   const asking = new Asking({ ...options, checks, lists, answer, reaches })
   const askForTag = peers.askForTag.bind(peers)
-  const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock })
+  const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock, wall })
   const isMirrored = (name: string): boolean => isUpstreamName(name, upstreams, peers)
   const referrers = new ReferrersOfMirrored({ names, asking, lists, isMirrored, ttlMs, clock })
   const [first] = upstreams.all

@@ -17,6 +17,8 @@ interface MirroredTagsOptions {
   askForTag(repository: Repository, tag: Tag): Promise<void>
   ttlMs: number
   clock: Clock
+  /** What records say of their time is read by it. */
+  wall: Clock
 }
 
 /** How long what is here waits to be checked. */
@@ -37,11 +39,12 @@ export class MirroredTags {
     tag: Tag,
     standing: TagEntry | undefined,
   ): Promise<MirroredTag | undefined> {
-    const { checks, clock, ttlMs } = this.#options
+    const { checks, clock, wall, ttlMs } = this.#options
     const question: TagQuestion = { about: 'tag', repository, tag, maxAgeMs: ttlMs }
     const name = questionName(question)
     const nowMs = clock.now()
-    const checkedMs = standing === undefined ? 0 : lastCheckMs(standing, name, checks, nowMs)
+    const times = { nowMs, wallMs: wall.now() }
+    const checkedMs = standing === undefined ? 0 : lastCheckMs(standing, name, checks, times)
     const absentAtMs = checks.heardMs(name, undefined) ?? 0
     if (absentAtMs > checkedMs && nowMs - absentAtMs < Math.min(absentMs, ttlMs)) return undefined
     if (standing === undefined) return this.#resolveMissing(question)
@@ -51,7 +54,7 @@ export class MirroredTags {
   }
 
   async #resolveMissing(question: TagQuestion): Promise<MirroredTag | undefined> {
-    const { asking, askForTag, names, checks, clock } = this.#options
+    const { asking, askForTag, names, checks, clock, wall } = this.#options
     const { repository, tag } = question
     const answer = await asking.askForMissing(upstreamOf(repository) ?? '', question)
     if (answer.answer === 'there' || answer.answer === 'absent') return this.#settled(question, answer)
@@ -59,7 +62,8 @@ export class MirroredTags {
     await askForTag(repository, tag)
     const heard = await names.findTag(repository, tag)
     if (heard === undefined) throw refusalOf(answer)
-    return this.#stale(question, heard, lastCheckMs(heard, questionName(question), checks, clock.now()), true)
+    const times = { nowMs: clock.now(), wallMs: wall.now() }
+    return this.#stale(question, heard, lastCheckMs(heard, questionName(question), checks, times), true)
   }
 
   /** Nobody waits for an upstream that is known not to answer: once in a while one request has it asked, behind its answer. */

@@ -1,6 +1,6 @@
 /** One side of a reconciliation: messages over a channel, counted and bounded, and the records that they carry. */
 import { hash } from 'node:crypto'
-import { type Clock, systemClock } from '../base/base.ts'
+import { type Clock, wallClock } from '../base/base.ts'
 import { type Channel, ChannelBrokenError, MalformedError } from '../wire/wire.ts'
 import { PeerMisbehavedError } from './errors.ts'
 import type { Fingerprints } from './fingerprints.ts'
@@ -52,7 +52,7 @@ export class Conversation {
     this.positions = positions
     this.fingerprints = positions.fingerprints
     this.#options = options
-    this.#clock = options.clock ?? systemClock
+    this.#clock = options.clock ?? wallClock
   }
 
   static async run(

@@ -41,6 +41,7 @@ interface InflowOptions {
   verifier: Verifier
   retention: Retention
   clock: Clock
+  steady: Clock
   metrics: Metrics
 }
 
@@ -146,7 +147,7 @@ export class Inflow {
 
   /** Other writes came in between, so everything that depends on what stands is asked again. */
   async #store(write: Write, records: SignedRecord[], report: ApplyReport): Promise<void> {
-    const { clock, retention, writer } = this.#options
+    const { steady, retention, writer } = this.#options
     const breathe = breather()
     for (const record of records) {
       const name = keyText(record.key)
@@ -161,7 +162,7 @@ export class Inflow {
         report.known++
       } else {
         if (retention.isExpired(record)) retention.revive(name)
-        if (record.key.kind === 'policy') write.draft.write(policySeenAt, String(clock.now()))
+        if (record.key.kind === 'policy') write.draft.write(policySeenAt, String(steady.now()))
         write.accept(record, { own: false })
         report.applied++
       }

@@ -1,6 +1,14 @@
 /** A ledger over LevelDB: the current record of each key, what the registry asks of them, and how they change. */
 import type { Level } from 'level'
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import {
+  type Clock,
+  type Logger,
+  type Metrics,
+  noMetrics,
+  silentLogger,
+  steadyClock,
+  wallClock,
+} from '../base/base.ts'
 import { createVerifier, type Identity } from '../wire/wire.ts'
 import { NotPermittedError } from './errors.ts'
 import { type ApplyReport, Inflow } from './inflow.ts'
@@ -48,7 +56,10 @@ export interface LedgerOptions {
   authority: Uint8Array
   /** The authority's key pair, on the node that holds it. */
   authorityIdentity?: Identity
+  /** The time of day: what is signed is stamped with it. */
   clock?: Clock
+  /** Measures durations. Default `clock` where that is given. */
+  steady?: Clock
   logger?: Logger
   metrics?: Metrics
   /** Default an hour. */
@@ -79,6 +90,7 @@ class LevelLedger implements Ledger {
   readonly #db: Database
   readonly #options: LedgerOptions
   readonly #clock: Clock
+  readonly #steady: Clock
   readonly #logger: Logger
   readonly #writer: Writer
   readonly #inflow: Inflow
@@ -89,22 +101,23 @@ class LevelLedger implements Ledger {
   #sweeping: Promise<void> = Promise.resolve()
 
   constructor(db: Database, rules: Rules, options: LedgerOptions) {
-    const { authorityIdentity: authority, clock = systemClock, logger = silentLogger } = options
-    const { metrics = noMetrics } = options
+    const { authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
+    const { metrics = noMetrics, steady = options.clock ?? steadyClock } = options
     const positions = new Positions(db)
     const { fingerprints } = positions
     this.#db = db
     this.#positions = positions
     this.#options = options
     this.#clock = clock
+    this.#steady = steady
     this.#logger = logger
-    const retention = new Retention(clock)
+    const retention = new Retention(clock, steady)
     const writer = new Writer({ db, fingerprints, rules, authority, logger, metrics })
     metrics.gauge('shoal_records', () => fingerprints.total)
     const verifier = createVerifier(recordDomain)
     this.#writer = writer
-    this.#inflow = new Inflow({ db, fingerprints, writer, verifier, retention, clock, metrics })
-    this.#sweep = new Sweep({ db, writer, retention, clock, seals: authority !== undefined })
+    this.#inflow = new Inflow({ db, fingerprints, writer, verifier, retention, clock, steady, metrics })
+    this.#sweep = new Sweep({ db, writer, retention, clock, steady, seals: authority !== undefined })
     const queries = createQueries(db)
     this.findTag = queries.findTag
     this.findManifest = queries.findManifest
@@ -174,7 +187,7 @@ class LevelLedger implements Ledger {
           if (write.size >= adoptedAtOnce) await write.flush({ sync: false })
         }
         const time = stamp(this.#clock.now(), write.draft.find(keyText({ kind: 'policy' }))?.body.time)
-        write.draft.write(policySeenAt, String(this.#clock.now()))
+        write.draft.write(policySeenAt, String(this.#steady.now()))
         write.accept(signRecord({ kind: 'policy', key: '', time, value }, authority), { own: true })
       },
       { sync: true },
@@ -216,7 +229,7 @@ class LevelLedger implements Ledger {
     const { signal } = this.#closing
     while (!signal.aborted) {
       try {
-        await this.#clock.sleep(this.#options.sweepEveryMs ?? 60 * 60_000, { signal })
+        await this.#steady.sleep(this.#options.sweepEveryMs ?? 60 * 60_000, { signal })
         await this.#sweep.run({ signal })
       } catch (error) {
         if (!signal.aborted) this.#logger.error({ err: error }, 'the ledger was not swept')

@@ -24,10 +24,13 @@ const maxRevived = 100_000
 
 export class Retention {
   readonly #clock: Clock
+  readonly #steady: Clock
   readonly #revived = new Map<string, number>()
 
-  constructor(clock: Clock) {
+  /** `clock` is compared with the times of records, `steady` measures. */
+  constructor(clock: Clock, steady: Clock) {
     this.#clock = clock
+    this.#steady = steady
   }
 
   isExpired({ body }: SignedRecord): boolean {
@@ -42,13 +45,13 @@ export class Retention {
   /** Keeps the expired tombstone of `key` current for a day from now. */
   revive(key: string): void {
     if (this.#revived.size >= maxRevived) this.#revived.clear()
-    this.#revived.set(key, this.#clock.now())
+    this.#revived.set(key, this.#steady.now())
   }
 
   /** True when the expired tombstone of `key` may be buried. */
   mayBury(key: string): boolean {
     const since = this.#revived.get(key)
-    if (since !== undefined && this.#clock.now() - since < revivedMs) return false
+    if (since !== undefined && this.#steady.now() - since < revivedMs) return false
     this.#revived.delete(key)
     return true
   }

@@ -16,6 +16,7 @@ interface SweepOptions {
   writer: Writer
   retention: Retention
   clock: Clock
+  steady: Clock
   /** This node holds the authority key. */
   seals: boolean
 }
@@ -76,11 +77,11 @@ export class Sweep {
 
   /** Once for each policy: drops what it excludes when its grace has passed; the authority's node seals what it protects. */
   async #enforcePolicy(signal: AbortSignal | undefined): Promise<void> {
-    const { clock, db, seals, writer } = this.#options
+    const { steady, db, seals, writer } = this.#options
     const { rules } = writer
     const seen = db.getSync(policySeenAt)
     if (seen === undefined) return
-    const excluded = clock.now() - Number(seen) >= graceMs
+    const excluded = steady.now() - Number(seen) >= graceMs
     if (this.#done?.rules === rules && this.#done.excluded === excluded) return
     const concerns = (record: SignedRecord): boolean =>
       (excluded && rules.refusal(record.envelope.author, record.key) !== undefined) ||

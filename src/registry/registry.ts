@@ -1,5 +1,5 @@
 /** What HTTP may ask for: pull, push, delete, list, referrers and search, over injected collaborators. */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Names } from '../records/records.ts'
 import type { Store } from '../store/store.ts'
 import { createDeletion, type Deletion } from './deletion.ts'
@@ -53,13 +53,13 @@ export interface RegistryOptions {
 export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & { cache: ManifestCache }
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const cache = new ManifestCache(options.clock ?? systemClock)
+  const cache = new ManifestCache(options.clock ?? steadyClock)
   const collaborators: Collaborators = {
     elsewhere: nowhere,
     mirror: noMirror,
     logger: silentLogger,
     metrics: noMetrics,
-    clock: systemClock,
+    clock: steadyClock,
     ...options,
     cache,
   }

@@ -1,5 +1,5 @@
 /** The store over a data directory: puts the parts together, mends what a crash left, and closes in order. */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { BlobFiles, orMissing } from './blob-files.ts'
 import { Census } from './census.ts'
@@ -55,7 +55,7 @@ export interface FileStore extends Store {
 
 /** Opens the store of a directory; what the last run left is mended in the background. */
 export async function openStore(options: StoreOptions): Promise<FileStore> {
-  const { directory, database, logger = silentLogger, clock = systemClock, metrics = noMetrics } = options
+  const { directory, database, logger = silentLogger, clock = steadyClock, metrics = noMetrics } = options
   const { maxBlobBytes = 2 ** 40, maxSessions = 1000, minFreeBytes = 256 * 2 ** 20 } = options
   const files = new BlobFiles(directory)
   await files.prepare()

@@ -1,5 +1,5 @@
 /** A store that forgets everything with the process: the same contract for tests, without files or threads. */
-import { type Clock, systemClock } from '../base/base.ts'
+import { type Clock, steadyClock } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes } from '../oci/oci.ts'
 import { pump } from './body.ts'
 import { MemoryContent } from './memory-content.ts'
@@ -17,7 +17,7 @@ export interface MemoryStoreOptions {
 const chunkBytes = 64 * 1024
 
 export function memoryStore(options: MemoryStoreOptions = {}): Store {
-  const { clock = systemClock, maxBlobBytes = 2 ** 30, maxSessions = 1000 } = options
+  const { clock = steadyClock, maxBlobBytes = 2 ** 30, maxSessions = 1000 } = options
   const content = new MemoryContent(clock)
   return {
     blobs: memoryBlobs(content, maxBlobBytes),

@@ -1,5 +1,5 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
-import { Background, noMetrics, silentLogger, systemClock } from '../base/base.ts'
+import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import { listenAddress, transportPart } from './addresses.ts'
 import { createAnnouncer } from './announcer.ts'
 import { clusterId, clusterNames } from './cluster.ts'
@@ -24,7 +24,7 @@ const peersFlushMs = 10_000
 /** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
-  const { clock = systemClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
+  const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const { agent = 'shoal', isBanned = () => false } = options
   const { upstreams = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)

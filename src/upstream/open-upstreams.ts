@@ -1,5 +1,5 @@
 /** Opens the clients of all configured upstreams. */
-import { type Clock, type Metrics, noMetrics, systemClock } from '../base/base.ts'
+import { type Clock, type Metrics, noMetrics, steadyClock } from '../base/base.ts'
 import { RemoteUpstream } from './remote-upstream.ts'
 import { Transport } from './transport.ts'
 import type { UpstreamLimits, UpstreamOptions, Upstreams } from './upstream.ts'
@@ -16,7 +16,7 @@ const defaultLimits: UpstreamLimits = { maxBlobs: 8, answerMs: 4_000, idleMs: 10
 
 /** Sends nothing yet. Throws ProxySettingError. */
 export async function openUpstreams(options: UpstreamsOptions): Promise<Upstreams> {
-  const { environment = process.env, clock = systemClock, metrics = noMetrics } = options
+  const { environment = process.env, clock = steadyClock, metrics = noMetrics } = options
   await using opened = new AsyncDisposableStack()
   const all: RemoteUpstream[] = []
   for (const upstream of options.upstreams) {

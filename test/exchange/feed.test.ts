@@ -1,6 +1,6 @@
 /** What a line that breaks leaves behind, piece by piece; whole transfers from outside are in engine/outside.test.ts. */
 import { describe, expect, it } from 'vitest'
-import { systemClock } from '../../src/base/base.ts'
+import { steadyClock } from '../../src/base/base.ts'
 import type { Attempt } from '../../src/exchange/attempt.ts'
 import type { Origin } from '../../src/exchange/engine-contract.ts'
 import { Feed, type FeedHost } from '../../src/exchange/feed.ts'
@@ -34,7 +34,7 @@ function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
     grow: () => undefined,
     tell: () => undefined,
   }
-  const options = { host, origin, clock: systemClock, stallMs: 1000, onBytes: () => undefined }
+  const options = { host, origin, clock: steadyClock, stallMs: 1000, onBytes: () => undefined }
   return { feed: new Feed({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
 }
 

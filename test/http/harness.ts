@@ -4,7 +4,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
-import { type Clock, systemClock, type Tracer } from '../../src/base/base.ts'
+import { type Clock, steadyClock, type Tracer } from '../../src/base/base.ts'
 import { createHttpHandler } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../../src/records/records.ts'
@@ -63,7 +63,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const identity = await openIdentity(directory)
   const store = opened.use(await openStore({ directory, database, ...options.store }))
   const names = opened.use(await openLedger({ db: database, identity, authority: identity.publicKey }))
-  const { allowDelete = true, clock = systemClock } = options
+  const { allowDelete = true, clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
   const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })

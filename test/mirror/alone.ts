@@ -1,5 +1,5 @@
 /** The mirror of a node that is by itself. */
-import { type Clock, silentLogger, systemClock } from '../../src/base/base.ts'
+import { type Clock, silentLogger, steadyClock } from '../../src/base/base.ts'
 import { type MirrorPeers, type OpenMirror, openMirror } from '../../src/mirror/mirror.ts'
 import type { Ledger } from '../../src/records/records.ts'
 import { keepManifest, nowhere } from '../../src/registry/registry.ts'
@@ -27,7 +27,7 @@ interface AloneOptions {
 }
 
 export function openMirrorAlone(options: AloneOptions): OpenMirror {
-  const { upstreams, store, names, ttlMs = 300_000, bareNames = true, clock = systemClock } = options
+  const { upstreams, store, names, ttlMs = 300_000, bareNames = true, clock = steadyClock } = options
   return openMirror({
     upstreams: upstreamsOf(...upstreams),
     peers: nobody,

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect as secure } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Background, silentLogger, systemClock } from '../../../src/base/base.ts'
+import { Background, silentLogger, steadyClock } from '../../../src/base/base.ts'
 import { createCertificate } from '../../../src/exchange/certificate.ts'
 import { type DirectLanes, openDirectLanes } from '../../../src/exchange/direct-lanes.ts'
 import type { ExchangeLimits, Fault } from '../../../src/exchange/engine.ts'
@@ -30,8 +30,8 @@ describe('direct lanes', () => {
   let asker: DirectLanes
   beforeEach(async () => {
     background = new Background('the test', silentLogger)
-    holder = await openDirectLanes({ ...local, background, clock: systemClock })
-    asker = await openDirectLanes({ ...local, background, clock: systemClock })
+    holder = await openDirectLanes({ ...local, background, clock: steadyClock })
+    asker = await openDirectLanes({ ...local, background, clock: steadyClock })
   })
   afterEach(async () => {
     await holder[Symbol.asyncDispose]()

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createMetrics } from '../../../node/metrics/metrics.ts'
 import { openTracing } from '../../../node/tracing/tracing.ts'
-import { silentLogger, systemClock } from '../../../src/base/base.ts'
+import { silentLogger, steadyClock } from '../../../src/base/base.ts'
 import { openReceiver } from '../receiver.ts'
 import { blobPull, digest, finished, startMs } from '../requests/finished.ts'
 
@@ -27,7 +27,7 @@ async function collect(requests: Parameters<typeof finished>[]) {
     serviceName: 'shoal',
     instance: 'peer-a',
     version: '1.2.3',
-    clock: systemClock,
+    clock: steadyClock,
     random: Math.random,
     logger: silentLogger,
     metrics,
