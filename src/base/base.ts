@@ -3,6 +3,7 @@
 export { Background } from './background.ts'
 export { type Clock, steadyClock, wallClock } from './clock.ts'
 export { CodedError } from './coded-error.ts'
+export { Fifo } from './fifo.ts'
 export { Keyed } from './keyed.ts'
 export { type Logger, silentLogger } from './logger.ts'
 export { type Metrics, noMetrics, type ReadGauge } from './metrics.ts'

@@ -1,16 +1,19 @@
 /** Frames over a socket, with backpressure both ways: how the bytes of pieces travel on a direct connection. */
 import type { Socket } from 'node:net'
+import { Fifo } from '../base/base.ts'
 import { type Channel, ChannelBrokenError, FrameReader, frameHeader } from '../wire/wire.ts'
 import { maxFrameBytes } from './raw-frames.ts'
 import { untilEither } from './wait.ts'
 
 /** Frames that wait to be received; beyond, the socket is not read. */
 const highWaterBytes = 1024 * 1024
+/** What a frame costs besides its bytes: a peer may send empty ones. */
+const frameCostBytes = 128
 
 export class SocketLane implements Channel {
   readonly #socket: Socket
   readonly #reader = new FrameReader({ maxBytes: maxFrameBytes })
-  readonly #frames: Uint8Array[] = []
+  readonly #frames = new Fifo<Uint8Array>()
   #written: Promise<void> = Promise.resolve()
   #waitingBytes = 0
   #change = Promise.withResolvers<void>()
@@ -55,7 +58,7 @@ export class SocketLane implements Channel {
     for (;;) {
       const frame = this.#frames.shift()
       if (frame !== undefined) {
-        this.#waitingBytes -= frame.length
+        this.#waitingBytes -= frame.length + frameCostBytes
         if (this.#socket.isPaused() && this.#waitingBytes < highWaterBytes / 2) this.#socket.resume()
         return frame
       }
@@ -86,7 +89,7 @@ export class SocketLane implements Channel {
     try {
       for (const frame of this.#reader.push(chunk)) {
         this.#frames.push(frame)
-        this.#waitingBytes += frame.length
+        this.#waitingBytes += frame.length + frameCostBytes
       }
     } catch (error) {
       this.#fail(error instanceof Error ? error : new ChannelBrokenError('no frame', { cause: error }))

@@ -1,9 +1,12 @@
 /** A request's body as chunks: by events, since a stream's own iterator costs several times as much for each of them. */
 import type { IncomingMessage } from 'node:http'
+import { Fifo } from '../base/base.ts'
 import { ClientGoneError } from './exchange.ts'
 
 /** Read ahead of the consumer at most; a socket's chunk more may be on its way. */
 const maxQueuedBytes = 512 * 1024
+/** What a chunk costs besides its bytes: a client may send them one by one. */
+const chunkCostBytes = 128
 
 /**
  * To be iterated once. A connection that breaks off is a ClientGoneError, never a short body. Leaving early pauses the
@@ -11,7 +14,7 @@ const maxQueuedBytes = 512 * 1024
  */
 export class RequestBody implements AsyncIterableIterator<Buffer> {
   readonly #request: IncomingMessage
-  readonly #queue: Buffer[] = []
+  readonly #queue = new Fifo<Buffer>()
   #queuedBytes = 0
   #ended = false
   #failure: Error | undefined
@@ -23,7 +26,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
       return
     }
     this.#queue.push(chunk)
-    this.#queuedBytes += chunk.length
+    this.#queuedBytes += chunk.length + chunkCostBytes
     if (this.#queuedBytes >= maxQueuedBytes) this.#request.pause()
   }
 
@@ -52,7 +55,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
   next(): Promise<IteratorResult<Buffer>> {
     const chunk = this.#queue.shift()
     if (chunk !== undefined) {
-      this.#queuedBytes -= chunk.length
+      this.#queuedBytes -= chunk.length + chunkCostBytes
       if (this.#queuedBytes < maxQueuedBytes) this.#request.resume()
       return Promise.resolve({ done: false, value: chunk })
     }
@@ -66,7 +69,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
   return(): Promise<IteratorResult<Buffer>> {
     this.#request.off('data', this.#onData)
     this.#request.pause()
-    this.#queue.length = 0
+    this.#queue.clear()
     this.#onEnd()
     return Promise.resolve({ done: true, value: undefined })
   }

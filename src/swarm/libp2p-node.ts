@@ -7,7 +7,6 @@ import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { worthAnnouncing } from './addresses.ts'
 import type { ClusterNames } from './cluster.ts'
@@ -15,6 +14,7 @@ import { datastoreIn, type SwarmDatabase } from './datastore.ts'
 import { encryption } from './encryption.ts'
 import type { NodeIdentity } from './identity.ts'
 import { maxMessageBytes } from './spread.ts'
+import { multiplexing } from './yamux-frames.ts'
 
 export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub }>
 
@@ -56,7 +56,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
     transports: [tcp()],
     connectionEncrypters: [encryption({ prologueBytes: names.prologue })],
     streamMuxers: [
-      yamux({
+      multiplexing({
         maxInboundStreams: 1024,
         maxOutboundStreams: 1024,
         streamOptions: { initialStreamWindowSize: initialWindowBytes, maxStreamWindowSize: maxWindowBytes },

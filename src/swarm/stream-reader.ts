@@ -1,6 +1,7 @@
 /** A bounded pull reader over a libp2p stream: what the consumer does not take, the peer cannot send. */
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import { ChannelBrokenError } from '../wire/wire.ts'
+import { ByteQueue } from './byte-queue.ts'
 import { PeerStalledError } from './errors.ts'
 import { ReceiveWindow } from './receive-window.ts'
 
@@ -16,8 +17,7 @@ export interface WaitOptions {
 export class StreamReader {
   readonly #stream: Stream
   readonly #window: ReceiveWindow
-  readonly #chunks: Uint8Array[] = []
-  #buffered = 0
+  readonly #queue = new ByteQueue()
   /** How much a waiting consumer needs at once, which may be above the high-water mark. */
   #wanted = 0
   #ended = false
@@ -46,10 +46,10 @@ export class StreamReader {
   async ready(count: number, options: WaitOptions = {}): Promise<boolean> {
     this.#wanted = count
     try {
-      while (this.#buffered < count) {
+      while (this.buffered < count) {
         options.signal?.throwIfAborted()
         if (this.#stream.readStatus === 'paused') this.#resume()
-        if (this.#buffered >= count) break
+        if (this.buffered >= count) break
         if (this.#failure !== undefined) throw this.#failure
         if (this.#ended && this.#stream.readBufferLength === 0) return false
         await this.#change(options)
@@ -62,20 +62,12 @@ export class StreamReader {
 
   /** How many bytes wait to be taken. */
   get buffered(): number {
-    return this.#buffered
+    return this.#queue.length
   }
 
   /** Copies the next `count` bytes, which must be ready, without taking them. */
   peek(count: number): Uint8Array {
-    const bytes = new Uint8Array(count)
-    let offset = 0
-    for (const chunk of this.#chunks) {
-      if (offset === count) break
-      const part = chunk.subarray(0, count - offset)
-      bytes.set(part, offset)
-      offset += part.length
-    }
-    return bytes
+    return this.#queue.peek(count)
   }
 
   /** Takes the next `count` bytes, which must be ready. */
@@ -92,25 +84,16 @@ export class StreamReader {
 
   /** Takes what lies next, at least 1 and at most `max` bytes, without a copy. At least one byte must be ready. */
   takeChunk(max: number): Uint8Array {
-    const first = this.#chunks[0]
-    if (first === undefined) throw new RangeError('nothing is buffered')
-    if (first.length <= max) this.#chunks.shift()
-    else this.#chunks[0] = first.subarray(max)
-    const taken = first.length <= max ? first : first.subarray(0, max)
-    this.#buffered -= taken.length
-    if (this.#buffered < highWaterBytes / 2 && this.#stream.readStatus === 'paused') this.#resume()
+    const taken = this.#queue.takeChunk(max)
+    if (this.buffered < highWaterBytes / 2 && this.#stream.readStatus === 'paused') this.#resume()
     return taken
   }
 
   readonly #onMessage = (event: StreamMessageEvent): void => {
     this.#window.use(event.data.byteLength)
     const chunks = event.data instanceof Uint8Array ? [event.data] : event.data
-    for (const chunk of chunks) {
-      if (chunk.length === 0) continue
-      this.#chunks.push(chunk)
-      this.#buffered += chunk.length
-    }
-    if (this.#buffered > Math.max(highWaterBytes, this.#wanted)) this.#pauseSoon()
+    for (const chunk of chunks) this.#queue.push(chunk)
+    if (this.buffered > Math.max(highWaterBytes, this.#wanted)) this.#pauseSoon()
     this.#notify()
   }
 
@@ -120,7 +103,7 @@ export class StreamReader {
     this.#pausing = true
     queueMicrotask(() => {
       this.#pausing = false
-      const full = this.#buffered > Math.max(highWaterBytes, this.#wanted)
+      const full = this.buffered > Math.max(highWaterBytes, this.#wanted)
       if (full && this.#stream.status === 'open' && this.#stream.readStatus === 'readable')
         this.#stream.pause()
     })
@@ -143,8 +126,7 @@ export class StreamReader {
 
   readonly #onClose = (event: StreamCloseEvent): void => {
     if (event.error !== undefined) {
-      this.#chunks.length = 0
-      this.#buffered = 0
+      this.#queue.clear()
       this.#fail(
         new ChannelBrokenError(`the stream was cut off: ${event.error.message}`, { cause: event.error }),
       )
