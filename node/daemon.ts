@@ -1,7 +1,7 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
 import { type Logger, steadyClock } from '../src/base/base.ts'
-import { createHttpHandler } from '../src/http/http.ts'
+import { createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
 import { contentHandler } from './admin/content-server.ts'
@@ -11,6 +11,7 @@ import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
 import { clusterMirrorPeers, lateMirrorPeers, serveInquiries } from './cluster/mirror-peers.ts'
 import { healthEndpoints } from './health.ts'
+import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
@@ -44,6 +45,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const registry = opened.use(
     createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
   )
+  const { http, 'allow-host': allowed, 'page-host': pageHosts } = settings
+  const hosts = new Hosts({
+    names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
+    logger,
+  })
   let problems = () => ['the node is still joining its cluster']
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
@@ -52,12 +58,13 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     : openPageDoor({
         node,
         registry,
+        hosts,
         http: port.address,
         context: () => context,
         member: () => joined,
         logger,
       })
-  const health = healthEndpoints({ problems: () => problems() }, metrics)
+  const health = healthEndpoints({ problems: () => problems() }, metrics, hosts)
   const besides: Middleware = (request, next) =>
     health(request, page === undefined ? next : () => page.middleware(request, next))
   metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
@@ -66,7 +73,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const { tracer } = opened.use(
     await openReports({ node, address: port.address, environment, logger, metrics }),
   )
-  port.serve(createHttpHandler({ registry, logger, metrics, tracer, besides }))
+  port.serve(createHttpHandler({ registry, hosts, logger, metrics, tracer, besides }))
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.
   opened.use(page)

@@ -1,5 +1,6 @@
 /** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
 import type { Middleware } from 'koa'
+import type { Hosts } from '../src/http/http.ts'
 import type { NodeMetrics } from './metrics/metrics.ts'
 
 export interface Health {
@@ -7,7 +8,8 @@ export interface Health {
   problems(): string[]
 }
 
-export function healthEndpoints(health: Health, metrics: NodeMetrics): Middleware {
+/** Health is told to whoever asks, by whichever name: supervisors use many. */
+export function healthEndpoints(health: Health, metrics: NodeMetrics, hosts: Hosts): Middleware {
   return async (context, next) => {
     if (context.method !== 'GET' && context.method !== 'HEAD') return next()
     if (context.path === '/healthz') context.body = 'ok\n'
@@ -16,6 +18,12 @@ export function healthEndpoints(health: Health, metrics: NodeMetrics): Middlewar
       context.status = problems.length === 0 ? 200 : 503
       context.body = problems.length === 0 ? 'ready\n' : `${problems.join('\n')}\n`
     } else if (context.path === '/metrics') {
+      const refusal = hosts.refusal(context.req)
+      if (refusal !== undefined) {
+        context.status = 421
+        context.body = `${refusal}\n`
+        return
+      }
       const { text, contentType } = await metrics.expose()
       context.type = contentType
       context.body = text

@@ -1,7 +1,7 @@
 /** The page of a node: loaded when somebody first looks at it, and given what it may see. */
-import { hostname } from 'node:os'
 import type { Middleware } from 'koa'
 import { type Logger, steadyClock } from '../src/base/base.ts'
+import type { Hosts } from '../src/http/http.ts'
 import type { Registry } from '../src/registry/registry.ts'
 import { clusterId } from '../src/swarm/cluster.ts'
 import { askActivity } from './cluster/activity.ts'
@@ -14,6 +14,7 @@ import type { Address } from './settings/kinds.ts'
 export interface PageDoorOptions {
   node: LocalNode
   registry: Registry
+  hosts: Hosts
   /** HOST:PORT on which clients are served. */
   http: string
   /** Without a member until the node has joined its cluster. */
@@ -48,15 +49,13 @@ export function openPageDoor(options: PageDoorOptions): PageDoor {
 }
 
 async function open(options: PageDoorOptions): Promise<Page> {
-  const { node, logger, directory } = options
+  const { node, hosts, logger, directory } = options
   const { openPage } = await import('./page/page.ts')
-  const { http, 'page-host': hosts, 'page-changes': mayChange } = node.settings
-  const isOnLoopback = isLoopback(http)
+  const { http, 'page-changes': mayChange } = node.settings
   return openPage({
     node: nodeOf(options),
-    // A name of this network leads here as well when the node listens there.
-    hosts: isOnLoopback ? [...hosts, http.host] : [...hosts, http.host, hostname()],
-    mayChange: mayChange ? 'anyone' : isOnLoopback ? 'loopback' : 'nobody',
+    hosts,
+    mayChange: mayChange ? 'anyone' : isLoopback(http) ? 'loopback' : 'nobody',
     clock: steadyClock,
     logger,
     ...(directory === undefined ? {} : { directory }),

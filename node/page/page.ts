@@ -2,6 +2,7 @@
 import type { Middleware } from 'koa'
 import type { Clock, Logger } from '../../src/base/base.ts'
 import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
+import type { Hosts } from '../../src/http/http.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
 import type { Names } from '../../src/records/records.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -58,8 +59,7 @@ export interface PageMember {
 
 export interface PageOptions {
   node: PageNode
-  /** Host names that lead here, besides localhost and every IP address. */
-  hosts: readonly string[]
+  hosts: Hosts
   /** Who may change something: nobody, browsers that reach it as localhost, or anyone. */
   mayChange: MayChange
   clock: Clock
@@ -82,7 +82,7 @@ export function openPage(options: PageOptions): Page {
   const changes = new Changes(node, { mayChange, logger, onCollected: () => storage.forget() })
   const rules = new RuleReports(node, clock)
   const unfollow = [listing.follow(), observatory.follow()]
-  const letIn = guard({ hosts })
+  const letIn = guard(hosts)
   const api = createApi({ node, listing, live, changes, storage, rules, logger })
   return {
     middleware: async (context, next) => {

@@ -55,6 +55,13 @@ export const url: Kind<URL> = (value) => {
   )
 }
 
+/** A name as it stands in a request's Host, without its port; all names below one, or all there are. */
+export const hostName: Kind<string> = (value) => {
+  const name = value.replace(/^\*\.(?=.)/, '')
+  if (value === '*' || /^(?!-)[a-zA-Z0-9_-]{1,63}(?:\.[a-zA-Z0-9_-]{1,63})*\.?$/.test(name)) return value
+  throw expected('a host name without a port, such as registry.example, *.example for all below it, or *')
+}
+
 /** The name of a site: what its members agree on, and what fits a status message. */
 export const word: Kind<string> = (value) => {
   if (!/^[a-z0-9][a-z0-9._-]{0,62}$/.test(value))

@@ -1,7 +1,20 @@
 /** What a node can be told: every setting with its kind, its default and its help. A new one is a row here. */
 import { join } from 'node:path'
 import { webhook } from '../webhooks/webhook-setting.ts'
-import { address, duration, flag, type Kind, nodeName, oneOf, path, size, text, url, word } from './kinds.ts'
+import {
+  address,
+  duration,
+  flag,
+  hostName,
+  type Kind,
+  nodeName,
+  oneOf,
+  path,
+  size,
+  text,
+  url,
+  word,
+} from './kinds.ts'
 import { upstream, upstreamFromObject } from './upstream.ts'
 
 export interface Setting<T> {
@@ -32,6 +45,13 @@ export const table = {
     fallback: '127.0.0.1:5000',
     value: 'HOST:PORT',
     help: 'where docker and other clients reach it',
+  },
+  'allow-host': {
+    kind: hostName,
+    fallback: undefined,
+    value: 'NAME',
+    help: "a name by which clients reach it, besides this host's own; *.NAME for all below, * for any; may be given several times",
+    repeatable: true,
   },
   p2p: { kind: address, fallback: '0.0.0.0:5001', value: 'HOST:PORT', help: 'where other nodes reach it' },
   join: {
@@ -118,7 +138,7 @@ export const table = {
   },
   'no-page': { kind: flag, fallback: 'false', value: '', help: 'do not serve the web page' },
   'page-host': {
-    kind: text,
+    kind: hostName,
     fallback: undefined,
     value: 'NAME',
     help: 'a host name by which browsers reach the page; may be given several times',

@@ -5,12 +5,17 @@ import { type Logger, type Metrics, noMetrics, noTracer, silentLogger, type Trac
 import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { Exchange } from './exchange.ts'
+import { type Hosts, isCrossSite } from './hosts.ts'
 import { sendRefusal } from './refusal.ts'
 import { parseRoute } from './route.ts'
 import { dispatch } from './routes.ts'
 
+export { Hosts, hostOf, isCrossSite } from './hosts.ts'
+
 export interface HttpOptions {
   registry: Registry
+  /** Who may ask the registry; what is besides it decides by itself. */
+  hosts: Hosts
   /** Answers what is not the registry's: health, metrics, the page. */
   besides?: Koa.Middleware
   logger?: Logger
@@ -21,6 +26,7 @@ export interface HttpOptions {
 /** Answers the requests of a server whose limits are the caller's. */
 export function createHttpHandler({
   registry,
+  hosts,
   besides,
   logger = silentLogger,
   metrics = noMetrics,
@@ -40,7 +46,7 @@ export function createHttpHandler({
     let name = 'none'
     let failure: unknown
     try {
-      refuseBrowsers(exchange)
+      refuseStrangers(exchange, hosts)
       const route = parseRoute(exchange.path)
       if (route === undefined) throw notFound(exchange)
       name = route.name
@@ -72,9 +78,13 @@ function isRegistryPath(url: string): boolean {
 }
 
 /** No registry client sends an Origin; a page that does is using its reader's browser to reach this node. */
-function refuseBrowsers({ request }: Exchange): void {
-  if (request.headers.origin === undefined || request.method === 'GET' || request.method === 'HEAD') return
-  throw new OciError('DENIED', 'requests from web pages may not change anything here')
+function refuseStrangers({ request }: Exchange, hosts: Hosts): void {
+  const refusal = hosts.refusal(request)
+  if (refusal !== undefined) throw new OciError('HOST_UNKNOWN', refusal)
+  const { method, headers } = request
+  if (isCrossSite(headers)) throw new OciError('DENIED', 'pages of other sites may not ask anything here')
+  if (headers.origin !== undefined && method !== 'GET' && method !== 'HEAD')
+    throw new OciError('DENIED', 'requests from web pages may not change anything here')
 }
 
 function notFound({ path }: Exchange): OciError {

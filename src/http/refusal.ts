@@ -11,6 +11,7 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
   BLOB_UPLOAD_UNKNOWN: { status: 404 },
   DENIED: { status: 403 },
   DIGEST_INVALID: { status: 400 },
+  HOST_UNKNOWN: { status: 421, as: 'DENIED' },
   MANIFEST_BLOB_UNKNOWN: { status: 404 },
   MANIFEST_INVALID: { status: 400 },
   MANIFEST_TOO_LARGE: { status: 413, as: 'SIZE_INVALID' },

@@ -4,8 +4,8 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
-import { type Clock, steadyClock, type Tracer } from '../../src/base/base.ts'
-import { createHttpHandler } from '../../src/http/http.ts'
+import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
+import { createHttpHandler, Hosts } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../../src/records/records.ts'
 import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
@@ -53,6 +53,9 @@ export interface ApiOptions {
   tracer?: Tracer
   mirror?: (parts: { store: Store; names: Ledger }) => Mirror
   clock?: Clock
+  logger?: Logger
+  /** Names besides those that every node answers to. */
+  hosts?: string[]
 }
 
 export async function openApi(options: ApiOptions = {}): Promise<Api> {
@@ -68,8 +71,9 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
-  const { tracer } = options
-  http.serve(createHttpHandler({ registry, ...(tracer === undefined ? {} : { tracer }) }))
+  const { tracer, logger = silentLogger } = options
+  const hosts = new Hosts({ names: options.hosts ?? [], logger })
+  http.serve(createHttpHandler({ registry, hosts, logger, ...(tracer === undefined ? {} : { tracer }) }))
   const port = Number(http.address.split(':').at(-1))
   const resources = opened.move()
 

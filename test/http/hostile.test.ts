@@ -77,7 +77,7 @@ describe('bad input', () => {
       }
       socket.on('error', () => resolve(bytes))
       socket.write(
-        'PATCH /v2/a/blobs/uploads/none HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n',
+        'PATCH /v2/a/blobs/uploads/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n',
       )
       send()
     })

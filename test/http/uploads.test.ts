@@ -202,7 +202,7 @@ function breakOff(location: string, bytes: Uint8Array, count: number): Promise<v
     const socket = connect(api.port, '127.0.0.1')
     socket.once('error', reject)
     socket.once('close', () => resolve())
-    socket.write(`PATCH ${location} HTTP/1.1\r\nHost: x\r\nContent-Length: ${bytes.length}\r\n\r\n`)
+    socket.write(`PATCH ${location} HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${bytes.length}\r\n\r\n`)
     socket.write(bytes.subarray(0, count), () => socket.destroy())
   })
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
 import { silentLogger } from '../../../src/base/base.ts'
-import { createHttpHandler } from '../../../src/http/http.ts'
+import { createHttpHandler, Hosts } from '../../../src/http/http.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
 import { type OperatedNode, openOperatedNode } from '../operations/fixture.ts'
 
@@ -46,11 +46,14 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   await writeFile(join(directory, 'app.js'), `// ${'x'.repeat(2000)}`)
   const port = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(port)
+  const allowed = [...settings['allow-host'], ...settings['page-host']]
+  const hosts = new Hosts({ names: allowed, logger: silentLogger })
   const context = () => ({ node, registry })
   const door = opened.use(
     openPageDoor({
       node,
       registry,
+      hosts,
       http: port.address,
       context,
       member: () => undefined,
@@ -58,7 +61,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
       directory,
     }),
   )
-  port.serve(createHttpHandler({ registry, besides: door.middleware }))
+  port.serve(createHttpHandler({ registry, hosts, besides: door.middleware }))
   const number = Number(port.address.split(':').at(-1))
 
   const begin = (path: string, { method = 'GET', headers = {}, body }: AskOptions) =>

@@ -45,8 +45,8 @@ describe('the page’s protection', () => {
     }
   })
 
-  it('answers to the names that a setting gives', async () => {
-    await using named = await servePage(['--page-host', 'registry.example'])
+  it.each(['--page-host', '--allow-host'])('answers to the names that %s gives', async (flag) => {
+    await using named = await servePage([flag, 'registry.example'])
     expect((await named.ask('/', { headers: { Host: 'Registry.example:5000' } })).status).toBe(200)
     expect((await named.ask('/', { headers: { Host: 'other.example' } })).status).toBe(421)
   })
@@ -122,7 +122,6 @@ describe('the page’s protection', () => {
   })
 
   it('leaves the registry’s paths to the registry', async () => {
-    expect((await page.ask('/v2/', { headers: { Host: 'evil.example' } })).status).toBe(200)
     expect((await page.ask('/v2/team/app/tags/list')).json()).toMatchObject({ tags: ['1'] })
     expect((await page.ask('/v2/')).headers['content-security-policy']).toBeUndefined()
   })

@@ -52,6 +52,9 @@ describe('settings', () => {
 
   it.each([
     [['--http', '5000'], '--http: "5000" is not accepted; expected HOST:PORT'],
+    ...['registry.example:5000', 'http://registry.example', '', '*x', 'a..b'].map(
+      (host): [string[], string] => [['--allow-host', host], 'expected a host name without a port'],
+    ),
     [['--name', ' x'], '--name: " x" is not accepted; expected a name of up to 64 characters'],
     [['--name', 'a\nb'], '--name: '],
     [['--http', '127.0.0.1:70000'], '--http: "127.0.0.1:70000" is not accepted'],
