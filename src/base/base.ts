@@ -3,6 +3,7 @@
 export { Background } from './background.ts'
 export { type Clock, steadyClock, wallClock } from './clock.ts'
 export { CodedError } from './coded-error.ts'
+export { FairBudget } from './fair-budget.ts'
 export { Fifo } from './fifo.ts'
 export { Keyed } from './keyed.ts'
 export { type Logger, silentLogger } from './logger.ts'

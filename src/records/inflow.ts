@@ -1,5 +1,6 @@
 /**
- * Records from peers: each is judged by itself, cheapest question first, and only what changes something is verified.
+ * Records from peers: each is judged by itself, cheapest question first. All but those that stand here already are verified,
+ * also what changes nothing: a message that is passed on for one record is passed on with all others in it.
  *
  * A refusal carries blame when no honest node would have handed the record on. Refusals by policy carry none, as the peer
  * may not have that policy yet; nor does a record a little too far ahead, as honest clocks differ by the tolerance.
@@ -96,12 +97,16 @@ export class Inflow {
     const reading = new Draft(db, fingerprints)
     const { version } = writer
     await reading.prefetch(names)
-    const candidates = slice.filter((record, index) => {
-      const verdict = this.#judge(record, reading, names[index] ?? '', writer.rules)
+    const news = slice.filter((record, index) => {
+      const verdict = judgeAlone(record, reading.findBytes(names[index] ?? ''), writer.rules)
       this.#note(report, record, verdict)
       return verdict === undefined
     })
-    const right = await this.#verify(candidates, report)
+    const right = (await this.#verify(news, report)).filter((record) => {
+      const verdict = this.#judge(record, reading, keyText(record.key), writer.rules)
+      this.#note(report, record, verdict)
+      return verdict === undefined
+    })
     if (right.length === 0) return
     await writer.run(
       async (write) => {
@@ -114,16 +119,13 @@ export class Inflow {
     )
   }
 
-  /** `undefined` when it would become current, if its signature is right. */
+  /** `undefined` when it would become current. */
   #judge(record: SignedRecord, draft: Draft, name: string, rules: Rules): Verdict | undefined {
-    const bytes = draft.findBytes(name)
-    if (bytes !== undefined && sameBytes(bytes, record.envelope.bytes)) return 'known'
+    const alone = judgeAlone(record, draft.findBytes(name), rules)
+    if (alone !== undefined) return alone
     const standing = draft.find(name)
     if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     const { clock, retention } = this.#options
-    // The authority never changes, so here there is no policy that the peer could have missed.
-    const needsAuthority = record.key.kind === 'policy' || record.body.origin !== undefined
-    if (needsAuthority && !rules.isAuthority(record.envelope.author)) return 'forged'
     if (rules.refusal(record.envelope.author, record.key) !== undefined) return 'policy'
     const aheadMs = record.body.time[0] - clock.now()
     // Its relayer may be ahead of us by the tolerance, and have taken it from an author as far ahead of itself.
@@ -181,4 +183,16 @@ export class Inflow {
     if (blamed.has(reason)) report.blame ??= reason
     this.#options.metrics.count('shoal_records_refused_total', { reason })
   }
+}
+
+/** What needs no clock and no policy; the signature comes after it. */
+function judgeAlone(
+  { key, body, envelope }: SignedRecord,
+  standing: Uint8Array | undefined,
+  rules: Rules,
+): 'known' | 'forged' | undefined {
+  if (standing !== undefined && sameBytes(standing, envelope.bytes)) return 'known'
+  // The authority never changes, so here there is no policy that the peer could have missed.
+  const needsAuthority = key.kind === 'policy' || body.origin !== undefined
+  return needsAuthority && !rules.isAuthority(envelope.author) ? 'forged' : undefined
 }

@@ -1,5 +1,5 @@
 /** New records told to everyone at once: what gossip must do for a ledger, and the glue between the two. */
-import { type Logger, silentLogger } from '../base/base.ts'
+import { FairBudget, type Logger, silentLogger } from '../base/base.ts'
 import { bytes, codec, list, MalformedError } from '../wire/wire.ts'
 import type { Ledger } from './ledger.ts'
 import { maxRecordBytes } from './record.ts'
@@ -23,10 +23,12 @@ const messageCodec = codec(list(bytes({ max: maxRecordBytes }), { max: maxRecord
   maxBytes: maxSpreadBytes,
 })
 
-/** A peer may hand on so many records that change nothing, and so many more each second. */
-const allowance = 2000
-const allowancePerSecond = 50
-const maxPeers = 10_000
+/**
+ * Records that are judged, from all peers together; what takes longer to read counts more. Beyond that a message is dropped
+ * unread, and reconciliation brings what was in it.
+ */
+const judged = { burst: 65_536, perSecond: 2_000 }
+const bytesPerRecord = 2048
 
 export interface SpreadOptions {
   ledger: Ledger
@@ -40,16 +42,16 @@ export interface SpreadOptions {
 export function spreadRecords(options: SpreadOptions): AsyncDisposable {
   const { ledger, spread, now = () => performance.now(), logger = silentLogger } = options
   const outbox = new Outbox(spread, logger)
-  const useless = new Allowance(now)
+  const budget = new FairBudget({ ...judged, now })
   const stops = [
     ledger.onRecords((records, { own }) => {
       if (own) outbox.add(records)
     }),
     spread.onMessage(async (message, from) => {
-      if (useless.isSpent(from)) return 'reject'
-      const verdict = await judge(ledger, message)
-      useless.spend(from, verdict.useless)
-      return verdict.verdict
+      if (!budget.has(from)) return 'ignore'
+      const records = unpack(message)
+      budget.take(from, (records?.length ?? 0) + Math.ceil(message.length / bytesPerRecord))
+      return records === undefined ? 'reject' : await judge(ledger, records)
     }),
   ]
   return {
@@ -60,18 +62,20 @@ export function spreadRecords(options: SpreadOptions): AsyncDisposable {
   }
 }
 
-async function judge(ledger: Ledger, message: Uint8Array): Promise<{ verdict: Verdict; useless: number }> {
-  let records: Uint8Array[]
+function unpack(message: Uint8Array): Uint8Array[] | undefined {
   try {
-    records = messageCodec.decode(message)
+    return messageCodec.decode(message)
   } catch (error) {
-    if (error instanceof MalformedError) return { verdict: 'reject', useless: 0 }
+    if (error instanceof MalformedError) return undefined
     throw error
   }
+}
+
+/** Rejects only what is wrong in itself: every node finds it so, and no honest one has passed it on. */
+async function judge(ledger: Ledger, records: Uint8Array[]): Promise<Verdict> {
   const { applied, blame } = await ledger.apply(records)
-  const useless = records.length - applied
-  if (blame !== undefined) return { verdict: 'reject', useless }
-  return { verdict: applied > 0 ? 'accept' : 'ignore', useless }
+  if (blame !== undefined) return 'reject'
+  return applied > 0 ? 'accept' : 'ignore'
 }
 
 /** Packs records into messages, one message on its way at a time. */
@@ -129,32 +133,3 @@ class Outbox {
 
 /** The most that CBOR puts before a list or a byte string of these sizes. */
 const envelopeBytes = 5
-
-/** Counts what each peer handed on for nothing. */
-class Allowance {
-  readonly #now: () => number
-  readonly #peers = new Map<string, { left: number; at: number }>()
-
-  constructor(now: () => number) {
-    this.#now = now
-  }
-
-  isSpent(peer: string): boolean {
-    return this.#refill(peer).left <= 0
-  }
-
-  spend(peer: string, count: number): void {
-    this.#refill(peer).left -= count
-  }
-
-  #refill(peer: string): { left: number; at: number } {
-    const at = this.#now()
-    const known = this.#peers.get(peer)
-    if (known === undefined && this.#peers.size >= maxPeers) this.#peers.clear()
-    const earned =
-      known === undefined ? allowance : known.left + ((at - known.at) / 1000) * allowancePerSecond
-    const purse = { left: Math.min(allowance, earned), at }
-    this.#peers.set(peer, purse)
-    return purse
-  }
-}

@@ -8,7 +8,7 @@ import { manifestRecords, spreadMessage, tagRecords } from './records.ts'
 /** Attacks `peer`, with which it is connected, until it has done so `times` times. */
 export type Attack = (member: HostileMember, peer: string, options: { times: number }) => Promise<void>
 
-const recordsAtOnce = 900
+const recordsAtOnce = 700
 const emptyHello = {
   type: 'hello',
   version: 1,
@@ -19,11 +19,13 @@ const emptyHello = {
 } as const
 
 export const attacks = {
-  /** Valid messages of records that everyone has: the first tells them, each other puts them in another order. */
+  /** Valid messages that are passed on for one new record each, the others of which everyone has. */
   async repeatRecords(member, _peer, { times }) {
-    const records = tagRecords(newIdentity(), recordsAtOnce)
-    for (let n = 0; n <= times; n++) {
-      await member.gossip(spreadMessage([...records.slice(n), ...records.slice(0, n)]))
+    const author = newIdentity()
+    const known = tagRecords(author, recordsAtOnce)
+    await member.gossip(spreadMessage(known))
+    for (let n = 0; n < times; n++) {
+      await member.gossip(spreadMessage([...known, ...tagRecords(author, 1, { first: recordsAtOnce + n })]))
     }
   },
 

@@ -93,10 +93,11 @@ describe('a record from a peer is refused', () => {
   })
 })
 
-it('does not verify what changes nothing', async () => {
+it('verifies what loses as well: who hands it on beside what is new answers for all of it', async () => {
   await using node = await testLedger({ clock: new ManualClock(now) })
   await node.ledger.apply([signed(body)])
-  const older = signed({ ...body, time: [now - 1, 0] }).slice()
-  older[40] = (older[40] ?? 0) ^ 1
+  const older = signed({ ...body, time: [now - 1, 0] })
   expect(await node.ledger.apply([older])).toMatchObject({ known: 1, refused: {}, blame: undefined })
+  const forged = older.with(40, (older[40] ?? 0) ^ 1)
+  expect(await node.ledger.apply([forged])).toMatchObject({ known: 0, blame: 'signature' })
 })

@@ -88,18 +88,39 @@ describe('spreading', () => {
     }
   })
 
-  it('stops listening to a peer that repeats itself, for a while', async () => {
+  it('holds it against nobody to hand on what is known, beside what is new', async () => {
+    await using node = await testLedger()
+    const spread = new TestSpread()
+    await using _spreading = spreadRecords({ ledger: node.ledger, spread })
+    const records = signedTags(alice, 520)
+    expect(await spread.receive(packed(records.slice(0, 500)))).toBe('accept')
+    for (let n = 500; n < 520; n++) {
+      expect(await spread.receive(packed(records.slice(0, 500)))).toBe('ignore')
+      expect(await spread.receive(packed(records.slice(0, n + 1)))).toBe('accept')
+    }
+  })
+
+  it('drops unread what all peers together tell beyond its budget, and keeps half of that for who tells little', async () => {
     await using node = await testLedger()
     const spread = new TestSpread()
     let now = 0
     await using _spreading = spreadRecords({ ledger: node.ledger, spread, now: () => now })
-    const message = packed(signedTags(alice, 500))
-    expect(await spread.receive(message)).toBe('accept')
-    for (let n = 0; n < 4; n++) expect(await spread.receive(message)).toBe('ignore')
-    expect(await spread.receive(message)).toBe('reject')
-    expect(await spread.receive(message, 'another')).toBe('ignore')
-    now += 20_000
-    expect(await spread.receive(message)).toBe('ignore')
+    const records = signedTags(alice, 901)
+    const known = packed(records.slice(0, 900))
+    expect(await spread.receive(packed(records.slice(0, 1)), 'modest')).toBe('accept')
+    const work = node.ledger.apply.bind(node.ledger)
+    let applied = 0
+    node.ledger.apply = (...given) => {
+      applied++
+      return work(...given)
+    }
+    for (let n = 0; n < 100; n++) await spread.receive(known, 'talkative')
+    expect(applied).toBeLessThan(45)
+    expect(await spread.receive(packed(records.slice(900)), 'modest')).toBe('accept')
+    now += 60_000
+    applied = 0
+    await spread.receive(known, 'talkative')
+    expect(applied).toBe(1)
   })
 })
 

@@ -1,0 +1,35 @@
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { tagChange } from '../records/fixture.ts'
+import { until } from '../swarm/fixture.ts'
+import { attacks } from './attacks.ts'
+import { type HonestNode, openHonestCluster } from './honest-node.ts'
+import { openHostileMember } from './member.ts'
+
+let stack: AsyncDisposableStack
+beforeEach(() => {
+  stack = new AsyncDisposableStack()
+})
+afterEach(async () => {
+  await stack.disposeAsync()
+})
+
+const repository = parseRepository('team/app')
+
+it('known records beside new ones have no honest member that passes them on expelled', async () => {
+  const [relayer, ...others] = (await openHonestCluster(stack, 3)) as [HonestNode, ...HonestNode[]]
+  const hostile = await openHostileMember(stack, { cluster: relayer.node.membership.cluster })
+  await hostile.dial(relayer.address)
+  await attacks.repeatRecords(hostile, relayer.peer, { times: 8 })
+  for (const node of [relayer, ...others]) {
+    await until('it to have heard', () => node.counted('shoal_gossip_messages_total') >= 4)
+  }
+  for (let n = 0; n < 20; n++) await relayer.names.publish([tagChange('team/app', `t${n}`, 'x')])
+  const last = parseTag('t19')
+  for (const other of others) {
+    await until('the last push', async () => (await other.names.findTag(repository, last)) !== undefined)
+    expect(other.counted('shoal_swarm_misdeeds_total')).toBe(0)
+    expect(other.counted('shoal_gossip_messages_total', { verdict: 'reject' })).toBe(0)
+    expect(other.peers()).toContain(relayer.peer)
+  }
+})
