@@ -4,14 +4,13 @@ import { type Logger, steadyClock } from '../src/base/base.ts'
 import { createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
-import { onceUnlocked } from './admin/client.ts'
 import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
 import { clusterMirrorPeers, lateMirrorPeers, serveInquiries } from './cluster/mirror-peers.ts'
-import { healthEndpoints } from './health.ts'
+import { healthEndpoints, localProblems } from './health.ts'
 import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
 import { openJanitor } from './janitor.ts'
@@ -37,9 +36,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await using opened = new AsyncDisposableStack()
   // Before the data directory is touched: what the configuration says of them may be wrong.
   const upstreams = opened.use(await openNodeUpstreams(settings, process.env, { logger, metrics }))
-  const node = opened.use(
-    await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
-  )
+  const node = opened.use(await openLocalNode({ settings, logger, metrics, create: true }))
   const { store, names } = node
   const elsewhere = lateElsewhere()
   const allowDelete = !settings['no-delete']
@@ -53,7 +50,6 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
     logger,
   })
-  let problems = () => ['the node is still joining its cluster']
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
   const page = settings['no-page']
@@ -67,14 +63,14 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
         member: () => joined,
         logger,
       })
-  // Before anything says that the node is there: from then on each command is answered, when the start is over.
-  const running = Promise.withResolvers<OperationContext>()
-  const run: OperationRunner = async (...call) => runOperation(await running.promise, ...call)
-  const admin = opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running.promise)))
-  const health = healthEndpoints({ problems: () => problems() }, metrics, hosts)
+  const problems = async (): Promise<string[]> => [
+    ...(await localProblems(node)),
+    ...(joined?.problems() ?? ['the node is still joining its cluster']),
+  ]
+  const health = healthEndpoints({ problems }, metrics, hosts)
   const besides: Middleware = (request, next) =>
     health(request, page === undefined ? next : () => page.middleware(request, next))
-  metrics.gauge('shoal_ready', () => (problems().length === 0 ? 1 : 0))
+  metrics.gauge('shoal_ready', async () => ((await problems()).length === 0 ? 1 : 0))
   metrics.gauge('shoal_build_info', () => 1, { version: node.version })
   const environment = process.env
   const { tracer } = opened.use(
@@ -91,14 +87,13 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   elsewhere.arrive(member.elsewhere)
   await serveInquiries(member.swarm, mirror)
   peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
-  problems = () => member.problems()
   await metrics.start()
   const serving = { startedMs: steadyClock.now(), http: port.address }
-  context = { node, registry, member, upstreams, serving }
+  const running = { node, registry, member, upstreams, serving }
   joined = member
-  running.resolve(context)
-  // Closed first: no command begins on a node that stops.
-  opened.use(admin)
+  context = running
+  const run: OperationRunner = (...call) => runOperation(running, ...call)
+  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running)))
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const resources = opened.move()

@@ -1,11 +1,13 @@
 /** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
 import type { Middleware } from 'koa'
 import type { Hosts } from '../src/http/http.ts'
+import { diskUsage } from '../src/store/store.ts'
+import type { LocalNode } from './local-node.ts'
 import type { NodeMetrics } from './metrics/metrics.ts'
 
 export interface Health {
   /** Why content cannot be served as it should be; empty when it can. */
-  problems(): string[]
+  problems(): Promise<string[]>
 }
 
 /** Health is told to whoever asks, by whichever name: supervisors use many. */
@@ -14,7 +16,7 @@ export function healthEndpoints(health: Health, metrics: NodeMetrics, hosts: Hos
     if (context.method !== 'GET' && context.method !== 'HEAD') return next()
     if (context.path === '/healthz') context.body = 'ok\n'
     else if (context.path === '/readyz') {
-      const problems = health.problems()
+      const problems = await health.problems()
       context.status = problems.length === 0 ? 200 : 503
       context.body = problems.length === 0 ? 'ready\n' : `${problems.join('\n')}\n`
     } else if (context.path === '/metrics') {
@@ -29,4 +31,15 @@ export function healthEndpoints(health: Health, metrics: NodeMetrics, hosts: Hos
       context.body = text
     } else return next()
   }
+}
+
+/** What stands here against taking content, whatever the cluster does. */
+export async function localProblems({
+  settings,
+  databaseProblem,
+}: Pick<LocalNode, 'settings' | 'databaseProblem'>): Promise<string[]> {
+  const { freeBytes } = await diskUsage(settings.data)
+  const isFull = freeBytes < settings['min-free']
+  const full = `the disk is full: ${freeBytes} bytes are free, and nothing is taken below ${settings['min-free']} (--min-free)`
+  return [databaseProblem(), isFull ? full : undefined].filter((problem) => problem !== undefined)
 }

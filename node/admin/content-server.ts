@@ -12,17 +12,13 @@ import type { OperationContext } from '../operations/operations.ts'
 /** Answers a request for content; false when it is none. */
 export type ContentHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>
 
-type Content = Pick<OperationContext, 'node' | 'registry'>
-
-/** Requests wait for what they are answered from. */
-export function contentHandler(given: Content | Promise<Content>): ContentHandler {
+export function contentHandler(context: Pick<OperationContext, 'node' | 'registry'>): ContentHandler {
   return async (request, response) => {
     const [, name, query = ''] = /^\/content\/([a-z0-9:]+)(?:\?(.*))?$/.exec(request.url ?? '') ?? []
     if (name === undefined || (request.method !== 'GET' && request.method !== 'PUT')) return false
     const controller = new AbortController()
     response.once('close', () => controller.abort(new Error('the command went away')))
     try {
-      const context = await given
       const digest = parseDigest(name)
       if (request.method === 'PUT') {
         const options = { transfer: true, signal: controller.signal }
@@ -46,7 +42,7 @@ export function contentHandler(given: Content | Promise<Content>): ContentHandle
 }
 
 async function send(
-  { node, registry }: Content,
+  { node, registry }: Pick<OperationContext, 'node' | 'registry'>,
   repository: Repository,
   digest: Digest,
   response: ServerResponse,

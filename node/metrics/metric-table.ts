@@ -200,6 +200,9 @@ export const metricTable = {
   shoal_gc_runs_total: counter('Collections of garbage.'),
   shoal_gc_removed_total: counter('What the collector removed.', { kind }),
   shoal_gc_freed_bytes_total: counter('Bytes that the collector removed.'),
+  shoal_database_faults_total: counter(
+    'Writes to the database that failed; after each it takes nothing until it was opened again.',
+  ),
   shoal_disk_size_bytes: gauge('Size of the disk with the data directory.'),
   shoal_disk_free_bytes: gauge('Bytes free on the disk with the data directory.'),
   shoal_disk_reserve_bytes: gauge('Bytes that uploads leave free: --min-free.'),

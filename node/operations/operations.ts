@@ -54,8 +54,7 @@ export interface OperationTypes {
     event: never
     result: RemovedImage
   }
-  /** `rotated`: the node that runs still has the secret of before. */
-  token: { params: Nothing; event: never; result: { token: string; running: boolean; rotated: boolean } }
+  token: { params: Nothing; event: never; result: { token: string; running: boolean } }
   'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
   peers: { params: Nothing; event: never; result: PeerList }
   upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }

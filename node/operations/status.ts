@@ -88,14 +88,15 @@ export const showStatus: Operation<'status'> = async (context) => {
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
     upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],
     keepRules: node.keepRules.list().length,
-    problems: [...(member?.problems() ?? []), ...problemsOf(disk)],
+    problems: [...(member?.problems() ?? []), ...problemsOf(disk, node.databaseProblem())],
   }
 }
 
 /** Those that the doctor would name, too. */
-function problemsOf(disk: DiskUsage): string[] {
-  const rotten = disk.quarantined === 0 ? [] : [describeQuarantine(disk.quarantined)]
-  return [...judgeSpace(disk).flatMap(({ level, found }) => (level === 'fault' ? [found] : [])), ...rotten]
+function problemsOf(disk: DiskUsage, database: string | undefined): string[] {
+  const space = judgeSpace(disk).flatMap(({ level, found }) => (level === 'fault' ? [found] : []))
+  const rotten = disk.quarantined === 0 ? undefined : describeQuarantine(disk.quarantined)
+  return [...space, database, rotten].filter((problem) => problem !== undefined)
 }
 
 async function listTransfers({ node, member }: OperationContext): Promise<TransferStatus[]> {

@@ -78,7 +78,7 @@ export function createPush(collaborators: Collaborators): Push {
     // The lease that `has` renews keeps the blob from the collector until the new link stands.
     const here = (await links.has(source, digest)) ? await blobs.stat(digest) : undefined
     if (here === undefined && !(await fetchFrom(source, digest))) return undefined
-    await links.add(repository, [digest])
+    await links.add(repository, [digest], { durable: true })
     return here ?? (await blobs.stat(digest))
   }
 

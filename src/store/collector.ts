@@ -67,7 +67,7 @@ class Collection {
       }
       // Links before files: a file without a link is found by the next walk, a link without its file promises what is gone.
       // The sync makes the order hold through a power cut as well.
-      await this.#context.database.batch([], { sync: true })
+      await this.#context.database.sync()
       for await (const digest of this.#files.list()) {
         this.#step()
         await this.#collectBlob(digest)

@@ -1,21 +1,36 @@
 /** The store's tables in LevelDB, and how the database of a data directory is opened. */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Level } from 'level'
+import { noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
+import { asStoreError } from './disk-space.ts'
 import { StoreLockedError } from './errors.ts'
+import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
 
-export type Database = Level<string, string>
+/** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
+export type Database = SoundLevel
 
-/** Opens (or makes) `directory/db`. Throws StoreLockedError when another process has it. The caller closes it. */
-export async function openDatabase(directory: string): Promise<Database> {
+/**
+ * Opens (or makes) `directory/db`. Throws StoreLockedError when another process has it, StoreFullError when there is no
+ * room for what opening writes. The caller closes it.
+ */
+export async function openDatabase(
+  directory: string,
+  options: Partial<SoundLevelOptions> = {},
+): Promise<Database> {
   const path = join(directory, 'db')
   await mkdir(path, { recursive: true, mode: 0o700 })
-  const database: Database = new Level(path)
+  const database = new SoundLevel(path, {
+    logger: silentLogger,
+    metrics: noMetrics,
+    clock: steadyClock,
+    reopenBytes: 16 * 2 ** 20,
+    ...options,
+  })
   try {
     await database.open()
   } catch (error) {
-    if (!isLocked(error)) throw error
+    if (!isLocked(error)) throw asStoreError(error)
     throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
   }
   return database

@@ -18,6 +18,11 @@ export class StoreFullError extends CodedError {
   readonly code = 'STORE_FULL'
 }
 
+/** A write to the database failed for another reason than room. It takes no more until it was opened again, by itself. */
+export class DatabaseFaultError extends CodedError {
+  readonly code = 'DATABASE_FAULT'
+}
+
 /** Another process has the data directory. */
 export class StoreLockedError extends CodedError {
   readonly code = 'STORE_LOCKED'

@@ -41,12 +41,17 @@ export class LinkTable implements Links {
     return undefined
   }
 
-  async add(repository: Repository, digests: Digest[]): Promise<void> {
-    const { tables, claims, leases } = this.#context
+  async add(
+    repository: Repository,
+    digests: Digest[],
+    { durable = false }: { durable?: boolean } = {},
+  ): Promise<void> {
+    const { database, tables, claims, leases } = this.#context
     await claims.hold(digests, async () => {
-      const batch = tables.links.batch()
-      for (const digest of digests) batch.put(linkKey(digest, repository), String(leases.now()))
-      await batch.write()
+      const batch = database.batch()
+      for (const digest of digests)
+        batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
+      await batch.write({ sync: durable })
     })
   }
 

@@ -3,7 +3,7 @@ import { Keyed } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import { linkKey, referenceKey } from './database.ts'
-import { asStoreError, type DiskSpace } from './disk-space.ts'
+import type { DiskSpace } from './disk-space.ts'
 import { BlobMissingError } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
 import type { Manifests, ManifestWrite } from './store.ts'
@@ -71,11 +71,7 @@ export class ManifestTable implements Manifests {
     batch.put(key, children, { sublevel: tables.children, valueEncoding: 'json' })
     batch.put(key, String(leases.now()), { sublevel: tables.links })
     batch.put(digest, bytes, { sublevel: tables.manifests, valueEncoding: 'view' })
-    try {
-      await batch.write({ sync: true })
-    } catch (error) {
-      throw asStoreError(error)
-    }
+    await batch.write({ sync: true })
   }
 
   async #findMissing(repository: Repository, required: Digest[]): Promise<Digest[]> {

@@ -1,7 +1,6 @@
 /** The rows of upload sessions: what of a session is known after a crash. */
 import type { Digest, Repository } from '../oci/oci.ts'
 import { linkKey, type SessionRow } from './database.ts'
-import { asStoreError } from './disk-space.ts'
 import type { TableContext } from './link-table.ts'
 
 export class SessionRows {
@@ -17,11 +16,7 @@ export class SessionRows {
 
   /** Survives the process; not synced, because a session that a power cut takes with it is begun again. */
   async save(id: string, row: SessionRow): Promise<void> {
-    try {
-      await this.#context.tables.sessions.put(id, row)
-    } catch (error) {
-      throw asStoreError(error)
-    }
+    await this.#context.tables.sessions.put(id, row)
   }
 
   /** Synced when the row could otherwise come back as that of a proven session. */

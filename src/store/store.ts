@@ -14,9 +14,11 @@ import type { Provenance } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
 export { type Database, openDatabase } from './database.ts'
+export { diskUsage } from './disk-space.ts'
 export {
   BlobMissingError,
   BlobTruncatedError,
+  DatabaseFaultError,
   StoreFullError,
   StoreLockedError,
   UploadConflictError,
@@ -134,7 +136,8 @@ export interface Links {
   has(repository: Repository, digest: Digest): Promise<boolean>
   /** Some repository that holds the digest, for a mount that does not name its source. */
   anyRepository(digest: Digest): Promise<Repository | undefined>
-  add(repository: Repository, digests: Digest[]): Promise<void>
+  /** With `durable`, it survives a power cut when it resolves: for what a client is told. */
+  add(repository: Repository, digests: Digest[], options?: { durable?: boolean }): Promise<void>
   /** Returns false when there was no such link. */
   remove(repository: Repository, digest: Digest): Promise<boolean>
 }

@@ -1,0 +1,362 @@
+/**
+ * LevelDB behind its one owner. All writes go through one queue, and after one that failed nothing is written, and so
+ * nothing acknowledged, until the database was closed, opened again, and found to hold the last acknowledged write.
+ *
+ * LevelDB 1.20 goes on after a failed append at a block offset that the file does not have (`db/log_writer.cc`,
+ * `EmitPhysicalRecord`): it acknowledges what it writes from then on, and recovery drops it as corrupt.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { Background, type Clock, type Logger, type Metrics } from '../base/base.ts'
+import { orMissing, syncFolder } from './blob-files.ts'
+import { asStoreError, diskUsage } from './disk-space.ts'
+import { DatabaseFaultError, StoreFullError } from './errors.ts'
+
+export interface SoundLevelOptions {
+  logger: Logger
+  metrics: Metrics
+  clock: Clock
+  /** Room that opening it again takes at most: two full write buffers as tables, and some. */
+  reopenBytes: number
+}
+
+type Bytes = string | Uint8Array
+type Operation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
+
+interface Waiting {
+  operations: Operation[]
+  sync: boolean
+  resolve(): void
+  reject(reason: unknown): void
+}
+
+type State =
+  | { name: 'sound' }
+  /** A write failed. What is stored can be read; `before` is what stood where the failed write may have come through. */
+  | { name: 'faulty'; fault: unknown; before: Operation[] }
+  /** Closed and on its way back: readers wait. */
+  | { name: 'reopening'; fault: unknown; opened: Promise<void> }
+  /** It could not be opened again, so nothing can be read either. */
+  | { name: 'shut'; fault: unknown; before: Operation[] }
+  /** Opened again, it lacks what was acknowledged. */
+  | { name: 'lost'; fault: unknown }
+
+/** What abstract-level documents for implementors, and its types leave out. Keys and values come encoded. */
+interface Engine extends Level<string, string> {
+  _open(options: object): Promise<void>
+  _close(): Promise<void>
+  _get(key: Bytes, options: object): Promise<unknown>
+  _getSync(key: Bytes, options: object): unknown
+  _getMany(keys: Bytes[], options: object): Promise<unknown[]>
+  _has(key: Bytes, options: object): Promise<boolean>
+  _hasMany(keys: Bytes[], options: object): Promise<boolean[]>
+  _put(key: Bytes, value: Bytes, options: { sync?: boolean }): Promise<void>
+  _del(key: Bytes, options: { sync?: boolean }): Promise<void>
+  _batch(operations: Operation[], options: { sync?: boolean }): Promise<void>
+  _clear(options: object): Promise<void>
+  _chainedBatch(): unknown
+  _iterator(options: object): unknown
+  _snapshot(options: object): unknown
+}
+
+const Engine = Level as unknown as new (location: string) => Engine
+/** Gathers its operations for `_batch`, as LevelDB's own chained batch would not. */
+const { _chainedBatch: gatheringBatch } = Object.getPrototypeOf(Level.prototype) as Engine
+
+/** Goes up with each write, in the same batch: whether it is there says whether the write is. */
+const counterKey = Buffer.from('writes')
+const raw = { keyEncoding: 'buffer', valueEncoding: 'buffer' }
+/** Writes that wait for the same disk go there together, up to this. */
+const groupBytes = 1024 * 1024
+const clearedAtOnce = 1_000
+const retryMs = 1_000
+
+type Resource = Parameters<Engine['attachResource']>[0]
+
+export class SoundLevel extends Engine {
+  readonly #options: SoundLevelOptions
+  readonly #queue: Waiting[] = []
+  readonly #background: Background
+  /** Iterators and snapshots: they end when the database is closed, also in between. */
+  readonly #readers = new Set<Resource>()
+  #openOptions: object = {}
+  #state: State = { name: 'sound' }
+  /** Of the last acknowledged write. */
+  #counter = 0
+  #writing: Promise<void> | undefined
+
+  constructor(location: string, options: SoundLevelOptions) {
+    super(location)
+    this.#options = options
+    this.#background = new Background('the database', options.logger)
+  }
+
+  /** Why nothing can be written now. */
+  problem(): string | undefined {
+    return this.#state.name === 'sound' ? undefined : this.#refusal(this.#state).message
+  }
+
+  /** Everything that was written before survives a power cut when this resolves. */
+  async sync(): Promise<void> {
+    await this.#write([], true)
+  }
+
+  override async _open(options: object): Promise<void> {
+    this.#openOptions = options
+    await this.#openEngine()
+    this.#counter = (await this.#readCounter()) ?? 0
+  }
+
+  override async _close(): Promise<void> {
+    await this.#writing
+    await this.#background[Symbol.asyncDispose]()
+    if (this.#state.name !== 'shut') await super._close()
+  }
+
+  override async _get(key: Bytes, options: object): Promise<unknown> {
+    await this.#readable()
+    return await super._get(key, options)
+  }
+
+  override _getSync(key: Bytes, options: object): unknown {
+    this.#checkReadable()
+    return super._getSync(key, options)
+  }
+
+  override async _getMany(keys: Bytes[], options: object): Promise<unknown[]> {
+    await this.#readable()
+    return await super._getMany(keys, options)
+  }
+
+  override async _has(key: Bytes, options: object): Promise<boolean> {
+    await this.#readable()
+    return await super._has(key, options)
+  }
+
+  override async _hasMany(keys: Bytes[], options: object): Promise<boolean[]> {
+    await this.#readable()
+    return await super._hasMany(keys, options)
+  }
+
+  override _iterator(options: object): unknown {
+    this.#checkReadable()
+    return super._iterator(options)
+  }
+
+  override _snapshot(options: object): unknown {
+    this.#checkReadable()
+    return super._snapshot(options)
+  }
+
+  override async _put(key: Bytes, value: Bytes, { sync = false }: { sync?: boolean }): Promise<void> {
+    await this.#write([{ type: 'put', key, value }], sync)
+  }
+
+  override async _del(key: Bytes, { sync = false }: { sync?: boolean }): Promise<void> {
+    await this.#write([{ type: 'del', key }], sync)
+  }
+
+  override async _batch(operations: Operation[], { sync = false }: { sync?: boolean }): Promise<void> {
+    await this.#write(operations, sync)
+  }
+
+  override async _clear(options: object): Promise<void> {
+    await using keys = this.keys(options)
+    for (let some = await keys.nextv(clearedAtOnce); some.length > 0; some = await keys.nextv(clearedAtOnce))
+      await this.#write(
+        some.map((key) => ({ type: 'del', key })),
+        false,
+      )
+  }
+
+  override _chainedBatch(): unknown {
+    return gatheringBatch.call(this)
+  }
+
+  override attachResource(resource: Resource): void {
+    super.attachResource(resource)
+    // Sublevels and batches hold nothing of LevelDB's.
+    if (!('put' in resource)) this.#readers.add(resource)
+  }
+
+  override detachResource(resource: Resource): void {
+    super.detachResource(resource)
+    this.#readers.delete(resource)
+  }
+
+  async #write(operations: Operation[], sync: boolean): Promise<void> {
+    if (this.#state.name !== 'sound') throw this.#refusal(this.#state)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#queue.push({ operations, sync, resolve, reject })
+    this.#writing ??= this.#writeAll()
+    await promise
+  }
+
+  async #writeAll(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const group = this.#nextGroup()
+      const operations = group.flatMap((waiting) => waiting.operations)
+      try {
+        await this.#append(
+          operations,
+          group.some(({ sync }) => sync),
+        )
+      } catch (error) {
+        const fault = faultOf(error)
+        await this.#noteFault(fault, operations)
+        for (const { reject } of [...group, ...this.#queue.splice(0)]) reject(fault)
+        break
+      }
+      for (const { resolve } of group) resolve()
+    }
+    this.#writing = undefined
+  }
+
+  #nextGroup(): Waiting[] {
+    let bytes = 0
+    const end = this.#queue.findIndex(({ operations }, index) => {
+      for (const operation of operations)
+        bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0)
+      return index > 0 && bytes > groupBytes
+    })
+    return this.#queue.splice(0, end === -1 ? this.#queue.length : end)
+  }
+
+  async #append(operations: Operation[], sync: boolean): Promise<void> {
+    const counter = this.#counter + 1
+    await super._batch([...operations, { type: 'put', key: counterKey, value: String(counter) }], { sync })
+    this.#counter = counter
+  }
+
+  /** The failed write may be found when the log is read again, though its writers are told that it failed. */
+  async #noteFault(fault: unknown, operations: Operation[]): Promise<void> {
+    const { logger, metrics } = this.#options
+    metrics.count('shoal_database_faults_total')
+    logger.error({ err: fault }, 'a write to the database failed; it takes no more until it was opened again')
+    try {
+      this.#state = { name: 'faulty', fault, before: await this.#readBefore(operations) }
+    } catch (error) {
+      logger.error({ err: error }, 'the database cannot be read either; restart the node once its disk works')
+      this.#state = { name: 'lost', fault }
+      return
+    }
+    this.#background.start('open the database again', (signal) => this.#mend(signal))
+  }
+
+  async #readBefore(operations: Operation[]): Promise<Operation[]> {
+    const keys = [...operations.map(({ key }) => Buffer.from(key)), counterKey]
+    const values = (await super._getMany(keys, raw)) as (Uint8Array | undefined)[]
+    return keys.map((key, index) => {
+      const value = values[index]
+      return value === undefined ? { type: 'del', key } : { type: 'put', key, value }
+    })
+  }
+
+  /** Tries until it is sound again, or closed. */
+  async #mend(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options
+    let said = ''
+    while (!signal.aborted && (this.#state.name === 'faulty' || this.#state.name === 'shut')) {
+      try {
+        await this.#checkRoom()
+        await this.#reopen(this.#state)
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error)
+        if (why !== said) logger.warn({ err: error }, 'the database cannot be opened again yet')
+        said = why
+        await clock.sleep(retryMs, { signal })
+      }
+    }
+  }
+
+  /** While it is only faulty it can be read: it is not closed before there is room to open it again. */
+  async #checkRoom(): Promise<void> {
+    const { reopenBytes } = this.#options
+    const { freeBytes } = await diskUsage(this.location)
+    if (freeBytes < reopenBytes)
+      throw new StoreFullError(
+        `the disk of ${this.location} has ${freeBytes} bytes left; opening the database again may take ${reopenBytes}`,
+      )
+  }
+
+  async #reopen(state: Extract<State, { name: 'faulty' | 'shut' }>): Promise<void> {
+    const { fault, before } = state
+    const opened = Promise.withResolvers<void>()
+    this.#state = { name: 'reopening', fault, opened: opened.promise }
+    try {
+      if (state.name === 'faulty') {
+        await Promise.all([...this.#readers].map((reader) => reader.close()))
+        await super._close()
+      }
+      await this.#openEngine()
+    } catch (error) {
+      this.#state = { name: 'shut', fault, before }
+      throw error
+    } finally {
+      opened.resolve()
+    }
+    this.#state = { name: 'faulty', fault, before }
+    const found = (await this.#readCounter()) ?? 0
+    // The failed write may have come through; what was acknowledged before it has to have.
+    if (found !== this.#counter && found !== this.#counter + 1) {
+      this.#options.logger.error(
+        { acknowledged: this.#counter, found },
+        'the database lacks what it had acknowledged; stop the node, and restore its data or let it join anew',
+      )
+      this.#state = { name: 'lost', fault }
+      return
+    }
+    // What failed is undone, so that it does not show what this process holds for not written.
+    await super._batch(before, { sync: true })
+    this.#state = { name: 'sound' }
+    this.#options.logger.info({ writes: this.#counter }, 'the database was opened again and takes writes')
+  }
+
+  async #openEngine(): Promise<void> {
+    await super._open(this.#openOptions)
+    // LevelDB renames its CURRENT without syncing the folder.
+    await syncFolder(this.location)
+    for (const line of await droppedIn(this.location))
+      this.#options.logger.error({ line }, 'the database dropped what it could not read of its log')
+  }
+
+  async #readCounter(): Promise<number | undefined> {
+    const value = (await super._get(counterKey, raw)) as Uint8Array | undefined
+    return value === undefined ? undefined : Number(Buffer.from(value).toString())
+  }
+
+  async #readable(): Promise<void> {
+    if (this.#state.name === 'reopening') await this.#state.opened
+    if (this.#state.name === 'shut') throw this.#refusal(this.#state)
+  }
+
+  #checkReadable(): void {
+    if (this.#state.name === 'reopening' || this.#state.name === 'shut') throw this.#refusal(this.#state)
+  }
+
+  #refusal({ name, fault }: Exclude<State, { name: 'sound' }>): DatabaseFaultError | StoreFullError {
+    const why = fault instanceof Error ? fault.message : String(fault)
+    if (name === 'lost')
+      return new DatabaseFaultError(`the database lost what it had acknowledged, after: ${why}`, {
+        cause: fault,
+      })
+    const message = `a write to the database failed (${why}); it is opened again as soon as it can be, and takes nothing until then`
+    return fault instanceof StoreFullError
+      ? new StoreFullError(message, { cause: fault })
+      : new DatabaseFaultError(message, { cause: fault })
+  }
+}
+
+function faultOf(error: unknown): unknown {
+  const known = asStoreError(error)
+  return known instanceof StoreFullError
+    ? known
+    : new DatabaseFaultError(error instanceof Error ? error.message : String(error), { cause: error })
+}
+
+/** What the last opening said of bytes that it skipped: LevelDB tells nobody but its own LOG. */
+async function droppedIn(location: string): Promise<string[]> {
+  const text = await orMissing(readFile(join(location, 'LOG'), 'utf8'))
+  return (text ?? '').split('\n').filter((line) => /: dropping \d+ bytes; /.test(line))
+}
