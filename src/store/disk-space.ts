@@ -1,61 +1,65 @@
 /** Keeps a reserve of the disk free, so that the database never meets a full one. */
 import { statfs } from 'node:fs/promises'
-import { Semaphore } from '../base/base.ts'
+import { SingleFlight } from '../base/base.ts'
 import { StoreFullError } from './errors.ts'
 
-export async function diskUsage(directory: string): Promise<{ sizeBytes: number; freeBytes: number }> {
+interface DiskUsage {
+  sizeBytes: number
+  freeBytes: number
+}
+
+export async function diskUsage(directory: string): Promise<DiskUsage> {
   const { blocks, bavail, bsize } = await statfs(directory)
   return { sizeBytes: blocks * bsize, freeBytes: bavail * bsize }
 }
 
-/** How much may be written between two looks at the disk. */
-const stepBytes = 64 * 1024 * 1024
+/** What a look found, and what had been settled when it began: all that was taken since may lack in it. */
+interface Look {
+  freeBytes: number
+  settledBefore: number
+}
 
 export class DiskSpace {
   readonly #directory: string
   readonly #reserveBytes: number
-  /** What may still be written before the disk is looked at again; shared by all writers. */
-  #allowance = 0
-  /** Taken, but perhaps not written yet: the disk does not show these. */
-  #pending = 0
-  /** One look at a time: two at once would both grant the same room. */
-  readonly #looking = new Semaphore(1)
+  readonly #usage: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>>
+  readonly #looks = new SingleFlight<Look>()
+  /** Bytes in all that were allowed, and of these, that are written or never will be. */
+  #taken = 0
+  #settled = 0
 
-  constructor(directory: string, reserveBytes: number) {
+  constructor(
+    directory: string,
+    reserveBytes: number,
+    usage: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>> = diskUsage,
+  ) {
     this.#directory = directory
     this.#reserveBytes = reserveBytes
+    this.#usage = usage
   }
 
   /** Throws StoreFullError when writing `bytes` would eat into the reserve. Follow it by `settle`. */
   async take(bytes: number): Promise<void> {
-    if (bytes <= this.#allowance) this.#grant(bytes)
-    else
-      await this.#looking.run(async () => {
-        if (bytes > this.#allowance) await this.#look(bytes)
-        this.#grant(bytes)
-      })
-  }
-
-  /** These bytes are written, or never will be. */
-  settle(bytes: number): void {
-    this.#pending -= bytes
-  }
-
-  #grant(bytes: number): void {
-    this.#allowance -= bytes
-    this.#pending += bytes
-  }
-
-  async #look(bytes: number): Promise<void> {
-    const { freeBytes } = await diskUsage(this.#directory)
-    const room = freeBytes - this.#reserveBytes - this.#pending
+    // The disk is asked each time, as others fill it too; those who ask at once share the answer.
+    const { freeBytes, settledBefore } = await this.#looks.run('', () => this.#look())
+    const room = freeBytes - this.#reserveBytes - (this.#taken - settledBefore)
     if (bytes > room) {
-      this.#allowance = 0
       throw new StoreFullError(
         `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve`,
       )
     }
-    this.#allowance = Math.max(bytes, Math.min(room, stepBytes))
+    this.#taken += bytes
+  }
+
+  /** These bytes are written, or never will be. */
+  settle(bytes: number): void {
+    this.#settled += bytes
+  }
+
+  async #look(): Promise<Look> {
+    const settledBefore = this.#settled
+    const { freeBytes } = await this.#usage(this.#directory)
+    return { freeBytes, settledBefore }
   }
 }
 

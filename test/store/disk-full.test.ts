@@ -52,12 +52,12 @@ describe('on a disk of 16 MiB', {
   })
 
   it('rolls an upload back to what was hashed, and it goes on when there is room', async () => {
-    await open(0)
+    // Room that is not there: the disk is met by the write itself, as when others fill it a moment after it was looked at.
+    await open(-16 * mib)
     const before = await push(store, seededBytes(1000))
     await writeFile(join(mountPoint, 'ballast'), new Uint8Array(6 * mib))
     const bytes = seededBytes(12 * mib)
     const { id } = await store.uploads.create(team)
-    // Free room is looked at in steps: someone else who fills the disk meanwhile is met by the write itself.
     const filling = store.uploads.append(team, id, fillMeanwhile(bytes))
     await expect(filling).rejects.toMatchObject({ code: 'STORE_FULL' })
     const state = await store.uploads.find(team, id)
@@ -78,6 +78,15 @@ describe('on a disk of 16 MiB', {
     await writeFile(join(mountPoint, 'more'), new Uint8Array(Math.max(0, bavail * bsize - 3 * mib - 12_345)))
     yield* inChunks(bytes.slice(2 * mib))
   }
+
+  it('keeps the reserve when others fill the disk between two pushes', async () => {
+    await open(4 * mib)
+    await push(store, seededBytes(1000))
+    const { bavail, bsize } = await statfs(mountPoint)
+    await writeFile(join(mountPoint, 'ballast'), new Uint8Array(bavail * bsize - mib))
+    for (let seed = 2; seed < 32; seed++)
+      await expect(push(store, seededBytes(1000, seed))).rejects.toMatchObject({ code: 'STORE_FULL' })
+  })
 
   it('stops short of the reserve, in uploads, new sessions, blobs from peers and manifests', async () => {
     const reserve = 4 * mib
