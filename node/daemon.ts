@@ -4,6 +4,7 @@ import { type Logger, steadyClock } from '../src/base/base.ts'
 import { createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
+import { onceUnlocked } from './admin/client.ts'
 import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
@@ -36,7 +37,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await using opened = new AsyncDisposableStack()
   // Before the data directory is touched: what the configuration says of them may be wrong.
   const upstreams = opened.use(await openNodeUpstreams(settings, process.env, { logger, metrics }))
-  const node = opened.use(await openLocalNode({ settings, logger, metrics, create: true }))
+  const node = opened.use(
+    await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
+  )
   const { store, names } = node
   const elsewhere = lateElsewhere()
   const allowDelete = !settings['no-delete']
@@ -63,6 +66,10 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
         member: () => joined,
         logger,
       })
+  // Before anything says that the node is there: from then on each command is answered, when the start is over.
+  const running = Promise.withResolvers<OperationContext>()
+  const run: OperationRunner = async (...call) => runOperation(await running.promise, ...call)
+  const admin = opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running.promise)))
   const problems = async (): Promise<string[]> => [
     ...(await localProblems(node)),
     ...(joined?.problems() ?? ['the node is still joining its cluster']),
@@ -89,11 +96,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
   await metrics.start()
   const serving = { startedMs: steadyClock.now(), http: port.address }
-  const running = { node, registry, member, upstreams, serving }
+  context = { node, registry, member, upstreams, serving }
   joined = member
-  context = running
-  const run: OperationRunner = (...call) => runOperation(running, ...call)
-  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running)))
+  running.resolve(context)
+  // Closed first: no command begins on a node that stops.
+  opened.use(admin)
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const resources = opened.move()

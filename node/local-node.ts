@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, steadyClock } from '../src/base/base.ts'
 import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
@@ -64,13 +64,17 @@ export async function openLocalNode({
     )
   }
   await using opened = new AsyncDisposableStack()
-  await mkdir(directory, { recursive: true, mode: 0o700 })
+  await makeFolder(directory)
   // Before the database: opening it writes to it.
   await checkDataFormat(directory)
   const database = opened.adopt(await openDatabase(directory, { logger, metrics }), (open) => open.close())
   await markDataFormat(directory)
   // After the lock on the database: two starting nodes must not both write a new identity.
-  const membership = await openMembership(directory, settings)
+  const membership = await openMembership(directory, {
+    settings,
+    isUnused: () => holdsNobodyElse(database),
+    logger,
+  })
   const { identity, authority: authorityIdentity, cluster } = membership
   const minFreeBytes = settings['min-free']
   const store = opened.use(
@@ -116,6 +120,29 @@ export async function openLocalNode({
       }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/**
+ * With the folders above it. Not by `recursive`, with which Node never ends where the system says of a folder that stands that
+ * it is not there, as in /proc.
+ */
+async function makeFolder(path: string): Promise<void> {
+  if (existsSync(path)) return
+  if (!existsSync(dirname(path))) await makeFolder(dirname(path))
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    // Another start was quicker.
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+  }
+}
+
+/** Whether nothing was published, and no member but this node is known. */
+async function holdsNobodyElse(database: Database): Promise<boolean> {
+  const peers = await database.sublevel('swarm').keys({ gt: '/peers/', lt: '/peers0', limit: 2 }).all()
+  const records = await database.sublevel('records').keys({ limit: 1 }).all()
+  // libp2p keeps what it knows of this node itself.
+  return peers.length <= 1 && records.length === 0
 }
 
 async function openBytesTable(database: Database, name: string) {

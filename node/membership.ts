@@ -1,4 +1,5 @@
 /** Which node this is and which cluster it belongs to: read from the data directory, made or joined on the first start. */
+import type { Logger } from '../src/base/base.ts'
 import { findAuthority } from '../src/swarm/authority.ts'
 import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster.ts'
 import { type NodeIdentity, openIdentity } from '../src/swarm/identity.ts'
@@ -12,9 +13,26 @@ export interface Membership {
   readonly authority: Identity | undefined
 }
 
-export async function openMembership(directory: string, { join }: Settings): Promise<Membership> {
-  const identity = await openIdentity(directory)
-  const cluster = join === undefined ? await findCluster(directory) : await joinCluster(directory, join)
-  const known = cluster ?? (await startCluster(directory))
-  return { identity, cluster: known, authority: await findAuthority(directory) }
+export interface MembershipOptions {
+  settings: Settings
+  /** Whether the data directory holds nothing that was published, and knows of no other member. */
+  isUnused(): Promise<boolean>
+  logger: Logger
 }
+
+export async function openMembership(
+  directory: string,
+  { settings: { join }, isUnused, logger }: MembershipOptions,
+): Promise<Membership> {
+  const onRetired = (): void => logger.warn({}, retiredToken)
+  const identity = await openIdentity(directory)
+  const known =
+    join === undefined
+      ? await findCluster(directory)
+      : await joinCluster(directory, join, { isUnused, onRetired })
+  const cluster = known ?? (await startCluster(directory))
+  return { identity, cluster, authority: await findAuthority(directory) }
+}
+
+const retiredToken =
+  'the join token was retired by shoal token rotate and is not used; replace it in --join, SHOAL_JOIN or the config file by what shoal token prints, or remove it'

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { CodedError } from '../../src/base/base.ts'
 import { findOwner } from '../owner.ts'
 import { type AdminLine, socketPath } from './protocol.ts'
@@ -45,32 +46,52 @@ function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS
     const call = request({ socketPath: path, path: `/operations/${name}`, method: 'POST' }, resolve)
     call.on('error', (error: NodeJS.ErrnoException) => {
       if (isNobody(error)) resolve(undefined)
-      else if (error.code === 'EACCES' || error.code === 'EPERM') reject(forbidden(path, error))
-      else reject(error)
+      else reject(explained(path, error))
     })
     call.end(JSON.stringify(params))
   })
 }
 
-/** Whether a node runs on that data directory. */
+/** Whether a node runs on that data directory. Throws SocketForbiddenError. */
 export function runningNodeAnswers(dataDirectory: string): Promise<boolean> {
+  const path = socketPath(dataDirectory)
   return new Promise((resolve, reject) => {
-    const socket = connect(socketPath(dataDirectory), () => {
+    const socket = connect(path, () => {
       socket.end()
       resolve(true)
     })
     socket.on('error', (error: NodeJS.ErrnoException) => {
       if (isNobody(error)) resolve(false)
-      else reject(error)
+      else reject(explained(path, error))
     })
   })
+}
+
+/** A node that starts has the database before it has the socket, and a command keeps it for as long as it takes. */
+const lockedMs = 10_000
+const lockedAgainMs = 50
+
+/** Waits while another process that is about to be done, or to answer, has the data directory. Throws StoreLockedError. */
+export async function onceUnlocked<T>(attempt: () => Promise<T>): Promise<T> {
+  const giveUpAt = performance.now() + lockedMs
+  for (;;) {
+    try {
+      return await attempt()
+    } catch (error) {
+      const isLocked = error instanceof CodedError && error.code === 'STORE_LOCKED'
+      if (!isLocked || performance.now() >= giveUpAt) throw error
+    }
+    await setTimeout(lockedAgainMs)
+  }
 }
 
 /** No socket, or one that a killed node left behind. */
 function isNobody({ code }: NodeJS.ErrnoException): boolean {
   return code === 'ENOENT' || code === 'ECONNREFUSED'
 }
-function forbidden(path: string, cause: Error): SocketForbiddenError {
+
+function explained(path: string, cause: NodeJS.ErrnoException): Error {
+  if (cause.code !== 'EACCES' && cause.code !== 'EPERM') return cause
   const owner = findOwner(path) ?? findOwner(dirname(path))
   const remedy =
     owner === undefined

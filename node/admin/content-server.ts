@@ -12,13 +12,17 @@ import type { OperationContext } from '../operations/operations.ts'
 /** Answers a request for content; false when it is none. */
 export type ContentHandler = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>
 
-export function contentHandler(context: Pick<OperationContext, 'node' | 'registry'>): ContentHandler {
+type Content = Pick<OperationContext, 'node' | 'registry'>
+
+/** Requests wait for what they are answered from. */
+export function contentHandler(given: Content | Promise<Content>): ContentHandler {
   return async (request, response) => {
     const [, name, query = ''] = /^\/content\/([a-z0-9:]+)(?:\?(.*))?$/.exec(request.url ?? '') ?? []
     if (name === undefined || (request.method !== 'GET' && request.method !== 'PUT')) return false
     const controller = new AbortController()
     response.once('close', () => controller.abort(new Error('the command went away')))
     try {
+      const context = await given
       const digest = parseDigest(name)
       if (request.method === 'PUT') {
         const options = { transfer: true, signal: controller.signal }
@@ -42,7 +46,7 @@ export function contentHandler(context: Pick<OperationContext, 'node' | 'registr
 }
 
 async function send(
-  { node, registry }: Pick<OperationContext, 'node' | 'registry'>,
+  { node, registry }: Content,
   repository: Repository,
   digest: Digest,
   response: ServerResponse,

@@ -4,16 +4,28 @@ import { becomeOwner } from '../data-owner.ts'
 import { createLogger } from '../logger.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
 import type { Settings } from '../settings/settings.ts'
-import { callRunningNode } from './client.ts'
+import { callRunningNode, onceUnlocked } from './client.ts'
 
-export async function perform<N extends OperationName>(
+export function perform<N extends OperationName>(
   settings: Settings,
   name: N,
   params: OperationTypes[N]['params'],
   onEvent: (event: OperationTypes[N]['event']) => void = () => undefined,
 ): Promise<OperationTypes[N]['result']> {
-  const answer = await callRunningNode(settings.data, name, params, onEvent as (event: unknown) => void)
-  if (answer !== undefined) return answer.result as OperationTypes[N]['result']
+  const emit = onEvent as (event: unknown) => void
+  return onceUnlocked(async () => {
+    const answer = await callRunningNode(settings.data, name, params, emit)
+    const result = answer === undefined ? await performHere(settings, name, params, emit) : answer.result
+    return result as OperationTypes[N]['result']
+  })
+}
+
+async function performHere<N extends OperationName>(
+  settings: Settings,
+  name: N,
+  params: OperationTypes[N]['params'],
+  emit: (event: unknown) => void,
+): Promise<unknown> {
   await becomeOwner(settings.data)
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { createRegistry }, { runOperation }] = await Promise.all([
@@ -29,8 +41,5 @@ export async function perform<N extends OperationName>(
   const { store, names } = node
   using registry = createRegistry({ store, names, allowDelete: !settings['no-delete'] })
   const { signal } = new AbortController()
-  const emit = onEvent as (event: unknown) => void
-  return (await runOperation({ node, registry }, name, params, emit, {
-    signal,
-  })) as OperationTypes[N]['result']
+  return await runOperation({ node, registry }, name, params, emit, { signal })
 }

@@ -2,12 +2,18 @@
 
 import { createLogger } from '../logger.ts'
 import type { Settings } from '../settings/settings.ts'
-import { runningNodeAnswers } from './client.ts'
+import { onceUnlocked, runningNodeAnswers } from './client.ts'
 import type { OperationRunner } from './server.ts'
 
 /** Until it is disposed of. A node of the command's own has the store and the ledger, and no network. */
-export async function openReachableNode(settings: Settings): Promise<AsyncDisposable> {
-  if (await runningNodeAnswers(settings.data)) return { [Symbol.asyncDispose]: async () => undefined }
+export function openReachableNode(settings: Settings): Promise<AsyncDisposable> {
+  return onceUnlocked(async () => {
+    if (await runningNodeAnswers(settings.data)) return { [Symbol.asyncDispose]: async () => undefined }
+    return openOwnNode(settings)
+  })
+}
+
+async function openOwnNode(settings: Settings): Promise<AsyncDisposable> {
   // Loaded only here: a command to a running node needs none of the store.
   const [{ openLocalNode }, { createRegistry }, { runOperation }, { openAdminServer }, { contentHandler }] =
     await Promise.all([

@@ -16,7 +16,6 @@ import { answerBringing } from './bring-answering.ts'
 import { bringLimits, bringProtocols } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
-import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
 import { openOutside } from './outside.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
@@ -76,11 +75,7 @@ export async function openMember(
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
   const outside = openOutside({ swarm, upstreams, reaching, clock: steadyClock, logger })
-  const onRotten = (digest: Digest): void => healer.suspect(digest)
-  const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
-  const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)
-  const { content } = swarm
-  const healer = opened.use(openHealer({ store: node.store, names, content, exchange, elsewhere, logger }))
+  const exchange = opened.use(await openBlobExchange(node, swarm, outside, logger, metrics))
   const { links } = node.store
   for (const [version, protocol] of Object.entries(bringProtocols)) {
     const how = { passesOn: version === 'beginning' }
@@ -110,7 +105,7 @@ export async function openMember(
   return {
     swarm,
     exchange,
-    elsewhere,
+    elsewhere: clusterElsewhere(node, swarm, { exchange, outside }, logger),
     lost,
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
@@ -140,7 +135,7 @@ function repairPeers(swarm: Swarm) {
 function contentSource({ store }: LocalNode): ContentSource {
   return {
     async open(digest) {
-      const blob = await store.blobs.open(digest, { receiverProves: true })
+      const blob = await store.blobs.open(digest)
       if (blob !== undefined) return blob
       const bytes = await store.manifests.get(digest)
       return bytes === undefined ? undefined : inMemory(bytes)

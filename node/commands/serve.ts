@@ -1,6 +1,8 @@
 /** `shoal serve`: runs the node until it is told to stop. */
 import { flushCompileCache } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
+import { CodedError } from '../../src/base/base.ts'
+import { runningNodeAnswers } from '../admin/client.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { openHttpPort } from '../http-port.ts'
 import { allSettings } from '../settings/settings.ts'
@@ -24,6 +26,8 @@ The first node starts a cluster; every other one joins it.`,
   ],
   async run({ settings, flags }) {
     const stopped = untilSignal()
+    // Before the port, which that node has as well: it would be blamed.
+    if (await runningNodeAnswers(settings.data)) throw new AlreadyRunningError(settings.data)
     await using port = await openHttpPort(settings.http)
     // Whoever tries every few milliseconds is answered before loading the rest holds the event loop.
     await setTimeout(firstAnswersMs)
@@ -47,6 +51,17 @@ The first node starts a cluster; every other one joins it.`,
     return 0
   },
 })
+
+/** Two nodes would be one identity, and have one database. */
+class AlreadyRunningError extends CodedError {
+  readonly code = 'ALREADY_RUNNING'
+
+  constructor(directory: string) {
+    super(
+      `a node already runs on ${directory}; stop it first, or give this one a directory of its own with --data DIR`,
+    )
+  }
+}
 
 /** The first SIGTERM or SIGINT starts an orderly stop; a second one ends the process as usual. */
 function untilSignal(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Operations on the cluster: its token, its members, and the key that governs it. */
 import { CodedError } from '../../src/base/base.ts'
 import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/authority.ts'
-import { clusterId, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
+import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
 import type { Operation } from './operations.ts'
 
 /** The operation is about other nodes, and none can be reached without a node that runs. */
@@ -11,7 +11,10 @@ export class NotRunningError extends CodedError {
 
 export const readToken: Operation<'token'> = async ({ node, member }) => {
   const addresses = member?.swarm.addresses()
-  return { token: tokenOf(node.membership.cluster, addresses), running: member !== undefined }
+  // As it is on the disk: a rotation counts at once for those who are to join, and for this node from its next start on.
+  const cluster = (await findCluster(node.settings.data)) ?? node.membership.cluster
+  const isRotated = Buffer.compare(cluster.secret, node.membership.cluster.secret) !== 0
+  return { token: tokenOf(cluster, addresses), running: member !== undefined, rotated: isRotated }
 }
 
 export const rotateToken: Operation<'token-rotate'> = async ({ node, member }) => {

@@ -54,7 +54,8 @@ export interface OperationTypes {
     event: never
     result: RemovedImage
   }
-  token: { params: Nothing; event: never; result: { token: string; running: boolean } }
+  /** `rotated`: the node that runs still has the secret of before. */
+  token: { params: Nothing; event: never; result: { token: string; running: boolean; rotated: boolean } }
   'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
   peers: { params: Nothing; event: never; result: PeerList }
   upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }

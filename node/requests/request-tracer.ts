@@ -20,6 +20,8 @@ export interface StageTime {
 /** Times are milliseconds since the epoch. */
 export interface FinishedRequest {
   readonly request: IncomingMessage
+  /** The address it came from; absent where the client was gone before the request was looked at. */
+  readonly client: string | undefined
   readonly route: string
   readonly status: number
   readonly error: unknown
@@ -49,6 +51,7 @@ export function createRequestTracer(listeners: readonly RequestListener[], logge
 
 class RequestTrace implements Trace, FinishedRequest {
   readonly request: IncomingMessage
+  readonly client: string | undefined
   readonly startMs = preciseNow()
   readonly stages: StageTime[] = []
   readonly #tell: RequestListener
@@ -62,6 +65,8 @@ class RequestTrace implements Trace, FinishedRequest {
 
   constructor(request: IncomingMessage, tell: RequestListener) {
     this.request = request
+    // Of a socket that is closed nobody can tell any more, and a client may close it once it has its answer.
+    this.client = request.socket.remoteAddress
     this.#tell = tell
   }
 

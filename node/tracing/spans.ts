@@ -58,14 +58,17 @@ export function envelopeOf(spans: readonly string[], resource: Attributes, versi
   return `{"resourceSpans":[{"resource":${about},"scopeSpans":[{"scope":${scope},"spans":[${spans.join(',')}]}]}]}`
 }
 
-function requestFacts({ request, status, error }: FinishedRequest, template: string | undefined): Attributes {
+function requestFacts(
+  { request, client, status, error }: FinishedRequest,
+  template: string | undefined,
+): Attributes {
   const [path] = (request.url ?? '').split('?', 1)
   return {
     'http.request.method': request.method,
     'http.route': template,
     'url.path': path?.slice(0, maxTextLength),
     'http.response.status_code': status,
-    'client.address': request.socket.remoteAddress,
+    'client.address': client,
     'user_agent.original': request.headers['user-agent']?.slice(0, maxTextLength),
     'error.type': error instanceof Error ? error.name : undefined,
   }

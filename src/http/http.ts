@@ -11,6 +11,7 @@ import { parseRoute } from './route.ts'
 import { dispatch } from './routes.ts'
 
 export { Hosts, hostOf, isCrossSite } from './hosts.ts'
+export { parseRoute } from './route.ts'
 
 export interface HttpOptions {
   registry: Registry
@@ -64,8 +65,19 @@ export function createHttpHandler({
     }
   })
   if (besides !== undefined) app.use(besides)
-  app.on('error', (error: unknown) => logger.error({ err: error }, 'request failed'))
+  app.on('error', (error: unknown, context?: Koa.Context) => {
+    const { method, url = '' } = context?.req ?? {}
+    // Of the registry's requests that is a connection that broke, and whoever answers one has been told.
+    if (isRegistryPath(url)) return
+    if (isConnectionError(error)) logger.debug({ method, url, reason: error.code }, 'a client left')
+    else logger.error({ err: error, method, url }, 'request failed')
+  })
   return app.callback()
+}
+
+function isConnectionError(error: unknown): error is NodeJS.ErrnoException {
+  if (!(error instanceof Error) || !('code' in error)) return false
+  return ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'].includes(String(error.code))
 }
 
 /** As proxies write it, 499 is for a client that left before it was answered. */

@@ -36,13 +36,14 @@ export function sendRefusal(
   headers: Record<string, string> = {},
 ): void {
   const { request, response } = exchange
-  if (error instanceof ClientGoneError || request.socket.destroyed) return
-  const refusal = error instanceof OciError ? error : failure(error, exchange, logger)
+  if (error instanceof ClientGoneError) return
   if (response.headersSent) {
-    // Half an answer is out: cut it, so that no client takes it for whole.
+    // Half an answer is out: cut it, so that no client takes it for whole. The log of pulls says why.
     response.destroy()
     return
   }
+  const refusal = error instanceof OciError ? error : failure(error, exchange, logger)
+  if (request.socket.destroyed) return
   const { status, as } = answers[refusal.code]
   leaveBody(request, response)
   const { message, detail } = refusal

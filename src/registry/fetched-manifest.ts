@@ -8,10 +8,7 @@ interface FetchedManifest {
   bytes: Uint8Array
 }
 
-interface Keepers {
-  store: Pick<Collaborators['store'], 'manifests' | 'links'>
-  elsewhere: Pick<Collaborators['elsewhere'], 'announce' | 'prefetch'>
-}
+type Keepers = Pick<Collaborators, 'store' | 'elsewhere'>
 
 /** The bytes are proven by the caller. What they refer to need not be here yet; it comes when it is asked for. */
 export async function keepManifest(

@@ -120,10 +120,7 @@ class Collection {
     if (size === undefined) return
     const removed = await this.#context.claims.remove(digest, async () => {
       const sizeNow = await this.#unusedBlobSize(digest)
-      if (sizeNow !== undefined && !this.#options.dryRun) {
-        await this.#files.remove(digest)
-        await this.#context.tables.sums.del(digest)
-      }
+      if (sizeNow !== undefined && !this.#options.dryRun) await this.#files.remove(digest)
       return sizeNow
     })
     if (removed === undefined) return

@@ -1,37 +1,27 @@
 /** Manifests as LevelDB values, written together with their link and references. */
 import { Keyed } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
-import type { CheckedBlobs } from './checked-blobs.ts'
+import type { BlobFiles } from './blob-files.ts'
 import { linkKey, referenceKey } from './database.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { BlobMissingError } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
 import type { Manifests, ManifestWrite } from './store.ts'
-import type { Verifier } from './verifier.ts'
 
 /** How many files are looked up at once when a manifest names many. */
 const statsAtOnce = 16
 
 export class ManifestTable implements Manifests {
   readonly #context: TableContext
+  readonly #files: BlobFiles
   readonly #space: DiskSpace
-  readonly #blobs: Pick<CheckedBlobs, 'seems'>
-  readonly #verifier: Pick<Verifier, 'checkManifest'>
   /** Writers of one repository's manifest take turns: each replaces the references that it finds. */
   readonly #turns = new Keyed()
 
-  constructor(
-    context: TableContext,
-    space: DiskSpace,
-    {
-      checked,
-      verifier,
-    }: { checked: Pick<CheckedBlobs, 'seems'>; verifier: Pick<Verifier, 'checkManifest'> },
-  ) {
+  constructor(context: TableContext, files: BlobFiles, space: DiskSpace) {
     this.#context = context
+    this.#files = files
     this.#space = space
-    this.#blobs = checked
-    this.#verifier = verifier
   }
 
   async put(manifest: ManifestWrite): Promise<void> {
@@ -55,11 +45,7 @@ export class ManifestTable implements Manifests {
   }
 
   async get(digest: Digest): Promise<Uint8Array | undefined> {
-    const bytes = await this.#context.tables.manifests.get(digest)
-    if (bytes === undefined || digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
-    // LevelDB reads without looking at its checksums, so that a disk's mistakes come through.
-    await this.#verifier.checkManifest(digest, bytes)
-    return undefined
+    return await this.#context.tables.manifests.get(digest)
   }
 
   async remove(repository: Repository, digest: Digest): Promise<boolean> {
@@ -104,6 +90,8 @@ export class ManifestTable implements Manifests {
   }
 
   async #holds(digest: Digest): Promise<boolean> {
-    return (await this.#blobs.seems(digest)) || (await this.#context.tables.manifests.has(digest))
+    return (
+      (await this.#files.stat(digest)) !== undefined || (await this.#context.tables.manifests.has(digest))
+    )
   }
 }

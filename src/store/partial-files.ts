@@ -11,7 +11,6 @@ import type { PiecePool, PieceThread } from './piece-pool.ts'
 import type { PieceValue } from './piece-protocol.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { SharedFile } from './shared-file.ts'
-import type { SumTable } from './sum-table.ts'
 
 export interface PartialFilesOptions {
   context: TableContext
@@ -19,7 +18,6 @@ export interface PartialFilesOptions {
   pool: PiecePool
   space: DiskSpace
   buffers: ReadBuffers
-  sums: SumTable
 }
 
 /** How often the row is written while pieces arrive: what it does not say yet is fetched again after a crash. */
@@ -171,7 +169,7 @@ class PartialFile implements PartialBlob {
     try {
       await context.claims.hold([digest], async () => {
         const timeMs = context.leases.now()
-        const { hex, sums = new Uint8Array() } = await thread.call({ type: 'finish', file, timeMs })
+        const { hex } = await thread.call({ type: 'finish', file, timeMs })
         if (hex !== hexOf(digest)) {
           await dropPartial(this.#options, digest)
           throw new OciError(
@@ -179,7 +177,6 @@ class PartialFile implements PartialBlob {
             `every piece matched, and the whole hashes to ${hex}, not to ${digest}`,
           )
         }
-        await this.#options.sums.put(digest, { size: this.plan.size, sums })
         await files.publishFile(files.partialPath(digest), digest)
       })
       await context.tables.partials.del(digest)

@@ -18,6 +18,23 @@ export function listenAddress({ host, port }: HostPort): string {
   return `/ip${isIPv4(host) ? 4 : 6}/${host}/tcp/${port}`
 }
 
+const refusals: Record<string, string> = {
+  EADDRINUSE: 'is in use by another process',
+  EADDRNOTAVAIL: 'is no address of this host',
+  EACCES: 'may not be listened on by this user',
+}
+
+/** Why libp2p does not listen: its own message is a page about its options, with the system's code inside. */
+export function listenError({ host, port }: HostPort, cause: unknown): ListenError {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  const [code = ''] = /\bE[A-Z]{4,}\b/.exec(message) ?? []
+  const reason = refusals[code] ?? `cannot be listened on (${code || message})`
+  return new ListenError(
+    `the address for peers, ${host}:${port}, ${reason}; choose another with --p2p HOST:PORT`,
+    { cause },
+  )
+}
+
 /** The IP address or name in a multiaddr, or `undefined`. */
 export function hostOf(address: Multiaddr): string | undefined {
   return address.getComponents().find(({ name }) => /^(?:ip[46]|dns[46]?)$/.test(name))?.value

@@ -1,13 +1,12 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
 import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
-import { listenAddress, transportPart } from './addresses.ts'
+import { listenAddress, listenError, transportPart } from './addresses.ts'
 import { createAnnouncer } from './announcer.ts'
 import { clusterId, clusterNames } from './cluster.ts'
 import { createConduct } from './conduct.ts'
 import { defaultServeLimits, serveContent } from './content-server.ts'
 import { bufferDatabase } from './datastore.ts'
 import { createDialer } from './dialer.ts'
-import { ListenError } from './errors.ts'
 import { createFetcher, defaultFetchLimits } from './fetcher.ts'
 import { createFinder } from './finder.ts'
 import { createGater } from './gater.ts'
@@ -146,8 +145,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       try {
         await started.start()
       } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new ListenError(`cannot listen on ${listen.host}:${listen.port}: ${reason}`, { cause })
+        throw listenError(listen, cause)
       }
       tasks.every('peer store', peersFlushMs, { clock, random }, async () => await peers.flush())
       started.services.gossip.subscribe(names.topic)

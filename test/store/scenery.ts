@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import type { Clock } from '../../src/base/base.ts'
 import { type Digest, type DigestAlgorithm, parseDigest, parseRepository } from '../../src/oci/oci.ts'
 import {
-  type FileStore,
   type OpenBlob,
   openDatabase,
   openStore,
@@ -47,7 +46,7 @@ export async function temporaryFolder(): Promise<Folder> {
 }
 
 export interface Opened extends AsyncDisposable {
-  store: FileStore
+  store: Store
 }
 
 /** A file store and its database, closed together. */

@@ -103,6 +103,40 @@ describe('cluster', () => {
     })
   })
 
+  test('a secret that a rotation gave up leads no member back, and takes its addresses in all the same', async () => {
+    const before = await startCluster(folder)
+    await joinCluster(other, tokenOf(before))
+    const after = await rotateSecret(folder)
+    await joinCluster(other, tokenOf(after))
+    for (const member of [folder, other]) {
+      let retired = 0
+      const cluster = await joinCluster(member, tokenOf(before, [address]), { onRetired: () => retired++ })
+      expect(cluster).toEqual({ ...after, bootstrap: [address] })
+      expect(await findCluster(member)).toEqual(cluster)
+      expect(retired).toBe(1)
+    }
+    await joinCluster(other, tokenOf(after), { onRetired: () => expect.unreachable('it is current') })
+  })
+
+  test('remembers retired secrets by name alone, and refuses a file that holds anything else', async () => {
+    const { secret } = await startCluster(folder)
+    await rotateSecret(folder)
+    const path = join(folder, 'cluster')
+    const text = await readFile(path, 'utf8')
+    expect(text).toMatch(/^shoal1:\S+\nretired [0-9a-f]{64}\n$/)
+    expect(text).not.toContain(Buffer.from(secret).toString('hex'))
+    await writeFile(path, `${text}rubbish\n`)
+    await expect(findCluster(folder)).rejects.toMatchObject({ code: 'SWARM_FILE' })
+  })
+
+  test('one that was started by mistake gives way to the one that is joined', async () => {
+    await startCluster(folder)
+    const wanted = await startCluster(other)
+    const isUnused = async () => true
+    expect(await joinCluster(folder, tokenOf(wanted), { isUnused })).toEqual(wanted)
+    expect(await findAuthority(folder)).toBeUndefined()
+  })
+
   test('names derived from a secret do not change between versions', () => {
     const names = clusterNames({
       secret: new Uint8Array(32),

@@ -24,6 +24,7 @@ export function finished(
     // Of all that a request has, listeners read these fields.
     request: incoming as unknown as IncomingMessage,
     route: 'base',
+    client: '127.0.0.1',
     status: 200,
     error: undefined,
     startMs,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openRequestLog } from '../../../node/requests/request-log.ts'
 import { ClientGoneError } from '../../../src/http/exchange.ts'
+import { OciError } from '../../../src/oci/oci.ts'
 import { blobPull, digest, finished, manifestPull, startMs } from './finished.ts'
 
 interface Line {
@@ -95,6 +96,76 @@ describe('the log of requests', () => {
     const { lines, log } = open()
     log.listener(finished({ error, pull: blobPull({ local: 7 }, { isComplete: false }) }))
     expect(lines).toMatchObject([{ level, message, fields: { bytes: 7, size: 100 } }])
+  })
+
+  it('says of a pull that failed what was asked, and why', () => {
+    const { lines, log } = open()
+    const error = new OciError('UNAVAILABLE', 'nobody who holds it answers')
+    const url = `/v2/team/app/blobs/${digest}?ns=docker.io`
+    log.listener(finished({ route: 'blob', status: 503, error }, { url }))
+    log.listener(
+      finished({ route: 'manifest', error }, { url: '/v2/team/app/manifests/1.0', method: 'HEAD' }),
+    )
+    expect(lines).toEqual([
+      {
+        level: 'warn',
+        message: 'a pull failed',
+        fields: {
+          repository: 'team/app',
+          digest,
+          method: 'GET',
+          code: 'UNAVAILABLE',
+          reason: 'nobody who holds it answers',
+          ms: 100,
+          client: '127.0.0.1',
+        },
+      },
+      {
+        level: 'warn',
+        message: 'a pull failed',
+        fields: expect.objectContaining({ repository: 'team/app', reference: '1.0', method: 'HEAD' }),
+      },
+    ])
+  })
+
+  it('takes what is not there, and what may not be had, for no failure', () => {
+    const { lines, log } = open()
+    for (const code of ['BLOB_UNKNOWN', 'NAME_UNKNOWN', 'DENIED', 'RANGE_INVALID'] as const) {
+      const url = `/v2/team/app/blobs/${digest}`
+      log.listener(finished({ route: 'blob', error: new OciError(code, 'no') }, { url }))
+    }
+    expect(lines).toEqual([])
+  })
+
+  it('has a line for a client that left, with what it had asked', () => {
+    const { lines, log } = open()
+    const request = { method: 'PATCH', url: '/v2/team/app/blobs/uploads/1' }
+    log.listener(finished({ route: 'upload', error: new ClientGoneError() }, request))
+    const wrapped = new OciError('UNAVAILABLE', 'given up', { cause: new ClientGoneError() })
+    log.listener(finished({ route: 'blob', error: wrapped }, { url: `/v2/team/app/blobs/${digest}` }))
+    expect(lines.map(({ level, message }) => `${level} ${message}`)).toEqual([
+      'info a client left before it was answered',
+      'info a client left before it was answered',
+    ])
+    expect(lines[0]?.fields).toEqual({ ...request, ms: 100, client: '127.0.0.1' })
+  })
+
+  it('is not drowned by clients that leave, or by pulls that fail', () => {
+    const { lines, log } = open()
+    const error = new OciError('UNAVAILABLE', 'nobody who holds it answers')
+    for (let request = 0; request < 1000; request++) {
+      log.listener(finished({ error: new ClientGoneError() }))
+      log.listener(
+        finished({ error: new ClientGoneError(), pull: blobPull({ local: 7 }, { isComplete: false }) }),
+      )
+      log.listener(finished({ route: 'blob', error }, { url: `/v2/team/app/blobs/${digest}` }))
+    }
+    log[Symbol.dispose]()
+    expect(lines.slice(-2)).toEqual([
+      { level: 'info', message: 'more clients left', fields: { requests: 1980 } },
+      { level: 'warn', message: 'more pulls failed', fields: { requests: 980 } },
+    ])
+    expect(lines).toHaveLength(20 + 20 + 2)
   })
 
   it('has one line for a push and one for a deletion, and none for the blobs of a push', () => {
