@@ -1,8 +1,9 @@
-/** Looks at a node's blob folder from outside: every file there must hash to its name. */
+/** Looks at a node's blob folder from outside: every file there must hash to its name; one that goes meanwhile is none. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { ifThere } from './if-there.ts'
 
 export class BlobAudit {
   readonly #folder: string
@@ -21,11 +22,14 @@ export class BlobAudit {
       .map((entry) => path.join(entry.parentPath, entry.name))
     const wrong: string[] = []
     for (const file of files) {
-      const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true })
+      const facts = await ifThere(stat(file, { bigint: true }))
+      if (facts === undefined) continue
+      const { ino, size, mtimeNs, ctimeNs } = facts
       const version = [ino, size, mtimeNs, ctimeNs].join('/')
       if (this.#proven.get(file) === version) continue
-      if (await isProven(path.relative(this.#folder, file), file)) this.#proven.set(file, version)
-      else wrong.push(file)
+      const proven = await ifThere(isProven(path.relative(this.#folder, file), file))
+      if (proven === true) this.#proven.set(file, version)
+      else if (proven === false) wrong.push(file)
     }
     return { files: files.length, wrong }
   }

@@ -16,8 +16,12 @@ export interface Daemon extends AsyncDisposable {
   /** The last part of what it wrote to both streams. */
   output(): string
   running(): boolean
+  /** Of the program that was started; what it becomes by `exec` keeps it. */
+  readonly pid: number | undefined
   /** `null` while it runs, and when a signal ended it. */
   exitCode(): number | null
+  /** Does not wait for what comes of it. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void
   /** Sends the signal and resolves when the process is gone. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<void>
 }
@@ -65,6 +69,8 @@ export async function startDaemon(
     name,
     output: () => output,
     running: () => isRunning(child),
+    pid: child.pid,
+    signal: (signal) => void child.kill(signal),
     exitCode: () => child.exitCode,
     async end(signal) {
       if (isRunning(child)) child.kill(signal)

@@ -46,7 +46,7 @@ export class History {
   readonly writes: Write[] = []
   readonly #options: HistoryOptions
   readonly #blocked: Blocked[] = []
-  readonly #lost: { node: string; atMs: number }[] = []
+  readonly #lost: { node: string; atMs: number; digests: readonly string[] | undefined }[] = []
 
   constructor(options: HistoryOptions) {
     this.#options = options
@@ -74,9 +74,12 @@ export class History {
     return this.#block(fromMs, (a, b) => a === node || b === node)
   }
 
-  /** The node's blobs and manifests were damaged or removed. One that lost its records as well comes back under a new name. */
-  lose(atMs: number, node: string): void {
-    this.#lost.push({ node, atMs })
+  /**
+   * The node's blobs and manifests were damaged or removed: these, or all of them. One that lost its records as well comes back
+   * under a new name.
+   */
+  lose(atMs: number, node: string, digests?: readonly string[]): void {
+    this.#lost.push({ node, atMs, digests })
   }
 
   /** Whether nothing stood between them at any time from `fromMs` to `toMs`. */
@@ -89,7 +92,11 @@ export class History {
   /** Whether what was written there then is there still, as far as faults go. */
   keeps(write: Write, atMs: number): boolean {
     return !this.#lost.some(
-      (lost) => lost.node === write.node && lost.atMs >= write.beginMs && lost.atMs <= atMs,
+      ({ node, atMs: lostMs, digests }) =>
+        node === write.node &&
+        lostMs >= write.beginMs &&
+        lostMs <= atMs &&
+        (digests === undefined || digests.some((digest) => consistsOf(write, digest))),
     )
   }
 
@@ -147,4 +154,8 @@ export class History {
     }
     return Number.POSITIVE_INFINITY
   }
+}
+
+function consistsOf(write: Write, digest: string): boolean {
+  return ('digest' in write && write.digest === digest) || ('blobs' in write && write.blobs.includes(digest))
 }

@@ -170,6 +170,40 @@ describe('content', () => {
     expect(tag(1_100, 'b', unavailable)).toBeUndefined()
   })
 
+  it('has to be served by its own node as soon as that is back', () => {
+    const { history, push, write, blob } = cluster()
+    write(5, 'a', { kind: 'push-blob', digest: 'B' })
+    push(10, 'a', 'D', ['t'], { blobs: ['B'] })
+    const up = history.down(400, 'a')
+    expect(blob(600, 'a', 'B', unavailable)).toBeUndefined()
+    up(700)
+    expect(blob(701, 'a', 'B', absent)).toMatch(/is absent/)
+    expect(blob(701, 'b', 'B', absent)).toBeUndefined()
+  })
+
+  it('may be out of reach for the sake of a damaged file, unless somebody else was pushed it', () => {
+    const { history, push, write, blob } = cluster()
+    write(5, 'a', { kind: 'push-blob', digest: 'B' })
+    push(10, 'a', 'D', ['t'], { blobs: ['B'] })
+    push(10, 'a', 'E', ['u'], { blobs: ['C'] })
+    write(5, 'a', { kind: 'push-blob', digest: 'C' })
+    history.lose(100, 'a', ['B'])
+    expect(blob(300, 'a', 'B', absent)).toBeUndefined()
+    expect(blob(300, 'a', 'C', absent)).toMatch(/is absent/)
+    push(310, 'b', 'D', ['t'], { blobs: ['B'] })
+    expect(blob(600, 'a', 'B', absent)).toMatch(/is absent/)
+  })
+
+  it('is nobody’s who deleted it, though it was pushed again elsewhere', () => {
+    const { history, push, write, blob } = cluster()
+    write(5, 'a', { kind: 'push-blob', digest: 'B' })
+    push(10, 'a', 'D', ['t'], { blobs: ['B'] })
+    write(300, 'a', { kind: 'delete-manifest', digest: 'D' })
+    push(600, 'b', 'D', ['t'], { blobs: ['B'] })
+    history.down(700, 'b')
+    expect(blob(900, 'c', 'B', absent)).toBeUndefined()
+  })
+
   it('is nothing else than what was asked for', () => {
     const { push, write, blob, manifest } = cluster()
     write(5, 'a', { kind: 'push-blob', digest: 'B' })

@@ -245,9 +245,24 @@ function mustBeHeld(
 
 /** Whether the node of the push still has what was pushed, and can be asked for it, if it is not the one that is read from. */
 function isInReach(history: History, read: Asked, push: WriteOf<'push'>): boolean {
-  if (push.outcome !== 'acknowledged' || push.endMs > read.beginMs) return false
-  if (!history.keeps(push, read.endMs)) return false
-  return history.reached(push.node, read.node, read.beginMs - history.settleMs, read.endMs)
+  if (push.endMs > read.beginMs || !mustHold(history, push, read.endMs)) return false
+  // A node has what it has as soon as it is back; others have to find it.
+  const findMs = push.node === read.node ? 0 : history.settleMs
+  return history.reached(push.node, read.node, read.beginMs - findMs, read.endMs)
+}
+
+/** Whether the node of the push certainly has what was pushed: it was acknowledged, nothing damaged it, and no deletion may have come after. */
+export function mustHold(history: History, push: WriteOf<'push'>, atMs: number): boolean {
+  if (push.outcome !== 'acknowledged' || !history.keeps(push, atMs)) return false
+  return history.writes.every(
+    (write) =>
+      write.kind !== 'delete-manifest' ||
+      write.repository !== push.repository ||
+      write.digest !== push.digest ||
+      write.outcome === 'refused' ||
+      write.beginMs > atMs ||
+      history.isLater(push, write),
+  )
 }
 
 function hasBegun(write: Write, read: Asked): boolean {

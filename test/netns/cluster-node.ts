@@ -17,6 +17,11 @@ export interface ClusterNode extends AsyncDisposable {
   readonly peer: string
   output(): string
   running(): boolean
+  /** Of the node's process. */
+  pid(): number | undefined
+  /** `null` while it runs, and when a signal ended it. */
+  exitCode(): number | null
+  signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void
   /** Peer ids of the members that it is connected with; none while it does not run. */
   peers(): Promise<string[]>
   /** Runs the command line on its data directory, and returns what it printed. */
@@ -33,6 +38,10 @@ export interface ClusterNode extends AsyncDisposable {
 export interface ClusterNodeOptions {
   flags?: string[]
   env?: Record<string, string>
+  /** Given the empty data directory's path before the first start. */
+  prepare?(data: string): Promise<void>
+  /** Given everything that the node writes, as it comes. */
+  onOutput?: (text: string) => void
 }
 
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
@@ -55,11 +64,12 @@ export async function openClusterNodes(
 
 export async function openClusterNode(
   host: NetworkHost,
-  { flags: firstFlags = [], env = {} }: ClusterNodeOptions = {},
+  { flags: firstFlags = [], env = {}, prepare, onOutput }: ClusterNodeOptions = {},
 ): Promise<ClusterNode> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
   const data = folder.at('data')
+  await prepare?.(data)
   const way = host.command(process.execPath, [door, folder.at('http.sock'), httpPort])
   cleanup.use(await startDaemon(`door of ${host.name}`, way.command, way.args, { ready: /^open/ }))
   const client = cleanup.use(openClient(folder.at('http.sock')))
@@ -69,7 +79,8 @@ export async function openClusterNode(
   cleanup.defer(async () => await daemon?.[Symbol.asyncDispose]())
   const start = async (): Promise<void> => {
     const { command, args } = host.command(shoal, ['serve', '--data', data, ...flags])
-    daemon = await startDaemon(`shoal on ${host.name}`, command, args, { env, ready: /^shoal is ready/m })
+    const options = { env, ready: /^shoal is ready/m, ...(onOutput === undefined ? {} : { onOutput }) }
+    daemon = await startDaemon(`shoal on ${host.name}`, command, args, options)
   }
   const askPeers = async (): Promise<PeerList | undefined> => {
     const answer = await callRunningNode(data, 'peers', {}, () => undefined)
@@ -87,6 +98,9 @@ export async function openClusterNode(
     peer: told.self.peer,
     output: () => daemon?.output() ?? '',
     running: () => daemon?.running() ?? false,
+    pid: () => daemon?.pid,
+    exitCode: () => daemon?.exitCode() ?? null,
+    signal: (signal) => daemon?.signal(signal),
     peers: async () => (await askPeers())?.members.map(({ peer }) => peer) ?? [],
     shoal: async (...args) => (await run(shoal, [...args, '--data', data])).stdout.trim(),
     run: async (program, ...args) => {

@@ -1,0 +1,53 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { complaintOf, LogWatch } from './log-watch.ts'
+
+describe('a line of a node', () => {
+  it.each([
+    '{"level":30,"msg":"pulled blob"}',
+    '{"level":40,"msg":"a pull broke off"}',
+    'shoal is ready: registry http://127.0.0.1:5000, peers 0.0.0.0:5001',
+    '',
+  ])('may be %j', (line) => {
+    expect(complaintOf(line)).toBeUndefined()
+  })
+
+  it.each([
+    ['{"level":50,"msg":"request failed"}', /level error/],
+    ['{"level":60,"msg":"fatal"}', /level error/],
+    ['(node:12) [DEP0137] DeprecationWarning: Closing a FileHandle on garbage collection', /not of the log/],
+    ['node:internal/process/promises:394', /not of the log/],
+    ['    at async foo (file:///a/b.ts:1:2)', /not of the log/],
+    ['{"level":30,"msg":"cut', /not of the log/],
+  ])('must not be %j', (line, complaint) => {
+    expect(complaintOf(line)).toMatch(complaint)
+  })
+})
+
+describe('a log watch', () => {
+  it('puts chunks together to lines, keeps them with their time, and finds what concerns a word', async () => {
+    const folder = await mkdtemp(path.join(tmpdir(), 'shoal-soak-log-'))
+    const complaints: string[] = []
+    const file = path.join(folder, 'node.log')
+    let nowMs = 1_000
+    {
+      await using watch = new LogWatch(file, {
+        now: () => nowMs,
+        onComplaint: (_, { text }) => complaints.push(text),
+      })
+      watch.feed('{"level":30,"tag":"v')
+      watch.feed('1"}\n{"level":30,"tag":"v2"}\n{"level":40,"msg":"odd"}\nboo')
+      nowMs = 9_000
+      watch.feed('m\n{"level":30,"tag":"v1"}\n')
+      expect(watch.around(1_000, 500, ['v1'])).toEqual([
+        '+1.000 {"level":30,"tag":"v1"}',
+        '+1.000 {"level":40,"msg":"odd"}',
+      ])
+    }
+    expect(complaints).toEqual(['boom'])
+    expect(await readFile(file, 'utf8')).toContain('+9.000 boom\n')
+    await rm(folder, { recursive: true })
+  })
+})
