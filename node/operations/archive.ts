@@ -2,6 +2,7 @@
 import { CodedError } from '../../src/base/base.ts'
 import {
   type Digest,
+  manifestFacts,
   mayBeMissing,
   parseDigest,
   parseManifest,
@@ -10,8 +11,9 @@ import {
   type Repository,
   type Tag,
 } from '../../src/oci/oci.ts'
-import { type Change, type RecordKey, readRecordKey } from '../../src/records/records.ts'
+import { type RecordKey, readRecordKey } from '../../src/records/records.ts'
 import type { Operation, OperationContext } from './operations.ts'
+import { tagManifest } from './publish.ts'
 
 export type NamedRecord = { repository: string; tag: string } | { repository: string; digest: string }
 
@@ -75,28 +77,25 @@ export const importManifest: Operation<'import-manifest'> = async (context, impo
   const descriptors = [...manifest.blobs, ...manifest.manifests]
   const references = [...new Set(descriptors.map((descriptor) => descriptor.digest))]
   const isForeign = new Set(descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest))
-  const blobs: Digest[] = []
-  for (const blob of manifest.blobs) {
-    if ((await store.blobs.stat(blob.digest)) !== undefined) blobs.push(blob.digest)
-  }
-  await store.links.add(repository, blobs)
   const required = references.filter((reference) => !absent.has(reference) && !isForeign.has(reference))
-  await store.manifests.put({ repository, digest, bytes, references, required })
-  context.member?.elsewhere.announce([digest, ...blobs])
-
-  await applyRecord(context, imported.record, { kind: 'manifest', repository, digest })
-  if ((await names.findManifest(repository, digest)) !== undefined) return { stands: 'imported' }
-  if (imported.record !== undefined) return { stands: 'deleted' }
-  const { subject, artifactType, annotations } = manifest
-  const value = {
-    mediaType,
-    size: bytes.length,
-    ...(subject === undefined ? {} : { subject }),
-    ...(artifactType === undefined ? {} : { artifactType }),
-    ...(annotations === undefined ? {} : { annotations }),
-  }
-  await names.publish([{ kind: 'manifest', repository, digest, value }])
-  return { stands: 'imported' }
+  // As a push: nothing of it is collected before its records say that it lives.
+  return await store.hold([digest, ...references], async () => {
+    const blobs: Digest[] = []
+    for (const blob of manifest.blobs) {
+      if ((await store.blobs.stat(blob.digest)) !== undefined) blobs.push(blob.digest)
+    }
+    await store.links.add(repository, blobs)
+    await store.manifests.put({ repository, digest, bytes, references, required })
+    context.member?.elsewhere.announce([digest, ...blobs])
+    if (imported.record === undefined) {
+      const value = manifestFacts(manifest, bytes.length)
+      await names.publish([{ kind: 'manifest', repository, digest, value }])
+      return { stands: 'imported' }
+    }
+    await applyRecord(context, imported.record, { kind: 'manifest', repository, digest })
+    const isLive = (await names.findManifest(repository, digest)) !== undefined
+    return { stands: isLive ? 'imported' : 'deleted' }
+  })
 }
 
 export const importTag: Operation<'import-tag'> = async (context, imported) => {
@@ -104,12 +103,9 @@ export const importTag: Operation<'import-tag'> = async (context, imported) => {
   const { repository, digest } = parseNames(imported)
   const tag = parseTag(imported.tag)
   if ((await names.findManifest(repository, digest)) === undefined) return { stands: 'deleted' }
-  await applyRecord(context, imported.record, { kind: 'tag', repository, tag })
-  if (imported.record === undefined) {
-    const { mediaType, size } = imported
-    const change: Change = { kind: 'tag', repository, tag, value: { digest, mediaType, size } }
-    await names.publish([change])
-  }
+  if (imported.record !== undefined)
+    await applyRecord(context, imported.record, { kind: 'tag', repository, tag })
+  else await names.publish(tagManifest(context, { repository, tag, digest }))
   const standing = await names.findTag(repository, tag)
   if (standing === undefined) return { stands: 'deleted' }
   return standing.digest === digest ? { stands: 'imported' } : { stands: 'newer', digest: standing.digest }
@@ -118,10 +114,9 @@ export const importTag: Operation<'import-tag'> = async (context, imported) => {
 /** Throws RecordRefusedError. One that is older than what stands changes nothing. */
 async function applyRecord(
   { node }: OperationContext,
-  record: string | undefined,
+  record: string,
   key: RecordKey & { kind: 'manifest' | 'tag' },
 ): Promise<void> {
-  if (record === undefined) return
   const bytes = Buffer.from(record, 'base64')
   if (nameOf(readRecordKey(bytes)) !== nameOf(key))
     throw new RecordRefusedError(`the archive has a record of something else for ${nameOf(key)}`)

@@ -2,7 +2,7 @@
 import { CodedError } from '../../src/base/base.ts'
 import { OciError, type Repository } from '../../src/oci/oci.ts'
 import type { Change, Names } from '../../src/records/records.ts'
-import { nowhere } from '../../src/registry/registry.ts'
+import { letGo, nowhere } from '../../src/registry/registry.ts'
 import { type ImageName, parseImageName } from './image-name.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { publishChanges } from './publish.ts'
@@ -86,9 +86,8 @@ async function remove(
   for (let from = 0; from < changes.length; from += changesAtOnce) {
     await publishChanges(context, asAuthority, changes.slice(from, from + changesAtOnce))
   }
-  // After the records, as deletion by a client does: a crash in between leaves bytes for the collector.
-  for (const digest of manifests) await context.node.store.manifests.remove(repository, digest)
-  context.member?.elsewhere.withdraw(manifests)
+  const elsewhere = context.member?.elsewhere ?? nowhere
+  for (const digest of manifests) await letGo({ ...context.node, elsewhere }, repository, digest)
 }
 
 function unknown(message: string): OciError {

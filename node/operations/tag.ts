@@ -4,7 +4,7 @@ import { type Digest, OciError, parseManifest, type Repository, type Tag } from 
 import { readManifest } from './image-content.ts'
 import { parseImageName } from './image-name.ts'
 import type { Operation, OperationContext } from './operations.ts'
-import { publishChanges } from './publish.ts'
+import { publishChanges, tagManifest } from './publish.ts'
 
 export interface TaggedImage {
   repository: Repository
@@ -37,7 +37,7 @@ export const tagImage: Operation<'tag'> = async (
     throw new TagTargetError(`${target} names a digest; a new name is REPOSITORY:TAG`)
   const { tag } = reference
   const { names } = context.node
-  const { digest, mediaType, size } = await context.registry.pull.statManifest(
+  const { digest, mediaType } = await context.registry.pull.statManifest(
     from.repository,
     from.reference ?? { tag: 'latest' as Tag },
     { signal },
@@ -48,9 +48,7 @@ export const tagImage: Operation<'tag'> = async (
     const mounted = () => emit({ mounted: seen.size })
     await carry({ context, from: from.repository, to: repository, seen, mounted, signal }, digest, mediaType)
   }
-  await publishChanges(context, asAuthority, [
-    { kind: 'tag', repository, tag, value: { digest, mediaType, size } },
-  ])
+  await publishChanges(context, asAuthority, tagManifest(context, { repository, tag, digest }))
   return { repository, tag, digest, ...(before === undefined || before === digest ? {} : { before }) }
 }
 

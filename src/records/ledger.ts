@@ -17,7 +17,7 @@ import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
 import { decodeRecord, keyText, type RecordKey, recordDomain, signRecord } from './record.ts'
-import type { Change, ChangedKey, Names } from './records.ts'
+import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
 import { type Database, policySeenAt, recordAt, recordsOf } from './storage.ts'
 import { Sweep, scanRecords } from './sweep.ts'
@@ -41,7 +41,7 @@ export interface Ledger extends Names, AsyncDisposable {
    */
   setPolicy(policy: Policy): Promise<void>
   /** As `publish`, signed by the authority: the one way to move or delete an immutable tag. */
-  publishAsAuthority(changes: Change[]): Promise<void>
+  publishAsAuthority(changes: Change[] | Decision): Promise<void>
   /** Buries old tombstones and drops what the policy excludes; it also runs by itself. */
   sweep(options?: { signal?: AbortSignal }): Promise<void>
   /** What reconciliation compares. Resolves once every record has been counted. */
@@ -137,11 +137,11 @@ class LevelLedger implements Ledger {
     return this
   }
 
-  publish(changes: Change[]): Promise<void> {
+  publish(changes: Change[] | Decision): Promise<void> {
     return this.#publish(changes, this.#options.identity)
   }
 
-  async publishAsAuthority(changes: Change[]): Promise<void> {
+  async publishAsAuthority(changes: Change[] | Decision): Promise<void> {
     await this.#publish(changes, this.#getAuthority())
   }
 
@@ -211,12 +211,16 @@ class LevelLedger implements Ledger {
     await this.#db.close()
   }
 
-  async #publish(changes: Change[], identity: Identity): Promise<void> {
+  async #publish(changes: Change[] | Decision, identity: Identity): Promise<void> {
     const writer = this.#writer
     const clock = this.#clock
-    await writer.run((write) => gatherChanges(write, writer.rules, changes, { identity, clock }), {
-      sync: true,
-    })
+    await writer.run(
+      async (write) => {
+        const decided = typeof changes === 'function' ? await changes() : changes
+        await gatherChanges(write, writer.rules, decided, { identity, clock })
+      },
+      { sync: true },
+    )
   }
 
   #getAuthority(): Identity {

@@ -1,13 +1,26 @@
 /** What the registry asks of a ledger, answered from its indices: one read, or one range read. */
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
+import { decodeRecord, keyText } from './record.ts'
 import type { Names, Page } from './records.ts'
-import { countAt, type Database, end, manifestAt, referrerAt, tagAt, tagOfAt } from './storage.ts'
+import {
+  buriedAt,
+  countAt,
+  type Database,
+  end,
+  manifestAt,
+  recordAt,
+  referrerAt,
+  tagAt,
+  tagOfAt,
+} from './storage.ts'
+import { compareTimes, type Time } from './time.ts'
 
 export type Queries = Omit<Names, 'publish' | 'onChange'>
 
 /** Manifests are read by hundreds, as one can carry tens of kilobytes of annotations. */
 const manifestsAtOnce = 256
+const tagsAtOnce = 1024
 
 export function createQueries(db: Database): Queries {
   const find = <T>(entry: string): T | undefined => {
@@ -16,15 +29,63 @@ export function createQueries(db: Database): Queries {
     return json === undefined ? undefined : (JSON.parse(json) as T)
   }
 
+  const rangeOf = (prefix: string, after: string | undefined) => ({
+    ...(after === undefined || after === ''
+      ? { gte: prefix }
+      : { gt: after > end ? prefix + end : prefix + after }),
+    lt: prefix + end,
+  })
+
   /** The rest of each entry that begins with `prefix` and comes after `after`. */
   const list = async (prefix: string, { after, limit }: Page): Promise<string[]> => {
     if (limit <= 0) return []
-    const range =
-      after === undefined || after === ''
-        ? { gte: prefix }
-        : { gt: after > end ? prefix + end : prefix + after }
-    const entries = await db.keys({ ...range, lt: prefix + end, limit }).all()
+    const entries = await db.keys({ ...rangeOf(prefix, after), limit }).all()
     return entries.map((entry) => entry.slice(prefix.length))
+  }
+
+  const timeAt = (entry: string): Time | undefined => {
+    const bytes = db.getSync<string, Uint8Array>(entry, { valueEncoding: 'view' })
+    return bytes === undefined ? undefined : decodeRecord(bytes).body.time
+  }
+
+  /** Whether the manifest, which is not live, was deleted later than the tag was written. Not so where it has yet to arrive. */
+  const isTakenAlong = (repository: Repository, tag: Tag, digest: Digest): boolean => {
+    const manifest = keyText({ kind: 'manifest', repository, digest })
+    const deleted = timeAt(recordAt(manifest)) ?? timeAt(buriedAt(manifest))
+    const written = timeAt(recordAt(keyText({ kind: 'tag', repository, tag })))
+    return deleted !== undefined && written !== undefined && compareTimes(deleted, written) > 0
+  }
+
+  const findTag = (repository: Repository, tag: Tag): TagEntry | undefined => {
+    const entry = find<TagEntry>(tagAt(repository, tag))
+    if (entry === undefined || db.getSync(manifestAt(repository, entry.digest)) !== undefined) return entry
+    return isTakenAlong(repository, tag, entry.digest) ? undefined : entry
+  }
+
+  const listTags = async (repository: Repository, { after, limit }: Page): Promise<Tag[]> => {
+    const prefix = tagAt(repository, '')
+    const tags: Tag[] = []
+    for (let from = after; tags.length < limit; ) {
+      const wanted = Math.min(limit - tags.length, tagsAtOnce)
+      const entries = await db.iterator({ ...rangeOf(prefix, from), limit: wanted }).all()
+      const digests = entries.map(([, json]) => (JSON.parse(json) as TagEntry).digest)
+      const isLive = await db.hasMany(digests.map((digest) => manifestAt(repository, digest)))
+      for (const [index, [entry]] of entries.entries()) {
+        const tag = entry.slice(prefix.length) as Tag
+        from = tag
+        const digest = digests[index]
+        if (digest === undefined || (!isLive[index] && isTakenAlong(repository, tag, digest))) continue
+        tags.push(tag)
+      }
+      if (entries.length < wanted) break
+    }
+    return tags
+  }
+
+  const tagsOf = async (repository: Repository, digest: Digest): Promise<Tag[]> => {
+    const tags = await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })
+    if (db.getSync(manifestAt(repository, digest)) !== undefined) return tags as Tag[]
+    return (tags as Tag[]).filter((tag) => !isTakenAlong(repository, tag, digest))
   }
 
   const getManifests = async (repository: Repository, digests: string[]): Promise<ManifestEntry[]> => {
@@ -40,16 +101,15 @@ export function createQueries(db: Database): Queries {
   }
 
   return {
-    findTag: async (repository, tag) => find<TagEntry>(tagAt(repository, tag)),
+    findTag: async (repository, tag) => findTag(repository, tag),
     findManifest: async (repository, digest) => find<ManifestEntry>(manifestAt(repository, digest)),
-    listTags: async (repository, page) => (await list(tagAt(repository, ''), page)) as Tag[],
+    listTags,
     listRepositories: async (page) => (await list(countAt(''), page)) as Repository[],
     hasRepository: async (repository) => db.getSync(countAt(repository)) !== undefined,
     listManifests: async (repository, page) =>
       getManifests(repository, await list(manifestAt(repository, ''), page)),
     listReferrers: async (repository, subject, page) =>
       getManifests(repository, await list(referrerAt(repository, subject, ''), page)),
-    tagsOf: async (repository, digest: Digest) =>
-      (await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })) as Tag[],
+    tagsOf,
   }
 }

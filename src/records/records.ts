@@ -20,7 +20,7 @@ export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Ve
 
 /** The registry's view of a ledger. Writes sign with this node's key. */
 export interface Names {
-  /** Live: tombstones are absent. */
+  /** Live: tombstones are absent, and so is a tag whose manifest was deleted after it. */
   findTag(repository: Repository, tag: Tag): Promise<TagEntry | undefined>
   findManifest(repository: Repository, digest: Digest): Promise<ManifestEntry | undefined>
   /** Tags in byte order that come after `after`, at most `limit`. */
@@ -32,16 +32,19 @@ export interface Names {
   listManifests(repository: Repository, page: Page): Promise<ManifestEntry[]>
   /** Live manifests of the repository whose subject is `subject`, in order of digest. */
   listReferrers(repository: Repository, subject: Digest, page: Page): Promise<ManifestEntry[]>
-  /** The repository's live tags that point to `digest`. */
+  /** The repository's live tags that point to `digest`; none when its manifest was deleted after them. */
   tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>
   /**
-   * Signs and stores all of them or none; durable when it resolves.
-   * Throws NotPermittedError (naming the rule) when this node may not write one of them.
+   * Signs and stores all of them or none; durable when it resolves. A function decides on them while nothing else is
+   * written, so that what it reads stands until they do; it must not wait for another `publish`.
+   * Throws NotPermittedError (naming the rule) when this node may not write one of them, and what the function throws.
    */
-  publish(changes: Change[]): Promise<void>
+  publish(changes: Change[] | Decision): Promise<void>
   /** Calls `listener` with the keys whose current record changed, from here or from a peer. Returns the unsubscriber. */
   onChange(listener: (keys: ChangedKey[]) => void): () => void
 }
+
+export type Decision = () => Promise<Change[]>
 
 export interface Page {
   after?: string

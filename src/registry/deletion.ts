@@ -11,6 +11,20 @@ export interface Deletion {
   deleteBlob(repository: Repository, digest: Digest): Promise<void>
 }
 
+/**
+ * After a manifest's tombstone: its link goes at once, unless it was pushed again. A crash in between leaves bytes for the
+ * collector, not a record without bytes.
+ */
+export async function letGo(
+  { store, names, elsewhere }: Pick<Collaborators, 'store' | 'names' | 'elsewhere'>,
+  repository: Repository,
+  digest: Digest,
+): Promise<void> {
+  const isLive = async (): Promise<boolean> => (await names.findManifest(repository, digest)) !== undefined
+  if (!(await store.manifests.remove(repository, digest, isLive))) return
+  if ((await store.links.anyRepository(digest)) === undefined) elsewhere.withdraw([digest])
+}
+
 export function createDeletion({ store, names, elsewhere }: Collaborators, allowed: boolean): Deletion {
   function checkAllowed(): void {
     if (!allowed) throw new OciError('UNSUPPORTED', 'deletion is turned off on this node')
@@ -33,18 +47,17 @@ export function createDeletion({ store, names, elsewhere }: Collaborators, allow
   async function deleteManifest(repository: Repository, reference: Reference): Promise<void> {
     checkAllowed()
     const name = 'tag' in reference ? reference.tag : reference.digest
-    const changes = await changesFor(repository, reference)
-    if (changes.length === 0) throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`)
     try {
-      await names.publish(changes)
+      // Decided in the ledger's turn: a tag that is pushed before it is taken along, one that is pushed after it stands.
+      await names.publish(async () => {
+        const changes = await changesFor(repository, reference)
+        if (changes.length > 0) return changes
+        throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`)
+      })
     } catch (error) {
       throw refusalOf(error)
     }
-    // After the record: a crash in between leaves bytes for the collector, not a record without bytes.
-    if ('digest' in reference) {
-      await store.manifests.remove(repository, reference.digest)
-      elsewhere.withdraw([reference.digest])
-    }
+    if ('digest' in reference) await letGo({ store, names, elsewhere }, repository, reference.digest)
   }
 
   async function deleteBlob(repository: Repository, digest: Digest): Promise<void> {

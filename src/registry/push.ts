@@ -75,11 +75,14 @@ export function createPush(collaborators: Collaborators): Push {
   ): Promise<{ size: number } | undefined> {
     const source = from ?? (await links.anyRepository(digest))
     if (source === undefined || mirror.refusal(upstreamOf(source) ?? '') !== undefined) return undefined
-    // The lease that `has` renews keeps the blob from the collector until the new link stands.
-    const here = (await links.has(source, digest)) ? await blobs.stat(digest) : undefined
-    if (here === undefined && !(await fetchFrom(source, digest))) return undefined
-    await links.add(repository, [digest], { durable: true })
-    return here ?? (await blobs.stat(digest))
+    // Held, so that it is not taken between the look and the link.
+    return await store.hold([digest], async () => {
+      const isHere = (await links.has(source, digest)) && (await blobs.stat(digest)) !== undefined
+      if (!isHere && !(await fetchFrom(source, digest))) return undefined
+      const here = await blobs.stat(digest)
+      if (here !== undefined) await links.add(repository, [digest], { durable: true })
+      return here
+    })
   }
 
   /** A mount from where nothing can be had now is an upload like any other. */
@@ -126,9 +129,13 @@ export function createPush(collaborators: Collaborators): Push {
       throw new OciError('DIGEST_INVALID', `the body hashes to ${digest}, the path says ${reference.digest}`)
     }
     await checkNesting(manifest)
-    await storeManifest(repository, digest, bytes, manifest)
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
-    await publish(repository, digest, bytes.length, manifest, allTags)
+    const parts = [...manifest.blobs, ...manifest.manifests].map((descriptor) => descriptor.digest)
+    // Until its records say that it lives, nothing else keeps it from the collector.
+    await store.hold([digest, ...parts], async () => {
+      await storeManifest(repository, digest, bytes, manifest)
+      await publish(repository, digest, bytes.length, manifest, allTags)
+    })
     elsewhere.announce([digest])
     const { mediaType, subject } = manifest
     return { digest, mediaType, tags: allTags, ...(subject === undefined ? {} : { subject }) }
@@ -198,6 +205,7 @@ export function createPush(collaborators: Collaborators): Push {
     }
   }
 
+  /** The manifest is stated again even where it is known: elsewhere it may have been deleted before, and this is the later say. */
   async function publish(
     repository: Repository,
     digest: Digest,
@@ -206,17 +214,11 @@ export function createPush(collaborators: Collaborators): Push {
     tags: Tag[],
   ) {
     const { mediaType } = manifest
-    const changes: Change[] = tags.map((tag) => ({
-      kind: 'tag',
-      repository,
-      tag,
-      value: { digest, mediaType, size },
-    }))
-    const known = await names.findManifest(repository, digest)
-    if (known?.mediaType !== mediaType) {
-      changes.unshift({ kind: 'manifest', repository, digest, value: manifestFacts(manifest, size) })
-    }
-    if (changes.length > 0) await refusing(names.publish(changes))
+    const changes: Change[] = [
+      { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size) },
+      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: { digest, mediaType, size } })),
+    ]
+    await refusing(names.publish(changes))
   }
 
   return {

@@ -11,7 +11,7 @@ import { createNaming, type Naming } from './naming.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
 
-export type { Deletion } from './deletion.ts'
+export { type Deletion, letGo } from './deletion.ts'
 export { type Elsewhere, nowhere } from './elsewhere.ts'
 export { keepManifest } from './fetched-manifest.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'

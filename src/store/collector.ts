@@ -95,8 +95,9 @@ class Collection {
     if (await this.#options.isLive(repository, digest)) return
     const children = (await tables.children.get(key)) ?? []
     const removed = await this.#context.claims.remove(digest, async () => {
-      // Again, now that nobody can renew it.
+      // Again, now that nobody can renew it: who pushes it holds it until it is published.
       if (!(await this.#isIdle(repository, digest))) return false
+      if (await this.#options.isLive(repository, digest)) return false
       if (this.#options.dryRun) await this.#doom(repository, digest, children)
       else await removeLink(this.#context, repository, digest, { sync: false })
       return true

@@ -93,6 +93,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     uploads,
     manifests: new ManifestTable(context, files, space),
     links: new LinkTable(context),
+    hold: (digests, run) => context.claims.hold(digests, run),
     partials: new PartialFiles({ context, files, pool: pieces, space, buffers }),
     hashPieces: (digest, pieceBytes) => pieces.hashPieces(files.blobPath(digest), pieceBytes),
     verifyBlob: (digest) => work.run(undefined, (signal) => verifier.verifyBlob(digest, signal)),

@@ -48,10 +48,13 @@ export class ManifestTable implements Manifests {
     return await this.#context.tables.manifests.get(digest)
   }
 
-  async remove(repository: Repository, digest: Digest): Promise<boolean> {
-    return await this.#turns.run(linkKey(digest, repository), () =>
-      removeLink(this.#context, repository, digest, { sync: true }),
+  async remove(repository: Repository, digest: Digest, isLive: () => Promise<boolean>): Promise<boolean> {
+    const removed = await this.#turns.run(linkKey(digest, repository), () =>
+      this.#context.claims.remove(digest, async () =>
+        (await isLive()) ? false : await removeLink(this.#context, repository, digest, { sync: true }),
+      ),
     )
+    return removed ?? false
   }
 
   async *list(): AsyncGenerator<Digest> {

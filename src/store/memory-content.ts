@@ -1,6 +1,7 @@
-/** The maps that a memory store consists of. What they answer and change happens within one turn, so nothing can race. */
+/** The maps that a memory store consists of. What they answer and change happens within one turn; what is held stays beyond it. */
 import type { Clock } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
+import { Claims } from './claims.ts'
 import { BlobMissingError } from './errors.ts'
 import type { CollectOptions, CollectReport, ManifestWrite } from './store.ts'
 
@@ -11,6 +12,7 @@ export interface Item {
 
 export class MemoryContent {
   readonly clock: Clock
+  readonly claims = new Claims()
   readonly blobs = new Map<Digest, Item>()
   readonly manifests = new Map<Digest, Uint8Array>()
   /** Repository → digest → lease. */
@@ -50,6 +52,17 @@ export class MemoryContent {
     return this.#links.get(repository)?.delete(digest) ?? false
   }
 
+  async removeManifest(
+    repository: Repository,
+    digest: Digest,
+    isLive: () => Promise<boolean>,
+  ): Promise<boolean> {
+    const removed = await this.claims.remove(digest, async () =>
+      (await isLive()) ? false : this.unlink(repository, digest),
+    )
+    return removed ?? false
+  }
+
   putManifest({ repository, digest, bytes, references, required }: ManifestWrite): void {
     const actual = digestBytes(bytes, algorithmOf(digest))
     if (actual !== digest)
@@ -85,26 +98,37 @@ export class MemoryContent {
       [...this.#links].some(([name, links]) => links.has(digest) && !doomed.has(key(name, digest)))
     const collectLink = async (repository: Repository, digest: Digest): Promise<void> => {
       signal?.throwIfAborted()
-      if (!isIdle(repository, digest) || (await isLive(repository, digest)) || !isIdle(repository, digest))
-        return
+      if (!isIdle(repository, digest) || (await isLive(repository, digest))) return
       const children = this.#children.get(repository)?.get(digest) ?? []
-      doomed.add(key(repository, digest))
-      if (!dryRun) this.unlink(repository, digest)
-      if (!dryRun) doomed.delete(key(repository, digest))
+      const removed = await this.claims.remove(digest, async () => {
+        if (!isIdle(repository, digest) || (await isLive(repository, digest))) return false
+        if (dryRun) doomed.add(key(repository, digest))
+        else this.unlink(repository, digest)
+        return true
+      })
+      if (!removed) return
       report.links++
       for (const child of children) await collectLink(repository, child)
     }
     for (const [repository, links] of [...this.#links])
       for (const digest of [...links.keys()]) await collectLink(repository, digest)
     for (const [digest, { bytes, storedMs }] of [...this.blobs]) {
-      if (isNeeded(digest) || !isOld(storedMs)) continue
-      if (!dryRun) this.blobs.delete(digest)
+      const removed = await this.claims.remove(digest, async () => {
+        if (isNeeded(digest) || !isOld(storedMs)) return false
+        if (!dryRun) this.blobs.delete(digest)
+        return true
+      })
+      if (!removed) continue
       report.blobs++
       report.bytes += bytes.length
     }
     for (const [digest, bytes] of [...this.manifests]) {
-      if (isNeeded(digest)) continue
-      if (!dryRun) this.manifests.delete(digest)
+      const removed = await this.claims.remove(digest, async () => {
+        if (isNeeded(digest)) return false
+        if (!dryRun) this.manifests.delete(digest)
+        return true
+      })
+      if (!removed) continue
       report.manifests++
       report.bytes += bytes.length
     }

@@ -23,9 +23,12 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     blobs: memoryBlobs(content, maxBlobBytes),
     uploads: new MemoryUploads(content, maxSessions, maxBlobBytes),
     manifests: {
-      put: async (manifest) => content.putManifest({ ...manifest, bytes: Uint8Array.from(manifest.bytes) }),
+      put: (manifest) =>
+        content.claims.hold([manifest.digest, ...manifest.references, ...manifest.required], async () =>
+          content.putManifest({ ...manifest, bytes: Uint8Array.from(manifest.bytes) }),
+        ),
       get: async (digest) => content.manifests.get(digest),
-      remove: async (repository, digest) => content.unlink(repository, digest),
+      remove: async (repository, digest, isLive) => content.removeManifest(repository, digest, isLive),
       list: async function* () {
         yield* [...content.manifests.keys()].sort()
       },
@@ -33,11 +36,13 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     links: {
       has: async (repository, digest) => content.hasLink(repository, digest),
       anyRepository: async (digest) => content.anyRepository(digest),
-      add: async (repository, digests) => {
-        for (const digest of digests) content.link(repository, digest)
-      },
+      add: (repository, digests) =>
+        content.claims.hold(digests, async () => {
+          for (const digest of digests) content.link(repository, digest)
+        }),
       remove: async (repository, digest) => content.unlink(repository, digest),
     },
+    hold: (digests, work) => content.claims.hold(digests, work),
     collect: (collect) => content.collect(collect),
     verify: async (verify) => verifyMemory(content, verify),
     [Symbol.asyncDispose]: async () => undefined,

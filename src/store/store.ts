@@ -35,6 +35,8 @@ export interface Store extends AsyncDisposable {
   readonly uploads: Uploads
   readonly manifests: Manifests
   readonly links: Links
+  /** Runs `work` while nothing of `digests` can be collected, deleted or quarantined. Waits for what has begun of that. */
+  hold<T>(digests: Iterable<Digest>, work: () => Promise<T>): Promise<T>
   /**
    * Removes what nothing needs, while everything else goes on. `isLive` tells whether the repository still has that
    * manifest; a link to a manifest that is not live loses its references once its lease has run out.
@@ -125,8 +127,11 @@ export interface Manifests {
   /** Durable when it resolves. Throws BlobMissingError naming the `required` that the repository does not hold. */
   put(manifest: ManifestWrite): Promise<void>
   get(digest: Digest): Promise<Uint8Array | undefined>
-  /** Removes a repository's link and the references of its manifest; the bytes go when the collector finds them unused. */
-  remove(repository: Repository, digest: Digest): Promise<boolean>
+  /**
+   * Removes a repository's link and the references of its manifest, unless somebody holds it or `isLive` says that it has come
+   * back; the bytes go when the collector finds them unused. Returns false where it stays, or never was.
+   */
+  remove(repository: Repository, digest: Digest, isLive: () => Promise<boolean>): Promise<boolean>
   /** Every manifest's digest here, in order. */
   list(): AsyncIterable<Digest>
 }

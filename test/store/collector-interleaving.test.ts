@@ -136,7 +136,7 @@ it('makes who links a blob wait while it is being removed, and then says that it
 
 it('leaves a manifest that is stored again after it was found unused', async () => {
   await put()
-  await manifests.remove(team, manifest)
+  await manifests.remove(team, manifest, async () => false)
   claims.beforeMark.set(manifest, put)
   expect(await collector.collect({ graceMs: 3 * graceMs, isLive: dead.isLive })).toEqual(nothing)
   expect(claims.beforeMark.size, 'the collector was about to take it').toBe(0)

@@ -43,8 +43,8 @@ export function itHoldsManifests(at: Subject): void {
 
     it('removes a link once and leaves the bytes to the collector', async () => {
       const digest = await pushManifest(at.store, 'm', [])
-      expect(await at.store.manifests.remove(team, digest)).toBe(true)
-      expect(await at.store.manifests.remove(team, digest)).toBe(false)
+      expect(await at.store.manifests.remove(team, digest, async () => false)).toBe(true)
+      expect(await at.store.manifests.remove(team, digest, async () => false)).toBe(false)
       expect(await at.store.links.has(team, digest)).toBe(false)
       expect(await at.store.manifests.get(digest)).toBeDefined()
       expect(await at.collect()).toMatchObject({ manifests: 1 })
