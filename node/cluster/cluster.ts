@@ -5,7 +5,7 @@ import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { OpenBlob } from '../../src/store/store.ts'
-import { type ContentSource, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
+import { type ContentSource, clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { Upstreams } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
@@ -112,7 +112,10 @@ export async function openMember(
     ),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
     clockProblem: () => repair.clockProblem(),
-    problems: () => [repair.clockProblem()].filter((problem) => problem !== undefined),
+    problems: () =>
+      [repair.clockProblem(), swarm.isCloned() ? clonedProblem : undefined].filter(
+        (problem) => problem !== undefined,
+      ),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

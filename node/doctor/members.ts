@@ -16,11 +16,19 @@ export interface MembersFacts {
   isRunning: boolean
   /** How many are connected. */
   connected: number
+  /** Another node runs with this one's identity. */
+  isCloned: boolean
   /** Those known and not connected, by their addresses. */
   dialled: Dialled[]
 }
 
-export function judgeMembers({ isRunning, connected, dialled }: MembersFacts): Finding[] {
+export function judgeMembers({ isCloned, ...facts }: MembersFacts): Finding[] {
+  const findings = judgeReach(facts)
+  const advice = 'stop one of them, remove identity from its data directory, and start it again'
+  return isCloned ? [fault("another node runs with this one's identity", advice), ...findings] : findings
+}
+
+function judgeReach({ isRunning, connected, dialled }: Omit<MembersFacts, 'isCloned'>): Finding[] {
   const alone = isRunning && connected === 0
   if (dialled.length === 0) {
     if (!isRunning) return []
@@ -96,7 +104,8 @@ export const members: Check = {
       .slice(0, maxDialled)
     const dialled = await Promise.all(targets.map((target) => dial(target, signal)))
     const connected = node?.status.cluster.members.length ?? 0
-    return judgeMembers({ isRunning: node !== undefined, connected, dialled })
+    const isCloned = node?.reach.isCloned ?? false
+    return judgeMembers({ isRunning: node !== undefined, connected, isCloned, dialled })
   },
 }
 

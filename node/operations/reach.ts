@@ -13,6 +13,8 @@ export interface Reach {
   looksByMdns: boolean
   /** In words, while its clock and those of most members differ too much. */
   clockProblem?: string
+  /** Another node runs with this one's identity. */
+  isCloned: boolean
   /** As they are after each was asked something. */
   upstreams: UpstreamStatus[]
 }
@@ -37,6 +39,7 @@ export const tellReach: Operation<'reach'> = async (
     bootstrap: [...node.settings.bootstrap, ...node.membership.cluster.bootstrap],
     looksByMdns: !node.settings['no-mdns'],
     ...(clockProblem === undefined ? {} : { clockProblem }),
+    isCloned: member.swarm.isCloned(),
     upstreams: await Promise.all((upstreams?.all ?? []).map((upstream) => askUpstream(upstream, signal))),
   }
 }

@@ -2,6 +2,7 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Background, Clock, Logger } from '../base/base.ts'
 import { hostOf, isPeerId, worthAnnouncing } from './addresses.ts'
+import type { Clones } from './clones.ts'
 import type { Dialer } from './dialer.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
@@ -73,6 +74,7 @@ export interface MembersOptions {
   clock: Clock
   random: () => number
   logger: Logger
+  clones: Clones
   agent: string
   /** How many digests this node announces. */
   announces(): number
@@ -91,8 +93,9 @@ interface Known {
 }
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
-  const { node, host, dialer, pulse, tasks, clock, random, logger, agent, announces } = options
+  const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
   const ownFacts = () => ({
+    running: clones.statement(),
     keeps: options.keeps().slice(0, maxKeepsTold),
     upstreams: options.upstreams().slice(0, maxUpstreamsTold),
   })
@@ -135,6 +138,8 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const known = members.get(peer)
       if (answer === undefined || known === undefined) return
       const told = statusMessage.decode(answer)
+      clones.heard(peer, told.running)
+      if (told.rival !== undefined) await clones.told(peer, told.rival)
       known.agent = told.agent
       known.announces = told.announces
       known.upstreams = told.upstreams
@@ -152,13 +157,15 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const told = statusRequest.decode(request)
+      const { keeps, running, upstreams } = statusRequest.decode(request)
+      const rival = clones.heard(peer, running)
       const known = members.get(peer)
-      if (known !== undefined) Object.assign(known, told)
+      if (known !== undefined) Object.assign(known, { keeps, upstreams })
       const answer = {
         agent,
         announces: announces(),
         peers: await knownPeers(peer),
+        ...(rival === undefined ? {} : { rival }),
         ...ownFacts(),
       }
       await channel.send(statusMessage.encode(answer), { signal })

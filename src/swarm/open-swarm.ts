@@ -1,7 +1,8 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
-import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
+import { Background, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
 import { listenAddress, listenError, transportPart } from './addresses.ts'
 import { createAnnouncer } from './announcer.ts'
+import { createClones } from './clones.ts'
 import { clusterId, clusterNames } from './cluster.ts'
 import { createConduct } from './conduct.ts'
 import { defaultServeLimits, serveContent } from './content-server.ts'
@@ -75,11 +76,13 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     logger,
     onSilence: disconnect,
   })
+  const clones = createClones({ identity, wall: options.wall ?? wallClock, clock, logger })
   const members = await openMembers({
     node,
     host,
     dialer,
     pulse,
+    clones,
     tasks,
     clock,
     random,
@@ -160,6 +163,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       )
     },
 
+    isCloned: () => clones.isCloned(),
     addresses: () => started.getMultiaddrs().map(String),
 
     port() {

@@ -1,6 +1,7 @@
 /** The messages with which members tell each other about themselves and whom they know. */
 import { parseRepository } from '../oci/oci.ts'
-import { codec, list, peerIdText, struct, text, uint } from '../wire/wire.ts'
+import { bytes, codec, list, optional, peerIdText, struct, text, uint } from '../wire/wire.ts'
+import { maxStatementBytes } from './clones.ts'
 import { checkMultiaddr } from './token.ts'
 
 export const statusProtocol = '/shoal/status/1.0.0'
@@ -21,8 +22,11 @@ const upstreams = list(text({ max: maxUpstreamLength, parse: (name): string => p
 /** Keep rules of which the sender holds its site's share, as `SITE/RULE`. */
 const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 
+/** That the sender runs, in its own words: see clones.ts. */
+const running = bytes({ max: maxStatementBytes })
+
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ keeps, upstreams }), { maxBytes: 16 * 1024 })
+export const statusRequest = codec(struct({ keeps, running, upstreams }), { maxBytes: 16 * 1024 })
 
 export const statusMessage = codec(
   struct({
@@ -35,6 +39,9 @@ export const statusMessage = codec(
       max: maxPeersTold,
     }),
     keeps,
+    /** What another process than the one that asks lately said under the asker's identity. */
+    rival: optional(bytes({ max: maxStatementBytes })),
+    running,
     upstreams,
   }),
   { maxBytes: maxStatusBytes },

@@ -17,6 +17,7 @@ import type { Spread } from './spread.ts'
 
 export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
 export type { ByteChannel } from './channel.ts'
+export { clonedProblem } from './clones.ts'
 export {
   type Cluster,
   clusterId,
@@ -55,6 +56,8 @@ export interface Swarm extends Host, AsyncDisposable {
   start(): Promise<void>
   /** Multiaddrs that others can dial, with the peer id; for the join token. Empty before `start`. */
   addresses(): string[]
+  /** Whether another process lately ran with this node's identity, as after copying a host. */
+  isCloned(): boolean
   /** The port that is listened on. */
   port(): number
   /** Counts against a peer; enough of it disconnects and refuses the peer for 10 minutes. */
@@ -89,6 +92,8 @@ export interface SwarmOptions {
   announceAfterMs?: number
   serveLimits?: Partial<ServeLimits>
   clock?: Clock
+  /** The time of day, which is signed. */
+  wall?: Clock
   /** From 0 to 1; for jitter, never for secrets. */
   random?: () => number
   logger?: Logger

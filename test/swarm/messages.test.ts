@@ -13,8 +13,11 @@ const status = {
   announces: 3,
   peers: [{ addresses: ['/ip4/192.0.2.1/tcp/5001'], peer }],
   keeps: ['berlin/6b4cfda86e10'],
+  running: Buffer.alloc(4, 7),
+  rival: Buffer.alloc(4, 8),
   upstreams: ['docker.io'],
 }
+const { keeps, running, upstreams } = status
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
@@ -27,7 +30,7 @@ describe('messages between members', () => {
       absent: hex(fetchMessage.encode({ fetch: 'absent' })),
       busy: hex(fetchMessage.encode({ fetch: 'busy' })),
       content: hex(fetchMessage.encode({ fetch: 'content', size: 5_000_000_000 })),
-      request: hex(statusRequest.encode({ keeps: ['berlin/6b4cfda86e10'], upstreams: ['docker.io'] })),
+      request: hex(statusRequest.encode({ keeps, running, upstreams })),
       status: hex(statusMessage.encode(status)),
     }).toMatchInlineSnapshot(`
       {
@@ -35,8 +38,8 @@ describe('messages between members', () => {
         "busy": "a16566657463686462757379",
         "content": "a26473697a651b000000012a05f20065666574636867636f6e74656e74",
         "no": "a16468617665626e6f",
-        "request": "a2656b6565707381736265726c696e2f36623463666461383665313069757073747265616d738169646f636b65722e696f",
-        "status": "a5656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303169616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
+        "request": "a3656b6565707381736265726c696e2f3662346366646138366531306772756e6e696e67440707070769757073747265616d738169646f636b65722e696f",
+        "status": "a7656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303165726976616c44080808086772756e6e696e67440707070769616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
         "wanted": "a26664696765737478477368613235363a303132333435363738396162636465663031323334353637383961626364656630313233343536373839616263646566303132333435363738396162636465666a7265706f7369746f7279687465616d2f617070",
         "yes": "a1646861766563796573",
       }
@@ -60,7 +63,7 @@ describe('messages between members', () => {
     [
       'status request',
       statusRequest,
-      statusRequest.encode({ keeps: [], upstreams: ['docker.io', 'quay.io'] }),
+      statusRequest.encode({ keeps: [], running, upstreams: ['docker.io', 'quay.io'] }),
     ],
   ]
 
@@ -80,6 +83,7 @@ describe('messages between members', () => {
     ['a peer that is none', { ...status, peers: [{ addresses: [], peer: 'nobody' }] }],
     ['an address that is none', { ...status, peers: [{ addresses: ['localhost:5001'], peer }] }],
     ['an upstream that no repository can be named after', { ...status, upstreams: ['DOCKER\n'] }],
+    ['a longer statement than is told', { ...status, running: new Uint8Array(257) }],
     ['more keep rules than are told', { ...status, keeps: Array.from({ length: 65 }, () => 'a/b') }],
     ['more upstreams than are told', { ...status, upstreams: Array.from({ length: 33 }, () => 'quay.io') }],
     [

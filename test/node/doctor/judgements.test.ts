@@ -197,9 +197,15 @@ describe('the members', () => {
     [true, 0, [dialled('open'), dialled('silent')], ['fault', 'fault'], 'does not become a member'],
     [false, 0, [dialled('open'), dialled('refused', 'B')], ['fine', 'fault'], 'A answers at'],
   ])('with running %s, %d connected and %j', (isRunning, connected, tried, expected, text) => {
-    const findings = judgeMembers({ isRunning, connected, dialled: tried })
+    const findings = judgeMembers({ isRunning, connected, isCloned: false, dialled: tried })
     expect(levels(findings)).toEqual(expected)
     expect(words(findings)).toContain(text)
+  })
+
+  it('have identities of their own', () => {
+    const findings = judgeMembers({ isRunning: true, connected: 1, isCloned: true, dialled: [] })
+    expect(levels(findings)).toEqual(['fault', 'fine'])
+    expect(words(findings)).toContain('remove identity')
   })
 
   it('have clocks that agree', () => {
