@@ -13,6 +13,7 @@ export const command = defineCommand({
   about: `
 The node that started the cluster holds its authority key, which signs the policy. export prints it as one line; with
 --drop it is removed from this node afterwards, so keep the line where you keep what must neither leak nor be lost.
+Immutable tags are sealed in its place by the policy's sealers, this node if there are none (see shoal policy).
 import reads it from FILE (- for standard input) onto a member. Restart the node after either.`,
   flags: { drop: { kind: flag, help: 'remove the key from this node' }, json },
   actions: ['export', 'import'],
@@ -23,9 +24,13 @@ import reads it from FILE (- for standard input) onto a member. Restart the node
   ],
   async run({ settings, words: [action, file], flags }) {
     if (action === 'export' && file === undefined) {
-      const { key } = await perform(settings, 'authority-export', { drop: flags.drop })
+      const { key, sealers } = await perform(settings, 'authority-export', { drop: flags.drop })
       if (flags.json) printJson({ key })
       else print(`${key}\n`)
+      if (flags.drop)
+        process.stderr.write(
+          `The key is gone from here. Immutable tags are sealed by ${sealers.join(', ')}.\n`,
+        )
     } else if (action === 'import' && file !== undefined) {
       const key = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')
       await perform(settings, 'authority-import', { key: key.trim() })

@@ -17,10 +17,12 @@ FILE is JSON:
   {
     "rules":     [{ "repositories": "team/**", "authors": ["12D3KooW…"] }],
     "immutable": [{ "repositories": "**", "tags": "v*" }],
+    "sealers":   ["12D3KooW…"],
     "banned":    []
   }
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
-In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once.
+In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
+are members that say which push of such a tag was first; without that key those that are stay, or this node becomes one.
 A banned member is disconnected, and what it publishes from then on does not count; what it had published stays.
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,

@@ -2,7 +2,7 @@
 import { CodedError } from '../../src/base/base.ts'
 import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/authority.ts'
 import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
-import type { Operation } from './operations.ts'
+import type { Operation, OperationContext } from './operations.ts'
 
 /** The operation is about other nodes, and none can be reached without a node that runs. */
 export class NotRunningError extends CodedError {
@@ -34,8 +34,18 @@ export const listPeers: Operation<'peers'> = async ({ node, member }) => {
 
 export const exportAuthorityKey: Operation<'authority-export'> = async ({ node }, { drop }) => {
   const key = await exportAuthority(node.settings.data)
-  if (drop) await dropAuthority(node.settings.data)
-  return { key }
+  if (drop) {
+    await nameSealer(node)
+    await dropAuthority(node.settings.data)
+  }
+  return { key, sealers: node.names.policy().sealers }
+}
+
+/** Who is to say which record of an immutable tag came first, once the authority is not there to do it. */
+async function nameSealer({ names, membership }: OperationContext['node']): Promise<void> {
+  const policy = names.policy()
+  if (policy.sealers.length > 0) return
+  await names.setPolicy({ ...policy, sealers: [membership.identity.peerId] })
 }
 
 export const importAuthorityKey: Operation<'authority-import'> = async ({ node }, { key }) => {

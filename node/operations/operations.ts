@@ -63,7 +63,7 @@ export interface OperationTypes {
   'policy-show': { params: Nothing; event: never; result: Policy }
   'policy-set': { params: { policy: unknown }; event: never; result: Policy }
   'policy-ban': { params: { peer: string; banned: boolean }; event: never; result: Policy }
-  'authority-export': { params: { drop: boolean }; event: never; result: { key: string } }
+  'authority-export': { params: { drop: boolean }; event: never; result: { key: string; sealers: string[] } }
   'authority-import': { params: { key: string }; event: never; result: Nothing }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }

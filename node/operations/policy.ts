@@ -10,7 +10,13 @@ export class PolicyFileError extends CodedError {
 
 export const showPolicy: Operation<'policy-show'> = async ({ node }) => node.names.policy()
 
-export const setPolicy: Operation<'policy-set'> = (context, { policy }) => apply(context, parsePolicy(policy))
+export const setPolicy: Operation<'policy-set'> = (context, { policy }) => {
+  const { sealers, ...rest } = parsePolicy(policy)
+  const named = sealers ?? context.node.names.policy().sealers
+  // Immutable tags that nobody seals can be moved by whoever may write them: see docs/security.md.
+  const needed = sealers === undefined && named.length === 0 && rest.immutable.length > 0
+  return apply(context, { ...rest, sealers: needed ? [context.node.membership.identity.peerId] : named })
+}
 
 export const changeBan: Operation<'policy-ban'> = (context, { peer, banned }) => {
   const policy = context.node.names.policy()
@@ -24,12 +30,12 @@ async function apply({ node, member }: OperationContext, policy: Policy): Promis
   return node.names.policy()
 }
 
-/** Checks the shape; the ledger checks patterns and peer ids. */
-function parsePolicy(value: unknown): Policy {
-  const { rules = [], immutable = [], banned = [], ...rest } = expectObject(value, 'the policy')
+/** Checks the shape; the ledger checks patterns and peer ids. Without sealers it leaves those that are. */
+function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> {
+  const { rules = [], immutable = [], sealers, banned = [], ...rest } = expectObject(value, 'the policy')
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
-    throw new PolicyFileError(`a policy has rules, immutable and banned; "${surplus}" is unknown`)
+    throw new PolicyFileError(`a policy has rules, immutable, sealers and banned; "${surplus}" is unknown`)
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
       const { repositories, authors } = expectObject(item, `rules[${index}]`)
@@ -47,6 +53,9 @@ function parsePolicy(value: unknown): Policy {
         tags: expectText(tags, `immutable[${index}].tags`),
       }
     }),
+    ...(sealers === undefined
+      ? {}
+      : { sealers: expectList(sealers, 'sealers').map((peer) => expectText(peer, 'a sealer')) }),
     banned: expectList(banned, 'banned').map((peer) => expectText(peer, 'a banned peer')),
   }
 }

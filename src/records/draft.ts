@@ -3,7 +3,7 @@
 import { peerIdOf } from '../wire/wire.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
 import type { Fingerprints } from './fingerprints.ts'
-import { decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { authorOf, decodeRecord, keyText, type SignedRecord } from './record.ts'
 import {
   buriedAt,
   buriedTimeAt,
@@ -144,8 +144,9 @@ export class Draft {
     for (const { position, before, after } of this.#sums) this.#fingerprints.change(position, before, after)
   }
 
-  #index({ key, body, envelope }: SignedRecord): void {
-    const author = body.origin ?? envelope.author
+  #index(record: SignedRecord): void {
+    const { key, body } = record
+    const author = authorOf(record)
     const [writtenMs] = body.time
     if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) {
       const entry: TagEntry = { ...body.value, writtenMs, author: peerIdOf(author) }

@@ -126,7 +126,7 @@ export class Inflow {
     const standing = draft.find(name)
     if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     const { clock, retention } = this.#options
-    if (rules.refusal(record.envelope.author, record.key) !== undefined) return 'policy'
+    if (rules.refusalOf(record) !== undefined) return 'policy'
     const aheadMs = record.body.time[0] - clock.now()
     // Its relayer may be ahead of us by the tolerance, and have taken it from an author as far ahead of itself.
     if (aheadMs > 2 * maxAheadMs) return 'far-ahead'
@@ -137,7 +137,7 @@ export class Inflow {
 
   async #verify(candidates: SignedRecord[], report: ApplyReport): Promise<SignedRecord[]> {
     const { verifier } = this.#options
-    const verdicts = await Promise.allSettled(candidates.map(({ envelope }) => verifier.verify(envelope)))
+    const verdicts = await Promise.allSettled(candidates.map((record) => verifyRecord(record, verifier)))
     return candidates.filter((_, index) => {
       const verdict = verdicts[index]
       if (verdict?.status === 'fulfilled') return true
@@ -195,4 +195,9 @@ function judgeAlone(
   // The authority never changes, so here there is no policy that the peer could have missed.
   const needsAuthority = key.kind === 'policy' || body.origin !== undefined
   return needsAuthority && !rules.isAuthority(envelope.author) ? 'forged' : undefined
+}
+
+async function verifyRecord({ envelope, sealed }: SignedRecord, verifier: Verifier): Promise<void> {
+  await verifier.verify(envelope)
+  if (sealed !== undefined) await verifier.verify(sealed.original.envelope)
 }

@@ -55,7 +55,7 @@ export interface LedgerOptions {
   /** The public key of the cluster's authority, 32 bytes. */
   authority: Uint8Array
   /** The authority's key pair, on the node that holds it. */
-  authorityIdentity?: Identity
+  authorityIdentity?: Identity | undefined
   /** The time of day: what is signed is stamped with it. */
   clock?: Clock
   /** Measures durations. Default `clock` where that is given. */
@@ -91,7 +91,6 @@ class LevelLedger implements Ledger {
   readonly #options: LedgerOptions
   readonly #clock: Clock
   readonly #steady: Clock
-  readonly #logger: Logger
   readonly #writer: Writer
   readonly #inflow: Inflow
   readonly #sweep: Sweep
@@ -101,7 +100,7 @@ class LevelLedger implements Ledger {
   #sweeping: Promise<void> = Promise.resolve()
 
   constructor(db: Database, rules: Rules, options: LedgerOptions) {
-    const { authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
+    const { identity, authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
     const { metrics = noMetrics, steady = options.clock ?? steadyClock } = options
     const positions = new Positions(db)
     const { fingerprints } = positions
@@ -110,14 +109,24 @@ class LevelLedger implements Ledger {
     this.#options = options
     this.#clock = clock
     this.#steady = steady
-    this.#logger = logger
     const retention = new Retention(clock, steady)
-    const writer = new Writer({ db, fingerprints, rules, authority, logger, metrics })
+    const onPolicy = (): void => this.#sweep.runSoon()
+    const writer = new Writer({
+      db,
+      fingerprints,
+      rules,
+      identity,
+      authority,
+      clock,
+      onPolicy,
+      logger,
+      metrics,
+    })
     metrics.gauge('shoal_records', () => fingerprints.total)
     const verifier = createVerifier(recordDomain)
     this.#writer = writer
     this.#inflow = new Inflow({ db, fingerprints, writer, verifier, retention, clock, steady, metrics })
-    this.#sweep = new Sweep({ db, writer, retention, clock, steady, seals: authority !== undefined })
+    this.#sweep = new Sweep({ db, writer, retention, clock, steady, logger })
     const queries = createQueries(db)
     this.findTag = queries.findTag
     this.findManifest = queries.findManifest
@@ -133,7 +142,8 @@ class LevelLedger implements Ledger {
     this.#counted = this.#positions.count(this.#closing.signal)
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
     this.#counted.catch(() => undefined)
-    this.#sweeping = this.#sweepAgain()
+    const { sweepEveryMs = 60 * 60_000 } = this.#options
+    this.#sweeping = this.#sweep.runAgain(sweepEveryMs, { signal: this.#closing.signal })
     return this
   }
 
@@ -178,11 +188,9 @@ class LevelLedger implements Ledger {
         const value = policyValue(policy, now.value, this.#clock.now())
         const next = now.with(value)
         for await (const record of scanRecords(this.#db)) {
-          const { author } = record.envelope
-          const goes = next.refusal(author, record.key) !== undefined
-          const stood = now.refusal(author, record.key) === undefined
-          if ((goes && stood) || writer.isUnsealed(record, next))
-            write.accept(writer.adopt(record), { own: true })
+          const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
+          const instead = writer.sealOf(record, next) ?? (goes ? writer.adopt(record) : undefined)
+          if (instead !== undefined) write.accept(instead, { own: true })
           // Copies that are stored before the policy are harmless, as the authority may always write.
           if (write.size >= adoptedAtOnce) await write.flush({ sync: false })
         }
@@ -227,18 +235,6 @@ class LevelLedger implements Ledger {
     const { authorityIdentity } = this.#options
     if (authorityIdentity !== undefined) return authorityIdentity
     throw new NotPermittedError('this node does not hold the authority key of the cluster')
-  }
-
-  async #sweepAgain(): Promise<void> {
-    const { signal } = this.#closing
-    while (!signal.aborted) {
-      try {
-        await this.#steady.sleep(this.#options.sweepEveryMs ?? 60 * 60_000, { signal })
-        await this.#sweep.run({ signal })
-      } catch (error) {
-        if (!signal.aborted) this.#logger.error({ err: error }, 'the ledger was not swept')
-      }
-    }
   }
 }
 

@@ -5,18 +5,21 @@
  * - The authority may write everything. A banned author may write nothing.
  * - Of `rules` the first whose pattern matches the repository decides: its authors may write there, others not. An
  *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
- * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it (see order.ts).
+ * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it. `sealers` say which of
+ *   several records that others signed for such a tag came first (see order.ts); they write nothing themselves by that.
  */
 import { excerpt, parseRepository } from '../oci/oci.ts'
 import { MalformedError, parsePeerId, peerIdOf } from '../wire/wire.ts'
 import { matchesGlob } from './glob.ts'
 import type { PolicyValue } from './policy-schema.ts'
-import { type RecordKey, sameBytes } from './record.ts'
+import { type RecordKey, type SignedRecord, sameBytes } from './record.ts'
 
 /** A policy as people write it: patterns as in glob.ts, authors as peer ids. */
 export interface Policy {
   rules: { repositories: string; authors: string[] }[]
   immutable: { repositories: string; tags: string }[]
+  /** Members that seal immutable tags beside the authority. */
+  sealers: string[]
   banned: string[]
 }
 
@@ -39,6 +42,7 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
       const known = before.immutable.find((old) => old.repositories === repositories && old.tags === tags)
       return { repositories, tags, since: known?.since ?? Math.floor(nowMs) }
     }),
+    ...(policy.sealers.length === 0 ? {} : { sealers: policy.sealers.map(parsePeerId) }),
     banned: policy.banned.map(parsePeerId),
   }
 }
@@ -50,6 +54,7 @@ export function policyText(value: PolicyValue): Policy {
       authors: authors.map(peerIdOf),
     })),
     immutable: value.immutable.map(({ repositories, tags }) => ({ repositories, tags })),
+    sealers: (value.sealers ?? []).map(peerIdOf),
     banned: value.banned.map(peerIdOf),
   }
 }
@@ -67,6 +72,7 @@ export class Rules {
   readonly bannedPeers: ReadonlySet<string>
   readonly #authority: Uint8Array
   readonly #banned: Set<string>
+  readonly #sealers: Set<string>
   readonly #allowed: Set<string>[]
   readonly #ruleOf = new Map<string, number>()
 
@@ -75,6 +81,7 @@ export class Rules {
     this.#authority = authority
     this.bannedPeers = new Set(value.banned.map(peerIdOf))
     this.#banned = new Set(value.banned.map(name))
+    this.#sealers = new Set((value.sealers ?? []).map(name))
     this.#allowed = value.rules.map(({ authors }) => new Set(authors.map(name)))
   }
 
@@ -87,11 +94,28 @@ export class Rules {
     return sameBytes(author, this.#authority)
   }
 
+  isBanned(author: Uint8Array): boolean {
+    return !this.isAuthority(author) && this.#banned.has(name(author))
+  }
+
+  /** Whether `author` says which record of an immutable tag came first. */
+  isSealer(author: Uint8Array): boolean {
+    return this.isAuthority(author) || (this.#sealers.has(name(author)) && !this.isBanned(author))
+  }
+
+  /** Why a record does not count, in words: its author may not write it, or who sealed it may not seal. */
+  refusalOf({ key, envelope, sealed }: SignedRecord): string | undefined {
+    if (sealed === undefined) return this.refusal(envelope.author, key)
+    if (!this.isSealer(envelope.author))
+      return `${peerIdOf(envelope.author)} may not seal tags in this cluster`
+    return this.refusal(sealed.original.envelope.author, key)
+  }
+
   /** Why `author` may not write `key`, in words; `undefined` when it may. */
   refusal(author: Uint8Array, key: RecordKey): string | undefined {
     if (this.isAuthority(author)) return undefined
     if (key.kind === 'policy') return 'only the cluster authority may sign a policy'
-    if (this.#banned.has(name(author))) return `${peerIdOf(author)} is banned from this cluster`
+    if (this.isBanned(author)) return `${peerIdOf(author)} is banned from this cluster`
     const index = this.#findRule(key.repository)
     const rule = this.value.rules[index]
     if (rule === undefined || this.#allowed[index]?.has(name(author))) return undefined

@@ -2,9 +2,11 @@
  * A record: one signed statement about one key, as deterministic CBOR in a signed envelope.
  *
  *     { kind, key, time: [ms, counter], value | null, ?origin }
+ *     { kind: 'seal', ms, record }
  *
  * The key of a tag is `repository:tag`, of a manifest `repository@digest`, and empty for the one policy. A null value is
- * a tombstone. `origin` names the author of a record that the authority signed again in its place.
+ * a tombstone. `origin` names the author of a record that the authority signed again in its place. A seal is another's
+ * record of a live tag, whole, signed by who saw it at `ms`: it is the record of that tag as well (see order.ts).
  */
 import { type Digest, parseDigest, parseRepository, parseTag, type Repository, type Tag } from '../oci/oci.ts'
 import {
@@ -38,6 +40,9 @@ export const maxRecordBytes = 64 * 1024
 
 const mediaType = text({ max: 255 })
 
+/** More than the record of any tag. */
+const maxSealedBytes = 2048
+
 /** The last moment that a Date can name. */
 const maxTimeMs = 8_640_000_000_000_000
 
@@ -60,10 +65,16 @@ const bodySchema = variant('kind', {
   tag: struct({ kind: literal('tag'), value: nullable(tagValue), ...common }),
   manifest: struct({ kind: literal('manifest'), value: nullable(manifestValue), ...common }),
   policy: struct({ kind: literal('policy'), value: policySchema, ...common }),
+  seal: struct({
+    kind: literal('seal'),
+    ms: uint({ max: maxTimeMs }),
+    record: bytes({ max: maxSealedBytes }),
+  }),
 })
 const bodyCodec = codec(bodySchema, { maxBytes: maxRecordBytes - envelopeOverhead })
 
-export type RecordBody = Infer<typeof bodySchema>
+type AnyBody = Infer<typeof bodySchema>
+export type RecordBody = Exclude<AnyBody, { kind: 'seal' }>
 
 /** What a record is about. */
 export type RecordKey =
@@ -73,8 +84,16 @@ export type RecordKey =
 
 export interface SignedRecord {
   key: RecordKey
+  /** Of a seal, what it seals. */
   body: RecordBody
   envelope: Envelope
+  /** Present in a seal: when it was signed, and what. */
+  sealed?: { ms: number; original: SignedRecord }
+}
+
+/** Who wrote it, whoever signed it again. */
+export function authorOf({ body, envelope, sealed }: SignedRecord): Uint8Array {
+  return body.origin ?? (sealed?.original.envelope ?? envelope).author
 }
 
 /** The text that orders and stores a key: unique to it, and free of zero bytes. */
@@ -90,7 +109,14 @@ export function signRecord(body: RecordBody, identity: Identity): SignedRecord {
   return decodeRecord(seal(recordDomain, encoded, identity))
 }
 
-function encodeBody(body: RecordBody): Uint8Array {
+/** Seals another's record of a live tag, or seals anew what another sealed. */
+export function sealRecord(record: SignedRecord, ms: number, identity: Identity): SignedRecord {
+  const { envelope } = record.sealed?.original ?? record
+  const body = encodeBody({ kind: 'seal', ms: Math.max(0, Math.floor(ms)), record: envelope.bytes })
+  return decodeRecord(seal(recordDomain, body, identity))
+}
+
+function encodeBody(body: AnyBody): Uint8Array {
   try {
     return bodyCodec.encode(body)
   } catch (cause) {
@@ -104,7 +130,22 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   if (bytes.length > maxRecordBytes) throw new MalformedError(`a record of ${bytes.length} bytes`)
   const envelope = unseal(bytes)
   const body = bodyCodec.decode(envelope.body)
-  return { key: parseKeyText(body.kind.charAt(0) + body.key), body, envelope }
+  if (body.kind !== 'seal') return { key: keyOf(body), body, envelope }
+  const original = decodeSealed(body.record)
+  return { ...original, envelope, sealed: { ms: body.ms, original } }
+}
+
+function decodeSealed(bytes: Uint8Array): SignedRecord {
+  const envelope = unseal(bytes)
+  const body = bodyCodec.decode(envelope.body)
+  if (body.kind !== 'tag' || body.value === null || body.origin !== undefined) {
+    throw new MalformedError("a seal of what is not an author's own record of a live tag")
+  }
+  return { key: keyOf(body), body, envelope }
+}
+
+function keyOf({ kind, key }: RecordBody): RecordKey {
+  return parseKeyText(kind.charAt(0) + key)
 }
 
 /** What a record is about, for whoever is to choose among records before a ledger judges them. Throws `MALFORMED`. */

@@ -39,7 +39,7 @@ export class Retention {
 
   /** True when the buried tombstone still stands against `record`. */
   outlives(buried: SignedRecord, record: SignedRecord, rules: Rules): boolean {
-    return rules.refusal(buried.envelope.author, buried.key) === undefined && beats(buried, record, rules)
+    return rules.refusalOf(buried) === undefined && beats(buried, record, rules)
   }
 
   /** Keeps the expired tombstone of `key` current for a day from now. */

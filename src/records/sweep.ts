@@ -1,5 +1,5 @@
 /** What a ledger does by itself from time to time: bury tombstones, and drop what the policy no longer permits. */
-import type { Clock } from '../base/base.ts'
+import type { Clock, Logger } from '../base/base.ts'
 import { breather } from './breather.ts'
 import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import { buriedMs, type Retention, tombstoneMs } from './retention.ts'
@@ -10,6 +10,8 @@ import type { Writer } from './writer.ts'
 export const graceMs = 60 * 60_000
 
 const batchLength = 256
+/** A node that may seal by a new policy begins soon, and not with each of several that come at once. */
+const policySettlesMs = 1000
 
 interface SweepOptions {
   db: Database
@@ -17,16 +19,45 @@ interface SweepOptions {
   retention: Retention
   clock: Clock
   steady: Clock
-  /** This node holds the authority key. */
-  seals: boolean
+  logger: Logger
 }
 
 export class Sweep {
   readonly #options: SweepOptions
+  #wake: () => void = () => undefined
   #done: { rules: unknown; excluded: boolean } | undefined
 
   constructor(options: SweepOptions) {
     this.#options = options
+  }
+
+  /** At intervals, and when it was asked for in between, until the signal aborts. */
+  async runAgain(everyMs: number, { signal }: { signal: AbortSignal }): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#untilDue(everyMs, signal)
+        await this.run({ signal })
+      } catch (error) {
+        if (!signal.aborted) this.#options.logger.error({ err: error }, 'the ledger was not swept')
+      }
+    }
+  }
+
+  /** Brings the next run of `runAgain` forward. */
+  runSoon(): void {
+    this.#wake()
+  }
+
+  async #untilDue(everyMs: number, signal: AbortSignal): Promise<void> {
+    const { steady } = this.#options
+    const woken = new AbortController()
+    this.#wake = () => woken.abort()
+    try {
+      await steady.sleep(everyMs, { signal: AbortSignal.any([signal, woken.signal]) })
+    } catch (error) {
+      if (!woken.signal.aborted) throw error
+      await steady.sleep(policySettlesMs, { signal })
+    }
   }
 
   async run({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
@@ -75,17 +106,16 @@ export class Sweep {
     )
   }
 
-  /** Once for each policy: drops what it excludes when its grace has passed; the authority's node seals what it protects. */
+  /** Once for each policy: drops what it excludes when its grace has passed; a node that may seal seals what it protects. */
   async #enforcePolicy(signal: AbortSignal | undefined): Promise<void> {
-    const { steady, db, seals, writer } = this.#options
+    const { steady, db, writer } = this.#options
     const { rules } = writer
     const seen = db.getSync(policySeenAt)
     if (seen === undefined) return
     const excluded = steady.now() - Number(seen) >= graceMs
     if (this.#done?.rules === rules && this.#done.excluded === excluded) return
     const concerns = (record: SignedRecord): boolean =>
-      (excluded && rules.refusal(record.envelope.author, record.key) !== undefined) ||
-      (seals && writer.isUnsealed(record, rules))
+      (excluded && rules.refusalOf(record) !== undefined) || writer.maySeal(record, rules)
     const keys: string[] = []
     for await (const record of scanRecords(db, signal)) if (concerns(record)) keys.push(keyText(record.key))
     await this.#inBatches(keys, signal, (batch) =>
@@ -95,8 +125,13 @@ export class Sweep {
           for (const key of batch) {
             const record = write.draft.find(key)
             if (record === undefined || writer.rules !== rules || !concerns(record)) continue
-            if (rules.refusal(record.envelope.author, record.key) !== undefined) write.remove(record)
-            else write.accept(writer.adopt(record), { own: true })
+            const instead = writer.sealOf(record, rules)
+            const original = record.sealed?.original
+            if (instead !== undefined) write.accept(instead, { own: true })
+            // Whose seal no longer counts, what it sealed may still.
+            else if (original !== undefined && rules.refusalOf(original) === undefined)
+              write.accept(original, { own: false })
+            else write.remove(record)
           }
         },
         { sync: false },

@@ -1,10 +1,11 @@
 /** The one queue through which a ledger changes, so that what is read and what is written belong together. */
-import { type Logger, type Metrics, Semaphore } from '../base/base.ts'
+import { type Clock, type Logger, type Metrics, Semaphore } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
 import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
+import { needsSeal, sealTimeOf } from './order.ts'
 import type { Rules } from './policy.ts'
-import { type RecordBody, type SignedRecord, signRecord } from './record.ts'
+import { authorOf, type RecordBody, type SignedRecord, sealRecord, signRecord } from './record.ts'
 import type { ChangedKey } from './records.ts'
 import type { Database } from './storage.ts'
 import { tick } from './time.ts'
@@ -18,8 +19,13 @@ interface WriterOptions {
   db: Database
   fingerprints: Fingerprints
   rules: Rules
+  /** This node's key pair. */
+  identity: Identity
   /** The authority's key pair, on the node that holds it. */
   authority: Identity | undefined
+  clock: Clock
+  /** A member's policy was stored. */
+  onPolicy(): void
   logger: Logger
   metrics: Metrics
 }
@@ -53,7 +59,8 @@ export class Writer {
       const { db, fingerprints } = this.#options
       const write = new Write({
         newDraft: () => new Draft(db, fingerprints),
-        settle: (record) => this.#settle(record),
+        // An immutable tag is sealed before it is stored, so that what a sealer has shown it stands by.
+        settle: (record) => this.sealOf(record, this.#rules),
         stored: (done) => this.#tell(done),
       })
       const result = await work(write)
@@ -66,25 +73,31 @@ export class Writer {
   adopt(record: SignedRecord): SignedRecord {
     const { authority } = this.#options
     if (authority === undefined) throw new Error('only the node with the authority key adopts')
-    const origin = record.body.origin ?? record.envelope.author
-    const body: RecordBody = { ...record.body, time: tick(record.body.time), origin }
+    const body: RecordBody = { ...record.body, time: tick(record.body.time), origin: authorOf(record) }
     return signRecord(body, authority)
   }
 
-  /** A live tag that the authority has yet to sign, so that nobody else can move it. */
-  isUnsealed({ key, body, envelope }: SignedRecord, rules: Rules): boolean {
-    return body.value !== null && !rules.isAuthority(envelope.author) && rules.immutable(key) !== undefined
+  /** The seal of an immutable tag that has none which counts under `rules`, where this node may seal. */
+  sealOf(record: SignedRecord, rules: Rules): SignedRecord | undefined {
+    const sealer = this.#sealerUnder(rules)
+    if (sealer === undefined || !needsSeal(record, rules)) return undefined
+    return sealRecord(record, sealTimeOf(record, rules) ?? this.#options.clock.now(), sealer)
+  }
+
+  /** Whether `sealOf` would give one. */
+  maySeal(record: SignedRecord, rules: Rules): boolean {
+    return this.#sealerUnder(rules) !== undefined && needsSeal(record, rules)
+  }
+
+  /** The authority's key before this node's own: what it sealed counts under every policy. */
+  #sealerUnder(rules: Rules): Identity | undefined {
+    const { authority, identity } = this.#options
+    return authority ?? (rules.isSealer(identity.publicKey) ? identity : undefined)
   }
 
   /** Waits until everything that was asked for before is stored. */
   async idle(): Promise<void> {
     await this.#turn.run(async () => undefined)
-  }
-
-  /** An immutable tag that the authority's node sees for the first time is sealed before it is stored. */
-  #settle(record: SignedRecord): SignedRecord | undefined {
-    if (this.#options.authority === undefined || !this.isUnsealed(record, this.#rules)) return undefined
-    return this.adopt(record)
   }
 
   #tell({ changes, own, received }: Stored): void {
@@ -94,6 +107,7 @@ export class Writer {
     }
     this.#count(own, 'here')
     this.#count(received, 'member')
+    if (received.some(({ key }) => key.kind === 'policy')) this.#options.onPolicy()
     if (changes.length > 0) for (const listener of this.changeListeners) this.#call(() => listener(changes))
     for (const group of [own, received]) {
       const records = group.map(({ envelope }) => envelope.bytes)

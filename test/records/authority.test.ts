@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { decodeRecord, type RecordBody, sealRecord, signRecord } from '../../src/records/record.ts'
 import type { Ledger, Policy } from '../../src/records/records.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 import {
   alice,
   authority,
@@ -8,6 +10,7 @@ import {
   digestOf,
   ManualClock,
   manifestChange,
+  mediaType,
   recordsOf,
   type TestLedger,
   tagChange,
@@ -16,8 +19,9 @@ import {
 
 const app = parseRepository('team/app')
 const v1 = parseTag('v1')
-const open: Policy = { rules: [], immutable: [], banned: [] }
+const open: Policy = { rules: [], immutable: [], sealers: [], banned: [] }
 const hour = 60 * 60_000
+const withoutAuthority = { authorityIdentity: undefined }
 
 const digestAt = async (ledger: Ledger, tag = v1): Promise<string | undefined> =>
   (await ledger.findTag(app, tag))?.digest
@@ -207,5 +211,106 @@ describe('an immutable tag', () => {
     await two.ledger.apply(late)
     await third.ledger.apply(early)
     for (const { ledger } of [two, third]) expect(await digestAt(ledger)).toBe(digestOf('early'))
+  })
+
+  it('stays where it is once the authority key is gone, while a sealer is there', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const policy = await recordsOf(one.ledger, () =>
+      one.ledger.setPolicy({ ...immutable, sealers: [alice.peerId] }),
+    )
+    await one.reopen(withoutAuthority)
+    await two.ledger.apply(policy)
+    clock.ms += 10
+    const pushed = await recordsOf(two.ledger, () => two.ledger.publish([tagChange('team/app', 'v1', 'one')]))
+    const seals = await recordsOf(one.ledger, () => one.ledger.apply(pushed))
+    expect(seals).toHaveLength(1)
+    expect(await two.ledger.apply(seals)).toMatchObject({ applied: 1 })
+    const entry = await two.ledger.findTag(app, v1)
+    expect(entry).toMatchObject({ digest: digestOf('one'), author: bob.peerId, writtenMs: clock.ms })
+    await using other = await testLedger({ clock: new ManualClock(clock.ms - 1), identity: bob })
+    const forged = await recordsOf(other.ledger, () =>
+      other.ledger.publish([tagChange('team/app', 'v1', 'evil')]),
+    )
+    for (const { ledger } of [one, two]) {
+      expect(await ledger.apply(forged)).toMatchObject({ applied: 0, known: 1 })
+      expect(await ledger.findTag(app, v1)).toEqual(entry)
+    }
+    await one.reopen()
+    expect(await one.ledger.findTag(app, v1)).toEqual(entry)
+    // Its own pushes a sealer seals as it makes them.
+    const [own = new Uint8Array()] = await recordsOf(one.ledger, () =>
+      one.ledger.publish([tagChange('team/app', 'v2', 'one')]),
+    )
+    expect(decodeRecord(own).sealed?.ms).toBe(clock.ms)
+  })
+
+  it('is sealed soon after the policy that names the sealer has come', async () => {
+    const clock = new SteppedClock()
+    await using one = await testLedger({ clock, identity: alice, authorityIdentity: authority })
+    await using two = await testLedger({ clock, identity: bob })
+    await two.ledger.publish([tagChange('team/app', 'v1', 'one'), tagChange('team/app', 'latest', 'one')])
+    const policy = await recordsOf(one.ledger, () =>
+      one.ledger.setPolicy({ ...immutable, sealers: [bob.peerId] }),
+    )
+    const { promise: sealed, resolve } = Promise.withResolvers<Uint8Array[]>()
+    two.ledger.onRecords((records, { own }) => {
+      if (own) resolve(records)
+    })
+    await two.ledger.apply(policy)
+    await clock.untilAsleep(1000)
+    clock.advance(1000)
+    const [seal = new Uint8Array(), ...more] = await sealed
+    expect(more).toEqual([])
+    expect(decodeRecord(seal)).toMatchObject({ key: { kind: 'tag', tag: 'v1' }, sealed: {} })
+  })
+
+  it('is not sealed by a member that the policy does not name, nor as what nobody signed', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    await two.ledger.apply(
+      await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...immutable, sealers: [alice.peerId] })),
+    )
+    const value = { digest: digestOf('evil'), mediaType, size: 4 }
+    const body: RecordBody = { kind: 'tag', key: 'team/app:v1', time: [nodes.clock.ms, 0], value }
+    const right = signRecord(body, bob)
+    const bytes = right.envelope.bytes.slice()
+    bytes[40] = (bytes[40] ?? 0) ^ 1
+    const wrong = decodeRecord(bytes)
+    expect(await two.ledger.apply([sealRecord(right, 1, bob).envelope.bytes])).toMatchObject({
+      refused: { policy: 1 },
+      blame: undefined,
+    })
+    expect(await two.ledger.apply([sealRecord(wrong, 1, alice).envelope.bytes])).toMatchObject({
+      refused: { signature: 1 },
+    })
+    expect(await digestAt(two.ledger)).toBeUndefined()
+    expect(await two.ledger.apply([sealRecord(right, 1, alice).envelope.bytes])).toMatchObject({ applied: 1 })
+    expect(await digestAt(two.ledger)).toBe(digestOf('evil'))
+  })
+
+  it('stays as what was sealed when its sealer is no longer one', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const named = await recordsOf(one.ledger, () =>
+      one.ledger.setPolicy({ ...immutable, sealers: [bob.peerId] }),
+    )
+    await two.ledger.apply(named)
+    const seals = await recordsOf(two.ledger, () =>
+      two.ledger.publish([tagChange('team/app', 'v1', 'one'), tagChange('team/app', 'v2', 'two')]),
+    )
+    // The authority has seen one of them.
+    await one.ledger.apply(seals.slice(0, 1))
+    const after = await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...immutable, sealers: [] }))
+    expect(after).toHaveLength(2)
+    await two.ledger.apply(after)
+    clock.ms += hour
+    await two.ledger.sweep()
+    expect(await digestAt(two.ledger)).toBe(digestOf('one'))
+    expect(await digestAt(two.ledger, parseTag('v2'))).toBe(digestOf('two'))
+    const record = two.ledger.findRecord({ kind: 'tag', repository: app, tag: parseTag('v2') })
+    // What its author signed is taken by the authority's node, and sealed there.
+    await one.ledger.apply(record === undefined ? [] : [record])
+    expect(await digestAt(one.ledger, parseTag('v2'))).toBe(digestOf('two'))
   })
 })

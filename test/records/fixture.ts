@@ -43,17 +43,18 @@ export const bob = identity(2)
 export interface TestLedger extends AsyncDisposable {
   ledger: Ledger
   path: string
-  /** Closes and opens again. */
-  reopen(): Promise<void>
+  /** Closes and opens again, with other options where given. */
+  reopen(changes?: Partial<LedgerOptions>): Promise<void>
 }
 
 export async function testLedger(options: Partial<LedgerOptions> = {}): Promise<TestLedger> {
   const path = await mkdtemp(join(tmpdir(), 'shoal-ledger-'))
+  let given = options
   const open = async (): Promise<{ db: Level; ledger: Ledger }> => {
     const db = new Level(join(path, 'db'))
     await db.open()
     const common = { db, identity: alice, authority: authority.publicKey, clock: new ManualClock() }
-    return { db, ledger: await openLedger({ ...common, ...options }) }
+    return { db, ledger: await openLedger({ ...common, ...given }) }
   }
   let current = await open()
   const close = async (): Promise<void> => {
@@ -65,8 +66,9 @@ export async function testLedger(options: Partial<LedgerOptions> = {}): Promise<
       return current.ledger
     },
     path,
-    async reopen() {
+    async reopen(changes = {}) {
       await close()
+      given = { ...given, ...changes }
       current = await open()
     },
     async [Symbol.asyncDispose]() {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { matchesGlob } from '../../src/records/glob.ts'
 import { beats } from '../../src/records/order.ts'
 import { openPolicy, type Policy, policyText, policyValue, Rules } from '../../src/records/policy.ts'
-import { parseKeyText, type SignedRecord, signRecord } from '../../src/records/record.ts'
+import { parseKeyText, type SignedRecord, sealRecord, signRecord } from '../../src/records/record.ts'
 import type { Identity } from '../../src/wire/wire.ts'
 import { alice, authority, bob, digestOf, identity, mediaType } from './fixture.ts'
 
@@ -48,6 +48,7 @@ const policy: Policy = {
     { repositories: 'shared/*', authors: [alice.peerId, bob.peerId] },
   ],
   immutable: [{ repositories: 'rel/**', tags: 'v*' }],
+  sealers: [identity(8).peerId],
   banned: [identity(9).peerId],
 }
 const rules = new Rules(policyValue(policy, openPolicy, 2), authority.publicKey)
@@ -90,24 +91,33 @@ interface Given {
   ms: number
   counter: number
   content: string | null
+  /** Who seals it, if it is live, and when. */
+  sealer?: Identity | undefined
+  sealedMs?: number
 }
 
 describe('of two records', () => {
   const authors = [authority, alice, bob]
+  const sealer = identity(8)
   const record = fc
     .record({
       author: fc.nat(2),
       ms: fc.nat(3),
       counter: fc.nat(1),
       content: fc.constantFrom('a', 'b', null),
+      sealer: fc.constantFrom(undefined, authority, sealer, alice),
+      sealedMs: fc.nat(1),
     })
-    .map(({ author, ms, counter, content }) => ({ author: authors[author] ?? alice, ms, counter, content }))
+    .map(({ author, ...rest }) => ({ author: authors[author] ?? alice, ...rest }))
   const signed = (repository: string, given: Given): SignedRecord => {
     const value = given.content === null ? null : { digest: digestOf(given.content), mediaType, size: 1 }
-    return signRecord(
+    const record = signRecord(
       { kind: 'tag', key: `${repository}:v1`, time: [given.ms, given.counter], value },
       given.author,
     )
+    return given.sealer === undefined || value === null
+      ? record
+      : sealRecord(record, given.sealedMs ?? 0, given.sealer)
   }
 
   it.each(['rel/app', 'other/app'])('in %s one stands, and the order has no circles', (repository) => {
@@ -128,6 +138,8 @@ describe('of two records', () => {
     content: string | null = 'a',
     repository = 'rel/app',
   ): SignedRecord => signed(repository, { author, ms, counter: 0, content })
+  const sealedAt = (sealedMs: number, by: Identity, ms = 3): SignedRecord =>
+    signed('rel/app', { author: alice, ms, counter: 0, content: 'a', sealer: by, sealedMs })
   const open = new Rules(openPolicy, authority.publicKey)
 
   it.each([
@@ -141,6 +153,22 @@ describe('of two records', () => {
     ["the authority's, of an immutable tag", at(1, authority), at(2), rules],
     ["the authority's tombstone, of an immutable tag", at(1, authority, null), at(2), rules],
     ["the authority's newer, of an immutable tag", at(2, authority), at(1, authority), rules],
+    ['the sealed one, of an immutable tag', sealedAt(9, sealer, 4), at(3), rules],
+    [
+      'what was sealed earlier, whenever it was written',
+      sealedAt(8, sealer, 4),
+      sealedAt(9, sealer, 3),
+      rules,
+    ],
+    [
+      'what a sealer sealed, before what another member did',
+      sealedAt(9, sealer, 4),
+      sealedAt(8, bob, 3),
+      rules,
+    ],
+    ['what was written earlier, where neither seal counts', sealedAt(9, bob, 3), sealedAt(8, bob, 4), rules],
+    ["the authority's, of a sealed tag", at(4, authority), sealedAt(1, sealer), rules],
+    ["the authority's tombstone, of a sealed tag", at(4, authority, null), sealedAt(1, authority), rules],
     [
       'the newer where no immutable pattern applies',
       at(2, bob, 'b', 'other'),

@@ -1,11 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  authorOf,
   decodeRecord,
   keyText,
   parseKeyText,
   type RecordBody,
   recordDomain,
+  type SignedRecord,
+  sealRecord,
   signRecord,
 } from '../../src/records/record.ts'
 import { stamp, tick } from '../../src/records/time.ts'
@@ -73,8 +76,22 @@ describe('a record', () => {
     expect(parseKeyText(keyText(read.key))).toEqual(read.key)
   })
 
+  it('that is sealed is what was sealed, under the name of its author, and has these bytes', () => {
+    const original = signRecord(tag, bob)
+    const sealed = sealRecord(original, 7, alice)
+    expect(sealed).toMatchObject({ key: original.key, body: tag, sealed: { ms: 7, original } })
+    expect([...authorOf(sealed)]).toEqual([...bob.publicKey])
+    expect(sealRecord(sealed, 8, bob).sealed).toEqual({ ms: 8, original })
+    expect(Buffer.from(sealed.envelope.bytes).toString('hex')).toMatchInlineSnapshot(`"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce7e51918bbe7dfe6c2c41d7580088a84dca21142da121b0454e035e9770a0e018a1128eae5943b65298485ff23e30f61a785744f50f658012bfe9528d19d507d0ca3626d7307646b696e64647365616c667265636f726459011d6a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb0c046cf0f17f1163e2e3144e830a0875247d39108cb41dab54a8762753c44d386af9601f87f81cb5c0a1ab50c853863b27366a49b69f31359e9519646367c7902a4636b65796b7465616d2f6170703a7631646b696e64637461676474696d65821b000001a3185c5000036576616c7565a36473697a65036664696765737478477368613235363a37363932633361643335343062623830336330323062336165653636636438383837313233323334656130633665373134336330616464373366663433316564696d6564696154797065782a6170706c69636174696f6e2f766e642e6f63692e696d6167652e6d616e69666573742e76312b6a736f6e"`)
+  })
+
   it('is refused or unchanged, whatever was done to its bytes', () => {
-    const original = signRecord(manifest, alice).envelope.bytes
+    const originals = [signRecord(manifest, alice), sealRecord(signRecord(tag, bob), 7, alice)]
+    for (const { envelope } of originals) expectRefusedOrSameWhen(envelope.bytes)
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), expectRefusedOrSame), { numRuns: 1000 })
+  })
+
+  function expectRefusedOrSameWhen(original: Uint8Array): void {
     const change = fc.tuple(fc.nat(original.length - 1), fc.integer({ min: 0, max: 255 }))
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
@@ -84,24 +101,29 @@ describe('a record', () => {
       }),
       { numRuns: 2000 },
     )
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 400 }), expectRefusedOrSame), { numRuns: 1000 })
-  })
+  }
 })
 
 function expectRefusedOrSame(bytes: Uint8Array): void {
   try {
-    const { body, envelope } = decodeRecord(bytes)
-    const [again] = [signRecord(body, alice).envelope.body]
+    const { body, envelope, sealed } = decodeRecord(bytes)
+    const again = (sealed === undefined ? signRecord(body, alice) : resealed(sealed)).envelope.body
     expect(Buffer.compare(again, envelope.body)).toBe(0)
   } catch (error) {
     expect(error).toMatchObject({ code: 'MALFORMED' })
   }
 }
 
+function resealed({ ms, original }: NonNullable<SignedRecord['sealed']>): SignedRecord {
+  return sealRecord(original, ms, alice)
+}
+
 /** Signed as it is, whatever it holds. */
 const sealed = (body: unknown): Uint8Array => seal(recordDomain, body as Uint8Array, alice)
 
 describe('what is no record', () => {
+  const sealOfBytes = (record: Uint8Array): Uint8Array => encoded({ kind: 'seal', ms: 7, record })
+  const sealOf = (body: RecordBody): Uint8Array => sealOfBytes(signRecord(body, bob).envelope.bytes)
   const encoded = (body: unknown): Uint8Array => signRecord(body as RecordBody, alice).envelope.bytes
   it.each<[string, () => Uint8Array]>([
     ['nothing', () => new Uint8Array()],
@@ -123,6 +145,14 @@ describe('what is no record', () => {
     ['a counter too large', () => encoded({ ...tag, time: [1, 65_536] })],
     ['an origin that is no key', () => encoded({ ...tag, origin: new Uint8Array(31) })],
     ['too many bytes', () => new Uint8Array(70_000)],
+    ['a seal of a deletion', () => sealOf(tombstone)],
+    ['a seal of a manifest', () => sealOf(manifest)],
+    ['a seal of a policy', () => sealOf(policy)],
+    ['a seal of what the authority signed for another', () => sealOf(adopted)],
+    ['a seal of a seal', () => sealOfBytes(sealRecord(signRecord(tag, bob), 7, alice).envelope.bytes)],
+    ['a seal of nothing', () => sealOfBytes(new Uint8Array())],
+    ['a seal of noise', () => sealOfBytes(new Uint8Array(300).fill(7))],
+    ['a seal of more than a tag takes', () => sealOfBytes(new Uint8Array(2049))],
   ])('is %s', (_, make) => {
     expect(() => decodeRecord(make())).toThrowError(expect.objectContaining({ code: 'MALFORMED' }))
   })

@@ -112,6 +112,7 @@ class Cluster implements AsyncDisposable {
       rules:
         this.pick(2) === 0 ? [] : [{ repositories: 'team/**', authors: Array.from({ length: 10 }, someone) }],
       immutable: this.pick(2) === 0 ? [] : [{ repositories: 'rel/*', tags: 'v*' }],
+      sealers: Array.from({ length: this.pick(3) }, someone),
       banned: Array.from({ length: this.pick(4) }, someone),
     }
     await this.ledger(0).setPolicy(policy)
