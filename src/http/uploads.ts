@@ -12,6 +12,7 @@ import {
 } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { hasBody } from './body.ts'
+import { clientOf } from './client.ts'
 import type { Exchange } from './exchange.ts'
 import { RequestBody } from './request-body.ts'
 
@@ -36,6 +37,7 @@ export async function startUpload(
   const started = await push.startUpload(repository, {
     ...(mount === null ? {} : { mount: mountOf(mount, from) }),
     ...(algorithm === null ? {} : { algorithm: parseAlgorithm(algorithm) }),
+    client: clientOf(request),
   })
   if ('mounted' in started) {
     sendCreated(exchange, repository, { ...started.mounted, isMount: true })

@@ -24,6 +24,13 @@ import type { Collaborators } from './registry.ts'
 
 export type StartedUpload = { mounted: { digest: Digest; size: number } } | { upload: UploadState }
 
+export interface StartOptions {
+  mount?: { digest: Digest; from?: Repository }
+  algorithm?: DigestAlgorithm
+  /** Who uploads: one client's sessions make room for its own before they do for another's. */
+  client?: string
+}
+
 export interface PushedManifest {
   digest: Digest
   mediaType: string
@@ -34,10 +41,7 @@ export interface PushedManifest {
 
 export interface Push {
   /** A mount that finds its blob needs no upload; one that does not is an upload like any other. */
-  startUpload(
-    repository: Repository,
-    options?: { mount?: { digest: Digest; from?: Repository }; algorithm?: DigestAlgorithm },
-  ): Promise<StartedUpload>
+  startUpload(repository: Repository, options?: StartOptions): Promise<StartedUpload>
   /** Throws `BLOB_UPLOAD_UNKNOWN`. */
   getUpload(repository: Repository, id: string): Promise<UploadState>
   /** With `transfer`, the chunks' memory is taken. Throws `BLOB_UPLOAD_UNKNOWN`, `RANGE_INVALID`, `SIZE_INVALID`, `NO_SPACE`. */
@@ -97,16 +101,13 @@ export function createPush(collaborators: Collaborators): Push {
 
   async function startUpload(
     repository: Repository,
-    options: { mount?: { digest: Digest; from?: Repository }; algorithm?: DigestAlgorithm } = {},
+    { mount: wanted, algorithm, client }: StartOptions = {},
   ): Promise<StartedUpload> {
-    const { mount: wanted, algorithm } = options
     const mounted = wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from)
     if (wanted !== undefined && mounted !== undefined)
       return { mounted: { ...mounted, digest: wanted.digest } }
     const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
-    return {
-      upload: await refusing(uploads.create(repository, hint === undefined ? {} : { algorithm: hint })),
-    }
+    return { upload: await refusing(uploads.create(repository, { algorithm: hint, client })) }
   }
 
   async function getUpload(repository: Repository, id: string): Promise<UploadState> {

@@ -13,6 +13,9 @@ const plain: Record<string, OciErrorCode> = {
   BLOB_UNAVAILABLE: 'UNAVAILABLE',
 }
 
+/** By then some upload may have ended, or stood still for long enough to give way. */
+const uploadRetryMs = 30_000
+
 /** The refusal for a known error, or the error itself. */
 export function refusalOf(error: unknown): unknown {
   if (!(error instanceof CodedError) || error instanceof OciError) return error
@@ -27,9 +30,9 @@ export function refusalOf(error: unknown): unknown {
     return new OciError('RANGE_INVALID', error.message, { detail: { offset: error.offset }, cause: error })
   }
   if (error instanceof UploadLimitError) {
-    return new OciError(error.limit === 'bytes' ? 'SIZE_INVALID' : 'TOOMANYREQUESTS', error.message, {
-      cause: error,
-    })
+    return error.limit === 'bytes'
+      ? new OciError('SIZE_INVALID', error.message, { cause: error })
+      : new OciError('TOOMANYREQUESTS', error.message, { retryAfterMs: uploadRetryMs, cause: error })
   }
   const code = plain[error.code]
   return code === undefined ? error : new OciError(code, error.message, { cause: error })

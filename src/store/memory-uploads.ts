@@ -3,11 +3,13 @@ import { randomUUID } from 'node:crypto'
 import { Keyed } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import { type BodySink, pump } from './body.ts'
-import { UploadConflictError, UploadLimitError, UploadUnknownError } from './errors.ts'
+import { UploadConflictError, UploadUnknownError } from './errors.ts'
 import type { MemoryContent } from './memory-content.ts'
-import type { BodyOptions, UploadState, Uploads } from './store.ts'
+import { SessionRooms } from './session-rooms.ts'
+import type { BodyOptions, CreateOptions, UploadState, Uploads } from './store.ts'
 
 interface Session extends UploadState {
+  readonly client: string
   readonly sink: MemorySink
   touchedMs: number
   /** Aborted when a later request takes the session over. */
@@ -18,12 +20,19 @@ interface Session extends UploadState {
 export class MemorySink implements BodySink {
   accepted = 0
   readonly #chunks: Uint8Array[] = []
+  readonly #onAdd: () => void
+
+  /** `onAdd` is called before each chunk, and may refuse it. */
+  constructor(onAdd: () => void = () => undefined) {
+    this.#onAdd = onAdd
+  }
 
   begin(): void {
     // Nothing to prepare.
   }
 
   async add(chunk: Uint8Array): Promise<void> {
+    this.#onAdd()
     this.#chunks.push(Uint8Array.from(chunk))
     this.accepted += chunk.length
   }
@@ -39,29 +48,30 @@ export class MemorySink implements BodySink {
 
 export class MemoryUploads implements Uploads {
   readonly #content: MemoryContent
-  readonly #maxSessions: number
+  readonly #rooms: SessionRooms
   readonly #maxBytes: number
   readonly #sessions = new Map<string, Session>()
   readonly #turns = new Keyed()
 
   constructor(content: MemoryContent, maxSessions: number, maxBytes: number) {
     this.#content = content
-    this.#maxSessions = maxSessions
+    this.#rooms = new SessionRooms(maxSessions, () => content.clock.now())
     this.#maxBytes = maxBytes
   }
 
-  async create(repository: Repository): Promise<UploadState> {
-    if (this.#sessions.size >= this.#maxSessions)
-      throw new UploadLimitError('sessions', `${this.#maxSessions} upload sessions are open already`)
+  async create(repository: Repository, { client = '' }: CreateOptions = {}): Promise<UploadState> {
     const id = randomUUID()
-    this.#sessions.set(id, {
+    const session: Session = {
       id,
       repository,
+      client,
       offset: 0,
-      sink: new MemorySink(),
+      sink: new MemorySink(() => this.#progress(session)),
       touchedMs: this.#content.clock.now(),
       turn: new AbortController(),
-    })
+    }
+    this.#sessions.set(id, session)
+    this.#remove(this.#rooms.enter(session))
     return { id, repository, offset: 0 }
   }
 
@@ -86,7 +96,9 @@ export class MemoryUploads implements Uploads {
           signal: signal === undefined ? turn : AbortSignal.any([turn, signal]),
         })
       } catch (error) {
-        if (turn.aborted && error === turn.reason) throw new UploadConflictError(sink.accepted)
+        if (turn.aborted && error === turn.reason && this.#sessions.has(id))
+          throw new UploadConflictError(sink.accepted)
+        if (!this.#sessions.has(id)) throw unknown(id)
         throw error
       }
       return { id, repository, offset: sink.accepted }
@@ -95,7 +107,7 @@ export class MemoryUploads implements Uploads {
 
   async finish(repository: Repository, id: string, digest: Digest): Promise<{ size: number }> {
     return await this.#take(repository, id, async ({ sink }) => {
-      this.#sessions.delete(id)
+      this.#forget(id)
       const bytes = sink.bytes()
       this.#content.addBlob(digest, bytes)
       this.#content.link(repository, digest)
@@ -105,17 +117,36 @@ export class MemoryUploads implements Uploads {
 
   async cancel(repository: Repository, id: string): Promise<boolean> {
     if (this.#sessions.get(id)?.repository !== repository) return false
-    return await this.#take(repository, id, async () => this.#sessions.delete(id))
+    return await this.#take(repository, id, async () => this.#forget(id))
   }
 
   async expire(idleMs: number): Promise<number> {
     let dropped = 0
     for (const [id, session] of [...this.#sessions]) {
       if (this.#turns.busy(id) || this.#content.clock.now() - session.touchedMs <= idleMs) continue
-      this.#sessions.delete(id)
+      this.#forget(id)
       dropped++
     }
     return dropped
+  }
+
+  #progress(session: Session): void {
+    const { id, sink } = session
+    if (sink.accepted === 0) this.#remove(this.#rooms.fill(session))
+    else this.#rooms.progress(id, sink.accepted)
+  }
+
+  #remove(ids: string[]): void {
+    for (const id of ids) {
+      const session = this.#sessions.get(id)
+      this.#forget(id)
+      session?.turn.abort()
+    }
+  }
+
+  #forget(id: string): boolean {
+    this.#rooms.leave(id)
+    return this.#sessions.delete(id)
   }
 
   /** Runs `work` when the session's earlier requests are cut off and done. */
@@ -125,12 +156,12 @@ export class MemoryUploads implements Uploads {
     work: (session: Session, turn: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const session = this.#sessions.get(id)
-    if (session?.repository !== repository) throw new UploadUnknownError(`there is no upload session ${id}`)
+    if (session?.repository !== repository) throw unknown(id)
     session.turn.abort()
     session.turn = new AbortController()
     const { signal } = session.turn
     return await this.#turns.run(id, async () => {
-      if (!this.#sessions.has(id)) throw new UploadUnknownError(`there is no upload session ${id}`)
+      if (!this.#sessions.has(id)) throw unknown(id)
       try {
         return await work(session, signal)
       } finally {
@@ -138,4 +169,8 @@ export class MemoryUploads implements Uploads {
       }
     })
   }
+}
+
+function unknown(id: string): UploadUnknownError {
+  return new UploadUnknownError(`there is no upload session ${id}`)
 }

@@ -74,6 +74,12 @@ export interface OpenBlob extends AsyncDisposable {
   provenance?(): Provenance
 }
 
+export interface CreateOptions {
+  algorithm?: DigestAlgorithm | undefined
+  /** Who uploads: sessions of the same client are counted together. */
+  client?: string | undefined
+}
+
 export interface UploadState {
   id: string
   repository: Repository
@@ -86,14 +92,14 @@ export interface UploadState {
  * another repository, finds nothing (CVE-2026-32589).
  */
 export interface Uploads {
-  /** Throws UploadLimitError when too many sessions are open. */
-  create(repository: Repository, options?: { algorithm?: DigestAlgorithm }): Promise<UploadState>
+  /** In memory alone until its first byte; the sessions that have moved least for their time give way when there are too many. */
+  create(repository: Repository, options?: CreateOptions): Promise<UploadState>
   find(repository: Repository, id: string): Promise<UploadState | undefined>
   /**
    * Appends a body at `offset` (default: where the session stands). A second append to the session cuts the first off, which
    * throws UploadConflictError, and goes on from what was kept. When the body breaks off, or the disk fills (StoreFullError), what arrived stays.
    * Throws UploadConflictError (with the session's offset) when `offset` is not where the session stands,
-   * UploadLimitError past the largest blob.
+   * UploadLimitError past the largest blob, or for a first byte where too many uploads are at work.
    */
   append(
     repository: Repository,

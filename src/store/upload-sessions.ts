@@ -1,40 +1,30 @@
-/** Upload sessions: a row and a file each, one request at a time, proven and published at the end. */
+/** Upload sessions: a row and a file each from the first byte on, one request at a time, proven and published at the end. */
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { Keyed } from '../base/base.ts'
-import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
 import { orMissing } from './blob-files.ts'
 import { pump } from './body.ts'
-import type { SessionRow } from './database.ts'
 import { asStoreError } from './disk-space.ts'
-import {
-  StoreFullError,
-  UploadConflictError,
-  UploadLimitError,
-  UploadUnknownError,
-  WorkerLostError,
-} from './errors.ts'
+import { StoreFullError, UploadConflictError, WorkerLostError } from './errors.ts'
 import type { Ingest } from './ingest.ts'
 import type { Leases } from './leases.ts'
 import type { TableContext } from './link-table.ts'
 import type { Publisher } from './publisher.ts'
+import { newSession, type Session, storedSession, takenOver, unknownSession } from './session.ts'
+import { SessionFiles } from './session-files.ts'
+import { SessionRooms } from './session-rooms.ts'
 import { SessionRows } from './session-rows.ts'
-import type { BodyOptions, UploadState, Uploads } from './store.ts'
+import { SessionSink } from './session-sink.ts'
+import type { BodyOptions, CreateOptions, UploadState, Uploads } from './store.ts'
 import { WorkerCallError } from './worker-thread.ts'
 
 export interface UploadLimits {
   maxBlobBytes: number
+  /** With bytes; others give way, or are refused where all move. */
   maxSessions: number
   /** Idle sessions beyond this many close their file; going on with one hashes it again. */
   maxOpen: number
-}
-
-interface Session {
-  readonly id: string
-  readonly row: SessionRow
-  ingest: Ingest | undefined
-  /** Aborted when a later request takes the session over. */
-  turn: AbortController
 }
 
 export class UploadSessions implements Uploads, AsyncDisposable {
@@ -42,10 +32,10 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   readonly #leases: Leases
   readonly #publisher: Publisher
   readonly #limits: UploadLimits
+  readonly #rooms: SessionRooms
+  readonly #files: SessionFiles
   readonly #sessions = new Map<string, Session>()
   readonly #turns = new Keyed()
-  /** Sessions with an open file, the one idle for longest first. */
-  readonly #open = new Set<Session>()
   readonly #closing = new AbortController()
 
   constructor(context: TableContext, publisher: Publisher, limits: UploadLimits) {
@@ -53,20 +43,27 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     this.#leases = context.leases
     this.#publisher = publisher
     this.#limits = limits
+    this.#files = new SessionFiles(publisher, limits.maxOpen)
+    this.#rooms = new SessionRooms(limits.maxSessions, () => this.#leases.now())
   }
 
   get size(): number {
     return this.#sessions.size
   }
 
-  /** Takes up the sessions of the last run; there are never more than the limit. */
+  /** Takes up the sessions of the last run, whose clients nobody remembers. */
   async load(): Promise<void> {
     const { files } = this.#publisher
     for await (const [id, row] of this.#rows.list()) {
-      const moved = row.finishing !== undefined && (await orMissing(stat(files.uploadPath(id)))) === undefined
-      if (!moved) this.#sessions.set(id, newSession(id, row))
-      // Killed between the rename and the commit: what the commit would have done.
-      else if (row.finishing !== undefined) await this.#rows.commit(id, row.repository, row.finishing)
+      const file = await orMissing(stat(files.uploadPath(id)))
+      if (file === undefined && row.finishing !== undefined) {
+        // Killed between the rename and the commit: what the commit would have done.
+        await this.#rows.commit(id, row.repository, row.finishing)
+        continue
+      }
+      const session = storedSession(id, row)
+      this.#sessions.set(id, session)
+      this.#rooms.keep(session, file?.size ?? 0)
     }
   }
 
@@ -76,29 +73,23 @@ export class UploadSessions implements Uploads, AsyncDisposable {
 
   async create(
     repository: Repository,
-    { algorithm = 'sha256' }: { algorithm?: DigestAlgorithm } = {},
+    { algorithm = 'sha256', client }: CreateOptions = {},
   ): Promise<UploadState> {
-    if (this.#sessions.size >= this.#limits.maxSessions)
-      throw new UploadLimitError('sessions', `${this.#limits.maxSessions} upload sessions are open already`)
+    // A session is little, but no more of them begin on a full disk.
+    await this.#publisher.space.take(1)
+    this.#publisher.space.settle(1)
     const id = randomUUID()
-    const session = newSession(id, { repository, algorithm, touchedMs: this.#leases.now() })
+    const session = newSession(id, { repository, algorithm, client, touchedMs: this.#leases.now() })
     this.#sessions.set(id, session)
-    try {
-      // A session is little, but no more of them begin on a full disk.
-      await this.#publisher.space.take(1)
-      this.#publisher.space.settle(1)
-      await this.#rows.save(session.id, session.row)
-    } catch (error) {
-      this.#sessions.delete(id)
-      throw error
-    }
+    await this.#remove(this.#rooms.enter(session))
     return { id, repository, offset: 0 }
   }
 
   async find(repository: Repository, id: string): Promise<UploadState | undefined> {
     const session = this.#sessions.get(id)
     if (session?.row.repository !== repository) return undefined
-    const { ingest } = session
+    const { ingest, isStored } = session
+    if (!isStored) return { id, repository, offset: 0 }
     if (ingest !== undefined && !ingest.isLost) return { id, repository, offset: ingest.accepted }
     const file = await orMissing(stat(this.#publisher.files.uploadPath(id)))
     return { id, repository, offset: file?.size ?? 0 }
@@ -111,32 +102,43 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     { offset, transfer = false, signal }: BodyOptions & { offset?: number } = {},
   ): Promise<UploadState> {
     return await this.#take(repository, id, async (session, turn) => {
-      const ingest = await this.#opened(session)
-      if (offset !== undefined && offset !== ingest.accepted)
-        throw new UploadConflictError(ingest.accepted, offset)
+      const ingest = session.isStored ? await this.#files.open(session) : undefined
+      const sink = new SessionSink(ingest, {
+        open: async () => {
+          await this.#fill(session)
+          return await this.#files.open(session)
+        },
+        onProgress: (accepted) => this.#rooms.progress(id, accepted),
+      })
+      if (offset !== undefined && offset !== sink.accepted)
+        throw new UploadConflictError(sink.accepted, offset)
       const signals = [turn, this.#closing.signal, ...(signal === undefined ? [] : [signal])]
       try {
-        await pump(ingest, body, {
+        await pump(sink, body, {
           maxBytes: this.#limits.maxBlobBytes,
           transfer,
           signal: AbortSignal.any(signals),
         })
       } catch (error) {
-        if (turn.aborted && error === turn.reason) throw new UploadConflictError(ingest.accepted)
+        if (turn.aborted && error === turn.reason) throw takenOver(session, sink.accepted)
         await this.#afterFailure(session, error)
         throw error
       } finally {
         await this.#rest(session)
       }
-      return { id, repository, offset: ingest.accepted }
+      return { id, repository, offset: sink.accepted }
     })
   }
 
   async finish(repository: Repository, id: string, digest: Digest): Promise<{ size: number }> {
     return await this.#take(repository, id, async (session) => {
-      const ingest = await this.#opened(session)
-      this.#forgetFile(session)
+      // It has all its bytes, so nobody takes its place any more.
+      this.#rooms.leave(id)
+      let ingest: Ingest | undefined
       try {
+        ingest = await this.#files.open(session)
+        this.#files.forget(session)
+        session.isStored = true
         session.row.finishing = digest
         await this.#rows.save(session.id, session.row)
         return await this.#publisher.publish(ingest, id, digest, async () => {
@@ -145,7 +147,9 @@ export class UploadSessions implements Uploads, AsyncDisposable {
         })
       } catch (error) {
         // After a lost thread the bytes are still good; after anything else they are wrong, gone, or not sure to be on disk.
-        if (!(error instanceof WorkerLostError)) await this.#drop(session)
+        if (ingest === undefined || error instanceof WorkerLostError)
+          this.#rooms.keep(session, ingest?.accepted ?? 0)
+        else await this.#drop(session)
         throw asStoreError(error)
       }
     })
@@ -180,9 +184,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     this.#closing.abort()
     for (const session of this.#sessions.values()) {
       await this.#turns.run(session.id, async () => {
-        const { ingest } = session
-        this.#forgetFile(session)
-        await ingest?.close()
+        await this.#files.forget(session)?.close()
       })
     }
   }
@@ -194,38 +196,43 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     work: (session: Session, turn: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const session = this.#sessions.get(id)
-    if (session?.row.repository !== repository) throw unknown(id)
+    if (session?.row.repository !== repository) throw unknownSession(id)
     session.turn.abort()
     session.turn = new AbortController()
     const { signal } = session.turn
     return await this.#turns.run(id, async () => {
       this.#closing.signal.throwIfAborted()
-      if (!this.#sessions.has(id)) throw unknown(id)
+      if (!this.#sessions.has(id)) throw unknownSession(id)
       return await work(session, signal)
     })
   }
 
-  async #opened(session: Session): Promise<Ingest> {
-    if (session.ingest === undefined || session.ingest.isLost) {
-      this.#forgetFile(session)
-      session.ingest = await this.#publisher.open(session.id, session.row.algorithm)
-    }
-    this.#open.delete(session)
-    return session.ingest
+  /** Makes it one that has bytes, and takes their place from those that have to go for it. */
+  async #fill(session: Session): Promise<void> {
+    const gone = this.#rooms.fill(session)
+    session.isStored = true
+    await this.#remove(gone)
+    await this.#rows.save(session.id, session.row)
   }
 
-  /** After a request: the session's file stays open, unless too many do. */
+  /** Those that give way to others; whoever is in the middle of a request to one is told that it is gone. */
+  async #remove(ids: string[]): Promise<void> {
+    for (const id of ids) {
+      const session = this.#sessions.get(id)
+      if (session === undefined) continue
+      session.isGone = true
+      session.turn.abort()
+      await this.#turns.run(id, async () => {
+        if (this.#sessions.has(id)) await this.#drop(session)
+      })
+    }
+  }
+
   async #rest(session: Session): Promise<void> {
     if (!this.#sessions.has(session.id)) return
     session.row.touchedMs = this.#leases.now()
-    if (session.ingest !== undefined) this.#open.add(session)
-    await this.#rows.save(session.id, session.row)
-    for (const oldest of this.#open) {
-      if (this.#open.size <= this.#limits.maxOpen) break
-      const { ingest } = oldest
-      this.#forgetFile(oldest)
-      await ingest?.close()
-    }
+    if (session.isStored) await this.#rows.save(session.id, session.row)
+    await this.#files.rest(session)
   }
 
   /** A write that failed for lack of room was rolled back; one that failed otherwise leaves bytes that nobody can vouch for. */
@@ -235,25 +242,13 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   }
 
   async #drop(session: Session): Promise<void> {
-    const { ingest } = session
+    const ingest = this.#files.forget(session)
     this.#sessions.delete(session.id)
-    this.#forgetFile(session)
+    this.#rooms.leave(session.id)
+    if (!session.isStored) return
     await ingest?.close()
     // The row first: an unproven session that is finishing and has no file would pass for a proven one.
     await this.#rows.remove(session.id, session.row)
     await this.#publisher.files.removeUpload(session.id)
   }
-
-  #forgetFile(session: Session): void {
-    session.ingest = undefined
-    this.#open.delete(session)
-  }
-}
-
-function newSession(id: string, row: SessionRow): Session {
-  return { id, row, ingest: undefined, turn: new AbortController() }
-}
-
-function unknown(id: string): UploadUnknownError {
-  return new UploadUnknownError(`there is no upload session ${JSON.stringify(id.slice(0, 80))} here`)
 }

@@ -254,12 +254,26 @@ describe('a mount', () => {
 })
 
 describe('limits on uploads', () => {
-  it('bound the sessions', async () => {
+  it('bound the sessions, and let those that nobody goes on with give way', async () => {
     await using small = await openApi({ store: { maxSessions: 3 } })
-    for (let index = 0; index < 3; index++)
-      expect((await small.call('POST', '/v2/a/blobs/uploads/')).status).toBe(202)
-    const refused = await small.call('POST', '/v2/a/blobs/uploads/')
+    const begun = locationOf(await small.call('POST', '/v2/team/app/blobs/uploads/'))
+    expect((await small.call('PATCH', begun, { body: 'begun' })).status).toBe(202)
+    for (let index = 0; index < 100; index++)
+      expect((await small.call('POST', `/v2/flood/${index}/blobs/uploads/`)).status).toBe(202)
+    await small.pushImage('team/app', '1')
+    expect((await small.call('PATCH', begun, { body: ' and gone on with' })).headers.range).toBe('0-21')
+  })
+
+  it('refuse the first byte of one too many while all others are at work', async () => {
+    await using small = await openApi({ store: { maxSessions: 2 } })
+    for (const repository of ['a', 'b']) {
+      const location = locationOf(await small.call('POST', `/v2/${repository}/blobs/uploads/`))
+      await small.call('PATCH', location, { body: Buffer.alloc(2 * 1024 * 1024) })
+    }
+    const location = locationOf(await small.call('POST', '/v2/c/blobs/uploads/'))
+    const refused = await small.call('PATCH', location, { body: 'x' })
     expect([refused.status, codesOf(refused)]).toEqual([429, ['TOOMANYREQUESTS']])
+    expect(refused.headers['retry-after']).toBe('30')
   })
 
   it('bound the bytes of one blob', async () => {

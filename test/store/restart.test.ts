@@ -1,4 +1,4 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,6 +10,7 @@ import {
   expectBytes,
   type Folder,
   inChunks,
+  listAll,
   type Opened,
   openAt,
   push,
@@ -113,12 +114,14 @@ describe('after a restart', () => {
     const blob = await push(store, seededBytes(1000))
     await store.links.remove(team, blob)
     const { id } = await store.uploads.create(team)
+    await store.uploads.append(team, id, inChunks(seededBytes(1000)))
     await opened[Symbol.asyncDispose]()
     await using database = await openDatabase(folder.path)
     const tables = openTables(database)
     const row = await tables.sessions.get(id)
     if (row === undefined) throw new Error('the session has no row')
     await tables.sessions.put(id, { ...row, finishing: blob })
+    await rm(join(folder.path, 'uploads', id))
     await database.close()
     await open()
     expect(await store.uploads.find(team, id)).toBeUndefined()
@@ -145,6 +148,21 @@ describe('the files', () => {
     await store.uploads.cancel(team, cancelled.id)
     await expect(store.blobs.write(digestOf(seededBytes(1)), inChunks(seededBytes(2)))).rejects.toThrow()
     expect(await readdir(join(folder.path, 'uploads'))).toEqual([])
+  })
+
+  it('of uploads are made with their first byte, and so are their rows', async () => {
+    const { id } = await store.uploads.create(team)
+    const { body, taken } = stalling(new Uint8Array())
+    const cutOff = expect(store.uploads.append(team, id, body)).rejects.toMatchObject({ name: 'AbortError' })
+    await taken
+    expect(await readdir(join(folder.path, 'uploads'))).toEqual([])
+    await opened[Symbol.asyncDispose]()
+    await cutOff
+    await using database = await openDatabase(folder.path)
+    expect(await listAll(openTables(database).sessions.keys())).toEqual([])
+    await database.close()
+    await open()
+    expect(await store.uploads.find(team, id)).toBeUndefined()
   })
 
   it('of a blob are replaced when it is pushed again, so that a rotten one is healed', async () => {

@@ -8,6 +8,7 @@ import {
   inChunks,
   limits,
   other,
+  push,
   readBlob,
   seededBytes,
   stalling,
@@ -196,16 +197,69 @@ export function itTakesUploads(at: Subject): void {
       expect(await at.store.uploads.find(team, id)).toBeUndefined()
     })
 
-    it('refuses a session too many, until one ends', async () => {
-      const sessions = await Promise.all(
-        Array.from({ length: limits.maxSessions }, () => at.store.uploads.create(team)),
-      )
-      await expect(at.store.uploads.create(team)).rejects.toMatchObject({
-        code: 'UPLOAD_LIMIT',
-        limit: 'sessions',
+    const start = async (client: string, bytes = 1, repository = team): Promise<string> => {
+      const { id } = await at.store.uploads.create(repository, { client })
+      await at.store.uploads.append(repository, id, inChunks(seededBytes(bytes)))
+      at.clock.advance(1)
+      return id
+    }
+    const isThere = async (id: string) => (await at.store.uploads.find(team, id)) !== undefined
+
+    it('lets sessions without a byte give way to new ones, the oldest first', async () => {
+      const ids: string[] = []
+      for (let session = 0; session < 1000; session++, at.clock.advance(1))
+        ids.push((await at.store.uploads.create(team)).id)
+      const there = await Promise.all(ids.map(isThere))
+      const first = there.indexOf(true)
+      expect(1000 - first).toBeGreaterThanOrEqual(3 * limits.maxSessions)
+      expect(1000 - first).toBeLessThanOrEqual(4 * limits.maxSessions)
+      expect(there.slice(first).every(Boolean)).toBe(true)
+    })
+
+    it('keeps a session with bytes, however many come without, and takes blobs meanwhile', async () => {
+      const resting = await start('a')
+      for (let session = 0; session < 1000; session++) await at.store.uploads.create(other, { client: 'a' })
+      await push(at.store, seededBytes(10))
+      await at.store.uploads.append(team, resting, inChunks(seededBytes(1)), { offset: 1 })
+    })
+
+    it('takes a new one where there are too many with bytes, and drops the one that has stood still longest', async () => {
+      const ids: string[] = []
+      for (let session = 0; session <= limits.maxSessions; session++) ids.push(await start('a'))
+      expect(await Promise.all(ids.map(isThere))).toEqual(ids.map((_, session) => session > 0))
+      await expect(
+        at.store.uploads.append(team, ids[0] ?? '', inChunks(seededBytes(1))),
+      ).rejects.toMatchObject({ code: 'UPLOAD_UNKNOWN' })
+    })
+
+    it('drops sessions of the client that has most of them, not those of another', async () => {
+      const resting = await start('quiet')
+      at.clock.advance(3_600_000)
+      for (let session = 0; session < 5 * limits.maxSessions; session++) await start('loud')
+      expect(await isThere(resting)).toBe(true)
+    })
+
+    it('cuts off a body that nobody sees move, for one that comes', async () => {
+      const { id } = await at.store.uploads.create(team)
+      const { body, taken } = stalling(seededBytes(1))
+      const cutOff = expect(at.store.uploads.append(team, id, body)).rejects.toMatchObject({
+        code: 'UPLOAD_UNKNOWN',
       })
-      await at.store.uploads.cancel(team, sessions[0]?.id ?? '')
-      await at.store.uploads.create(team)
+      await taken
+      at.clock.advance(60_000)
+      for (let session = 0; session < limits.maxSessions; session++) await start('')
+      await cutOff
+      expect(await isThere(id)).toBe(false)
+    })
+
+    it('refuses a first byte where all are at work, and has it then', async () => {
+      const clients = Array.from({ length: limits.maxSessions }, (_, client) => `client-${client}`)
+      for (const client of clients) await start(client, 1_500_000)
+      const { id } = await at.store.uploads.create(team, { client: 'late' })
+      const first = () => at.store.uploads.append(team, id, inChunks(seededBytes(1)))
+      await expect(first()).rejects.toMatchObject({ code: 'UPLOAD_LIMIT', limit: 'sessions' })
+      at.clock.advance(60_000)
+      expect(await first()).toMatchObject({ offset: 1 })
     })
 
     it('refuses bytes past the largest blob and keeps what fitted', async () => {
