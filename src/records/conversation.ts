@@ -16,6 +16,8 @@ const batchBytes = 128 * 1024
 const batchRecords = 1024
 const maxTurns = 10_000
 const slackRecords = 1024
+/** A turn may turn out to be empty, as when what was wanted has gone since. */
+const maxEmptyTurns = 8
 
 export interface OwnPolicy {
   hash: Uint8Array
@@ -43,6 +45,7 @@ export class Conversation {
   readonly #beaten = new Set<string>()
   /** Whether `takeBeaten` is called. */
   keepsBeaten = false
+  #emptyTurns = 0
   #batch: Uint8Array[] = []
   #batchBytes = 0
 
@@ -61,7 +64,16 @@ export class Conversation {
     options: ReconcileOptions,
     work: (conversation: Conversation) => Promise<void>,
   ): Promise<ReconcileReport> {
-    const conversation = new Conversation(channel, ledger, await ledger.positions(), options)
+    const { clock = wallClock, maxMs = 120_000, signal } = options
+    const [over, late] = [new AbortController(), new AbortController()]
+    // Nobody is to blame for a slow line: what was applied until then stays, and the next one goes on from there.
+    clock.sleep(maxMs, { signal: over.signal }).then(
+      () => late.abort(new ChannelBrokenError(`the reconciliation took more than ${maxMs} ms`)),
+      () => undefined,
+    )
+    const limited = AbortSignal.any(signal === undefined ? [late.signal] : [late.signal, signal])
+    const bounded = { ...options, signal: limited }
+    const conversation = new Conversation(channel, ledger, await ledger.positions(), bounded)
     try {
       await work(conversation)
       await conversation.#settle()
@@ -72,6 +84,8 @@ export class Conversation {
       const reason = error instanceof MalformedError ? new PeerMisbehavedError(error.message, error) : error
       channel.abort(reason instanceof Error ? reason : new Error('the reconciliation failed'))
       throw reason
+    } finally {
+      over.abort()
     }
   }
 
@@ -133,7 +147,9 @@ export class Conversation {
     if (this.#report.bytesReceived > (this.#options.maxBytes ?? 2 ** 30)) {
       throw new PeerMisbehavedError('sent more bytes than a reconciliation may take')
     }
-    return messages.decode(frame)
+    const message = messages.decode(frame)
+    if (isEmpty(message)) throw new PeerMisbehavedError(`sent ${message.type} with nothing in it`)
+    return message
   }
 
   /**
@@ -144,12 +160,17 @@ export class Conversation {
     if (++this.#report.turns > maxTurns) throw new PeerMisbehavedError('takes turns without an end')
     const said: Message[] = []
     let bytes = 0
+    let isEmptyTurn = true
     for (;;) {
       const before = this.#report.bytesReceived
       const message = await this.receive()
+      isEmptyTurn &&= message.type === 'over'
       if (message.type === 'records') await this.#apply(message.records)
       else if (message.type === 'over' || message.type === 'done') {
         await this.#settle()
+        if (isEmptyTurn && message.type === 'over' && ++this.#emptyTurns > maxEmptyTurns) {
+          throw new PeerMisbehavedError('takes turns and says nothing')
+        }
         return { said, done: message.type === 'done' }
       } else {
         said.push(message)
@@ -181,6 +202,7 @@ export class Conversation {
     if (report === undefined) return
     if (this.keepsBeaten) for (const key of report.beaten) this.#beaten.add(key)
     this.#report.applied += report.applied
+    if (report.applied > 0) this.#options.onApplied?.()
     this.#report.refused += Object.values(report.refused).reduce((sum, count) => sum + count, 0)
     if (report.blame !== undefined) throw new PeerMisbehavedError(`sent a record that is ${report.blame}`)
   }
@@ -201,4 +223,11 @@ export class Conversation {
       await timer
     }
   }
+}
+
+function isEmpty(message: Message): boolean {
+  if (message.type === 'records') return message.records.length === 0
+  if (message.type === 'want') return message.positions.length === 0
+  if (message.type === 'items') return message.ranges.length === 0
+  return (message.type === 'compare' || message.type === 'differ') && message.nodes.length === 0
 }

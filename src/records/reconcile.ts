@@ -13,8 +13,8 @@
  * A policy goes before everything else. Where both hold a record for the same key the responder sends its own, and the
  * initiator answers with what it holds where that stands against it.
  *
- * A peer is cut off for a message that is malformed or out of turn, for a record that carries blame, for silence, and at
- * the limits of bytes and turns. What was applied until then stays: every record stands by itself.
+ * A peer is cut off for a message that is malformed, empty or out of turn, for a record that carries blame, for silence, and
+ * at the limits of time, bytes and turns, empty ones among them. What was applied until then stays: every record stands by itself.
  */
 import type { Clock } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
@@ -28,8 +28,12 @@ export interface ReconcileOptions {
   signal?: AbortSignal
   /** How long the peer may be silent. Default 10 s. */
   idleMs?: number
+  /** How long all of it may take. Default 2 minutes. */
+  maxMs?: number
   /** How much the peer may send. Default 1 GiB. */
   maxBytes?: number
+  /** Called whenever records from the peer have become current. */
+  onApplied?: () => void
   /** From 0 to 1; default `Math.random`. */
   random?: () => number
 }

@@ -3,13 +3,15 @@
  * intervals. A round that changed something is followed by another one soon, so that news crosses any shape of cluster in
  * a logarithm of rounds.
  *
- * A node begins one round at a time and answers one: rounds with several members would bring the same records several
- * times, and after the first the others find little to do. Who is turned away tries again soon.
+ * A node begins one round at a time and answers one, as long as they get somewhere: rounds with several members would bring
+ * the same records several times, and after the first the others find little to do. But no member waits for another
+ * (slots.ts), and what a node begins takes no turn from what it answers. Who is turned away tries again soon.
  */
-import type { Clock, Logger, Metrics } from '../base/base.ts'
+import { type Clock, type Logger, type Metrics, steadyClock } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
 import type { Ledger } from './ledger.ts'
 import { answerReconciliation, type ReconcileReport, reconcile } from './reconcile.ts'
+import { type Slot, Slots } from './slots.ts'
 
 /** The other members, as far as repair needs them. */
 export interface RepairPeers {
@@ -26,7 +28,10 @@ export interface RepairPeers {
 export interface RepairOptions {
   ledger: Ledger
   peers: RepairPeers
+  /** What members are compared with. */
   clock: Clock
+  /** For durations. Default the process's own. */
+  steady?: Clock
   /** From 0 to 1. */
   random: () => number
   logger: Logger
@@ -43,7 +48,12 @@ export interface Repair extends AsyncDisposable {
 }
 
 const soonMs = 1_000
-const roundTimeoutMs = 120_000
+/** A round that brought nothing for so long is no reason to have others wait. */
+const patienceMs = 3_000
+const maxBegun = 2
+const maxAnswered = 4
+/** Less than the silence at which the other side gives up. */
+const maxWaitMs = 5_000
 const maxOffsets = 256
 /** Half of what the others tolerate before they refuse a record. */
 const maxClockOffsetMs = 150_000
@@ -51,28 +61,30 @@ const maxClockOffsetMs = 150_000
 /** Repairs until it is disposed of. */
 export function openRepair(options: RepairOptions): Repair {
   const { ledger, peers, clock, random, logger, metrics, intervalMs = 30_000 } = options
+  const { steady = steadyClock } = options
   const closing = new AbortController()
   const { signal } = closing
-  const waiting = new Set<string>()
+  const begun = new Slots({ limit: maxBegun, patienceMs, clock: steady, random })
+  const answered = new Slots({ limit: maxAnswered, patienceMs, maxWaitMs, clock: steady, random })
+  const rounds = new Set<Promise<void>>()
   const busy = new Set<string>()
   const offsets = new Map<string, number>()
   let wake: () => void = () => undefined
   let clockProblem: string | undefined
-  let running: Promise<void> | undefined
-  let answering = false
 
   /** Resolves to whether something changed on either side. */
-  async function round(peer: string): Promise<boolean> {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(roundTimeoutMs)])
+  async function round(peer: string, slot: Slot): Promise<boolean> {
+    const either = AbortSignal.any([signal, slot.signal])
+    const onApplied = (): void => slot.advanced()
     try {
-      const channel = await peers.open(peer, { signal: limited })
-      const report = await reconcile(channel, ledger, { clock, random, signal: limited })
+      const channel = await peers.open(peer, { signal: either })
+      const report = await reconcile(channel, ledger, { clock, random, signal: either, onApplied })
       remember(peer, report)
       count('begun', report)
       return report.applied + report.recordsSent > 0
     } catch (error) {
       brokeOff(peer, 'begun', error)
-      if (codeOf(error) === 'CHANNEL_BROKEN') {
+      if (codeOf(error) === 'CHANNEL_BROKEN' && !slot.signal.aborted) {
         busy.add(peer)
         wake()
       }
@@ -121,21 +133,17 @@ export function openRepair(options: RepairOptions): Repair {
     if (clockProblem !== undefined && before === undefined) logger.warn({ offsetMs }, clockProblem)
   }
 
-  /** The peer waits for its turn while another round runs. */
+  async function begin(peer: string): Promise<void> {
+    using slot = await begun.enter(peer)
+    // While it waited it may have left.
+    if (slot === undefined || !peers.peers().includes(peer)) return
+    if (await round(peer, slot)) wake()
+  }
+
   function start(peer: string): void {
     if (signal.aborted) return
-    if (running !== undefined) {
-      waiting.add(peer)
-      return
-    }
-    running = round(peer).then((changed) => {
-      running = undefined
-      if (changed) wake()
-      const next = [...waiting].find((candidate) => peers.peers().includes(candidate))
-      if (next === undefined) return waiting.clear()
-      waiting.delete(next)
-      start(next)
-    })
+    const beginning = begin(peer).finally(() => rounds.delete(beginning))
+    rounds.add(beginning)
   }
 
   /** A member that was busy, or any. */
@@ -182,28 +190,28 @@ export function openRepair(options: RepairOptions): Repair {
 
   return {
     async answer(channel, peer, options) {
-      if (answering) {
+      using slot = await answered.enter(peer)
+      if (slot === undefined) {
         await channel.close()
         return
       }
-      answering = true
+      const either = AbortSignal.any([options.signal, slot.signal])
       try {
-        const report = await answerReconciliation(channel, ledger, { clock, ...options })
+        const report = await answerReconciliation(channel, ledger, { clock, signal: either })
         rememberClock(peer, report)
         count('answered', report)
         if (report.applied > 0) wake()
       } catch (error) {
         brokeOff(peer, 'answered', error)
-      } finally {
-        answering = false
       }
     },
     clockProblem: () => clockProblem,
     async [Symbol.asyncDispose]() {
       unsubscribe()
-      waiting.clear()
       closing.abort(new Error('repair stops'))
-      await Promise.allSettled([working, running])
+      begun.close()
+      answered.close()
+      await Promise.allSettled([working, ...rounds])
     },
   }
 }

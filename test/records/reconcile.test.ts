@@ -8,6 +8,7 @@ import {
   reconcile,
 } from '../../src/records/records.ts'
 import { channelPair } from '../../src/wire/wire.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 import { seededNumbers } from '../store/random.ts'
 import {
   alice,
@@ -212,6 +213,16 @@ describe('a hostile peer', () => {
         messages.encode({ type: 'over' }),
       ],
     ],
+    [
+      'records without a record',
+      [messages.encode(hello), ...Array(2).fill(messages.encode({ type: 'records', records: [] }))],
+    ],
+    ['questions about nothing', [messages.encode(hello), messages.encode({ type: 'compare', nodes: [] })]],
+    ['lists of nothing', [messages.encode(hello), messages.encode({ type: 'items', ranges: [] })]],
+    [
+      'turns in which it says nothing',
+      [messages.encode(hello), ...Array(20).fill(messages.encode({ type: 'over' }))],
+    ],
     ['a second hello', [messages.encode(hello), messages.encode(hello), messages.encode({ type: 'over' })]],
   ])('is cut off for %s', async (_, frames) => {
     await using node = await testLedger()
@@ -246,6 +257,23 @@ describe('a hostile peer', () => {
     await expected
     const silent = answerReconciliation(channelPair().b, node.ledger, { idleMs: 1 })
     await expect(silent).rejects.toMatchObject({ code: 'PEER_MISBEHAVED' })
+  })
+
+  it('that always has something to say is left when all of it takes too long, and not blamed', async () => {
+    await using node = await testLedger()
+    const clock = new SteppedClock()
+    const startMs = clock.now()
+    const pair = channelPair()
+    const answering = answerReconciliation(pair.b, node.ledger, { clock, idleMs: 10_000, maxMs: 60_000 })
+    const expected = expect(answering).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+    await pair.a.send(messages.encode(hello))
+    for (const record of signedTags(alice, 8)) {
+      await clock.untilAsleep(10_000)
+      clock.advance(9_000)
+      if (clock.now() - startMs >= 60_000) break
+      await pair.a.send(messages.encode({ type: 'records', records: [record] }))
+    }
+    await expected
   })
 
   it('that answers what was not asked is cut off', async () => {
