@@ -12,8 +12,8 @@ import { type AdminLine, socketPath } from './protocol.ts'
 export class OperationError extends CodedError {
   readonly code: string
 
-  constructor(code: string, message: string) {
-    super(message)
+  constructor(code: string, message: string, cause?: Error) {
+    super(message, { cause })
     this.code = code
   }
 }
@@ -30,15 +30,25 @@ export async function callRunningNode(
   params: unknown,
   onEvent: (event: unknown) => void,
 ): Promise<{ result: unknown } | undefined> {
-  const lines = await openAnswer(socketPath(dataDirectory), name, params)
-  if (lines === undefined) return undefined
-  for await (const line of createInterface({ input: lines })) {
-    const message = JSON.parse(line) as AdminLine
-    if ('event' in message) onEvent(message.event)
-    else if ('error' in message) throw new OperationError(message.error.code, message.error.message)
-    else return message
+  try {
+    const lines = await openAnswer(socketPath(dataDirectory), name, params)
+    if (lines === undefined) return undefined
+    for await (const line of createInterface({ input: lines })) {
+      const message = JSON.parse(line) as AdminLine
+      if ('event' in message) onEvent(message.event)
+      else if ('error' in message) throw new OperationError(message.error.code, message.error.message)
+      else return message
+    }
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ECONNRESET')) throw error
+    throw nodeGone(error)
   }
-  throw new OperationError('NODE_GONE', 'the node stopped before it had finished; its log says why')
+  throw nodeGone()
+}
+
+function nodeGone(cause?: Error): OperationError {
+  const message = 'the node stopped before it had finished; its log says why'
+  return new OperationError('NODE_GONE', message, cause)
 }
 
 function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS.ReadableStream | undefined> {

@@ -30,7 +30,7 @@ export async function openAdminServer(
   // An archive's blob may take longer to read than Node lets a request take.
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     const answering = async (): Promise<void> => {
-      if (!(await answerContent(request, response))) await answer(request, response, runOperation)
+      if (!(await answerContent(request, response))) await answer(request, response, runOperation, logger)
     }
     answering().catch((error: unknown) => {
       logger.error({ err: error, url: request.url }, 'admin request failed')
@@ -53,6 +53,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
   runOperation: OperationRunner,
+  logger: Logger,
 ): Promise<void> {
   const controller = new AbortController()
   response.once('close', () => controller.abort(new Error('the command went away')))
@@ -68,10 +69,16 @@ async function answer(
     const emit = (event: unknown) => write({ event })
     write({ result: await runOperation(name, params, emit, { signal: controller.signal }) })
   } catch (error) {
-    if (!(error instanceof CodedError)) throw error
-    write({ error: { code: error.code, message: error.message } })
+    const { code, message } = error instanceof CodedError ? error : failureOf(error)
+    write({ error: { code, message } })
+    if (!(error instanceof CodedError)) logger.error({ err: error, operation: name }, 'an operation failed')
   }
   response.end()
+}
+
+function failureOf(error: unknown): { code: string; message: string } {
+  const why = error instanceof Error ? error.message : String(error)
+  return { code: 'OPERATION_FAILED', message: `the node failed at it: ${why}` }
 }
 
 async function readParams(request: IncomingMessage): Promise<unknown> {

@@ -50,6 +50,8 @@ export function sendRefusal(
   const body = {
     errors: [{ code: as ?? refusal.code, message, ...(detail === undefined ? {} : { detail }) }],
   }
+  // Docker repeats a push for 50 s after every 5xx but one whose status line has the system's words for a full disk.
+  if (refusal.code === 'NO_SPACE') response.statusMessage = 'no space left on device'
   const { retryAfterMs } = refusal
   const later = retryAfterMs === undefined ? {} : { 'Retry-After': Math.ceil(retryAfterMs / 1000) }
   exchange.sendJson(status, body, { ...headers, ...later })

@@ -161,8 +161,13 @@ export function createPull(collaborators: Collaborators): Pull {
     if (here !== undefined) return contentOf(here, digest)
     const coming = await elsewhere.openBlob(repository, digest, withSignal(signal))
     if (coming === undefined) return blobUnknown(repository, digest)
-    // A member let this repository read it, so this node does too from now on.
-    await store.links.add(repository, [digest])
+    try {
+      // A member let this repository read it, so this node does too from now on.
+      await store.links.add(repository, [digest])
+    } catch (error) {
+      await coming[Symbol.asyncDispose]()
+      throw error
+    }
     return contentOf(coming, digest)
   }
 

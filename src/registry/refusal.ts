@@ -37,3 +37,21 @@ export function refusalOf(error: unknown): unknown {
   const code = plain[error.code]
   return code === undefined ? error : new OciError(code, error.message, { cause: error })
 }
+
+type Asking = (...args: never[]) => Promise<unknown>
+
+/** The same functions; what they throw is what a client is told. */
+export function inClientsWords<T extends { [K in keyof T]: Asking }>(part: T): T {
+  const telling = (ask: Asking): Asking => {
+    return async (...args) => {
+      try {
+        return await ask(...args)
+      } catch (error) {
+        throw refusalOf(error)
+      }
+    }
+  }
+  return Object.fromEntries(
+    Object.entries<Asking>(part).map(([name, ask]) => [name, telling(ask)]),
+  ) as unknown as T
+}

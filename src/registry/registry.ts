@@ -10,6 +10,7 @@ import { type Mirror, noMirror } from './mirror.ts'
 import { createNaming, type Naming } from './naming.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
+import { inClientsWords } from './refusal.ts'
 
 export { type Deletion, letGo } from './deletion.ts'
 export { type Elsewhere, nowhere } from './elsewhere.ts'
@@ -63,14 +64,13 @@ export function createRegistry(options: RegistryOptions): Registry {
     ...options,
     cache,
   }
-  const pull = createPull(collaborators)
   const unsubscribe = options.names.onChange((keys) => cache.forget(keys))
   return {
     naming: createNaming(collaborators),
-    pull,
-    push: createPush(collaborators),
-    deletion: createDeletion(collaborators, options.allowDelete ?? true),
-    listing: createListing(collaborators),
+    pull: inClientsWords(createPull(collaborators)),
+    push: inClientsWords(createPush(collaborators)),
+    deletion: inClientsWords(createDeletion(collaborators, options.allowDelete ?? true)),
+    listing: inClientsWords(createListing(collaborators)),
     [Symbol.dispose]: unsubscribe,
   }
 }

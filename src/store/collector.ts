@@ -11,6 +11,8 @@ export class Collector {
   readonly #files: BlobFiles
   readonly #metrics: Metrics
   readonly #turn = new Semaphore(1)
+  /** Whether links were removed that a power cut would bring back, by this collection or one that was cut off. */
+  readonly #unsynced = { links: false }
 
   constructor(context: TableContext, files: BlobFiles, metrics: Metrics) {
     this.#context = context
@@ -21,7 +23,7 @@ export class Collector {
   /** A second collection waits for the first. */
   async collect(options: CollectOptions): Promise<CollectReport> {
     return await this.#turn.run(async () => {
-      const collection = new Collection(this.#context, this.#files, options)
+      const collection = new Collection(this.#context, this.#files, options, this.#unsynced)
       try {
         return await collection.run()
       } finally {
@@ -48,12 +50,19 @@ class Collection {
   readonly #files: BlobFiles
   readonly #options: CollectOptions
   readonly report: CollectReport = { blobs: 0, manifests: 0, links: 0, bytes: 0 }
+  readonly #unsynced: { links: boolean }
   #checked = 0
 
-  constructor(context: TableContext, files: BlobFiles, options: CollectOptions) {
+  constructor(
+    context: TableContext,
+    files: BlobFiles,
+    options: CollectOptions,
+    unsynced: { links: boolean },
+  ) {
     this.#context = context
     this.#files = files
     this.#options = options
+    this.#unsynced = unsynced
   }
 
   async run(): Promise<CollectReport> {
@@ -66,8 +75,9 @@ class Collection {
         await this.#collectLink(repository, digest)
       }
       // Links before files: a file without a link is found by the next walk, a link without its file promises what is gone.
-      // The sync makes the order hold through a power cut as well.
-      await this.#context.database.sync()
+      // The sync makes the order hold through a power cut as well. Without need it is left out, so that a full disk can be cleared.
+      if (this.#unsynced.links) await this.#context.database.sync()
+      this.#unsynced.links = false
       for await (const digest of this.#files.list()) {
         this.#step()
         await this.#collectBlob(digest)
@@ -99,7 +109,10 @@ class Collection {
       if (!(await this.#isIdle(repository, digest))) return false
       if (await this.#options.isLive(repository, digest)) return false
       if (this.#options.dryRun) await this.#doom(repository, digest, children)
-      else await removeLink(this.#context, repository, digest, { sync: false })
+      else {
+        this.#unsynced.links = true
+        await removeLink(this.#context, repository, digest, { sync: false })
+      }
       return true
     })
     if (!removed) return

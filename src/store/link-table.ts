@@ -2,6 +2,7 @@
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Claims } from './claims.ts'
 import { type Database, linkKey, parseLinkKey, referenceKey, type Tables, within } from './database.ts'
+import { DatabaseFaultError, StoreFullError } from './errors.ts'
 import type { Leases } from './leases.ts'
 import type { Links } from './store.ts'
 
@@ -27,7 +28,12 @@ export class LinkTable implements Links {
     return await claims.hold([digest], async () => {
       // Once more: the collector may have removed it while the claim waited.
       if (tables.links.getSync(key) === undefined) return false
-      await tables.links.put(key, String(leases.now()))
+      try {
+        await tables.links.put(key, String(leases.now()))
+      } catch (error) {
+        // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
+        if (!(error instanceof StoreFullError || error instanceof DatabaseFaultError)) throw error
+      }
       return true
     })
   }

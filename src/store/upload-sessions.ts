@@ -136,19 +136,22 @@ export class UploadSessions implements Uploads, AsyncDisposable {
       this.#rooms.leave(id)
       let ingest: Ingest | undefined
       try {
-        ingest = await this.#files.open(session)
-        this.#files.forget(session)
+        const open = await this.#files.open(session)
         session.isStored = true
+        // Refused here, it is as it was: the client can finish it once there is room.
+        await this.#rows.save(session.id, { ...session.row, finishing: digest })
         session.row.finishing = digest
-        await this.#rows.save(session.id, session.row)
+        this.#files.forget(session)
+        ingest = open
         return await this.#publisher.publish(ingest, id, digest, async () => {
           await this.#rows.commit(id, repository, digest)
           this.#sessions.delete(id)
         })
       } catch (error) {
         // After a lost thread the bytes are still good; after anything else they are wrong, gone, or not sure to be on disk.
-        if (ingest === undefined || error instanceof WorkerLostError)
-          this.#rooms.keep(session, ingest?.accepted ?? 0)
+        const { accepted = 0 } = ingest ?? session.ingest ?? {}
+        if (ingest === undefined) await this.#files.rest(session)
+        if (ingest === undefined || error instanceof WorkerLostError) this.#rooms.keep(session, accepted)
         else await this.#drop(session)
         throw asStoreError(error)
       }

@@ -104,6 +104,18 @@ describe.each(stores)(
       )
     })
 
+    test('hears that a node is full, and does not try again and again', requires('shoal'), async () => {
+      await using full = await openRegistry({ flags: ['--min-free', '900TiB'] })
+      const name = `${full.host}/team/full:1`
+      await load(`full-${store}`, [10_000], name)
+      await expect(engine.docker(['push', name])).rejects.toThrow('no space left on device')
+      using asking = openClient(full.port)
+      const metrics = (await asking.ask('GET', '/metrics')).body.toString()
+      const refused = /^shoal_http_requests_total\{[^}]*code="507"[^}]*\} (\d+)$/m.exec(metrics)?.[1]
+      // The layer and the config, each once.
+      expect(Number(refused)).toBeLessThanOrEqual(2)
+    })
+
     test('finds repositories with docker search', requires('shoal'), async () => {
       await load(`search-${store}`, [10_000], `${registry.host}/zoo/otter:1`)
       await engine.docker(['push', `${registry.host}/zoo/otter:1`])

@@ -14,6 +14,8 @@ import { openIdentity } from '../../src/swarm/identity.ts'
 
 export interface Answer {
   status: number
+  /** The words of the status line. */
+  reason: string
   headers: IncomingHttpHeaders
   body: Buffer
   json: () => unknown
@@ -91,6 +93,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
             const whole = Buffer.concat(chunks)
             resolve({
               status: incoming.statusCode ?? 0,
+              reason: incoming.statusMessage ?? '',
               headers: incoming.headers,
               body: whole,
               json: () => JSON.parse(whole.toString()),

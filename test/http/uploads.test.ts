@@ -287,5 +287,7 @@ describe('limits on uploads', () => {
     await using full = await openApi({ store: { minFreeBytes: Number.MAX_SAFE_INTEGER } })
     const answer = await full.call('POST', '/v2/a/blobs/uploads/')
     expect([answer.status, codesOf(answer)]).toEqual([507, ['NO_SPACE']])
+    // What docker looks for to not try again and again.
+    expect(answer.reason).toBe('no space left on device')
   })
 })

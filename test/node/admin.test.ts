@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer, type ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { callRunningNode } from '../../node/admin/client.ts'
+import { socketPath } from '../../node/admin/protocol.ts'
+import { type OperationRunner, openAdminServer } from '../../node/admin/server.ts'
+import { silentLogger } from '../../src/base/base.ts'
+import { StoreFullError } from '../../src/store/store.ts'
+
+let folder: string
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'shoal-admin-'))
+})
+
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+async function callWith(run: OperationRunner): Promise<unknown> {
+  await using _server = await openAdminServer(folder, run, silentLogger, async () => false)
+  return await callRunningNode(folder, 'gc', {}, () => undefined)
+}
+
+it('tells a command why an operation failed, whatever failed', async () => {
+  const full = callWith(async () => {
+    throw new StoreFullError('the disk is full')
+  })
+  await expect(full).rejects.toMatchObject({ code: 'STORE_FULL', message: 'the disk is full' })
+  const failed = callWith(async () => {
+    throw new Error('IO error: 000003.log: No space left on device')
+  })
+  await expect(failed).rejects.toMatchObject({
+    code: 'OPERATION_FAILED',
+    message: 'the node failed at it: IO error: 000003.log: No space left on device',
+  })
+})
+
+it.each([
+  ['before', (response: ServerResponse) => response.destroy()],
+  [
+    'in the middle of',
+    (response: ServerResponse) => response.write('{"event":{}}\n', () => response.destroy()),
+  ],
+])('tells a command that the node went away %s an answer', async (_, leave) => {
+  const server = createServer((_request, response) => void leave(response))
+  await new Promise<void>((resolve) => server.listen(socketPath(folder), resolve))
+  const call = callRunningNode(folder, 'gc', {}, () => undefined)
+  await expect(call).rejects.toMatchObject({ code: 'NODE_GONE' })
+  await new Promise((resolve) => server.close(resolve))
+})
