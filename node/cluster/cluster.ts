@@ -138,7 +138,7 @@ function repairPeers(swarm: Swarm) {
 function contentSource({ store }: LocalNode): ContentSource {
   return {
     async open(digest) {
-      const blob = await store.blobs.open(digest)
+      const blob = await store.blobs.open(digest, { receiverProves: true })
       if (blob !== undefined) return blob
       const bytes = await store.manifests.get(digest)
       return bytes === undefined ? undefined : inMemory(bytes)

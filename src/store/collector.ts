@@ -134,7 +134,10 @@ class Collection {
     if (size === undefined) return
     const removed = await this.#context.claims.remove(digest, async () => {
       const sizeNow = await this.#unusedBlobSize(digest)
-      if (sizeNow !== undefined && !this.#options.dryRun) await this.#files.remove(digest)
+      if (sizeNow !== undefined && !this.#options.dryRun) {
+        await this.#files.remove(digest)
+        await this.#context.tables.sums.del(digest)
+      }
       return sizeNow
     })
     if (removed === undefined) return

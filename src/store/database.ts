@@ -67,6 +67,7 @@ export type Tables = ReturnType<typeof openTables>
  * - `manifests`: digest → bytes
  * - `sessions`: upload id → SessionRow
  * - `partials`: digest → PartialRow
+ * - `sums`: digest → the blob's size and the sums of its blocks; they follow from the digest, so a row is never stale
  */
 export function openTables(database: Database) {
   return {
@@ -76,6 +77,7 @@ export function openTables(database: Database) {
     manifests: database.sublevel<string, Uint8Array>(['store', 'manifests'], { valueEncoding: 'view' }),
     sessions: database.sublevel<string, SessionRow>(['store', 'sessions'], { valueEncoding: 'json' }),
     partials: database.sublevel<string, PartialRow>(['store', 'partials'], { valueEncoding: 'json' }),
+    sums: database.sublevel<string, Uint8Array>(['store', 'sums'], { valueEncoding: 'view' }),
     /** What a dry run of the collector would remove; empty otherwise. */
     doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
   }

@@ -33,6 +33,11 @@ export class BlobTruncatedError extends CodedError {
   readonly code = 'BLOB_TRUNCATED'
 }
 
+/** The disk gives other bytes for a blob than those that were proven. It is being moved away, or is already. */
+export class BlobRottenError extends CodedError {
+  readonly code = 'BLOB_ROTTEN'
+}
+
 /** The worker thread that wrote an upload died. What arrived stays; the next append goes on with another. */
 export class WorkerLostError extends CodedError {
   readonly code = 'WORKER_LOST'

@@ -1,8 +1,17 @@
 /** The store over a data directory: puts the parts together, mends what a crash left, and closes in order. */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
+import {
+  type Clock,
+  type Logger,
+  type Metrics,
+  noMetrics,
+  Semaphore,
+  silentLogger,
+  steadyClock,
+} from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
-import { BlobFiles, orMissing } from './blob-files.ts'
+import { BlobFiles } from './blob-files.ts'
 import { Census } from './census.ts'
+import { CheckedBlobs } from './checked-blobs.ts'
 import { Claims } from './claims.ts'
 import { Collector } from './collector.ts'
 import { type Database, openTables } from './database.ts'
@@ -11,16 +20,17 @@ import { IngestPool } from './ingest-pool.ts'
 import { Leases } from './leases.ts'
 import { LinkTable, type TableContext } from './link-table.ts'
 import { ManifestTable } from './manifest-table.ts'
-import { openBlob } from './open-blob.ts'
 import { OwnedWork } from './owned-work.ts'
 import type { Partials } from './partial.ts'
 import { PartialFiles } from './partial-files.ts'
 import { PiecePool } from './piece-pool.ts'
 import { Publisher } from './publisher.ts'
 import { ReadBuffers } from './read-buffers.ts'
+import { SoundFiles } from './sound-files.ts'
 import type { Blobs, Store } from './store.ts'
+import { SumTable } from './sum-table.ts'
 import { UploadSessions } from './upload-sessions.ts'
-import { Verifier } from './verifier.ts'
+import { type Quarantined, Verifier } from './verifier.ts'
 
 export interface StoreOptions {
   /** The data directory: `blobs/`, `uploads/` and `quarantine/` are made in it. */
@@ -47,10 +57,15 @@ export interface StoreOptions {
 /** A store on a disk, where blobs can also arrive piece by piece. */
 export interface FileStore extends Store {
   readonly partials: Partials
-  /** The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. */
+  /**
+   * The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. Throws BlobRottenError
+   * for bytes that are not those that were stored.
+   */
   hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
   /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
   verifyBlob(digest: Digest): Promise<boolean>
+  /** Calls `listener` with whatever turns out to be wrong, however that was found. Returns the unsubscriber. */
+  onQuarantined(listener: (quarantined: Quarantined) => void): () => void
 }
 
 /** Opens the store of a directory; what the last run left is mended in the background. */
@@ -65,7 +80,8 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
   const pool = opened.use(new IngestPool({ threads: options.workers ?? 2, space, logger }))
-  const publisher = new Publisher({ files, pool, claims: context.claims, leases, space })
+  const sums = new SumTable(context.tables)
+  const publisher = new Publisher({ files, pool, claims: context.claims, leases, space, sums })
   const uploads = opened.use(
     new UploadSessions(context, publisher, { maxBlobBytes, maxSessions, maxOpen: 32 }),
   )
@@ -86,17 +102,30 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   metrics.gauge('shoal_store_read_buffer_bytes', () => buffers.bytes)
   const pieces = opened.use(new PiecePool(logger))
   const collector = new Collector(context, files, metrics)
-  const verifier = new Verifier({ context, files, pool, logger, metrics })
+  const sound = new SoundFiles(leases)
+  const verifier = new Verifier({ context, files, pool, sums, sound, logger, metrics })
+  const verifying = new Semaphore(pool.size)
+  const verifyBlob = (digest: Digest): Promise<boolean> =>
+    work.run(undefined, (signal) => verifying.run(() => verifier.verifyBlob(digest, signal)))
+  const checked = new CheckedBlobs({ files, buffers, pool, sums, sound, verify: verifyBlob })
   const resources = opened.move()
   return {
-    blobs: fileBlobs(files, publisher, buffers, maxBlobBytes, work),
+    blobs: fileBlobs(files, checked, publisher, maxBlobBytes, work),
     uploads,
-    manifests: new ManifestTable(context, files, space),
+    manifests: new ManifestTable(context, space, { checked, verifier }),
     links: new LinkTable(context),
     hold: (digests, run) => context.claims.hold(digests, run),
-    partials: new PartialFiles({ context, files, pool: pieces, space, buffers }),
-    hashPieces: (digest, pieceBytes) => pieces.hashPieces(files.blobPath(digest), pieceBytes),
-    verifyBlob: (digest) => work.run(undefined, (signal) => verifier.verifyBlob(digest, signal)),
+    partials: new PartialFiles({ context, files, pool: pieces, space, buffers, sums }),
+    async hashPieces(digest, pieceBytes) {
+      // Hashes of rotten bytes would be vouched for.
+      await checked.prove(digest)
+      return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
+    },
+    verifyBlob,
+    onQuarantined(listener) {
+      verifier.listeners.add(listener)
+      return () => verifier.listeners.delete(listener)
+    },
     collect: (collect) => work.run(collect.signal, (signal) => collector.collect({ ...collect, signal })),
     verify: (verify) => work.run(verify?.signal, (signal) => verifier.verify({ ...verify, signal })),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -105,17 +134,14 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
 
 function fileBlobs(
   files: BlobFiles,
+  checked: CheckedBlobs,
   publisher: Publisher,
-  buffers: ReadBuffers,
   maxBytes: number,
   work: OwnedWork,
 ): Blobs {
   return {
-    stat: async (digest) => {
-      const file = await files.stat(digest)
-      return file === undefined ? undefined : { size: file.size }
-    },
-    open: (digest) => orMissing(openBlob(files.blobPath(digest), buffers)),
+    stat: (digest) => checked.stat(digest),
+    open: (digest, options) => checked.open(digest, options),
     list: (options) => listBlobs(files, options?.signal),
     write: (digest, body, options = {}) =>
       work.run(options.signal, (signal) => publisher.write(digest, body, maxBytes, { ...options, signal })),

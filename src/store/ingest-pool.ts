@@ -1,6 +1,7 @@
 /** The threads that take in and hash content: started when first needed, replaced when they die. */
 import type { Logger } from '../base/base.ts'
 import type { DigestAlgorithm } from '../oci/oci.ts'
+import type { BlockCheck } from './block-check.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { Ingest } from './ingest.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
@@ -12,6 +13,7 @@ export type IngestThread = WorkerThread<IngestRequest, IngestValue>
 const budgetBytes = 32 * 1024 * 1024
 const batchBytes = 1024 * 1024
 const smallestBatchBytes = 64 * 1024
+const noSums = new Uint8Array()
 
 export interface IngestPoolOptions {
   threads: number
@@ -69,7 +71,7 @@ export class IngestPool implements AsyncDisposable {
     path: string,
     algorithm: DigestAlgorithm,
     signal?: AbortSignal,
-  ): Promise<{ hex: string; size: number; inode: number }> {
+  ): Promise<{ hex: string; size: number; inode: number; sums: Uint8Array }> {
     const slot = this.#leastUsed()
     const thread = this.#running(slot)
     const file = this.#nextFile++
@@ -81,14 +83,28 @@ export class IngestPool implements AsyncDisposable {
     signal?.addEventListener('abort', stop, { once: true })
     try {
       signal?.throwIfAborted()
-      const { hex = '', offset, inode = 0 } = await thread.call({ type: 'hash', file, path, algorithm })
+      const answer = await thread.call({ type: 'hash', file, path, algorithm })
       signal?.throwIfAborted()
-      return { hex, size: offset, inode }
+      const { hex = '', offset, inode = 0, sums = noSums } = answer
+      return { hex, size: offset, inode, sums }
     } catch (error) {
       signal?.throwIfAborted()
       throw error
     } finally {
       signal?.removeEventListener('abort', stop)
+      slot.users--
+    }
+  }
+
+  /** Reads blocks of a file again that stays open until this is settled; false when one is not what it was. */
+  async check(check: BlockCheck): Promise<boolean> {
+    const slot = this.#leastUsed()
+    const thread = this.#running(slot)
+    slot.users++
+    try {
+      const { right = false } = await thread.call({ type: 'check', file: this.#nextFile++, check })
+      return right
+    } finally {
       slot.users--
     }
   }

@@ -1,5 +1,6 @@
 /** What the main thread and an ingest worker say to each other. Requests about one file are met in order. */
 import type { DigestAlgorithm } from '../oci/oci.ts'
+import type { BlockCheck } from './block-check.ts'
 
 export type IngestRequest =
   /** Opens or makes the file; what it holds already is hashed first. Value: `offset`. */
@@ -8,17 +9,22 @@ export type IngestRequest =
   | { type: 'write'; file: number; chunks: Uint8Array[] }
   /** Ends the refusal after a failed write. Value: `offset`, where the file stands. */
   | { type: 'resume'; file: number }
-  /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`. */
+  /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`, `sums`. */
   | { type: 'finish'; file: number; algorithm: DigestAlgorithm; timeMs: number }
   | { type: 'close'; file: number }
-  /** Hashes a whole file; `file` is a number of its own. Value: `hex`, `offset`, `inode`. */
+  /** Hashes a whole file; `file` is a number of its own. Value: `hex`, `offset`, `inode`, `sums`. */
   | { type: 'hash'; file: number; path: string; algorithm: DigestAlgorithm }
   /** Makes a running `hash` of that number fail. */
   | { type: 'stop'; file: number }
+  /** Reads blocks of a file again that the main thread has open; `file` is a number of its own. Value: `right`. */
+  | { type: 'check'; file: number; check: BlockCheck }
 
 export interface IngestValue {
   /** The file's length. */
   offset: number
   hex?: string
   inode?: number
+  /** Of its blocks. */
+  sums?: Uint8Array
+  right?: boolean
 }

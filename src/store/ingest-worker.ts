@@ -5,6 +5,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { checkBlocks } from './block-check.ts'
+import { BlockSums } from './block-sums.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
 import { answerCalls } from './worker-calls.ts'
 
@@ -16,6 +18,7 @@ interface OpenFile {
   handle: FileHandle
   algorithm: string
   hash: Hash
+  sums: BlockSums
   /** Bytes hashed and written: the file is never left longer than that. */
   offset: number
   unsynced: number
@@ -35,6 +38,7 @@ answerCalls(handle, (request: IngestRequest): IngestValue | undefined => {
 async function handle(request: IngestRequest): Promise<IngestValue> {
   if (request.type === 'open') return await openFile(request.file, request.path, request.algorithm)
   if (request.type === 'hash') return await hashFile(request.file, request.path, request.algorithm)
+  if (request.type === 'check') return { offset: 0, right: await checkBlocks(request.check) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   switch (request.type) {
@@ -55,12 +59,13 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
 async function openFile(number: number, path: string, algorithm: string): Promise<IngestValue> {
   const handle = await open(path, 'a+', 0o600)
   try {
-    const { hash, offset } = await hashHandle(handle, algorithm)
+    const { hash, sums, offset } = await hashHandle(handle, algorithm)
     const syncing = Promise.resolve()
     files.set(number, {
       handle,
       algorithm,
       hash,
+      sums,
       offset,
       unsynced: offset,
       syncing,
@@ -84,6 +89,7 @@ async function write(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
   }
   for (const chunk of chunks) {
     file.hash.update(chunk)
+    file.sums.update(chunk)
     file.offset += chunk.length
     file.unsynced += chunk.length
     // Frees the memory now; the collector of this thread would let hundreds of megabytes pile up first.
@@ -131,7 +137,7 @@ async function finish(
     await file.syncing
     futimesSync(file.handle.fd, timeMs / 1000, timeMs / 1000)
     fsyncSync(file.handle.fd)
-    return { offset: file.offset, hex: hash.digest('hex') }
+    return { offset: file.offset, hex: hash.digest('hex'), sums: file.sums.finish() }
   } finally {
     await close(number, file)
   }
@@ -147,8 +153,8 @@ async function hashFile(number: number, path: string, algorithm: string): Promis
   await using handle = await open(path, 'r')
   try {
     const { ino } = await handle.stat()
-    const { hash, offset } = await hashHandle(handle, algorithm, () => stopped.has(number))
-    return { offset, hex: hash.digest('hex'), inode: ino }
+    const { hash, sums, offset } = await hashHandle(handle, algorithm, () => stopped.has(number))
+    return { offset, hex: hash.digest('hex'), inode: ino, sums: sums.finish() }
   } finally {
     stopped.delete(number)
   }
@@ -159,10 +165,11 @@ async function hashHandle(
   handle: FileHandle,
   algorithm: string,
   isStopped: () => boolean = () => false,
-): Promise<{ hash: Hash; offset: number }> {
+): Promise<{ hash: Hash; sums: BlockSums; offset: number }> {
   const hash = createHash(algorithm)
+  const sums = new BlockSums()
   const { size } = await handle.stat()
-  if (size === 0) return { hash, offset: 0 }
+  if (size === 0) return { hash, sums, offset: 0 }
   let [current, spare] = [
     new Uint8Array(Math.min(readBytes, size)),
     new Uint8Array(Math.min(readBytes, size)),
@@ -175,10 +182,11 @@ async function hashHandle(
     if (bytesRead === 0 || isStopped()) break
     reading = handle.read(spare, 0, spare.length, offset)
     hash.update(current.subarray(0, bytesRead))
+    sums.update(current.subarray(0, bytesRead))
     ;[current, spare] = [spare, current]
   }
   current.buffer.transfer(0)
   spare.buffer.transfer(0)
   if (isStopped()) throw new Error('stopped')
-  return { hash, offset }
+  return { hash, sums, offset }
 }

@@ -1,6 +1,7 @@
 /** One file that grows in an ingest worker: gathers chunks into batches and bounds what is under way. */
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../oci/oci.ts'
+import type { BlobSums } from './block-sums.ts'
 import type { BodySink } from './body.ts'
 import { asStoreError, type DiskSpace } from './disk-space.ts'
 import type { IngestThread } from './ingest-pool.ts'
@@ -82,12 +83,13 @@ export class Ingest implements BodySink {
     throw failure
   }
 
-  /** Syncs and closes the file; resolves with what its bytes hash to. */
-  async finish(algorithm: DigestAlgorithm, timeMs: number): Promise<{ hex: string; size: number }> {
+  /** Syncs and closes the file; resolves with what its bytes hash to, and the sums of its blocks. */
+  async finish(algorithm: DigestAlgorithm, timeMs: number): Promise<{ hex: string } & BlobSums> {
     const { thread, file } = this.#options
     try {
-      const { hex = '', offset } = await thread.call({ type: 'finish', file, algorithm, timeMs })
-      return { hex, size: offset }
+      const answer = await thread.call({ type: 'finish', file, algorithm, timeMs })
+      const { hex = '', offset, sums = new Uint8Array() } = answer
+      return { hex, size: offset, sums }
     } catch (error) {
       throw asStoreError(error)
     } finally {

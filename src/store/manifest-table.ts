@@ -1,27 +1,37 @@
 /** Manifests as LevelDB values, written together with their link and references. */
 import { Keyed } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
-import type { BlobFiles } from './blob-files.ts'
+import type { CheckedBlobs } from './checked-blobs.ts'
 import { linkKey, referenceKey } from './database.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { BlobMissingError } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
 import type { Manifests, ManifestWrite } from './store.ts'
+import type { Verifier } from './verifier.ts'
 
 /** How many files are looked up at once when a manifest names many. */
 const statsAtOnce = 16
 
 export class ManifestTable implements Manifests {
   readonly #context: TableContext
-  readonly #files: BlobFiles
   readonly #space: DiskSpace
+  readonly #blobs: Pick<CheckedBlobs, 'seems'>
+  readonly #verifier: Pick<Verifier, 'checkManifest'>
   /** Writers of one repository's manifest take turns: each replaces the references that it finds. */
   readonly #turns = new Keyed()
 
-  constructor(context: TableContext, files: BlobFiles, space: DiskSpace) {
+  constructor(
+    context: TableContext,
+    space: DiskSpace,
+    {
+      checked,
+      verifier,
+    }: { checked: Pick<CheckedBlobs, 'seems'>; verifier: Pick<Verifier, 'checkManifest'> },
+  ) {
     this.#context = context
-    this.#files = files
     this.#space = space
+    this.#blobs = checked
+    this.#verifier = verifier
   }
 
   async put(manifest: ManifestWrite): Promise<void> {
@@ -45,7 +55,11 @@ export class ManifestTable implements Manifests {
   }
 
   async get(digest: Digest): Promise<Uint8Array | undefined> {
-    return await this.#context.tables.manifests.get(digest)
+    const bytes = await this.#context.tables.manifests.get(digest)
+    if (bytes === undefined || digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
+    // LevelDB reads without looking at its checksums, so that a disk's mistakes come through.
+    await this.#verifier.checkManifest(digest, bytes)
+    return undefined
   }
 
   async remove(repository: Repository, digest: Digest, isLive: () => Promise<boolean>): Promise<boolean> {
@@ -93,8 +107,6 @@ export class ManifestTable implements Manifests {
   }
 
   async #holds(digest: Digest): Promise<boolean> {
-    return (
-      (await this.#files.stat(digest)) !== undefined || (await this.#context.tables.manifests.has(digest))
-    )
+    return (await this.#blobs.seems(digest)) || (await this.#context.tables.manifests.has(digest))
   }
 }

@@ -1,25 +1,7 @@
-/** A blob opened for reading: two buffers, the next read under way while the consumer has the last. */
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+/** How a file is read to be sent: two buffers, the next read under way while the consumer has the last. */
+import type { FileHandle } from 'node:fs/promises'
 import { BlobTruncatedError } from './errors.ts'
 import type { ReadBuffers } from './read-buffers.ts'
-import type { OpenBlob } from './store.ts'
-
-/** Throws what `open` throws, ENOENT among it. */
-export async function openBlob(path: string, buffers: ReadBuffers): Promise<OpenBlob> {
-  const file = await open(path, constants.O_RDONLY)
-  try {
-    const { size } = await file.stat()
-    return {
-      size,
-      chunks: (start, end, options) => readChunks(file, buffers, start, Math.min(end, size), options),
-      [Symbol.asyncDispose]: () => file.close(),
-    }
-  } catch (error) {
-    await file.close()
-    throw error
-  }
-}
 
 /** Reads ahead of the consumer; a chunk's memory is used again after `next()`. */
 export async function* readChunks(

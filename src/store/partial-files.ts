@@ -11,6 +11,7 @@ import type { PiecePool, PieceThread } from './piece-pool.ts'
 import type { PieceValue } from './piece-protocol.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import { SharedFile } from './shared-file.ts'
+import type { SumTable } from './sum-table.ts'
 
 export interface PartialFilesOptions {
   context: TableContext
@@ -18,6 +19,7 @@ export interface PartialFilesOptions {
   pool: PiecePool
   space: DiskSpace
   buffers: ReadBuffers
+  sums: SumTable
 }
 
 /** How often the row is written while pieces arrive: what it does not say yet is fetched again after a crash. */
@@ -169,7 +171,7 @@ class PartialFile implements PartialBlob {
     try {
       await context.claims.hold([digest], async () => {
         const timeMs = context.leases.now()
-        const { hex } = await thread.call({ type: 'finish', file, timeMs })
+        const { hex, sums = new Uint8Array() } = await thread.call({ type: 'finish', file, timeMs })
         if (hex !== hexOf(digest)) {
           await dropPartial(this.#options, digest)
           throw new OciError(
@@ -177,6 +179,7 @@ class PartialFile implements PartialBlob {
             `every piece matched, and the whole hashes to ${hex}, not to ${digest}`,
           )
         }
+        await this.#options.sums.put(digest, { size: this.plan.size, sums })
         await files.publishFile(files.partialPath(digest), digest)
       })
       await context.tables.partials.del(digest)

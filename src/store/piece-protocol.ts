@@ -19,7 +19,7 @@ export type PieceRequest =
   | { type: 'take'; file: number; piece: number; chunks: Uint8Array[] }
   /** Hashes of the pieces from `from` on; those that are known stay. */
   | { type: 'learn'; file: number; from: number; hashes: Uint8Array }
-  /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Value: `hex` of the whole. */
+  /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Values: `hex` of the whole, and its `sums`. */
   | { type: 'finish'; file: number; timeMs: number }
   | { type: 'close'; file: number }
   /** Hashes each piece of a whole file; `file` is a number of its own. Value: `hashes`. */
@@ -30,5 +30,6 @@ export interface PieceValue {
   right?: boolean
   hash?: Uint8Array
   hex?: string
+  sums?: Uint8Array
   hashes?: Uint8Array
 }

@@ -5,6 +5,7 @@
 import { createHash, type Hash, hash } from 'node:crypto'
 import { fsyncSync, futimesSync, writeSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'
+import { BlockSums } from './block-sums.ts'
 import type { PieceRequest, PieceValue } from './piece-protocol.ts'
 import { answerCalls } from './worker-calls.ts'
 
@@ -22,6 +23,7 @@ interface PartialFile {
   held: Uint8Array
   /** Of the whole, over the pieces before `hashed`. */
   whole: Hash
+  sums: BlockSums
   hashed: number
 }
 
@@ -42,7 +44,7 @@ async function handle(request: PieceRequest): Promise<PieceValue> {
   }
   files.delete(request.file)
   try {
-    return request.type === 'finish' ? { hex: await finish(file, request.timeMs) } : {}
+    return request.type === 'finish' ? await finish(file, request.timeMs) : {}
   } finally {
     await file.handle.close()
   }
@@ -58,7 +60,8 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
     const held = new Uint8Array(count)
     const whole = createHash(algorithm)
     const room = new Uint8Array(count * hashBytes)
-    const file = { handle, size, pieceBytes, count, hashes: room, known: 0, held, whole, hashed: 0 }
+    const sums = new BlockSums()
+    const file = { handle, size, pieceBytes, count, hashes: room, known: 0, held, whole, sums, hashed: 0 }
     learn(file, 0, hashes)
     for (const piece of request.claimed) {
       if (piece < file.known && (await isRightOnDisk(file, piece))) held[piece] = 1
@@ -118,7 +121,7 @@ async function put(file: PartialFile, piece: number, chunks: Uint8Array[]): Prom
   }
   file.held[piece] = 1
   if (piece === file.hashed) {
-    for (const chunk of chunks) file.whole.update(chunk)
+    for (const chunk of chunks) addToWhole(file, chunk)
     file.hashed++
   }
   // Frees the memory now; the collector of this thread would let it pile up first.
@@ -129,17 +132,22 @@ async function put(file: PartialFile, piece: number, chunks: Uint8Array[]): Prom
 /** The whole digest goes on over pieces that came before their turn. */
 async function hashOnward(file: PartialFile): Promise<void> {
   while (file.hashed < file.count && file.held[file.hashed] === 1) {
-    for await (const chunk of readPiece(file, file.hashed)) file.whole.update(chunk)
+    for await (const chunk of readPiece(file, file.hashed)) addToWhole(file, chunk)
     file.hashed++
   }
 }
 
-async function finish(file: PartialFile, timeMs: number): Promise<string> {
+function addToWhole({ whole, sums }: PartialFile, chunk: Uint8Array): void {
+  whole.update(chunk)
+  sums.update(chunk)
+}
+
+async function finish(file: PartialFile, timeMs: number): Promise<PieceValue> {
   await hashOnward(file)
   if (file.hashed < file.count) throw new Error(`piece ${file.hashed} is not here`)
   futimesSync(file.handle.fd, timeMs / 1000, timeMs / 1000)
   fsyncSync(file.handle.fd)
-  return file.whole.digest('hex')
+  return { hex: file.whole.digest('hex'), sums: file.sums.finish() }
 }
 
 async function isRightOnDisk(file: PartialFile, piece: number): Promise<boolean> {

@@ -9,6 +9,7 @@ import type { Ingest } from './ingest.ts'
 import type { IngestPool } from './ingest-pool.ts'
 import type { Leases } from './leases.ts'
 import type { BodyOptions } from './store.ts'
+import type { SumTable } from './sum-table.ts'
 
 export interface PublisherOptions {
   files: BlobFiles
@@ -16,6 +17,7 @@ export interface PublisherOptions {
   claims: Claims
   leases: Leases
   space: DiskSpace
+  sums: SumTable
 }
 
 export class Publisher {
@@ -41,12 +43,13 @@ export class Publisher {
     commit: () => Promise<void>,
   ): Promise<{ size: number }> {
     return await this.#options.claims.hold([digest], async () => {
-      const { hex, size } = await ingest.finish(algorithmOf(digest), this.#options.leases.now())
+      const { hex, size, sums } = await ingest.finish(algorithmOf(digest), this.#options.leases.now())
       if (hex !== hexOf(digest))
         throw new OciError(
           'DIGEST_INVALID',
           `the ${size} bytes hash to ${algorithmOf(digest)}:${hex}, not to ${digest}`,
         )
+      await this.#options.sums.put(digest, { size, sums })
       await this.files.publish(id, digest)
       await commit()
       return { size }

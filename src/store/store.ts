@@ -17,6 +17,7 @@ export { type Database, openDatabase } from './database.ts'
 export { diskUsage } from './disk-space.ts'
 export {
   BlobMissingError,
+  BlobRottenError,
   BlobTruncatedError,
   DatabaseFaultError,
   StoreFullError,
@@ -48,12 +49,20 @@ export interface Store extends AsyncDisposable {
 
 export interface Blobs {
   stat(digest: Digest): Promise<{ size: number } | undefined>
-  /** `undefined` when it is not here. The open blob can be read to its end even when it is collected meanwhile. */
-  open(digest: Digest): Promise<OpenBlob | undefined>
+  /**
+   * `undefined` when it is not here. The open blob can be read to its end even when it is collected meanwhile. Reading it throws
+   * BlobRottenError, before its last chunk at the latest, when the bytes are not those that were stored.
+   */
+  open(digest: Digest, options?: OpenOptions): Promise<OpenBlob | undefined>
   /** Every blob here, in no order. */
   list(options?: { signal?: AbortSignal }): AsyncIterable<{ digest: Digest; size: number }>
   /** Streams bytes in and names them only if they hash to `digest`; throws `DIGEST_INVALID` otherwise. For content from peers. */
   write(digest: Digest, body: AsyncIterable<Uint8Array>, options?: BodyOptions): Promise<{ size: number }>
+}
+
+export interface OpenOptions {
+  /** Whoever gets the bytes hashes them, so that they are not checked here as well. */
+  receiverProves?: boolean
 }
 
 export interface BodyOptions {

@@ -1,38 +1,49 @@
 /** Reads everything again; what does not hash to its name is moved out of the way, so that it is fetched anew. */
+import type { Stats } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Logger, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
+import type { BlobSums } from './block-sums.ts'
 import type { IngestPool } from './ingest-pool.ts'
 import type { TableContext } from './link-table.ts'
+import type { SoundFiles } from './sound-files.ts'
 import type { VerifyOptions, VerifyReport } from './store.ts'
+import type { SumTable } from './sum-table.ts'
 import { WorkerCallError } from './worker-thread.ts'
 
 export interface VerifierOptions {
   context: TableContext
   files: BlobFiles
   pool: IngestPool
+  sums: SumTable
+  sound: SoundFiles
   logger: Logger
   metrics: Metrics
 }
 
+/** What turned out to be wrong and lies in quarantine now. */
+export interface Quarantined {
+  kind: 'blob' | 'manifest'
+  digest: Digest
+}
+
 export class Verifier {
   readonly #options: VerifierOptions
+  /** Told of each. */
+  readonly listeners = new Set<(quarantined: Quarantined) => void>()
 
   constructor(options: VerifierOptions) {
     this.#options = options
   }
 
   async verify({ signal, onProgress }: VerifyOptions = {}): Promise<VerifyReport> {
-    const { files, context, logger, pool } = this.#options
+    const { files, context, pool } = this.#options
     const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [] }
     const note = (digest: Digest, bytes: number, path: string | undefined): void => {
       report.bytes += bytes
-      if (path !== undefined) {
-        logger.error({ digest, path }, 'content does not hash to its name and was quarantined')
-        report.corrupt.push({ digest, path })
-      }
+      if (path !== undefined) report.corrupt.push({ digest, path })
       const { corrupt: _, ...progress } = report
       onProgress?.(progress)
     }
@@ -47,7 +58,7 @@ export class Verifier {
       signal?.throwIfAborted()
       const digest = key as Digest
       report.manifests++
-      note(digest, bytes.length, await this.#checkManifest(digest, bytes))
+      note(digest, bytes.length, await this.checkManifest(digest, bytes))
     }
     return report
   }
@@ -55,12 +66,6 @@ export class Verifier {
   /** One blob alone; false when it was quarantined or is not here. */
   async verifyBlob(digest: Digest, signal?: AbortSignal): Promise<boolean> {
     const checked = await this.#checkBlob(digest, signal)
-    if (checked?.path !== undefined) {
-      this.#options.logger.error(
-        { digest, path: checked.path },
-        'content does not hash to its name and was quarantined',
-      )
-    }
     return checked !== undefined && checked.path === undefined
   }
 
@@ -69,44 +74,76 @@ export class Verifier {
     digest: Digest,
     signal: AbortSignal | undefined,
   ): Promise<{ bytes: number; path?: string } | undefined> {
-    const { files, pool, context } = this.#options
+    const { files, context } = this.#options
     for (;;) {
       const before = await files.stat(digest)
       if (before === undefined) return undefined
-      if (await this.#hashesTo(digest, pool, signal)) return { bytes: before.size }
+      if (await this.#isRight(digest, before, signal)) return { bytes: before.size }
       const path = await context.claims.remove(digest, async () => {
         // A push may have put a good file in its place since.
         if ((await files.stat(digest))?.ino !== before.ino) return undefined
-        this.#options.metrics.count('shoal_store_quarantined_total', { kind: 'blob' })
         return await files.quarantine(digest, context.leases.now())
       })
-      if (path !== undefined) return { bytes: before.size, path }
+      if (path === undefined) continue
+      this.#tell({ kind: 'blob', digest }, path)
+      return { bytes: before.size, path }
     }
   }
 
-  async #hashesTo(digest: Digest, pool: IngestPool, signal: AbortSignal | undefined): Promise<boolean> {
+  /** `before` is what was known of the file before it was read. */
+  async #isRight(digest: Digest, before: Stats, signal: AbortSignal | undefined): Promise<boolean> {
+    const { files, pool, sound } = this.#options
     try {
-      const { hex } = await pool.hash(this.#options.files.blobPath(digest), algorithmOf(digest), signal)
-      return hex === hexOf(digest)
+      const hashed = await pool.hash(files.blobPath(digest), algorithmOf(digest), signal)
+      if (hashed.hex !== hexOf(digest)) return false
+      await this.#keepSums(digest, hashed)
+      if (hashed.inode === before.ino) sound.add(digest, before)
+      return true
     } catch (error) {
+      if (!(error instanceof WorkerCallError)) throw error
+      // It was collected since; what is there now is looked at again.
+      if (error.code === 'ENOENT') return false
       // Of what the system can answer, this says that the disk lost the bytes; the rest says nothing about them.
-      if (error instanceof WorkerCallError && error.code === 'EIO') return false
+      if (error.code === 'EIO') return false
       throw error
     }
   }
 
-  async #checkManifest(digest: Digest, bytes: Uint8Array): Promise<string | undefined> {
-    const { context, files } = this.#options
-    if (digestBytes(bytes, algorithmOf(digest)) === digest) return undefined
-    return await context.claims.remove(digest, async () => {
-      const path = files.quarantinePath(digest, context.leases.now())
-      await writeFile(path, bytes, { mode: 0o600, flush: true })
-      await syncFolder(dirname(path))
-      await context.tables.manifests.del(digest)
-      this.#options.metrics.count('shoal_store_quarantined_total', { kind: 'manifest' })
-      return path
-    })
+  async #keepSums(digest: Digest, { size, sums }: BlobSums): Promise<void> {
+    const kept = this.#options.sums.find(digest)
+    const isKept = kept?.size === size && Buffer.compare(kept.sums, sums) === 0
+    if (!isKept) await this.#options.sums.put(digest, { size, sums })
   }
+
+  /** Bytes that stand under the digest: where they lie now if they are not its own, `undefined` if they are, or are replaced already. */
+  async checkManifest(digest: Digest, bytes: Uint8Array): Promise<string | undefined> {
+    const { context, files } = this.#options
+    const { manifests } = context.tables
+    if (isNamed(bytes, digest)) return undefined
+    const path = await context.claims.remove(digest, async () => {
+      // A push may have put a good one in its place since.
+      const now = await manifests.get(digest)
+      if (now === undefined || isNamed(now, digest)) return undefined
+      const place = files.quarantinePath(digest, context.leases.now())
+      await writeFile(place, now, { mode: 0o600, flush: true })
+      await syncFolder(dirname(place))
+      await manifests.del(digest)
+      return place
+    })
+    if (path !== undefined) this.#tell({ kind: 'manifest', digest }, path)
+    return path
+  }
+
+  #tell(quarantined: Quarantined, path: string): void {
+    const { logger, metrics } = this.#options
+    metrics.count('shoal_store_quarantined_total', { kind: quarantined.kind })
+    logger.error({ ...quarantined, path }, 'content does not hash to its name and was quarantined')
+    for (const listener of this.listeners) listener(quarantined)
+  }
+}
+
+function isNamed(bytes: Uint8Array, digest: Digest): boolean {
+  return digestBytes(bytes, algorithmOf(digest)) === digest
 }
 
 /** Runs `work` on each item, at most `limit` at a time. The first failure is thrown once what runs has ended. */

@@ -78,7 +78,10 @@ beforeEach(async () => {
   const context: TableContext = { database, tables: openTables(database), claims, leases }
   files = new HookedFiles(path)
   links = new LinkTable(context)
-  manifests = new ManifestTable(context, files, new DiskSpace(path, 0))
+  manifests = new ManifestTable(context, new DiskSpace(path, 0), {
+    checked: { seems: async (digest) => (await files.stat(digest)) !== undefined },
+    verifier: { checkManifest: async () => undefined },
+  })
   collector = new Collector(context, files, noMetrics)
   clock.advance(graceMs)
 })

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import type { Clock } from '../../src/base/base.ts'
 import { type Digest, type DigestAlgorithm, parseDigest, parseRepository } from '../../src/oci/oci.ts'
 import {
+  type FileStore,
   type OpenBlob,
   openDatabase,
   openStore,
@@ -46,7 +47,7 @@ export async function temporaryFolder(): Promise<Folder> {
 }
 
 export interface Opened extends AsyncDisposable {
-  store: Store
+  store: FileStore
 }
 
 /** A file store and its database, closed together. */

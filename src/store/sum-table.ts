@@ -1,0 +1,32 @@
+/** The sums of blobs as LevelDB rows. */
+import type { Digest } from '../oci/oci.ts'
+import { type BlobSums, decodeSums, encodeSums } from './block-sums.ts'
+import type { Tables } from './database.ts'
+
+export class SumTable {
+  readonly #table: Tables['sums']
+
+  constructor({ sums }: Pick<Tables, 'sums'>) {
+    this.#table = sums
+  }
+
+  /** `undefined` for a blob that was stored by a version without them, or whose row a power cut took. */
+  find(digest: Digest): BlobSums | undefined {
+    // A synchronous read takes 5 µs where the thread pool's detour takes 45.
+    const row = this.#table.getSync(digest)
+    return row === undefined ? undefined : decodeSums(row)
+  }
+
+  /** Not synced: what a power cut takes is made anew when the blob is read next. */
+  async put(digest: Digest, sums: BlobSums): Promise<void> {
+    await this.#table.put(digest, encodeSums(sums))
+  }
+
+  async remove(digest: Digest): Promise<void> {
+    await this.#table.del(digest)
+  }
+
+  async *list(): AsyncGenerator<Digest> {
+    for await (const key of this.#table.keys()) yield key as Digest
+  }
+}
