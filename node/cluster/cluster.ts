@@ -16,6 +16,7 @@ import { answerBringing } from './bring-answering.ts'
 import { bringLimits, bringProtocols } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
+import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
 import { openOutside } from './outside.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
@@ -75,7 +76,11 @@ export async function openMember(
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
   const outside = openOutside({ swarm, upstreams, reaching, clock: steadyClock, logger })
-  const exchange = opened.use(await openBlobExchange(node, swarm, outside, logger, metrics))
+  const onRotten = (digest: Digest): void => healer.suspect(digest)
+  const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
+  const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)
+  const { content } = swarm
+  const healer = opened.use(openHealer({ store: node.store, names, content, exchange, elsewhere, logger }))
   const { links } = node.store
   for (const [version, protocol] of Object.entries(bringProtocols)) {
     const how = { passesOn: version === 'beginning' }
@@ -105,7 +110,7 @@ export async function openMember(
   return {
     swarm,
     exchange,
-    elsewhere: clusterElsewhere(node, swarm, { exchange, outside }, logger),
+    elsewhere,
     lost,
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),

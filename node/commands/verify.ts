@@ -9,8 +9,7 @@ export const command = defineCommand({
   usage: ['verify [--json]'],
   about: `
 Hashes every blob and manifest again. What does not match its digest is moved to quarantine/ in the data directory, so
-that it is never served; a running node brings another copy from a member when it is asked for it. Exits 1 when something
-was wrong.`,
+that it is never served; a running node brings another copy from a member. Exits 1 when something was wrong.`,
   flags: { json },
   maxWords: 0,
   examples: [['verify', 'look through everything']],

@@ -8,7 +8,10 @@ interface FetchedManifest {
   bytes: Uint8Array
 }
 
-type Keepers = Pick<Collaborators, 'store' | 'elsewhere'>
+interface Keepers {
+  store: Pick<Collaborators['store'], 'manifests' | 'links'>
+  elsewhere: Pick<Collaborators['elsewhere'], 'announce' | 'prefetch'>
+}
 
 /** The bytes are proven by the caller. What they refer to need not be here yet; it comes when it is asked for. */
 export async function keepManifest(

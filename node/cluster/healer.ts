@@ -1,0 +1,101 @@
+/** Brings anew from other members what turned out to be wrong here. */
+import { Background, type Logger } from '../../src/base/base.ts'
+import type { Exchange } from '../../src/exchange/exchange.ts'
+import type { Digest } from '../../src/oci/oci.ts'
+import type { Names } from '../../src/records/records.ts'
+import { type Elsewhere, keepManifest } from '../../src/registry/registry.ts'
+import type { FileStore } from '../../src/store/store.ts'
+
+export interface HealerOptions {
+  store: Pick<FileStore, 'onQuarantined' | 'verifyBlob' | 'links' | 'manifests'>
+  names: Pick<Names, 'findManifest'>
+  content: { announce(digest: Digest): void; withdraw(digest: Digest): void }
+  exchange: Pick<Exchange, 'changed' | 'fetch'>
+  elsewhere: Pick<Elsewhere, 'fetchManifest' | 'announce' | 'prefetch'>
+  logger: Logger
+}
+
+export interface Healer extends AsyncDisposable {
+  /** A member or the disk says that the blob is wrong here. */
+  suspect(digest: Digest): void
+}
+
+type Ill = { kind: 'blob' | 'manifest' | 'suspect'; digest: Digest }
+
+/** What is more than this is brought when somebody asks for it. */
+const maxWaiting = 10_000
+
+export function openHealer(options: HealerOptions): Healer {
+  const { store, names, content, exchange, elsewhere, logger } = options
+  const background = new Background('the healer', logger)
+  /** One after the other: a disk that fails has much to heal, and clients come first. */
+  const waiting = new Map<string, Ill>()
+  let isRunning = false
+
+  function add(ill: Ill): void {
+    if (waiting.size >= maxWaiting) return
+    waiting.set(`${ill.kind} ${ill.digest}`, ill)
+    if (isRunning) return
+    isRunning = true
+    background.start('heal', async (signal) => {
+      try {
+        for (const [key, next] of waiting) {
+          signal.throwIfAborted()
+          await heal(next, signal)
+          waiting.delete(key)
+        }
+      } finally {
+        isRunning = false
+      }
+    })
+  }
+
+  async function heal({ kind, digest }: Ill, signal: AbortSignal): Promise<void> {
+    try {
+      if (kind === 'suspect') await check(digest)
+      else {
+        const isHealed = await (kind === 'blob' ? bringBlob(digest, signal) : bringManifest(digest, signal))
+        if (isHealed) logger.info({ kind, digest }, 'what rotted was brought anew from other members')
+        else logger.error({ kind, digest }, 'what rotted is in quarantine, and no member gives another copy')
+      }
+    } catch (error) {
+      if (!signal.aborted) logger.error({ err: error, kind, digest }, 'what rotted could not be mended')
+    }
+  }
+
+  async function check(digest: Digest): Promise<void> {
+    const isRight = await store.verifyBlob(digest)
+    // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
+    exchange.changed(digest)
+    if (isRight) content.announce(digest)
+  }
+
+  async function bringBlob(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const repository = await store.links.anyRepository(digest)
+    return repository !== undefined && (await exchange.fetch({ repository, digest }, { signal }))
+  }
+
+  async function bringManifest(digest: Digest, signal: AbortSignal): Promise<boolean> {
+    const repository = await store.links.anyRepository(digest)
+    if (repository === undefined) return false
+    const entry = await names.findManifest(repository, digest)
+    if (entry === undefined) return false
+    const bytes = await elsewhere.fetchManifest(repository, digest, { signal })
+    if (bytes === undefined) return false
+    await keepManifest({ store, elsewhere }, repository, { ...entry, bytes })
+    return true
+  }
+
+  const unsubscribe = store.onQuarantined(({ kind, digest }) => {
+    content.withdraw(digest)
+    if (kind === 'blob') exchange.changed(digest)
+    add({ kind, digest })
+  })
+  return {
+    suspect: (digest) => add({ kind: 'suspect', digest }),
+    async [Symbol.asyncDispose]() {
+      unsubscribe()
+      await background[Symbol.asyncDispose]()
+    },
+  }
+}

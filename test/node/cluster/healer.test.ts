@@ -1,0 +1,153 @@
+/** What rotted on one node's disk and comes back from another's: real stores and exchanges over a mesh. */
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openHealer } from '../../../node/cluster/healer.ts'
+import { silentLogger } from '../../../src/base/base.ts'
+import { layoutOf } from '../../../src/exchange/exchange.ts'
+import { type Digest, hexOf, mediaTypes } from '../../../src/oci/oci.ts'
+import { openTables } from '../../../src/store/database.ts'
+import { type FileStore, openDatabase, openStore } from '../../../src/store/store.ts'
+import { openWorld, repository, type World } from '../../exchange/engine/fixture.ts'
+import {
+  digestOf,
+  expectBytes,
+  inChunks,
+  readBlob,
+  seededBytes,
+  temporaryFolder,
+} from '../../store/scenery.ts'
+
+const bytes = seededBytes(1_000_000)
+const digest = digestOf(bytes)
+const manifestBytes = Buffer.from(
+  JSON.stringify({
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config: { mediaType: 'application/json', digest, size: 1 },
+    layers: [],
+  }),
+)
+const manifest = digestOf(manifestBytes)
+
+let stack: AsyncDisposableStack
+let world: World
+let folder: string
+let store: FileStore
+let rotManifest: () => Promise<void>
+/** Resolves with the message of the log line that ends a healing. */
+let outcome: PromiseWithResolvers<string>
+let announced: PromiseWithResolvers<Digest>
+const withdrawn: Digest[] = []
+
+beforeEach(async () => {
+  stack = new AsyncDisposableStack()
+  folder = stack.use(await temporaryFolder()).path
+  world = stack.use(openWorld())
+  const database = stack.adopt(await openDatabase(folder), (opened) => opened.close())
+  rotManifest = () => openTables(database).manifests.put(manifest, seededBytes(10))
+  store = stack.use(await openStore({ directory: folder, database, minFreeBytes: 0, workers: 1 }))
+  announced = Promise.withResolvers()
+  withdrawn.length = 0
+  outcome = Promise.withResolvers()
+})
+
+afterEach(() => stack.disposeAsync())
+
+async function joinMesh(): Promise<{ suspect(digest: Digest): void }> {
+  const { exchange } = await world.node({
+    override: {
+      blobs: store.blobs,
+      partials: store.partials,
+      hashPieces: async (blob) => await store.hashPieces(blob, layoutOf(bytes.length).pieceBytes),
+    },
+  })
+  const tell = (_facts: object, message: string): void => outcome.resolve(message)
+  return stack.use(
+    openHealer({
+      store,
+      names: {
+        findManifest: async () => {
+          return { digest: manifest, mediaType: mediaTypes.ociManifest, size: 1, writtenMs: 0, author: 'ann' }
+        },
+      },
+      content: {
+        announce: (blob) => announced.resolve(blob),
+        withdraw: (blob) => withdrawn.push(blob),
+      },
+      exchange,
+      elsewhere: {
+        fetchManifest: async () => manifestBytes,
+        announce: () => undefined,
+        prefetch: () => undefined,
+      },
+      logger: { ...silentLogger, info: tell, error: tell },
+    }),
+  )
+}
+
+async function holdRottenBlob(): Promise<void> {
+  await store.blobs.write(digest, inChunks(bytes))
+  await store.links.add(repository, [digest])
+  const hex = hexOf(digest)
+  const path = join(folder, 'blobs/sha256', hex.slice(0, 2), hex)
+  const file = await readFile(path)
+  file[500_000] = (file[500_000] ?? 0) ^ 1
+  await writeFile(path, file)
+}
+
+describe('a blob that rotted', () => {
+  it('is brought anew from a member as soon as a reader finds it out', async () => {
+    await holdRottenBlob()
+    await joinMesh()
+    await (await world.node()).holds(bytes)
+    await expect(readBlob(store, digest)).rejects.toMatchObject({ code: 'BLOB_ROTTEN' })
+    expect(await outcome.promise).toBe('what rotted was brought anew from other members')
+    expectBytes(await readBlob(store, digest), bytes)
+    expect(withdrawn).toEqual([digest])
+  })
+
+  it('is brought anew when a member complains of it', async () => {
+    await holdRottenBlob()
+    const healer = await joinMesh()
+    await (await world.node()).holds(bytes)
+    healer.suspect(digest)
+    expect(await outcome.promise).toBe('what rotted was brought anew from other members')
+    expectBytes(await readBlob(store, digest), bytes)
+  })
+
+  it('stays in quarantine, and is said to, where nobody else has it', async () => {
+    await holdRottenBlob()
+    await joinMesh()
+    await expect(readBlob(store, digest)).rejects.toMatchObject({ code: 'BLOB_ROTTEN' })
+    expect(await outcome.promise).toBe('what rotted is in quarantine, and no member gives another copy')
+    expect(await store.blobs.stat(digest)).toBeUndefined()
+  })
+})
+
+describe('a blob that turns out to be right', () => {
+  it('is announced again', async () => {
+    await store.blobs.write(digest, inChunks(bytes))
+    const healer = await joinMesh()
+    healer.suspect(digest)
+    expect(await announced.promise).toBe(digest)
+    expectBytes(await readBlob(store, digest), bytes)
+  })
+})
+
+describe('a manifest that rotted', () => {
+  it('is brought anew from a member', async () => {
+    await store.manifests.put({
+      repository,
+      digest: manifest,
+      bytes: manifestBytes,
+      references: [],
+      required: [],
+    })
+    await joinMesh()
+    await rotManifest()
+    expect(await store.manifests.get(manifest)).toBeUndefined()
+    await outcome.promise
+    expectBytes(await store.manifests.get(manifest), manifestBytes)
+  })
+})
