@@ -6,6 +6,7 @@ import type { Logger, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
 import type { BlobSums } from './block-sums.ts'
+import { DatabaseFaultError, StoreFullError } from './errors.ts'
 import type { IngestPool } from './ingest-pool.ts'
 import type { TableContext } from './link-table.ts'
 import type { SoundFiles } from './sound-files.ts'
@@ -112,7 +113,13 @@ export class Verifier {
   async #keepSums(digest: Digest, { size, sums }: BlobSums): Promise<void> {
     const kept = this.#options.sums.find(digest)
     const isKept = kept?.size === size && Buffer.compare(kept.sums, sums) === 0
-    if (!isKept) await this.#options.sums.put(digest, { size, sums })
+    if (isKept) return
+    try {
+      await this.#options.sums.put(digest, { size, sums })
+    } catch (error) {
+      // What was found right is right also where there is no room to note it.
+      if (!(error instanceof StoreFullError || error instanceof DatabaseFaultError)) throw error
+    }
   }
 
   /** Bytes that stand under the digest: where they lie now if they are not its own, `undefined` if they are, or are replaced already. */
