@@ -3,6 +3,7 @@ import { type Metrics, Semaphore } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import { hasWithin, linkKey, parseLinkKey, referenceKey, within } from './database.ts'
+import { takesNothing } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
 import type { CollectOptions, CollectReport } from './store.ts'
 
@@ -136,13 +137,22 @@ class Collection {
       const sizeNow = await this.#unusedBlobSize(digest)
       if (sizeNow !== undefined && !this.#options.dryRun) {
         await this.#files.remove(digest)
-        await this.#context.tables.sums.del(digest)
+        await this.#forgetSums(digest)
       }
       return sizeNow
     })
     if (removed === undefined) return
     this.report.blobs++
     this.report.bytes += removed
+  }
+
+  /** Sums that stay are right for whoever brings the blob again: without them a full disk can be cleared. */
+  async #forgetSums(digest: Digest): Promise<void> {
+    try {
+      await this.#context.tables.sums.del(digest)
+    } catch (error) {
+      if (!takesNothing(error)) throw error
+    }
   }
 
   /** The file's time is the lease of a blob that was written and not linked yet. */

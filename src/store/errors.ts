@@ -23,6 +23,11 @@ export class DatabaseFaultError extends CodedError {
   readonly code = 'DATABASE_FAULT'
 }
 
+/** Whether the database, or the disk, takes nothing just now: for writes that reading can do without. */
+export function takesNothing(error: unknown): boolean {
+  return error instanceof StoreFullError || error instanceof DatabaseFaultError
+}
+
 /** Another process has the data directory. */
 export class StoreLockedError extends CodedError {
   readonly code = 'STORE_LOCKED'

@@ -2,7 +2,7 @@
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Claims } from './claims.ts'
 import { type Database, linkKey, parseLinkKey, referenceKey, type Tables, within } from './database.ts'
-import { DatabaseFaultError, StoreFullError } from './errors.ts'
+import { takesNothing } from './errors.ts'
 import type { Leases } from './leases.ts'
 import type { Links } from './store.ts'
 
@@ -32,7 +32,7 @@ export class LinkTable implements Links {
         await tables.links.put(key, String(leases.now()))
       } catch (error) {
         // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
-        if (!(error instanceof StoreFullError || error instanceof DatabaseFaultError)) throw error
+        if (!takesNothing(error)) throw error
       }
       return true
     })

@@ -6,7 +6,7 @@ import type { Logger, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
 import type { BlobSums } from './block-sums.ts'
-import { DatabaseFaultError, StoreFullError } from './errors.ts'
+import { takesNothing } from './errors.ts'
 import type { IngestPool } from './ingest-pool.ts'
 import type { TableContext } from './link-table.ts'
 import type { SoundFiles } from './sound-files.ts'
@@ -118,7 +118,7 @@ export class Verifier {
       await this.#options.sums.put(digest, { size, sums })
     } catch (error) {
       // What was found right is right also where there is no room to note it.
-      if (!(error instanceof StoreFullError || error instanceof DatabaseFaultError)) throw error
+      if (!takesNothing(error)) throw error
     }
   }
 
