@@ -99,7 +99,7 @@ describe('on a disk of 16 MiB', {
     expect(bavail * bsize).toBeGreaterThanOrEqual(reserve)
     const offset = (await store.uploads.find(team, id))?.offset ?? 0
     expect(offset).toBeGreaterThan(8 * mib)
-    await writeFile(join(mountPoint, 'ballast'), new Uint8Array(mib))
+    await writeFile(join(mountPoint, 'ballast'), new Uint8Array(bavail * bsize - reserve + bsize))
     await expect(store.uploads.create(team)).rejects.toMatchObject(full)
     await expect(pushManifest(store, 'm', [])).rejects.toMatchObject(full)
     await expect(
