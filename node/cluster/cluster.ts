@@ -11,6 +11,7 @@ import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
+import { policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { answerBringing } from './bring-answering.ts'
 import { bringLimits, bringProtocols } from './bring-messages.ts'
@@ -57,6 +58,7 @@ export async function openMember(
       agent: `shoal/${node.version}`,
       source: contentSource(node),
       isBanned: (peer) => names.isBanned(peer),
+      policy: policyExchange(names),
       upstreams: () => reaching.names(),
       keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: steadyClock,
@@ -95,9 +97,10 @@ export async function openMember(
   opened.defer(node.keepRules.onChange(() => swarm.members.tell()))
   opened.defer(
     names.onChange((keys) => {
-      if (keys.some((key) => key.kind === 'policy')) swarm.dropUnwelcome()
+      if (keys.some((key) => key.kind === 'policy')) swarm.reconsider()
     }),
   )
+  const banned = opened.use(watchOwnBan(names, swarm.peerId, logger))
   const leaving = new AbortController()
   const { signal } = leaving
   const resuming = resumeAnnouncing(node, swarm, { signal, logger })
@@ -118,7 +121,7 @@ export async function openMember(
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
     clockProblem: () => repair.clockProblem(),
     problems: () =>
-      [repair.clockProblem(), swarm.isCloned() ? clonedProblem : undefined].filter(
+      [banned.problem(), repair.clockProblem(), swarm.isCloned() ? clonedProblem : undefined].filter(
         (problem) => problem !== undefined,
       ),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),

@@ -3,9 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import { print, printJson } from '../screen/output.ts'
+import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 
-const usage = ['policy [show] [--json]', 'policy set FILE [--json]', 'policy ban|unban PEER [--json]']
+const usage = [
+  'policy [show] [--json]',
+  'policy set FILE [--force] [--json]',
+  'policy ban|unban PEER [--force] [--json]',
+]
 
 export const command = defineCommand({
   usage,
@@ -23,10 +28,15 @@ FILE is JSON:
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
 are members that say which push of such a tag was first; without that key those that are stay, or this node becomes one.
-A banned member is disconnected, and what it publishes from then on does not count; what it had published stays.
+A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays.
+It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
+new key that is a member at once, until the token is changed (shoal token rotate).
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,
-  flags: { json },
+  flags: {
+    force: { kind: flag, help: 'let this node ban itself, which the others will hold to' },
+    json,
+  },
   actions: ['show', 'set', 'ban', 'unban'],
   maxWords: 2,
   examples: [
@@ -44,16 +54,26 @@ show prints JSON in any case; with --json the others print the policy as it is t
       throw new UsageError(`"${action}" is not show, set, ban or unban`)
     }
     if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
+    const { force } = flags
     const policy =
       action === 'set'
-        ? await perform(settings, 'policy-set', { policy: await readPolicy(subject) })
-        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban' })
+        ? await perform(settings, 'policy-set', { policy: await readPolicy(subject), force })
+        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', force })
     if (flags.json) printJson(policy)
-    else if (action === 'set') print('the policy is set\n')
-    else print(`${subject} is ${action === 'ban' ? 'banned' : 'no longer banned'}\n`)
+    else print(outcomeOf(action, subject))
     return 0
   },
 })
+
+function outcomeOf(action: string, subject: string): string {
+  if (action === 'set') return 'the policy is set\n'
+  if (action === 'unban')
+    return `${subject} is no longer banned; it is back within five minutes, if it runs and can be reached\n`
+  return `${subject} is banned: members refuse its connections, and what it publishes from now on does not count.
+What it had published stays, and it keeps what it has. Whoever has the token is a member again with a new key:
+to keep them out, rotate the token (shoal token rotate) and join the others anew.
+`
+}
 
 async function readPolicy(file: string): Promise<unknown> {
   try {

@@ -10,24 +10,38 @@ export class PolicyFileError extends CodedError {
 
 export const showPolicy: Operation<'policy-show'> = async ({ node }) => node.names.policy()
 
-export const setPolicy: Operation<'policy-set'> = (context, { policy }) => {
+/** The node would ban itself, and was not told that this is meant. */
+class BanOfSelfError extends CodedError {
+  readonly code = 'BAN_OF_SELF'
+}
+
+export const setPolicy: Operation<'policy-set'> = (context, { policy, force = false }) => {
   const { sealers, ...rest } = parsePolicy(policy)
   const named = sealers ?? context.node.names.policy().sealers
   // Immutable tags that nobody seals can be moved by whoever may write them: see docs/security.md.
   const needed = sealers === undefined && named.length === 0 && rest.immutable.length > 0
-  return apply(context, { ...rest, sealers: needed ? [context.node.membership.identity.peerId] : named })
+  const next = { ...rest, sealers: needed ? [context.node.membership.identity.peerId] : named }
+  return apply(context, next, force)
 }
 
-export const changeBan: Operation<'policy-ban'> = (context, { peer, banned }) => {
+export const changeBan: Operation<'policy-ban'> = (context, { peer, banned, force = false }) => {
   const policy = context.node.names.policy()
   const others = policy.banned.filter((other) => other !== peer)
-  return apply(context, { ...policy, banned: banned ? [...others, peer] : others })
+  return apply(context, { ...policy, banned: banned ? [...others, peer] : others }, force)
 }
 
-async function apply({ node, member }: OperationContext, policy: Policy): Promise<Policy> {
-  await node.names.setPolicy(policy)
-  member?.swarm.dropUnwelcome()
-  return node.names.policy()
+async function apply({ node }: OperationContext, policy: Policy, force: boolean): Promise<Policy> {
+  const self = node.membership.identity.peerId
+  const { names } = node
+  if (policy.banned.includes(self) && !names.isBanned(self) && !force) {
+    throw new BanOfSelfError(
+      `${self} is this node, the one that changes the policy; banned, it is refused by all others, and they hear of ` +
+        'a change of the policy only when it tries to connect. Give the peer id of another node (see shoal peers), ' +
+        'or --force if that is meant',
+    )
+  }
+  await names.setPolicy(policy)
+  return names.policy()
 }
 
 /** Checks the shape; the ledger checks patterns and peer ids. Without sealers it leaves those that are. */

@@ -10,7 +10,7 @@ import { hash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, connect as secure, TLSSocket } from 'node:tls'
-import { type Background, type Clock, CodedError } from '../base/base.ts'
+import { type Background, type Clock, CodedError, networkOf, WaitingRoom } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
 import { createCertificate } from './certificate.ts'
 import { SocketLane } from './socket-lane.ts'
@@ -68,7 +68,7 @@ interface Expected {
 const ticketBytes = 32
 const maxExpected = 256
 /** Connections that have not proven anything yet. */
-const maxUnproven = 32
+const unproven = { most: 32, mostOfOne: 8 }
 const unprovenMs = 2000
 /** As long as a node may take for it whose processors are all busy. */
 const handshakeMs = 10_000
@@ -81,7 +81,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()
   const sockets = new Set<Socket>()
-  let unproven = 0
+  const newcomers = new WaitingRoom(unproven)
 
   const keep = (socket: Socket): void => {
     sockets.add(socket)
@@ -98,7 +98,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
   }
 
   const takeTicket = async (socket: Socket, stop: AbortSignal): Promise<Expected> => {
-    unproven++
+    const leave = newcomers.enter(networkOf(socket.remoteAddress ?? ''), () => socket.destroy())
     try {
       const signal = AbortSignal.any([stop, AbortSignal.timeout(unprovenMs)])
       const ticket = await readTicket(socket, signal)
@@ -107,7 +107,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       expected.delete(ticket)
       return found
     } finally {
-      unproven--
+      leave()
     }
   }
 
@@ -133,7 +133,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
   }
 
   const server = createServer({ noDelay: true }, (socket) => {
-    if (expected.size === 0 || unproven >= maxUnproven) {
+    if (expected.size === 0) {
       socket.destroy()
       return
     }

@@ -2,6 +2,7 @@
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Background, Clock, Logger } from '../base/base.ts'
 import { isPeerId, parseMultiaddr, peerOf } from './addresses.ts'
+import { DialTargets, type Target } from './dial-targets.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 
 export interface Dialer {
@@ -9,6 +10,10 @@ export interface Dialer {
   learn(peer: string, addresses: string[]): void
   /** Whether every member that this node knows of, or was told to find, is connected. */
   isComplete(): boolean
+  /** Whether the peer closed what was opened to it, or bans this node, and the next try is not due: nobody else may dial it either. */
+  isResting(peer: string): boolean
+  /** Tries those again that were banned, or banned this node, because the policy has changed. */
+  reconsider(): void
   /** Begins to dial. */
   start(): Promise<void>
 }
@@ -22,96 +27,106 @@ export interface DialerOptions {
   /** Multiaddrs, with or without a peer id. */
   bootstrap: string[]
   isUnwelcome(peer: string): boolean
+  /** Whether this node is banned, as far as it knows. */
+  isOutcast(): boolean
 }
 
 /** The node seeks this many members by itself; others may still connect to it. */
 const enoughMembers = 64
-const maxTargets = 1024
 const maxDials = 8
+/** Of those, for whom nobody but others spoke. */
+const maxHearsayDials = 4
 const dialTimeoutMs = 8000
 const minuteMs = 60_000
-
-interface Target {
-  /** Known except for a bootstrap address without one, until it has answered. */
-  peer: string | undefined
-  address: string | undefined
-  dueMs: number
-  failures: number
-  lostMs: number
-  dialling: boolean
-}
+/** A connection that ends sooner was refused. */
+const refusedWithinMs = 5000
+/** What other members tell of a peer is not believed beyond this. */
+const maxAddresses = 16
+/** One that nobody but others spoke of, and that did not answer so often, is not missed. */
+const missedFailures = 3
 
 export function createDialer(options: DialerOptions): Dialer {
-  const { node, tasks, clock, random, logger, bootstrap, isUnwelcome } = options
-  const targets = new Map<string, Target>()
+  const { node, tasks, clock, random, logger, bootstrap, isUnwelcome, isOutcast } = options
+  /** Of peers that are connected, since when. */
+  const sinceMs = new Map<string, number>()
   let wake: () => void = () => undefined
 
-  /** A member that was lost minutes ago comes back as soon as a partition heals; one that is long gone is asked rarely. */
-  const backoffMs = (target: Target): number => {
-    const goneMs = clock.now() - target.lostMs
-    const capMs =
-      target.address !== undefined || goneMs < 10 * minuteMs
-        ? 3000
-        : goneMs < 1440 * minuteMs
-          ? 30_000
-          : 300_000
-    return Math.min(capMs, 500 * 2 ** Math.min(target.failures, 10)) * (0.75 + 0.5 * random())
+  const targets = new DialTargets({
+    clock,
+    random,
+    isOutcast,
+    onForgotten: (peer) => tasks.start('forget', async () => await forget(peer)),
+  })
+
+  /** What was stored of it when others spoke of it. */
+  const forget = async (peer: string): Promise<void> => {
+    const id = peerIdFromString(peer)
+    if (!(await node.peerStore.has(id))) return
+    const { protocols } = await node.peerStore.get(id)
+    if (!wasMember(protocols)) await node.peerStore.delete(id)
   }
 
-  const add = (key: string, target: Pick<Target, 'peer' | 'address' | 'lostMs'>, delayMs: number): void => {
-    const dueMs = clock.now() + delayMs
-    const known = targets.get(key)
-    if (known !== undefined) {
-      known.lostMs = Math.max(known.lostMs, target.lostMs)
-      known.dueMs = Math.min(known.dueMs, dueMs)
-    } else if (targets.size < maxTargets) {
-      targets.set(key, { ...target, dueMs, failures: 0, dialling: false })
-    }
+  const add = (peer: string, livedMs: number, delayMs: number): boolean => {
+    const isTaken = targets.add(peer, { peer, address: undefined, livedMs }, delayMs)
     wake()
+    return isTaken
   }
 
-  const isConnected = ({ peer }: Target): boolean =>
-    peer !== undefined && node.getConnections(peerIdFromString(peer)).length > 0
+  const connectedMs = ({ peer }: Target): number | undefined => {
+    const since = peer === undefined ? undefined : sinceMs.get(peer)
+    return since === undefined ? undefined : clock.now() - since
+  }
 
   const dial = async (target: Target): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(dialTimeoutMs)])
-    target.dialling = true
+    target.isDialling = true
     try {
       const to =
         target.peer === undefined ? parseMultiaddr(target.address ?? '') : peerIdFromString(target.peer)
       const connection = await node.dial(to, { signal })
       target.peer = connection.remotePeer.toString()
-      target.failures = 0
     } catch (error) {
       target.failures++
       const { peer, address, failures } = target
       if (failures === 1)
         logger.debug({ err: error, peer, address }, 'dialling failed; it will be tried again')
     } finally {
-      target.dialling = false
-      target.dueMs = clock.now() + backoffMs(target)
+      target.isDialling = false
+      targets.postpone(target)
     }
   }
 
+  /** Whether the target is nothing to be dialled now; it is postponed then. */
+  const isSettled = (target: Target): boolean => {
+    const nowMs = clock.now()
+    const forMs = connectedMs(target)
+    if (forMs !== undefined) {
+      target.dueMs = nowMs + (forMs < refusedWithinMs ? refusedWithinMs - forMs : minuteMs)
+      if (forMs < refusedWithinMs) return true
+      targets.lived(target, forMs)
+      // A lost connection brings it back; a bootstrap address stays, in case everybody else is gone.
+      if (target.address === undefined && target.peer !== undefined) targets.delete(target.peer)
+      return true
+    }
+    const isBanned = target.peer !== undefined && isUnwelcome(target.peer)
+    // Members cost nothing to invent: however many there are, one that was lost is sought.
+    const isEnough = node.getPeers().length >= enoughMembers && target.livedMs < minuteMs
+    if (!isBanned && !isEnough) return false
+    target.dueMs = nowMs + minuteMs
+    return true
+  }
+
   const round = (): void => {
-    let free = maxDials - [...targets.values()].filter(({ dialling }) => dialling).length
-    const byAge = [...targets].sort(([, a], [, b]) => a.dueMs - b.dueMs)
-    for (const [key, target] of byAge) {
-      if (free <= 0 || target.dueMs > clock.now()) break
-      if (target.dialling) continue
-      if (isConnected(target)) {
-        target.failures = 0
-        // A lost connection brings it back; a bootstrap address stays, in case everybody else is gone.
-        if (target.address === undefined) targets.delete(key)
-        else target.dueMs = clock.now() + minuteMs
-        continue
-      }
-      const enough = node.getPeers().length >= enoughMembers
-      if (enough || (target.peer !== undefined && isUnwelcome(target.peer))) {
-        target.dueMs = clock.now() + minuteMs
-        continue
-      }
+    const running = targets.values().filter(({ isDialling }) => isDialling)
+    let free = maxDials - running.length
+    let freeForHearsay = maxHearsayDials - running.filter(isHearsay).length
+    const due = targets.values().filter(({ isDialling, dueMs }) => !isDialling && dueMs <= clock.now())
+    due.sort((a, b) => Number(isHearsay(a)) - Number(isHearsay(b)) || a.dueMs - b.dueMs)
+    for (const target of due) {
+      if (free <= 0 || (isHearsay(target) && freeForHearsay <= 0)) break
+      if (isSettled(target)) continue
       free--
+      if (isHearsay(target)) freeForHearsay--
       tasks.start('dial', async () => {
         await dial(target)
         wake()
@@ -122,7 +137,7 @@ export function createDialer(options: DialerOptions): Dialer {
   const loop = async (signal: AbortSignal): Promise<void> => {
     while (!signal.aborted) {
       round()
-      const waiting = [...targets.values()].filter(({ dialling }) => !dialling)
+      const waiting = targets.values().filter(({ isDialling }) => !isDialling)
       const nextMs = Math.min(clock.now() + minuteMs, ...waiting.map(({ dueMs }) => dueMs))
       const woken = new AbortController()
       wake = () => woken.abort()
@@ -135,48 +150,88 @@ export function createDialer(options: DialerOptions): Dialer {
     }
   }
 
+  const left = (peer: string): void => {
+    const forMs = clock.now() - (sinceMs.get(peer) ?? clock.now())
+    sinceMs.delete(peer)
+    const known = targets.of(peer)
+    if (forMs >= refusedWithinMs) {
+      for (const target of known) targets.lived(target, forMs)
+      add(peer, forMs, 200 + 800 * random())
+      return
+    }
+    for (const target of known) {
+      target.failures++
+      target.refusals++
+      targets.postpone(target)
+    }
+    if (known.length === 0 && !isUnwelcome(peer)) add(peer, 0, 1000 + 1000 * random())
+    wake()
+  }
+
+  node.addEventListener('peer:connect', ({ detail }) => sinceMs.set(detail.toString(), clock.now()))
+  node.addEventListener('peer:disconnect', ({ detail }) => left(detail.toString()))
   node.addEventListener('peer:discovery', ({ detail }) => {
-    const peer = detail.id.toString()
-    if (detail.multiaddrs.length > 0)
-      add(peer, { peer, address: undefined, lostMs: clock.now() }, 50 * random())
-  })
-  node.addEventListener('peer:disconnect', ({ detail }) => {
-    const peer = detail.toString()
-    add(peer, { peer, address: undefined, lostMs: clock.now() }, 200 + 800 * random())
+    if (detail.multiaddrs.length > 0) add(detail.id.toString(), 0, 50 * random())
   })
 
   const remember = async (peer: string, addresses: string[]): Promise<void> => {
-    await node.peerStore.merge(peerIdFromString(peer), { multiaddrs: addresses.map(parseMultiaddr) })
+    const id = peerIdFromString(peer)
+    const known = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses.length : 0
+    if (known < maxAddresses) await node.peerStore.merge(id, { multiaddrs: addresses.map(parseMultiaddr) })
   }
 
   return {
     learn(peer, addresses) {
-      if (peer === node.peerId.toString() || node.getConnections(peerIdFromString(peer)).length > 0) return
+      if (peer === node.peerId.toString() || sinceMs.has(peer)) return
       tasks.start('learn', async () => {
         await remember(peer, addresses)
-        // A peer that others reach and this node does not keeps its slower pace.
-        add(peer, { peer, address: undefined, lostMs: targets.get(peer)?.lostMs ?? clock.now() }, 0)
+        if (!add(peer, 0, 0)) await forget(peer)
       })
     },
 
     isComplete: () =>
-      [...targets.values()].every(
-        (target) => isConnected(target) || (target.peer !== undefined && isUnwelcome(target.peer)),
-      ),
+      targets.values().every((target) => {
+        const isGone = isHearsay(target) && target.failures >= missedFailures
+        const isBanned = target.peer !== undefined && isUnwelcome(target.peer)
+        return isGone || isBanned || connectedMs(target) !== undefined
+      }),
+
+    isResting(peer) {
+      const known = targets.of(peer)
+      if (known.some(({ isDialling }) => isDialling)) return false
+      const nowMs = clock.now()
+      return isOutcast() || known.some(({ refusals, dueMs }) => refusals > 0 && dueMs > nowMs)
+    },
+
+    reconsider() {
+      if (isOutcast()) return
+      targets.restart()
+      wake()
+    },
 
     async start() {
       for (const address of bootstrap) {
         const peer = peerOf(parseMultiaddr(address))
         if (peer === node.peerId.toString() || (peer !== undefined && !isPeerId(peer))) continue
         if (peer !== undefined) await remember(peer, [address])
-        add(address, { peer, address, lostMs: clock.now() }, 0)
+        targets.add(address, { peer, address, livedMs: 1 }, 0)
       }
-      for (const { id, addresses } of await node.peerStore.all()) {
+      for (const { id, addresses, protocols } of await node.peerStore.all()) {
         const peer = id.toString()
         if (addresses.length === 0 || !isPeerId(peer)) continue
-        add(peer, { peer, address: undefined, lostMs: clock.now() - 9 * minuteMs }, 300 * random())
+        add(peer, wasMember(protocols) ? 1 : 0, 300 * random())
       }
       tasks.start('dialer', loop)
     },
   }
+}
+
+/** Whether nobody but others spoke of it. */
+function isHearsay({ livedMs }: Target): boolean {
+  return livedMs === 0
+}
+
+/** Only whoever was connected has told what it speaks. */
+function wasMember(protocols: string[]): boolean {
+  return protocols.length > 0
 }

@@ -54,9 +54,13 @@ export interface HostOptions {
   conduct: Conduct
   logger: Logger
   metrics: Metrics
+  /** Peers that stay connected for a moment only, and are answered in one protocol. */
+  isUnwelcome(peer: string): boolean
+  farewellProtocol: string
 }
 
-export function createHost({ node, tasks, conduct, logger, metrics }: HostOptions): ListeningHost {
+export function createHost(options: HostOptions): ListeningHost {
+  const { node, tasks, conduct, logger, metrics, isUnwelcome, farewellProtocol } = options
   const heardMs = new Map<string, number>()
   node.addEventListener('peer:disconnect', ({ detail }) => heardMs.delete(detail.toString()))
 
@@ -84,8 +88,10 @@ export function createHost({ node, tasks, conduct, logger, metrics }: HostOption
       await node.handle(
         protocol,
         (stream, connection) => {
-          const channel = channelOver(stream, { maxFrameBytes })
           const peer = connection.remotePeer.toString()
+          // A reset would have the peer leave before it has heard why; the stream ends with the connection.
+          if (isUnwelcome(peer) && protocol !== farewellProtocol) return
+          const channel = channelOver(stream, { maxFrameBytes })
           listen(stream, peer)
           tasks.start(protocol, async () => await serve(channel, peer, protocol, handler))
         },

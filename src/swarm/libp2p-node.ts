@@ -67,7 +67,8 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
       maxConnections: 512,
       // Per second and address: a whole cluster may sit behind one NAT. What fails the handshake is limited by the gater.
       inboundConnectionThreshold: 100,
-      maxIncomingPendingConnections: 128,
+      // The gater's room is smaller, and lets a newcomer in where this would refuse it.
+      maxIncomingPendingConnections: 1024,
       inboundUpgradeTimeout: 3000,
       addressDialTimeout: 2000,
       dialTimeout: 8000,

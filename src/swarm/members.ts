@@ -4,6 +4,7 @@ import type { Background, Clock, Logger } from '../base/base.ts'
 import { hostOf, isPeerId, worthAnnouncing } from './addresses.ts'
 import type { Clones } from './clones.ts'
 import type { Dialer } from './dialer.ts'
+import type { Farewell } from './farewell.ts'
 import type { Host } from './host.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 import type { Pulse } from './pulse.ts'
@@ -70,6 +71,8 @@ export interface MembersOptions {
   host: Host
   dialer: Dialer
   pulse: Pulse
+  farewell: Pick<Farewell, 'part'>
+  isUnwelcome(peer: string): boolean
   tasks: Background
   clock: Clock
   random: () => number
@@ -94,6 +97,7 @@ interface Known {
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
+  const { farewell, isUnwelcome } = options
   const ownFacts = () => ({
     running: clones.statement(),
     keeps: options.keeps().slice(0, maxKeepsTold),
@@ -128,7 +132,26 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     return entries.filter(({ addresses }) => addresses.length > 0)
   }
 
+  /** Who is being asked, and whether it is to be asked again. */
+  const asking = new Map<string, { again: boolean }>()
+
+  /** One at a time with each, however often there is a reason. */
   const askStatus = async (peer: string): Promise<void> => {
+    const running = asking.get(peer)
+    if (running !== undefined) {
+      running.again = true
+      return
+    }
+    const mine = { again: true }
+    asking.set(peer, mine)
+    while (mine.again && members.has(peer)) {
+      mine.again = false
+      await askOnce(peer)
+    }
+    asking.delete(peer)
+  }
+
+  const askOnce = async (peer: string): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
     try {
       const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
@@ -174,6 +197,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
 
   node.addEventListener('peer:connect', ({ detail }) => {
     const peer = detail.toString()
+    if (isUnwelcome(peer)) {
+      farewell.part(peer)
+      return
+    }
     members.set(peer, { sinceMs: clock.now(), upstreams: [], keeps: [] })
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
@@ -181,7 +208,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   })
   node.addEventListener('peer:disconnect', ({ detail }) => {
     const peer = detail.toString()
-    members.delete(peer)
+    if (!members.delete(peer)) return
     logger.info({ peer }, 'member left')
     pulse.left(peer)
     emit({ kind: 'leave', peer })

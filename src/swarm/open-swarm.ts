@@ -7,7 +7,8 @@ import { clusterId, clusterNames } from './cluster.ts'
 import { createConduct } from './conduct.ts'
 import { defaultServeLimits, serveContent } from './content-server.ts'
 import { bufferDatabase } from './datastore.ts'
-import { createDialer } from './dialer.ts'
+import { createDialer, type Dialer } from './dialer.ts'
+import { type Farewell, openFarewell, policyProtocol } from './farewell.ts'
 import { createFetcher, defaultFetchLimits } from './fetcher.ts'
 import { createFinder } from './finder.ts'
 import { createGater } from './gater.ts'
@@ -20,17 +21,20 @@ import type { Swarm, SwarmOptions } from './swarm.ts'
 import { checkMultiaddr } from './token.ts'
 
 const peersFlushMs = 10_000
+const noPolicy = { show: () => new Uint8Array(0), look: async () => undefined }
 
 /** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
-  const { agent = 'shoal', isBanned = () => false } = options
+  const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
   const { upstreams = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)
   const tasks = new Background('the swarm', logger)
   const peers = bufferDatabase(database, '/peers/')
   let node: Libp2pNode | undefined
+  let dialer: Dialer | undefined
+  let farewell: Farewell | undefined
 
   const disconnect = (peer: string): void => {
     for (const connection of node?.getConnections() ?? []) {
@@ -45,6 +49,8 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     logger,
     metrics,
     isUnwelcome,
+    isToBeTold: (peer) => !conduct.isRefused(peer) && farewell?.isDue(peer) === true,
+    isResting: (peer) => dialer?.isResting(peer) === true,
     ownAddresses: () => new Set(node?.getMultiaddrs().map(transportPart)),
   })
   const demerits = (peer: string): number => {
@@ -64,9 +70,30 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     demerits,
   })
   const started: Libp2pNode = node
-  const host = createHost({ node, tasks, conduct, logger, metrics })
+  const host = createHost({
+    node,
+    tasks,
+    conduct,
+    logger,
+    metrics,
+    isUnwelcome,
+    farewellProtocol: policyProtocol,
+  })
   const seeds = [...new Set([...bootstrap, ...cluster.bootstrap])].map(checkMultiaddr)
-  const dialer = createDialer({ node, tasks, clock, random, logger, bootstrap: seeds, isUnwelcome })
+  const isOutcast = (): boolean => isBanned(identity.peerId)
+  const dialling = createDialer({
+    node,
+    tasks,
+    clock,
+    random,
+    logger,
+    bootstrap: seeds,
+    isUnwelcome,
+    isOutcast,
+  })
+  dialer = dialling
+  const parting = await openFarewell({ host, tasks, clock, logger, policy, isBanned, disconnect })
+  farewell = parting
   const pulse = await openPulse({
     self: identity.peerId,
     host,
@@ -80,9 +107,11 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const members = await openMembers({
     node,
     host,
-    dialer,
+    dialer: dialling,
     pulse,
     clones,
+    farewell: parting,
+    isUnwelcome,
     tasks,
     clock,
     random,
@@ -95,7 +124,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const announcer = createAnnouncer({
     node,
     members,
-    isComplete: dialer.isComplete,
+    isComplete: dialling.isComplete,
     tasks,
     clock,
     random,
@@ -107,7 +136,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     node,
     host,
     members,
-    isComplete: dialer.isComplete,
+    isComplete: dialling.isComplete,
     tasks,
     clock,
     metrics,
@@ -152,7 +181,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       }
       tasks.every('peer store', peersFlushMs, { clock, random }, async () => await peers.flush())
       started.services.gossip.subscribe(names.topic)
-      await dialer.start()
+      await dialling.start()
       logger.info(
         {
           peer: identity.peerId,
@@ -171,10 +200,11 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       return Number(address?.getComponents().find(({ name }) => name === 'tcp')?.value ?? listen.port)
     },
 
-    dropUnwelcome() {
+    reconsider() {
       for (const peer of members.peers()) {
-        if (isUnwelcome(peer)) disconnect(peer)
+        if (isBanned(peer)) parting.part(peer)
       }
+      dialling.reconsider()
     },
 
     async [Symbol.asyncDispose]() {

@@ -9,6 +9,7 @@ import type { Conduct } from './conduct.ts'
 import type { Content, ContentSource } from './content.ts'
 import type { ServeLimits } from './content-server.ts'
 import type { SwarmDatabase } from './datastore.ts'
+import type { PolicyExchange } from './farewell.ts'
 import type { FetchLimits } from './fetcher.ts'
 import type { Host } from './host.ts'
 import type { NodeIdentity } from './identity.ts'
@@ -40,6 +41,7 @@ export {
   SwarmFileError,
   TokenError,
 } from './errors.ts'
+export type { PolicyExchange } from './farewell.ts'
 export type { ChannelHandler, Host, ProtocolOptions } from './host.ts'
 export { type NodeIdentity, openIdentity } from './identity.ts'
 export type { Member, MemberEvent, Members } from './members.ts'
@@ -62,8 +64,8 @@ export interface Swarm extends Host, AsyncDisposable {
   port(): number
   /** Counts against a peer; enough of it disconnects and refuses the peer for 10 minutes. */
   penalise: Conduct['penalise']
-  /** Closes the connections of peers that `isBanned` now names; call it after the policy changed. */
-  dropUnwelcome(): void
+  /** Parts from peers that `isBanned` names now, and tries those again that it named before; call it after the policy changed. */
+  reconsider(): void
 }
 
 export interface SwarmOptions {
@@ -87,6 +89,8 @@ export interface SwarmOptions {
   keeps?(): string[]
   /** By policy: their connections are refused. */
   isBanned?(peer: string): boolean
+  /** What this node and one that is banned show each other before they part. */
+  policy?: PolicyExchange
   fetchLimits?: Partial<FetchLimits>
   /** How long new content waits, on average, before the DHT is told; default 15 s among few members, 1 s among many. */
   announceAfterMs?: number

@@ -26,9 +26,13 @@ export interface HonestNode {
 
 export async function openHonestNode(
   stack: AsyncDisposableStack,
-  { join: first, logger = silentLogger }: { join?: HonestNode; logger?: Logger } = {},
+  {
+    join: first,
+    logger = silentLogger,
+    ...given
+  }: { join?: HonestNode; logger?: Logger; data?: string } = {},
 ): Promise<HonestNode> {
-  const data = join(await temporaryFolder(stack), 'data')
+  const data = given.data ?? join(await temporaryFolder(stack), 'data')
   const flags = ['--data', data, '--p2p', '127.0.0.1:0', '--no-mdns']
   if (first !== undefined) flags.push('--join', tokenOf(first.node.membership.cluster, [first.address]))
   const { settings } = readSettings(flags, {})

@@ -162,7 +162,7 @@ describe('membership', () => {
     const b = await startSwarm(stack, { cluster, bootstrap: [a.address] })
     await until('both to be connected', () => connected(a, b))
     banned.add(b.swarm.peerId)
-    a.swarm.dropUnwelcome()
+    a.swarm.reconsider()
     await until('the ban to act', () => a.swarm.members.peers().length === 0)
     await until('b to notice', () => b.swarm.members.peers().length === 0)
     await expect(a.swarm.open(b.swarm.peerId, '/x', { maxFrameBytes: 10 })).rejects.toMatchObject({

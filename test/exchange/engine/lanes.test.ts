@@ -140,6 +140,18 @@ describe('direct lanes', () => {
     await until('all to be closed', () => closed === 40, 5000)
   })
 
+  it('let an expected one in while strangers of many addresses hold every place', async () => {
+    const { offer, arrival } = expected()
+    const strangers = Array.from({ length: 48 }, (_, at) =>
+      connect({ host: '127.0.0.1', port: holder.port, localAddress: `127.0.1.${1 + (at % 24)}` }),
+    )
+    for (const socket of strangers) socket.on('error', () => undefined)
+    await Promise.all(strangers.map((socket) => once(socket, 'connect')))
+    await asker.connect('127.0.0.1', offer, { signal: never })
+    expect(await arrival).toBeDefined()
+    for (const socket of strangers) socket.destroy()
+  })
+
   it('take a certificate that OpenSSL reads, and nothing below TLS 1.3', async () => {
     const { offer } = expected()
     const socket = connect({ host: '127.0.0.1', port: offer.port })

@@ -62,7 +62,8 @@ describe('tagging an image', () => {
     await expect(tag('team/app:v1', `team/app@${digest}`)).rejects.toMatchObject({ code: 'TAG_TARGET' })
     await expect(tag('team/app:none', 'team/app:2')).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
     await operated.push('team/app', '2', makeImage({ seed: 'other', layerBytes: [10] }))
-    await operated.perform('policy-set', { policy: { immutable: [{ repositories: '**', tags: 'v*' }] } })
+    const policy = { immutable: [{ repositories: '**', tags: 'v*' }] }
+    await operated.perform('policy-set', { policy })
     await expect(tag('team/app:2', 'team/app:v1')).rejects.toMatchObject({ code: 'NOT_PERMITTED' })
     expect(await tag('team/app:2', 'team/app:v1', true)).toMatchObject({ before: digest })
   })
