@@ -55,7 +55,8 @@ export function createAsker(names: Ledger, swarm: Swarm, logger: Logger): Asker 
   async function askMember(peer: string, key: RecordKey, signal: AbortSignal): Promise<boolean> {
     try {
       const records = await pool.use(peer, (channel) => askRecords(channel, [key], { signal }), { signal })
-      const { blame } = await names.apply(records)
+      // Beside what was asked for comes the manifest that a tag points to, and nothing else.
+      const { blame } = await names.apply(records.slice(0, 2), { wanted: true })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-message')
       return records.length > 0
     } catch (error) {

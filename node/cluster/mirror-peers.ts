@@ -61,7 +61,7 @@ export function clusterMirrorPeers(
     reaching: (upstream) => swarm.members.reaching(upstream),
     ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
     async accept(peer, records) {
-      const { blame } = await names.apply(records)
+      const { blame } = await names.apply(records, { wanted: true })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
     },
     askForTag: (repository, tag) => elsewhere.askForTag(repository, tag),

@@ -140,12 +140,13 @@ export const metricTable = {
   }),
 
   shoal_records: gauge('Records that this node holds, deletions included.'),
+  shoal_records_waiting: gauge('Records of others that wait until this node may take more.'),
   shoal_records_stored_total: counter('Records that became current, by who signed or sent them.', {
     kind: ['tag', 'manifest', 'policy'],
     from: ['here', 'member'],
   }),
   shoal_records_refused_total: counter('Records from members that were not accepted.', {
-    reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired'],
+    reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired', 'delayed'],
   }),
   shoal_keep_rules: gauge('Keep rules of this node.'),
   shoal_keep_missing_images: gauge('Images that a keep rule matches and that are not complete here.'),

@@ -18,6 +18,7 @@ const maxTurns = 10_000
 const slackRecords = 1024
 /** A turn may turn out to be empty, as when what was wanted has gone since. */
 const maxEmptyTurns = 8
+const maxDelayedBytes = 4 * 1024 * 1024
 
 export interface OwnPolicy {
   hash: Uint8Array
@@ -46,6 +47,7 @@ export class Conversation {
   /** Whether `takeBeaten` is called. */
   keepsBeaten = false
   #emptyTurns = 0
+  #delayedBytes = 0
   #batch: Uint8Array[] = []
   #batchBytes = 0
 
@@ -180,6 +182,11 @@ export class Conversation {
     }
   }
 
+  /** It has been sent so much that it cannot take now that it should ask for no more. */
+  get isSated(): boolean {
+    return this.#delayedBytes > maxDelayedBytes
+  }
+
   /** The keys of records from the peer that lost to what stands here, since it was asked last. */
   takeBeaten(): string[] {
     const beaten = [...this.#beaten]
@@ -202,6 +209,7 @@ export class Conversation {
     if (report === undefined) return
     if (this.keepsBeaten) for (const key of report.beaten) this.#beaten.add(key)
     this.#report.applied += report.applied
+    this.#delayedBytes += report.delayedBytes
     if (report.applied > 0) this.#options.onApplied?.()
     this.#report.refused += Object.values(report.refused).reduce((sum, count) => sum + count, 0)
     if (report.blame !== undefined) throw new PeerMisbehavedError(`sent a record that is ${report.blame}`)

@@ -10,6 +10,7 @@ import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.t
 import { breather } from './breather.ts'
 import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
+import type { Intake } from './intake.ts'
 import { beats } from './order.ts'
 import type { Rules } from './policy.ts'
 import { decodeRecord, keyText, type SignedRecord, sameBytes } from './record.ts'
@@ -18,7 +19,15 @@ import { type Database, policySeenAt } from './storage.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
 
-export type Refusal = 'malformed' | 'signature' | 'forged' | 'ahead' | 'far-ahead' | 'policy' | 'expired'
+export type Refusal =
+  | 'malformed'
+  | 'signature'
+  | 'forged'
+  | 'ahead'
+  | 'far-ahead'
+  | 'policy'
+  | 'expired'
+  | 'delayed'
 
 export interface ApplyReport {
   /** How many became current. */
@@ -28,6 +37,8 @@ export interface ApplyReport {
   /** The keys of those that lost: whoever sent them lacks what stands. */
   beaten: string[]
   refused: Partial<Record<Refusal, number>>
+  /** Of those that have to wait (intake.ts). */
+  delayedBytes: number
   /** What no honest node hands on: penalise the peer. Nothing after the slice it was found in was looked at. */
   blame: Refusal | undefined
 }
@@ -41,6 +52,7 @@ interface InflowOptions {
   writer: Writer
   verifier: Verifier
   retention: Retention
+  intake: Intake
   clock: Clock
   steady: Clock
   metrics: Metrics
@@ -60,17 +72,28 @@ export class Inflow {
     this.#options = options
   }
 
-  async apply(records: Uint8Array[], { signal }: { signal?: AbortSignal } = {}): Promise<ApplyReport> {
-    const report: ApplyReport = { applied: 0, known: 0, beaten: [], refused: {}, blame: undefined }
+  async apply(
+    records: Uint8Array[],
+    { signal, wanted = false }: { signal?: AbortSignal; wanted?: boolean } = {},
+  ): Promise<ApplyReport> {
+    const report: ApplyReport = {
+      applied: 0,
+      known: 0,
+      beaten: [],
+      refused: {},
+      delayedBytes: 0,
+      blame: undefined,
+    }
     for (let from = 0; from < records.length && report.blame === undefined; from += sliceLength) {
       signal?.throwIfAborted()
       const decoded = await this.#decode(records.slice(from, from + sliceLength), report)
       // A policy is applied before what it may permit or refuse.
       const policies = decoded.filter(({ key }) => key.kind === 'policy')
-      if (policies.length > 0) await this.#applySlice(policies, report)
+      if (policies.length > 0) await this.#applySlice(policies, report, wanted)
       await this.#applySlice(
         decoded.filter(({ key }) => key.kind !== 'policy'),
         report,
+        wanted,
       )
     }
     return report
@@ -91,8 +114,8 @@ export class Inflow {
     return decoded
   }
 
-  async #applySlice(slice: SignedRecord[], report: ApplyReport): Promise<void> {
-    const { db, fingerprints, writer } = this.#options
+  async #applySlice(slice: SignedRecord[], report: ApplyReport, wanted: boolean): Promise<void> {
+    const { db, fingerprints, intake, writer } = this.#options
     const names = slice.map(({ key }) => keyText(key))
     const reading = new Draft(db, fingerprints)
     const { version } = writer
@@ -104,8 +127,10 @@ export class Inflow {
     })
     const right = (await this.#verify(news, report)).filter((record) => {
       const verdict = this.#judge(record, reading, keyText(record.key), writer.rules)
-      this.#note(report, record, verdict)
-      return verdict === undefined
+      const isDelayed = verdict === undefined && !wanted && !intake.take(record, writer.rules)
+      if (isDelayed) report.delayedBytes += record.envelope.bytes.length
+      this.#note(report, record, isDelayed ? 'delayed' : verdict)
+      return verdict === undefined && !isDelayed
     })
     if (right.length === 0) return
     await writer.run(
@@ -165,6 +190,7 @@ export class Inflow {
       } else {
         if (retention.isExpired(record)) retention.revive(name)
         if (record.key.kind === 'policy') write.draft.write(policySeenAt, String(steady.now()))
+        this.#options.intake.learn(record, write.draft)
         write.accept(record, { own: false })
         report.applied++
       }

@@ -12,6 +12,7 @@ import {
 import { createVerifier, type Identity } from '../wire/wire.ts'
 import { NotPermittedError } from './errors.ts'
 import { type ApplyReport, Inflow } from './inflow.ts'
+import { Intake } from './intake.ts'
 import { openPolicy, type Policy, policyText, policyValue, Rules } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
@@ -25,8 +26,11 @@ import { stamp } from './time.ts'
 import { type RecordListener, Writer } from './writer.ts'
 
 export interface Ledger extends Names, AsyncDisposable {
-  /** Takes records from a peer. Never throws for what they hold: the report says. Records that stand already change nothing. */
-  apply(records: Uint8Array[], options?: { signal?: AbortSignal }): Promise<ApplyReport>
+  /**
+   * Takes records from a peer. Never throws for what they hold: the report says. Records that stand already change nothing.
+   * Those that somebody here asked for are `wanted`, and not counted against what others may write (intake.ts).
+   */
+  apply(records: Uint8Array[], options?: { signal?: AbortSignal; wanted?: boolean }): Promise<ApplyReport>
   /** The current record of `key` as signed, tombstones included. */
   findRecord(key: RecordKey): Uint8Array | undefined
   /** Calls `listener` with records that became current. Returns the unsubscriber. */
@@ -102,7 +106,14 @@ class LevelLedger implements Ledger {
   constructor(db: Database, rules: Rules, options: LedgerOptions) {
     const { identity, authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
     const { metrics = noMetrics, steady = options.clock ?? steadyClock } = options
-    const positions = new Positions(db)
+    const intake = new Intake({
+      db,
+      free: [identity.publicKey, options.authority],
+      clock,
+      now: () => steady.now(),
+      logger,
+    })
+    const positions = new Positions(db, intake)
     const { fingerprints } = positions
     this.#db = db
     this.#positions = positions
@@ -123,9 +134,20 @@ class LevelLedger implements Ledger {
       metrics,
     })
     metrics.gauge('shoal_records', () => fingerprints.total)
+    metrics.gauge('shoal_records_waiting', () => intake.waiting)
     const verifier = createVerifier(recordDomain)
     this.#writer = writer
-    this.#inflow = new Inflow({ db, fingerprints, writer, verifier, retention, clock, steady, metrics })
+    this.#inflow = new Inflow({
+      db,
+      fingerprints,
+      writer,
+      verifier,
+      retention,
+      intake,
+      clock,
+      steady,
+      metrics,
+    })
     this.#sweep = new Sweep({ db, writer, retention, clock, steady, logger })
     const queries = createQueries(db)
     this.findTag = queries.findTag
@@ -155,7 +177,7 @@ class LevelLedger implements Ledger {
     await this.#publish(changes, this.#getAuthority())
   }
 
-  apply(records: Uint8Array[], options?: { signal?: AbortSignal }): Promise<ApplyReport> {
+  apply(records: Uint8Array[], options?: { signal?: AbortSignal; wanted?: boolean }): Promise<ApplyReport> {
     return this.#inflow.apply(records, options)
   }
 

@@ -111,6 +111,11 @@ export class Rules {
     return this.refusal(sealed.original.envelope.author, key)
   }
 
+  /** Whether the policy lists the author among those who publish or seal. */
+  names(author: Uint8Array): boolean {
+    return this.#sealers.has(name(author)) || this.#allowed.some((authors) => authors.has(name(author)))
+  }
+
   /** Why `author` may not write `key`, in words; `undefined` when it may. */
   refusal(author: Uint8Array, key: RecordKey): string | undefined {
     if (this.isAuthority(author)) return undefined

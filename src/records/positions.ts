@@ -1,6 +1,7 @@
 /** A ledger's current records in the order in which reconciliation walks them: by the hash of their key. */
 import { breather } from './breather.ts'
 import { Fingerprints } from './fingerprints.ts'
+import type { Intake } from './intake.ts'
 import { type Database, end, positionAt, recordAt } from './storage.ts'
 
 /** One current record. */
@@ -26,9 +27,30 @@ export class Positions {
   /** Kept as records change; complete once `count` has ended. */
   readonly fingerprints = new Fingerprints()
   readonly #db: Database
+  readonly #intake: Intake
 
-  constructor(db: Database) {
+  constructor(db: Database, intake: Intake) {
     this.#db = db
+    this.#intake = intake
+  }
+
+  /** The hash of the record that waits at a position until this node may take it. */
+  waitingAt(position: string): Uint8Array | undefined {
+    return this.#intake.delayedAt(position)
+  }
+
+  /** As `under`, with what waits in its place, so that nobody sends it again before it can be taken. */
+  async *listed(prefix: string): AsyncGenerator<Pick<PositionedRecord, 'position' | 'hash'>> {
+    const waiting = this.#intake.delayedUnder(prefix)
+    for await (const { position, hash } of this.under(prefix)) {
+      for (let next = waiting[0]; next !== undefined && next.position < position; next = waiting[0]) {
+        waiting.shift()
+        yield next
+      }
+      const instead = waiting[0]?.position === position ? waiting.shift() : undefined
+      yield instead ?? { position, hash }
+    }
+    yield* waiting
   }
 
   /** The records whose position begins with `prefix`, as they stand now. */
@@ -69,6 +91,7 @@ export class Positions {
 
   /** After many changes there is much to hash, which the first who asks for the root would do in one go. */
   async warm(): Promise<Fingerprints> {
+    this.#intake.release()
     const breathe = breather()
     for (let high = 0; high < 256; high++) {
       this.fingerprints.of(high.toString(16).padStart(2, '0'))

@@ -61,6 +61,8 @@ export class Initiator {
       const { said, done } = await this.#conversation.receiveTurn(maxAnswerBytes)
       if (done) throw new PeerMisbehavedError('ended what it did not begin')
       for (const message of said) this.#take(message, asked)
+      // What is still to be compared comes when there is room for it.
+      if (this.#conversation.isSated) this.#open.length = 0
       this.#owed = this.#conversation.takeBeaten()
     }
     await this.#conversation.send({ type: 'done' })
@@ -124,7 +126,7 @@ export class Initiator {
     for (const prefix of prefixes) {
       let items: Buffer[] = []
       let after = ''
-      for await (const { position, hash } of this.#conversation.positions.under(prefix)) {
+      for await (const { position, hash } of this.#conversation.positions.listed(prefix)) {
         this.#listed++
         items.push(Buffer.from(position, 'hex'), Buffer.from(hash.subarray(0, itemBytes - positionBytes)))
         if (items.length < 2 * maxRange) continue

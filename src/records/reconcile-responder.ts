@@ -86,13 +86,21 @@ export class Responder {
     for await (const { position, hash, key } of positions.under(prefix, range)) {
       const other = theirs.get(position)
       theirs.delete(position)
-      if (other === Buffer.from(hash).toString('hex', 0, itemBytes - positionBytes)) continue
+      if (other === shortHash(hash) || other === shortHash(positions.waitingAt(position))) continue
       missing.push(key)
       if (missing.length >= recordsAtOnce) await send()
     }
     await send()
-    return [...theirs.keys()]
+    if (this.#conversation.isSated) return []
+    return [...theirs]
+      .filter(([position, other]) => other !== shortHash(positions.waitingAt(position)))
+      .map(([position]) => position)
   }
+}
+
+/** As much of a record's hash as an item has, in hex digits; of none it is like no other. */
+function shortHash(hash: Uint8Array | undefined): string {
+  return hash === undefined ? '' : Buffer.from(hash).toString('hex', 0, itemBytes - positionBytes)
 }
 
 /** Hash by position, both as hex digits. */

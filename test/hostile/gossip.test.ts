@@ -33,3 +33,20 @@ it('known records beside new ones have no honest member that passes them on expe
     expect(other.peers()).toContain(relayer.peer)
   }
 })
+
+it('a flood of large records by ever new authors is taken up to a budget, passed on no further, and delays no honest push', async () => {
+  const [near, far] = (await openHonestCluster(stack, 2)) as [HonestNode, HonestNode]
+  const hostile = await openHostileMember(stack, { cluster: near.node.membership.cluster })
+  await hostile.dial(near.address)
+  const messages = 110
+  await attacks.flood(hostile, near.peer, { times: messages })
+  await until('it to have heard', () => near.counted('shoal_gossip_messages_total') >= messages, 60_000)
+  const stored = { kind: 'manifest', from: 'member' }
+  for (const node of [near, far]) {
+    expect(node.counted('shoal_records_stored_total', stored)).toBeLessThan(300)
+    expect(node.counted('shoal_swarm_misdeeds_total')).toBe(0)
+  }
+  await near.names.publish([tagChange('team/app', 'honest', 'x')])
+  const tag = parseTag('honest')
+  await until('the push', async () => (await far.names.findTag(repository, tag)) !== undefined)
+}, 60_000)

@@ -12,9 +12,8 @@ import { createNode, dhtProtocol, type Libp2pNode } from '../../src/swarm/libp2p
 import { pulseProtocol } from '../../src/swarm/pulse.ts'
 import { StreamWriter } from '../../src/swarm/stream-writer.ts'
 import { frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
-import { until } from '../swarm/fixture.ts'
-import { addProviderMessage, delimited } from './dht-message.ts'
 import { MemoryDatabase } from './memory-database.ts'
+import { addProviderMessage, delimited, gossipMessage } from './protobuf.ts'
 
 export interface HostileMember extends AsyncDisposable {
   readonly peer: string
@@ -25,7 +24,7 @@ export interface HostileMember extends AsyncDisposable {
   dial(address: string): Promise<string>
   /** Whether the connection stands; who expels this member closes it. */
   isConnected(peer: string): boolean
-  /** Hands any bytes to the gossip of whom it is connected with. */
+  /** Hands any bytes to the gossip of whom it is connected with, as fast as they are taken. */
   gossip(bytes: Uint8Array): Promise<void>
   /** Gossip messages that came from others. */
   readonly heard: Uint8Array[]
@@ -43,6 +42,7 @@ export interface HostileStream {
   send(bytes: Uint8Array, options?: { cut?: number }): Promise<void>
 }
 
+const gossipProtocol = '/meshsub/1.2.0'
 const maxFrameBytes = 64 * 1024 * 1024
 
 /** A key pair costs nothing. */
@@ -91,6 +91,8 @@ export async function openHostileMember(
   const openStream = async (peer: string, protocol: string): Promise<Stream> =>
     await node.dialProtocol(peerIdFromString(peer), protocol, { maxOutboundStreams: 1024 })
 
+  const writers = new Map<string, StreamWriter>()
+
   return {
     peer: identity.peerId,
     identity,
@@ -102,8 +104,12 @@ export async function openHostileMember(
     },
     isConnected: (peer) => node.getConnections(peerIdFromString(peer)).length > 0,
     async gossip(bytes) {
-      await until('a peer to take gossip', () => gossip.getSubscribers(names.topic).length > 0)
-      await gossip.publish(names.topic, bytes)
+      const rpc = delimited(gossipMessage(names.topic, bytes))
+      for (const peer of node.getPeers().map(String)) {
+        const writer = writers.get(peer) ?? new StreamWriter(await openStream(peer, gossipProtocol))
+        writers.set(peer, writer)
+        await writer.write(rpc)
+      }
     },
     open: async (peer, protocol) => channelOver(await openStream(peer, protocol), { maxFrameBytes }),
     async stream(peer, protocol) {

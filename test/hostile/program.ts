@@ -15,6 +15,8 @@ if (!Object.hasOwn(attacks, name)) {
   throw new Error(`there is no attack "${name}"; it is one of ${Object.keys(attacks).join(', ')}`)
 }
 const cluster = parseToken(token)
+// A node that stops waits for timers which do not keep the process.
+const alive = setInterval(() => undefined, 1000)
 for (let n = 0; n < Number(identities); n++) {
   await using stack = new AsyncDisposableStack()
   const member = await openHostileMember(stack, { cluster })
@@ -24,3 +26,4 @@ for (let n = 0; n < Number(identities); n++) {
     process.stdout.write(`${member.peer} did ${name} to ${peer}\n`)
   }
 }
+clearInterval(alive)

@@ -58,13 +58,21 @@ describe('a record from a peer is refused', () => {
   ])('%s', async (_, record, reason, blamed) => {
     await using node = await testLedger({ clock: new ManualClock(now) })
     const before = await node.ledger.apply([])
-    expect(before).toEqual({ applied: 0, known: 0, beaten: [], refused: {}, blame: undefined })
+    expect(before).toEqual({
+      applied: 0,
+      known: 0,
+      beaten: [],
+      refused: {},
+      delayedBytes: 0,
+      blame: undefined,
+    })
     const report = await node.ledger.apply([record])
     expect(report).toEqual({
       applied: 0,
       known: 0,
       beaten: [],
       refused: { [reason]: 1 },
+      delayedBytes: 0,
       blame: blamed ? reason : undefined,
     })
     expect(await node.ledger.findTag(parseRepository('team/app'), parseTag('v1'))).toBeUndefined()
@@ -89,7 +97,14 @@ describe('a record from a peer is refused', () => {
     const rules = [{ repositories: 'team/**', authors: [alice.publicKey] }]
     const closed = signed({ ...policy, value: { rules, immutable: [], banned: [] } }, authority)
     const report = await node.ledger.apply([signed(body, bob), signed(body, alice), closed])
-    expect(report).toEqual({ applied: 2, known: 0, beaten: [], refused: { policy: 1 }, blame: undefined })
+    expect(report).toEqual({
+      applied: 2,
+      known: 0,
+      beaten: [],
+      refused: { policy: 1 },
+      delayedBytes: 0,
+      blame: undefined,
+    })
   })
 })
 

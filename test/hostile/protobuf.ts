@@ -1,4 +1,4 @@
-/** Messages of the DHT as bytes, so that they can say what libp2p's own encoder would not. */
+/** Messages of the DHT and of gossip as bytes, so that they can say what libp2p's own encoders would not. */
 import { peerIdFromString } from '@libp2p/peer-id'
 import { create as createMultihash } from 'multiformats/hashes/digest'
 
@@ -10,6 +10,11 @@ export function addProviderMessage(hash: Uint8Array, peer: string, address: Uint
   const provider = Buffer.concat([field(1, peerIdFromString(peer).toMultihash().bytes), field(2, address)])
   const key = createMultihash(sha256, hash).bytes
   return Buffer.concat([Buffer.from([0x08, addProvider]), field(2, key), field(9, provider)])
+}
+
+/** Hands on one message of a topic, unsigned. */
+export function gossipMessage(topic: string, data: Uint8Array): Uint8Array {
+  return field(2, Buffer.concat([field(2, data), field(4, Buffer.from(topic))]))
 }
 
 /** A message behind its length, as libp2p's protocols send it. */
