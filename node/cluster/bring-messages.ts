@@ -55,7 +55,8 @@ const answerSchema = variant('answer', {
     answer: literal('failed'),
     reason: text({ max: maxReasonLength }),
     trouble: text({ max: 16, parse: parseTrouble }),
-    retryAfterMs: optional(uint()),
+    /** As much as an upstream is believed. */
+    retryAfterMs: optional(uint({ max: 24 * 3_600_000 })),
   }),
 })
 

@@ -89,10 +89,20 @@ export class Asking {
     const answer = await this.#flights.run(flight, async () => {
       const { peers, reaches, clock } = this.#options
       const members = [...peers.reaching(upstream), ...(reaches(upstream) ? [peers.self] : [])]
-      const ranked = rankMembers(name, members).slice(0, maxAsked)
-      const ask = (member: string) => this.#askMember(member, question)
-      const answer = await askAround(ranked, nobody(upstream), { ask, clock })
-      this.#remember(upstream, name, answer)
+      const byRank = rankMembers(name, members).slice(0, maxAsked)
+      // What members said of its troubles is looked at by this node itself, where it can.
+      const isDoubtful = this.outageOf(upstream).isHearsay && reaches(upstream)
+      const ranked = isDoubtful ? [...new Set([peers.self, ...byRank])] : byRank
+      let own: Answer | undefined
+      const ask = async (member: string): Promise<Answer> => {
+        const said = await this.#askMember(member, question)
+        if (member === peers.self) own = said
+        return said
+      }
+      let answer = await askAround(ranked, nobody(upstream), { ask, clock })
+      const hasFailed = answer.answer === 'failed' || answer.answer === 'refused'
+      if (hasFailed && reaches(upstream)) answer = own ?? (await ask(peers.self))
+      this.#remember(upstream, name, answer, { isOwn: answer === own })
       return answer
     })
     if (isAnswerTo(question, answer)) return answer
@@ -115,12 +125,13 @@ export class Asking {
     }
   }
 
-  #remember(upstream: string, name: string, answer: Answer): void {
+  #remember(upstream: string, name: string, answer: Answer, { isOwn }: { isOwn: boolean }): void {
     const { checks, lists, clock } = this.#options
     const nowMs = clock.now()
     const outage = this.outageOf(upstream)
-    if (answer.answer === 'failed' || answer.answer === 'limited') outage.failed(answer)
-    else if (answer.answer !== 'refused') outage.answered()
+    if (answer.answer === 'failed' || answer.answer === 'limited') {
+      outage.failed(answer, { isHearsay: !isOwn })
+    } else if (answer.answer !== 'refused') outage.answered()
     if (answer.answer === 'there') checks.note(name, { atMs: nowMs - answer.ageMs, digest: answer.digest })
     if (answer.answer === 'listed') lists.note(name, { atMs: nowMs - answer.ageMs, digests: answer.digests })
     if (answer.answer === 'absent') checks.note(name, { atMs: nowMs, digest: undefined })

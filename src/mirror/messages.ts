@@ -37,6 +37,8 @@ export const maxListBytes = maxListedRecordBytes + maxReferrers * 160 + 1024
 const repository = text<Repository>({ max: 255, parse: parseRepository })
 const digest = text<Digest>({ max: 135, parse: parseDigest })
 const reason = text({ max: maxReasonLength })
+/** No upstream is believed that wants to be left alone for longer, and no member that says so of one. */
+const retryAfterMs = optional(uint({ max: 24 * 3_600_000 }))
 
 const questionSchema = variant('about', {
   /** What a tag points to, if that was not checked within the last `maxAgeMs`. */
@@ -67,9 +69,9 @@ const answerSchema = variant('answer', {
     ageMs: uint(),
     records: list(bytes({ max: maxRecordBytes }), { max: maxReferrers }),
   }),
-  failed: struct({ answer: literal('failed'), reason, retryAfterMs: optional(uint()) }),
+  failed: struct({ answer: literal('failed'), reason, retryAfterMs }),
   /** The upstream asks to wait; another member would only add to what it has too much of. */
-  limited: struct({ answer: literal('limited'), reason, retryAfterMs: optional(uint()) }),
+  limited: struct({ answer: literal('limited'), reason, retryAfterMs }),
   /** This member must not ask, or not publish the answer. */
   refused: struct({ answer: literal('refused'), reason }),
   /** What the upstream gives is nothing that a cluster could serve. */

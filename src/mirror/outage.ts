@@ -14,6 +14,9 @@ export class Outage {
   #failure: Failure | undefined
   #failures = 0
   #retryAtMs = 0
+  /** When it is to be had again, as was said; tried it may be before. */
+  #awayUntilMs = 0
+  #isHearsay = false
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -22,7 +25,12 @@ export class Outage {
   /** The last failure, until an answer comes. While there is one, whoever has something older to serve serves it at once. */
   get failure(): Failure | undefined {
     if (this.#failure === undefined) return undefined
-    return { ...this.#failure, retryAfterMs: Math.max(0, this.#retryAtMs - this.#clock.now()) }
+    return { ...this.#failure, retryAfterMs: Math.max(0, this.#awayUntilMs - this.#clock.now()) }
+  }
+
+  /** Whether only others have said so. */
+  get isHearsay(): boolean {
+    return this.#failure !== undefined && this.#isHearsay
   }
 
   /** True when the upstream may be asked. After a failure that is so once in a while, for the one who is told so. */
@@ -30,13 +38,18 @@ export class Outage {
     if (this.#failure === undefined) return true
     if (this.#clock.now() < this.#retryAtMs) return false
     this.#retryAtMs = this.#clock.now() + this.#pauseMs()
+    this.#awayUntilMs = Math.max(this.#awayUntilMs, this.#retryAtMs)
     return true
   }
 
-  failed(failure: Failure): void {
+  /** However long others say that it is away, it is tried soon. */
+  failed(failure: Failure, { isHearsay = false }: { isHearsay?: boolean } = {}): void {
     this.#failure = failure
     this.#failures++
-    this.#retryAtMs = this.#clock.now() + (failure.retryAfterMs ?? this.#pauseMs())
+    this.#isHearsay = isHearsay
+    const awayMs = failure.retryAfterMs ?? this.#pauseMs()
+    this.#awayUntilMs = this.#clock.now() + awayMs
+    this.#retryAtMs = this.#clock.now() + (isHearsay ? Math.min(awayMs, maxPauseMs) : awayMs)
   }
 
   answered(): void {

@@ -97,6 +97,15 @@ describe('questions about upstreams and their answers', () => {
     )
   })
 
+  it('do not say that an upstream is to be left alone for more than a day', () => {
+    for (const answer of ['failed', 'limited'] as const) {
+      const said = { answer, reason: 'no', retryAfterMs: 24 * 3_600_000 + 1 }
+      expect(() => answerCodec.decode(answerCodec.encode(said))).toThrow(
+        expect.objectContaining({ code: 'MALFORMED' }),
+      )
+    }
+  })
+
   it('hold whatever reason an upstream is behind', () => {
     const reason = reasonText('x'.repeat(10_000))
     expect(answerCodec.decode(answerCodec.encode({ answer: 'failed', reason }))).toEqual({

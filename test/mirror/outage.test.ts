@@ -164,3 +164,41 @@ describe('an upstream that is read with credentials', () => {
     expect(upstream.asked).toEqual([])
   })
 })
+
+describe('a member that says of an upstream what is not so', () => {
+  const dayMs = 24 * 3_600_000
+  const lie = { answer: 'limited', reason: 'docker.io asks to wait', retryAfterMs: dayMs } as const
+
+  async function openLied(opened: AsyncDisposableStack, { reaches }: { reaches: boolean }) {
+    const upstream = new FakeUpstream()
+    const digest = upstream.push('library/alpine', '3', 'first')
+    const cluster = await openCluster(opened, {
+      size: 2,
+      upstreams: (index) => (reaches || index === 1 ? [upstream] : []),
+    })
+    const liar = cluster.node(1)
+    const { mirror } = liar
+    liar.mirror = { ...mirror, answer: async () => lie }
+    const stop = (): void => {
+      liar.mirror = mirror
+    }
+    return { digest, cluster, node: cluster.node(0), stop }
+  }
+
+  it('keeps a node that reaches it from it for half a minute at most', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { digest, cluster, node } = await openLied(opened, { reaches: true })
+    await get(node).catch(() => undefined)
+    cluster.clock.advance(30_000)
+    expect(await get(node)).toMatchObject({ digest })
+  })
+
+  it('keeps one that does not no longer than it goes on lying', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { digest, cluster, node, stop } = await openLied(opened, { reaches: false })
+    await expect(get(node)).rejects.toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs: dayMs })
+    stop()
+    cluster.clock.advance(30_000)
+    expect(await get(node)).toMatchObject({ digest })
+  })
+})
