@@ -37,10 +37,11 @@ export class UnexpectedAnswerError extends Error {
   }
 }
 
-/** For a registry on a port of 127.0.0.1, or behind the Unix socket of that path. */
-export function openClient(at: number | string): Client {
+/** For a registry on a port of 127.0.0.1, or behind the Unix socket of that path; gives up on what stands still for `idleMs`. */
+export function openClient(at: number | string, { idleMs = IDLE_MS } = {}): Client {
   const agent = new http.Agent({ keepAlive: true })
-  const target = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at }
+  const way = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at }
+  const target = { ...way, timeout: idleMs }
   return {
     ask: (method, path, ask = {}) => exchange(agent, target, method, path, ask),
     [Symbol.dispose]: () => agent.destroy(),
@@ -130,10 +131,9 @@ function exchange(
       method,
       path,
       headers: method === 'GET' || method === 'HEAD' ? headers : { ...length, ...headers },
-      timeout: IDLE_MS,
     })
     request.once('timeout', () =>
-      request.destroy(new Error(`${method} ${path} stood still for ${IDLE_MS} ms`)),
+      request.destroy(new Error(`${method} ${path} stood still for ${target.timeout} ms`)),
     )
     request.once('error', reject)
     request.once('response', (response) => {

@@ -40,6 +40,8 @@ export interface ClusterNodeOptions {
   env?: Record<string, string>
   /** Given the empty data directory's path before the first start. */
   prepare?(data: string): Promise<void>
+  /** After which time of silence its client gives up. */
+  idleMs?: number
   /** Given everything that the node writes, as it comes. */
   onOutput?: (text: string) => void
 }
@@ -64,7 +66,7 @@ export async function openClusterNodes(
 
 export async function openClusterNode(
   host: NetworkHost,
-  { flags: firstFlags = [], env = {}, prepare, onOutput }: ClusterNodeOptions = {},
+  { flags: firstFlags = [], env = {}, idleMs, prepare, onOutput }: ClusterNodeOptions = {},
 ): Promise<ClusterNode> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
@@ -72,7 +74,7 @@ export async function openClusterNode(
   await prepare?.(data)
   const way = host.command(process.execPath, [door, folder.at('http.sock'), httpPort])
   cleanup.use(await startDaemon(`door of ${host.name}`, way.command, way.args, { ready: /^open/ }))
-  const client = cleanup.use(openClient(folder.at('http.sock')))
+  const client = cleanup.use(openClient(folder.at('http.sock'), idleMs === undefined ? {} : { idleMs }))
 
   let daemon: Daemon | undefined
   let flags = firstFlags

@@ -11,7 +11,13 @@ describe('a line of a node', () => {
     'shoal is ready: registry http://127.0.0.1:5000, peers 0.0.0.0:5001',
     '',
   ])('may be %j', (line) => {
-    expect(complaintOf(line)).toBeUndefined()
+    expect(complaintOf(line, new Set())).toBeUndefined()
+  })
+
+  it('may be an error that a fault explains, once that has happened', () => {
+    const line = '{"level":50,"digest":"sha256:ab","msg":"a blob has rotted on the disk"}'
+    expect(complaintOf(line, new Set(['kill']))).toMatch(/level error/)
+    expect(complaintOf(line, new Set(['rot']))).toBeUndefined()
   })
 
   it.each([
@@ -22,7 +28,7 @@ describe('a line of a node', () => {
     ['    at async foo (file:///a/b.ts:1:2)', /not of the log/],
     ['{"level":30,"msg":"cut', /not of the log/],
   ])('must not be %j', (line, complaint) => {
-    expect(complaintOf(line)).toMatch(complaint)
+    expect(complaintOf(line, new Set())).toMatch(complaint)
   })
 })
 
@@ -35,16 +41,18 @@ describe('a log watch', () => {
     {
       await using watch = new LogWatch(file, {
         now: () => nowMs,
+        faults: () => new Set(),
         onComplaint: (_, { text }) => complaints.push(text),
       })
       watch.feed('{"level":30,"tag":"v')
       watch.feed('1"}\n{"level":30,"tag":"v2"}\n{"level":40,"msg":"odd"}\nboo')
       nowMs = 9_000
       watch.feed('m\n{"level":30,"tag":"v1"}\n')
-      expect(watch.around(1_000, 500, ['v1'])).toEqual([
+      expect(watch.around(1_000, 500, { words: ['v1'], warnings: true })).toEqual([
         '+1.000 {"level":30,"tag":"v1"}',
         '+1.000 {"level":40,"msg":"odd"}',
       ])
+      expect(watch.around(1_000, 500, { words: [], warnings: false })).toEqual([])
     }
     expect(complaints).toEqual(['boom'])
     expect(await readFile(file, 'utf8')).toContain('+9.000 boom\n')

@@ -2,13 +2,35 @@
 
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
+import type { FaultKind } from './plan.ts'
 
 /** pino's number of `error`. */
 const errorLevel = 50
 const keptLines = 20_000
 
-/** Lines of the level `error` that faults are allowed to cause. */
-export const allowedErrors: readonly { readonly pattern: RegExp; readonly reason: string }[] = []
+/** Lines of the level `error` that a fault is allowed to cause, while it goes on and for the rest of the soak. */
+export const allowedErrors: readonly {
+  readonly pattern: RegExp
+  readonly fault: FaultKind
+  readonly reason: string
+}[] = [
+  {
+    pattern: /"msg":"(a blob has rotted on the disk|content does not hash to its name and was quarantined)"/,
+    fault: 'rot',
+    reason: 'a disk that changes what is on it is an operator’s business at once',
+  },
+  {
+    pattern: /"msg":"what rotted is in quarantine, and no member gives another copy"/,
+    fault: 'rot',
+    reason: 'content is lost for good unless somebody pushes it again',
+  },
+  {
+    pattern:
+      /"code":"STORE_FULL".*"msg":"a write to the database failed; it takes no more until it was opened again"/,
+    fault: 'disk',
+    reason: 'until then nothing is taken, and somebody has to make room',
+  },
+]
 
 /** What a node prints besides its log. */
 const announcements = [/^shoal is ready: registry /]
@@ -19,15 +41,16 @@ export interface LogLine {
   readonly text: string
 }
 
-/** Why a line must not be there; `undefined` for one that may. */
-export function complaintOf(line: string): string | undefined {
+/** Why a line must not be there; `undefined` for one that may, after these faults. */
+export function complaintOf(line: string, faults: ReadonlySet<FaultKind>): string | undefined {
   const entry = parse(line)
   if (entry === undefined) {
     if (line.trim() === '' || announcements.some((pattern) => pattern.test(line))) return undefined
     return 'a line that is not of the log'
   }
   if (entry.level < errorLevel) return undefined
-  return allowedErrors.some(({ pattern }) => pattern.test(line)) ? undefined : 'a line of level error'
+  const isAllowed = allowedErrors.some(({ pattern, fault }) => faults.has(fault) && pattern.test(line))
+  return isAllowed ? undefined : 'a line of level error'
 }
 
 function parse(line: string): { level: number } | undefined {
@@ -42,20 +65,22 @@ function parse(line: string): { level: number } | undefined {
   }
 }
 
+export interface LogWatchOptions {
+  now: () => number
+  /** Those that happened up to now. */
+  faults: () => ReadonlySet<FaultKind>
+  onComplaint: (complaint: string, line: LogLine) => void
+}
+
 export class LogWatch implements AsyncDisposable {
   readonly lines: LogLine[] = []
   readonly #file: WriteStream
-  readonly #now: () => number
-  readonly #onComplaint: (complaint: string, line: LogLine) => void
+  readonly #options: LogWatchOptions
   #rest = ''
 
-  constructor(
-    file: string,
-    options: { now: () => number; onComplaint: (complaint: string, line: LogLine) => void },
-  ) {
+  constructor(file: string, options: LogWatchOptions) {
     this.#file = createWriteStream(file)
-    this.#now = options.now
-    this.#onComplaint = options.onComplaint
+    this.#options = options
   }
 
   /** Given chunks, not lines. */
@@ -65,11 +90,18 @@ export class LogWatch implements AsyncDisposable {
     for (const line of lines) this.#take(line)
   }
 
-  /** What was written within `spanMs` of that time and holds one of the words, or is a warning or worse. */
-  around(atMs: number, spanMs: number, words: readonly string[]): string[] {
+  /** What was written within `spanMs` of that time and holds one of the words, or with `warnings` is one or worse. */
+  around(
+    atMs: number,
+    spanMs: number,
+    { words, warnings }: { words: readonly string[]; warnings: boolean },
+  ): string[] {
     return this.lines
       .filter((line) => Math.abs(line.atMs - atMs) <= spanMs)
-      .filter(({ text }) => words.some((word) => text.includes(word)) || /"level":[4-6]0/.test(text))
+      .filter(
+        ({ text }) =>
+          words.some((word) => text.includes(word)) || (warnings && !/^\{"level":[123]0,/.test(text)),
+      )
       .map(printed)
   }
 
@@ -80,12 +112,13 @@ export class LogWatch implements AsyncDisposable {
   }
 
   #take(text: string): void {
-    const line = { atMs: this.#now(), text }
+    const { now, faults, onComplaint } = this.#options
+    const line = { atMs: now(), text }
     this.lines.push(line)
     if (this.lines.length > 2 * keptLines) this.lines.splice(0, keptLines)
     this.#file.write(`${printed(line)}\n`)
-    const complaint = complaintOf(text)
-    if (complaint !== undefined) this.#onComplaint(complaint, line)
+    const complaint = complaintOf(text, faults())
+    if (complaint !== undefined) onComplaint(complaint, line)
   }
 }
 

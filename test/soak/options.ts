@@ -15,7 +15,7 @@ export interface SoakOptions {
 
 export const usage = `npm run soak -- [options]
 
-  --minutes N        how long; the round that is under way is finished (default 10)
+  --minutes N        how long; no round begins that would not end in that time (default 10)
   --seed N           decides what happens and when (default by chance; it is printed)
   --nodes N          2 to 20 (default 5)
   --faults KIND,…    only these: ${faultKinds.join(', ')}; none for a quiet run

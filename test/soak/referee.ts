@@ -3,7 +3,8 @@ import { type Call, type Chronicle, type Name, nameOf, printedCall } from './chr
 import type { LogWatch } from './log-watch.ts'
 
 const shownCalls = 40
-const shownLines = 30
+const shownLines = 20
+const shownLength = 400
 const spanMs = 4_000
 const maxShown = 25
 
@@ -53,8 +54,11 @@ export class Referee {
     const atMs = call?.what.beginMs ?? now()
     const here = call?.what.node ?? (node === undefined ? '' : nameOf(node))
     const lines = logs.flatMap((log, index) => {
-      const mark = nameOf(index) === here ? `${here}, this one` : nameOf(index)
-      return log.around(atMs, spanMs, words).map((line) => `    [${mark}] ${line.slice(0, 600)}`)
+      const isHere = nameOf(index) === here
+      const mark = isHere ? `${here}, this one` : nameOf(index)
+      return log
+        .around(atMs, spanMs, { words, warnings: isHere })
+        .map((line) => `    [${mark}] ${line.slice(0, shownLength)}`)
     })
     return [
       ...(call === undefined ? [] : [`  seen by ${printedCall(call)}`]),

@@ -9,6 +9,8 @@ import type { NetworkHost } from '../netns/network.ts'
 
 const diskBytes = '1g'
 const stopMs = 30_000
+/** Longer than any fault lasts: whoever waits for a stopped node has its answer after that. */
+const idleMs = 60_000
 const fillChunkBytes = 4 * 1024 * 1024
 
 export interface SoakNodeOptions {
@@ -44,6 +46,7 @@ export class SoakNode implements AsyncDisposable {
     const node = await openClusterNode(host, {
       flags,
       env: { NODE_OPTIONS: `--import ${preload.href}`, SOAK_CLOCK: clockFile },
+      idleMs,
       onOutput,
       async prepare(data) {
         await mkdir(data, { mode: 0o700 })

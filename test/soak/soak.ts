@@ -78,6 +78,7 @@ class SoakRun {
     for (const [index, host] of network.hosts.entries()) {
       const log = new LogWatch(path.join(artefacts, `node-${index}.log`), {
         now,
+        faults: () => this.#weather.kinds,
         onComplaint: (complaint, line) =>
           referee.complain(`node ${index} wrote ${complaint}: ${line.text.slice(0, 1_000)}`, { node: index }),
       })
@@ -106,13 +107,15 @@ class SoakRun {
     try {
       await settle(ground)
       let standing: Standing[] = []
-      const endMs = now() + minutes * minuteMs
-      for (let index = 0; now() < endMs; index++) {
+      let roundMs = 1.3 * minuteMs
+      for (let index = 0; index === 0 || now() + roundMs < minutes * minuteMs; index++) {
+        const beganMs = now()
         const round = planRound(index, plan)
         chronicle.beginRound(standing, farthestStep(round))
         await this.#round(ground, faults, round)
         await faults.recover()
         standing = await check.run(await settle(ground), index)
+        roundMs = now() - beganMs
         if (referee.violations.length > 0 && !keepGoing) break
       }
     } finally {

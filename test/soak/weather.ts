@@ -11,11 +11,14 @@ interface Spell {
 
 export class Weather {
   readonly #spells: Spell[] = []
+  /** All that ever happened. */
+  readonly kinds = new Set<FaultKind>()
 
   /** Resolves nothing and waits for nothing: whoever began it calls what it returns when it is over. */
   begin(kind: Spell['kind'], node: number | undefined, nowMs: number): (endMs: number) => void {
     const spell: Spell = { kind, node, beginMs: nowMs, endMs: Number.POSITIVE_INFINITY }
     this.#spells.push(spell)
+    if (kind !== 'collect') this.kinds.add(kind)
     return (endMs) => {
       spell.endMs = endMs
     }
