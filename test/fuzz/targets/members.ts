@@ -1,0 +1,178 @@
+/** Messages of members to each other, and the frames that they come in. */
+import { activityMessage, activityRequest } from '../../../node/cluster/activity.ts'
+import { bringAnswer, bringRequest } from '../../../node/cluster/bring-messages.ts'
+import {
+  decodeAnswer,
+  decodeAsk,
+  decodePieceList,
+  encodeAnswer,
+  encodeAsk,
+} from '../../../src/exchange/exchange.ts'
+import { signPieceList } from '../../../src/exchange/piece-list.ts'
+import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
+import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
+import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'
+import { fetchMessage, haveMessage, wantedMessage } from '../../../src/swarm/content-messages.ts'
+import { statusMessage, statusRequest } from '../../../src/swarm/status-message.ts'
+import { FrameReader, frameHeader, identityFromSeed, peerIdOf, seal } from '../../../src/wire/wire.ts'
+import { canonical, type Decoder, hex, mustBe, refusing, type Target } from '../target.ts'
+
+const identity = identityFromSeed(new Uint8Array(32).fill(7))
+const { peerId } = identity
+const digest = parseDigest(`sha256:${'ab'.repeat(32)}`)
+const repository = parseRepository('team/app')
+const tag = parseTag('v1')
+const key = new Uint8Array(32).fill(3)
+const running = new Uint8Array(16)
+
+/** The first byte says how the rest is cut into chunks: frames are the same however they arrive. */
+const frames: Decoder = {
+  seeds: [
+    Uint8Array.from([3, ...frameHeader(5, 100), 1, 2, 3, 4, 5, ...frameHeader(0, 100)]),
+    Uint8Array.from([1, ...frameHeader(2, 100), 9, 9, 0, 0]),
+    Uint8Array.from([7, 255, 0, 0, 0, 1]),
+  ],
+  check(bytes) {
+    const [cut = 0, ...rest] = bytes
+    const stream = Uint8Array.from(rest)
+    const step = (cut % 16) + 1
+    const parts: Uint8Array[] = []
+    for (let at = 0; at < stream.length; at += step) parts.push(stream.subarray(at, at + step))
+    mustBe(framesIn(parts) === framesIn([stream]), 'other frames when they come in other chunks')
+  },
+}
+
+/** A stream that is refused is broken off, whatever came before in the same chunk. */
+function framesIn(chunks: Uint8Array[]): string {
+  const reader = new FrameReader({ maxBytes: 64 * 1024 })
+  const frames = refusing(['TOO_LARGE'], () => chunks.flatMap((chunk) => reader.push(chunk)))
+  if (frames === undefined) return 'refused'
+  const isWhole = refusing(['CHANNEL_BROKEN'], () => {
+    reader.end()
+    return true
+  })
+  return JSON.stringify([isWhole ?? false, frames.map(hex)])
+}
+
+const hashes = new Uint8Array(64)
+const pieceList = signPieceList({ digest, size: 300 * 1024, hashes }, identity)
+
+/** Its signature is not looked at here; the body has one encoding as every message. */
+const pieceLists: Decoder = {
+  seeds: [pieceList.bytes, pieceList.bytes.subarray(0, 200)],
+  check(bytes) {
+    const list = refusing(['MALFORMED'], () => decodePieceList(bytes))
+    if (list === undefined) return
+    const { after, layout } = list
+    const again = signPieceList(
+      {
+        digest: list.digest,
+        size: layout.size,
+        hashes: list.hashes,
+        ...(after === undefined ? {} : { after }),
+      },
+      identity,
+    )
+    mustBe(
+      Buffer.compare(again.bytes.subarray(96), bytes.subarray(96)) === 0,
+      'a piece list with two encodings',
+    )
+    mustBe(list.author === peerIdOf(bytes.subarray(0, 32)), 'an author that is not in the envelope')
+  },
+}
+
+const asks: Decoder = {
+  seeds: [
+    encodeAsk({ type: 'want', id: 1, digest, repository }),
+    encodeAsk({ type: 'request', id: 1, pieces: [0, 5], urgent: 1 }),
+    encodeAsk({ type: 'list', id: 65_535, from: 3 }),
+    encodeAsk({ type: 'lane-ask', fingerprint: key }),
+  ],
+  check(bytes) {
+    const ask = refusing(['MALFORMED'], () => decodeAsk(bytes))
+    if (ask !== undefined) mustBe(Buffer.compare(encodeAsk(ask), bytes) === 0, 'an ask with two encodings')
+  },
+}
+
+const answers: Decoder = {
+  seeds: [
+    encodeAnswer({ type: 'partial', id: 1, size: 300 * 1024, bitfield: new Uint8Array([0x80]) }),
+    encodeAnswer({ type: 'later', id: 1, pieces: [1], instead: [2], retryAfterMs: 10 }),
+    encodeAnswer({ type: 'lane-offer', port: 4001, fingerprint: key, ticket: key }),
+    Uint8Array.from([1, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 5, 5]),
+    Uint8Array.from([2, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 0, 5, 5]),
+  ],
+  check(bytes) {
+    const answer = refusing(['MALFORMED'], () => decodeAnswer(bytes))
+    if (answer === undefined || 'bytes' in answer) return
+    mustBe(Buffer.compare(encodeAnswer(answer), bytes) === 0, 'an answer with two encodings')
+  },
+}
+
+/** A trouble that only a later version knows is read as another, so that what is read again is the same, not the bytes. */
+const brings: Decoder = {
+  seeds: [
+    bringAnswer.encode({ answer: 'coming' }),
+    bringAnswer.encode({ answer: 'bytes', at: 0, bytes: new Uint8Array(8), size: 9 }),
+    bringAnswer.encode({ answer: 'failed', reason: 'no', trouble: 'paused', retryAfterMs: 5 }),
+  ],
+  check(bytes) {
+    const answer = refusing(['MALFORMED'], () => bringAnswer.decode(bytes))
+    if (answer === undefined) return
+    const once = bringAnswer.encode(answer)
+    mustBe(
+      Buffer.compare(bringAnswer.encode(bringAnswer.decode(once)), once) === 0,
+      'it changes when it is read again',
+    )
+  },
+}
+
+const range = { prefix: 'a', after: '', upTo: 'f'.repeat(32), items: new Uint8Array(32) }
+
+export const members: Target = {
+  decoders: {
+    frames,
+    asks,
+    answers,
+    pieceLists,
+    brings,
+    bringRequests: canonical(bringRequest, [{ digest, repository }]),
+    wanted: canonical(wantedMessage, [{ digest, repository }]),
+    have: canonical(haveMessage, [{ have: 'yes' }, { have: 'no' }]),
+    fetch: canonical(fetchMessage, [{ fetch: 'busy' }, { fetch: 'content', size: 12 }]),
+    statusRequests: canonical(statusRequest, [{ keeps: ['a/b'], running, upstreams: ['docker.io'] }]),
+    status: canonical(statusMessage, [
+      {
+        agent: 'shoal/0.1.0',
+        announces: 3,
+        peers: [{ addresses: ['/ip4/10.0.0.1/tcp/5001'], peer: peerId }],
+        keeps: [],
+        running,
+        upstreams: [],
+      },
+    ]),
+    activity: canonical(activityMessage, [
+      {
+        name: 'a',
+        maxUpload: 3,
+        peers: [{ peer: peerId, received: 1 }],
+        transfers: [{ digest, held: 1, peers: 2, pieces: 3, size: 4 }],
+      },
+    ]),
+    activityRequests: canonical(activityRequest, [{}]),
+    questions: canonical(questionCodec, [
+      { about: 'tag', repository, tag, maxAgeMs: 5 },
+      { about: 'referrers', repository, digest, maxAgeMs: 5 },
+    ]),
+    mirrorAnswers: canonical(answerCodec, [
+      { answer: 'listed', digests: [digest], ageMs: 1, records: [] },
+      { answer: 'limited', reason: 'slowly', retryAfterMs: 5 },
+    ]),
+    reconcile: canonical(reconcileMessages, [
+      { type: 'hello', version: 1, now: 5, total: 6, root: key, policy: new Uint8Array() },
+      { type: 'items', ranges: [range] },
+      { type: 'records', records: [seal('a\0', new Uint8Array(4), identity)] },
+      { type: 'over' },
+    ]),
+  },
+}
