@@ -36,10 +36,10 @@ export function openJanitor(
   async function dropIdlePartials(): Promise<number> {
     const { partials } = node.store
     let dropped = 0
-    for (const { digest, writtenMs } of await partials.list()) {
+    for (const { digest, idleMs } of await partials.list()) {
       // A line that was cut for longer than that comes back to what it had brought.
       if (keeper.isWanted(digest)) continue
-      if (clock.now() - writtenMs > partialIdleMs && (await partials.drop(digest))) dropped++
+      if (idleMs > partialIdleMs && (await partials.drop(digest))) dropped++
     }
     return dropped
   }

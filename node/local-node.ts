@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, steadyClock } from '../src/base/base.ts'
 import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
+import type { Digest, Repository } from '../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../src/records/records.ts'
 import {
   type CollectOptions,
@@ -13,6 +14,7 @@ import {
   type FileStore,
   openDatabase,
   openStore,
+  type Untagged,
 } from '../src/store/store.ts'
 import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
@@ -40,7 +42,9 @@ export interface LocalNode extends AsyncDisposable {
   /** What it is called where members are listed. */
   readonly name: string
   /** The store's collector, told by the ledger which manifests live, and by the keep rules which stay whatever it says. */
-  collect(options?: Partial<Omit<CollectOptions, 'isLive'>>): Promise<CollectReport>
+  collect(
+    options?: Partial<Omit<CollectOptions, 'isLive' | 'untagging'>> & { untaggedMs?: number },
+  ): Promise<CollectReport>
 }
 
 export interface LocalNodeOptions {
@@ -110,16 +114,31 @@ export async function openLocalNode({
     databaseProblem: () => database.problem(),
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),
-    collect: (options = {}) =>
+    collect: ({ untaggedMs: keepMs = settings['keep-untagged'], ...options } = {}) =>
       store.collect({
         isLive: async (repository, digest) =>
           (await names.findManifest(repository, digest)) !== undefined ||
           (await isKept(names, keepRules.list(), repository, digest)),
+        ...(keepMs === Number.POSITIVE_INFINITY
+          ? {}
+          : { untagging: { keepMs, find: (...manifest) => findUntagged(names, ...manifest) } }),
         graceMs: settings['gc-grace'],
         ...options,
       }),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** Keep rules go by tags, so what they hold has one, or hangs on what has. */
+async function findUntagged(
+  names: Ledger,
+  repository: Repository,
+  digest: Digest,
+): Promise<Untagged | undefined> {
+  const entry = await names.findManifest(repository, digest)
+  if (entry === undefined || (await names.tagsOf(repository, digest)).length > 0) return undefined
+  const { writtenMs: statedMs, subject } = entry
+  return { statedMs, ...(subject === undefined ? {} : { subject }) }
 }
 
 /**

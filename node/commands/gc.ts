@@ -7,10 +7,10 @@ import { openProgress } from '../screen/progress.ts'
 import { duration, flag } from '../settings/kinds.ts'
 
 export const command = defineCommand({
-  usage: ['gc [--dry-run] [--grace TIME] [--json]'],
+  usage: ['gc [--dry-run] [--grace TIME] [--untagged TIME] [--json]'],
   about: `
 Removes blobs and manifests that no repository needs any more. Pushes and pulls go on meanwhile. A running node does
-this by itself, see --gc-interval of shoal serve.`,
+this by itself, see --gc-interval, --gc-grace and --keep-untagged of shoal serve. Time counts while the node runs.`,
   flags: {
     'dry-run': { kind: flag, help: 'say what would go, remove nothing' },
     grace: {
@@ -18,12 +18,18 @@ this by itself, see --gc-interval of shoal serve.`,
       value: 'TIME',
       help: "spare what was used this recently (default: the node's --gc-grace)",
     },
+    untagged: {
+      kind: duration,
+      value: 'TIME',
+      help: "take manifests that had no tag for this long (default: the node's --keep-untagged)",
+    },
     json,
   },
   maxWords: 0,
   examples: [
     ['gc --dry-run', 'see what would go'],
     ['gc --grace 1h', 'take also what was left behind an hour ago'],
+    ['gc --grace 1h --untagged 0s', 'and what tags that moved have left behind'],
   ],
   async run({ settings, flags }) {
     const dryRun = flags['dry-run']
@@ -31,7 +37,11 @@ this by itself, see --gc-interval of shoal serve.`,
     const report = await perform(
       settings,
       'gc',
-      { dryRun, ...(flags.grace === undefined ? {} : { graceMs: flags.grace }) },
+      {
+        dryRun,
+        ...(flags.grace === undefined ? {} : { graceMs: flags.grace }),
+        ...(flags.untagged === undefined ? {} : { untaggedMs: flags.untagged }),
+      },
       ({ checked, bytes }) => progress.show(`${checked} checked, ${formatBytes(bytes)} found`),
     )
     progress[Symbol.dispose]()

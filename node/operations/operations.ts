@@ -36,7 +36,11 @@ type Nothing = Record<string, never>
 
 /** The types of each operation: what it is given, what it reports while it works, and what it ends with. */
 export interface OperationTypes {
-  gc: { params: { dryRun: boolean; graceMs?: number }; event: CollectProgress; result: CollectReport }
+  gc: {
+    params: { dryRun: boolean; graceMs?: number; untaggedMs?: number }
+    event: CollectProgress
+    result: CollectReport
+  }
   verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
   ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
   status: { params: Nothing; event: never; result: NodeStatus }

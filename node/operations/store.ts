@@ -6,12 +6,13 @@ import type { ListedPage, ListedRow, Operation } from './operations.ts'
 /** Progress is for people: more often than they can read it, it only costs. */
 const progressEveryMs = 100
 
-export const collect: Operation<'gc'> = ({ node }, { dryRun, graceMs }, emit, { signal }) =>
+export const collect: Operation<'gc'> = ({ node }, { dryRun, graceMs, untaggedMs }, emit, { signal }) =>
   node.collect({
     dryRun,
     signal,
     onProgress: seldom(emit),
     ...(graceMs === undefined ? {} : { graceMs }),
+    ...(untaggedMs === undefined ? {} : { untaggedMs }),
   })
 
 export const verify: Operation<'verify'> = async ({ node }, _params, emit, { signal }) => {

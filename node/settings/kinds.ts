@@ -93,6 +93,13 @@ export const duration: Kind<number> = (value) => {
   return Number(amount) * unitMs
 }
 
+/** Milliseconds, or Infinity. */
+export const durationOrForever: Kind<number> = (value) => {
+  if (value === 'forever') return Number.POSITIVE_INFINITY
+  if (/^\d/.test(value)) return duration(value)
+  throw expected('a duration such as 24h or 7d, or forever')
+}
+
 const sizeUnits: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
 
 /** Bytes. */

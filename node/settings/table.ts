@@ -4,6 +4,7 @@ import { webhook } from '../webhooks/webhook-setting.ts'
 import {
   address,
   duration,
+  durationOrForever,
   flag,
   hostName,
   type Kind,
@@ -111,6 +112,12 @@ export const table = {
     fallback: '24h',
     value: 'TIME',
     help: 'how long content that nothing refers to is kept; longer than your longest push',
+  },
+  'keep-untagged': {
+    kind: durationOrForever,
+    fallback: '7d',
+    value: 'TIME',
+    help: 'how long a manifest without a tag is kept after it lost it and was last asked for; or forever',
   },
   'max-upload': {
     kind: size,

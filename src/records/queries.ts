@@ -48,12 +48,13 @@ export function createQueries(db: Database): Queries {
     return bytes === undefined ? undefined : decodeRecord(bytes).body.time
   }
 
-  /** Whether the manifest, which is not live, was deleted later than the tag was written. Not so where it has yet to arrive. */
+  /** Whether the manifest, which is not live, was deleted after the tag was written. Not so where it has yet to arrive. */
   const isTakenAlong = (repository: Repository, tag: Tag, digest: Digest): boolean => {
     const manifest = keyText({ kind: 'manifest', repository, digest })
     const deleted = timeAt(recordAt(manifest)) ?? timeAt(buriedAt(manifest))
     const written = timeAt(recordAt(keyText({ kind: 'tag', repository, tag })))
-    return deleted !== undefined && written !== undefined && compareTimes(deleted, written) > 0
+    // Of one moment, the tombstone has beaten what was stated together with the tag.
+    return deleted !== undefined && written !== undefined && compareTimes(deleted, written) >= 0
   }
 
   const findTag = (repository: Repository, tag: Tag): TagEntry | undefined => {

@@ -54,7 +54,7 @@ export interface Pull {
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, elsewhere, mirror, cache, clock } = collaborators
+  const { store, names, elsewhere, mirror, cache, clock } = collaborators
   const counted = createStaleCount(collaborators)
   const { resolve, isMirrored } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
@@ -93,17 +93,34 @@ export function createPull(collaborators: Collaborators): Pull {
     return here
   }
 
+  /**
+   * Whoever asks for a digest keeps it here for a while, as it may have no tag that would. What was collected is not answered
+   * from memory.
+   */
+  async function findCached(
+    repository: Repository,
+    reference: Reference,
+  ): Promise<ManifestContent | undefined> {
+    const cached = cache.find(repository, nameOf(reference))
+    if (cached === undefined || 'tag' in reference) return cached
+    return (await store.links.has(repository, reference.digest)) ? cached : undefined
+  }
+
   async function statManifest(
     repository: Repository,
     reference: Reference,
     options: PullOptions = {},
   ): Promise<ManifestFacts> {
-    const cached = cache.find(repository, nameOf(reference))
+    const cached = await findCached(repository, reference)
     if (cached !== undefined) return factsOf(counted(cached))
     const { entry, tag } = await resolve(repository, reference, options)
-    // What is here is read at once: the GET that follows most HEADs finds it in the cache.
+    // What is here is read at once: the GET that follows most HEADs finds it in the cache. What has no tag may be with nobody
+    // any more, and a client that is told that it is there does not push it.
     const isHere = (await store.manifests.get(entry.digest)) !== undefined
-    if (isHere) return factsOf(await getManifest(repository, reference))
+    const isDoubtful = 'digest' in reference && (await names.tagsOf(repository, entry.digest)).length === 0
+    if (isHere || isDoubtful) {
+      return factsOf(await getManifest(repository, reference, { ...options, prefetch: false }))
+    }
     const { digest, mediaType, size } = entry
     return counted({ digest, mediaType, size, ...answerOf(tag) })
   }
@@ -114,12 +131,13 @@ export function createPull(collaborators: Collaborators): Pull {
     options: PullOptions = {},
   ): Promise<ManifestContent> {
     const name = nameOf(reference)
-    const cached = cache.find(repository, name)
+    const cached = await findCached(repository, reference)
     if (cached !== undefined) return counted(cached)
     const { generation } = cache
     const { trace = noTrace } = options
     const askedMs = clock.now()
     const { entry, tag } = await timed(trace, 'resolve', () => resolve(repository, reference, options))
+    if ('digest' in reference) await store.links.has(repository, entry.digest)
     const here = await store.manifests.get(entry.digest)
     const fetched =
       here === undefined

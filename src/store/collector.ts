@@ -70,10 +70,11 @@ class Collection {
     const { tables } = this.#context
     await tables.doomed.clear()
     try {
-      for await (const key of tables.links.keys()) {
-        this.#step()
-        const { repository, digest } = parseLinkKey(key)
-        await this.#collectLink(repository, digest)
+      await this.#collectLinks(tables.links.keys())
+      // What refers to a manifest that went may have been passed by before it: until nothing more goes.
+      for (let before = 0; before < this.report.links && this.#options.untagging !== undefined; ) {
+        before = this.report.links
+        await this.#collectLinks(tables.untagged.keys())
       }
       // Links before files: a file without a link is found by the next walk, a link without its file promises what is gone.
       // The sync makes the order hold through a power cut as well. Without need it is left out, so that a full disk can be cleared.
@@ -93,22 +94,31 @@ class Collection {
     return this.report
   }
 
+  async #collectLinks(keys: AsyncIterable<string>): Promise<void> {
+    for await (const key of keys) {
+      this.#step()
+      const { repository, digest } = parseLinkKey(key)
+      await this.#collectLink(repository, digest)
+    }
+  }
+
   /** Before each of the links, blobs and manifests. */
   #step(): void {
     this.#options.signal?.throwIfAborted()
     this.#options.onProgress?.({ checked: this.#checked++, bytes: this.report.bytes })
   }
 
-  async #collectLink(repository: Repository, digest: Digest): Promise<void> {
+  /** `isOrphan` when what listed it just went. */
+  async #collectLink(repository: Repository, digest: Digest, isOrphan = false): Promise<void> {
     const { tables } = this.#context
     const key = linkKey(digest, repository)
     if (!(await this.#isIdle(repository, digest))) return
-    if (await this.#options.isLive(repository, digest)) return
+    if (!(await this.#isGone(repository, digest, isOrphan))) return
     const children = (await tables.children.get(key)) ?? []
     const removed = await this.#context.claims.remove(digest, async () => {
       // Again, now that nobody can renew it: who pushes it holds it until it is published.
       if (!(await this.#isIdle(repository, digest))) return false
-      if (await this.#options.isLive(repository, digest)) return false
+      if (!(await this.#isGone(repository, digest, isOrphan))) return false
       if (this.#options.dryRun) await this.#doom(repository, digest, children)
       else {
         this.#unsynced.links = true
@@ -119,7 +129,41 @@ class Collection {
     if (!removed) return
     this.report.links++
     // The walk may have passed them by already, when this manifest still held them.
-    for (const child of children) await this.#collectLink(repository, child)
+    for (const child of children) await this.#collectLink(repository, child, true)
+  }
+
+  /** Whether the records hold it no more, or had no name for it for long enough. */
+  async #isGone(repository: Repository, digest: Digest, isOrphan: boolean): Promise<boolean> {
+    const { isLive, untagging } = this.#options
+    if (!(await isLive(repository, digest))) return true
+    if (untagging === undefined) return false
+    const { tables, leases } = this.#context
+    const key = linkKey(digest, repository)
+    const found = await untagging.find(repository, digest)
+    if (found === undefined) {
+      if (await tables.untagged.has(key)) await this.#note(tables.untagged.del(key))
+      return false
+    }
+    const sinceMs = await this.#untaggedSince(key, found.statedMs)
+    // What an index listed was without a tag for as long as that stood.
+    if (!isOrphan && leases.now() - sinceMs < untagging.keepMs) return false
+    if (leases.isYoung(Number(tables.links.getSync(key)), untagging.keepMs)) return false
+    return found.subject === undefined || !(await this.#isLinked(repository, found.subject))
+  }
+
+  /** Begins now where it was not seen yet, by a dry run either, or was stated since. */
+  async #untaggedSince(key: string, statedMs: number): Promise<number> {
+    const { tables, leases } = this.#context
+    const row = await tables.untagged.get(key)
+    if (row?.statedMs === statedMs) return row.sinceMs
+    const sinceMs = leases.now()
+    await this.#note(tables.untagged.put(key, { sinceMs, statedMs }))
+    return sinceMs
+  }
+
+  async #isLinked(repository: Repository, digest: Digest): Promise<boolean> {
+    const key = linkKey(digest, repository)
+    return this.#context.tables.links.getSync(key) !== undefined && !(await this.#isDoomed(`l${key}`))
   }
 
   async #isIdle(repository: Repository, digest: Digest): Promise<boolean> {
@@ -137,7 +181,8 @@ class Collection {
       const sizeNow = await this.#unusedBlobSize(digest)
       if (sizeNow !== undefined && !this.#options.dryRun) {
         await this.#files.remove(digest)
-        await this.#forgetSums(digest)
+        // Sums that stay are right for whoever brings the blob again.
+        await this.#note(this.#context.tables.sums.del(digest))
       }
       return sizeNow
     })
@@ -146,10 +191,10 @@ class Collection {
     this.report.bytes += removed
   }
 
-  /** Sums that stay are right for whoever brings the blob again: without them a full disk can be cleared. */
-  async #forgetSums(digest: Digest): Promise<void> {
+  /** What can be done without, so that a full disk can be cleared. */
+  async #note(written: Promise<void>): Promise<void> {
     try {
-      await this.#context.tables.sums.del(digest)
+      await written
     } catch (error) {
       if (!takesNothing(error)) throw error
     }

@@ -58,16 +58,26 @@ export interface PartialRow {
   writtenMs: number
 }
 
+/** A manifest that the collector found without a tag. */
+export interface UntaggedRow {
+  /** Since then. */
+  sinceMs: number
+  /** As `Untagged.statedMs` was. */
+  statedMs: number
+}
+
 export type Tables = ReturnType<typeof openTables>
 
 /**
- * - `links`: digest NUL repository → lease in milliseconds since the epoch
+ * - `links`: digest NUL repository → lease in milliseconds of the store's time, see `leases.ts`
  * - `references`: child NUL repository NUL parent → nothing
  * - `children`: parent NUL repository → the digests that this manifest refers to, so that they can be dropped with it
  * - `manifests`: digest → bytes
  * - `sessions`: upload id → SessionRow
  * - `partials`: digest → PartialRow
  * - `sums`: digest → the blob's size and the sums of its blocks; they follow from the digest, so a row is never stale
+ * - `untagged`: digest NUL repository → UntaggedRow
+ * - `facts`: name → what the store knows of itself
  */
 export function openTables(database: Database) {
   return {
@@ -78,12 +88,16 @@ export function openTables(database: Database) {
     sessions: database.sublevel<string, SessionRow>(['store', 'sessions'], { valueEncoding: 'json' }),
     partials: database.sublevel<string, PartialRow>(['store', 'partials'], { valueEncoding: 'json' }),
     sums: database.sublevel<string, Uint8Array>(['store', 'sums'], { valueEncoding: 'view' }),
+    untagged: database.sublevel<string, UntaggedRow>(['store', 'untagged'], { valueEncoding: 'json' }),
+    facts: database.sublevel<string, string>(['store', 'facts'], {}),
     /** What a dry run of the collector would remove; empty otherwise. */
     doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
   }
 }
 
-/** The key under `links` and `children`. */
+export const timeKey = 'time'
+
+/** The key under `links`, `children` and `untagged`. */
 export const linkKey = (digest: Digest, repository: Repository): string => `${digest}\0${repository}`
 
 export function parseLinkKey(key: string): { digest: Digest; repository: Repository } {

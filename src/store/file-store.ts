@@ -17,7 +17,7 @@ import { Collector } from './collector.ts'
 import { type Database, openTables } from './database.ts'
 import { DiskSpace, diskUsage } from './disk-space.ts'
 import { IngestPool } from './ingest-pool.ts'
-import { Leases } from './leases.ts'
+import { keepTime, openLeases, saveTime } from './leases.ts'
 import { LinkTable, type TableContext } from './link-table.ts'
 import { ManifestTable } from './manifest-table.ts'
 import { OwnedWork } from './owned-work.ts'
@@ -75,10 +75,12 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const files = new BlobFiles(directory)
   await files.prepare()
   const space = new DiskSpace(directory, minFreeBytes)
-  const leases = new Leases(clock, options.graceMs ?? 3_600_000)
-  const context: TableContext = { database, tables: openTables(database), claims: new Claims(), leases }
+  const tables = openTables(database)
+  const leases = await openLeases(tables, clock, options.graceMs ?? 3_600_000)
+  const context: TableContext = { database, tables, claims: new Claims(), leases }
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
+  opened.defer(() => saveTime(tables, leases, logger))
   const pool = opened.use(new IngestPool({ threads: options.workers ?? 2, space, logger }))
   const sums = new SumTable(context.tables)
   const publisher = new Publisher({ files, pool, claims: context.claims, leases, space, sums })
@@ -92,6 +94,14 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   work
     .run(undefined, (signal) => mend(files, leftovers, signal))
     .catch((error: unknown) => logger.error({ err: error }, 'leftover uploads could not be removed'))
+  work
+    .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
+    .catch((error: unknown) => {
+      // The store closes.
+      if (!(error instanceof Error && error.name === 'AbortError')) {
+        logger.error({ err: error }, 'the time of the leases is not written any more')
+      }
+    })
   const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })
   metrics.gauge('shoal_store_blobs', () => census.totals()?.blobs)
   metrics.gauge('shoal_store_blob_bytes', () => census.totals()?.bytes)

@@ -79,6 +79,7 @@ export async function removeLink(
   const batch = database.batch()
   batch.del(key, { sublevel: tables.links })
   batch.del(key, { sublevel: tables.children })
+  batch.del(key, { sublevel: tables.untagged })
   for (const child of children)
     batch.del(referenceKey(child, repository, digest), { sublevel: tables.references })
   await batch.write(options)

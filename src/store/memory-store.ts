@@ -2,6 +2,7 @@
 import { type Clock, steadyClock } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes } from '../oci/oci.ts'
 import { pump } from './body.ts'
+import { collectMemory } from './memory-collector.ts'
 import { MemoryContent } from './memory-content.ts'
 import { MemorySink, MemoryUploads } from './memory-uploads.ts'
 import type { Blobs, OpenBlob, Store, VerifyOptions, VerifyReport } from './store.ts'
@@ -43,7 +44,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       remove: async (repository, digest) => content.unlink(repository, digest),
     },
     hold: (digests, work) => content.claims.hold(digests, work),
-    collect: (collect) => content.collect(collect),
+    collect: (collect) => collectMemory(content, collect),
     verify: async (verify) => verifyMemory(content, verify),
     [Symbol.asyncDispose]: async () => undefined,
   }

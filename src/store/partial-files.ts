@@ -67,9 +67,13 @@ export class PartialFiles implements Partials {
     }
   }
 
-  async list(): Promise<{ digest: Digest; size: number; writtenMs: number }[]> {
-    const rows = await this.#options.context.tables.partials.iterator().all()
-    return rows.map(([digest, { size, writtenMs }]) => ({ digest: digest as Digest, size, writtenMs }))
+  async list(): Promise<{ digest: Digest; size: number; idleMs: number }[]> {
+    const { tables, leases } = this.#options.context
+    const rows = await tables.partials.iterator().all()
+    const nowMs = leases.now()
+    return rows.map(([digest, { size, writtenMs }]) => {
+      return { digest: digest as Digest, size, idleMs: nowMs - writtenMs }
+    })
   }
 
   async drop(digest: Digest): Promise<boolean> {

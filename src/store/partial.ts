@@ -17,8 +17,8 @@ export interface Partials {
    * One at a time for each digest. Throws StoreFullError when the disk has no room for all of it.
    */
   open(plan: PartialPlan): Promise<PartialBlob>
-  /** Digests of which an earlier run kept a part, with when it was last written to. */
-  list(): Promise<{ digest: Digest; size: number; writtenMs: number }[]>
+  /** Digests of which an earlier run kept a part, with how long nobody has written to it. */
+  list(): Promise<{ digest: Digest; size: number; idleMs: number }[]>
   /** Removes what was kept of a digest that is not open; returns false when there was nothing. */
   drop(digest: Digest): Promise<boolean>
 }

@@ -9,6 +9,7 @@
  *   references are written in one synced batch.
  * - The collector takes a link that no reference holds once its lease is older than the grace time, and a blob or
  *   manifest that has no link and no reference. A blob's file time is a lease as well: that of a blob not linked yet.
+ * - What is without a tag goes in a time of its own, counted since the collector saw it so: see `Untagging`.
  */
 import type { Provenance } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
@@ -162,8 +163,28 @@ export interface Links {
   remove(repository: Repository, digest: Digest): Promise<boolean>
 }
 
+/** A manifest that no tag and no rule names, as the records say. */
+export interface Untagged {
+  /** When it was stated last: another statement begins its time anew. */
+  statedMs: number
+  /** It stays while this does. */
+  subject?: Digest
+}
+
+/**
+ * Live manifests without a name. One goes from this node when it was seen so for `keepMs` and was not asked for in that
+ * time; what it lists goes with it, and what refers to it, unless that was asked for lately or something else holds it.
+ */
+export interface Untagging {
+  keepMs: number
+  /** Asked of a live manifest; `undefined` for one that something names. */
+  find(repository: Repository, digest: Digest): Promise<Untagged | undefined>
+}
+
 export interface CollectOptions {
   isLive(repository: Repository, digest: Digest): Promise<boolean>
+  /** Absent: what is live stays. */
+  untagging?: Untagging
   /** Leases younger than this hold their content. */
   graceMs: number
   dryRun?: boolean

@@ -243,7 +243,9 @@ export class Scene implements AsyncDisposable {
     const identity = identityFromSeed(new Uint8Array(32).fill(seed))
     const authority = identityFromSeed(new Uint8Array(32).fill(99)).publicKey
     const names = this.#opened.use(await openLedger({ db: database, identity, authority, clock: this.clock }))
-    const store = this.#opened.use(await openStore({ directory, database, minFreeBytes: 0, workers: 1 }))
+    const store = this.#opened.use(
+      await openStore({ directory, database, minFreeBytes: 0, workers: 1, clock: this.clock }),
+    )
     const elsewhere = { ...nowhere, fetchManifest: (_: Repository, digest: Digest) => this.#find(digest) }
     const node = new SceneNode(store, names, new Gates(), elsewhere)
     node.tell = () => Promise.all(this.#nodes.map((to) => (to === node ? undefined : tell(node, to))))
@@ -382,5 +384,7 @@ export function acts(nodes: number): fc.Arbitrary<Act> {
       }
       return { name: what, node, run, writes: () => [] }
     })
-  return fc.oneof(push, push, retag, imported, deleteTag, deleteManifest, deleteManifest, quiet)
+  return fc
+    .oneof(push, push, retag, imported, deleteTag, deleteManifest, deleteManifest, quiet)
+    .map((act) => ({ ...act, [fc.toStringMethod]: () => `${act.name} at ${act.node}` }))
 }

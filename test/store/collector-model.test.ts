@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
-import { memoryStore, type Store } from '../../src/store/store.ts'
+import { type CollectOptions, memoryStore, type Store } from '../../src/store/store.ts'
 import {
   digestOf,
   graceMs,
@@ -30,9 +30,16 @@ const items = [...blobs, ...manifests.map(({ bytes }) => bytes)].map((bytes) => 
   digest: digestOf(bytes),
 }))
 
+/** Of what is live and has no tag. */
+const keepMs = 3 * graceMs
+
 type Step =
   | { kind: 'push' | 'write'; blob: number; repository: number }
-  | { kind: 'put' | 'build' | 'remove' | 'publish' | 'retract'; manifest: number; repository: number }
+  | {
+      kind: 'put' | 'build' | 'remove' | 'publish' | 'untag' | 'retract'
+      manifest: number
+      repository: number
+    }
   | { kind: 'has' | 'add' | 'unlink'; item: number; repository: number }
   | { kind: 'mount'; item: number }
   | { kind: 'wait'; ms: number }
@@ -43,13 +50,13 @@ const repository = index(repositories.length)
 const step: fc.Arbitrary<Step> = fc.oneof(
   fc.record({ kind: fc.constantFrom('push', 'write'), blob: index(blobs.length), repository }),
   fc.record({
-    kind: fc.constantFrom('put', 'build', 'build', 'remove', 'publish', 'retract'),
+    kind: fc.constantFrom('put', 'build', 'build', 'remove', 'publish', 'publish', 'untag', 'retract'),
     manifest: index(manifests.length),
     repository,
   }),
   fc.record({ kind: fc.constantFrom('has', 'add', 'unlink'), item: index(items.length), repository }),
   fc.record({ kind: fc.constant('mount'), item: index(items.length) }),
-  fc.record({ kind: fc.constant('wait'), ms: fc.constantFrom(1, graceMs / 2, graceMs - 1, graceMs) }),
+  fc.record({ kind: fc.constant('wait'), ms: fc.constantFrom(1, graceMs / 2, graceMs - 1, graceMs, keepMs) }),
   fc.record({ kind: fc.constant('collect'), dryRun: fc.boolean() }),
 )
 
@@ -60,6 +67,9 @@ class Model {
   readonly children = new Map<string, number[]>()
   readonly stored = new Map<number, number>()
   readonly live = new Set<string>()
+  readonly tagged = new Set<string>()
+  /** Since when it was seen without a tag. */
+  readonly untagged = new Map<string, number>()
 
   constructor(clock: HandClock) {
     this.clock = clock
@@ -84,16 +94,43 @@ class Model {
     return this.isReferred(item) || [...this.links.keys()].some((key) => key.endsWith(` ${item}`))
   }
 
-  /** Takes away one thing after the other until there is nothing left to take. */
+  isGone(key: string, lease: number, isOrphan: boolean): boolean {
+    if (!this.live.has(key)) return true
+    if (this.tagged.has(key)) {
+      this.untagged.delete(key)
+      return false
+    }
+    const now = this.clock.now()
+    const since = this.untagged.get(key) ?? now
+    this.untagged.set(key, since)
+    return (isOrphan || now - since >= keepMs) && now - lease >= keepMs
+  }
+
+  /** What `collect` would take stays, and what it sees was seen. */
+  look(): void {
+    const { links, children, stored, live, tagged, untagged } = this
+    const copies = { links: new Map(links), children: new Map(children), stored: new Map(stored) }
+    Object.assign(new Model(this.clock), copies, { live, tagged, untagged }).take()
+  }
+
   collect(): void {
+    for (const key of this.take()) this.untagged.delete(key)
+  }
+
+  /** Takes away one thing after the other until there is nothing left to take; returns the links. */
+  take(): string[] {
+    const taken: string[] = []
+    const orphans = new Set<string>()
     for (let changed = true; changed; ) {
       changed = false
       for (const [key, lease] of this.links) {
         const [repositoryPart = '', item = ''] = key.split(' ')
-        if (this.isYoung(lease) || this.live.has(key)) continue
-        if (this.isReferred(Number(item), Number(repositoryPart))) continue
+        if (this.isYoung(lease) || this.isReferred(Number(item), Number(repositoryPart))) continue
+        if (!this.isGone(key, lease, orphans.has(key))) continue
+        for (const child of this.children.get(key) ?? []) orphans.add(`${repositoryPart} ${child}`)
         this.links.delete(key)
         this.children.delete(key)
+        taken.push(key)
         changed = true
       }
     }
@@ -101,6 +138,7 @@ class Model {
       const leased = item < blobs.length && this.isYoung(storedMs)
       if (!leased && !this.isNeeded(item)) this.stored.delete(item)
     }
+    return taken
   }
 }
 
@@ -173,7 +211,11 @@ async function take(store: Store, model: Model, step: Step): Promise<void> {
     case 'unlink':
       return await unlink(store, model, step.repository, step.item)
     case 'publish':
-      model.live.add(model.key(step.repository, blobs.length + step.manifest))
+      for (const names of [model.live, model.tagged])
+        names.add(model.key(step.repository, blobs.length + step.manifest))
+      return
+    case 'untag':
+      model.tagged.delete(model.key(step.repository, blobs.length + step.manifest))
       return
     case 'retract':
       model.live.delete(model.key(step.repository, blobs.length + step.manifest))
@@ -207,21 +249,28 @@ async function unlink(store: Store, model: Model, repository: number, item: numb
   const key = model.key(repository, item)
   const known = model.links.delete(key)
   model.children.delete(key)
+  model.untagged.delete(key)
   expect(await store.links.remove(repositoryAt(repository), digestAt(item))).toBe(known)
 }
 
 async function collect(store: Store, model: Model, dryRun: boolean): Promise<void> {
-  const isLive = async (repository: Repository, digest: Digest): Promise<boolean> =>
-    model.live.has(
-      model.key(
-        repositories.indexOf(repository),
-        items.findIndex((item) => item.digest === digest),
-      ),
-    )
-  const options = { isLive, graceMs }
+  const isIn = (names: Set<string>, repository: Repository, digest: Digest): boolean => {
+    const item = items.findIndex((each) => each.digest === digest)
+    return names.has(model.key(repositories.indexOf(repository), item))
+  }
+  const options: CollectOptions = {
+    isLive: async (repository, digest) => isIn(model.live, repository, digest),
+    untagging: {
+      keepMs,
+      find: async (repository, digest) =>
+        isIn(model.tagged, repository, digest) ? undefined : { statedMs: 0 },
+    },
+    graceMs,
+  }
   const before = await contents(store)
   const planned = await store.collect({ ...options, dryRun: true })
   expect(await contents(store)).toEqual(before)
+  model.look()
   if (dryRun) return
   expect(await store.collect(options)).toEqual(planned)
   model.collect()

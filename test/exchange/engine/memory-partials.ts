@@ -36,8 +36,8 @@ export class MemoryPartials implements Partials {
     return this.#handle(part)
   }
 
-  async list(): Promise<{ digest: Digest; size: number; writtenMs: number }[]> {
-    return [...this.#parts.values()].map(({ plan: { digest, size } }) => ({ digest, size, writtenMs: 0 }))
+  async list(): Promise<{ digest: Digest; size: number; idleMs: number }[]> {
+    return [...this.#parts.values()].map(({ plan: { digest, size } }) => ({ digest, size, idleMs: 0 }))
   }
 
   async drop(digest: Digest): Promise<boolean> {

@@ -5,12 +5,13 @@ import { type OperationName, type OperationTypes, runOperation } from '../../../
 import { readSettings } from '../../../node/settings/settings.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { parseDigest, parseReference, parseRepository } from '../../../src/oci/oci.ts'
-import { createRegistry } from '../../../src/registry/registry.ts'
+import { createRegistry, type Registry } from '../../../src/registry/registry.ts'
 import { type Content, contentsOf, type Image, type Index } from '../../e2e/image.ts'
 import { openScratchFolder } from '../../e2e/scratch-folder.ts'
 
 export interface OperatedNode extends AsyncDisposable {
   readonly node: LocalNode
+  readonly registry: Registry
   readonly data: string
   perform<N extends OperationName>(
     name: N,
@@ -51,6 +52,7 @@ export async function openOperatedNode(flags: string[] = []): Promise<OperatedNo
   const resources = opened.move()
   return {
     node,
+    registry,
     data,
     perform: async (name, params, onEvent = () => undefined) => {
       const emit = onEvent as (event: unknown) => void

@@ -16,6 +16,7 @@ import {
 import { itHoldsBlobs } from './blobs.ts'
 import { itCollects } from './collector.ts'
 import { itHoldsManifests } from './manifests.ts'
+import { itCollectsUntagged } from './untagged.ts'
 import { itTakesUploads } from './uploads.ts'
 
 export interface ContractSetup {
@@ -62,6 +63,7 @@ export function itIsAStore(
     itTakesUploads(at)
     itHoldsManifests(at)
     itCollects(at)
+    itCollectsUntagged(at)
 
     it('verifies what it holds', async () => {
       await push(at.store, seededBytes(1000))

@@ -1,0 +1,81 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
+import { type Image, type Index, jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
+import { type OperatedNode, openOperatedNode } from './fixture.ts'
+
+const app = parseRepository('team/app')
+
+/** An index of these images alone. */
+function listing(images: Image[]): Index {
+  const mediaType = 'application/vnd.oci.image.index.v1+json'
+  const manifests = images.map(({ manifest }) => manifest.descriptor)
+  return { manifest: jsonContent(mediaType, { schemaVersion: 2, mediaType, manifests }), images }
+}
+
+function referring({ manifest: { descriptor } }: Index): Image {
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json'
+  const config = jsonContent('application/vnd.oci.empty.v1+json', {})
+  const body = { schemaVersion: 2, mediaType, config: config.descriptor, layers: [], subject: descriptor }
+  return { manifest: jsonContent(mediaType, body), config, layers: [] }
+}
+
+describe('collecting manifests that lost their tag', () => {
+  let operated: OperatedNode
+  beforeEach(async () => {
+    operated = await openOperatedNode()
+  })
+  afterEach(async () => await operated[Symbol.asyncDispose]())
+
+  const everything = { dryRun: false, graceMs: 0, untaggedMs: 0 }
+  const collect = (params: object = everything) => operated.perform('gc', { ...everything, ...params })
+  const holds = async (digest: string): Promise<boolean> =>
+    (await operated.node.store.manifests.get(parseDigest(digest))) !== undefined
+  const digestOf = ({ manifest }: Pick<Image, 'manifest'>): string => manifest.descriptor.digest
+  const images = ['one', 'two', 'three'].map((seed) => makeImage({ seed, layerBytes: [10, 20] }))
+
+  it('takes what a tag that moved has left behind, with its layers', async () => {
+    for (const image of images) await operated.push(app, 'latest', image)
+    const planned = await collect({ dryRun: true })
+    expect(await collect()).toEqual(planned)
+    expect(planned).toMatchObject({ manifests: 2 })
+    expect(await Promise.all(images.map((image) => holds(digestOf(image))))).toEqual([false, false, true])
+  })
+
+  it('leaves it for as long as the node is told to, and for what a tag names for ever', async () => {
+    for (const image of images) await operated.push(app, 'latest', image)
+    expect(await collect({ untaggedMs: 3_600_000 })).toMatchObject({ manifests: 0 })
+    await operated.node.names.publish([
+      { kind: 'tag', repository: app, tag: parseTag('latest'), value: undefined },
+    ])
+    expect(await collect()).toMatchObject({ manifests: 3 })
+  })
+
+  it('takes an index with what it lists, and what refers to it, and leaves what another index lists', async () => {
+    const index = makeIndex('gone')
+    const other = listing(index.images.slice(0, 1))
+    const signature = referring(index)
+    await operated.push(app, 'latest', index)
+    await operated.push(app, undefined, signature)
+    expect(await collect()).toMatchObject({ manifests: 0, links: 0 })
+    await operated.push(app, 'latest', other)
+    await collect()
+    expect(await holds(digestOf(index))).toBe(false)
+    expect(await holds(digestOf(signature))).toBe(false)
+    expect(await holds(digestOf(other))).toBe(true)
+    expect(await Promise.all(index.images.map((child) => holds(digestOf(child))))).toEqual([true, false])
+  })
+
+  it('lets it be pushed again, child by child as clients do that ask first', async () => {
+    const index = makeIndex('again')
+    await operated.push(app, 'latest', index)
+    await operated.push(app, 'latest', makeImage({ seed: 'other', layerBytes: [10] }))
+    await collect()
+    const { pull } = operated.registry
+    for (const child of [index, ...index.images]) {
+      const digest = parseDigest(digestOf(child))
+      await expect(pull.statManifest(app, { digest })).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+    }
+    await operated.push(app, 'latest', index)
+    expect((await pull.getManifest(app, { tag: parseTag('latest') })).digest).toBe(digestOf(index))
+  })
+})
