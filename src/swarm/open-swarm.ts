@@ -15,6 +15,7 @@ import { createGater } from './gater.ts'
 import { createHost } from './host.ts'
 import { createNode, type Libp2pNode } from './libp2p-node.ts'
 import { openMembers } from './members.ts'
+import { boundClaims } from './provider-claims.ts'
 import { openPulse } from './pulse.ts'
 import { createSpread } from './spread.ts'
 import type { Swarm, SwarmOptions } from './swarm.ts'
@@ -31,7 +32,9 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { upstreams = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)
   const tasks = new Background('the swarm', logger)
-  const peers = bufferDatabase(database, '/peers/')
+  const claims = boundClaims(database, { self: identity.peerId, clock, limits: options.claimLimits })
+  tasks.start('claims', (signal) => claims.count(signal))
+  const peers = bufferDatabase(claims, '/peers/')
   let node: Libp2pNode | undefined
   let dialer: Dialer | undefined
   let farewell: Farewell | undefined

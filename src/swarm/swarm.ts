@@ -14,6 +14,7 @@ import type { FetchLimits } from './fetcher.ts'
 import type { Host } from './host.ts'
 import type { NodeIdentity } from './identity.ts'
 import type { Members } from './members.ts'
+import type { ClaimLimits } from './provider-claims.ts'
 import type { Spread } from './spread.ts'
 
 export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
@@ -95,6 +96,7 @@ export interface SwarmOptions {
   /** How long new content waits, on average, before the DHT is told; default 15 s among few members, 1 s among many. */
   announceAfterMs?: number
   serveLimits?: Partial<ServeLimits>
+  claimLimits?: Partial<ClaimLimits>
   clock?: Clock
   /** The time of day, which is signed. */
   wall?: Clock

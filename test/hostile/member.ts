@@ -13,7 +13,7 @@ import { pulseProtocol } from '../../src/swarm/pulse.ts'
 import { StreamWriter } from '../../src/swarm/stream-writer.ts'
 import { frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
 import { MemoryDatabase } from './memory-database.ts'
-import { addProviderMessage, delimited, gossipMessage } from './protobuf.ts'
+import { addProviderMessage, delimited, gossipMessage, pingMessage } from './protobuf.ts'
 
 export interface HostileMember extends AsyncDisposable {
   readonly peer: string
@@ -129,6 +129,10 @@ export async function openHostileMember(
       for (const hash of hashes) {
         await writer.write(delimited(addProviderMessage(hash, identity.peerId, address.bytes)))
       }
+      // Messages of a stream are answered in their order, and a claim is not answered at all.
+      const answered = new Promise((resolve) => raw.addEventListener('message', resolve, { once: true }))
+      await writer.write(delimited(pingMessage))
+      await answered
       await raw.close()
     },
     [Symbol.asyncDispose]: stop,

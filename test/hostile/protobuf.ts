@@ -4,6 +4,10 @@ import { create as createMultihash } from 'multiformats/hashes/digest'
 
 const sha256 = 0x12
 const addProvider = 2
+const ping = 5
+
+/** Asks for an answer and nothing else. */
+export const pingMessage = Uint8Array.from([0x08, ping])
 
 /** Says that `peer` holds what the hash of 32 bytes names, and is reached at `address`. */
 export function addProviderMessage(hash: Uint8Array, peer: string, address: Uint8Array): Uint8Array {
