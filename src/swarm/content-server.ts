@@ -1,6 +1,7 @@
 /** Answers members that ask for content: whether it is here, and its bytes, to a bounded number at once. */
-import type { Metrics } from '../base/base.ts'
+import type { Clock, Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
+import { ChannelBrokenError } from '../wire/wire.ts'
 import type { ByteChannel } from './channel.ts'
 import type { ContentSource } from './content.ts'
 import {
@@ -12,6 +13,7 @@ import {
   wantedMessage,
 } from './content-messages.ts'
 import type { Host } from './host.ts'
+import { ServingSlots } from './serving-slots.ts'
 
 export interface ServeLimits {
   /** Bodies being sent at once, to all and to one peer; beyond, the answer is "busy". */
@@ -30,11 +32,12 @@ export interface ContentServerOptions {
   source: ContentSource
   metrics: Metrics
   limits: ServeLimits
+  clock: Clock
 }
 
-export async function serveContent({ host, source, metrics, limits }: ContentServerOptions): Promise<void> {
-  const serving = new Map<string, number>()
-  let total = 0
+export async function serveContent(options: ContentServerOptions): Promise<void> {
+  const { host, source, metrics, limits, clock } = options
+  const slots = new ServingSlots({ ...limits, clock })
 
   const receiveWanted = async (
     channel: ByteChannel,
@@ -55,43 +58,40 @@ export async function serveContent({ host, source, metrics, limits }: ContentSer
     },
   )
 
-  const sendContent = async (channel: ByteChannel, signal: AbortSignal): Promise<void> => {
+  const sendContent = async (channel: ByteChannel, peer: string, stop: AbortSignal): Promise<void> => {
     const wanted = await receiveWanted(channel)
     if (wanted === undefined) return
-    const { digest, repository } = wanted
-    await using blob = (await source.mayRead(repository, digest)) ? await source.open(digest) : undefined
-    if (blob === undefined) {
-      await channel.send(fetchMessage.encode({ fetch: 'absent' }))
+    // Not before it was asked for something: silence takes no place.
+    using slot = slots.take(peer)
+    if (slot === undefined) {
+      metrics.count('shoal_swarm_content_refused_total')
+      await channel.send(fetchMessage.encode({ fetch: 'busy' }))
       return
     }
-    await channel.send(fetchMessage.encode({ fetch: 'content', size: blob.size }))
+    const { digest, repository } = wanted
+    const signal = AbortSignal.any([stop, slot.signal])
+    await using blob = (await source.mayRead(repository, digest)) ? await source.open(digest) : undefined
+    if (blob === undefined) {
+      await channel.send(fetchMessage.encode({ fetch: 'absent' }), { signal })
+      return
+    }
+    await channel.send(fetchMessage.encode({ fetch: 'content', size: blob.size }), { signal })
     const body = counted(blob.chunks(0, blob.size, { signal }), (bytes) => {
+      slot.sent(bytes)
       metrics.count('shoal_swarm_content_sent_bytes_total', {}, bytes)
     })
-    await channel.sendBytes(body, blob.size, { signal, stallMs: limits.stallMs })
+    try {
+      await channel.sendBytes(body, blob.size, { signal, stallMs: limits.stallMs })
+    } catch (cause) {
+      if (!slot.signal.aborted) throw cause
+      throw new ChannelBrokenError('the place was given to another', { cause })
+    }
   }
 
   await host.handle(
     fetchProtocol,
     { maxFrameBytes: maxMessageBytes, maxInboundPerPeer: limits.perPeer + 8 },
-    async (channel, peer, { signal }) => {
-      const mine = serving.get(peer) ?? 0
-      if (total >= limits.total || mine >= limits.perPeer) {
-        metrics.count('shoal_swarm_content_refused_total')
-        await channel.send(fetchMessage.encode({ fetch: 'busy' }))
-        return
-      }
-      total++
-      serving.set(peer, mine + 1)
-      try {
-        await sendContent(channel, signal)
-      } finally {
-        total--
-        const left = (serving.get(peer) ?? 1) - 1
-        if (left === 0) serving.delete(peer)
-        else serving.set(peer, left)
-      }
-    },
+    (channel, peer, { signal }) => sendContent(channel, peer, signal),
   )
 }
 

@@ -1,12 +1,12 @@
 /** Channels to peers by protocol name, over the libp2p node. */
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Background, Logger, Metrics } from '../base/base.ts'
+import { type Background, type Logger, LogLimit, type Metrics, steadyClock } from '../base/base.ts'
 import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
 import { isPeerId } from './addresses.ts'
 import { type ByteChannel, channelOver } from './channel.ts'
 import type { Conduct } from './conduct.ts'
-import { PeerUnreachableError } from './errors.ts'
+import { PeerStalledError, PeerUnreachableError } from './errors.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 
 /** The channel is closed when the handler resolves, and reset when it throws. */
@@ -61,6 +61,7 @@ export interface HostOptions {
 
 export function createHost(options: HostOptions): ListeningHost {
   const { node, tasks, conduct, logger, metrics, isUnwelcome, farewellProtocol } = options
+  const limit = new LogLimit({ clock: steadyClock, everyMs: 60_000 })
   const heardMs = new Map<string, number>()
   node.addEventListener('peer:disconnect', ({ detail }) => heardMs.delete(detail.toString()))
 
@@ -76,8 +77,12 @@ export function createHost(options: HostOptions): ListeningHost {
       channel.abort(cause instanceof Error ? cause : new ChannelBrokenError('the handler failed', { cause }))
       if (cause instanceof MalformedError || cause instanceof TooLargeError)
         conduct.penalise(peer, 'protocol')
-      else if (!(cause instanceof ChannelBrokenError) && !tasks.signal.aborted) {
-        logger.warn({ err: cause, peer, protocol }, 'serving a peer failed')
+      else if (isOfThePeer(cause) || tasks.signal.aborted)
+        logger.debug({ err: cause, peer, protocol }, 'a peer was not served')
+      else {
+        limit.line(`${protocol} ${cause instanceof Error ? cause.name : ''}`, (unsaid) => {
+          logger.warn({ err: cause, peer, protocol, unsaid }, 'serving a peer failed')
+        })
       }
       metrics.count('shoal_swarm_channels_failed_total', { protocol })
     }
@@ -121,4 +126,13 @@ export function createHost(options: HostOptions): ListeningHost {
 
     silentMs: (peer) => performance.now() - (heardMs.get(peer) ?? Number.NEGATIVE_INFINITY),
   }
+}
+
+/** It left, or said or took nothing for too long: nothing that this node could mend. */
+function isOfThePeer(cause: unknown): boolean {
+  return (
+    cause instanceof ChannelBrokenError ||
+    cause instanceof PeerStalledError ||
+    (cause instanceof DOMException && cause.name === 'TimeoutError')
+  )
 }

@@ -154,7 +154,13 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     metrics,
     limits: { ...defaultFetchLimits, ...options.fetchLimits },
   })
-  await serveContent({ host, source, metrics, limits: { ...defaultServeLimits, ...options.serveLimits } })
+  await serveContent({
+    host,
+    source,
+    metrics,
+    clock,
+    limits: { ...defaultServeLimits, ...options.serveLimits },
+  })
   const spread = createSpread({ gossip: node.services.gossip, topic: names.topic, conduct, logger, metrics })
   metrics.gauge('shoal_swarm_members', () => members.peers().length)
   metrics.gauge('shoal_swarm_connections', () => started.getConnections().length)

@@ -172,6 +172,14 @@ describe('content', () => {
     })
   })
 
+  test('readers that take nothing do not keep another member from being served', async () => {
+    const [a, b, c] = await startConnected(3, { serveLimits: { total: 3, perPeer: 3 } })
+    if (!a || !b || !c) throw new Error('three nodes')
+    const digest = a.source.add(randomBytes(16_000_000))
+    for (let i = 0; i < 3; i++) await b.swarm.content.fetch({ digest, repository })
+    expect(await collect(await c.swarm.content.fetch({ digest, repository }))).toBe(digest)
+  })
+
   test('a reader that leaves frees its slot at the provider', async () => {
     const [a, b] = await startConnected(2, { serveLimits: { perPeer: 1 } })
     if (!a || !b) throw new Error('two nodes')
