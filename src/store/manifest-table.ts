@@ -43,7 +43,7 @@ export class ManifestTable implements Manifests {
     try {
       await this.#turns.run(linkKey(digest, repository), () =>
         // While these are claimed the collector takes none of them, so what is found below stays until it is referred to.
-        this.#context.claims.hold([digest, ...references, ...required], async () => {
+        this.#context.claims.write([digest, ...references, ...required], async () => {
           const missing = await this.#findMissing(repository, required)
           if (missing.length > 0) throw new BlobMissingError(missing)
           await this.#write(manifest)

@@ -173,7 +173,7 @@ class PartialFile implements PartialBlob {
     const { digest } = this.plan
     this.#closed = true
     try {
-      await context.claims.hold([digest], async () => {
+      await context.claims.write([digest], async () => {
         const timeMs = context.leases.now()
         const { hex, sums = new Uint8Array() } = await thread.call({ type: 'finish', file, timeMs })
         if (hex !== hexOf(digest)) {

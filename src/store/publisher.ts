@@ -42,7 +42,7 @@ export class Publisher {
     digest: Digest,
     commit: () => Promise<void>,
   ): Promise<{ size: number }> {
-    return await this.#options.claims.hold([digest], async () => {
+    return await this.#options.claims.write([digest], async () => {
       const { hex, size, sums } = await ingest.finish(algorithmOf(digest), this.#options.leases.now())
       if (hex !== hexOf(digest))
         throw new OciError(

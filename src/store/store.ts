@@ -37,7 +37,7 @@ export interface Store extends AsyncDisposable {
   readonly uploads: Uploads
   readonly manifests: Manifests
   readonly links: Links
-  /** Runs `work` while nothing of `digests` can be collected, deleted or quarantined. Waits for what has begun of that. */
+  /** Runs `work` while nothing of `digests` can be collected or deleted. Waits for what has begun of that. */
   hold<T>(digests: Iterable<Digest>, work: () => Promise<T>): Promise<T>
   /**
    * Removes what nothing needs, while everything else goes on. `isLive` tells whether the repository still has that

@@ -80,7 +80,7 @@ export class Verifier {
       const before = await files.stat(digest)
       if (before === undefined) return undefined
       if (await this.#isRight(digest, before, signal)) return { bytes: before.size }
-      const path = await context.claims.remove(digest, async () => {
+      const path = await context.claims.setAside(digest, async () => {
         // A push may have put a good file in its place since.
         if ((await files.stat(digest))?.ino !== before.ino) return undefined
         return await files.quarantine(digest, context.leases.now())
@@ -127,7 +127,7 @@ export class Verifier {
     const { context, files } = this.#options
     const { manifests } = context.tables
     if (isNamed(bytes, digest)) return undefined
-    const path = await context.claims.remove(digest, async () => {
+    const path = await context.claims.setAside(digest, async () => {
       // A push may have put a good one in its place since.
       const now = await manifests.get(digest)
       if (now === undefined || isNamed(now, digest)) return undefined
