@@ -60,6 +60,7 @@ export async function openMember(
       isBanned: (peer) => names.isBanned(peer),
       policy: policyExchange(names),
       upstreams: () => reaching.names(),
+      upstreamsAway: () => reaching.away(),
       keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: steadyClock,
       logger,

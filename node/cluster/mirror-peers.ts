@@ -28,6 +28,7 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
   let current: Omit<MirrorPeers, 'self'> | undefined
   return {
     self,
+    mirroring: (upstream) => current?.mirroring(upstream) ?? [],
     reaching: (upstream) => current?.reaching(upstream) ?? [],
     async ask(peer, question) {
       if (current === undefined) throw new Error('the node is still joining its cluster')
@@ -58,6 +59,7 @@ export function clusterMirrorPeers(
   const ask = askBy(inquiryProtocol, inquiryLimits, maxQuestions)
   const askForReferrers = askBy(referrerInquiryProtocol, referrerInquiryLimits, maxReferrerQuestions)
   return {
+    mirroring: (upstream) => swarm.members.mirroring(upstream),
     reaching: (upstream) => swarm.members.reaching(upstream),
     ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
     async accept(peer, records) {

@@ -14,7 +14,7 @@ import type { Reaching } from './reaching.ts'
 import { asUnavailable, originOf, sharedUpstream } from './upstream-origin.ts'
 
 export interface OutsideOptions {
-  swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'reaching'> }
+  swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'mirroring' | 'reaching'> }
   upstreams: Upstreams
   reaching: Reaching
   clock: Clock

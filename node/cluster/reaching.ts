@@ -5,6 +5,8 @@ import type { Upstreams } from '../../src/upstream/upstream.ts'
 export interface Reaching {
   /** Of those whose content is for everyone. */
   names(): string[]
+  /** The rest of those: names that are mirrored all the same, so that nobody takes them for the cluster's own. */
+  away(): string[]
   /** One could not be had from. */
   noteFailure(name: string): void
   /** Looks now and then whether something has changed, until stopped. */
@@ -35,6 +37,12 @@ export function openReaching(upstreams: Upstreams, clock: Clock): Reaching {
 
   return {
     names,
+    away() {
+      const reached = new Set(names())
+      return upstreams.all
+        .filter(({ name, isShared }) => isShared && !reached.has(name))
+        .map(({ name }) => name)
+    },
     noteFailure: (name) => {
       if (upstreams.find(name)?.status().reachable === false) failedMs.set(name, clock.now())
     },

@@ -25,7 +25,8 @@ export function findRepository(
 
 /** The cluster has no such name, and that an upstream cannot say whether it has makes it no more than unknown. */
 export function guessRefusal(error: unknown, asked: Repository): unknown {
-  if (!isUnavailable(error)) return error
+  const isDenied = error instanceof OciError && error.code === 'DENIED'
+  if (!isUnavailable(error) && !isDenied) return error
   const message = `there is no repository ${asked}, nor can it be mirrored: ${error.message}`
   return new OciError('NAME_UNKNOWN', message, { cause: error })
 }

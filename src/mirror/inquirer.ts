@@ -85,7 +85,7 @@ export class Inquirer {
         },
       })
     } catch (error) {
-      return this.#failed(upstream, error)
+      return this.#failed(upstream, question, error)
     } finally {
       heard.abort(new Error('the upstream is not waited for'))
       over.abort(new Error('the question is answered'))
@@ -163,7 +163,7 @@ export class Inquirer {
     return this.#known.there(question, digest, 0)
   }
 
-  #failed(upstream: Upstream, error: unknown): Answer {
+  #failed(upstream: Upstream, question: Question, error: unknown): Answer {
     if (!(error instanceof CodedError)) throw error
     const reason = reasonText(error.message)
     if (error instanceof OciError) {
@@ -175,6 +175,7 @@ export class Inquirer {
     if (error.code === 'NOT_PERMITTED') return { answer: 'refused', reason }
     if (!(error instanceof UpstreamUnavailableError)) return { answer: 'failed', reason }
     const { trouble, retryAfterMs } = error
+    if (trouble === 'denied') return this.#known.denied(question, reason)
     const failure: Failure = {
       answer: trouble === 'paused' ? 'limited' : 'failed',
       reason,

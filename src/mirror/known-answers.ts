@@ -24,19 +24,34 @@ export interface KnownAnswersOptions {
   wall: Clock
 }
 
-/** How long "there is no such thing" is believed. */
+/** How long "there is no such thing" is believed, and "not for you". */
 export const absentMs = 30_000
+const maxDenied = 1_000
 
 export class KnownAnswers {
   readonly #options: KnownAnswersOptions
+  /** By question, the oldest first. */
+  readonly #denied = new Map<string, { atMs: number; answer: Answer }>()
 
   constructor(options: KnownAnswersOptions) {
     this.#options = options
   }
 
   async find(question: Question): Promise<Answer | undefined> {
+    const denied = this.#denied.get(questionName(question))
+    if (denied !== undefined && this.#options.clock.now() - denied.atMs < absentMs) return denied.answer
     if (question.about === 'tag') return this.#findTag(question)
     return question.about === 'manifest' ? this.#findManifest(question) : this.#findList(question)
+  }
+
+  denied(question: Question, reason: string): Answer {
+    const name = questionName(question)
+    const answer: Answer = { answer: 'refused', reason }
+    this.#denied.delete(name)
+    this.#denied.set(name, { atMs: this.#options.clock.now(), answer })
+    const [oldest] = this.#denied.keys()
+    if (this.#denied.size > maxDenied && oldest !== undefined) this.#denied.delete(oldest)
+    return answer
   }
 
   there(question: TagQuestion | ManifestQuestion, digest: Digest, ageMs: number): Answer {

@@ -23,6 +23,8 @@ export { type Answer, maxAnswerBytes, maxListBytes, type Question } from './mess
 /** The other members, as far as there are any. */
 export interface MirrorPeers {
   readonly self: string
+  /** Those that mirror the upstream for everyone, whether or not they reach it now, this node not among them. */
+  mirroring(upstream: string): readonly string[]
   /** Those that reach the upstream and share what it gives, this node not among them. */
   reaching(upstream: string): string[]
   ask(peer: string, question: Question): Promise<Answer>

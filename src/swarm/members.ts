@@ -54,6 +54,8 @@ export interface Members {
   hostsOf(peer: string): string[]
   /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
   keeping(rule: string): string[]
+  /** Those that mirror the upstream of this name, whether or not they reach it now, as they last told. */
+  mirroring(upstream: string): string[]
   /** Those that reach the upstream of this name, as they last told. */
   reaching(upstream: string): string[]
   /** Tells all of them anew what this node says of itself, because it has changed. Returns at once. */
@@ -83,6 +85,8 @@ export interface MembersOptions {
   announces(): number
   /** Names of the upstreams that this node reaches now. */
   upstreams(): string[]
+  /** Names of those that it mirrors and does not reach. */
+  upstreamsAway(): string[]
   /** Keep rules of which this node holds its site's share. */
   keeps(): string[]
 }
@@ -92,6 +96,7 @@ interface Known {
   agent?: string
   announces?: number
   upstreams: string[]
+  away: string[]
   keeps: string[]
 }
 
@@ -102,6 +107,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     running: clones.statement(),
     keeps: options.keeps().slice(0, maxKeepsTold),
     upstreams: options.upstreams().slice(0, maxUpstreamsTold),
+    away: options.upstreamsAway().slice(0, maxUpstreamsTold),
   })
   const members = new Map<string, Known>()
   const listeners = new Set<(event: MemberEvent) => void>()
@@ -166,6 +172,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.agent = told.agent
       known.announces = told.announces
       known.upstreams = told.upstreams
+      known.away = told.away
       known.keeps = told.keeps
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
@@ -180,10 +187,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const { keeps, running, upstreams } = statusRequest.decode(request)
+      const { away, keeps, running, upstreams } = statusRequest.decode(request)
       const rival = clones.heard(peer, running)
       const known = members.get(peer)
-      if (known !== undefined) Object.assign(known, { keeps, upstreams })
+      if (known !== undefined) Object.assign(known, { away, keeps, upstreams })
       const answer = {
         agent,
         announces: announces(),
@@ -201,7 +208,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       farewell.part(peer)
       return
     }
-    members.set(peer, { sinceMs: clock.now(), upstreams: [], keeps: [] })
+    members.set(peer, { sinceMs: clock.now(), upstreams: [], away: [], keeps: [] })
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
     emit({ kind: 'join', peer })
@@ -226,7 +233,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     list() {
       return [...members]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([peer, known]) => {
+        .map(([peer, { away: _, ...known }]) => {
           const connections = node.getConnections(peerIdFromString(peer))
           const latencyMs = pulse.latencyMs(peer)
           const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString())
@@ -252,6 +259,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
     },
     keeping: (rule) => [...members].filter(([, known]) => known.keeps.includes(rule)).map(([peer]) => peer),
+    mirroring: (upstream) =>
+      [...members]
+        .filter(([, { upstreams, away }]) => upstreams.includes(upstream) || away.includes(upstream))
+        .map(([peer]) => peer),
     reaching: (upstream) =>
       [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
     tell: () => tasks.start('status', askAll),

@@ -29,7 +29,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
-  const { upstreams = () => [], keeps = () => [] } = options
+  const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [] } = options
   const names = clusterNames(cluster)
   const tasks = new Background('the swarm', logger)
   const claims = boundClaims(database, { self: identity.peerId, clock, limits: options.claimLimits })
@@ -122,6 +122,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     agent,
     announces: () => announcer.size,
     upstreams,
+    upstreamsAway,
     keeps,
   })
   const announcer = createAnnouncer({

@@ -26,7 +26,9 @@ const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 const running = bytes({ max: maxStatementBytes })
 
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ keeps, running, upstreams }), { maxBytes: 16 * 1024 })
+export const statusRequest = codec(struct({ away: upstreams, keeps, running, upstreams }), {
+  maxBytes: 16 * 1024,
+})
 
 export const statusMessage = codec(
   struct({
@@ -38,6 +40,8 @@ export const statusMessage = codec(
     peers: list(struct({ addresses: list(address, { max: maxAddressesTold }), peer: peerIdText }), {
       max: maxPeersTold,
     }),
+    /** Upstreams that the sender mirrors and does not reach now. */
+    away: upstreams,
     keeps,
     /** What another process than the one that asks lately said under the asker's identity. */
     rival: optional(bytes({ max: maxStatementBytes })),

@@ -86,6 +86,8 @@ export interface SwarmOptions {
   agent?: string
   /** Names of the upstreams that this node reaches now, to tell the others; call `members.tell` when that changes. */
   upstreams?(): string[]
+  /** Names of those that it mirrors and does not reach now, to tell the others likewise. */
+  upstreamsAway?(): string[]
   /** Keep rules of which this node holds its site's share, to tell the others likewise. */
   keeps?(): string[]
   /** By policy: their connections are refused. */

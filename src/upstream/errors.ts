@@ -5,9 +5,10 @@ import { CodedError } from '../base/base.ts'
  * - `unreachable`: no connection, or no answer in time.
  * - `paused`: it asked to wait, or answers that it is overloaded.
  * - `refused`: it does not take the credentials that are configured, or wants them sent where they do not belong.
+ * - `denied`: it does not say whether there is such a thing to one who may not read it; others may be had.
  * - `wrong`: its answer is an error of its own, or makes no sense.
  */
-export type UpstreamTrouble = 'unreachable' | 'paused' | 'refused' | 'wrong'
+export type UpstreamTrouble = 'unreachable' | 'paused' | 'refused' | 'denied' | 'wrong'
 
 /** Nothing can be had from an upstream now. The message names it and says why, and holds no secret. */
 export class UpstreamUnavailableError extends CodedError {

@@ -35,10 +35,21 @@ const maxQuestions = 32
 /** Many registries do not tell what is not there from what is not for everybody. */
 const forbidden = new Set([401, 403])
 
+/** Of what a manifest named, which was read, nothing more can be said than that it is not there. */
+async function unlessDenied<T>(asking: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asking
+  } catch (error) {
+    if (error instanceof UpstreamUnavailableError && error.trouble === 'denied') return undefined
+    throw error
+  }
+}
+
 export class RemoteUpstream implements Upstream {
   readonly name: string
   readonly isShared: boolean
   readonly #url: string
+  readonly #hasCredentials: boolean
   readonly #availability: Availability
   readonly #requests: Requests
   readonly #metrics: Metrics
@@ -55,6 +66,7 @@ export class RemoteUpstream implements Upstream {
     this.name = options.name
     this.isShared = options.isShared ?? options.credentials === undefined
     this.#url = options.url.origin
+    this.#hasCredentials = options.credentials !== undefined
     this.#metrics = metrics
     this.#clock = clock
     this.#answerMs = limits.answerMs
@@ -108,7 +120,8 @@ export class RemoteUpstream implements Upstream {
     opened.use(await this.#blobs.acquire(options))
     const headers = start === 0 ? {} : { range: `bytes=${start}-` }
     const path = `/v2/${repository}/blobs/${digest}`
-    const answer = await this.#ask('blob', { method: 'GET', repository, path, headers }, options)
+    const question: Question = { method: 'GET', repository, path, headers }
+    const answer = await unlessDenied(this.#ask('blob', question, options))
     if (answer === undefined) return undefined
     const closing = new AbortController()
     opened.defer(async () => {
@@ -128,9 +141,11 @@ export class RemoteUpstream implements Upstream {
   listReferrers(repository: Repository, subject: Digest, options: Options = {}): Promise<Digest[]> {
     const source: ReferrerSource = {
       availability: this.#availability,
-      get: (path, accept, signals) =>
-        this.#ask('referrers', { method: 'GET', repository, path, headers: { accept } }, signals),
-      getManifest: (reference, signals) => this.getManifest(repository, reference, signals),
+      get: (path, accept, signals) => {
+        const question: Question = { method: 'GET', repository, path, headers: { accept } }
+        return unlessDenied(this.#ask('referrers', question, signals))
+      },
+      getManifest: (reference, signals) => unlessDenied(this.getManifest(repository, reference, signals)),
     }
     return listReferrers(source, repository, subject, options)
   }
@@ -165,15 +180,28 @@ export class RemoteUpstream implements Upstream {
     }
   }
 
-  #usable({ answer, isOwn }: Reached, { method, headers }: Question): Answer | undefined {
+  #usable({ answer, isOwn }: Reached, { method, repository, headers }: Question): Answer | undefined {
     const { status } = answer
     if (status === 200 || (status === 206 && headers.range !== undefined)) return answer
     // A registry without HEAD is asked by GET.
     if (status === 405 && method === 'HEAD') return answer
     discard(answer.body)
-    if (status === 404 || (isOwn && forbidden.has(status))) return undefined
+    if (status === 404) return undefined
+    if (isOwn && forbidden.has(status)) throw this.#denied(repository)
     const whose = isOwn ? '' : `redirects to ${answer.url.host}, which `
     throw this.#availability.trouble('wrong', `${whose}answers ${status}`)
+  }
+
+  /** Not for the status: it says nothing of the upstream, and names what somebody pulled. */
+  #denied(repository: Repository): UpstreamUnavailableError {
+    const advice = this.#hasCredentials
+      ? 'its credentials may not read it'
+      : 'it wants credentials, and none are configured'
+    return new UpstreamUnavailableError(
+      this.name,
+      'denied',
+      `does not let this node read ${repository}: there is no such repository, or ${advice}`,
+    )
   }
 
   async #passOn(bytes: number, options: Options): Promise<void> {

@@ -8,7 +8,7 @@ import type { Upstreams } from './upstream.ts'
 export function isUpstreamName(
   name: string,
   upstreams: Pick<Upstreams, 'find'>,
-  members: { reaching(name: string): readonly string[] },
+  members: { mirroring(name: string): readonly string[] },
 ): boolean {
-  return upstreams.find(name) !== undefined || (name.includes('.') && members.reaching(name).length > 0)
+  return upstreams.find(name) !== undefined || (name.includes('.') && members.mirroring(name).length > 0)
 }

@@ -47,8 +47,8 @@ export interface UpstreamStatus {
 }
 
 /**
- * One upstream. `undefined` means that the upstream says there is no such thing, or that it is not for us. Throws
- * UpstreamUnavailableError when it cannot be reached, does not answer in time, asks to wait, or answers what makes no sense;
+ * One upstream. `undefined` means that the upstream says there is no such thing. Throws
+ * UpstreamUnavailableError when it does not say so of a manifest to whom it does not let read it (`denied`), when it cannot be reached, does not answer in time, asks to wait, or answers what makes no sense;
  * the signal's reason when that aborts.
  */
 export interface Upstream {

@@ -9,6 +9,7 @@ import { upstreamsOf } from './fake-upstream.ts'
 
 const nobody: MirrorPeers = {
   self: 'alone',
+  mirroring: () => [],
   reaching: () => [],
   ask: async (peer) => {
     throw new Error(`there is no ${peer}`)

@@ -31,6 +31,8 @@ export interface MirrorNode {
   registry: Registry
   /** False makes it unreachable for the others. */
   isUp: boolean
+  /** True makes it tell that it does not reach its upstreams. */
+  isAway: boolean
 }
 
 export interface MirrorCluster {
@@ -67,12 +69,16 @@ export async function openCluster(
     const store = opened.use(memoryStore({ clock }))
     const peers: MirrorPeers = {
       self,
-      reaching: (upstream) =>
+      mirroring: (upstream) =>
         others(self)
           .filter(({ name }) =>
             upstreamsAt(Number(name.slice(5))).some((one) => one.name === upstream && one.isShared),
           )
           .map(({ name }) => name),
+      reaching: (upstream) =>
+        peers
+          .mirroring(upstream)
+          .filter((peer) => nodes.some(({ name, isAway }) => name === peer && !isAway)),
       async ask(peer, question) {
         const { a, b } = channelPair()
         const asked = others(self).find(({ name }) => name === peer)
@@ -123,7 +129,7 @@ export async function openCluster(
       logger: silentLogger,
     })
     const registry = opened.use(createRegistry({ store, names, elsewhere, mirror, clock }))
-    const node = { name: self, names, store, mirror, registry, isUp: true }
+    const node = { name: self, names, store, mirror, registry, isUp: true, isAway: false }
     nodes.push(node)
     names.onRecords((records, { own }) => {
       if (own) written.push(...records)

@@ -8,7 +8,7 @@ import {
   UpstreamUnavailableError,
 } from '../../src/upstream/upstream.ts'
 
-export type Weather = 'fine' | 'cut' | 'silent' | 'limited'
+export type Weather = 'fine' | 'cut' | 'silent' | 'limited' | 'private'
 
 export class FakeUpstream implements Upstream {
   readonly name: string
@@ -115,6 +115,7 @@ export class FakeUpstream implements Upstream {
     if (this.weather === 'cut')
       throw this.#unavailable('unreachable', 'cannot be reached: connection refused')
     if (this.weather === 'limited') throw this.#unavailable('paused', 'asks to wait', 60_000)
+    if (this.weather === 'private') throw this.#unavailable('denied', 'does not let this node read it')
     if (this.weather === 'silent') await silence(signal)
   }
 

@@ -101,6 +101,45 @@ describe('an upstream that cannot be reached', () => {
   })
 })
 
+describe('a name that a member without the upstream asks for', () => {
+  it('is unavailable, and not unknown, for as long as those that mirror it cannot reach the upstream', async () => {
+    await using opened = new AsyncDisposableStack()
+    const upstream = new FakeUpstream()
+    upstream.push('library/alpine', '3', 'first')
+    const cluster = await openCluster(opened, { size: 2, upstreams: (i) => (i === 0 ? [upstream] : []) })
+    cluster.node(0).isAway = true
+    for (let i = 0; i < 3; i++) {
+      await expect(get(cluster.node(1), parseTag('new'))).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringContaining('docker.io'),
+      })
+      cluster.clock.advance(60_000)
+    }
+    cluster.node(0).isAway = false
+    await expect(get(cluster.node(1), parseTag('new'))).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  })
+
+  it('is denied, and not unknown, where the upstream wants credentials that nobody has', async () => {
+    await using opened = new AsyncDisposableStack()
+    const upstream = new FakeUpstream()
+    upstream.weather = 'private'
+    const cluster = await openCluster(opened, { size: 2, upstreams: (i) => (i === 0 ? [upstream] : []) })
+    for (const node of cluster.nodes) {
+      for (let i = 0; i < 3; i++)
+        await expect(get(node)).rejects.toMatchObject({
+          code: 'DENIED',
+          message: expect.stringContaining('docker.io does not let'),
+        })
+    }
+    expect(upstream.asked).toHaveLength(1)
+    // Of other repositories that says nothing, and not for long of this one.
+    upstream.weather = 'fine'
+    upstream.push('library/alpine', '3', 'first')
+    cluster.clock.advance(30_000)
+    expect(await get(cluster.node(1))).toHaveProperty('digest')
+  })
+})
+
 describe('an upstream that never answers', () => {
   it('delays the first pull of what is here by a second, and no other', async () => {
     await using opened = new AsyncDisposableStack()

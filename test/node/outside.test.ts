@@ -47,7 +47,10 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
   const outside = openOutside({
     swarm: {
       peerId: self,
-      members: { reaching: (name) => (name === 'docker.io' ? others : []) },
+      members: {
+        mirroring: (name) => (name === 'docker.io' ? others : []),
+        reaching: (name) => (name === 'docker.io' ? others : []),
+      },
       open: async (peer, protocols) => {
         expect(protocols).toEqual([bringProtocols.beginning, bringProtocols.plain])
         asked.push(peer)

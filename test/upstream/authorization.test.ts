@@ -1,5 +1,6 @@
 /** How an upstream is entered: tokens for anyone and for who has credentials, passwords, and where they may go. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { digestBytes } from '../../src/oci/oci.ts'
 import type { Credentials, UpstreamOptions } from '../../src/upstream/upstream.ts'
 import { type FakeTokenServer, openFakeTokenServer } from './fake-token-server.ts'
 import { emptyImage, type FakeUpstream, openFakeUpstream } from './fake-upstream.ts'
@@ -80,7 +81,7 @@ describe('an upstream behind a token server', () => {
     valid = (token) => token !== 't1'
     expect(await upstream.statManifest(repository, tag)).toBeDefined()
     valid = () => false
-    expect(await upstream.statManifest(repository, tag)).toBeUndefined()
+    expect(await failureOf(upstream.statManifest(repository, tag))).toMatchObject({ trouble: 'denied' })
     expect(tokens.asked).toHaveLength(3)
   })
 
@@ -95,10 +96,10 @@ describe('an upstream behind a token server', () => {
     ])
   })
 
-  it('has nothing for who gets no token', async () => {
+  it('denies what it may have to who gets no token', async () => {
     tokens.answer = () => ({ status: 401, body: '' })
     const upstream = await open()
-    expect(await upstream.getManifest(repository, tag)).toBeUndefined()
+    expect(await failureOf(upstream.getManifest(repository, tag))).toMatchObject({ trouble: 'denied' })
   })
 
   it('gives a token for a password by GET', async () => {
@@ -225,6 +226,17 @@ describe('an upstream behind a password', () => {
     expect(fake.seen.map(({ headers }) => headers.authorization)).toEqual([undefined, robotHeader])
   })
 
+  it('denies what it may have where no password is configured, instead of having none', async () => {
+    const { upstream } = opened.use(await openUpstream({ url: fake.url }))
+    for (const asking of [upstream.getManifest(repository, tag), upstream.statManifest(repository, tag)]) {
+      const error = await failureOf(asking)
+      expect(error).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', trouble: 'denied' })
+      expect(error.message).toMatch(/does not let this node read .*: .*credentials/)
+    }
+    expect(await upstream.listReferrers(repository, digestBytes(Buffer.from('x')))).toEqual([])
+    expect(await upstream.openBlob(repository, digestBytes(Buffer.from('x')))).toBeUndefined()
+  })
+
   it('is not asked again and again with one that it does not take', async () => {
     const credentials = { ...robot, password: 'wrong' }
     const { upstream } = opened.use(await openUpstream({ url: fake.url, credentials }))
@@ -233,9 +245,9 @@ describe('an upstream behind a password', () => {
     expect(fake.seen).toHaveLength(2)
   })
 
-  it('has nothing for who has none', async () => {
+  it('says in its status that it wants one', async () => {
     const { upstream } = opened.use(await openUpstream({ url: fake.url }))
-    expect(await upstream.getManifest(repository, tag)).toBeUndefined()
+    await failureOf(upstream.getManifest(repository, tag))
     expect(upstream.status().lastError).toBe('wants a user name and password, and none are configured')
   })
 })

@@ -140,12 +140,15 @@ export const members: Target = {
     wanted: canonical(wantedMessage, [{ digest, repository }]),
     have: canonical(haveMessage, [{ have: 'yes' }, { have: 'no' }]),
     fetch: canonical(fetchMessage, [{ fetch: 'busy' }, { fetch: 'content', size: 12 }]),
-    statusRequests: canonical(statusRequest, [{ keeps: ['a/b'], running, upstreams: ['docker.io'] }]),
+    statusRequests: canonical(statusRequest, [
+      { away: [], keeps: ['a/b'], running, upstreams: ['docker.io'] },
+    ]),
     status: canonical(statusMessage, [
       {
         agent: 'shoal/0.1.0',
         announces: 3,
         peers: [{ addresses: ['/ip4/10.0.0.1/tcp/5001'], peer: peerId }],
+        away: [],
         keeps: [],
         running,
         upstreams: [],
