@@ -1,10 +1,12 @@
 /** The store's tables in LevelDB, and how the database of a data directory is opened. */
-import { mkdir } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
+import { orMissing, syncFolder } from './blob-files.ts'
 import { asStoreError } from './disk-space.ts'
-import { StoreLockedError } from './errors.ts'
+import { DatabaseFaultError, StoreLockedError } from './errors.ts'
 import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
 
 /** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
@@ -19,27 +21,57 @@ export async function openDatabase(
   options: Partial<SoundLevelOptions> = {},
 ): Promise<Database> {
   const path = join(directory, 'db')
-  await mkdir(path, { recursive: true, mode: 0o700 })
-  const database = new SoundLevel(path, {
-    logger: silentLogger,
-    metrics: noMetrics,
-    clock: steadyClock,
-    reopenBytes: 16 * 2 ** 20,
-    ...options,
-  })
-  try {
-    await database.open()
-  } catch (error) {
-    if (!isLocked(error)) throw asStoreError(error)
-    throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
+  // While it is there nothing was acknowledged: LevelDB does not sync the first file of a new database.
+  const unfinished = `${path}.new`
+  const found = (await orMissing(readdir(path))) ?? []
+  if (found.length === 0) {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await writeFile(unfinished, '', { mode: 0o600 })
+    await syncFolder(directory)
+  } else if (!found.includes('CURRENT') && !existsSync(unfinished)) {
+    throw new DatabaseFaultError(
+      `${path} has files and no CURRENT, which names the valid one among them: restore the data directory, or move ${path} away and let the node join anew`,
+    )
   }
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const open = async (): Promise<Database> => {
+    const database = new SoundLevel(path, {
+      logger: silentLogger,
+      metrics: noMetrics,
+      clock: steadyClock,
+      reopenBytes: 16 * 2 ** 20,
+      ...options,
+    })
+    await database.open()
+    return database
+  }
+  try {
+    const database = await open()
+    await finish(directory, unfinished)
+    return database
+  } catch (error) {
+    if (codeOf(error) === 'LEVEL_LOCKED')
+      throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
+    if (codeOf(error) !== 'LEVEL_CORRUPTION' || !existsSync(unfinished)) throw asStoreError(error)
+  }
+  await rm(path, { recursive: true })
+  await mkdir(path, { mode: 0o700 })
+  const database = await open()
+  await finish(directory, unfinished)
   return database
 }
 
-function isLocked(error: unknown): boolean {
+/** From here on it holds what is acknowledged, and is never made anew. */
+async function finish(directory: string, unfinished: string): Promise<void> {
+  if (!existsSync(unfinished)) return
+  await rm(unfinished)
+  await syncFolder(directory)
+}
+
+function codeOf(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error && 'code' in error.cause
-    ? error.cause.code === 'LEVEL_LOCKED'
-    : false
+    ? error.cause.code
+    : undefined
 }
 
 export interface SessionRow {

@@ -1,0 +1,17 @@
+/** Does the work on a data directory, and prints when it begins with each task, and when that was acknowledged. */
+import { writeSync } from 'node:fs'
+import { openNode, work } from './work.ts'
+
+const data = process.argv[2]
+if (data === undefined) throw new Error('expected a data directory')
+await using node = await openNode(data)
+writeSync(1, `identity ${node.local.membership.identity.peerId}\n`)
+for (const [row, tasks] of work.entries()) {
+  await Promise.all(
+    tasks.map(async (task, column) => {
+      writeSync(1, `begin ${row} ${column}\n`)
+      await task.run(node)
+      writeSync(1, `done ${row} ${column}\n`)
+    }),
+  )
+}
