@@ -9,7 +9,8 @@ import { UsageError } from '../settings/settings.ts'
 const usage = [
   'policy [show] [--json]',
   'policy set FILE [--force] [--json]',
-  'policy ban|unban PEER [--force] [--json]',
+  'policy ban PEER [--drop] [--force] [--json]',
+  'policy unban PEER [--json]',
 ]
 
 export const command = defineCommand({
@@ -28,12 +29,14 @@ FILE is JSON:
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
 are members that say which push of such a tag was first; without that key those that are stay, or this node becomes one.
-A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays.
+A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays,
+or with --drop goes away everywhere within two hours, but for manifests that tags or indexes of others refer to.
 It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
 new key that is a member at once, until the token is changed (shoal token rotate).
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,
   flags: {
+    drop: { kind: flag, help: 'what the banned member had published goes away too' },
     force: { kind: flag, help: 'let this node ban itself, which the others will hold to' },
     json,
   },
@@ -43,6 +46,7 @@ show prints JSON in any case; with --json the others print the policy as it is t
     ['policy show >policy.json', 'write what stands to a file'],
     ['policy set policy.json', 'make a file the policy'],
     ['policy ban 12D3KooW…', 'disconnect a member, see shoal peers'],
+    ['policy ban 12D3KooW… --drop', 'and remove what it had published'],
   ],
   async run({ settings, words: [action = 'show', subject], flags }) {
     if (action === 'show') {
@@ -54,23 +58,24 @@ show prints JSON in any case; with --json the others print the policy as it is t
       throw new UsageError(`"${action}" is not show, set, ban or unban`)
     }
     if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
-    const { force } = flags
+    const { drop, force } = flags
+    if (drop && action !== 'ban') throw new UsageError('--drop is for policy ban alone')
     const policy =
       action === 'set'
         ? await perform(settings, 'policy-set', { policy: await readPolicy(subject), force })
-        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', force })
+        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', drop, force })
     if (flags.json) printJson(policy)
-    else print(outcomeOf(action, subject))
+    else print(outcomeOf(action, subject, drop))
     return 0
   },
 })
 
-function outcomeOf(action: string, subject: string): string {
+function outcomeOf(action: string, subject: string, drop: boolean): string {
   if (action === 'set') return 'the policy is set\n'
   if (action === 'unban')
     return `${subject} is no longer banned; it is back within five minutes, if it runs and can be reached\n`
   return `${subject} is banned: members refuse its connections, and what it publishes from now on does not count.
-What it had published stays, and it keeps what it has. Whoever has the token is a member again with a new key:
+What it had published ${drop ? 'goes away everywhere within two hours, but for what others refer to' : 'stays'}, and it keeps what it has. Whoever has the token is a member again with a new key:
 to keep them out, rotate the token (shoal token rotate) and join the others anew.
 `
 }

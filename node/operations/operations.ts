@@ -67,7 +67,11 @@ export interface OperationTypes {
   'policy-show': { params: Nothing; event: never; result: Policy }
   /** `force` lets a node ban itself. */
   'policy-set': { params: { policy: unknown; force?: boolean }; event: never; result: Policy }
-  'policy-ban': { params: { peer: string; banned: boolean; force?: boolean }; event: never; result: Policy }
+  'policy-ban': {
+    params: { peer: string; banned: boolean; drop?: boolean; force?: boolean }
+    event: never
+    result: Policy
+  }
   'authority-export': { params: { drop: boolean }; event: never; result: { key: string; sealers: string[] } }
   'authority-import': { params: { key: string }; event: never; result: Nothing }
   'keep-add': { params: RuleText; event: never; result: ShownRule }

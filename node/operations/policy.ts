@@ -1,7 +1,8 @@
 /** Operations on the policy: who may publish what, and who is banned. */
 import { CodedError } from '../../src/base/base.ts'
-import type { Policy } from '../../src/records/records.ts'
+import type { Drop, Policy } from '../../src/records/records.ts'
 import type { Operation, OperationContext } from './operations.ts'
+import { reliedUpon } from './relied-upon.ts'
 
 /** The policy file does not say what a policy says. */
 export class PolicyFileError extends CodedError {
@@ -24,13 +25,23 @@ export const setPolicy: Operation<'policy-set'> = (context, { policy, force = fa
   return apply(context, next, force)
 }
 
-export const changeBan: Operation<'policy-ban'> = (context, { peer, banned, force = false }) => {
+/** With `drop` what the peer had published goes away as well, but for manifests that others rely on. */
+export const changeBan: Operation<'policy-ban'> = async (
+  context,
+  { peer, banned, drop = false, force = false },
+) => {
   const policy = context.node.names.policy()
   const others = policy.banned.filter((other) => other !== peer)
-  return apply(context, { ...policy, banned: banned ? [...others, peer] : others }, force)
+  const dropping = drop && banned ? { author: peer, keeps: await reliedUpon(context.node, peer) } : undefined
+  return await apply(context, { ...policy, banned: banned ? [...others, peer] : others }, force, dropping)
 }
 
-async function apply({ node }: OperationContext, policy: Policy, force: boolean): Promise<Policy> {
+async function apply(
+  { node }: OperationContext,
+  policy: Policy,
+  force: boolean,
+  drop?: Drop,
+): Promise<Policy> {
   const self = node.membership.identity.peerId
   const { names } = node
   if (policy.banned.includes(self) && !names.isBanned(self) && !force) {
@@ -40,7 +51,7 @@ async function apply({ node }: OperationContext, policy: Policy, force: boolean)
         'or --force if that is meant',
     )
   }
-  await names.setPolicy(policy)
+  await names.setPolicy(policy, drop === undefined ? {} : { drop })
   return names.policy()
 }
 

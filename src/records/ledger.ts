@@ -9,7 +9,8 @@ import {
   steadyClock,
   wallClock,
 } from '../base/base.ts'
-import { createVerifier, type Identity } from '../wire/wire.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
+import { createVerifier, type Identity, peerIdOf } from '../wire/wire.ts'
 import { NotPermittedError } from './errors.ts'
 import { type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
@@ -17,7 +18,15 @@ import { openPolicy, type Policy, policyText, policyValue, Rules } from './polic
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
-import { decodeRecord, keyText, type RecordKey, recordDomain, signRecord } from './record.ts'
+import {
+  decodeRecord,
+  keyText,
+  type RecordKey,
+  recordDomain,
+  type SignedRecord,
+  sameBytes,
+  signRecord,
+} from './record.ts'
 import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
 import { type Database, policySeenAt, recordAt, recordsOf } from './storage.ts'
@@ -39,17 +48,24 @@ export interface Ledger extends Names, AsyncDisposable {
   /** Whether the policy bans that peer. */
   isBanned(peerId: string): boolean
   /**
-   * Makes it the cluster's policy. What it would exclude is signed again by the authority, and what it makes immutable as
+   * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority, and what it makes immutable as
    * well, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority key, `MALFORMED` for a
    * pattern or peer id that is none.
    */
-  setPolicy(policy: Policy): Promise<void>
+  setPolicy(policy: Policy, options?: { drop?: Drop }): Promise<void>
   /** As `publish`, signed by the authority: the one way to move or delete an immutable tag. */
   publishAsAuthority(changes: Change[] | Decision): Promise<void>
   /** Buries old tombstones and drops what the policy excludes; it also runs by itself. */
   sweep(options?: { signal?: AbortSignal }): Promise<void>
   /** What reconciliation compares. Resolves once every record has been counted. */
   positions(): Promise<Positions>
+}
+
+/** What an author that the policy bans had written goes away, but for the manifests that are kept. */
+export interface Drop {
+  /** A peer id. */
+  author: string
+  keeps(repository: Repository, digest: Digest): boolean
 }
 
 export interface LedgerOptions {
@@ -201,7 +217,7 @@ class LevelLedger implements Ledger {
     return this.#writer.rules.bannedPeers.has(peerId)
   }
 
-  async setPolicy(policy: Policy): Promise<void> {
+  async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {
     const authority = this.#getAuthority()
     const writer = this.#writer
     await writer.run(
@@ -211,7 +227,10 @@ class LevelLedger implements Ledger {
         const next = now.with(value)
         for await (const record of scanRecords(this.#db)) {
           const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
-          const instead = writer.sealOf(record, next) ?? (goes ? writer.adopt(record) : undefined)
+          const instead =
+            drop !== undefined && isDropped(record, drop)
+              ? this.#deletionOf(record, authority)
+              : (writer.sealOf(record, next) ?? (goes ? writer.adopt(record) : undefined))
           if (instead !== undefined) write.accept(instead, { own: true })
           // Copies that are stored before the policy are harmless, as the authority may always write.
           if (write.size >= adoptedAtOnce) await write.flush({ sync: false })
@@ -253,6 +272,15 @@ class LevelLedger implements Ledger {
     )
   }
 
+  /** Of what the authority had signed again; the author's own records are swept, since it may not write any more. */
+  #deletionOf(record: SignedRecord, authority: Identity): SignedRecord | undefined {
+    const { body, envelope } = record
+    const isAdopted = sameBytes(envelope.author, authority.publicKey) && body.value !== null
+    if (!isAdopted || body.kind === 'policy') return undefined
+    const time = stamp(this.#clock.now(), body.time)
+    return signRecord({ kind: body.kind, key: body.key, time, value: null }, authority)
+  }
+
   #getAuthority(): Identity {
     const { authorityIdentity } = this.#options
     if (authorityIdentity !== undefined) return authorityIdentity
@@ -261,6 +289,12 @@ class LevelLedger implements Ledger {
 }
 
 const adoptedAtOnce = 256
+
+function isDropped({ key, body, envelope, sealed }: SignedRecord, { author, keeps }: Drop): boolean {
+  if (key.kind === 'policy') return false
+  const wrote = body.origin ?? sealed?.original.envelope.author ?? envelope.author
+  return peerIdOf(wrote) === author && !(key.kind === 'manifest' && keeps(key.repository, key.digest))
+}
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {
   listeners.add(listener)

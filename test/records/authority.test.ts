@@ -8,6 +8,7 @@ import {
   authority,
   bob,
   digestOf,
+  identity,
   ManualClock,
   manifestChange,
   mediaType,
@@ -126,6 +127,54 @@ describe('a ban', () => {
     await two.ledger.sweep()
     expect(await digestAt(two.ledger)).toBeUndefined()
     expect(gone).toEqual([{ kind: 'tag', repository: app, tag: v1, deleted: true }])
+  })
+})
+
+describe('a ban that drops', () => {
+  const drop = {
+    author: bob.peerId,
+    keeps: (_: string, digest: string) => digest === digestOf('relied upon'),
+  }
+  const changes = [
+    tagChange('team/app', 'v1', 'one'),
+    manifestChange('team/app', 'one'),
+    manifestChange('team/app', 'relied upon'),
+  ]
+  const manifests = async (ledger: Ledger): Promise<string[]> =>
+    (await ledger.listManifests(app, { limit: 10 })).map(({ digest }) => digest)
+
+  it('takes away everywhere what the author had written, but for what is kept', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    await one.ledger.apply(await recordsOf(two.ledger, () => two.ledger.publish(changes)))
+    await using third = await testLedger({ clock, identity: identity(5) })
+    const before = await recordsOf(two.ledger, () => two.ledger.publish([tagChange('team/app', 'v2', 'one')]))
+    await third.ledger.apply(before)
+    const policy = { ...open, banned: [bob.peerId] }
+    const ban = await recordsOf(one.ledger, () => one.ledger.setPolicy(policy, { drop }))
+    await third.ledger.apply(ban)
+    await two.ledger.apply(ban)
+    clock.ms += hour
+    for (const { ledger } of [one, two, third]) {
+      await ledger.sweep()
+      expect(await digestAt(ledger)).toBeUndefined()
+      expect(await digestAt(ledger, parseTag('v2'))).toBeUndefined()
+      expect(await manifests(ledger)).toEqual([digestOf('relied upon')])
+    }
+  })
+
+  it('also takes away what an earlier ban had kept', async () => {
+    await using nodes = await twoNodes()
+    const { one, two } = nodes
+    await one.ledger.apply(await recordsOf(two.ledger, () => two.ledger.publish(changes)))
+    const policy = { ...open, banned: [bob.peerId] }
+    const first = await recordsOf(one.ledger, () => one.ledger.setPolicy(policy))
+    const second = await recordsOf(one.ledger, () => one.ledger.setPolicy(policy, { drop }))
+    await two.ledger.apply([...first, ...second])
+    for (const { ledger } of [one, two]) {
+      expect(await digestAt(ledger)).toBeUndefined()
+      expect(await manifests(ledger)).toEqual([digestOf('relied upon')])
+    }
   })
 })
 
