@@ -25,6 +25,7 @@ const instrumented = ['src/', 'node/', 'cborg/lib/']
 const maxInputBytes = 4096
 const timeoutMs = 10_000
 const maxMemoryMiB = 1500
+const shownLines = 40
 
 interface Options {
   seconds: number
@@ -94,7 +95,8 @@ async function fuzz(name: TargetName, { seconds, seed, keep }: Options): Promise
     rmSync(work, { recursive: true })
     return true
   }
-  process.stdout.write(`${output.slice(-8_000)}\n${name}: ended with ${code}\n`)
+  const told = output.split('\n').filter((line) => !line.startsWith('#'))
+  process.stdout.write(`${told.slice(-shownLines).join('\n')}\n${name}: ended with ${code}\n`)
   for (const file of found) process.stdout.write(`  ${describe(name, path.join(finds, file))}\n`)
   return false
 }

@@ -16,7 +16,7 @@ import { ascii, type Decoder, latin1, mustBe, refusing, refusingLater, type Targ
 
 const archive = ['ARCHIVE']
 /** What a name or a manifest in it can be wrong with. */
-const oci = ['MANIFEST_INVALID', 'DIGEST_INVALID', 'NAME_INVALID', 'TAG_INVALID']
+const oci = ['MANIFEST_INVALID', 'UNSUPPORTED', 'DIGEST_INVALID', 'NAME_INVALID', 'TAG_INVALID']
 const blockBytes = 512
 
 /** With the right sum, which a fuzzer would hardly ever hit. */

@@ -147,8 +147,9 @@ const manifests: Decoder = {
     const end = bytes.indexOf(0)
     const body = end < 0 ? bytes : bytes.subarray(0, end)
     const type = end < 0 ? undefined : latin1(bytes.subarray(end + 1))
-    const manifest = refusing(['MANIFEST_INVALID', 'DIGEST_INVALID', 'MANIFEST_TOO_LARGE'], () =>
-      parseManifest(body, type),
+    const manifest = refusing(
+      ['MANIFEST_INVALID', 'DIGEST_INVALID', 'MANIFEST_TOO_LARGE', 'UNSUPPORTED'],
+      () => parseManifest(body, type),
     )
     if (manifest === undefined) return
     for (const listed of [...manifest.blobs, ...manifest.manifests])
