@@ -34,6 +34,7 @@ export function contentHandler(given: Content | Promise<Content>): ContentHandle
         await send(context, repository, digest, response, controller.signal)
       }
     } catch (error) {
+      if (error === controller.signal.reason) return true
       if (!(error instanceof CodedError) || response.headersSent) throw error
       const { code, message } = error
       response

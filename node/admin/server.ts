@@ -69,6 +69,8 @@ async function answer(
     const emit = (event: unknown) => write({ event })
     write({ result: await runOperation(name, params, emit, { signal: controller.signal }) })
   } catch (error) {
+    // Nobody is left to be told, and an operation that was stopped for that has not failed.
+    if (error === controller.signal.reason) return
     const { code, message } = error instanceof CodedError ? error : failureOf(error)
     write({ error: { code, message } })
     if (!(error instanceof CodedError)) logger.error({ err: error, operation: name }, 'an operation failed')

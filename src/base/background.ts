@@ -1,6 +1,12 @@
 /** Background work with an owner: loops and one-off tasks that are stopped and awaited together. */
 import type { Clock } from './clock.ts'
+import { CodedError } from './coded-error.ts'
 import type { Logger } from './logger.ts'
+
+/** What was under way when its owner stopped: nobody's fault. */
+export class ClosingError extends CodedError {
+  readonly code = 'CLOSING'
+}
 
 export class Background implements AsyncDisposable {
   readonly #stopping = new AbortController()
@@ -43,7 +49,7 @@ export class Background implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#stopping.abort(new Error(`${this.#owner} is closing`))
+    this.#stopping.abort(new ClosingError(`${this.#owner} is closing`))
     while (this.#running.size > 0) await Promise.all(this.#running)
   }
 

@@ -1,6 +1,6 @@
 /** What every module may lean on: a coded error, a logger, metrics, traces, a clock, and small concurrency tools. */
 
-export { Background } from './background.ts'
+export { Background, ClosingError } from './background.ts'
 export { type Clock, steadyClock, wallClock } from './clock.ts'
 export { CodedError } from './coded-error.ts'
 export { FairBudget } from './fair-budget.ts'

@@ -1,5 +1,5 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
-import type { Background } from '../base/base.ts'
+import { type Background, ClosingError } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Origin } from './engine-contract.ts'
 import { ExchangeClosedError } from './engine-errors.ts'
@@ -143,7 +143,7 @@ export class Transfers {
     const stop = new AbortController()
     const ended = Promise.withResolvers<void>()
     const entry: Entry = { transfer, stop, ended, users: 0, visits: 0 }
-    if (background.signal.aborted) throw new ExchangeClosedError('the exchange is closing')
+    if (background.signal.aborted) throw new ClosingError('the exchange is closing')
     this.#entries.set(wanted.digest, entry)
     background.start('transfer', async (signal) => {
       await transfer.run({ signal: AbortSignal.any([signal, entry.stop.signal]) })

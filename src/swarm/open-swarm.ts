@@ -162,7 +162,14 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     clock,
     limits: { ...defaultServeLimits, ...options.serveLimits },
   })
-  const spread = createSpread({ gossip: node.services.gossip, topic: names.topic, conduct, logger, metrics })
+  const spread = createSpread({
+    gossip: node.services.gossip,
+    topic: names.topic,
+    conduct,
+    clock,
+    logger,
+    metrics,
+  })
   metrics.gauge('shoal_swarm_members', () => members.peers().length)
   metrics.gauge('shoal_swarm_connections', () => started.getConnections().length)
   metrics.gauge('shoal_dht_announced', () => announcer.size)

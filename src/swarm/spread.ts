@@ -2,7 +2,7 @@
 import type { GossipSub, Message } from '@libp2p/gossipsub'
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { PeerId } from '@libp2p/interface'
-import type { Logger, Metrics } from '../base/base.ts'
+import { type Clock, type Logger, LogLimit, type Metrics } from '../base/base.ts'
 import { TooLargeError } from '../wire/wire.ts'
 import type { Conduct } from './conduct.ts'
 
@@ -33,16 +33,18 @@ const verdicts: Record<Verdict, TopicValidatorResult> = {
 }
 
 export interface SpreadOptions {
-  gossip: GossipSub
+  gossip: Pick<GossipSub, 'topicValidators' | 'publish'>
   topic: string
-  conduct: Conduct
+  conduct: Pick<Conduct, 'isRefused' | 'penalise'>
+  clock: Clock
   logger: Logger
   metrics: Metrics
 }
 
-export function createSpread({ gossip, topic, conduct, logger, metrics }: SpreadOptions): Spread {
+export function createSpread({ gossip, topic, conduct, clock, logger, metrics }: SpreadOptions): Spread {
   const ignore: SpreadHandler = async () => 'ignore'
   let handler = ignore
+  const failures = new LogLimit({ clock })
 
   const judge = async (from: string, message: Message): Promise<Verdict> => {
     if (message.data.length > maxMessageBytes) return 'reject'
@@ -57,7 +59,8 @@ export function createSpread({ gossip, topic, conduct, logger, metrics }: Spread
     try {
       verdict = await judge(from, message)
     } catch (error) {
-      logger.error({ err: error, from }, 'a gossip message could not be judged')
+      // A full disk fails them all: the first says so, as each of the next would.
+      failures.line('judging', () => logger.error({ err: error, from }, 'gossip messages cannot be judged'))
       verdict = 'ignore'
     }
     metrics.count('shoal_gossip_messages_total', { verdict })

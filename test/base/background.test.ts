@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Background, type Clock, type Logger, silentLogger } from '../../src/base/base.ts'
+import { Background, type Clock, ClosingError, type Logger, silentLogger } from '../../src/base/base.ts'
 
 function loggedErrors(): { logger: Logger; errors: unknown[] } {
   const errors: unknown[] = []
@@ -35,7 +35,7 @@ describe('Background', () => {
     })
     await background[Symbol.asyncDispose]()
     expect(ended).toBe(true)
-    expect(background.signal.reason).toEqual(new Error('the test is closing'))
+    expect(background.signal.reason).toEqual(new ClosingError('the test is closing'))
     expect(errors).toEqual([])
   })
 

@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer, type ServerResponse } from 'node:http'
+import { createServer, request, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -36,6 +36,28 @@ it('tells a command why an operation failed, whatever failed', async () => {
     code: 'OPERATION_FAILED',
     message: 'the node failed at it: IO error: 000003.log: No space left on device',
   })
+})
+
+it('stops an operation whose command went away, and takes it for no error', async () => {
+  const errors: unknown[] = []
+  const logger = { ...silentLogger, error: (...line: unknown[]) => errors.push(line) }
+  const began = Promise.withResolvers<void>()
+  const stopped = Promise.withResolvers<void>()
+  const run: OperationRunner = async (_name, _params, _emit, { signal }) => {
+    began.resolve()
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    stopped.resolve()
+    throw signal.reason
+  }
+  {
+    await using _server = await openAdminServer(folder, run, logger, async () => false)
+    const leaving = request({ socketPath: socketPath(folder), method: 'POST', path: '/operations/gc' })
+    leaving.once('error', () => undefined).end('{}')
+    await began.promise
+    leaving.destroy()
+    await stopped.promise
+  }
+  expect(errors).toEqual([])
 })
 
 it.each([

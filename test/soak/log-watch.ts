@@ -30,6 +30,11 @@ export const allowedErrors: readonly {
     fault: 'disk',
     reason: 'until then nothing is taken, and somebody has to make room',
   },
+  {
+    pattern: /"code":"STORE_FULL".*"msg":"gossip messages cannot be judged"/,
+    fault: 'disk',
+    reason: 'once in an hour it says that records are left to reconciliation',
+  },
 ]
 
 /** What a node prints besides its log. */

@@ -157,7 +157,7 @@ const manifests: Decoder = {
     const value = manifestFacts(manifest, body.length)
     const key = `team/app@${digest}`
     refusing(['RECORD_TOO_LARGE'], () => signRecord({ kind: 'manifest', key, time: [1, 0], value }, identity))
-    readPlatforms(body, manifest.manifests)
+    if (manifest.kind === 'index') readPlatforms(body, manifest.manifests)
   },
 }
 
