@@ -1,6 +1,6 @@
 /** The operation behind `shoal rm`: removes a tag, an image or a repository from the cluster. */
 import { CodedError } from '../../src/base/base.ts'
-import { OciError, type Repository } from '../../src/oci/oci.ts'
+import { type Digest, OciError, type Repository, type Tag } from '../../src/oci/oci.ts'
 import type { Change, Names } from '../../src/records/records.ts'
 import { letGo, nowhere } from '../../src/registry/registry.ts'
 import { type ImageName, parseImageName } from './image-name.ts'
@@ -36,8 +36,9 @@ export const removeImage: Operation<'remove'> = async (context, params, _emit, {
   }
   const name = parseImageName(image)
   const { repository } = name
-  const removal = await planRemoval(context, repository, await rootsOf(context, name, whole), signal)
-  if (!dryRun) await remove(context, repository, removal, asAuthority)
+  const roots = await rootsOf(context, name, whole)
+  const removal = await planRemoval(context, repository, roots, signal)
+  if (!dryRun) await remove(context, { repository, removal, roots }, asAuthority)
   return { repository, ...removal }
 }
 
@@ -73,21 +74,40 @@ async function everythingIn(names: Names, repository: Repository): Promise<Remov
   return { tags: await Array.fromAsync(walkTags(names, repository)), manifests }
 }
 
+interface Planned {
+  repository: Repository
+  removal: Removal
+  /** What was asked for by name. */
+  roots: Removal
+}
+
 async function remove(
   context: OperationContext,
-  repository: Repository,
-  { tags, manifests }: Removal,
+  { repository, removal, roots }: Planned,
   asAuthority: boolean,
 ): Promise<void> {
-  const changes: Change[] = [
-    ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: undefined })),
-    ...manifests.map((digest): Change => ({ kind: 'manifest', repository, digest, value: undefined })),
-  ]
-  for (let from = 0; from < changes.length; from += changesAtOnce) {
-    await publishChanges(context, asAuthority, changes.slice(from, from + changesAtOnce))
+  const { names } = context.node
+  const { tags, manifests } = removal
+  const named = new Set(roots.manifests)
+  const forget = (tag: Tag): Change => ({ kind: 'tag', repository, tag, value: undefined })
+
+  /** A tag that came since the plan is taken along by what was named, and keeps what was not. */
+  async function changesFor(digest: Digest): Promise<Change[]> {
+    const since = await names.tagsOf(repository, digest)
+    if (since.length > 0 && !named.has(digest)) return []
+    return [...since.map(forget), { kind: 'manifest', repository, digest, value: undefined }]
+  }
+
+  for (const some of batches(tags)) await publishChanges(context, asAuthority, some.map(forget))
+  for (const some of batches(manifests)) {
+    await publishChanges(context, asAuthority, async () => (await Promise.all(some.map(changesFor))).flat())
   }
   const elsewhere = context.member?.elsewhere ?? nowhere
   for (const digest of manifests) await letGo({ ...context.node, elsewhere }, repository, digest)
+}
+
+function* batches<T>(items: T[]): Generator<T[]> {
+  for (let from = 0; from < items.length; from += changesAtOnce) yield items.slice(from, from + changesAtOnce)
 }
 
 function unknown(message: string): OciError {

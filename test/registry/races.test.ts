@@ -43,6 +43,21 @@ describe('at one node', () => {
     for (const tag of listed) expect(await node.getTag(tag), `${tag} is listed`).toBe(image.digest)
   })
 
+  it('leaves what was tagged again while shoal rm removed its last tag, and takes all tags of a digest', async () => {
+    const image = await node.pushBlobs()
+    await node.push(image, [one])
+    node.before('names.publish', () => node.push(image, [two]))
+    await node.remove(`${node.repository}:one`)
+    await node.collect()
+    expect(await node.listTags()).toEqual([two])
+    expect(await node.getTag(two)).toBe(image.digest)
+    node.before('names.publish', () => node.push(image, [one]))
+    await node.remove(`${node.repository}@${image.digest}`)
+    expect(await node.listTags()).toEqual([])
+    await node.push(image, [])
+    expect(await node.listTags()).toEqual([])
+  })
+
   it('takes nothing of a push before it is published', async () => {
     const image = await node.pushBlobs()
     let collected = 0

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { importManifest, importTag } from '../../node/operations/archive.ts'
 import type { OperationContext } from '../../node/operations/operations.ts'
+import { removeImage } from '../../node/operations/remove.ts'
 import { tagImage } from '../../node/operations/tag.ts'
 import {
   type Digest,
@@ -199,7 +200,14 @@ export class SceneNode {
   }
 
   context(): OperationContext {
-    return { node: { store: this.store, names: this.names }, registry: this.registry } as OperationContext
+    const node = { store: this.store, names: this.names, settings: { 'no-delete': false } }
+    return { node, registry: this.registry } as unknown as OperationContext
+  }
+
+  /** As `shoal rm` does. */
+  async remove(image: string): Promise<void> {
+    const params = { image, whole: false, dryRun: false, asAuthority: false }
+    await removeImage(this.context(), params, () => undefined, { signal })
   }
 
   async #mount(digest: Digest) {
