@@ -1,7 +1,7 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
 import { type Logger, steadyClock } from '../src/base/base.ts'
-import { createHttpHandler, Hosts } from '../src/http/http.ts'
+import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
 import { onceUnlocked } from './admin/client.ts'
@@ -53,6 +53,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
     logger,
   })
+  const bodies = new BodyWatch()
+  metrics.gauge('shoal_http_body_memory_bytes', () => bodies.heldBytes)
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
   const page = settings['no-page']
@@ -61,6 +63,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
         node,
         registry,
         hosts,
+        bodies,
         http: port.address,
         context: () => context,
         member: () => joined,
@@ -83,7 +86,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const { tracer } = opened.use(
     await openReports({ node, address: port.address, environment, logger, metrics }),
   )
-  port.serve(createHttpHandler({ registry, hosts, logger, metrics, tracer, besides }))
+  port.serve(createHttpHandler({ registry, hosts, bodies, logger, metrics, tracer, besides }))
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.
   opened.use(page)

@@ -1,7 +1,7 @@
 /** The page of a node: loaded when somebody first looks at it, and given what it may see. */
 import type { Middleware } from 'koa'
 import { type Logger, steadyClock } from '../src/base/base.ts'
-import type { Hosts } from '../src/http/http.ts'
+import type { BodyWatch, Hosts } from '../src/http/http.ts'
 import type { Registry } from '../src/registry/registry.ts'
 import { clusterId } from '../src/swarm/cluster.ts'
 import { askActivity } from './cluster/activity.ts'
@@ -15,6 +15,7 @@ export interface PageDoorOptions {
   node: LocalNode
   registry: Registry
   hosts: Hosts
+  bodies: BodyWatch
   /** HOST:PORT on which clients are served. */
   http: string
   /** Without a member until the node has joined its cluster. */
@@ -49,12 +50,13 @@ export function openPageDoor(options: PageDoorOptions): PageDoor {
 }
 
 async function open(options: PageDoorOptions): Promise<Page> {
-  const { node, hosts, logger, directory } = options
+  const { node, hosts, bodies, logger, directory } = options
   const { openPage } = await import('./page/page.ts')
   const { http, 'page-changes': mayChange } = node.settings
   return openPage({
     node: nodeOf(options),
     hosts,
+    bodies,
     mayChange: mayChange ? 'anyone' : isLoopback(http) ? 'loopback' : 'nobody',
     clock: steadyClock,
     logger,

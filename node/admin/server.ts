@@ -2,7 +2,7 @@
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { CodedError, type Logger } from '../../src/base/base.ts'
-import { readUpTo } from '../chunks.ts'
+import { BodyWatch, holdBody } from '../../src/http/http.ts'
 import type { ContentHandler } from './content-server.ts'
 import { type AdminLine, socketPath } from './protocol.ts'
 
@@ -28,9 +28,11 @@ export async function openAdminServer(
   // The data directory is this process's own while it holds the database, so an old socket is a dead one's.
   await rm(path, { force: true })
   // An archive's blob may take longer to read than Node lets a request take.
+  const bodies = new BodyWatch()
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     const answering = async (): Promise<void> => {
-      if (!(await answerContent(request, response))) await answer(request, response, runOperation, logger)
+      if (!(await answerContent(request, response)))
+        await answer(request, response, { runOperation, bodies, logger })
     }
     answering().catch((error: unknown) => {
       logger.error({ err: error, url: request.url }, 'admin request failed')
@@ -52,8 +54,7 @@ export async function openAdminServer(
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  runOperation: OperationRunner,
-  logger: Logger,
+  { runOperation, bodies, logger }: { runOperation: OperationRunner; bodies: BodyWatch; logger: Logger },
 ): Promise<void> {
   const controller = new AbortController()
   response.once('close', () => controller.abort(new Error('the command went away')))
@@ -65,7 +66,7 @@ async function answer(
   }
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson' })
   try {
-    const params = await readParams(request)
+    const params = await readParams(request, bodies)
     const emit = (event: unknown) => write({ event })
     write({ result: await runOperation(name, params, emit, { signal: controller.signal }) })
   } catch (error) {
@@ -83,8 +84,8 @@ function failureOf(error: unknown): { code: string; message: string } {
   return { code: 'OPERATION_FAILED', message: `the node failed at it: ${why}` }
 }
 
-async function readParams(request: IncomingMessage): Promise<unknown> {
-  const body = await readUpTo(request, maxParamsBytes)
+async function readParams(request: IncomingMessage, bodies: BodyWatch): Promise<unknown> {
+  using body = await holdBody(request, maxParamsBytes, bodies)
   if (body === undefined) throw new Error(`the parameters are larger than ${maxParamsBytes} bytes`)
-  return JSON.parse(body.toString('utf8'))
+  return JSON.parse(body.bytes.toString('utf8'))
 }

@@ -207,6 +207,7 @@ export const metricTable = {
   shoal_disk_size_bytes: gauge('Size of the disk with the data directory.'),
   shoal_disk_free_bytes: gauge('Bytes free on the disk with the data directory.'),
   shoal_disk_reserve_bytes: gauge('Bytes that uploads leave free: --min-free.'),
+  shoal_http_body_memory_bytes: gauge('Memory that request bodies hold beyond 64 KiB of each.'),
   shoal_store_upload_sessions: gauge('Open upload sessions.'),
   shoal_store_read_buffer_bytes: gauge('Memory that readers of blobs hold.'),
 } satisfies Record<string, MetricDeclaration>

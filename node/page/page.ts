@@ -2,7 +2,7 @@
 import type { Middleware } from 'koa'
 import type { Clock, Logger } from '../../src/base/base.ts'
 import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
-import type { Hosts } from '../../src/http/http.ts'
+import type { BodyWatch, Hosts } from '../../src/http/http.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
 import type { Names } from '../../src/records/records.ts'
 import type { Store } from '../../src/store/store.ts'
@@ -60,6 +60,7 @@ export interface PageMember {
 export interface PageOptions {
   node: PageNode
   hosts: Hosts
+  bodies: BodyWatch
   /** Who may change something: nobody, browsers that reach it as localhost, or anyone. */
   mayChange: MayChange
   clock: Clock
@@ -73,13 +74,13 @@ export interface Page extends AsyncDisposable {
 }
 
 export function openPage(options: PageOptions): Page {
-  const { node, hosts, mayChange, clock, logger, directory = builtPage } = options
+  const { node, hosts, bodies, mayChange, clock, logger, directory = builtPage } = options
   const assets = new Assets(directory)
   const listing = new PageListing(node)
   const observatory = new Observatory(node, { clock, logger })
   const live = new Live(observatory, { clock, logger })
   const storage = new StorageReports(node, clock)
-  const changes = new Changes(node, { mayChange, logger, onCollected: () => storage.forget() })
+  const changes = new Changes(node, { mayChange, bodies, logger, onCollected: () => storage.forget() })
   const rules = new RuleReports(node, clock)
   const unfollow = [listing.follow(), observatory.follow()]
   const letIn = guard(hosts)

@@ -1,25 +1,44 @@
 /** Request bodies: read whole within a limit, or left behind without hurting the connection's other half. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { OciError } from '../oci/oci.ts'
+import type { BodyWatch } from './body-watch.ts'
 import { RequestBody } from './request-body.ts'
 
 /** How much of an unwanted body is read so that its sender gets to see the answer. */
 const maxDrainBytes = 4 * 1024 * 1024
 const maxDrainMs = 5_000
 
-/** Throws `MANIFEST_TOO_LARGE` as soon as the limit is known to be passed. */
-export async function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer> {
-  const tooLarge = () =>
-    new OciError('MANIFEST_TOO_LARGE', `the body is larger than the ${maxBytes} bytes accepted here`)
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw tooLarge()
-  const chunks: Buffer[] = []
+/** The whole of a body. Until it is disposed of it counts as memory that bodies hold. */
+export interface HeldBody extends Disposable {
+  readonly bytes: Buffer
+}
+
+/** `undefined` as soon as it is known to be larger. Throws `REQUEST_TIMEOUT`, and ClientGoneError. */
+export async function holdBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  watch: BodyWatch,
+): Promise<HeldBody | undefined> {
+  if (Number(request.headers['content-length'] ?? 0) > maxBytes) return undefined
+  using disposables = new DisposableStack()
+  const body = disposables.use(new RequestBody(request, watch, 'held'))
+  let room: Buffer = Buffer.alloc(0)
   let length = 0
-  for await (const chunk of new RequestBody(request)) {
+  for await (const chunk of body) {
+    if (length + chunk.length > maxBytes) return undefined
+    room = grown(room, length, length + chunk.length)
+    room.set(chunk, length)
     length += chunk.length
-    if (length > maxBytes) throw tooLarge()
-    chunks.push(chunk)
   }
-  return Buffer.concat(chunks, length)
+  const kept = disposables.move()
+  return { bytes: room.subarray(0, length), [Symbol.dispose]: () => kept.dispose() }
+}
+
+/** Chunks are copied together as they come: one of a single byte would cost hundreds as an object of its own. */
+function grown(room: Buffer, length: number, needed: number): Buffer {
+  if (needed <= room.length) return room
+  const larger = Buffer.allocUnsafeSlow(Math.max(needed, 2 * length))
+  larger.set(room.subarray(0, length))
+  return larger
 }
 
 export function hasBody(request: IncomingMessage): boolean {

@@ -1,6 +1,7 @@
 /** One request and its answer, as the route handlers see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { noTrace, type Trace } from '../base/base.ts'
+import type { BodyWatch } from './body-watch.ts'
 
 /** Up to this, a body goes out as text in one piece with its headers: half the kernel's work for a manifest. */
 const maxTextBytes = 64 * 1024
@@ -11,14 +12,20 @@ export class Exchange {
   readonly path: string
   /** Told what becomes of the request. */
   readonly trace: Trace
+  readonly bodies: BodyWatch
   readonly #queryText: string
   #query: URLSearchParams | undefined
   #signal: AbortSignal | undefined
 
-  constructor(request: IncomingMessage, response: ServerResponse, trace: Trace = noTrace) {
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    { trace = noTrace, bodies }: { trace?: Trace; bodies: BodyWatch },
+  ) {
     this.request = request
     this.response = response
     this.trace = trace
+    this.bodies = bodies
     const url = request.url ?? '/'
     const mark = url.indexOf('?')
     this.path = mark === -1 ? url : url.slice(0, mark)

@@ -4,12 +4,15 @@ import Koa from 'koa'
 import { type Logger, type Metrics, noMetrics, noTracer, silentLogger, type Tracer } from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
+import { BodyWatch } from './body-watch.ts'
 import { Exchange } from './exchange.ts'
 import { type Hosts, isCrossSite } from './hosts.ts'
 import { sendRefusal } from './refusal.ts'
 import { parseRoute } from './route.ts'
 import { dispatch } from './routes.ts'
 
+export { type HeldBody, holdBody, leaveBody } from './body.ts'
+export { type BodyLimits, BodyWatch } from './body-watch.ts'
 export { Hosts, hostOf, isCrossSite } from './hosts.ts'
 export { parseRoute } from './route.ts'
 
@@ -17,6 +20,8 @@ export interface HttpOptions {
   registry: Registry
   /** Who may ask the registry; what is besides it decides by itself. */
   hosts: Hosts
+  /** Of all that is read on the same port, so that its memory is bounded in all. */
+  bodies?: BodyWatch
   /** Answers what is not the registry's: health, metrics, the page. */
   besides?: Koa.Middleware
   logger?: Logger
@@ -28,6 +33,7 @@ export interface HttpOptions {
 export function createHttpHandler({
   registry,
   hosts,
+  bodies = new BodyWatch(),
   besides,
   logger = silentLogger,
   metrics = noMetrics,
@@ -41,7 +47,7 @@ export function createHttpHandler({
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
     context.respond = false
     const trace = tracer.start(context.req)
-    const exchange = new Exchange(context.req, context.res, trace)
+    const exchange = new Exchange(context.req, context.res, { trace, bodies })
     const startedMs = performance.now()
     inFlight++
     let name = 'none'

@@ -2,7 +2,7 @@
 import { originsOf } from '../base/base.ts'
 import { maxManifestBytes, OciError, parseTag, type Reference, type Repository } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
-import { readBody } from './body.ts'
+import { holdBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
 import { warningHeader } from './warning.ts'
 
@@ -55,7 +55,13 @@ export async function putManifest({ push }: Registry, exchange: Exchange, target
       `${tags.length} tags in one request; at most ${maxTagsPerPut} are accepted`,
     )
   }
-  const bytes = await readBody(exchange.request, maxManifestBytes)
+  using held = await holdBody(exchange.request, maxManifestBytes, exchange.bodies)
+  if (held === undefined)
+    throw new OciError(
+      'MANIFEST_TOO_LARGE',
+      `the body is larger than the ${maxManifestBytes} bytes accepted here`,
+    )
+  const { bytes } = held
   const contentType = exchange.header('content-type')
   const { repository, reference } = target
   const {

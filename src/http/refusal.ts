@@ -22,6 +22,7 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
   NO_SPACE: { status: 507 },
   PAGINATION_INVALID: { status: 400, as: 'PAGINATION_NUMBER_INVALID' },
   RANGE_INVALID: { status: 416 },
+  REQUEST_TIMEOUT: { status: 408, as: 'UNAVAILABLE' },
   SIZE_INVALID: { status: 413 },
   TAG_INVALID: { status: 400 },
   TOOMANYREQUESTS: { status: 429 },

@@ -1,6 +1,7 @@
 /** A request's body as chunks: by events, since a stream's own iterator costs several times as much for each of them. */
 import type { IncomingMessage } from 'node:http'
 import { Fifo } from '../base/base.ts'
+import type { BodyKind, BodyWatch, ComingBody } from './body-watch.ts'
 import { ClientGoneError } from './exchange.ts'
 
 /** Read ahead of the consumer at most; a socket's chunk more may be on its way. */
@@ -9,18 +10,22 @@ const maxQueuedBytes = 512 * 1024
 const chunkCostBytes = 128
 
 /**
- * To be iterated once. A connection that breaks off is a ClientGoneError, never a short body. Leaving early pauses the
+ * To be iterated once. A connection that breaks off is a ClientGoneError, never a short body, and one that brings it too slowly
+ * a `REQUEST_TIMEOUT`. Leaving early pauses the
  * request and keeps its socket, over which the refusal still has to be sent.
  */
-export class RequestBody implements AsyncIterableIterator<Buffer> {
+export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
   readonly #request: IncomingMessage
   readonly #queue = new Fifo<Buffer>()
+  readonly #coming: ComingBody
   #queuedBytes = 0
+  #isOnHold = false
   #ended = false
   #failure: Error | undefined
   #waiting: PromiseWithResolvers<IteratorResult<Buffer>> | undefined
 
   readonly #onData = (chunk: Buffer): void => {
+    this.#coming.arrived(chunk.length)
     if (this.#waiting !== undefined) {
       this.#answer((waiting) => waiting.resolve({ done: false, value: chunk }))
       return
@@ -32,18 +37,31 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
 
   readonly #onEnd = (): void => {
     this.#ended = true
+    this.#coming.close()
     this.#answer((waiting) => waiting.resolve({ done: true, value: undefined }))
   }
 
   readonly #onClose = (): void => {
     if (this.#ended) return
-    const failure = new ClientGoneError()
-    this.#failure = failure
-    this.#answer((waiting) => waiting.reject(failure))
+    this.#fail(new ClientGoneError())
   }
 
-  constructor(request: IncomingMessage) {
+  constructor(request: IncomingMessage, watch: BodyWatch, kind: BodyKind) {
     this.#request = request
+    this.#coming = watch.open(kind, lengthOf(request), {
+      pause: () => {
+        this.#isOnHold = true
+        request.pause()
+      },
+      resume: () => {
+        this.#isOnHold = false
+        request.resume()
+      },
+      fail: (error) => {
+        this.#leave()
+        this.#fail(error)
+      },
+    })
     // An error is followed by the close that tells the same; unheard it would end the process.
     request
       .on('data', this.#onData)
@@ -56,20 +74,19 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
     const chunk = this.#queue.shift()
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length + chunkCostBytes
-      if (this.#queuedBytes < maxQueuedBytes) this.#request.resume()
+      if (this.#queuedBytes < maxQueuedBytes && !this.#isOnHold) this.#request.resume()
       return Promise.resolve({ done: false, value: chunk })
     }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined })
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#request.destroyed) return Promise.reject(new ClientGoneError())
     this.#waiting = Promise.withResolvers()
+    this.#coming.wait(true)
     return this.#waiting.promise
   }
 
   return(): Promise<IteratorResult<Buffer>> {
-    this.#request.off('data', this.#onData)
-    this.#request.pause()
-    this.#queue.clear()
+    this.#leave()
     this.#onEnd()
     return Promise.resolve({ done: true, value: undefined })
   }
@@ -78,9 +95,34 @@ export class RequestBody implements AsyncIterableIterator<Buffer> {
     return this
   }
 
+  /** Nobody needs what arrived any more; until then it counts as held. */
+  [Symbol.dispose](): void {
+    this.#leave()
+    this.#coming[Symbol.dispose]()
+  }
+
+  #leave(): void {
+    this.#request.off('data', this.#onData)
+    this.#request.pause()
+    this.#queue.clear()
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    this.#coming.close()
+    this.#answer((waiting) => waiting.reject(error))
+  }
+
   #answer(how: (waiting: PromiseWithResolvers<IteratorResult<Buffer>>) => void): void {
     const waiting = this.#waiting
+    if (waiting === undefined) return
     this.#waiting = undefined
-    if (waiting !== undefined) how(waiting)
+    this.#coming.wait(false)
+    how(waiting)
   }
+}
+
+function lengthOf({ headers }: IncomingMessage): number | undefined {
+  const length = headers['content-length']
+  return length === undefined ? undefined : Number(length)
 }

@@ -109,11 +109,16 @@ async function append(
       `Content-Range ${header} covers ${range.end - range.start} bytes, Content-Length is ${length}`,
     )
   }
+  const { socket } = request
+  const idleMs = socket.timeout ?? 0
+  // The body's own pace says how long its client may pause.
+  socket.setTimeout(0)
+  using body = new RequestBody(request, exchange.bodies, 'streamed')
   try {
     return await push.appendUpload(
       repository,
       id,
-      new RequestBody(request),
+      body,
       range === undefined ? { transfer: true } : { transfer: true, offset: range.start },
     )
   } catch (error) {
@@ -123,6 +128,8 @@ async function append(
       response.setHeader('Range', progress(offset)).setHeader('Location', locationOf(repository, id))
     }
     throw error
+  } finally {
+    socket.setTimeout(idleMs)
   }
 }
 

@@ -19,6 +19,7 @@ export type OciErrorCode =
   | 'NO_SPACE'
   | 'PAGINATION_INVALID'
   | 'RANGE_INVALID'
+  | 'REQUEST_TIMEOUT'
   | 'SIZE_INVALID'
   | 'TAG_INVALID'
   | 'TOOMANYREQUESTS'

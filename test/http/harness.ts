@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
 import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
-import { createHttpHandler, Hosts } from '../../src/http/http.ts'
+import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../../src/records/records.ts'
 import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
@@ -58,6 +58,7 @@ export interface ApiOptions {
   logger?: Logger
   /** Names besides those that every node answers to. */
   hosts?: string[]
+  bodies?: BodyWatch
 }
 
 export async function openApi(options: ApiOptions = {}): Promise<Api> {
@@ -75,7 +76,15 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   opened.use(http)
   const { tracer, logger = silentLogger } = options
   const hosts = new Hosts({ names: options.hosts ?? [], logger })
-  http.serve(createHttpHandler({ registry, hosts, logger, ...(tracer === undefined ? {} : { tracer }) }))
+  http.serve(
+    createHttpHandler({
+      registry,
+      hosts,
+      logger,
+      ...(options.bodies === undefined ? {} : { bodies: options.bodies }),
+      ...(tracer === undefined ? {} : { tracer }),
+    }),
+  )
   const port = Number(http.address.split(':').at(-1))
   const resources = opened.move()
 

@@ -1,6 +1,7 @@
 /** The page's API: a path becomes an answer in JSON, an error a status with words. Every answer is bounded. */
 import type { Context } from 'koa'
 import { CodedError, type Logger } from '../../../src/base/base.ts'
+import { leaveBody } from '../../../src/http/http.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import type { ErrorAnswer } from '../answers.ts'
 import type { PageNode } from '../page.ts'
@@ -37,6 +38,7 @@ const statuses: Record<string, number> = {
   BLOB_UNKNOWN: 404,
   MANIFEST_INVALID: 422,
   DENIED: 403,
+  REQUEST_TIMEOUT: 408,
   UNSUPPORTED: 405,
   UNAVAILABLE: 503,
   NOT_RUNNING: 503,
@@ -86,6 +88,7 @@ export function createApi({ node, listing, live, changes, storage, rules, logger
     } catch (error) {
       if (context.res.destroyed) return
       const { status, body } = refusal(error, context, logger)
+      leaveBody(context.req, context.res)
       context.status = status
       context.body = body
     }

@@ -2,8 +2,8 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
+import { type BodyWatch, holdBody } from '../../../src/http/http.ts'
 import { parseRepository, parseTag } from '../../../src/oci/oci.ts'
-import { readUpTo } from '../../chunks.ts'
 import type { FreeableAnswer } from '../answers.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
@@ -17,6 +17,7 @@ export type MayChange = 'nobody' | 'loopback' | 'anyone'
 
 export interface ChangesOptions {
   mayChange: MayChange
+  bodies: BodyWatch
   onCollected(): void
   logger: Logger
 }
@@ -72,9 +73,9 @@ export class Changes {
     if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
     // A form of another site cannot send this type.
     if (!context.is('application/json')) throw new PageError('BODY', 415, 'the body is not application/json')
-    const body = await readUpTo(context.req, maxBodyBytes)
+    using body = await holdBody(context.req, maxBodyBytes, this.#options.bodies)
     if (body === undefined) throw new PageError('BODY', 413, `the body is larger than ${maxBodyBytes} bytes`)
-    return parseBody(body.toString('utf8'))
+    return parseBody(body.bytes.toString('utf8'))
   }
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
 import { silentLogger } from '../../../src/base/base.ts'
-import { createHttpHandler, Hosts } from '../../../src/http/http.ts'
+import { BodyWatch, createHttpHandler, Hosts } from '../../../src/http/http.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
 import { type OperatedNode, openOperatedNode } from '../operations/fixture.ts'
 
@@ -48,12 +48,14 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   opened.use(port)
   const allowed = [...settings['allow-host'], ...settings['page-host']]
   const hosts = new Hosts({ names: allowed, logger: silentLogger })
+  const bodies = new BodyWatch()
   const context = () => ({ node, registry })
   const door = opened.use(
     openPageDoor({
       node,
       registry,
       hosts,
+      bodies,
       http: port.address,
       context,
       member: () => undefined,
@@ -61,7 +63,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
       directory,
     }),
   )
-  port.serve(createHttpHandler({ registry, hosts, besides: door.middleware }))
+  port.serve(createHttpHandler({ registry, hosts, bodies, besides: door.middleware }))
   const number = Number(port.address.split(':').at(-1))
 
   const begin = (path: string, { method = 'GET', headers = {}, body }: AskOptions) =>
