@@ -76,7 +76,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   await files.prepare()
   const space = new DiskSpace(directory, minFreeBytes)
   const tables = openTables(database)
-  const leases = await openLeases(tables, clock, options.graceMs ?? 3_600_000)
+  const leases = await openLeases(tables, { clock, graceMs: options.graceMs ?? 3_600_000, logger })
   const context: TableContext = { database, tables, claims: new Claims(), leases }
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()

@@ -39,9 +39,16 @@ export class Leases {
   }
 }
 
-export async function openLeases(tables: Tables, clock: Clock, graceMs: number): Promise<Leases> {
+export async function openLeases(
+  tables: Tables,
+  { clock, graceMs, logger }: { clock: Clock; graceMs: number; logger: Logger },
+): Promise<Leases> {
   const saved = await tables.facts.get(timeKey)
-  return new Leases(clock, graceMs, saved === undefined ? {} : { startMs: Number(saved) })
+  if (saved !== undefined) return new Leases(clock, graceMs, { startMs: Number(saved) })
+  const leases = new Leases(clock, graceMs)
+  // At once: a run that is killed soon must not leave leases to one that begins with another clock.
+  await saveTime(tables, leases, logger)
+  return leases
 }
 
 /** Writes the time now and then, until `signal` aborts. */
