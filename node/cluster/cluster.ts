@@ -83,7 +83,9 @@ export async function openMember(
   const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
   const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)
   const { content } = swarm
-  const healer = opened.use(openHealer({ store: node.store, names, content, exchange, elsewhere, logger }))
+  const healer = opened.use(
+    openHealer({ store: node.store, names, content, exchange, elsewhere, clock: steadyClock, logger }),
+  )
   const { links } = node.store
   for (const [version, protocol] of Object.entries(bringProtocols)) {
     const how = { passesOn: version === 'beginning' }

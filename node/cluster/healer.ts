@@ -1,5 +1,5 @@
 /** Brings anew from other members what turned out to be wrong here. */
-import { Background, type Logger } from '../../src/base/base.ts'
+import { Background, type Clock, type Logger } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import type { Names } from '../../src/records/records.ts'
@@ -12,6 +12,7 @@ export interface HealerOptions {
   content: { announce(digest: Digest): void; withdraw(digest: Digest): void }
   exchange: Pick<Exchange, 'changed' | 'fetch'>
   elsewhere: Pick<Elsewhere, 'fetchManifest' | 'announce' | 'prefetch'>
+  clock: Clock
   logger: Logger
 }
 
@@ -20,13 +21,18 @@ export interface Healer extends AsyncDisposable {
   suspect(digest: Digest): void
 }
 
-type Ill = { kind: 'blob' | 'manifest' | 'suspect'; digest: Digest }
+/** `tries` is how often a suspect could not be read. */
+type Ill = { kind: 'blob' | 'manifest'; digest: Digest } | { kind: 'suspect'; digest: Digest; tries: number }
+
+/** After the first try; it doubles with each. */
+const pauseMs = 5_000
+const longestPauseMs = 3_600_000
 
 /** What is more than this is brought when somebody asks for it. */
 const maxWaiting = 10_000
 
 export function openHealer(options: HealerOptions): Healer {
-  const { store, names, content, exchange, elsewhere, logger } = options
+  const { store, names, content, exchange, elsewhere, clock, logger } = options
   const background = new Background('the healer', logger)
   /** One after the other: a disk that fails has much to heal, and clients come first. */
   const waiting = new Map<string, Ill>()
@@ -41,8 +47,9 @@ export function openHealer(options: HealerOptions): Healer {
       try {
         for (const [key, next] of waiting) {
           signal.throwIfAborted()
-          await heal(next, signal)
+          // Before: what is added while it is being healed is to be looked at again.
           waiting.delete(key)
+          await heal(next, signal)
         }
       } finally {
         isRunning = false
@@ -50,9 +57,10 @@ export function openHealer(options: HealerOptions): Healer {
     })
   }
 
-  async function heal({ kind, digest }: Ill, signal: AbortSignal): Promise<void> {
+  async function heal(ill: Ill, signal: AbortSignal): Promise<void> {
+    const { kind, digest } = ill
     try {
-      if (kind === 'suspect') await check(digest)
+      if (ill.kind === 'suspect') await check(digest, ill.tries)
       else {
         const isHealed = await (kind === 'blob' ? bringBlob(digest, signal) : bringManifest(digest, signal))
         if (isHealed) logger.info({ kind, digest }, 'what rotted was brought anew from other members')
@@ -63,8 +71,19 @@ export function openHealer(options: HealerOptions): Healer {
     }
   }
 
-  async function check(digest: Digest): Promise<void> {
-    const isRight = await store.verifyBlob(digest)
+  async function check(digest: Digest, tries: number): Promise<void> {
+    let isRight: boolean
+    try {
+      isRight = await store.verifyBlob(digest)
+    } catch (error) {
+      // Not read is not wrong: nobody is given it until it was looked at.
+      logger.warn({ err: error, digest, tries }, 'a blob cannot be read, and is looked at again later')
+      background.start('look again', async (signal) => {
+        await clock.sleep(Math.min(pauseMs * 2 ** tries, longestPauseMs), { signal })
+        add({ kind: 'suspect', digest, tries: tries + 1 })
+      })
+      return
+    }
     // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
     exchange.changed(digest)
     if (isRight) content.announce(digest)
@@ -92,7 +111,7 @@ export function openHealer(options: HealerOptions): Healer {
     add({ kind, digest })
   })
   return {
-    suspect: (digest) => add({ kind: 'suspect', digest }),
+    suspect: (digest) => add({ kind: 'suspect', digest, tries: 0 }),
     async [Symbol.asyncDispose]() {
       unsubscribe()
       await background[Symbol.asyncDispose]()

@@ -1,6 +1,6 @@
 /** What askers call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
 import { webcrypto } from 'node:crypto'
-import { type Background, type Clock, type Logger, SingleFlight } from '../base/base.ts'
+import { type Background, type Clock, CodedError, type Logger, SingleFlight } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { Providers } from './engine-contract.ts'
 import { BlobUnavailableError } from './engine-errors.ts'
@@ -29,7 +29,7 @@ const maxChecksAtOnce = 32
 
 export class Complaints {
   readonly #options: ComplaintsOptions
-  readonly #flights = new SingleFlight<boolean>()
+  readonly #flights = new SingleFlight<boolean | undefined>()
   readonly #checks: TokenBucket
 
   constructor(options: ComplaintsOptions) {
@@ -64,10 +64,12 @@ export class Complaints {
       logger.warn({ err: error, digest, piece }, 'a piece of a partial blob cannot be read')
       return
     }
-    this.#rot(digest, piece)
+    if (isOfSystem(error)) this.#hide(digest, piece, error)
+    else this.#rot(digest, piece)
   }
 
-  async #check(wanted: Wanted, piece: number): Promise<boolean> {
+  /** `undefined` when the disk does not say. */
+  async #check(wanted: Wanted, piece: number): Promise<boolean | undefined> {
     const { digest } = wanted
     return await this.#flights.run(`${digest} ${piece}`, async () => {
       const { holdings, lists, logger } = this.#options
@@ -75,7 +77,16 @@ export class Complaints {
       const holding = await holdings.find(wanted)
       if (holding === undefined) return false
       const list = partial ?? (await lists.get(digest, holding.size))
-      const isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
+      let isRight = false
+      try {
+        isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
+      } catch (error) {
+        logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
+        if (isOfSystem(error)) {
+          if (partial === undefined) this.#hide(digest, piece, error)
+          return undefined
+        }
+      }
       if (isRight) return true
       if (partial === undefined) this.#rot(digest, piece)
       else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
@@ -90,27 +101,41 @@ export class Complaints {
   ): Promise<boolean> {
     const bytes = new Uint8Array(end - start)
     let at = 0
-    try {
-      for await (const chunk of this.#options.holdings.chunks(digest, start, end)) {
-        bytes.set(chunk, at)
-        at += chunk.length
-      }
-    } catch (error) {
-      this.#options.logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
-      return false
+    for await (const chunk of this.#options.holdings.chunks(digest, start, end)) {
+      bytes.set(chunk, at)
+      at += chunk.length
     }
     return Buffer.compare(new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes)), hash) === 0
   }
 
   #rot(digest: Digest, piece: number): void {
-    const { holdings, providers, lists, background, logger, onRotten } = this.#options
+    const { lists, logger } = this.#options
     logger.error({ digest, piece }, 'a blob has rotted on the disk')
+    // Its hashes may have been taken when it was rotten already.
+    this.#withhold(digest, piece, () => lists.drop(digest))
+  }
+
+  /** Members get it from others until it can be read again. */
+  #hide(digest: Digest, piece: number, error: unknown): void {
+    this.#options.logger.warn(
+      { err: error, digest, piece },
+      'a blob cannot be read, and is not given to members',
+    )
+    this.#withhold(digest, piece, async () => undefined)
+  }
+
+  #withhold(digest: Digest, piece: number, before: () => Promise<void>): void {
+    const { holdings, providers, background, onRotten } = this.#options
     holdings.rot(digest, piece)
     providers.withdraw(digest)
     background.start('forget', async () => {
-      // Its hashes may have been taken when it was rotten already.
-      await lists.drop(digest)
+      await before()
       onRotten(digest)
     })
   }
+}
+
+/** Too many open files, a bus that failed: what the system refuses says nothing of the bytes. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && !(error instanceof CodedError) && 'code' in error
 }

@@ -90,7 +90,7 @@ function openBytes(bytes: Uint8Array): OpenBlob {
 
 /** Nothing rots in memory; `path` says that there is none. */
 function verifyMemory(content: MemoryContent, { onProgress }: VerifyOptions = {}): VerifyReport {
-  const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [] }
+  const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [], unreadable: [] }
   const check = (digest: Digest, bytes: Uint8Array): void => {
     report.bytes += bytes.length
     if (digestBytes(bytes, algorithmOf(digest)) !== digest) report.corrupt.push({ digest, path: 'memory' })

@@ -221,4 +221,6 @@ export interface VerifyProgress {
 export interface VerifyReport extends VerifyProgress {
   /** What did not hash to its name and was quarantined, with where it lies now. */
   corrupt: { digest: Digest; path: string }[]
+  /** What the system could not read, which says nothing of what it is. */
+  unreadable: Digest[]
 }

@@ -40,8 +40,8 @@ export class Verifier {
   }
 
   async verify({ signal, onProgress }: VerifyOptions = {}): Promise<VerifyReport> {
-    const { files, context, pool } = this.#options
-    const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [] }
+    const { files, context, pool, logger } = this.#options
+    const report: VerifyReport = { blobs: 0, manifests: 0, bytes: 0, corrupt: [], unreadable: [] }
     const note = (digest: Digest, bytes: number, path: string | undefined): void => {
       report.bytes += bytes
       if (path !== undefined) report.corrupt.push({ digest, path })
@@ -49,7 +49,13 @@ export class Verifier {
       onProgress?.(progress)
     }
     const check = async (digest: Digest): Promise<void> => {
-      const checked = await this.#checkBlob(digest, signal)
+      const checked = await this.#checkBlob(digest, signal).catch((error: unknown) => {
+        if (!(error instanceof WorkerCallError) || signal?.aborted) throw error
+        // One that cannot be read is no reason not to look at the others.
+        logger.error({ err: error, digest }, 'a blob cannot be read')
+        report.unreadable.push(digest)
+        return undefined
+      })
       if (checked === undefined) return
       report.blobs++
       note(digest, checked.bytes, checked.path)
@@ -104,8 +110,7 @@ export class Verifier {
       if (!(error instanceof WorkerCallError)) throw error
       // It was collected since; what is there now is looked at again.
       if (error.code === 'ENOENT') return false
-      // Of what the system can answer, this says that the disk lost the bytes; the rest says nothing about them.
-      if (error.code === 'EIO') return false
+      // Anything else the system says, such as too many open files, says nothing of the bytes.
       throw error
     }
   }

@@ -251,6 +251,36 @@ describe('a holder', () => {
     expect(await heard(to, 'complete')).toMatchObject({ id: 1 })
   })
 
+  it('does not take for rot what the system cannot read just now', async () => {
+    const bytes = someBytes(3 * pieceBytes)
+    const refusing = { code: '' }
+    const { store } = holder
+    const open = async (digest: Digest): Promise<OpenBlob | undefined> => {
+      const { code } = refusing
+      if (code !== '') throw Object.assign(new Error(code), { code, syscall: 'open' })
+      return await store.blobs.open(digest)
+    }
+    const node = await world.node({ override: { blobs: { ...store.blobs, open } } })
+    const digest = await holder.holds(bytes)
+    await node.holds(bytes)
+    const to = await world.mesh
+      .host(world.identity().peerId)
+      .open(node.peer, exchangeProtocol, { maxFrameBytes })
+    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
+    await to.send(encodeAsk({ type: 'list', id: 1 }))
+    await heard(to, 'list')
+    refusing.code = 'EMFILE'
+    node.exchange.changed(digest)
+    await to.send(encodeAsk({ type: 'bad', id: 1, piece: 1 }))
+    expect(await heard(to, 'lost')).toEqual({ type: 'lost', id: 1, pieces: [1] })
+    await until('the store to be told', () => node.rotten.length === 1)
+    expect(node.lists.has(digest)).toBe(true)
+    expect(node.exchange.status().peers.some(({ faults }) => 'false-complaint' in faults)).toBe(false)
+    refusing.code = ''
+    node.exchange.changed(digest)
+    expect(await heard(to, 'complete')).toMatchObject({ id: 1 })
+  })
+
   it('does not let a rotten disk cost the asker more than another holder', async () => {
     const bytes = someBytes(10 * pieceBytes)
     const rot = { piece: -1 }

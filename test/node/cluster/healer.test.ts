@@ -54,7 +54,7 @@ beforeEach(async () => {
 
 afterEach(() => stack.disposeAsync())
 
-async function joinMesh(): Promise<{ suspect(digest: Digest): void }> {
+async function joinMesh(checked: Partial<FileStore> = {}): Promise<{ suspect(digest: Digest): void }> {
   const { exchange } = await world.node({
     override: {
       blobs: store.blobs,
@@ -65,7 +65,8 @@ async function joinMesh(): Promise<{ suspect(digest: Digest): void }> {
   const tell = (_facts: object, message: string): void => outcome.resolve(message)
   return stack.use(
     openHealer({
-      store,
+      store: { ...store, ...checked },
+      clock: { now: () => 0, sleep: async () => undefined },
       names: {
         findManifest: async () => {
           return { digest: manifest, mediaType: mediaTypes.ociManifest, size: 1, writtenMs: 0, author: 'ann' }
@@ -132,6 +133,20 @@ describe('a blob that turns out to be right', () => {
     healer.suspect(digest)
     expect(await announced.promise).toBe(digest)
     expectBytes(await readBlob(store, digest), bytes)
+  })
+
+  it.each(['EMFILE', 'EIO'])('is announced again once it can be read after %s', async (code) => {
+    await store.blobs.write(digest, inChunks(bytes))
+    let failures = 0
+    const healer = await joinMesh({
+      async verifyBlob(blob) {
+        if (failures++ < 3) throw Object.assign(new Error(code), { code, syscall: 'open' })
+        return await store.verifyBlob(blob)
+      },
+    })
+    healer.suspect(digest)
+    expect(await announced.promise).toBe(digest)
+    expect(withdrawn).toEqual([])
   })
 })
 
