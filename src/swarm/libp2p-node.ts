@@ -13,7 +13,6 @@ import type { ClusterNames } from './cluster.ts'
 import { datastoreIn, type SwarmDatabase } from './datastore.ts'
 import { encryption } from './encryption.ts'
 import type { NodeIdentity } from './identity.ts'
-import { maxMessageBytes } from './spread.ts'
 import { multiplexing } from './yamux-frames.ts'
 
 export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub }>
@@ -42,6 +41,7 @@ const initialWindowBytes = 256 * 1024
 const maxWindowBytes = 2 * 1024 * 1024
 export const dhtProtocol = '/shoal/kad/1.0.0'
 const dayMs = 24 * 3600_000
+const maxGossipBytes = 4 * 1024 * 1024
 /** Longer than any outage after which a node should still find back on its own. */
 const rememberPeersMs = 30 * dayMs
 
@@ -107,7 +107,8 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
         allowedTopics: [names.topic],
         awaitRpcHandler: true,
         awaitRpcMessageHandler: true,
-        maxInboundDataLength: maxMessageBytes + 1024,
+        // An honest answer holds all messages that were asked for, and what is longer ends gossip with its sender for good.
+        maxInboundDataLength: maxGossipBytes,
         maxOutboundBufferSize: 16 * 1024 * 1024,
         maxInboundStreams: 8,
         maxOutboundStreams: 8,

@@ -4,7 +4,8 @@ import { tagChange } from '../records/fixture.ts'
 import { until } from '../swarm/fixture.ts'
 import { attacks } from './attacks.ts'
 import { type HonestNode, openHonestCluster } from './honest-node.ts'
-import { openHostileMember } from './member.ts'
+import { newIdentity, openHostileMember } from './member.ts'
+import { manifestRecords, spreadMessage, tagRecords } from './records.ts'
 
 let stack: AsyncDisposableStack
 beforeEach(() => {
@@ -50,3 +51,16 @@ it('a flood of large records by ever new authors is taken up to a budget, passed
   const tag = parseTag('honest')
   await until('the push', async () => (await far.names.findTag(repository, tag)) !== undefined)
 }, 60_000)
+
+it('goes on to hear a member that sends many messages in one, as it does when it is asked for those that were lost', async () => {
+  const [near] = (await openHonestCluster(stack, 1)) as [HonestNode]
+  const hostile = await openHostileMember(stack, { cluster: near.node.membership.cluster })
+  await hostile.dial(near.address)
+  const large = manifestRecords(newIdentity(), 12)
+  await hostile.gossip(...large.map((record) => spreadMessage([record])))
+  await hostile.gossip(spreadMessage(tagRecords(newIdentity(), 1)))
+  const tag = parseTag('t0')
+  const lastTag = async () => await near.names.findTag(parseRepository('hostile/tags'), tag)
+  await until('the last message', async () => (await lastTag()) !== undefined)
+  expect(near.counted('shoal_gossip_messages_total', { verdict: 'accept' })).toBe(large.length + 1)
+})

@@ -24,8 +24,8 @@ export interface HostileMember extends AsyncDisposable {
   dial(address: string): Promise<string>
   /** Whether the connection stands; who expels this member closes it. */
   isConnected(peer: string): boolean
-  /** Hands any bytes to the gossip of whom it is connected with, as fast as they are taken. */
-  gossip(bytes: Uint8Array): Promise<void>
+  /** Hands any bytes to the gossip of whom it is connected with, as fast as they are taken; several at once. */
+  gossip(...messages: Uint8Array[]): Promise<void>
   /** Gossip messages that came from others. */
   readonly heard: Uint8Array[]
   /** A channel, for attacks that keep to frames. */
@@ -103,8 +103,8 @@ export async function openHostileMember(
       return connection.remotePeer.toString()
     },
     isConnected: (peer) => node.getConnections(peerIdFromString(peer)).length > 0,
-    async gossip(bytes) {
-      const rpc = delimited(gossipMessage(names.topic, bytes))
+    async gossip(...messages) {
+      const rpc = delimited(Buffer.concat(messages.map((bytes) => gossipMessage(names.topic, bytes))))
       for (const peer of node.getPeers().map(String)) {
         const writer = writers.get(peer) ?? new StreamWriter(await openStream(peer, gossipProtocol))
         writers.set(peer, writer)
