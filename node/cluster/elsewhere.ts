@@ -10,14 +10,16 @@ import {
   type Repository,
 } from '../../src/oci/oci.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
-import type { Swarm } from '../../src/swarm/swarm.ts'
+import type { Fetched, FetchOptions, Swarm } from '../../src/swarm/swarm.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import { readUpTo } from '../chunks.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
 
-/** A member that lies about a manifest is blamed, and the next one asked. */
-const maxAttempts = 16
+/** A member that lies about a manifest is blamed, and one that is slow passed over, until the time is over. */
+const fetchWithinMs = 30_000
+const slowMs = 5_000
+const slowBytesPerSecond = 32 * 1024
 /** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
 const findWithinMs = 1_000
 
@@ -38,10 +40,18 @@ export function clusterElsewhere(
   ): Promise<Uint8Array | undefined> {
     // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
     const likely = (await names.findManifest(repository, digest))?.author
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      const fetched = await fetchOrMissing({ repository, digest }, likely)
+    const tried = new Set<string>()
+    const over = AbortSignal.timeout(fetchWithinMs)
+    while (!over.aborted) {
+      const slow = new AbortController()
+      const fetched = await fetchOrMissing(
+        { repository, digest },
+        { likely, except: tried, signal: slow.signal },
+      )
       if (fetched === undefined) return undefined
-      const bytes = await readUpTo(fetched.body, Math.min(fetched.size, maxManifestBytes))
+      tried.add(fetched.peer)
+      const bytes = await readWithin(fetched, slow)
+      if (bytes === 'slow') continue
       if (bytes !== undefined && digestBytes(bytes, algorithmOf(digest)) === digest) {
         onGiver?.(fetched.peer)
         return bytes
@@ -53,10 +63,10 @@ export function clusterElsewhere(
 
   async function fetchOrMissing(
     wanted: { repository: Repository; digest: Digest },
-    likely: string | undefined,
+    { likely, ...options }: Omit<FetchOptions, 'likely'> & { likely: string | undefined },
   ) {
     try {
-      return await swarm.content.fetch(wanted, likely === undefined ? {} : { likely })
+      return await swarm.content.fetch(wanted, { ...options, ...(likely === undefined ? {} : { likely }) })
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'CONTENT_UNAVAILABLE') return undefined
       throw error
@@ -93,6 +103,24 @@ export function clusterElsewhere(
         exchange.changed(digest)
       }
     },
+  }
+}
+
+/** All of it, `undefined` when it is too much, or `slow` when it breaks off or takes longer than a narrow link does. */
+async function readWithin(
+  { size, body }: Fetched,
+  slow: AbortController,
+): Promise<Uint8Array | undefined | 'slow'> {
+  const most = Math.min(size, maxManifestBytes)
+  const timer = setTimeout(() => slow.abort(), slowMs + (most / slowBytesPerSecond) * 1000)
+  try {
+    return await readUpTo(body, most)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (slow.signal.aborted || code === 'CHANNEL_BROKEN' || code === 'PEER_STALLED') return 'slow'
+    throw error
+  } finally {
+    clearTimeout(timer)
   }
 }
 

@@ -16,10 +16,10 @@ export interface Content {
   find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
   /**
    * Opens the content at the first provider that delivers; one that fails before its first byte is replaced by the next.
-   * Throws ContentUnavailableError when there is none. The bytes are not verified: that is the receiving store's work,
+   * A slow one is not waited for alone. Throws ContentUnavailableError when there is none. The bytes are not verified: that is the receiving store's work,
    * and `blame` is for what it finds. `likely` is asked before anybody is looked for, when it is connected.
    */
-  fetch(wanted: Wanted, options?: { signal?: AbortSignal; likely?: string }): Promise<Fetched>
+  fetch(wanted: Wanted, options?: FetchOptions): Promise<Fetched>
   /** Tells the DHT soon that this node has the digest, and again at intervals. Never waits for the network. */
   announce(digest: Digest): void
   /** The same for content that was here before the node started: spread over the interval instead of at once. */
@@ -28,6 +28,13 @@ export interface Content {
   withdraw(digest: Digest): void
   /** The peer's bytes were not the digest's: it is penalised, and not asked for that digest for 10 minutes. */
   blame(peer: string, digest: Digest, reason: string): void
+}
+
+export interface FetchOptions {
+  signal?: AbortSignal
+  likely?: string
+  /** Peers that are not asked. */
+  except?: ReadonlySet<string>
 }
 
 export interface Fetched {

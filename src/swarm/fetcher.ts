@@ -4,14 +4,15 @@ import type { Digest } from '../oci/oci.ts'
 import { ChannelBrokenError } from '../wire/wire.ts'
 import type { ByteChannel } from './channel.ts'
 import type { Conduct } from './conduct.ts'
-import type { Fetched, Wanted } from './content.ts'
+import type { Fetched, FetchOptions, Wanted } from './content.ts'
 import { fetchMessage, fetchProtocol, maxMessageBytes, wantedMessage } from './content-messages.ts'
 import { ContentUnavailableError } from './errors.ts'
 import type { Finder } from './finder.ts'
+import { firstOf } from './first-of.ts'
 import type { Host } from './host.ts'
 
 export interface Fetcher {
-  fetch(wanted: Wanted, options?: { signal?: AbortSignal; likely?: string }): Promise<Fetched>
+  fetch(wanted: Wanted, options?: FetchOptions): Promise<Fetched>
   blame(peer: string, digest: Digest, reason: string): void
 }
 
@@ -42,6 +43,22 @@ const blameMs = 10 * 60_000
 const maxBlamed = 4096
 /** A provider whose uplink is full answers late. So many are given more time; of hung ones each costs it in full. */
 const maxLate = 3
+/** One that takes longer is not waited for alone: names cost nothing, and each of them could hang. */
+const besideMs = 400
+const maxAtOnce = 8
+
+interface StartOptions {
+  /** Ends the body, too. */
+  signal: AbortSignal | undefined
+  /** Ends only what comes before it. */
+  over?: AbortSignal
+  startMs: number
+}
+
+interface Started extends Fetched {
+  /** For one whose body nobody reads. */
+  discard(): void
+}
 
 export function createFetcher(options: FetcherOptions): Fetcher {
   const { host, finder, connected, conduct, clock, logger, metrics, limits } = options
@@ -55,11 +72,10 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   const start = async (
     peer: string,
     wanted: Wanted,
-    signal: AbortSignal | undefined,
-    startMs: number,
-  ): Promise<Fetched | string> => {
+    { signal, over, startMs }: StartOptions,
+  ): Promise<Started | string> => {
     const timeout = AbortSignal.timeout(startMs)
-    const bounded = AbortSignal.any(signal === undefined ? [timeout] : [signal, timeout])
+    const bounded = AbortSignal.any([timeout, ...[signal, over].filter((each) => each !== undefined)])
     let channel: ByteChannel | undefined
     try {
       channel = await host.open(peer, fetchProtocol, { maxFrameBytes: maxMessageBytes, signal: bounded })
@@ -71,7 +87,9 @@ export function createFetcher(options: FetcherOptions): Fetcher {
         await channel.close()
         return answer.fetch
       }
-      return { peer, size: answer.size, body: bodyOf(channel, answer.size, signal) }
+      const open = channel
+      const discard = (): void => open.abort(new ChannelBrokenError('another provider was faster'))
+      return { peer, size: answer.size, body: bodyOf(channel, answer.size, signal), discard }
     } catch (error) {
       const reason =
         error instanceof Error ? error : new ChannelBrokenError('fetching failed', { cause: error })
@@ -100,27 +118,43 @@ export function createFetcher(options: FetcherOptions): Fetcher {
   }
 
   return {
-    async fetch(wanted, { signal, likely } = {}) {
+    async fetch(wanted, { signal, likely, except } = {}) {
       const failures: { peer: string; reason: string }[] = []
-      if (likely !== undefined && connected().includes(likely) && !isBlamed(likely, wanted.digest)) {
-        const fetched = await start(likely, wanted, signal, Math.min(likelyMs, limits.startMs))
+      const isOut = (peer: string): boolean => except?.has(peer) === true || isBlamed(peer, wanted.digest)
+      if (likely !== undefined && connected().includes(likely) && !isOut(likely)) {
+        const fetched = await start(likely, wanted, {
+          signal,
+          startMs: Math.min(likelyMs, limits.startMs),
+        })
         if (typeof fetched !== 'string') return fetched
       }
       const late: string[] = []
-      for await (const peer of finder.find(wanted, signal === undefined ? {} : { signal })) {
-        if (isBlamed(peer, wanted.digest)) continue
-        const fetched = await start(peer, wanted, signal, limits.startMs)
+      const deliver = async (peer: string, over: AbortSignal, startMs: number) => {
+        const fetched = await start(peer, wanted, { signal, over, startMs })
         if (typeof fetched !== 'string') return fetched
-        failures.push({ peer, reason: fetched })
-        if (fetched === 'late') late.push(peer)
-        if (fetched !== 'busy') finder.forget(wanted, peer)
+        if (!over.aborted) noteFailure(peer, fetched)
+        return undefined
+      }
+      const noteFailure = (peer: string, reason: string): void => {
+        failures.push({ peer, reason })
+        if (reason === 'late') late.push(peer)
+        if (reason !== 'busy') finder.forget(wanted, peer)
         metrics.count('shoal_swarm_fetch_starts_failed_total')
-        logger.debug({ peer, digest: wanted.digest, reason: fetched }, 'a provider did not deliver')
+        logger.debug({ peer, digest: wanted.digest, reason }, 'a provider did not deliver')
       }
-      for (const peer of late.slice(0, maxLate)) {
-        const fetched = await start(peer, wanted, signal, limits.patientMs)
-        if (typeof fetched !== 'string') return fetched
-      }
+      const race = (peers: AsyncIterable<string>, startMs: number, beside: number) =>
+        firstOf(peers, {
+          deliver: (peer, { signal: over }) => deliver(peer, over, startMs),
+          discard: ({ discard }) => discard(),
+          besideMs: beside,
+          most: maxAtOnce,
+          clock,
+        })
+      const found = finder.find(wanted, signal === undefined ? {} : { signal })
+      const fetched =
+        (await race(without(found, isOut), limits.startMs, besideMs)) ??
+        (await race(each(late.slice(0, maxLate)), limits.patientMs, 0))
+      if (fetched !== undefined) return fetched
       throw new ContentUnavailableError(wanted.digest, failures)
     },
 
@@ -132,4 +166,15 @@ export function createFetcher(options: FetcherOptions): Fetcher {
       conduct.penalise(peer, 'wrong-bytes')
     },
   }
+}
+
+async function* without(
+  peers: AsyncIterable<string>,
+  isOut: (peer: string) => boolean,
+): AsyncGenerator<string, void, undefined> {
+  for await (const peer of peers) if (!isOut(peer)) yield peer
+}
+
+async function* each(peers: string[]): AsyncGenerator<string, void, undefined> {
+  yield* peers
 }

@@ -34,7 +34,8 @@ const dhtTimeoutMs = 2000
 /** How long the DHT waits for members that are asked, where it can hardly know of any other. */
 const headStartMs = 200
 const maxLookups = 4096
-const maxProviders = 64
+/** Who answers first may be one who lies, under any number of names; so all who are asked are heard. */
+const maxProviders = 256
 
 class Lookup {
   readonly providers: string[] = []
@@ -116,7 +117,7 @@ export function createFinder(options: FinderOptions): Finder {
   const run = async (lookup: Lookup, wanted: Wanted): Promise<void> => {
     const asked = new Map<string, Promise<void>>()
     const ask = (peer: string): void => {
-      if (asked.has(peer) || asked.size >= maxProviders * 4) return
+      if (asked.has(peer) || asked.size >= maxProviders) return
       asked.set(
         peer,
         hasIt(peer, wanted).then((yes) => {

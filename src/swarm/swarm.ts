@@ -30,7 +30,7 @@ export {
   tokenOf,
 } from './cluster.ts'
 export type { Misdeed } from './conduct.ts'
-export type { Content, ContentSource, Fetched, Wanted } from './content.ts'
+export type { Content, ContentSource, Fetched, FetchOptions, Wanted } from './content.ts'
 export type { SwarmDatabase } from './datastore.ts'
 export {
   AuthorityAbsentError,
