@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Logger, type Metrics, noMetrics, steadyClock } from '../src/base/base.ts'
+import { type Logger, type Metrics, noMetrics, steadyClock, wallClock } from '../src/base/base.ts'
 import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import type { Digest, Repository } from '../src/oci/oci.ts'
-import { type Ledger, openLedger } from '../src/records/records.ts'
+import { type Ledger, MembersTime, openLedger } from '../src/records/records.ts'
 import {
   type CollectOptions,
   type CollectReport,
@@ -29,6 +29,7 @@ export interface LocalNode extends AsyncDisposable {
   readonly settings: Settings
   readonly store: FileStore
   readonly names: Ledger
+  readonly membersTime: MembersTime
   readonly membership: Membership
   /** Where libp2p keeps its peers and the DHT its records. */
   readonly swarmTable: BytesTable
@@ -84,11 +85,13 @@ export async function openLocalNode({
   const store = opened.use(
     await openStore({ directory, database, logger, metrics, minFreeBytes, graceMs: settings['gc-grace'] }),
   )
+  const membersTime = new MembersTime(wallClock, steadyClock)
   const names = opened.use(
     await openLedger({
       db: database,
       identity,
       authority: cluster.authority,
+      time: membersTime,
       ...(authorityIdentity === undefined ? {} : { authorityIdentity }),
       logger,
       metrics,
@@ -106,6 +109,7 @@ export async function openLocalNode({
     settings,
     store,
     names,
+    membersTime,
     membership,
     swarmTable,
     pieceListTable,

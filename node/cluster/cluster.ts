@@ -72,7 +72,15 @@ export async function openMember(
   )
   const random = Math.random
   const repair = opened.use(
-    openRepair({ ledger: names, peers: repairPeers(swarm), clock: wallClock, random, logger, metrics }),
+    openRepair({
+      ledger: names,
+      peers: repairPeers(node, swarm),
+      time: node.membersTime,
+      clock: wallClock,
+      random,
+      logger,
+      metrics,
+    }),
   )
   await swarm.handle(reconcileProtocol, reconcileLimits, (channel, peer, options) =>
     repair.answer(channel, peer, options),
@@ -122,16 +130,17 @@ export async function openMember(
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
     ),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
-    clockProblem: () => repair.clockProblem(),
+    clockProblem: () => node.membersTime.problem(),
     problems: () =>
-      [banned.problem(), repair.clockProblem(), swarm.isCloned() ? clonedProblem : undefined].filter(
+      [banned.problem(), node.membersTime.problem(), swarm.isCloned() ? clonedProblem : undefined].filter(
         (problem) => problem !== undefined,
       ),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
 
-function repairPeers(swarm: Swarm) {
+function repairPeers({ settings, membership, names }: LocalNode, swarm: Swarm) {
+  const given = [...settings.bootstrap, ...membership.cluster.bootstrap]
   return {
     self: swarm.peerId,
     peers: () => swarm.members.peers(),
@@ -141,6 +150,8 @@ function repairPeers(swarm: Swarm) {
       }),
     open: (peer: string, { signal }: { signal: AbortSignal }) =>
       swarm.open(peer, reconcileProtocol, { maxFrameBytes: reconcileLimits.maxFrameBytes, signal }),
+    isNamed: (peer: string) =>
+      given.some((address) => address.endsWith(`/p2p/${peer}`)) || names.isNamed(peer),
     penalise: (peer: string) => swarm.penalise(peer, 'invalid-record'),
   }
 }

@@ -146,7 +146,7 @@ export const metricTable = {
     from: ['here', 'member'],
   }),
   shoal_records_refused_total: counter('Records from members that were not accepted.', {
-    reason: ['malformed', 'signature', 'forged', 'ahead', 'far-ahead', 'policy', 'expired', 'delayed'],
+    reason: ['malformed', 'signature', 'forged', 'ahead', 'policy', 'expired', 'delayed'],
   }),
   shoal_keep_rules: gauge('Keep rules of this node.'),
   shoal_keep_missing_images: gauge('Images that a keep rule matches and that are not complete here.'),
@@ -164,7 +164,9 @@ export const metricTable = {
   shoal_reconciliation_bytes_total: counter('Bytes that reconciliation took, in rounds that were done.', {
     direction: ['sent', 'received'],
   }),
-  shoal_clock_wrong: gauge("1 while this node's clock and those of most members differ too much, else 0."),
+  shoal_clock_wrong: gauge(
+    "1 while this node's clock is so far from the members' that it publishes nothing, else 0.",
+  ),
 
   shoal_upstream_requests_total: counter('Questions to upstreams, by what came of them.', {
     upstream: 'configured',

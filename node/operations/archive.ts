@@ -131,7 +131,6 @@ const reasons: Partial<Record<string, string>> = {
   signature: 'its signature is wrong',
   forged: 'only the cluster authority may sign it',
   ahead: 'its time is in the future',
-  'far-ahead': 'its time is in the future',
   policy: 'the policy does not let its author publish there',
   expired: 'it is a deletion too old to count',
 }

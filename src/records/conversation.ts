@@ -39,7 +39,6 @@ export class Conversation {
     applied: 0,
     refused: 0,
     turns: 0,
-    aheadMs: 0,
   }
   #applying: Promise<ApplyReport | undefined> = Promise.resolve(undefined)
   /** Of as many keys as stand here at most, however often the peer repeats itself. */
@@ -118,7 +117,7 @@ export class Conversation {
     const hello = await this.receive()
     if (hello.type !== 'hello') throw new PeerMisbehavedError(`began with ${hello.type} instead of hello`)
     if (hello.version !== version) throw new PeerMisbehavedError(`speaks version ${hello.version}`)
-    this.#report.aheadMs = hello.now - this.#clock.now()
+    this.#options.onClock?.(hello.now - this.#clock.now())
     return hello
   }
 

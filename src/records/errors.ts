@@ -13,6 +13,11 @@ export class NotPermittedError extends CodedError {
   }
 }
 
+/** This node's clock is so far from the members' that nothing is signed with it. The message says how far, and what would do. */
+export class ClockWrongError extends CodedError {
+  readonly code = 'CLOCK_WRONG'
+}
+
 /** A record would be longer than every node accepts; annotations are what makes one long. */
 export class RecordTooLargeError extends CodedError {
   readonly code = 'RECORD_TOO_LARGE'

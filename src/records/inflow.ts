@@ -3,7 +3,7 @@
  * also what changes nothing: a message that is passed on for one record is passed on with all others in it.
  *
  * A refusal carries blame when no honest node would have handed the record on. Refusals by policy carry none, as the peer
- * may not have that policy yet; nor does a record a little too far ahead, as honest clocks differ by the tolerance.
+ * may not have that policy yet; nor do those by time: it may be the peer's clock that is wrong, or was, or this node's.
  */
 import type { Clock, Metrics } from '../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
@@ -16,18 +16,11 @@ import type { Rules } from './policy.ts'
 import { decodeRecord, keyText, type SignedRecord, sameBytes } from './record.ts'
 import type { Retention } from './retention.ts'
 import { type Database, policySeenAt } from './storage.ts'
+import { isAhead } from './time.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
 
-export type Refusal =
-  | 'malformed'
-  | 'signature'
-  | 'forged'
-  | 'ahead'
-  | 'far-ahead'
-  | 'policy'
-  | 'expired'
-  | 'delayed'
+export type Refusal = 'malformed' | 'signature' | 'forged' | 'ahead' | 'policy' | 'expired' | 'delayed'
 
 export interface ApplyReport {
   /** How many became current. */
@@ -58,10 +51,7 @@ interface InflowOptions {
   metrics: Metrics
 }
 
-/** A record from further ahead is refused. */
-export const maxAheadMs = 5 * 60_000
-
-const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged', 'far-ahead'])
+const blamed: ReadonlySet<Refusal> = new Set(['malformed', 'signature', 'forged'])
 /** So many are verified at once and stored as one batch. */
 const sliceLength = 128
 
@@ -152,10 +142,7 @@ export class Inflow {
     if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     const { clock, retention } = this.#options
     if (rules.refusalOf(record) !== undefined) return 'policy'
-    const aheadMs = record.body.time[0] - clock.now()
-    // Its relayer may be ahead of us by the tolerance, and have taken it from an author as far ahead of itself.
-    if (aheadMs > 2 * maxAheadMs) return 'far-ahead'
-    if (aheadMs > maxAheadMs) return 'ahead'
+    if (isAhead(record.body.time, clock.now())) return 'ahead'
     if (standing === undefined && retention.isExpired(record)) return 'expired'
     return undefined
   }

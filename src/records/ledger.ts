@@ -9,29 +9,21 @@ import {
   steadyClock,
   wallClock,
 } from '../base/base.ts'
-import type { Digest, Repository } from '../oci/oci.ts'
-import { createVerifier, type Identity, peerIdOf } from '../wire/wire.ts'
-import { NotPermittedError } from './errors.ts'
+import { createVerifier, type Identity, parsePeerId } from '../wire/wire.ts'
+import { ClockWrongError, NotPermittedError } from './errors.ts'
+import { type Drop, govern } from './govern.ts'
 import { type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
-import { openPolicy, type Policy, policyText, policyValue, Rules } from './policy.ts'
+import type { MembersTime } from './members-time.ts'
+import { openPolicy, type Policy, policyText, Rules } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
-import {
-  decodeRecord,
-  keyText,
-  type RecordKey,
-  recordDomain,
-  type SignedRecord,
-  sameBytes,
-  signRecord,
-} from './record.ts'
+import { decodeRecord, keyText, type RecordKey, recordDomain } from './record.ts'
 import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
-import { type Database, policySeenAt, recordAt, recordsOf } from './storage.ts'
-import { Sweep, scanRecords } from './sweep.ts'
-import { stamp } from './time.ts'
+import { type Database, recordAt, recordsOf } from './storage.ts'
+import { Sweep } from './sweep.ts'
 import { type RecordListener, Writer } from './writer.ts'
 
 export interface Ledger extends Names, AsyncDisposable {
@@ -47,10 +39,12 @@ export interface Ledger extends Names, AsyncDisposable {
   policy(): Policy
   /** Whether the policy bans that peer. */
   isBanned(peerId: string): boolean
+  /** Whether the policy names it as one that may write somewhere, or seals. */
+  isNamed(peerId: string): boolean
   /**
-   * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority, and what it makes immutable as
-   * well, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority key, `MALFORMED` for a
-   * pattern or peer id that is none.
+   * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority,
+   * and what it makes immutable sealed, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority
+   * key, `CLOCK_WRONG`, and `MALFORMED` for a pattern or peer id that is none.
    */
   setPolicy(policy: Policy, options?: { drop?: Drop }): Promise<void>
   /** As `publish`, signed by the authority: the one way to move or delete an immutable tag. */
@@ -59,13 +53,6 @@ export interface Ledger extends Names, AsyncDisposable {
   sweep(options?: { signal?: AbortSignal }): Promise<void>
   /** What reconciliation compares. Resolves once every record has been counted. */
   positions(): Promise<Positions>
-}
-
-/** What an author that the policy bans had written goes away, but for the manifests that are kept. */
-export interface Drop {
-  /** A peer id. */
-  author: string
-  keeps(repository: Repository, digest: Digest): boolean
 }
 
 export interface LedgerOptions {
@@ -80,6 +67,8 @@ export interface LedgerOptions {
   clock?: Clock
   /** Measures durations. Default `clock` where that is given. */
   steady?: Clock
+  /** What members say of the time; nothing is signed while they say that the clock is wrong. */
+  time?: MembersTime
   logger?: Logger
   metrics?: Metrics
   /** Default an hour. */
@@ -164,7 +153,8 @@ class LevelLedger implements Ledger {
       steady,
       metrics,
     })
-    this.#sweep = new Sweep({ db, writer, retention, clock, steady, logger })
+    const { time } = options
+    this.#sweep = new Sweep({ db, writer, retention, clock, steady, time, logger })
     const queries = createQueries(db)
     this.findTag = queries.findTag
     this.findManifest = queries.findManifest
@@ -181,6 +171,7 @@ class LevelLedger implements Ledger {
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
     this.#counted.catch(() => undefined)
     const { sweepEveryMs = 60 * 60_000 } = this.#options
+    this.#options.time?.onHeard(() => this.#sweep.clockHeard())
     this.#sweeping = this.#sweep.runAgain(sweepEveryMs, { signal: this.#closing.signal })
     return this
   }
@@ -217,30 +208,16 @@ class LevelLedger implements Ledger {
     return this.#writer.rules.bannedPeers.has(peerId)
   }
 
+  isNamed(peerId: string): boolean {
+    return this.#writer.rules.names(parsePeerId(peerId))
+  }
+
   async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {
     const authority = this.#getAuthority()
+    this.#checkClock()
     const writer = this.#writer
-    await writer.run(
-      async (write) => {
-        const now = writer.rules
-        const value = policyValue(policy, now.value, this.#clock.now())
-        const next = now.with(value)
-        for await (const record of scanRecords(this.#db)) {
-          const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
-          const instead =
-            drop !== undefined && isDropped(record, drop)
-              ? this.#deletionOf(record, authority)
-              : (writer.sealOf(record, next) ?? (goes ? writer.adopt(record) : undefined))
-          if (instead !== undefined) write.accept(instead, { own: true })
-          // Copies that are stored before the policy are harmless, as the authority may always write.
-          if (write.size >= adoptedAtOnce) await write.flush({ sync: false })
-        }
-        const time = stamp(this.#clock.now(), write.draft.find(keyText({ kind: 'policy' }))?.body.time)
-        write.draft.write(policySeenAt, String(this.#steady.now()))
-        write.accept(signRecord({ kind: 'policy', key: '', time, value }, authority), { own: true })
-      },
-      { sync: true },
-    )
+    const how = { db: this.#db, writer, authority, clock: this.#clock, steady: this.#steady, drop }
+    await writer.run((write) => govern(write, policy, how), { sync: true })
   }
 
   sweep(options?: { signal?: AbortSignal }): Promise<void> {
@@ -261,24 +238,22 @@ class LevelLedger implements Ledger {
   }
 
   async #publish(changes: Change[] | Decision, identity: Identity): Promise<void> {
+    this.#checkClock()
     const writer = this.#writer
+    const isConfirmed = (): boolean => this.#options.time?.isConfirmed() ?? false
     const clock = this.#clock
     await writer.run(
       async (write) => {
         const decided = typeof changes === 'function' ? await changes() : changes
-        await gatherChanges(write, writer.rules, decided, { identity, clock })
+        await gatherChanges(write, writer.rules, decided, { identity, clock, isConfirmed })
       },
       { sync: true },
     )
   }
 
-  /** Of what the authority had signed again; the author's own records are swept, since it may not write any more. */
-  #deletionOf(record: SignedRecord, authority: Identity): SignedRecord | undefined {
-    const { body, envelope } = record
-    const isAdopted = sameBytes(envelope.author, authority.publicKey) && body.value !== null
-    if (!isAdopted || body.kind === 'policy') return undefined
-    const time = stamp(this.#clock.now(), body.time)
-    return signRecord({ kind: body.kind, key: body.key, time, value: null }, authority)
+  #checkClock(): void {
+    const problem = this.#options.time?.problem()
+    if (problem !== undefined) throw new ClockWrongError(problem)
   }
 
   #getAuthority(): Identity {
@@ -286,14 +261,6 @@ class LevelLedger implements Ledger {
     if (authorityIdentity !== undefined) return authorityIdentity
     throw new NotPermittedError('this node does not hold the authority key of the cluster')
   }
-}
-
-const adoptedAtOnce = 256
-
-function isDropped({ key, body, envelope, sealed }: SignedRecord, { author, keeps }: Drop): boolean {
-  if (key.kind === 'policy') return false
-  const wrote = body.origin ?? sealed?.original.envelope.author ?? envelope.author
-  return peerIdOf(wrote) === author && !(key.kind === 'manifest' && keeps(key.repository, key.digest))
 }
 
 function subscribe<T>(listeners: Set<T>, listener: T): () => void {

@@ -6,12 +6,14 @@ import { NotPermittedError } from './errors.ts'
 import type { Rules } from './policy.ts'
 import { keyText, type RecordBody, type RecordKey, type SignedRecord, signRecord } from './record.ts'
 import type { Change } from './records.ts'
-import { stamp } from './time.ts'
+import { isAhead, stamp } from './time.ts'
 import type { Write } from './write.ts'
 
 interface PublishOptions {
   identity: Identity
   clock: Clock
+  /** Whether the members agree with the clock, so that it is a record that is wrong about the time, and not this node. */
+  isConfirmed(): boolean
 }
 
 /** Gathers the changes in `write`. Throws `NOT_PERMITTED` or `RECORD_TOO_LARGE`. */
@@ -19,7 +21,7 @@ export async function gatherChanges(
   write: Write,
   rules: Rules,
   changes: Change[],
-  { identity, clock }: PublishOptions,
+  { identity, clock, isConfirmed }: PublishOptions,
 ): Promise<void> {
   const breathe = breather()
   for (const change of changes) {
@@ -30,7 +32,10 @@ export async function gatherChanges(
     if (refusal !== undefined) throw new NotPermittedError(refusal)
     if (!rules.isAuthority(identity.publicKey) && isSettled(change, key, standing, rules)) continue
     const replaced = standing ?? write.draft.findBuried(name)
-    const time = stamp(clock.now(), replaced?.body.time)
+    const nowMs = clock.now()
+    // Later than one from far ahead would be refused by everyone.
+    const isWrong = replaced !== undefined && isAhead(replaced.body.time, nowMs) && isConfirmed()
+    const time = stamp(nowMs, isWrong ? undefined : replaced?.body.time)
     write.accept(signRecord(bodyOf(change, name.slice(1), time), identity), { own: true })
     await breathe()
   }

@@ -34,6 +34,8 @@ export interface ReconcileOptions {
   maxBytes?: number
   /** Called whenever records from the peer have become current. */
   onApplied?: () => void
+  /** Called with how far the peer's clock is ahead of this one, as far as one message can tell. */
+  onClock?: (aheadMs: number) => void
   /** From 0 to 1; default `Math.random`. */
   random?: () => number
 }
@@ -47,8 +49,6 @@ export interface ReconcileReport {
   /** How many it sent that were refused, as by a policy that the peer does not have. */
   refused: number
   turns: number
-  /** How far the peer's clock is ahead of this one, as far as one message can tell. */
-  aheadMs: number
 }
 
 /**

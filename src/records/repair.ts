@@ -10,6 +10,7 @@
 import { type Clock, type Logger, type Metrics, steadyClock } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
 import type { Ledger } from './ledger.ts'
+import type { MembersTime } from './members-time.ts'
 import { answerReconciliation, type ReconcileReport, reconcile } from './reconcile.ts'
 import { type Slot, Slots } from './slots.ts'
 
@@ -21,6 +22,8 @@ export interface RepairPeers {
   /** Returns the unsubscriber. */
   onJoin(listener: (peer: string) => void): () => void
   open(peer: string, options: { signal: AbortSignal }): Promise<Channel>
+  /** The operator or the policy names it. */
+  isNamed(peer: string): boolean
   /** The peer broke the protocol. */
   penalise(peer: string): void
 }
@@ -28,6 +31,8 @@ export interface RepairPeers {
 export interface RepairOptions {
   ledger: Ledger
   peers: RepairPeers
+  /** Told what members say of the time. */
+  time: MembersTime
   /** What members are compared with. */
   clock: Clock
   /** For durations. Default the process's own. */
@@ -43,8 +48,6 @@ export interface RepairOptions {
 export interface Repair extends AsyncDisposable {
   /** Serves a member that began a round, and has it penalised when it breaks the protocol. */
   answer(channel: Channel, peer: string, options: { signal: AbortSignal }): Promise<void>
-  /** In words, while this node's clock and those of most members differ so much that records may soon be refused. */
-  clockProblem(): string | undefined
 }
 
 const soonMs = 1_000
@@ -54,13 +57,10 @@ const maxBegun = 2
 const maxAnswered = 4
 /** Less than the silence at which the other side gives up. */
 const maxWaitMs = 5_000
-const maxOffsets = 256
-/** Half of what the others tolerate before they refuse a record. */
-const maxClockOffsetMs = 150_000
 
 /** Repairs until it is disposed of. */
 export function openRepair(options: RepairOptions): Repair {
-  const { ledger, peers, clock, random, logger, metrics, intervalMs = 30_000 } = options
+  const { ledger, peers, time, clock, random, logger, metrics, intervalMs = 30_000 } = options
   const { steady = steadyClock } = options
   const closing = new AbortController()
   const { signal } = closing
@@ -68,17 +68,17 @@ export function openRepair(options: RepairOptions): Repair {
   const answered = new Slots({ limit: maxAnswered, patienceMs, maxWaitMs, clock: steady, random })
   const rounds = new Set<Promise<void>>()
   const busy = new Set<string>()
-  const offsets = new Map<string, number>()
   let wake: () => void = () => undefined
-  let clockProblem: string | undefined
+  let wasWrong = false
 
   /** Resolves to whether something changed on either side. */
   async function round(peer: string, slot: Slot): Promise<boolean> {
     const either = AbortSignal.any([signal, slot.signal])
     const onApplied = (): void => slot.advanced()
+    const onClock = (aheadMs: number): void => hearClock(peer, aheadMs)
     try {
       const channel = await peers.open(peer, { signal: either })
-      const report = await reconcile(channel, ledger, { clock, random, signal: either, onApplied })
+      const report = await reconcile(channel, ledger, { clock, random, signal: either, onApplied, onClock })
       remember(peer, report)
       count('begun', report)
       return report.applied + report.recordsSent > 0
@@ -105,32 +105,18 @@ export function openRepair(options: RepairOptions): Repair {
     logger.debug({ err: error, peer }, 'reconciliation broke off')
   }
 
-  function rememberClock(peer: string, { aheadMs }: ReconcileReport): void {
-    offsets.delete(peer)
-    offsets.set(peer, aheadMs)
-    const [oldest] = offsets.keys()
-    if (offsets.size > maxOffsets && oldest !== undefined) offsets.delete(oldest)
-    judgeClock()
+  /** Told at its first word, not when all of it went well: what goes wrong may be because of the clock. */
+  function hearClock(peer: string, aheadMs: number): void {
+    time.hear(peer, aheadMs)
+    const problem = time.problem()
+    if (problem !== undefined && !wasWrong) logger.warn({ peer, aheadMs }, problem)
+    wasWrong = problem !== undefined
   }
 
   function remember(peer: string, report: ReconcileReport): void {
-    rememberClock(peer, report)
     const { applied, recordsSent, refused, bytesSent, bytesReceived } = report
     if (applied + recordsSent + refused === 0) return
     logger.info({ peer, applied, recordsSent, refused, bytesSent, bytesReceived }, 'reconciled with a member')
-  }
-
-  /** Only when most members disagree with this clock: one whose own is wrong must not make everyone doubt theirs. */
-  function judgeClock(): void {
-    const known = [...offsets]
-      .filter(([peer]) => peers.peers().includes(peer))
-      .map(([, offsetMs]) => offsetMs)
-    const off = known.filter((offsetMs) => Math.abs(offsetMs) > maxClockOffsetMs)
-    const enough = known.length >= Math.min(2, peers.peers().length)
-    const offsetMs = enough && 2 * off.length > known.length ? (off[0] ?? 0) : 0
-    const before = clockProblem
-    clockProblem = Math.abs(offsetMs) > maxClockOffsetMs ? describeOffset(offsetMs) : undefined
-    if (clockProblem !== undefined && before === undefined) logger.warn({ offsetMs }, clockProblem)
   }
 
   async function begin(peer: string): Promise<void> {
@@ -180,13 +166,17 @@ export function openRepair(options: RepairOptions): Repair {
     }
   }
 
+  time.trust({
+    isConnected: (peer) => peers.peers().includes(peer),
+    isNamed: (peer) => peers.isNamed(peer),
+  })
   // Of two that meet one is enough to begin; the ids say which.
   const unsubscribe = peers.onJoin((peer) => {
     if (peers.self < peer) start(peer)
   })
   for (const peer of peers.peers()) if (peers.self < peer) start(peer)
   const working = loop()
-  metrics.gauge('shoal_clock_wrong', () => (clockProblem === undefined ? 0 : 1))
+  metrics.gauge('shoal_clock_wrong', () => (time.problem() === undefined ? 0 : 1))
 
   return {
     async answer(channel, peer, options) {
@@ -196,16 +186,15 @@ export function openRepair(options: RepairOptions): Repair {
         return
       }
       const either = AbortSignal.any([options.signal, slot.signal])
+      const onClock = (aheadMs: number): void => hearClock(peer, aheadMs)
       try {
-        const report = await answerReconciliation(channel, ledger, { clock, signal: either })
-        rememberClock(peer, report)
+        const report = await answerReconciliation(channel, ledger, { clock, signal: either, onClock })
         count('answered', report)
         if (report.applied > 0) wake()
       } catch (error) {
         brokeOff(peer, 'answered', error)
       }
     },
-    clockProblem: () => clockProblem,
     async [Symbol.asyncDispose]() {
       unsubscribe()
       closing.abort(new Error('repair stops'))
@@ -214,12 +203,6 @@ export function openRepair(options: RepairOptions): Repair {
       await Promise.allSettled([working, ...rounds])
     },
   }
-}
-
-function describeOffset(offsetMs: number): string {
-  const seconds = Math.round(Math.abs(offsetMs) / 1000)
-  const direction = offsetMs > 0 ? 'behind' : 'ahead of'
-  return `this node's clock is ${seconds} s ${direction} those of most members; set it, or what is pushed here will not count`
 }
 
 function codeOf(error: unknown): unknown {

@@ -1,15 +1,24 @@
-/** What a ledger does by itself from time to time: bury tombstones, and drop what the policy no longer permits. */
+/**
+ * What a ledger does by itself from time to time: bury tombstones, drop what the policy no longer permits, and put right what
+ * stands from far ahead, because it was written or accepted while this node's clock was wrong. All others refuse that, and for
+ * years nothing that is right would take its place here. Once members confirm the clock, what this node wrote it signs again
+ * with the time of now, as it was acknowledged; what others wrote is theirs to sign again, and goes.
+ */
 import type { Clock, Logger } from '../base/base.ts'
 import { breather } from './breather.ts'
+import type { MembersTime } from './members-time.ts'
 import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import { buriedMs, type Retention, tombstoneMs } from './retention.ts'
 import { afterTime, buriedAt, type Database, end, policySeenAt, recordAt, sortable } from './storage.ts'
+import { isAhead } from './time.ts'
 import type { Writer } from './writer.ts'
 
 /** The authority's copies of what a policy excludes have this long to arrive before the originals go. */
 export const graceMs = 60 * 60_000
 
 const batchLength = 256
+/** Less is how clocks are corrected all the time. */
+const clockStepMs = 60_000
 /** A node that may seal by a new policy begins soon, and not with each of several that come at once. */
 const policySettlesMs = 1000
 
@@ -19,12 +28,15 @@ interface SweepOptions {
   retention: Retention
   clock: Clock
   steady: Clock
+  time: MembersTime | undefined
   logger: Logger
 }
 
 export class Sweep {
   readonly #options: SweepOptions
   #wake: () => void = () => undefined
+  /** How the clock stood when it was last looked for what is far ahead. */
+  #lookedAtMs: number | undefined
   #done: { rules: unknown; excluded: boolean } | undefined
 
   constructor(options: SweepOptions) {
@@ -48,6 +60,11 @@ export class Sweep {
     this.#wake()
   }
 
+  /** A member has said what time it is. */
+  clockHeard(): void {
+    if (this.#maySeeFar()) this.runSoon()
+  }
+
   async #untilDue(everyMs: number, signal: AbortSignal): Promise<void> {
     const { steady } = this.#options
     const woken = new AbortController()
@@ -64,6 +81,7 @@ export class Sweep {
     await this.#buryTombstones(signal)
     await this.#forgetBuried(signal)
     await this.#enforcePolicy(signal)
+    await this.#mendFar(signal)
   }
 
   async #buryTombstones(signal: AbortSignal | undefined): Promise<void> {
@@ -138,6 +156,41 @@ export class Sweep {
       ),
     )
     if (writer.rules === rules) this.#done = { rules, excluded }
+  }
+
+  /** Once for each time that the clock was set: nothing comes to stand far ahead otherwise. */
+  #maySeeFar(): boolean {
+    const { time } = this.#options
+    if (time === undefined || !time.isConfirmed()) return false
+    return this.#lookedAtMs === undefined || Math.abs(time.stepMs - this.#lookedAtMs) > clockStepMs
+  }
+
+  async #mendFar(signal: AbortSignal | undefined): Promise<void> {
+    const { clock, db, logger, time, writer } = this.#options
+    if (time === undefined || !this.#maySeeFar()) return
+    const { stepMs } = time
+    const concerns = ({ body }: SignedRecord): boolean => isAhead(body.time, clock.now())
+    const keys: string[] = []
+    for await (const record of scanRecords(db, signal)) if (concerns(record)) keys.push(keyText(record.key))
+    if (keys.length > 0)
+      logger.warn({ records: keys.length }, 'records from a time when the clock was wrong are put right')
+    await this.#inBatches(keys, signal, (batch) =>
+      writer.run(
+        async (write) => {
+          await write.draft.prefetch(batch)
+          for (const key of batch) {
+            const record = write.draft.find(key)
+            if (record === undefined || !concerns(record) || !time.isConfirmed()) continue
+            const anew = writer.signAnew(record)
+            if (anew !== undefined) write.accept(anew, { own: true })
+            // Without a policy everybody might write.
+            else if (record.key.kind !== 'policy') write.remove(record)
+          }
+        },
+        { sync: true },
+      ),
+    )
+    this.#lookedAtMs = stepMs
   }
 
   async #inBatches<T>(

@@ -26,3 +26,10 @@ export function stamp(nowMs: number, replaced: Time | undefined): Time {
   const now: Time = [Math.max(0, Math.floor(nowMs)), 0]
   return replaced === undefined || compareTimes(now, replaced) > 0 ? now : tick(replaced)
 }
+
+/** A record from further ahead is refused. */
+export const maxAheadMs = 5 * 60_000
+
+export function isAhead([ms]: Time, nowMs: number): boolean {
+  return ms - nowMs > maxAheadMs
+}

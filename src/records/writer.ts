@@ -5,10 +5,10 @@ import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
 import { needsSeal, sealTimeOf } from './order.ts'
 import type { Rules } from './policy.ts'
-import { authorOf, type RecordBody, type SignedRecord, sealRecord, signRecord } from './record.ts'
+import { authorOf, type RecordBody, type SignedRecord, sameBytes, sealRecord, signRecord } from './record.ts'
 import type { ChangedKey } from './records.ts'
 import type { Database } from './storage.ts'
-import { tick } from './time.ts'
+import { stamp, tick } from './time.ts'
 import { type Stored, Write } from './write.ts'
 
 /** `own` when they were signed here: those are for spreading, what came from a peer is on its way already. */
@@ -75,6 +75,16 @@ export class Writer {
     if (authority === undefined) throw new Error('only the node with the authority key adopts')
     const body: RecordBody = { ...record.body, time: tick(record.body.time), origin: authorOf(record) }
     return signRecord(body, authority)
+  }
+
+  /** The same statement with the time of now, where the key of who made it is here. */
+  signAnew(record: SignedRecord): SignedRecord | undefined {
+    const { author } = (record.sealed?.original ?? record).envelope
+    const { identity, authority, clock } = this.#options
+    const key = [identity, authority].find(
+      (known) => known !== undefined && sameBytes(known.publicKey, author),
+    )
+    return key && signRecord({ ...record.body, time: stamp(clock.now(), undefined) }, key)
   }
 
   /** The seal of an immutable tag that has none which counts under `rules`, where this node may seal. */

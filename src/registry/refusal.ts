@@ -16,6 +16,9 @@ const plain: Record<string, OciErrorCode> = {
 /** By then some upload may have ended, or stood still for long enough to give way. */
 const uploadRetryMs = 30_000
 
+/** A clock is set by a person, or by a service that steps it within minutes. */
+const clockRetryMs = 60_000
+
 /** The refusal for a known error, or the error itself. */
 export function refusalOf(error: unknown): unknown {
   if (!(error instanceof CodedError) || error instanceof OciError) return error
@@ -33,6 +36,9 @@ export function refusalOf(error: unknown): unknown {
     return error.limit === 'bytes'
       ? new OciError('SIZE_INVALID', error.message, { cause: error })
       : new OciError('TOOMANYREQUESTS', error.message, { retryAfterMs: uploadRetryMs, cause: error })
+  }
+  if (error.code === 'CLOCK_WRONG') {
+    return new OciError('UNAVAILABLE', error.message, { cause: error, retryAfterMs: clockRetryMs })
   }
   const code = plain[error.code]
   return code === undefined ? error : new OciError(code, error.message, { cause: error })

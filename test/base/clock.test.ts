@@ -22,11 +22,13 @@ const askers = [
   'node/cluster/cluster.ts',
   'node/cluster/mirror.ts',
   'node/commands/keep.ts',
+  'node/local-node.ts',
   'src/base/base.ts',
   'src/base/clock.ts',
   'src/base/tracer.ts',
   'src/records/conversation.ts',
   'src/records/ledger.ts',
+  'src/swarm/open-swarm.ts',
 ]
 
 it('is asked for the time of day where that is meant, and for durations nowhere', () => {

@@ -7,7 +7,7 @@ import { openHttpPort } from '../../node/http-port.ts'
 import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
 import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
-import { type Ledger, openLedger } from '../../src/records/records.ts'
+import { type Ledger, type MembersTime, openLedger } from '../../src/records/records.ts'
 import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
 import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import { openIdentity } from '../../src/swarm/identity.ts'
@@ -55,6 +55,8 @@ export interface ApiOptions {
   tracer?: Tracer
   mirror?: (parts: { store: Store; names: Ledger }) => Mirror
   clock?: Clock
+  /** What members say of the time. */
+  time?: MembersTime
   logger?: Logger
   /** Names besides those that every node answers to. */
   hosts?: string[]
@@ -68,7 +70,14 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const database = opened.adopt(await openDatabase(directory), (open) => open.close())
   const identity = await openIdentity(directory)
   const store = opened.use(await openStore({ directory, database, ...options.store }))
-  const names = opened.use(await openLedger({ db: database, identity, authority: identity.publicKey }))
+  const names = opened.use(
+    await openLedger({
+      db: database,
+      identity,
+      authority: identity.publicKey,
+      ...(options.time === undefined ? {} : { time: options.time }),
+    }),
+  )
   const { allowDelete = true, clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
   const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))

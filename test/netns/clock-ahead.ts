@@ -1,7 +1,11 @@
-/** For `node --import`: the process believes that it is TEST_CLOCK_AHEAD_MS later than it is. */
-const aheadMs = Number(process.env.TEST_CLOCK_AHEAD_MS)
+/** For `node --import`: the process believes that it is TEST_CLOCK_AHEAD_MS later than it is, until SIGUSR2 sets its clock right. */
+let aheadMs = Number(process.env.TEST_CLOCK_AHEAD_MS)
 const RealDate = Date
 const now = (): number => RealDate.now() + aheadMs
+
+process.on('SIGUSR2', () => {
+  aheadMs = 0
+})
 
 globalThis.Date = new Proxy(RealDate, {
   construct: (target, args, newTarget) =>

@@ -48,7 +48,7 @@ describe('a record from a peer is refused', () => {
     ['when it is a policy that the authority did not sign', signed(policy), 'forged', true],
     ['when it claims another origin', signed({ ...body, origin: alice.publicKey }), 'forged', true],
     ['when it is 6 minutes ahead', at(now + 6 * minute), 'ahead', false],
-    ['when it is 11 minutes ahead', at(now + 11 * minute), 'far-ahead', true],
+    ['when it is years ahead', at(now + 1_000_000 * minute), 'ahead', false],
     [
       'when it is an old deletion of nothing',
       signed({ ...body, value: null, time: [now - 31 * 24 * 60 * minute, 0] }),

@@ -4,6 +4,7 @@ import { messages } from '../../src/records/reconcile-messages.ts'
 import {
   answerReconciliation,
   type Ledger,
+  MembersTime,
   openRepair,
   type Repair,
   reconcile,
@@ -54,8 +55,10 @@ function repairOf(ledger: Ledger, peers: Record<string, (channel: Channel) => vo
           peers[peer]?.(b)
           return a
         },
+        isNamed: () => false,
         penalise: (peer) => penalised.push(peer),
       },
+      time: new MembersTime(clock, clock),
       clock,
       steady: clock,
       random: () => 0.5,

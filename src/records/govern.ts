@@ -1,0 +1,72 @@
+/** How the authority's node makes a policy the cluster's, without what stands going away by it. */
+import type { Clock } from '../base/base.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
+import { type Identity, peerIdOf } from '../wire/wire.ts'
+import { type Policy, policyValue } from './policy.ts'
+import { authorOf, keyText, type SignedRecord, sameBytes, signRecord } from './record.ts'
+import { type Database, policySeenAt } from './storage.ts'
+import { scanRecords } from './sweep.ts'
+import { stamp } from './time.ts'
+import type { Write } from './write.ts'
+import type { Writer } from './writer.ts'
+
+/** What an author that the policy bans had written goes away, but for the manifests that are kept. */
+export interface Drop {
+  /** A peer id. */
+  author: string
+  keeps(repository: Repository, digest: Digest): boolean
+}
+
+interface GovernOptions {
+  db: Database
+  writer: Writer
+  authority: Identity
+  clock: Clock
+  steady: Clock
+  drop: Drop | undefined
+}
+
+const flushedAtOnce = 256
+
+/** Signs again what the policy would exclude, seals what it makes immutable, and then signs the policy itself. */
+export async function govern(
+  write: Write,
+  policy: Policy,
+  { db, writer, authority, clock, steady, drop }: GovernOptions,
+): Promise<void> {
+  const now = writer.rules
+  const value = policyValue(policy, now.value, clock.now())
+  const next = now.with(value)
+  for await (const record of scanRecords(db)) {
+    const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
+    const instead =
+      drop !== undefined && isDropped(record, drop)
+        ? deletionOf(record, authority, clock.now())
+        : (writer.sealOf(record, next) ?? (goes ? writer.adopt(record) : undefined))
+    if (instead !== undefined) write.accept(instead, { own: true })
+    // Copies that are stored before the policy are harmless, as the authority may always write.
+    if (write.size >= flushedAtOnce) await write.flush({ sync: false })
+  }
+  const time = stamp(clock.now(), write.draft.find(keyText({ kind: 'policy' }))?.body.time)
+  write.draft.write(policySeenAt, String(steady.now()))
+  write.accept(signRecord({ kind: 'policy', key: '', time, value }, authority), { own: true })
+}
+
+function isDropped(record: SignedRecord, { author, keeps }: Drop): boolean {
+  const { key } = record
+  if (key.kind === 'policy') return false
+  return (
+    peerIdOf(authorOf(record)) === author && !(key.kind === 'manifest' && keeps(key.repository, key.digest))
+  )
+}
+
+/** Of what the authority had signed again; the author's own records are swept, since it may not write any more. */
+function deletionOf(
+  { body, envelope }: SignedRecord,
+  authority: Identity,
+  nowMs: number,
+): SignedRecord | undefined {
+  const isAdopted = sameBytes(envelope.author, authority.publicKey) && body.value !== null
+  if (!isAdopted || body.kind === 'policy') return undefined
+  return signRecord({ kind: body.kind, key: body.key, time: stamp(nowMs, body.time), value: null }, authority)
+}
