@@ -21,9 +21,13 @@ export async function openFolderFiles(folder: string): Promise<ArchiveFiles> {
     },
     async *chunks(path, { signal } = {}) {
       // A link that took the file's place since it was looked at is not followed.
-      const file = await open(join(root, checkName(path)), constants.O_RDONLY | constants.O_NOFOLLOW)
+      const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants
+      const file = await open(join(root, checkName(path)), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
       try {
-        const { size } = await file.stat()
+        const found = await file.stat()
+        // Nor is a pipe, which would never end.
+        if (!found.isFile()) throw new ArchiveError(`${excerpt(path)} of ${folder} is no plain file`)
+        const { size } = found
         const buffer = Buffer.alloc(Math.min(chunkBytes, Math.max(1, size)))
         for (let at = 0; at < size; ) {
           signal?.throwIfAborted()

@@ -1,11 +1,11 @@
 /** Writing an image layout: into a folder that may hold some of it already, or as a tar file in one go. */
 import { createHash } from 'node:crypto'
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { type FileHandle, mkdir, readdir, stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import { algorithmOf, type Descriptor, hexOf } from '../oci/oci.ts'
 import { ArchiveError } from './errors.ts'
 import { blobPath } from './files.ts'
-import { openFolderFiles } from './folder-files.ts'
+import { SafeFolder } from './safe-folder.ts'
 import { blockBytes, encodeHeader, paddingOf } from './tar-header.ts'
 
 export interface ArchiveWriter extends AsyncDisposable {
@@ -19,11 +19,12 @@ export interface ArchiveWriter extends AsyncDisposable {
   finish(): Promise<void>
 }
 
-const unfinished = '.unfinished'
-
 export async function openTarWriter(path: string): Promise<ArchiveWriter> {
-  const temporary = `${path}${unfinished}`
-  const file = await open(temporary, 'w')
+  await using opened = new AsyncDisposableStack()
+  const folder = opened.use(await SafeFolder.open(dirname(path)))
+  const name = basename(path)
+  const file = await folder.create(name)
+  const resources = opened.move()
   let isFinished = false
   return {
     async putFile(name, text) {
@@ -41,49 +42,48 @@ export async function openTarWriter(path: string): Promise<ArchiveWriter> {
     async finish() {
       await file.writeFile(Buffer.alloc(2 * blockBytes))
       await file.sync()
-      await rename(temporary, path)
+      await folder.name(name)
       isFinished = true
     },
     async [Symbol.asyncDispose]() {
       await file.close()
-      if (!isFinished) await rm(temporary, { force: true })
+      if (!isFinished) await folder.forget(name)
+      await resources.disposeAsync()
     },
   }
 }
 
+/** Throws ArchiveError where a stranger's link, or what is no plain file, is in the way. */
 export async function openFolderWriter(folder: string): Promise<ArchiveWriter> {
   await mkdir(folder, { recursive: true })
-  const files = await openFolderFiles(folder)
-  const put = async (path: string, write: (file: FileHandle) => Promise<void>): Promise<void> => {
-    const target = join(folder, path)
-    await mkdir(dirname(target), { recursive: true })
-    const temporary = `${target}${unfinished}`
-    try {
-      const file = await open(temporary, 'w')
-      try {
-        await write(file)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(temporary, target)
-    } catch (error) {
-      await rm(temporary, { force: true })
-      throw error
-    }
+  const root = await SafeFolder.open(folder)
+  /** In the last folder of the path, entered one by one. */
+  const within = async <T>(
+    path: string,
+    work: (folder: SafeFolder, name: string) => Promise<T>,
+  ): Promise<T> => {
+    await using opened = new AsyncDisposableStack()
+    const parts = path.split('/')
+    const name = parts.pop() ?? ''
+    let inner = root
+    for (const part of parts) inner = opened.use(await inner.enter(part))
+    return await work(inner, name)
   }
+  const put = (path: string, write: (file: FileHandle) => Promise<void>): Promise<void> =>
+    within(path, (inner, name) => inner.put(name, write))
   return {
     putFile: (path, text) => put(path, (file) => file.writeFile(text)),
-    async hasBlob(blob) {
-      const path = blobPath(blob)
-      if ((await files.find(path))?.size !== blob.size) return false
-      const hashing = createHash(algorithmOf(blob.digest))
-      for await (const chunk of files.chunks(path)) hashing.update(chunk)
-      return hashing.digest('hex') === hexOf(blob.digest)
-    },
+    hasBlob: (blob) =>
+      within(blobPath(blob), async (inner, name) => {
+        await using file = await inner.find(name)
+        if (file === undefined || (await file.stat()).size !== blob.size) return false
+        const hashing = createHash(algorithmOf(blob.digest))
+        for await (const chunk of file.createReadStream({ autoClose: false })) hashing.update(chunk)
+        return hashing.digest('hex') === hexOf(blob.digest)
+      }),
     putBlob: (blob, chunks) => put(blobPath(blob), (file) => copyProven(blob, chunks, file)),
     finish: async () => undefined,
-    [Symbol.asyncDispose]: () => files[Symbol.asyncDispose](),
+    [Symbol.asyncDispose]: () => root[Symbol.asyncDispose](),
   }
 }
 
