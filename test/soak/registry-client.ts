@@ -83,7 +83,7 @@ export class RegistryClient {
       `${method} ${answer?.status ?? 'broken'}`,
     )
     if (answer === undefined) return undefined
-    if (![200, 404, 503].includes(answer.status))
+    if (![200, 404, 503, 507].includes(answer.status))
       complain(`a manifest was answered ${said(answer)}`, { call })
     if (answer.status === 200 && method === 'GET' && sha256(answer.body) !== digest)
       complain(`wrong bytes: a manifest under ${short(digest)} hashes to ${short(sha256(answer.body))}`, {
@@ -120,7 +120,7 @@ export class RegistryClient {
     const call = chronicle.addRead(this.node, this.task, beginMs, read, note)
     if (answer?.status === 206 && !answer.body.equals(bytes.subarray(start, end)))
       complain(`wrong bytes in the range ${start} to ${end} of ${short(digest)}`, { call })
-    if (answer !== undefined && ![206, 404, 503].includes(answer.status))
+    if (answer !== undefined && ![206, 404, 503, 507].includes(answer.status))
       complain(`a range was answered ${said(answer)}`, { call })
   }
 
@@ -192,7 +192,7 @@ export class RegistryClient {
     return weather.had(kinds, { ...at, beginMs: sinceMs - afterMs, endMs: now() })
   }
 
-  /** 507 is the answer of a full disk, 503 of what cannot be had or done now. */
+  /** 507 is the answer of a full disk, to whoever wants what would have to be brought there too; 503 of what cannot be had or done now. */
   #isExcused(status: number, beginMs: number): boolean {
     if (status === 507) return this.had(['disk'], beginMs)
     return status === 503 && this.#had(distant, beginMs, {})
