@@ -15,7 +15,7 @@ const keptCalls = 6_000
 type WriteFacts = {
   [K in Write['kind']]: Omit<Extract<Write, { kind: K }>, 'beginMs' | 'endMs' | 'node' | 'outcome'>
 }[Write['kind']]
-type ReadFacts = {
+export type ReadFacts = {
   [K in Read['kind']]: Omit<Extract<Read, { kind: K }>, 'beginMs' | 'endMs' | 'node'>
 }[Read['kind']]
 
@@ -48,7 +48,7 @@ export class Chronicle implements AsyncDisposable {
   readonly #size: number
   readonly #calls: Call[] = []
   #history: History
-  #reads: { call: Call; read: Read }[] = []
+  #reads: (Call & { what: Read })[] = []
   #made = 0
 
   constructor(file: string, { now, nodes }: { now: () => number; nodes: number }) {
@@ -96,9 +96,21 @@ export class Chronicle implements AsyncDisposable {
   }
 
   addRead(node: number, task: string, beginMs: number, facts: ReadFacts, note: string): Call {
+    const call = this.noteRead(node, task, beginMs, facts, note)
+    this.#reads.push(call)
+    return call
+  }
+
+  /** A read that is not judged, for a reason that the model knows nothing of. */
+  noteRead(
+    node: number,
+    task: string,
+    beginMs: number,
+    facts: ReadFacts,
+    note: string,
+  ): Call & { what: Read } {
     const read: Read = { ...facts, node: nameOf(node), beginMs, endMs: this.#now() }
     const call = this.#note(node, task, read)
-    this.#reads.push({ call, read })
     this.#finish(call, note)
     return call
   }
@@ -132,9 +144,9 @@ export class Chronicle implements AsyncDisposable {
     const reads = this.#reads
     this.#reads = []
     const laterMs = isSettled ? settleMs + 1 : 0
-    return reads.flatMap(({ call, read }) => {
-      const { beginMs, endMs } = read
-      const wrong = judge(this.#history, { ...read, beginMs: beginMs + laterMs, endMs: endMs + laterMs })
+    return reads.flatMap((call) => {
+      const { beginMs, endMs } = call.what
+      const wrong = judge(this.#history, { ...call.what, beginMs: beginMs + laterMs, endMs: endMs + laterMs })
       return wrong === undefined ? [] : [{ call, wrong }]
     })
   }
@@ -170,7 +182,7 @@ export class Chronicle implements AsyncDisposable {
     return new History({ nodes, settleMs, clockErrorMs: clockErrorMs + stepMs })
   }
 
-  #note(node: number, task: string, what: Write | Read): Call {
+  #note<W extends Write | Read>(node: number, task: string, what: W): Call & { what: W } {
     const call = { id: this.#made++, node, task, what, note: '' }
     this.#calls.push(call)
     return call

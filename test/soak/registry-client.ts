@@ -2,7 +2,7 @@
 import { ACCEPT_MANIFESTS, type Answer } from '../e2e/client.ts'
 import { sha256 } from '../e2e/image.ts'
 import type { Answer as Seen, Write } from '../model/model.ts'
-import { type Call, type Chronicle, type Name, short } from './chronicle.ts'
+import { type Call, type Chronicle, type Name, type ReadFacts, short } from './chronicle.ts'
 import type { ManifestContent } from './content.ts'
 import type { FaultKind } from './plan.ts'
 import type { SoakNode } from './soak-node.ts'
@@ -62,7 +62,7 @@ export class RegistryClient {
     name: { repository: string } & ({ tag: string } | { digest: string }),
     method: 'GET' | 'HEAD',
   ): Promise<Answer | undefined> {
-    const { chronicle, complain, now } = this.#ground
+    const { complain, now } = this.#ground
     const beginMs = now()
     const reference = 'tag' in name ? name.tag : name.digest
     const answer = await this.ask(method, `/v2/${name.repository}/manifests/${reference}`, {
@@ -75,13 +75,7 @@ export class RegistryClient {
       'tag' in name
         ? ({ kind: 'tag', ...name, ...asked } as const)
         : ({ kind: 'manifest', ...name, ...asked } as const)
-    const call = chronicle.addRead(
-      this.node,
-      this.task,
-      beginMs,
-      read,
-      `${method} ${answer?.status ?? 'broken'}`,
-    )
+    const call = this.#addRead(answer, beginMs, read, method)
     if (answer === undefined) return undefined
     if (![200, 404, 503, 507].includes(answer.status))
       complain(`a manifest was answered ${said(answer)}`, { call })
@@ -94,11 +88,11 @@ export class RegistryClient {
 
   /** The whole of it, hashed. */
   async readBlob(repository: string, digest: string): Promise<void> {
-    const { chronicle, complain, now } = this.#ground
+    const { complain, now } = this.#ground
     const beginMs = now()
     const answer = await this.ask('GET', `/v2/${repository}/blobs/${digest}`)
     const read = { kind: 'blob', repository, digest, answer: seenIn(answer, 200, digest) } as const
-    const call = chronicle.addRead(this.node, this.task, beginMs, read, `blob, ${answer?.status ?? 'broken'}`)
+    const call = this.#addRead(answer, beginMs, read, 'blob')
     if (answer?.status !== 200) return
     const hash = sha256(answer.body)
     if (hash !== digest)
@@ -110,14 +104,13 @@ export class RegistryClient {
 
   /** Part of a blob whose bytes are known. */
   async readRange(repository: string, bytes: Uint8Array, start: number, end: number): Promise<void> {
-    const { chronicle, complain, now } = this.#ground
+    const { complain, now } = this.#ground
     const digest = sha256(bytes)
     const beginMs = now()
     const headers = { range: `bytes=${start}-${end - 1}` }
     const answer = await this.ask('GET', `/v2/${repository}/blobs/${digest}`, { headers })
-    const note = `bytes ${start} to ${end}, ${answer?.status ?? 'broken'}`
     const read = { kind: 'blob', repository, digest, answer: seenIn(answer, 206, digest) } as const
-    const call = chronicle.addRead(this.node, this.task, beginMs, read, note)
+    const call = this.#addRead(answer, beginMs, read, `bytes ${start} to ${end}`)
     if (answer?.status === 206 && !answer.body.equals(bytes.subarray(start, end)))
       complain(`wrong bytes in the range ${start} to ${end} of ${short(digest)}`, { call })
     if (answer !== undefined && ![206, 404, 503, 507].includes(answer.status))
@@ -190,6 +183,15 @@ export class RegistryClient {
   #had(kinds: readonly (FaultKind | 'collect')[], sinceMs: number, at: { node?: number }): boolean {
     const { weather, now } = this.#ground
     return weather.had(kinds, { ...at, beginMs: sinceMs - afterMs, endMs: now() })
+  }
+
+  /** What a full disk keeps a node from bringing says nothing of what is where. */
+  #addRead(answer: Answer | undefined, beginMs: number, read: ReadFacts, how: string): Call {
+    const { chronicle } = this.#ground
+    const note = `${how}, ${answer?.status ?? 'broken'}`
+    return answer?.status === 507
+      ? chronicle.noteRead(this.node, this.task, beginMs, read, note)
+      : chronicle.addRead(this.node, this.task, beginMs, read, note)
   }
 
   /** 507 is the answer of a full disk, to whoever wants what would have to be brought there too; 503 of what cannot be had or done now. */
