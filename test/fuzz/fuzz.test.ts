@@ -1,8 +1,17 @@
-/** What fuzzing starts from and what it found, as ordinary tests: `found/TARGET/` has an input for each fault that was mended. */
+/** What fuzzing starts from and what it found, as ordinary tests: `found/TARGET/DECODER/` has an input for each fault that was mended. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type Decoder, FindingError, mustBe, refusing, runTarget, seedsOf } from './target.ts'
+import {
+  type Decoder,
+  FindingError,
+  mustBe,
+  refusing,
+  runDecoder,
+  runTarget,
+  seedsOf,
+  type Target,
+} from './target.ts'
 import { targetNames, targets } from './targets.ts'
 
 const found = path.join(import.meta.dirname, 'found')
@@ -22,7 +31,8 @@ describe.each(targetNames)('the decoders of %s', (name) => {
   })
 
   it.each(foundFor(name))('bear %s, which was found by fuzzing', async (file) => {
-    await runTarget(target, readFileSync(path.join(found, name, file)))
+    const { decoders }: Target = target
+    await runDecoder(decoders[path.dirname(file)], readFileSync(path.join(found, name, file)))
   })
 })
 
@@ -62,7 +72,12 @@ describe('a fuzz target', () => {
   })
 })
 
+/** As `DECODER/WHAT`. */
 function foundFor(name: string): string[] {
   const folder = path.join(found, name)
-  return existsSync(folder) ? readdirSync(folder).toSorted() : []
+  if (!existsSync(folder)) return []
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  )
+  return entries.map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name))).toSorted()
 }

@@ -1,11 +1,11 @@
 /** `npm run fuzz`: Jazzer.js on each target for a while, guided by what of the decoders an input reaches. */
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { seedsOf } from './target.ts'
+import { chosenBy, seedsOf } from './target.ts'
 import { type TargetName, targetNames, targets } from './targets.ts'
 
 const usage = `npm run fuzz -- [options] [TARGET…]
@@ -108,8 +108,10 @@ function progressIn(output: string): string {
   return `${runs} inputs; ${reached?.[2] ?? '?'} kept, which reach ${reached?.[1] ?? '?'} places`
 }
 
+/** Without the first byte, which chooses the decoder: what was found stays what it is when decoders are added. */
 function describe(name: TargetName, file: string): string {
-  return `${file}: mend it, and keep it as test/fuzz/found/${name}/WHAT-IT-SHOWS`
+  const decoder = chosenBy(targets[name], readFileSync(file))
+  return `mend ${decoder}, and keep it: tail -c +2 ${file} >test/fuzz/found/${name}/${decoder}/WHAT-IT-SHOWS`
 }
 
 function run(name: TargetName, args: string[]): Promise<{ code: number | null; output: string }> {

@@ -21,12 +21,20 @@ export class FindingError extends Error {
   override readonly name = 'FindingError'
 }
 
-export async function runTarget({ decoders }: Target, input: Uint8Array): Promise<void> {
-  const all = Object.values(decoders)
-  const decoder = all[(input[0] ?? 0) % all.length]
-  if (decoder === undefined) throw new Error('a target without decoders')
+export async function runTarget(target: Target, input: Uint8Array): Promise<void> {
+  await runDecoder(target.decoders[chosenBy(target, input)], input.subarray(1))
+}
+
+/** The name of the decoder that an input is for. */
+export function chosenBy({ decoders }: Target, input: Uint8Array): string {
+  const names = Object.keys(decoders)
+  return names[(input[0] ?? 0) % names.length] ?? ''
+}
+
+export async function runDecoder(decoder: Decoder | undefined, bytes: Uint8Array): Promise<void> {
+  if (decoder === undefined) throw new Error('no such decoder')
   // A copy of its own memory, so that none can write to what the fuzzer keeps or read beyond the end.
-  await decoder.check(Uint8Array.from(input.subarray(1)))
+  await decoder.check(Uint8Array.from(bytes))
   const polluted = Object.keys(Object.prototype)
   if (polluted.length > 0) throw new FindingError(`Object.prototype has ${polluted.join(', ')}`)
 }
