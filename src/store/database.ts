@@ -6,7 +6,7 @@ import { noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 import { orMissing, syncFolder } from './blob-files.ts'
 import { asStoreError } from './disk-space.ts'
-import { DatabaseFaultError, StoreLockedError } from './errors.ts'
+import { DatabaseFaultError, StoreFullError, StoreLockedError } from './errors.ts'
 import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
 
 /** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
@@ -52,7 +52,13 @@ export async function openDatabase(
   } catch (error) {
     if (codeOf(error) === 'LEVEL_LOCKED')
       throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
-    if (codeOf(error) !== 'LEVEL_CORRUPTION' || !existsSync(unfinished)) throw asStoreError(error)
+    const known = asStoreError(error)
+    if (known instanceof StoreFullError)
+      throw new StoreFullError(
+        `the disk of ${directory} is full, and its database takes up to 16 MiB to be opened: make room, and start again`,
+        { cause: error },
+      )
+    if (codeOf(error) !== 'LEVEL_CORRUPTION' || !existsSync(unfinished)) throw error
   }
   await rm(path, { recursive: true })
   await mkdir(path, { mode: 0o700 })

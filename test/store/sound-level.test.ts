@@ -353,6 +353,17 @@ describe('on a disk that is full for a moment', {
     expect(found.filter((value) => value === undefined)).toEqual([])
   })
 
+  it('is not opened, and says what it takes', async () => {
+    await disk.fill()
+    await expect(opened(folder)).rejects.toMatchObject({
+      code: 'STORE_FULL',
+      message: expect.stringContaining('make room'),
+    })
+    await disk.free()
+    await using node = await opened(folder)
+    expect(node.database.problem()).toBeUndefined()
+  })
+
   async function writeAll(database: Database, keys: string[]): Promise<void> {
     for (const key of keys) await database.put(key, 'x'.repeat(1500), synced)
   }
