@@ -29,6 +29,7 @@ const indexBytes = 256
 const newForMs = 60 * 60_000
 const maxAuthors = 10_000
 const maxDelayed = 50_000
+const bucketDigits = 2
 const warnEveryMs = 10 * 60_000
 
 type Size = keyof typeof allowances
@@ -60,6 +61,8 @@ export class Intake {
   readonly #since = new Map<string, number>()
   /** By position: what waits, so that nobody has to send it again for nothing. */
   readonly #delayed = new Map<string, Delayed>()
+  /** The same positions by their first digits, since reconciliation asks for parts. */
+  readonly #buckets = new Map<string, Set<string>>()
   #warnedMs = Number.NEGATIVE_INFINITY
 
   constructor(options: IntakeOptions) {
@@ -90,10 +93,12 @@ export class Intake {
     const budget = this.#budgets[standing][size]
     const position = positionOf(keyText(key))
     if (budget.take(standing === 'new' ? '' : author, bytes)) {
-      this.#delayed.delete(position)
+      this.#forget(position)
       return true
     }
     if (this.#delayed.size < maxDelayed || this.#delayed.has(position)) {
+      const bucket = position.slice(0, bucketDigits)
+      this.#buckets.set(bucket, (this.#buckets.get(bucket) ?? new Set()).add(position))
       this.#delayed.set(position, {
         hash: envelope.hash,
         bytes,
@@ -122,11 +127,18 @@ export class Intake {
 
   /** Positions under `prefix` at which something waits, in order, with its hash. */
   delayedUnder(prefix: string): { position: string; hash: Uint8Array }[] {
-    if (this.#delayed.size === 0) return []
-    return [...this.#delayed]
-      .filter(([position]) => position.startsWith(prefix))
-      .map(([position, { hash }]) => ({ position, hash }))
-      .sort((a, b) => (a.position < b.position ? -1 : 1))
+    const buckets =
+      prefix.length >= bucketDigits
+        ? [this.#buckets.get(prefix.slice(0, bucketDigits)) ?? []]
+        : [...this.#buckets].filter(([digits]) => digits.startsWith(prefix)).map(([, bucket]) => bucket)
+    return buckets
+      .flatMap((bucket) => [...bucket])
+      .filter((position) => position.startsWith(prefix))
+      .sort()
+      .flatMap((position) => {
+        const hash = this.delayedAt(position)
+        return hash === undefined ? [] : { position, hash }
+      })
   }
 
   /** Forgets as waiting what may be taken now, so that it is sent again: the longest waiting first. */
@@ -134,9 +146,17 @@ export class Intake {
     const room = new Map<FairBudget, number>()
     for (const [position, { budget, bytes }] of this.#delayed) {
       const left = room.get(budget) ?? budget.left
-      if (left > 0) this.#delayed.delete(position)
+      if (left > 0) this.#forget(position)
       room.set(budget, left - bytes)
     }
+  }
+
+  #forget(position: string): void {
+    if (!this.#delayed.delete(position)) return
+    const bucket = position.slice(0, bucketDigits)
+    const others = this.#buckets.get(bucket)
+    others?.delete(position)
+    if (others?.size === 0) this.#buckets.delete(bucket)
   }
 
   #standingOf(publicKey: Uint8Array, author: string, rules: Rules): 'new' | 'known' | 'named' {

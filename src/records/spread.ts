@@ -28,7 +28,7 @@ const messageCodec = codec(list(bytes({ max: maxRecordBytes }), { max: maxRecord
  * unread, and reconciliation brings what was in it.
  */
 const judged = { burst: 65_536, perSecond: 2_000 }
-const bytesPerRecord = 2048
+const bytesPerRecord = 512
 
 export interface SpreadOptions {
   ledger: Ledger
@@ -73,9 +73,10 @@ function unpack(message: Uint8Array): Uint8Array[] | undefined {
 
 /** Rejects only what is wrong in itself: every node finds it so, and no honest one has passed it on. */
 async function judge(ledger: Ledger, records: Uint8Array[]): Promise<Verdict> {
-  const { applied, blame } = await ledger.apply(records)
+  const { applied, delayedBytes, blame } = await ledger.apply(records)
   if (blame !== undefined) return 'reject'
-  return applied > 0 ? 'accept' : 'ignore'
+  // What has to wait here is not carried on beside what has not: a flood would ride on each new record.
+  return applied > 0 && delayedBytes === 0 ? 'accept' : 'ignore'
 }
 
 /** Packs records into messages, one message on its way at a time. */

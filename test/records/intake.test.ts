@@ -100,6 +100,20 @@ describe('a flood of records by ever new authors', () => {
   })
 })
 
+it('what waits is listed by any prefix in order, and each position once', async () => {
+  const clock = new ManualClock(now)
+  await using node = await testLedger({ clock })
+  await node.ledger.apply(flood(0, 330))
+  const positions = await node.ledger.positions()
+  const all = await Array.fromAsync(positions.listed(''), ({ position }) => position)
+  expect(all).toHaveLength(330)
+  expect(all).toEqual([...new Set(all)].sort())
+  for (const prefix of ['0', '1f', 'abc', 'a', '7777']) {
+    const under = await Array.fromAsync(positions.listed(prefix), ({ position }) => position)
+    expect(under).toEqual(all.filter((position) => position.startsWith(prefix)))
+  }
+})
+
 it('an import of 100,000 tags with their manifests by one new author is taken at once', async () => {
   const clock = new ManualClock(now)
   await using node = await testLedger({ clock })

@@ -8,6 +8,7 @@ import {
   type Verdict,
 } from '../../src/records/records.ts'
 import { channelPair } from '../../src/wire/wire.ts'
+import { manifestRecords, spreadMessage, tagRecords } from '../hostile/records.ts'
 import { alice, bob, digestOf, manifestChange, signedTags, tagChange, testLedger } from './fixture.ts'
 
 const app = parseRepository('team/app')
@@ -98,6 +99,18 @@ describe('spreading', () => {
       expect(await spread.receive(packed(records.slice(0, 500)))).toBe('ignore')
       expect(await spread.receive(packed(records.slice(0, n + 1)))).toBe('accept')
     }
+  })
+
+  it('passes on nothing in which something has to wait here', async () => {
+    await using node = await testLedger()
+    const spread = new TestSpread()
+    await using _spreading = spreadRecords({ ledger: node.ledger, spread })
+    for (let n = 0; n < 5; n++) await node.ledger.apply(manifestRecords(bob, 60, { first: 60 * n }))
+    const [small = new Uint8Array()] = tagRecords(bob, 1)
+    expect(await spread.receive(spreadMessage([small, ...manifestRecords(bob, 2, { first: 300 })]))).toBe(
+      'ignore',
+    )
+    expect(await spread.receive(spreadMessage(tagRecords(bob, 1, { first: 1 })))).toBe('accept')
   })
 
   it('drops unread what all peers together tell beyond its budget, and keeps half of that for who tells little', async () => {
