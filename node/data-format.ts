@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import { CodedError } from '../src/base/base.ts'
 import { writeSecretFile } from '../src/swarm/secret-file.ts'
 
-/** Goes up when data can no longer be read by the versions before; the change brings what converts the older data. */
-export const dataFormat = 1
+/**
+ * Goes up when data can no longer be read by the versions before; the change brings what converts the older data.
+ * Of 2 records may be seals, and policies may name sealers; what stands in data of format 1 stands in it as it is.
+ */
+export const dataFormat = 2
 
 /** The data directory was written by a later version of Shoal, or its mark is damaged. Nothing in it was touched. */
 export class DataFormatError extends CodedError {
@@ -17,9 +20,9 @@ export async function checkDataFormat(directory: string): Promise<void> {
   await readMark(directory)
 }
 
-/** Marks a directory that has no mark yet; durable when it resolves. */
+/** Marks a directory that has no mark yet or an earlier one; durable when it resolves. */
 export async function markDataFormat(directory: string): Promise<void> {
-  if ((await readMark(directory)) !== undefined) return
+  if ((await readMark(directory)) === dataFormat) return
   await writeSecretFile(markPath(directory), `${dataFormat}\n`)
 }
 

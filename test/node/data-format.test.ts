@@ -27,6 +27,13 @@ describe('the format of a data directory', () => {
     await openAndClose()
   })
 
+  it('is marked anew where an earlier version had made it', async () => {
+    await openAndClose()
+    await writeFile(mark(), '1\n')
+    await openAndClose()
+    expect(await readFile(mark(), 'utf8')).toBe('2\n')
+  })
+
   it('is marked where an earlier version did not', async () => {
     await openAndClose()
     await rm(mark())
