@@ -8,6 +8,7 @@ import {
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CodedError } from '../src/base/base.ts'
+import { makeRoomFromQuiet } from './quiet-connections.ts'
 import { type Address, formatAddress } from './settings/kinds.ts'
 
 export interface HttpPort extends AsyncDisposable {
@@ -25,21 +26,33 @@ export class ListenError extends CodedError {
 const idleMs = 120_000
 /** Longer than what load balancers and clients keep a connection for, so that they close it, not this side. */
 const keepAliveMs = 75_000
-const headersMs = 30_000
-const maxConnections = 4096
 /** Requests that are still under way after this are cut when the port closes. */
 const drainMs = 8_000
 
+export interface HttpLimits {
+  /** A head that took so long is refused with 408; so is a connection that brings none. */
+  headersMs: number
+  /** How often that is looked at. */
+  checkMs: number
+  /** Beyond these, connections on which nothing is asked make room. */
+  maxConnections: number
+}
+
+const defaults: HttpLimits = { headersMs: 30_000, checkMs: 5_000, maxConnections: 4096 }
+
 /** Throws ListenError. */
-export async function openHttpPort(address: Address): Promise<HttpPort> {
+export async function openHttpPort(address: Address, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
+  const { headersMs, checkMs, maxConnections } = { ...defaults, ...limits }
   const server = createServer({
     // Node's default cuts every request, an upload of hours too, after 300 s.
     requestTimeout: 0,
     headersTimeout: headersMs,
+    connectionsCheckingInterval: checkMs,
     keepAliveTimeout: keepAliveMs,
     noDelay: true,
   })
   server.maxConnections = maxConnections
+  makeRoomFromQuiet(server, maxConnections)
   server.setTimeout(idleMs)
   // No more of them than connections.
   const waiting: [IncomingMessage, ServerResponse][] = []

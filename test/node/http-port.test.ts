@@ -1,4 +1,6 @@
-import { request } from 'node:http'
+import { once } from 'node:events'
+import { request, type ServerResponse } from 'node:http'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { ListenError, openHttpPort } from '../../node/http-port.ts'
 
@@ -50,5 +52,48 @@ describe('the registry’s port', () => {
     await expect(openHttpPort(taken)).rejects.toThrow(
       'is in use by another process; choose another with --http',
     )
+  })
+})
+
+describe('connections that bring nothing', () => {
+  function open(address: string, text = ''): { socket: Socket; answer: Promise<string> } {
+    const [host = '', port] = address.split(':')
+    const socket = connect(Number(port), host, () => socket.write(text))
+    let answer = ''
+    socket.setEncoding('utf8').on('data', (chunk: string) => {
+      answer += chunk
+    })
+    socket.on('error', () => undefined)
+    return { socket, answer: once(socket, 'close').then(() => answer) }
+  }
+
+  it.each(['', 'GET /v2/ HTTP/1.1\r\nHost: localhost\r\nX-Slow: '])(
+    'are ended when their head does not come: %j',
+    async (text) => {
+      await using port = await openHttpPort(anyPort, { headersMs: 50, checkMs: 10 })
+      port.serve((_incoming, response) => response.end('answer'))
+      expect(await open(port.address, text).answer).toMatch(/^HTTP\/1.1 408 /)
+    },
+  )
+
+  it('make room for those that do, and not one that is answered meanwhile', async () => {
+    await using port = await openHttpPort(anyPort, { maxConnections: 8 })
+    const asked = Promise.withResolvers<ServerResponse>()
+    port.serve((incoming, response) => {
+      if (incoming.url === '/slow') asked.resolve(response)
+      else response.end('answer')
+    })
+    const slow = ask(port.address, '/slow')
+    const answering = await asked.promise
+    const silent: Socket[] = []
+    for (let connection = 0; connection < 30; connection++) {
+      const { socket } = open(port.address)
+      await once(socket, 'connect')
+      silent.push(socket)
+    }
+    expect((await ask(port.address, '/')).body).toBe('answer')
+    answering.end('late')
+    expect((await slow).body).toBe('late')
+    for (const socket of silent) socket.destroy()
   })
 })

@@ -1,0 +1,25 @@
+/** Connections on which nothing is asked now: when there are too many in all, the one quiet for longest makes room. */
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+
+export function makeRoomFromQuiet(server: Server, maxConnections: number): void {
+  const quiet = new Set<Socket>()
+  let connections = 0
+  server.on('connection', (socket) => {
+    connections++
+    quiet.add(socket)
+    socket.once('close', () => {
+      connections--
+      quiet.delete(socket)
+    })
+    if (connections < maxConnections) return
+    const [oldest] = quiet
+    oldest?.destroy()
+  })
+  server.on('request', ({ socket }, response) => {
+    quiet.delete(socket)
+    response.once('close', () => {
+      if (!socket.destroyed) quiet.add(socket)
+    })
+  })
+}
