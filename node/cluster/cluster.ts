@@ -19,6 +19,7 @@ import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
+import { believedMirrors } from './mirror-peers.ts'
 import { openOutside } from './outside.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
 import { openReaching } from './reaching.ts'
@@ -86,7 +87,14 @@ export async function openMember(
     repair.answer(channel, peer, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
-  const outside = openOutside({ swarm, upstreams, reaching, clock: steadyClock, logger })
+  const outside = openOutside({
+    swarm,
+    upstreams,
+    mirroring: (upstream) => believedMirrors(swarm, names, upstream),
+    reaching,
+    clock: steadyClock,
+    logger,
+  })
   const onRotten = (digest: Digest): void => healer.suspect(digest)
   const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
   const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)

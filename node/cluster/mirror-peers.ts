@@ -42,6 +42,18 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
   }
 }
 
+/**
+ * The members whose word makes a name an upstream's here: those that the policy lets publish under that name, since that is what
+ * a mirror does. So a rule for `acme.io/**` keeps everybody else from turning the cluster's own `acme.io/` into a mirror.
+ */
+export function believedMirrors(
+  { members }: { members: Pick<Swarm['members'], 'mirroring'> },
+  names: Pick<Ledger, 'mayPublish'>,
+  upstream: string,
+): string[] {
+  return members.mirroring(upstream).filter((peer) => names.mayPublish(peer, `${upstream}/x`))
+}
+
 export function clusterMirrorPeers(
   swarm: Swarm,
   names: Ledger,
@@ -59,7 +71,7 @@ export function clusterMirrorPeers(
   const ask = askBy(inquiryProtocol, inquiryLimits, maxQuestions)
   const askForReferrers = askBy(referrerInquiryProtocol, referrerInquiryLimits, maxReferrerQuestions)
   return {
-    mirroring: (upstream) => swarm.members.mirroring(upstream),
+    mirroring: (upstream) => believedMirrors(swarm, names, upstream),
     reaching: (upstream) => swarm.members.reaching(upstream),
     ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
     async accept(peer, records) {

@@ -14,8 +14,10 @@ import type { Reaching } from './reaching.ts'
 import { asUnavailable, originOf, sharedUpstream } from './upstream-origin.ts'
 
 export interface OutsideOptions {
-  swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'mirroring' | 'reaching'> }
+  swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'reaching'> }
   upstreams: Upstreams
+  /** Members whose word makes a name an upstream's. */
+  mirroring(upstream: string): string[]
   reaching: Reaching
   clock: Clock
   logger: Logger
@@ -31,7 +33,7 @@ const maxWrong = 2
 const againMs = 1_000
 
 export function openOutside(options: OutsideOptions): Outside {
-  const { swarm, upstreams, reaching, clock, logger } = options
+  const { swarm, upstreams, mirroring, reaching, clock, logger } = options
 
   function ranked(name: string, { digest }: Wanted): string[] {
     const members = swarm.members.reaching(name)
@@ -57,7 +59,7 @@ export function openOutside(options: OutsideOptions): Outside {
   return {
     has(repository: Repository) {
       const name = upstreamOf(repository)
-      return name !== undefined && isUpstreamName(name, upstreams, swarm.members)
+      return name !== undefined && isUpstreamName(name, upstreams, { mirroring })
     },
 
     async bring(wanted, { signal, hasBegun, ...ways }) {

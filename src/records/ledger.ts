@@ -41,6 +41,8 @@ export interface Ledger extends Names, AsyncDisposable {
   isBanned(peerId: string): boolean
   /** Whether the policy names it as one that may write somewhere, or seals. */
   isNamed(peerId: string): boolean
+  /** Whether the policy lets that peer publish under a repository's name. */
+  mayPublish(peerId: string, repository: string): boolean
   /**
    * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority,
    * and what it makes immutable sealed, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority
@@ -210,6 +212,10 @@ class LevelLedger implements Ledger {
 
   isNamed(peerId: string): boolean {
     return this.#writer.rules.names(parsePeerId(peerId))
+  }
+
+  mayPublish(peerId: string, repository: string): boolean {
+    return this.#writer.rules.mayPublish(parsePeerId(peerId), repository)
   }
 
   async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {

@@ -128,6 +128,13 @@ export class Rules {
     return `rule ${index + 1} of the policy lets ${who} publish to "${rule.repositories}", and ${peerIdOf(author)} is not among them`
   }
 
+  /** Whether `author` may write anything of that name. */
+  mayPublish(author: Uint8Array, repository: string): boolean {
+    if (this.isAuthority(author)) return true
+    const index = this.#findRule(repository)
+    return !this.isBanned(author) && (index < 0 || this.#allowed[index]?.has(name(author)) === true)
+  }
+
   /** The first immutable pattern that `key` falls under. */
   immutable(key: RecordKey): Immutable | undefined {
     if (key.kind !== 'tag') return undefined

@@ -45,12 +45,10 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
     return { answer: 'failed', trouble, reason: `is ${trouble}` }
   }
   const outside = openOutside({
+    mirroring: (name) => (name === 'docker.io' ? others : []),
     swarm: {
       peerId: self,
-      members: {
-        mirroring: (name) => (name === 'docker.io' ? others : []),
-        reaching: (name) => (name === 'docker.io' ? others : []),
-      },
+      members: { reaching: (name) => (name === 'docker.io' ? others : []) },
       open: async (peer, protocols) => {
         expect(protocols).toEqual([bringProtocols.beginning, bringProtocols.plain])
         asked.push(peer)
