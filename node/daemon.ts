@@ -21,6 +21,7 @@ import { createMetrics } from './metrics/metrics.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { openReports } from './requests/reports.ts'
+import { openScrubber } from './scrubber.ts'
 import type { Settings } from './settings/settings.ts'
 import { openNodeUpstreams } from './upstreams.ts'
 
@@ -106,6 +107,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   opened.use(admin)
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
+  opened.use(openScrubber(node, { clock: steadyClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,

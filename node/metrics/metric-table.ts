@@ -200,6 +200,11 @@ export const metricTable = {
   shoal_store_blobs: gauge('Blobs in the store, about; absent until they are counted.'),
   shoal_store_blob_bytes: gauge('Bytes of the blobs in the store, about; absent until they are counted.'),
   shoal_store_quarantined_total: counter('What did not hash to its name and was moved away.', { kind }),
+  shoal_scrub_read_bytes_total: counter('Bytes that the scrub has read and hashed again.'),
+  shoal_scrub_done_ratio: gauge('How much of its round the scrub has done, from 0 to 1.'),
+  shoal_scrub_completed_timestamp_seconds: gauge(
+    'When everything had been read again the last time; absent until it was.',
+  ),
   shoal_gc_runs_total: counter('Collections of garbage.'),
   shoal_gc_removed_total: counter('What the collector removed.', { kind }),
   shoal_gc_freed_bytes_total: counter('Bytes that the collector removed.'),

@@ -2,6 +2,7 @@
 import { steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
+import type { ScrubStatus } from '../../src/store/store.ts'
 import { clusterId } from '../../src/swarm/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
@@ -20,6 +21,10 @@ export interface NodeStatus {
   running?: RunningStatus
   cluster: ClusterStatus
   disk: DiskUsage
+  scrub: ScrubStatus & {
+    /** Within which everything is read again: --scrub, 0 for never. */
+    periodMs: number
+  }
   /** Blobs on their way here. */
   transfers: TransferStatus[]
   /** Piece bytes from and to members since the node started. */
@@ -84,6 +89,7 @@ export const showStatus: Operation<'status'> = async (context) => {
       members: member?.swarm.members.list() ?? [],
     },
     disk,
+    scrub: { ...(await node.store.scrub.status()), periodMs: settings.scrub },
     transfers: await listTransfers(context),
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
     upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],

@@ -60,6 +60,7 @@ export function renderStatus(status: NodeStatus, rates: Rates | undefined, scree
     ...nodeLines(status).map(([label, text]) => line(label, text)),
     line('Cluster', clusterText(status)),
     line('Disk', diskText(status)),
+    line('Scrub', scrubText(status)),
     ...(status.running === undefined ? [] : [line('Moved', trafficText(status, rates))]),
     ...(status.upstreams.length === 0 ? [] : [line('Upstream', upstreamsText(status))]),
     ...(status.keepRules === 0
@@ -112,6 +113,22 @@ function diskText({ disk }: NodeStatus): string {
     `${formatBytes(blobBytes)} in ${formatCount(blobs, 'blob')}`,
     `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`,
     ...(partials === 0 ? [] : [`${formatBytes(partialBytes)} unfinished`]),
+  ]
+  return parts.join(', ')
+}
+
+function scrubText({ scrub, nowMs }: NodeStatus): string {
+  const { round, last, done, periodMs } = scrub
+  if (periodMs === 0) return `${yellow('off')}, start the node with --scrub 30d`
+  const ago =
+    last === undefined ? 'not all was read yet' : `all was read ${formatDuration(nowMs - last.endedMs)} ago`
+  const wrong = round.corrupt + (last?.corrupt ?? 0)
+  const unread = round.unread + (last?.unread ?? 0)
+  const parts = [
+    `${Math.floor(done * 100)} % of a round of ${formatDuration(periodMs)}`,
+    ago,
+    ...(wrong === 0 ? [] : [red(`${wrong} wrong`)]),
+    ...(unread === 0 ? [] : [yellow(`${unread} not readable`)]),
   ]
   return parts.join(', ')
 }

@@ -119,6 +119,12 @@ export const table = {
     value: 'TIME',
     help: 'how long a manifest without a tag is kept after it lost it and was last asked for; or forever',
   },
+  scrub: {
+    kind: duration,
+    fallback: '30d',
+    value: 'TIME',
+    help: 'within which everything stored is read and hashed again, little by little; 0s for never',
+  },
   'max-upload': {
     kind: size,
     fallback: '0',

@@ -89,13 +89,26 @@ export class BlobFiles {
   /** Every blob's digest, folder by folder. Files with other names are left alone. */
   async *list(): AsyncGenerator<Digest> {
     for (const algorithm of algorithms) {
-      const base = join(this.#root, 'blobs', algorithm)
-      for (const shard of await readdir(base)) {
-        for await (const entry of await opendir(join(base, shard))) {
-          const digest = `${algorithm}:${entry.name}`
-          if (entry.isFile() && isDigest(digest)) yield digest
-        }
-      }
+      for (const shard of await readdir(join(this.#root, 'blobs', algorithm)))
+        yield* this.#listFolder(algorithm, shard)
+    }
+  }
+
+  /** Blobs whose hash begins with these two digits, in order of the hash. */
+  async listShard(shard: string): Promise<Digest[]> {
+    const found: Digest[] = []
+    for (const algorithm of algorithms) {
+      for await (const digest of this.#listFolder(algorithm, shard)) found.push(digest)
+    }
+    return found.sort((a, b) => (hexOf(a) < hexOf(b) ? -1 : 1))
+  }
+
+  async *#listFolder(algorithm: DigestAlgorithm, shard: string): AsyncGenerator<Digest> {
+    const folder = await orMissing(opendir(join(this.#root, 'blobs', algorithm, shard)))
+    if (folder === undefined) return
+    for await (const entry of folder) {
+      const digest = `${algorithm}:${entry.name}`
+      if (entry.isFile() && isDigest(digest)) yield digest
     }
   }
 

@@ -3,9 +3,9 @@ import { type Metrics, Semaphore } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import { hasWithin, linkKey, parseLinkKey, referenceKey, within } from './database.ts'
-import { takesNothing } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
 import type { CollectOptions, CollectReport } from './store.ts'
+import { unlessFull } from './sum-table.ts'
 
 export class Collector {
   readonly #context: TableContext
@@ -141,7 +141,7 @@ class Collection {
     const key = linkKey(digest, repository)
     const found = await untagging.find(repository, digest)
     if (found === undefined) {
-      if (await tables.untagged.has(key)) await this.#note(tables.untagged.del(key))
+      if (await tables.untagged.has(key)) await unlessFull(() => tables.untagged.del(key))
       return false
     }
     const sinceMs = await this.#untaggedSince(key, found.statedMs)
@@ -157,7 +157,7 @@ class Collection {
     const row = await tables.untagged.get(key)
     if (row?.statedMs === statedMs) return row.sinceMs
     const sinceMs = leases.now()
-    await this.#note(tables.untagged.put(key, { sinceMs, statedMs }))
+    await unlessFull(() => tables.untagged.put(key, { sinceMs, statedMs }))
     return sinceMs
   }
 
@@ -182,22 +182,13 @@ class Collection {
       if (sizeNow !== undefined && !this.#options.dryRun) {
         await this.#files.remove(digest)
         // Sums that stay are right for whoever brings the blob again.
-        await this.#note(this.#context.tables.sums.del(digest))
+        await unlessFull(() => this.#context.tables.sums.del(digest))
       }
       return sizeNow
     })
     if (removed === undefined) return
     this.report.blobs++
     this.report.bytes += removed
-  }
-
-  /** What can be done without, so that a full disk can be cleared. */
-  async #note(written: Promise<void>): Promise<void> {
-    try {
-      await written
-    } catch (error) {
-      if (!takesNothing(error)) throw error
-    }
   }
 
   /** The file's time is the lease of a blob that was written and not linked yet. */

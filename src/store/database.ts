@@ -7,6 +7,7 @@ import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 import { orMissing, syncFolder } from './blob-files.ts'
 import { asStoreError } from './disk-space.ts'
 import { DatabaseFaultError, StoreFullError, StoreLockedError } from './errors.ts'
+import type { ScrubState } from './scrub.ts'
 import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
 
 /** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
@@ -113,6 +114,7 @@ export type Tables = ReturnType<typeof openTables>
  * - `manifests`: digest → bytes
  * - `sessions`: upload id → SessionRow
  * - `partials`: digest → PartialRow
+ * - `scrub`: `state` → ScrubState
  * - `sums`: digest → the blob's size and the sums of its blocks; they follow from the digest, so a row is never stale
  * - `untagged`: digest NUL repository → UntaggedRow
  * - `facts`: name → what the store knows of itself
@@ -128,6 +130,7 @@ export function openTables(database: Database) {
     sums: database.sublevel<string, Uint8Array>(['store', 'sums'], { valueEncoding: 'view' }),
     untagged: database.sublevel<string, UntaggedRow>(['store', 'untagged'], { valueEncoding: 'json' }),
     facts: database.sublevel<string, string>(['store', 'facts'], {}),
+    scrub: database.sublevel<string, ScrubState>(['store', 'scrub'], { valueEncoding: 'json' }),
     /** What a dry run of the collector would remove; empty otherwise. */
     doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
   }

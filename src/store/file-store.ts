@@ -26,6 +26,7 @@ import { PartialFiles } from './partial-files.ts'
 import { PiecePool } from './piece-pool.ts'
 import { Publisher } from './publisher.ts'
 import { ReadBuffers } from './read-buffers.ts'
+import { Scrub } from './scrub.ts'
 import { SoundFiles } from './sound-files.ts'
 import type { Blobs, Store } from './store.ts'
 import { SumTable } from './sum-table.ts'
@@ -64,6 +65,8 @@ export interface FileStore extends Store {
   hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
   /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
   verifyBlob(digest: Digest): Promise<boolean>
+  /** Reads everything again within a set time, when somebody runs it. */
+  readonly scrub: Pick<Scrub, 'run' | 'status'>
   /** Calls `listener` with whatever turns out to be wrong, however that was found. Returns the unsubscriber. */
   onQuarantined(listener: (quarantined: Quarantined) => void): () => void
 }
@@ -118,6 +121,8 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const verifyBlob = (digest: Digest): Promise<boolean> =>
     work.run(undefined, (signal) => verifying.run(() => verifier.verifyBlob(digest, signal)))
   const checked = new CheckedBlobs({ files, buffers, pool, sums, sound, verify: verifyBlob })
+  const isBusy = (): boolean => buffers.readers > 0 || pool.isBusy
+  const scrub = new Scrub({ context, files, sums, verifier, clock, isBusy, logger, metrics })
   const resources = opened.move()
   return {
     blobs: fileBlobs(files, checked, publisher, maxBlobBytes, work),
@@ -132,6 +137,10 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
     },
     verifyBlob,
+    scrub: {
+      status: () => scrub.status(),
+      run: (run) => work.run(run.signal, (signal) => scrub.run({ ...run, signal })),
+    },
     onQuarantined(listener) {
       verifier.listeners.add(listener)
       return () => verifier.listeners.delete(listener)

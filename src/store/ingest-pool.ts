@@ -14,6 +14,13 @@ const budgetBytes = 32 * 1024 * 1024
 const batchBytes = 1024 * 1024
 const smallestBatchBytes = 64 * 1024
 const noSums = new Uint8Array()
+/** What is hashed between two pauses. */
+const paceBytes = 8 * 1024 * 1024
+
+export interface HashOptions {
+  signal?: AbortSignal | undefined
+  pace?: (() => Promise<void>) | undefined
+}
 
 export interface IngestPoolOptions {
   threads: number
@@ -36,6 +43,11 @@ export class IngestPool implements AsyncDisposable {
   /** How many files it can hash at once. */
   get size(): number {
     return this.#threads.length
+  }
+
+  /** Whether bodies are coming in. */
+  get isBusy(): boolean {
+    return this.#active > 0
   }
 
   /** Opens a file to append to it; what it holds already is hashed first. */
@@ -66,11 +78,11 @@ export class IngestPool implements AsyncDisposable {
     }
   }
 
-  /** Hashes a whole file. */
+  /** Hashes a whole file; with `pace`, some of it at a time, with `pace` awaited in between. */
   async hash(
     path: string,
     algorithm: DigestAlgorithm,
-    signal?: AbortSignal,
+    { signal, pace }: HashOptions = {},
   ): Promise<{ hex: string; size: number; inode: number; sums: Uint8Array }> {
     const slot = this.#leastUsed()
     const thread = this.#running(slot)
@@ -79,18 +91,28 @@ export class IngestPool implements AsyncDisposable {
       // The answer to the hash itself says how it ended.
       thread.call({ type: 'stop', file }).catch(() => undefined)
     }
+    let isUnderWay = false
     slot.users++
     signal?.addEventListener('abort', stop, { once: true })
     try {
       signal?.throwIfAborted()
-      const answer = await thread.call({ type: 'hash', file, path, algorithm })
+      const bytes = pace === undefined ? Number.POSITIVE_INFINITY : paceBytes
+      let answer = await thread.call({ type: 'hash', file, path, algorithm, bytes })
+      isUnderWay = true
+      while (answer.hex === undefined) {
+        await pace?.()
+        answer = await thread.call({ type: 'hash-on', file, bytes })
+      }
+      isUnderWay = false
       signal?.throwIfAborted()
-      const { hex = '', offset, inode = 0, sums = noSums } = answer
+      const { hex, offset, inode = 0, sums = noSums } = answer
       return { hex, size: offset, inode, sums }
     } catch (error) {
       signal?.throwIfAborted()
       throw error
     } finally {
+      // A thread that died has left it.
+      if (isUnderWay && !thread.isLost) await thread.call({ type: 'leave', file })
       signal?.removeEventListener('abort', stop)
       slot.users--
     }

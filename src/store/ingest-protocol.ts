@@ -12,9 +12,14 @@ export type IngestRequest =
   /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`, `sums`. */
   | { type: 'finish'; file: number; algorithm: DigestAlgorithm; timeMs: number }
   | { type: 'close'; file: number }
-  /** Hashes a whole file; `file` is a number of its own. Value: `hex`, `offset`, `inode`, `sums`. */
-  | { type: 'hash'; file: number; path: string; algorithm: DigestAlgorithm }
-  /** Makes a running `hash` of that number fail. */
+  /**
+   * Hashes a file as far as `bytes`; `file` is a number of its own. Value: `offset`, and at the file's end `hex`, `inode` and
+   * `sums`. Until then `hash-on` goes on, or `leave` leaves it.
+   */
+  | { type: 'hash'; file: number; path: string; algorithm: DigestAlgorithm; bytes: number }
+  | { type: 'hash-on'; file: number; bytes: number }
+  | { type: 'leave'; file: number }
+  /** Makes a running `hash` or `hash-on` of that number fail. */
   | { type: 'stop'; file: number }
   /** Reads blocks of a file again that the main thread has open; `file` is a number of its own. Value: `right`. */
   | { type: 'check'; file: number; check: BlockCheck }

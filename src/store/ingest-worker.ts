@@ -2,21 +2,22 @@
  * A thread that hashes and writes uploads, so that neither takes the main thread's time.
  * It writes synchronously on purpose: a disk that blocks then blocks this thread alone, and not the pool that serves reads.
  */
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import type { DigestAlgorithm } from '../oci/oci.ts'
 import { checkBlocks } from './block-check.ts'
-import { BlockSums } from './block-sums.ts'
+import type { BlockSums } from './block-sums.ts'
+import { FileHash } from './file-hash.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
 import { answerCalls } from './worker-calls.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
-const readBytes = 1024 * 1024
 
 interface OpenFile {
   handle: FileHandle
-  algorithm: string
+  algorithm: DigestAlgorithm
   hash: Hash
   sums: BlockSums
   /** Bytes hashed and written: the file is never left longer than that. */
@@ -27,6 +28,7 @@ interface OpenFile {
 }
 
 const files = new Map<number, OpenFile>()
+const hashing = new Map<number, { handle: FileHandle; inode: number; hash: FileHash }>()
 const stopped = new Set<number>()
 
 answerCalls(handle, (request: IngestRequest): IngestValue | undefined => {
@@ -37,7 +39,10 @@ answerCalls(handle, (request: IngestRequest): IngestValue | undefined => {
 
 async function handle(request: IngestRequest): Promise<IngestValue> {
   if (request.type === 'open') return await openFile(request.file, request.path, request.algorithm)
-  if (request.type === 'hash') return await hashFile(request.file, request.path, request.algorithm)
+  if (request.type === 'hash')
+    return await hashFile(request.file, request.path, request.algorithm, request.bytes)
+  if (request.type === 'hash-on') return await hashOn(request.file, request.bytes)
+  if (request.type === 'leave') return await leave(request.file)
   if (request.type === 'check') return { offset: 0, right: await checkBlocks(request.check) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
@@ -56,7 +61,7 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
   return { offset: file.offset }
 }
 
-async function openFile(number: number, path: string, algorithm: string): Promise<IngestValue> {
+async function openFile(number: number, path: string, algorithm: DigestAlgorithm): Promise<IngestValue> {
   const handle = await open(path, 'a+', 0o600)
   try {
     const { hash, sums, offset } = await hashHandle(handle, algorithm)
@@ -129,7 +134,7 @@ function syncData(fd: number): Promise<void> {
 async function finish(
   number: number,
   file: OpenFile,
-  algorithm: string,
+  algorithm: DigestAlgorithm,
   timeMs: number,
 ): Promise<IngestValue> {
   try {
@@ -149,44 +154,42 @@ async function close(number: number, file: OpenFile): Promise<void> {
   await file.handle.close()
 }
 
-async function hashFile(number: number, path: string, algorithm: string): Promise<IngestValue> {
-  await using handle = await open(path, 'r')
+async function hashFile(number: number, path: string, algorithm: DigestAlgorithm, bytes: number) {
+  const handle = await open(path, 'r')
   try {
     const { ino } = await handle.stat()
-    const { hash, sums, offset } = await hashHandle(handle, algorithm, () => stopped.has(number))
-    return { offset, hex: hash.digest('hex'), inode: ino, sums: sums.finish() }
+    hashing.set(number, { handle, inode: ino, hash: new FileHash(handle, algorithm) })
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+  return await hashOn(number, bytes)
+}
+
+async function hashOn(number: number, bytes: number): Promise<IngestValue> {
+  const file = hashing.get(number)
+  if (file === undefined) throw new Error(`file ${number} is not being hashed`)
+  const { hash, inode } = file
+  let isOver = true
+  try {
+    isOver = await hash.step(bytes, () => stopped.has(number))
+    if (!isOver) return { offset: hash.offset }
+    return { offset: hash.offset, hex: hash.hash.digest('hex'), inode, sums: hash.sums.finish() }
   } finally {
-    stopped.delete(number)
+    if (isOver) await leave(number)
   }
 }
 
-/** Reads ahead of the hash. */
-async function hashHandle(
-  handle: FileHandle,
-  algorithm: string,
-  isStopped: () => boolean = () => false,
-): Promise<{ hash: Hash; sums: BlockSums; offset: number }> {
-  const hash = createHash(algorithm)
-  const sums = new BlockSums()
-  const { size } = await handle.stat()
-  if (size === 0) return { hash, sums, offset: 0 }
-  let [current, spare] = [
-    new Uint8Array(Math.min(readBytes, size)),
-    new Uint8Array(Math.min(readBytes, size)),
-  ]
-  let offset = 0
-  let reading = handle.read(current, 0, current.length, 0)
-  for (;;) {
-    const { bytesRead } = await reading
-    offset += bytesRead
-    if (bytesRead === 0 || isStopped()) break
-    reading = handle.read(spare, 0, spare.length, offset)
-    hash.update(current.subarray(0, bytesRead))
-    sums.update(current.subarray(0, bytesRead))
-    ;[current, spare] = [spare, current]
-  }
-  current.buffer.transfer(0)
-  spare.buffer.transfer(0)
-  if (isStopped()) throw new Error('stopped')
-  return { hash, sums, offset }
+async function leave(number: number): Promise<IngestValue> {
+  const file = hashing.get(number)
+  hashing.delete(number)
+  stopped.delete(number)
+  await file?.handle.close()
+  return { offset: 0 }
+}
+
+async function hashHandle(handle: FileHandle, algorithm: DigestAlgorithm): Promise<FileHash> {
+  const file = new FileHash(handle, algorithm)
+  await file.step(Number.POSITIVE_INFINITY)
+  return file
 }

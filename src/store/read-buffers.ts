@@ -19,6 +19,10 @@ export class ReadBuffers {
     return this.#bytes
   }
 
+  get readers(): number {
+    return this.#readers
+  }
+
   enter(): void {
     this.#readers++
   }

@@ -2,6 +2,7 @@
 import type { Digest } from '../oci/oci.ts'
 import { type BlobSums, decodeSums, encodeSums } from './block-sums.ts'
 import type { Tables } from './database.ts'
+import { takesNothing } from './errors.ts'
 
 export class SumTable {
   readonly #table: Tables['sums']
@@ -26,7 +27,20 @@ export class SumTable {
     await this.#table.del(digest)
   }
 
-  async *list(): AsyncGenerator<Digest> {
-    for await (const key of this.#table.keys()) yield key as Digest
+  /** Of the blobs whose hash begins with these two digits. */
+  async *list(shard: string): AsyncGenerator<Digest> {
+    for (const algorithm of ['sha256', 'sha512']) {
+      const range = { gt: `${algorithm}:${shard}`, lt: `${algorithm}:${shard}g` }
+      for await (const key of this.#table.keys(range)) yield key as Digest
+    }
+  }
+}
+
+/** Runs a write that can wait: where there is no room for it, reading and checking go on. */
+export async function unlessFull(write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (!takesNothing(error)) throw error
   }
 }

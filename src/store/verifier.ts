@@ -6,12 +6,11 @@ import type { Logger, Metrics } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../oci/oci.ts'
 import { type BlobFiles, syncFolder } from './blob-files.ts'
 import type { BlobSums } from './block-sums.ts'
-import { takesNothing } from './errors.ts'
-import type { IngestPool } from './ingest-pool.ts'
+import type { HashOptions, IngestPool } from './ingest-pool.ts'
 import type { TableContext } from './link-table.ts'
 import type { SoundFiles } from './sound-files.ts'
 import type { VerifyOptions, VerifyReport } from './store.ts'
-import type { SumTable } from './sum-table.ts'
+import { type SumTable, unlessFull } from './sum-table.ts'
 import { WorkerCallError } from './worker-thread.ts'
 
 export interface VerifierOptions {
@@ -49,7 +48,7 @@ export class Verifier {
       onProgress?.(progress)
     }
     const check = async (digest: Digest): Promise<void> => {
-      const checked = await this.#checkBlob(digest, signal).catch((error: unknown) => {
+      const checked = await this.checkBlob(digest, { signal }).catch((error: unknown) => {
         if (!(error instanceof WorkerCallError) || signal?.aborted) throw error
         // One that cannot be read is no reason not to look at the others.
         logger.error({ err: error, digest }, 'a blob cannot be read')
@@ -72,20 +71,20 @@ export class Verifier {
 
   /** One blob alone; false when it was quarantined or is not here. */
   async verifyBlob(digest: Digest, signal?: AbortSignal): Promise<boolean> {
-    const checked = await this.#checkBlob(digest, signal)
+    const checked = await this.checkBlob(digest, { signal })
     return checked !== undefined && checked.path === undefined
   }
 
   /** `undefined` when it was collected meanwhile; `path` is where a corrupt one lies now. */
-  async #checkBlob(
+  async checkBlob(
     digest: Digest,
-    signal: AbortSignal | undefined,
+    options: HashOptions = {},
   ): Promise<{ bytes: number; path?: string } | undefined> {
     const { files, context } = this.#options
     for (;;) {
       const before = await files.stat(digest)
       if (before === undefined) return undefined
-      if (await this.#isRight(digest, before, signal)) return { bytes: before.size }
+      if (await this.#isRight(digest, before, options)) return { bytes: before.size }
       const path = await context.claims.setAside(digest, async () => {
         // A push may have put a good file in its place since.
         if ((await files.stat(digest))?.ino !== before.ino) return undefined
@@ -98,10 +97,10 @@ export class Verifier {
   }
 
   /** `before` is what was known of the file before it was read. */
-  async #isRight(digest: Digest, before: Stats, signal: AbortSignal | undefined): Promise<boolean> {
+  async #isRight(digest: Digest, before: Stats, options: HashOptions): Promise<boolean> {
     const { files, pool, sound } = this.#options
     try {
-      const hashed = await pool.hash(files.blobPath(digest), algorithmOf(digest), signal)
+      const hashed = await pool.hash(files.blobPath(digest), algorithmOf(digest), options)
       if (hashed.hex !== hexOf(digest)) return false
       await this.#keepSums(digest, hashed)
       if (hashed.inode === before.ino) sound.add(digest, before)
@@ -118,13 +117,8 @@ export class Verifier {
   async #keepSums(digest: Digest, { size, sums }: BlobSums): Promise<void> {
     const kept = this.#options.sums.find(digest)
     const isKept = kept?.size === size && Buffer.compare(kept.sums, sums) === 0
-    if (isKept) return
-    try {
-      await this.#options.sums.put(digest, { size, sums })
-    } catch (error) {
-      // What was found right is right also where there is no room to note it.
-      if (!takesNothing(error)) throw error
-    }
+    // What was found right is right also where there is no room to note it.
+    if (!isKept) await unlessFull(() => this.#options.sums.put(digest, { size, sums }))
   }
 
   /** Bytes that stand under the digest: where they lie now if they are not its own, `undefined` if they are, or are replaced already. */

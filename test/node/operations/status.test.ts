@@ -18,6 +18,7 @@ describe('the status of a node', () => {
       transfers: [],
       traffic: { receivedBytes: 0, sentBytes: 0 },
       problems: [],
+      scrub: { done: 0, periodMs: 30 * 24 * 3_600_000, round: { blobs: 0, corrupt: 0 } },
     })
     expect(status.running).toBeUndefined()
   })

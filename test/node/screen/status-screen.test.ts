@@ -7,6 +7,8 @@ import { digestBytes, parseRepository } from '../../../src/oci/oci.ts'
 const startedMs = Date.parse('2030-01-01T00:00:00Z')
 const screen = { columns: 80, rows: 24 }
 
+const round = { startedMs, position: '74', blobs: 4, manifests: 2, bytes: 1000, corrupt: 0, unread: 0 }
+
 function status(changes: Partial<NodeStatus> = {}): NodeStatus {
   return {
     nowMs: startedMs + 90_061_000,
@@ -31,6 +33,7 @@ function status(changes: Partial<NodeStatus> = {}): NodeStatus {
       freeBytes: 2 ** 39,
       minFreeBytes: 2 ** 28,
     },
+    scrub: { round, done: 0.4567, periodMs: 30 * 86_400_000 },
     transfers: [],
     traffic: { receivedBytes: 1000, sentBytes: 0 },
     upstreams: [],
@@ -62,6 +65,7 @@ describe('the status on a screen', () => {
       'Peers at  /ip4/192.0.2.1/tcp/5001 and 1 other address',
       'Cluster   0123456789ab, no member connected, 1234 records, authority here',
       'Disk      3.0 GiB in 10 blobs, 512 GiB of 1.0 TiB free, 1.0 MiB unfinished',
+      'Scrub     45 % of a round of 30 d, not all was read yet',
       'Moved     1000 B from members, 0 B to them',
     ])
   })
@@ -87,6 +91,18 @@ describe('the status on a screen', () => {
     ])
   })
 
+  it('says what the scrub found, when it read all, and that it is off', () => {
+    const last = { ...round, endedMs: startedMs + 3_661_000, corrupt: 1 }
+    const scrub = { round: { ...round, corrupt: 2, unread: 1 }, last, done: 0.999, periodMs: 86_400_000 }
+    expect(lines(renderStatus(status({ scrub }), undefined, screen))).toContain(
+      'Scrub     99 % of a round of 1 d, all was read 1 d ago, 3 wrong, 1 not readable',
+    )
+    const off = { round, done: 0, periodMs: 0 }
+    expect(lines(renderStatus(status({ scrub: off }), undefined, screen))).toContain(
+      'Scrub     off, start the node with --scrub 30d',
+    )
+  })
+
   it('says how to start a node that does not run', () => {
     const { running: _, ...stopped } = status()
     expect(renderStatus(stopped, undefined, screen)).toContain('start it with shoal serve')
@@ -100,7 +116,7 @@ describe('the status on a screen', () => {
     const shown = lines(renderStatus(busy, undefined, screen))
     expect(shown.length).toBeLessThanOrEqual(23)
     expect(Math.max(...shown.map((line) => line.length))).toBeLessThanOrEqual(80)
-    expect(shown).toContain('  and 491 more')
+    expect(shown).toContain('  and 492 more')
     expect(shown.at(-1)).toBe('Problem   and another one')
   })
 
