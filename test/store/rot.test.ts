@@ -213,7 +213,7 @@ it('goes on verifying when the collector takes a blob that it is about to read',
       logger: silentLogger,
       metrics: noMetrics,
     })
-    expect(await verifier.verify()).toEqual({ blobs: 0, manifests: 0, bytes: 0, corrupt: [] })
+    expect(await verifier.verify()).toEqual({ blobs: 0, manifests: 0, bytes: 0, corrupt: [], unreadable: [] })
   })
   expect(await opened.store.blobs.stat(blob)).toBeUndefined()
 })
