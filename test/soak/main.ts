@@ -16,6 +16,9 @@ async function main(): Promise<number> {
   return (await soak(options)) ? 0 : 1
 }
 
+// Ends by itself, so that the nodes are ended with it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
+
 try {
   process.exitCode = await main()
 } catch (error) {
