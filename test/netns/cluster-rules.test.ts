@@ -175,10 +175,12 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     const [a, b] = await openCluster(hosts, 2)
     if (!a || !b) throw new Error('two nodes')
     await pushSmall(a.client, 'team/app', '1', smallManifest('right'))
-    const preload = path.join(import.meta.dirname, 'clock-ahead.ts')
+    const preload = path.join(import.meta.dirname, 'stepped-clock.ts')
+    const clock = a.folder.at('clock of the third')
+    await writeFile(clock, '600000')
     const fast = await hosts.open(2, {
       flags: ['--no-mdns', '--join', await a.shoal('token')],
-      env: { NODE_OPTIONS: `--import=${preload}`, TEST_CLOCK_AHEAD_MS: '600000' },
+      env: { NODE_OPTIONS: `--import=${preload}`, TEST_CLOCK: clock },
     })
     await until('the mesh', () => isMesh([a, b, fast]), spreadMs)
     await until('the tag', () => resolves(fast, 'team/app', '1', 'right'), spreadMs)
@@ -198,6 +200,7 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
       expect(await resolves(node, 'team/app', '1', 'right')).toBe(true)
       expect((await node.client.ask('GET', '/readyz')).status).toBe(200)
     }
+    await writeFile(clock, '0')
     fast.signal('SIGUSR2')
     await until('its clock to be right', async () => (await readiness()) === 'ready\n', spreadMs)
     await pushSmall(fast.client, 'team/app', '1', smallManifest('in time'))

@@ -42,10 +42,10 @@ export class SoakNode implements AsyncDisposable {
 
   static async open(host: NetworkHost, { flags, clockFile, onOutput }: SoakNodeOptions): Promise<SoakNode> {
     await writeFile(clockFile, '0')
-    const preload = pathToFileURL(path.join(import.meta.dirname, 'stepped-clock.ts'))
+    const preload = pathToFileURL(path.join(import.meta.dirname, '../netns/stepped-clock.ts'))
     const node = await openClusterNode(host, {
       flags,
-      env: { NODE_OPTIONS: `--import ${preload.href}`, SOAK_CLOCK: clockFile },
+      env: { NODE_OPTIONS: `--import ${preload.href}`, TEST_CLOCK: clockFile },
       idleMs,
       onOutput,
       async prepare(data) {

@@ -1,10 +1,16 @@
-/** For `node --import`: the process believes that it is TEST_CLOCK_AHEAD_MS later than it is, until SIGUSR2 sets its clock right. */
-let aheadMs = Number(process.env.TEST_CLOCK_AHEAD_MS)
+/**
+ * For `node --import`: on SIGUSR2 the wall clock steps to be as many milliseconds ahead as the file says that
+ * TEST_CLOCK names; monotonic time goes on as it was. Threads keep the true time: none of theirs leaves the process.
+ */
+import { readFileSync } from 'node:fs'
+
+const file = process.env.TEST_CLOCK ?? ''
 const RealDate = Date
+let aheadMs = Number(readFileSync(file, 'utf8'))
 const now = (): number => RealDate.now() + aheadMs
 
 process.on('SIGUSR2', () => {
-  aheadMs = 0
+  aheadMs = Number(readFileSync(file, 'utf8'))
 })
 
 globalThis.Date = new Proxy(RealDate, {
