@@ -154,8 +154,8 @@ export class ComingBody implements Disposable {
   #isOnHold = false
   /** What it may still be late by. */
   #creditMs: number
-  /** For how long its client was waited for in all. */
-  #waitedMs = 0
+  /** The same, by the pace that holds while others wait for memory. */
+  #creditInNeedMs: number
   #waitingSinceMs: number | undefined
 
   constructor(
@@ -168,6 +168,7 @@ export class ComingBody implements Disposable {
     this.#length = length ?? Number.POSITIVE_INFINITY
     this.#pace = watch.limits[kind]
     this.#creditMs = this.#pace.graceMs
+    this.#creditInNeedMs = watch.limits.heldInNeed.graceMs
   }
 
   /** The client is waited for from now on, or not. */
@@ -179,8 +180,8 @@ export class ComingBody implements Disposable {
   arrived(bytes: number): void {
     if (this.#isClosed) return
     this.#settle()
-    const { graceMs, bytesPerSecond } = this.#pace
-    this.#creditMs = Math.min(graceMs, this.#creditMs + (bytes / bytesPerSecond) * 1000)
+    this.#creditMs = credited(this.#creditMs, bytes, this.#pace)
+    this.#creditInNeedMs = credited(this.#creditInNeedMs, bytes, this.#watch.limits.heldInNeed)
     this.#bytes += bytes
     if (this.#isHeld) this.readOn()
   }
@@ -203,10 +204,7 @@ export class ComingBody implements Disposable {
   /** By its own pace, or by that which holds while others wait for memory. */
   isTooSlow(isNeed: boolean): boolean {
     this.#settle()
-    if (this.#creditMs <= 0) return true
-    const { graceMs, bytesPerSecond } = this.#watch.limits.heldInNeed
-    if (!isNeed || this.#steps === 0 || this.#waitedMs <= graceMs) return false
-    return (this.#bytes / this.#waitedMs) * 1000 < bytesPerSecond
+    return this.#creditMs <= 0 || (isNeed && this.#steps > 0 && this.#creditInNeedMs <= 0)
   }
 
   #hold(isOnHold: boolean): void {
@@ -237,10 +235,14 @@ export class ComingBody implements Disposable {
     const nowMs = this.#watch.nowMs()
     const waitedMs = nowMs - (this.#waitingSinceMs ?? nowMs)
     this.#creditMs -= waitedMs
-    this.#waitedMs += waitedMs
+    this.#creditInNeedMs -= waitedMs
     const isWaiting = this.#isAwaited && !this.#isOnHold && !this.#isClosed
     this.#waitingSinceMs = isWaiting ? nowMs : undefined
   }
+}
+
+function credited(creditMs: number, bytes: number, { graceMs, bytesPerSecond }: Pace): number {
+  return Math.min(graceMs, creditMs + (bytes / bytesPerSecond) * 1000)
 }
 
 function interval(tick: () => void): () => void {

@@ -126,9 +126,13 @@ describe('the memory of bodies', () => {
     expect(paused()).toEqual([false, false, false, false, false])
   })
 
-  it('is not kept by those who stall, once others wait', () => {
-    const stalled = Array.from({ length: 200 }, () => begin())
-    for (const { body } of stalled) body.arrived(64 * kib)
+  it.each([
+    [200, 1],
+    [3, 8],
+  ])('is not kept by %d who stall after %d steps, once others wait', (count, steps) => {
+    const stalled = Array.from({ length: count }, () => begin())
+    for (let step = 0; step < steps; step++)
+      for (const { body, isPaused } of stalled) if (!isPaused) body.arrived(64 * kib)
     const honest = begin()
     honest.body.arrived(64 * kib)
     expect(honest.isPaused).toBe(true)
@@ -136,6 +140,7 @@ describe('the memory of bodies', () => {
       for (const { body, failure } of stalled) if (failure !== undefined) body[Symbol.dispose]()
     }
     for (let second = 0; second < 100; second++, end()) pass(1, [[honest, 64 * kib]])
+    expect(stalled[0]?.failure).toBe('REQUEST_TIMEOUT')
     expect(honest).toMatchObject({ isPaused: false, failure: undefined })
   })
 
