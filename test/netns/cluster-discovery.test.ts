@@ -63,7 +63,11 @@ describe('nodes on a network of their own', requires(...networkNeeds), () => {
       first
         .output()
         .split('\n')
-        .some((line) => line.includes('fail the handshake') && line.includes(`"${stranger.host.address}"`))
+        .some(
+          (line) =>
+            line.includes('left before the handshake was over') &&
+            line.includes(`"${stranger.host.address}"`),
+        )
     await until('both to be turned away', () => turnedAway(tokenless) && turnedAway(other), 20_000)
     for (const stranger of [tokenless, other]) {
       expect(await stranger.peers()).toEqual([])

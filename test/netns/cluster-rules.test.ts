@@ -158,7 +158,11 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     )
     await pushSmall(a.client, 'team/app', '2', smallManifest('after'))
     await until('the tag on the other', () => resolves(b, 'team/app', '2', 'after'), spreadMs)
-    await until('it to be turned away', () => a.output().includes('fail the handshake'), spreadMs)
+    await until(
+      'it to be turned away',
+      () => a.output().includes('left before the handshake was over'),
+      spreadMs,
+    )
     expect(await resolves(a, 'team/app', '1', 'kept')).toBe(true)
     expect(await resolveTag(holder.client, 'team/app', '2')).toBeUndefined()
     expect(await holder.peers()).toEqual([])
