@@ -11,9 +11,11 @@ import {
   type CollectOptions,
   type CollectReport,
   type Database,
+  describeDropped,
   type FileStore,
   openDatabase,
   openStore,
+  readDropped,
   type Untagged,
 } from '../src/store/store.ts'
 import { checkDataFormat, markDataFormat } from './data-format.ts'
@@ -39,6 +41,8 @@ export interface LocalNode extends AsyncDisposable {
   readonly keepRules: RuleBook
   /** Why the database takes nothing; `undefined` when it does. */
   databaseProblem(): string | undefined
+  /** What the database dropped as damaged when it was opened. */
+  readonly dropped: readonly string[]
   readonly version: string
   /** What it is called where members are listed. */
   readonly name: string
@@ -73,6 +77,8 @@ export async function openLocalNode({
   // Before the database: opening it writes to it.
   await checkDataFormat(directory)
   const database = opened.adopt(await openDatabase(directory, { logger, metrics }), (open) => open.close())
+  const dropped = await readDropped(directory)
+  if (dropped.length > 0) logger.warn({ dropped }, describeDropped(dropped))
   await markDataFormat(directory)
   // After the lock on the database: two starting nodes must not both write a new identity.
   const membership = await openMembership(directory, {
@@ -115,6 +121,7 @@ export async function openLocalNode({
     pieceListTable,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
+    dropped,
     databaseProblem: () => database.problem(),
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),

@@ -2,7 +2,7 @@
 import { steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
-import type { ScrubStatus } from '../../src/store/store.ts'
+import { describeDropped, type ScrubStatus } from '../../src/store/store.ts'
 import { clusterId } from '../../src/swarm/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
@@ -94,7 +94,11 @@ export const showStatus: Operation<'status'> = async (context) => {
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
     upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],
     keepRules: node.keepRules.list().length,
-    problems: [...(member?.problems() ?? []), ...problemsOf(disk, node.databaseProblem())],
+    problems: [
+      ...(member?.problems() ?? []),
+      ...problemsOf(disk, node.databaseProblem()),
+      ...(node.dropped.length === 0 ? [] : [describeDropped(node.dropped)]),
+    ],
   }
 }
 

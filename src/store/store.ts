@@ -15,6 +15,7 @@ import type { Provenance } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
 export { type Database, openDatabase } from './database.ts'
+export { describeDropped, readDropped } from './database-log.ts'
 export { diskUsage } from './disk-space.ts'
 export {
   BlobMissingError,

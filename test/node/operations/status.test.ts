@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { showStatus } from '../../../node/operations/status.ts'
 import { makeImage } from '../../e2e/image.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
 
@@ -21,6 +22,14 @@ describe('the status of a node', () => {
       scrub: { done: 0, periodMs: 30 * 24 * 3_600_000, round: { blobs: 0, corrupt: 0 } },
     })
     expect(status.running).toBeUndefined()
+  })
+
+  it('says that the database dropped what was damaged', async () => {
+    const node = { ...operated.node, dropped: ['dropping 7 bytes; Corruption'] }
+    const { problems } = await showStatus({ ...operated, node }, {}, () => undefined, {
+      signal: AbortSignal.timeout(5_000),
+    })
+    expect(problems).toEqual([expect.stringContaining('dropping 7 bytes')])
   })
 
   it('counts what is stored, and the records that say so', async () => {
