@@ -5,6 +5,8 @@
  * - The authority may write everything. A banned author may write nothing.
  * - Of `rules` the first whose pattern matches the repository decides: its authors may write there, others not. An
  *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
+ * - In a repository of which some tags are immutable only the authority deletes manifests: a tag whose manifest can be taken
+ *   away is not immutable, and which manifests those tags need is no question to a single record.
  * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it. `sealers` say which of
  *   several records that others signed for such a tag came first (see order.ts); they write nothing themselves by that.
  */
@@ -104,8 +106,9 @@ export class Rules {
   }
 
   /** Why a record does not count, in words: its author may not write it, or who sealed it may not seal. */
-  refusalOf({ key, envelope, sealed }: SignedRecord): string | undefined {
-    if (sealed === undefined) return this.refusal(envelope.author, key)
+  refusalOf({ key, body, envelope, sealed }: SignedRecord): string | undefined {
+    if (sealed === undefined)
+      return this.refusal(envelope.author, key, { isDeletion: 'value' in body && body.value === null })
     if (!this.isSealer(envelope.author))
       return `${peerIdOf(envelope.author)} may not seal tags in this cluster`
     return this.refusal(sealed.original.envelope.author, key)
@@ -116,11 +119,17 @@ export class Rules {
     return this.#sealers.has(name(author)) || this.#allowed.some((authors) => authors.has(name(author)))
   }
 
-  /** Why `author` may not write `key`, in words; `undefined` when it may. */
-  refusal(author: Uint8Array, key: RecordKey): string | undefined {
+  /** Why `author` may not write `key`, or delete it, in words; `undefined` when it may. */
+  refusal(author: Uint8Array, key: RecordKey, { isDeletion = false } = {}): string | undefined {
     if (this.isAuthority(author)) return undefined
     if (key.kind === 'policy') return 'only the cluster authority may sign a policy'
     if (this.isBanned(author)) return `${peerIdOf(author)} is banned from this cluster`
+    if (isDeletion && key.kind === 'manifest') {
+      const needed = this.value.immutable.find(({ repositories }) =>
+        matchesGlob(repositories, key.repository),
+      )
+      if (needed !== undefined) return manifestsStay(needed, key.repository)
+    }
     const index = this.#findRule(key.repository)
     const rule = this.value.rules[index]
     if (rule === undefined || this.#allowed[index]?.has(name(author))) return undefined
@@ -154,6 +163,10 @@ export class Rules {
     this.#ruleOf.set(repository, index)
     return index
   }
+}
+
+function manifestsStay({ repositories, tags }: { repositories: string; tags: string }, repository: string) {
+  return `tags "${tags}" of "${repositories}" are immutable, so only the cluster authority may delete manifests of ${repository}; delete tags that are not, and what nothing refers to any more goes in its time`
 }
 
 function name(author: Uint8Array): string {

@@ -28,7 +28,7 @@ export async function gatherChanges(
     const key = keyOf(change)
     const name = keyText(key)
     const standing = write.draft.find(name)
-    const refusal = rules.refusal(identity.publicKey, key)
+    const refusal = rules.refusal(identity.publicKey, key, { isDeletion: change.value === undefined })
     if (refusal !== undefined) throw new NotPermittedError(refusal)
     if (!rules.isAuthority(identity.publicKey) && isSettled(change, key, standing, rules)) continue
     const replaced = standing ?? write.draft.findBuried(name)

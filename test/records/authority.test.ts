@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { decodeRecord, type RecordBody, sealRecord, signRecord } from '../../src/records/record.ts'
-import type { Ledger, Policy } from '../../src/records/records.ts'
+import type { Change, Ledger, Policy } from '../../src/records/records.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 import {
   alice,
@@ -221,6 +221,35 @@ describe('an immutable tag', () => {
       expect(await digestAt(ledger)).toBe(digestOf('one'))
     }
     expect((await two.ledger.findTag(app, v1))?.author).toBe(bob.peerId)
+  })
+
+  it('does not lose its manifest to a member, by whom it was pushed or by another', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const { ledger } = two
+    const deletion = { ...manifestChange('team/app', 'one'), value: undefined } as Change
+    const policy = await recordsOf(one.ledger, () => one.ledger.setPolicy(immutable))
+    const pushed = await recordsOf(one.ledger, () =>
+      one.ledger.publish([manifestChange('team/app', 'one'), tagChange('team/app', 'v1', 'one')]),
+    )
+    await ledger.apply(pushed)
+    // One that has not heard of the policy yet deletes it, and one that has cannot.
+    const unaware = await recordsOf(ledger, () => ledger.publish([deletion]))
+    expect(await one.ledger.apply(unaware)).toMatchObject({ refused: { policy: 1 }, blame: undefined })
+    await ledger.apply(policy)
+    clock.ms += 2 * hour
+    await ledger.sweep()
+    await ledger.apply(pushed)
+    await expect(ledger.publish([deletion])).rejects.toMatchObject({
+      code: 'NOT_PERMITTED',
+      rule: expect.stringContaining('tags "v*" of "team/**" are immutable'),
+    })
+    for (const node of [one, two]) {
+      expect(await digestAt(node.ledger)).toBe(digestOf('one'))
+      expect(await node.ledger.findManifest(app, digestOf('one'))).toBeDefined()
+    }
+    await one.ledger.publishAsAuthority([deletion])
+    expect(await one.ledger.findManifest(app, digestOf('one'))).toBeUndefined()
   })
 
   it('is moved and deleted by the authority', async () => {
