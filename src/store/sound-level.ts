@@ -5,13 +5,20 @@
  * LevelDB 1.20 goes on after a failed append at a block offset that the file does not have (`db/log_writer.cc`,
  * `EmitPhysicalRecord`): it acknowledges what it writes from then on, and recovery drops it as corrupt.
  */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { Level } from 'level'
 import { Background, type Clock, type Logger, type Metrics } from '../base/base.ts'
-import { orMissing, syncFolder } from './blob-files.ts'
+import { syncFolder } from './blob-files.ts'
 import { asStoreError, diskUsage } from './disk-space.ts'
 import { DatabaseFaultError, StoreFullError } from './errors.ts'
+import {
+  type Bytes,
+  droppedIn,
+  Engine,
+  gatheringBatch,
+  type Operation,
+  type Resource,
+  raw,
+} from './level-engine.ts'
+import { WriteQueue } from './write-queue.ts'
 
 export interface SoundLevelOptions {
   logger: Logger
@@ -19,16 +26,6 @@ export interface SoundLevelOptions {
   clock: Clock
   /** Room that opening it again takes at most: two full write buffers as tables, and some. */
   reopenBytes: number
-}
-
-type Bytes = string | Uint8Array
-type Operation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
-
-interface Waiting {
-  operations: Operation[]
-  sync: boolean
-  resolve(): void
-  reject(reason: unknown): void
 }
 
 type State =
@@ -42,41 +39,14 @@ type State =
   /** Opened again, it lacks what was acknowledged. */
   | { name: 'lost'; fault: unknown }
 
-/** What abstract-level documents for implementors, and its types leave out. Keys and values come encoded. */
-interface Engine extends Level<string, string> {
-  _open(options: object): Promise<void>
-  _close(): Promise<void>
-  _get(key: Bytes, options: object): Promise<unknown>
-  _getSync(key: Bytes, options: object): unknown
-  _getMany(keys: Bytes[], options: object): Promise<unknown[]>
-  _has(key: Bytes, options: object): Promise<boolean>
-  _hasMany(keys: Bytes[], options: object): Promise<boolean[]>
-  _put(key: Bytes, value: Bytes, options: { sync?: boolean }): Promise<void>
-  _del(key: Bytes, options: { sync?: boolean }): Promise<void>
-  _batch(operations: Operation[], options: { sync?: boolean }): Promise<void>
-  _clear(options: object): Promise<void>
-  _chainedBatch(): unknown
-  _iterator(options: object): unknown
-  _snapshot(options: object): unknown
-}
-
-const Engine = Level as unknown as new (location: string) => Engine
-/** Gathers its operations for `_batch`, as LevelDB's own chained batch would not. */
-const { _chainedBatch: gatheringBatch } = Object.getPrototypeOf(Level.prototype) as Engine
-
 /** Goes up with each write, in the same batch: whether it is there says whether the write is. */
 const counterKey = Buffer.from('writes')
-const raw = { keyEncoding: 'buffer', valueEncoding: 'buffer' }
-/** Writes that wait for the same disk go there together, up to this. */
-const groupBytes = 1024 * 1024
 const clearedAtOnce = 1_000
 const retryMs = 1_000
 
-type Resource = Parameters<Engine['attachResource']>[0]
-
 export class SoundLevel extends Engine {
   readonly #options: SoundLevelOptions
-  readonly #queue: Waiting[] = []
+  readonly #queue = new WriteQueue()
   readonly #background: Background
   /** Iterators and snapshots: they end when the database is closed, also in between. */
   readonly #readers = new Set<Resource>()
@@ -187,40 +157,25 @@ export class SoundLevel extends Engine {
 
   async #write(operations: Operation[], sync: boolean): Promise<void> {
     if (this.#state.name !== 'sound') throw this.#refusal(this.#state)
-    const { promise, resolve, reject } = Promise.withResolvers<void>()
-    this.#queue.push({ operations, sync, resolve, reject })
+    const written = this.#queue.add(operations, sync)
     this.#writing ??= this.#writeAll()
-    await promise
+    await written
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#queue.length > 0) {
-      const group = this.#nextGroup()
-      const operations = group.flatMap((waiting) => waiting.operations)
+    for (let group = this.#queue.next(); group !== undefined; group = this.#queue.next()) {
       try {
-        await this.#append(
-          operations,
-          group.some(({ sync }) => sync),
-        )
+        await this.#append(group.operations, group.sync)
       } catch (error) {
         const fault = faultOf(error)
-        await this.#noteFault(fault, operations)
-        for (const { reject } of [...group, ...this.#queue.splice(0)]) reject(fault)
+        await this.#noteFault(fault, group.operations)
+        group.reject(fault)
+        this.#queue.reject(fault)
         break
       }
-      for (const { resolve } of group) resolve()
+      group.resolve()
     }
     this.#writing = undefined
-  }
-
-  #nextGroup(): Waiting[] {
-    let bytes = 0
-    const end = this.#queue.findIndex(({ operations }, index) => {
-      for (const operation of operations)
-        bytes += operation.key.length + (operation.type === 'put' ? operation.value.length : 0)
-      return index > 0 && bytes > groupBytes
-    })
-    return this.#queue.splice(0, end === -1 ? this.#queue.length : end)
   }
 
   async #append(operations: Operation[], sync: boolean): Promise<void> {
@@ -353,10 +308,4 @@ function faultOf(error: unknown): unknown {
   return known instanceof StoreFullError
     ? known
     : new DatabaseFaultError(error instanceof Error ? error.message : String(error), { cause: error })
-}
-
-/** What the last opening said of bytes that it skipped: LevelDB tells nobody but its own LOG. */
-async function droppedIn(location: string): Promise<string[]> {
-  const text = await orMissing(readFile(join(location, 'LOG'), 'utf8'))
-  return (text ?? '').split('\n').filter((line) => /: dropping \d+ bytes; /.test(line))
 }

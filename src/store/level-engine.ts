@@ -1,0 +1,41 @@
+/** LevelDB as `classic-level` has it inside: what its owner overrides, and what it tells nobody but its own LOG. */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { orMissing } from './blob-files.ts'
+
+export type Bytes = string | Uint8Array
+export type Operation = { type: 'put'; key: Bytes; value: Bytes } | { type: 'del'; key: Bytes }
+
+/** What abstract-level documents for implementors, and its types leave out. Keys and values come encoded. */
+export interface Engine extends Level<string, string> {
+  _open(options: object): Promise<void>
+  _close(): Promise<void>
+  _get(key: Bytes, options: object): Promise<unknown>
+  _getSync(key: Bytes, options: object): unknown
+  _getMany(keys: Bytes[], options: object): Promise<unknown[]>
+  _has(key: Bytes, options: object): Promise<boolean>
+  _hasMany(keys: Bytes[], options: object): Promise<boolean[]>
+  _put(key: Bytes, value: Bytes, options: { sync?: boolean }): Promise<void>
+  _del(key: Bytes, options: { sync?: boolean }): Promise<void>
+  _batch(operations: Operation[], options: { sync?: boolean }): Promise<void>
+  _clear(options: object): Promise<void>
+  _chainedBatch(): unknown
+  _iterator(options: object): unknown
+  _snapshot(options: object): unknown
+}
+
+export const Engine = Level as unknown as new (location: string) => Engine
+/** Gathers its operations for `_batch`, as LevelDB's own chained batch would not. */
+export const { _chainedBatch: gatheringBatch } = Object.getPrototypeOf(Level.prototype) as Engine
+
+export type Resource = Parameters<Engine['attachResource']>[0]
+
+/** Keys and values as bytes. */
+export const raw = { keyEncoding: 'buffer', valueEncoding: 'buffer' }
+
+/** What the last opening said of bytes that it skipped: LevelDB tells nobody but its own LOG. */
+export async function droppedIn(location: string): Promise<string[]> {
+  const text = await orMissing(readFile(join(location, 'LOG'), 'utf8'))
+  return (text ?? '').split('\n').filter((line) => /: dropping \d+ bytes; /.test(line))
+}
