@@ -72,7 +72,7 @@ export function itIsAStore(
       const size = (await at.store.manifests.get(digest))?.length ?? 0
       const progress: number[] = []
       const report = await at.store.verify({ onProgress: ({ blobs }) => progress.push(blobs) })
-      expect(report).toEqual({ blobs: 2, manifests: 1, bytes: 1010 + size, corrupt: [] })
+      expect(report).toEqual({ blobs: 2, manifests: 1, bytes: 1010 + size, corrupt: [], unreadable: [] })
       expect(progress).toEqual([1, 2, 2])
       expect(await at.store.blobs.stat(parseDigest(digest))).toBeUndefined()
     })
