@@ -33,7 +33,7 @@ export async function askRecords(
 /** Answers until the peer ends the channel. Throws `MALFORMED` for what is no question. */
 export async function answerQuestions(
   channel: Channel,
-  ledger: Ledger,
+  ledger: Pick<Ledger, 'findRecord'>,
   options: { signal?: AbortSignal } = {},
 ): Promise<void> {
   for (;;) {
@@ -45,7 +45,7 @@ export async function answerQuestions(
   await channel.close()
 }
 
-function collect(ledger: Ledger, keys: RecordKey[]): Uint8Array[] {
+function collect(ledger: Pick<Ledger, 'findRecord'>, keys: RecordKey[]): Uint8Array[] {
   const found = new Map<string, Uint8Array>()
   // Room for the names and lengths around the records.
   let room = maxAnswerBytes - 1024
