@@ -146,7 +146,11 @@ function faultOf(
     case 'disk':
       return { ...at, kind, leftBytes: random.pick([0, 4096, 65_536, 1_000_000, 6_000_000]) }
     case 'clock':
-      return { ...at, kind, stepMs: random.pick([-1, 1]) * random.pick([300, 5_000, 45_000, 130_000]) }
+      return {
+        ...at,
+        kind,
+        stepMs: random.pick([-1, 1]) * random.pick([300, 5_000, 45_000, 130_000, 600_000]),
+      }
     case 'rot':
       return { ...at, kind, which: random.next(), truncates: random.next() < 0.3 }
     case 'partition':
