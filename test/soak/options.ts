@@ -11,6 +11,8 @@ export interface SoakOptions {
   /** Where what a violation is explained with is kept; a new temporary folder without it. */
   artefacts: string | undefined
   keepGoing: boolean
+  /** The round to begin with. */
+  from: number
 }
 
 export const usage = `npm run soak -- [options]
@@ -21,6 +23,7 @@ export const usage = `npm run soak -- [options]
   --faults KIND,…    only these: ${faultKinds.join(', ')}; none for a quiet run
   --rate N           operations per second (default 3)
   --artefacts DIR    where logs and the list of calls go (default a new temporary folder, kept after a violation)
+  --from N           begin with that round, to come to what a later one does sooner (default 0)
   --keep-going       do not end after the first round with a violation
 `
 
@@ -36,6 +39,7 @@ export function parseOptions(args: string[]): SoakOptions | { wrong: string } | 
         faults: { type: 'string', default: faultKinds.join(',') },
         rate: { type: 'string', default: '3' },
         artefacts: { type: 'string' },
+        from: { type: 'string', default: '0' },
         'keep-going': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -49,6 +53,7 @@ export function parseOptions(args: string[]): SoakOptions | { wrong: string } | 
       tasksPerSecond: count('rate', values.rate, 1, 100),
       artefacts: values.artefacts,
       keepGoing: values['keep-going'],
+      from: count('from', values.from, 0, 100_000),
     }
   } catch (error) {
     return { wrong: error instanceof Error ? error.message : String(error) }

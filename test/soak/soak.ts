@@ -26,7 +26,7 @@ const nodeFlags = ['--min-free', '4MiB', '--gc-interval', '25s', '--gc-grace', '
 
 /** Resolves to whether nothing was wrong. */
 export async function soak(options: SoakOptions): Promise<boolean> {
-  const { minutes, seed, nodes: size, kinds, tasksPerSecond, keepGoing } = options
+  const { minutes, seed, nodes: size, kinds, tasksPerSecond, keepGoing, from } = options
   const artefacts = options.artefacts ?? (await mkdtemp(path.join(tmpdir(), 'shoal-soak-')))
   await mkdir(artefacts, { recursive: true })
   const startedMs = performance.now()
@@ -37,7 +37,7 @@ export async function soak(options: SoakOptions): Promise<boolean> {
   )
 
   const run = new SoakRun({ artefacts, now, print, plan: { seed, nodes: size, kinds, tasksPerSecond } })
-  const referee = await run.go({ minutes, keepGoing })
+  const referee = await run.go({ minutes, keepGoing, from })
   const isClean = referee.violations.length === 0
   if (isClean && options.artefacts === undefined) await rm(artefacts, { recursive: true })
   else print(`artefacts in ${artefacts}`)
@@ -65,7 +65,11 @@ class SoakRun {
     this.#options = options
   }
 
-  async go({ minutes, keepGoing }: { minutes: number; keepGoing: boolean }): Promise<Referee> {
+  async go({
+    minutes,
+    keepGoing,
+    from,
+  }: Pick<SoakOptions, 'minutes' | 'keepGoing' | 'from'>): Promise<Referee> {
     const { artefacts, now, print, plan } = this.#options
     await using stack = new AsyncDisposableStack()
     const chronicle = stack.use(
@@ -108,7 +112,7 @@ class SoakRun {
       await settle(ground)
       let standing: Standing[] = []
       let roundMs = 1.3 * minuteMs
-      for (let index = 0; index === 0 || now() + roundMs < minutes * minuteMs; index++) {
+      for (let index = from; index === from || now() + roundMs < minutes * minuteMs; index++) {
         const beganMs = now()
         const round = planRound(index, plan)
         chronicle.beginRound(standing, farthestStep(round))
