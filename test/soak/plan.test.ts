@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { digestOf, imageCount, makeImage } from './content.ts'
-import { faultKinds, planRound, type Round } from './plan.ts'
+import { faultKinds, planRound, printedFault, type Round } from './plan.ts'
 
 const options = { seed: 7, nodes: 5 }
 const roundMs = 60_000
@@ -48,6 +48,15 @@ describe('a plan', () => {
       expect(groups.every((group) => group.length > 0)).toBe(true)
       expect(groups.flat().toSorted()).toEqual([0, 1, 2, 3, 4])
     }
+  })
+
+  it('says in words what it brings', () => {
+    const at = { atMs: 1_500, forMs: 2_000 }
+    expect(printedFault({ ...at, kind: 'kill', node: 3 })).toBe('kill node 3 1.5-3.5')
+    expect(printedFault({ ...at, kind: 'clock', node: 0, stepMs: -300 })).toBe('clock node 0 by -0.3 1.5-3.5')
+    expect(printedFault({ ...at, kind: 'partition', groups: [[0, 2], [1]] })).toBe(
+      'partition 0 2 | 1 1.5-3.5',
+    )
   })
 
   it('has no faults where none are wanted', () => {

@@ -158,6 +158,16 @@ function faultOf(
   }
 }
 
+/** When in its round, where and for how long, in seconds. */
+export function printedFault(fault: Fault): string {
+  const where =
+    fault.kind === 'partition'
+      ? fault.groups.map((group) => group.join(' ')).join(' | ')
+      : `node ${fault.node}`
+  const [from, to] = [fault.atMs, fault.atMs + fault.forMs].map((ms) => (ms / 1000).toFixed(1))
+  return `${fault.kind} ${where}${'stepMs' in fault ? ` by ${fault.stepMs / 1000}` : ''} ${from}-${to}`
+}
+
 /** Two groups, neither of them empty. */
 function split(random: Random, nodes: number): number[][] {
   const order = shuffled(

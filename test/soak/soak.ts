@@ -9,7 +9,7 @@ import { Chronicle, type Standing } from './chronicle.ts'
 import { Faults } from './faults.ts'
 import { LogWatch } from './log-watch.ts'
 import type { SoakOptions } from './options.ts'
-import { type PlanOptions, planRound, type Round, type Task } from './plan.ts'
+import { type PlanOptions, planRound, printedFault, type Round, type Task } from './plan.ts'
 import { Referee } from './referee.ts'
 import type { Ground } from './registry-client.ts'
 import { settle } from './settle.ts'
@@ -115,6 +115,9 @@ class SoakRun {
       for (let index = from; index === from || now() + roundMs < minutes * minuteMs; index++) {
         const beganMs = now()
         const round = planRound(index, plan)
+        print(
+          `round ${index} at +${Math.round(now() / 1000)} s: ${round.faults.map(printedFault).join(', ') || 'no faults'}`,
+        )
         chronicle.beginRound(standing, farthestStep(round))
         await this.#round(ground, faults, round)
         await faults.recover()
