@@ -19,6 +19,8 @@ export interface BodyLimits {
   budgetBytes: number
   /** Of each, and outside of the budget: Node has read as much before anybody asked for it. More is granted in steps of that. */
   stepBytes: number
+  /** Each is read ahead of whoever takes its bytes so far, and all together so far, but for a step of each. */
+  aheadBytes: { each: number; all: number }
   held: Pace
   /** While others wait for memory. */
   heldInNeed: Pace
@@ -29,6 +31,7 @@ export interface BodyLimits {
 export const bodyLimits: BodyLimits = {
   budgetBytes: 64 * 1024 * 1024,
   stepBytes: 64 * 1024,
+  aheadBytes: { each: 512 * 1024, all: 32 * 1024 * 1024 },
   held: { graceMs: 30_000, bytesPerSecond: 4 * 1024 },
   heldInNeed: { graceMs: 5_000, bytesPerSecond: 32 * 1024 },
   streamed: { graceMs: 600_000, bytesPerSecond: 128 },
@@ -75,6 +78,12 @@ export class BodyWatch {
   /** Bodies that are being read. */
   get size(): number {
     return this.#coming.size
+  }
+
+  /** How far each is read ahead now. */
+  get aheadBytes(): number {
+    const { stepBytes, aheadBytes } = this.limits
+    return Math.max(stepBytes, Math.min(aheadBytes.each, aheadBytes.all / Math.max(1, this.size)))
   }
 
   /** What bodies were granted beyond the first step of each. */

@@ -4,8 +4,6 @@ import { Fifo } from '../base/base.ts'
 import type { BodyKind, BodyWatch, ComingBody } from './body-watch.ts'
 import { ClientGoneError } from './exchange.ts'
 
-/** Read ahead of the consumer at most; a socket's chunk more may be on its way. */
-const maxQueuedBytes = 512 * 1024
 /** What a chunk costs besides its bytes: a client may send them one by one. */
 const chunkCostBytes = 128
 
@@ -17,6 +15,7 @@ const chunkCostBytes = 128
 export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
   readonly #request: IncomingMessage
   readonly #queue = new Fifo<Buffer>()
+  readonly #watch: BodyWatch
   readonly #coming: ComingBody
   #queuedBytes = 0
   #isOnHold = false
@@ -32,7 +31,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
     }
     this.#queue.push(chunk)
     this.#queuedBytes += chunk.length + chunkCostBytes
-    if (this.#queuedBytes >= maxQueuedBytes) this.#request.pause()
+    if (this.#queuedBytes >= this.#watch.aheadBytes) this.#request.pause()
   }
 
   readonly #onEnd = (): void => {
@@ -48,6 +47,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
 
   constructor(request: IncomingMessage, watch: BodyWatch, kind: BodyKind) {
     this.#request = request
+    this.#watch = watch
     this.#coming = watch.open(kind, lengthOf(request), {
       pause: () => {
         this.#isOnHold = true
@@ -74,7 +74,7 @@ export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
     const chunk = this.#queue.shift()
     if (chunk !== undefined) {
       this.#queuedBytes -= chunk.length + chunkCostBytes
-      if (this.#queuedBytes < maxQueuedBytes && !this.#isOnHold) this.#request.resume()
+      if (this.#queuedBytes < this.#watch.aheadBytes && !this.#isOnHold) this.#request.resume()
       return Promise.resolve({ done: false, value: chunk })
     }
     if (this.#ended) return Promise.resolve({ done: true, value: undefined })

@@ -4,15 +4,12 @@ import type { DigestAlgorithm } from '../oci/oci.ts'
 import type { BlockCheck } from './block-check.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { Ingest } from './ingest.ts'
+import { IngestBudget } from './ingest-budget.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
 import { startWorker, WorkerThread } from './worker-thread.ts'
 
 export type IngestThread = WorkerThread<IngestRequest, IngestValue>
 
-/** Memory for bytes on their way to the disk, all uploads together. */
-const budgetBytes = 32 * 1024 * 1024
-const batchBytes = 1024 * 1024
-const smallestBatchBytes = 64 * 1024
 const noSums = new Uint8Array()
 /** What is hashed between two pauses. */
 const paceBytes = 8 * 1024 * 1024
@@ -31,8 +28,8 @@ export interface IngestPoolOptions {
 export class IngestPool implements AsyncDisposable {
   readonly #options: IngestPoolOptions
   readonly #threads: { thread: IngestThread | undefined; users: number }[]
+  readonly #budget = new IngestBudget()
   #nextFile = 0
-  #active = 0
   #closed = false
 
   constructor(options: IngestPoolOptions) {
@@ -47,7 +44,7 @@ export class IngestPool implements AsyncDisposable {
 
   /** Whether bodies are coming in. */
   get isBusy(): boolean {
-    return this.#active > 0
+    return this.#budget.isBusy
   }
 
   /** Opens a file to append to it; what it holds already is hashed first. */
@@ -63,11 +60,7 @@ export class IngestPool implements AsyncDisposable {
         file,
         offset,
         space: this.#options.space,
-        batchBytes: () =>
-          Math.max(smallestBatchBytes, Math.min(batchBytes, budgetBytes / 8 / Math.max(1, this.#active))),
-        onActive: (active) => {
-          this.#active += active ? 1 : -1
-        },
+        budget: this.#budget,
         onClosed: () => {
           slot.users--
         },

@@ -4,10 +4,9 @@ import type { DigestAlgorithm } from '../oci/oci.ts'
 import type { BlobSums } from './block-sums.ts'
 import type { BodySink } from './body.ts'
 import { asStoreError, type DiskSpace } from './disk-space.ts'
+import type { IngestBudget } from './ingest-budget.ts'
 import type { IngestThread } from './ingest-pool.ts'
 
-/** At most so many batches are under way. */
-const windowBatches = 8
 /** Smaller chunks are gathered by copying: a message of thousands of tiny buffers costs more. */
 const smallestTransfer = 16 * 1024
 
@@ -16,8 +15,7 @@ export interface IngestOptions {
   file: number
   offset: number
   space: DiskSpace
-  batchBytes(): number
-  onActive(active: boolean): void
+  budget: IngestBudget
   onClosed(): void
 }
 
@@ -51,16 +49,17 @@ export class Ingest implements BodySink {
 
   /** Between `begin` and `end` bytes are expected. */
   begin(): void {
-    this.#options.onActive(true)
+    this.#options.budget.enter()
   }
 
   /** Resolves when there is room for more. With `transfer`, takes the chunk's memory where that saves a copy. */
   async add(chunk: Uint8Array, transfer: boolean): Promise<void> {
     if (this.#failure !== undefined) throw this.#failure
     this.#stage(chunk, transfer)
-    if (this.#stagedBytes < this.#options.batchBytes()) return
+    const { budget } = this.#options
+    if (this.#stagedBytes < budget.batchBytes) return
     await this.#post()
-    while (this.#underWay >= windowBatches) await this.#nextProgress()
+    while (this.#underWayBytes >= budget.windowBytes) await this.#nextProgress()
     if (this.#failure !== undefined) throw this.#failure
   }
 
@@ -69,7 +68,7 @@ export class Ingest implements BodySink {
     try {
       if (this.#failure === undefined && this.#stagedBytes > 0) await this.#post()
     } finally {
-      this.#options.onActive(false)
+      this.#options.budget.leave()
       while (this.#underWay > 0) await this.#nextProgress()
     }
     const failure = this.#failure
