@@ -1,6 +1,7 @@
 /**
  * So much per time in all, shared fairly among those who take it, by whatever name. Names may cost nothing to make: together
- * they get no more than the whole, and while half of it is left nobody is counted.
+ * they get no more than the whole, and while half of it is left nobody is counted. Below that nobody gets more than an equal
+ * share, and the last of it is for those that took less: who asks all the time leaves something to who asks seldom.
  */
 export interface FairBudgetOptions {
   /** What it holds when nothing was taken for long. */
@@ -8,6 +9,8 @@ export interface FairBudgetOptions {
   perSecond: number
   /** Milliseconds from any start, never going back. */
   now: () => number
+  /** What is left to those that took less than others. Default an eighth of `burst`. */
+  spare?: number
 }
 
 interface Share {
@@ -52,20 +55,24 @@ export class FairBudget {
 
   /** Whether `name` may take something now. */
   has(name: string): boolean {
-    this.#refill()
-    const { burst } = this.#options
-    if (this.#left > burst / 2) return true
-    if (this.#left <= 0) return false
-    const share = this.#shares.get(name)
-    if (share === undefined) return true
-    // Who asks alone may have it all; among several who took more than an equal share leaves the rest to the others.
-    return faded(share, this.#atMs) * this.#shares.size <= faded(this.#sum, this.#atMs) + least
+    return this.leftFor(name) > 0
   }
 
-  /** What is left, at least 0. */
-  get left(): number {
+  /** What is left for `name`, at least 0. */
+  leftFor(name: string): number {
     this.#refill()
-    return Math.max(0, this.#left)
+    return Math.max(0, this.#left - this.#keptFrom(name))
+  }
+
+  #keptFrom(name: string): number {
+    const { burst, spare = burst / 8 } = this.#options
+    const share = this.#shares.get(name)
+    if (share === undefined) return 0
+    const [taken, sum] = [faded(share, this.#atMs), faded(this.#sum, this.#atMs) + least]
+    const { size } = this.#shares
+    if (taken * size > sum) return burst / 2
+    // As if one more shared it, who has yet to come.
+    return taken * (size + 1) > sum ? spare : 0
   }
 
   #refill(): void {

@@ -41,6 +41,8 @@ interface Delayed {
   author: string
   size: Size
   budget: FairBudget
+  /** By which it shares the budget. */
+  name: string
 }
 
 export interface IntakeOptions {
@@ -69,12 +71,13 @@ export class Intake {
     this.#options = options
     this.#free = new Set(options.free.map(hexOf))
     const { now } = options
-    const budgets = (factor: number): Record<Size, FairBudget> => {
+    const budgets = (factor: number, shared: { spare?: number } = {}): Record<Size, FairBudget> => {
       const of = ({ burst, perSecond }: { burst: number; perSecond: number }): FairBudget =>
-        new FairBudget({ burst: factor * burst, perSecond: factor * perSecond, now })
+        new FairBudget({ burst: factor * burst, perSecond: factor * perSecond, now, ...shared })
       return { tag: of(allowances.tag), manifest: of(allowances.manifest), large: of(allowances.large) }
     }
-    this.#budgets = { new: budgets(1), known: budgets(1), named: budgets(namedFactor) }
+    // New authors are one name, which has nobody to leave something to.
+    this.#budgets = { new: budgets(1, { spare: 0 }), known: budgets(1), named: budgets(namedFactor) }
   }
 
   /** How many records are known to wait. */
@@ -91,8 +94,9 @@ export class Intake {
     const size: Size = envelope.bytes.length > largeBytes ? 'large' : key.kind
     const standing = this.#standingOf(envelope.author, author, rules)
     const budget = this.#budgets[standing][size]
+    const name = standing === 'new' ? '' : author
     const position = positionOf(keyText(key))
-    if (budget.take(standing === 'new' ? '' : author, bytes)) {
+    if (budget.take(name, bytes)) {
       this.#forget(position)
       return true
     }
@@ -105,6 +109,7 @@ export class Intake {
         author: peerIdOf(envelope.author),
         size,
         budget,
+        name,
       })
     }
     this.#warn()
@@ -143,11 +148,12 @@ export class Intake {
 
   /** Forgets as waiting what may be taken now, so that it is sent again: the longest waiting first. */
   release(): void {
-    const room = new Map<FairBudget, number>()
-    for (const [position, { budget, bytes }] of this.#delayed) {
-      const left = room.get(budget) ?? budget.left
-      if (left > 0) this.#forget(position)
-      room.set(budget, left - bytes)
+    const released = new Map<FairBudget, number>()
+    for (const [position, { budget, bytes, name }] of this.#delayed) {
+      const before = released.get(budget) ?? 0
+      if (budget.leftFor(name) <= before) continue
+      this.#forget(position)
+      released.set(budget, before + bytes)
     }
   }
 

@@ -11,14 +11,23 @@ function budgetOf(burst: number, perSecond: number) {
   return { budget, pass }
 }
 
-it('gives all of it to who asks alone', () => {
+it('gives all but an eighth of it to who asks alone', () => {
   const { budget, pass } = budgetOf(1000, 10)
   let taken = 0
   while (budget.take('one', 10)) taken += 10
-  expect(taken).toBe(1000)
+  expect(taken).toBe(880)
   pass(1000)
   expect(budget.take('one', 10)).toBe(true)
   expect(budget.take('one', 10)).toBe(false)
+})
+
+it('has something left for who asks seldom, however often others do', () => {
+  const { budget, pass } = budgetOf(1000, 10)
+  for (let second = 1; second <= 3600; second++) {
+    pass(1000)
+    for (const greedy of ['greedy', 'another']) while (budget.take(greedy, 5));
+    if (second % 60 === 0) expect(budget.take('modest', 5)).toBe(true)
+  }
 })
 
 it('keeps for others what is below the half of it', () => {
@@ -27,7 +36,11 @@ it('keeps for others what is below the half of it', () => {
   while (budget.take('greedy', 10));
   let taken = 0
   while (budget.take('modest', 10)) taken += 10
-  expect(taken).toBeGreaterThanOrEqual(450)
+  expect(taken).toBeGreaterThanOrEqual(370)
+  // The last eighth is for who comes after both of them.
+  let late = 0
+  while (budget.take('late', 10)) late += 10
+  expect(late).toBeGreaterThanOrEqual(120)
 })
 
 it('forgets with time who took much', () => {

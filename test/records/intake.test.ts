@@ -100,6 +100,22 @@ describe('a flood of records by ever new authors', () => {
   })
 })
 
+it('an author that never stops writing delays nothing of one that writes seldom', async () => {
+  const clock = new ManualClock(now)
+  const db = { getSync: () => `${now - 2 * hourMs}` } as unknown as Database
+  const intake = new Intake({ db, free: [], clock, now: () => clock.ms, logger: silentLogger })
+  const rules = new Rules(openPolicy, authority.publicKey)
+  const [flooding, seldom] = [alice, bob].map((author) =>
+    decodeRecord(manifestRecords(author, 1, options)[0] ?? new Uint8Array()),
+  )
+  if (flooding === undefined || seldom === undefined) throw new Error('no records')
+  for (let minute = 0; minute < 10; minute++) {
+    clock.ms += 60_000
+    while (intake.take(flooding, rules));
+    expect(intake.take(seldom, rules)).toBe(true)
+  }
+})
+
 it('what waits is listed by any prefix in order, and each position once', async () => {
   const clock = new ManualClock(now)
   await using node = await testLedger({ clock })
