@@ -35,6 +35,11 @@ export const allowedErrors: readonly {
     fault: 'disk',
     reason: 'once in an hour it says that records are left to reconciliation',
   },
+  {
+    pattern: /"code":"STORE_FULL".*"msg":"a background task failed"/,
+    fault: 'disk',
+    reason: 'what a task had to write down waits for its next turn',
+  },
 ]
 
 /** What a node prints besides its log. */
