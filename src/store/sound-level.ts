@@ -55,6 +55,8 @@ export class SoundLevel extends Engine {
   /** Of the last acknowledged write. */
   #counter = 0
   #writing: Promise<void> | undefined
+  /** Why it could not be opened again when that was tried last. */
+  #obstacle: string | undefined
 
   constructor(location: string, options: SoundLevelOptions) {
     super(location)
@@ -211,15 +213,15 @@ export class SoundLevel extends Engine {
   /** Tries until it is sound again, or closed. */
   async #mend(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options
-    let said = ''
     while (!signal.aborted && (this.#state.name === 'faulty' || this.#state.name === 'shut')) {
       try {
         await this.#checkRoom()
         await this.#reopen(this.#state)
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error)
-        if (why !== said) logger.warn({ err: error }, 'the database cannot be opened again yet')
-        said = why
+        const isNews = why !== this.#obstacle
+        this.#obstacle = why
+        if (isNews) logger.warn({ err: error }, 'the database cannot be opened again yet')
         await clock.sleep(retryMs, { signal })
       }
     }
@@ -265,6 +267,7 @@ export class SoundLevel extends Engine {
     // What failed is undone, so that it does not show what this process holds for not written.
     await super._batch(before, { sync: true })
     this.#state = { name: 'sound' }
+    this.#obstacle = undefined
     this.#options.logger.info({ writes: this.#counter }, 'the database was opened again and takes writes')
   }
 
@@ -296,7 +299,8 @@ export class SoundLevel extends Engine {
       return new DatabaseFaultError(`the database lost what it had acknowledged, after: ${why}`, {
         cause: fault,
       })
-    const message = `a write to the database failed (${why}); it is opened again as soon as it can be, and takes nothing until then`
+    const when = this.#obstacle === undefined ? 'at once' : `as soon as it can be (${this.#obstacle})`
+    const message = `a write to the database failed (${why}); it is opened again ${when}, and takes nothing until then`
     return fault instanceof StoreFullError
       ? new StoreFullError(message, { cause: fault })
       : new DatabaseFaultError(message, { cause: fault })

@@ -102,6 +102,7 @@ describe('after a write that failed', () => {
     await expect(database.put('b', '1', synced)).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
     await expect(database.sync()).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
     expect(database.problem()).toContain('Input/output error')
+    expect(database.problem()).toContain(`may take ${Number.MAX_SAFE_INTEGER}`)
     expect(database.getSync('before')).toBe('1')
   })
 
