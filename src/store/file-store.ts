@@ -1,6 +1,7 @@
 /** The store over a data directory: puts the parts together, mends what a crash left, and closes in order. */
 import {
   type Clock,
+  Keyed,
   type Logger,
   type Metrics,
   noMetrics,
@@ -80,7 +81,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const space = new DiskSpace(directory, minFreeBytes)
   const tables = openTables(database)
   const leases = await openLeases(tables, { clock, graceMs: options.graceMs ?? 3_600_000, logger })
-  const context: TableContext = { database, tables, claims: new Claims(), leases }
+  const context: TableContext = { database, tables, turns: new Keyed(), claims: new Claims(), leases }
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
   opened.defer(() => saveTime(tables, leases, logger))

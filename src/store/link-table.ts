@@ -1,4 +1,5 @@
 /** Which repository may read what, as LevelDB rows with a lease each. */
+import type { Keyed } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Claims } from './claims.ts'
 import { type Database, linkKey, parseLinkKey, referenceKey, type Tables, within } from './database.ts'
@@ -9,6 +10,8 @@ import type { Links } from './store.ts'
 export interface TableContext {
   database: Database
   tables: Tables
+  /** Those who write one link and what hangs on it take turns, by its key. */
+  turns: Keyed
   claims: Claims
   leases: Leases
 }
@@ -62,7 +65,14 @@ export class LinkTable implements Links {
   }
 
   async remove(repository: Repository, digest: Digest): Promise<boolean> {
-    return await removeLink(this.#context, repository, digest, { sync: true })
+    const { tables, turns } = this.#context
+    const key = linkKey(digest, repository)
+    // A manifest's link goes with its records alone.
+    return await turns.run(key, async () =>
+      (await tables.children.has(key))
+        ? false
+        : removeLink(this.#context, repository, digest, { sync: true }),
+    )
   }
 }
 

@@ -1,5 +1,4 @@
 /** Manifests as LevelDB values, written together with their link and references. */
-import { Keyed } from '../base/base.ts'
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
 import type { CheckedBlobs } from './checked-blobs.ts'
 import { linkKey, referenceKey } from './database.ts'
@@ -17,8 +16,6 @@ export class ManifestTable implements Manifests {
   readonly #space: DiskSpace
   readonly #blobs: Pick<CheckedBlobs, 'seems'>
   readonly #verifier: Pick<Verifier, 'checkManifest'>
-  /** Writers of one repository's manifest take turns: each replaces the references that it finds. */
-  readonly #turns = new Keyed()
 
   constructor(
     context: TableContext,
@@ -41,7 +38,8 @@ export class ManifestTable implements Manifests {
       throw new OciError('DIGEST_INVALID', `the manifest hashes to ${actual}, not to ${digest}`)
     await this.#space.take(bytes.length)
     try {
-      await this.#turns.run(linkKey(digest, repository), () =>
+      // Each replaces the references that it finds.
+      await this.#context.turns.run(linkKey(digest, repository), () =>
         // While these are claimed the collector takes none of them, so what is found below stays until it is referred to.
         this.#context.claims.write([digest, ...references, ...required], async () => {
           const missing = await this.#findMissing(repository, required)
@@ -63,7 +61,7 @@ export class ManifestTable implements Manifests {
   }
 
   async remove(repository: Repository, digest: Digest, isLive: () => Promise<boolean>): Promise<boolean> {
-    const removed = await this.#turns.run(linkKey(digest, repository), () =>
+    const removed = await this.#context.turns.run(linkKey(digest, repository), () =>
       this.#context.claims.remove(digest, async () =>
         (await isLive()) ? false : await removeLink(this.#context, repository, digest, { sync: true }),
       ),

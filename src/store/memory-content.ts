@@ -49,6 +49,10 @@ export class MemoryContent {
     return [...this.links.keys()].sort().find((repository) => this.hasLink(repository, digest))
   }
 
+  unlinkBlob(repository: Repository, digest: Digest): boolean {
+    return this.children.get(repository)?.has(digest) ? false : this.unlink(repository, digest)
+  }
+
   unlink(repository: Repository, digest: Digest): boolean {
     this.children.get(repository)?.delete(digest)
     this.untagged.get(repository)?.delete(digest)

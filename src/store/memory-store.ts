@@ -41,7 +41,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
         content.claims.hold(digests, async () => {
           for (const digest of digests) content.link(repository, digest)
         }),
-      remove: async (repository, digest) => content.unlink(repository, digest),
+      remove: async (repository, digest) => content.unlinkBlob(repository, digest),
     },
     hold: (digests, work) => content.claims.hold(digests, work),
     collect: (collect) => collectMemory(content, collect),

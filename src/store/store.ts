@@ -161,7 +161,7 @@ export interface Links {
   anyRepository(digest: Digest): Promise<Repository | undefined>
   /** With `durable`, it survives a power cut when it resolves: for what a client is told. */
   add(repository: Repository, digests: Digest[], options?: { durable?: boolean }): Promise<void>
-  /** Returns false when there was no such link. */
+  /** A blob's; a manifest's is left to `Manifests.remove`. Returns false when there was no such link. */
   remove(repository: Repository, digest: Digest): Promise<boolean>
 }
 

@@ -43,6 +43,16 @@ describe('at one node', () => {
     for (const tag of listed) expect(await node.getTag(tag), `${tag} is listed`).toBe(image.digest)
   })
 
+  it('takes no manifest for a blob that is to be deleted', async () => {
+    const image = await node.pushBlobs()
+    await node.push(image, [one])
+    const deletion = node.registry.deletion.deleteBlob(node.repository, image.digest)
+    await expect(deletion).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    await node.collect()
+    expect(await node.getTag(one)).toBe(image.digest)
+    expect(await node.hasLayer(image)).toBe(true)
+  })
+
   it('leaves what was tagged again while shoal rm removed its last tag, and takes all tags of a digest', async () => {
     const image = await node.pushBlobs()
     await node.push(image, [one])

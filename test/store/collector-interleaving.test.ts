@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { noMetrics } from '../../src/base/base.ts'
+import { Keyed, noMetrics } from '../../src/base/base.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { BlobFiles } from '../../src/store/blob-files.ts'
 import { Claims } from '../../src/store/claims.ts'
@@ -75,7 +75,7 @@ beforeEach(async () => {
   const database = stack.adopt(await openDatabase(path), (opened) => opened.close())
   claims = new HookedClaims()
   const leases = new Leases(clock, graceMs)
-  const context: TableContext = { database, tables: openTables(database), claims, leases }
+  const context: TableContext = { database, tables: openTables(database), turns: new Keyed(), claims, leases }
   files = new HookedFiles(path)
   links = new LinkTable(context)
   manifests = new ManifestTable(context, new DiskSpace(path, 0), {

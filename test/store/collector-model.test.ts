@@ -83,6 +83,13 @@ class Model {
     return `${repository} ${item}`
   }
 
+  unlink(repository: number, item: number): boolean {
+    const key = this.key(repository, item)
+    this.children.delete(key)
+    this.untagged.delete(key)
+    return this.links.delete(key)
+  }
+
   isReferred(item: number, repository?: number): boolean {
     return [...this.children].some(
       ([key, children]) =>
@@ -206,8 +213,12 @@ async function take(store: Store, model: Model, step: Step): Promise<void> {
             : { kind: 'build', manifest: child - blobs.length, repository: step.repository },
         )
       return await take(store, model, { ...step, kind: 'put' })
-    case 'remove':
-      return await unlink(store, model, step.repository, blobs.length + step.manifest)
+    case 'remove': {
+      const item = blobs.length + step.manifest
+      const remove = store.manifests.remove(repositoryAt(step.repository), digestAt(item), async () => false)
+      expect(await remove).toBe(model.unlink(step.repository, item))
+      return
+    }
     case 'unlink':
       return await unlink(store, model, step.repository, step.item)
     case 'publish':
@@ -246,10 +257,8 @@ async function take(store: Store, model: Model, step: Step): Promise<void> {
 }
 
 async function unlink(store: Store, model: Model, repository: number, item: number): Promise<void> {
-  const key = model.key(repository, item)
-  const known = model.links.delete(key)
-  model.children.delete(key)
-  model.untagged.delete(key)
+  const isManifest = model.children.has(model.key(repository, item))
+  const known = isManifest ? false : model.unlink(repository, item)
   expect(await store.links.remove(repositoryAt(repository), digestAt(item))).toBe(known)
 }
 

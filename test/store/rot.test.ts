@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { open, readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { noMetrics, silentLogger } from '../../src/base/base.ts'
+import { Keyed, noMetrics, silentLogger } from '../../src/base/base.ts'
 import { algorithmOf, type Digest, hexOf } from '../../src/oci/oci.ts'
 import { BlobFiles } from '../../src/store/blob-files.ts'
 import { Claims } from '../../src/store/claims.ts'
@@ -205,7 +205,7 @@ it('goes on verifying when the collector takes a blob that it is about to read',
     const leases = new Leases(clock, 60_000)
     const space = new DiskSpace(folder.path, 0)
     const verifier = new Verifier({
-      context: { database, tables, claims: new Claims(), leases },
+      context: { database, tables, turns: new Keyed(), claims: new Claims(), leases },
       files: new VanishingFiles(folder.path),
       pool: stack.use(new IngestPool({ threads: 1, space, logger: silentLogger })),
       sums: new SumTable(tables),

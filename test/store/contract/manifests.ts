@@ -1,6 +1,16 @@
 /** What a store promises of manifests, and of the links that say which repository may read what. */
 import { describe, expect, it } from 'vitest'
-import { digestOf, expectBytes, listAll, other, push, pushManifest, seededBytes, team } from '../scenery.ts'
+import {
+  digestOf,
+  expectBytes,
+  graceMs,
+  listAll,
+  other,
+  push,
+  pushManifest,
+  seededBytes,
+  team,
+} from '../scenery.ts'
 import type { Subject } from './contract.ts'
 
 export function itHoldsManifests(at: Subject): void {
@@ -65,6 +75,14 @@ export function itHoldsManifests(at: Subject): void {
       expect(await at.store.links.remove(other, digest)).toBe(true)
       expect(await at.store.links.remove(other, digest)).toBe(false)
       expect(await at.store.links.anyRepository(digest)).toBeUndefined()
+    })
+
+    it('leaves a manifest, whose link is not a blob’s', async () => {
+      const blob = await push(at.store, seededBytes(10))
+      const manifest = await pushManifest(at.store, 'm', [blob])
+      expect(await at.store.links.remove(team, manifest)).toBe(false)
+      at.clock.advance(graceMs)
+      expect(await at.collect({ live: [manifest] })).toMatchObject({ blobs: 0, manifests: 0, links: 0 })
     })
 
     it('keeps repositories whose names continue each other apart', async () => {
