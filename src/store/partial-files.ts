@@ -82,7 +82,7 @@ export class PartialFiles implements Partials {
   }
 }
 
-/** The row first: a row without its file only costs a look, a file without its row would never be found. */
+/** The row last: a row without its file only costs a look, a file without its row would never be found. */
 async function dropPartial({ context, files }: PartialFilesOptions, digest: Digest): Promise<boolean> {
   const { partials } = context.tables
   const found = (await partials.get(digest)) !== undefined
