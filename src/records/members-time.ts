@@ -84,9 +84,13 @@ export class MembersTime {
     return 2 * votes.filter(({ offMs }) => Math.abs(offMs) <= maxOffMs).length > votes.length
   }
 
-  /** One that has left goes, or for one that is named the last that is not. */
+  /**
+   * One of the later ones that has left goes, or for one that is named the last that is not: who is known for long keeps its
+   * say while it is away, however many come meanwhile.
+   */
   #makeRoom(forNamed: boolean): void {
-    const gone = [...this.#heard.keys()].find((peer) => !this.#witnesses.isConnected(peer))
+    const later = [...this.#heard.keys()].slice(maxHeard / 2)
+    const gone = later.findLast((peer) => !this.#witnesses.isConnected(peer))
     const last = forNamed ? [...this.#heard].findLast(([, { isNamed }]) => !isNamed)?.[0] : undefined
     const goes = gone ?? last
     if (goes !== undefined) this.#heard.delete(goes)

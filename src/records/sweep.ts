@@ -130,7 +130,13 @@ export class Sweep {
     const { rules } = writer
     const seen = db.getSync(policySeenAt)
     if (seen === undefined) return
-    const excluded = steady.now() - Number(seen) >= graceMs
+    const sinceMs = steady.now() - Number(seen)
+    // Of an earlier run, which had begun with a clock that was ahead: its grace would not end for as long as that was.
+    if (sinceMs < 0) {
+      const now = String(steady.now())
+      await writer.run(async ({ draft }) => draft.write(policySeenAt, now), { sync: false })
+    }
+    const excluded = sinceMs >= graceMs
     if (this.#done?.rules === rules && this.#done.excluded === excluded) return
     const concerns = (record: SignedRecord): boolean =>
       (excluded && rules.refusalOf(record) !== undefined) || writer.maySeal(record, rules)

@@ -128,6 +128,22 @@ describe('a ban', () => {
     expect(await digestAt(two.ledger)).toBeUndefined()
     expect(gone).toEqual([{ kind: 'tag', repository: app, tag: v1, deleted: true }])
   })
+
+  it('drops it as well where it became known in a run whose clock was years ahead', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    await two.ledger.publish([tagChange('team/app', 'v1', 'unseen')])
+    await two.reopen({ steady: new ManualClock(clock.ms + 10_000 * hour) })
+    await two.ledger.apply(
+      await recordsOf(one.ledger, () => one.ledger.setPolicy({ ...open, banned: [bob.peerId] })),
+    )
+    await two.reopen({ steady: clock })
+    await two.ledger.sweep()
+    expect(await digestAt(two.ledger)).toBe(digestOf('unseen'))
+    clock.ms += hour
+    await two.ledger.sweep()
+    expect(await digestAt(two.ledger)).toBeUndefined()
+  })
 })
 
 describe('a ban that drops', () => {

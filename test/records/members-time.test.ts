@@ -73,6 +73,14 @@ describe('the clock', () => {
     expect(time.isConfirmed()).toBe(isConfirmed)
   })
 
+  it('is not what strangers say that came while the one member that is known was away', () => {
+    const members: Member[] = [{ ...right, gone: true }, ...strangers]
+    const { time } = heard(members)
+    members[0] = right
+    time.hear(right.name, right.aheadMs)
+    expect(time.problem()).toBeUndefined()
+  })
+
   it('is wrong from the moment that it is set wrong, and right again at once', () => {
     const { time, clock, steady } = heard([right, { ...right, name: 'again' }])
     for (const step of [60, -60]) {
