@@ -127,7 +127,9 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     const told = others.length <= maxPeersTold ? others : sample(others, maxPeersTold, random)
     const entries = await Promise.all(
       told.map(async (peer) => {
-        const { addresses } = await node.peerStore.get(peerIdFromString(peer))
+        const id = peerIdFromString(peer)
+        // One that has said nothing since it connected is not there.
+        const addresses = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses : []
         const worth = worthAnnouncing(addresses.map(({ multiaddr }) => multiaddr)).map(String)
         return {
           peer,
