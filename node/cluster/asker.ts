@@ -1,7 +1,13 @@
 /** Asks the other members for a name that is unknown here. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Logger, SingleFlight } from '../../src/base/base.ts'
-import { askRecords, type ChangedKey, type Ledger, type RecordKey } from '../../src/records/records.ts'
+import {
+  askedFor,
+  askRecords,
+  type ChangedKey,
+  type Ledger,
+  type RecordKey,
+} from '../../src/records/records.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { askLimits, askProtocol } from './protocols.ts'
@@ -55,8 +61,7 @@ export function createAsker(names: Ledger, swarm: Swarm, logger: Logger): Asker 
   async function askMember(peer: string, key: RecordKey, signal: AbortSignal): Promise<boolean> {
     try {
       const records = await pool.use(peer, (channel) => askRecords(channel, [key], { signal }), { signal })
-      // Beside what was asked for comes the manifest that a tag points to, and nothing else.
-      const { blame } = await names.apply(records.slice(0, 2), { wanted: true })
+      const { blame } = await names.apply(records, { wanted: askedFor([key], records) })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-message')
       return records.length > 0
     } catch (error) {

@@ -1,7 +1,7 @@
 /** The other members as the mirror sees them: who reaches an upstream, and what they answer about it. */
 import { Semaphore } from '../../src/base/base.ts'
 import { answerInquiries, inquire, type MirrorPeers, type OpenMirror } from '../../src/mirror/mirror.ts'
-import type { Ledger } from '../../src/records/records.ts'
+import { askedFor, type Ledger } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
@@ -34,7 +34,7 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
       if (current === undefined) throw new Error('the node is still joining its cluster')
       return current.ask(peer, question)
     },
-    accept: async (peer, records) => current?.accept(peer, records),
+    accept: async (peer, records, keys) => current?.accept(peer, records, keys),
     askForTag: async (repository, tag) => current?.askForTag(repository, tag),
     arrive(peers) {
       current = peers
@@ -74,8 +74,8 @@ export function clusterMirrorPeers(
     mirroring: (upstream) => believedMirrors(swarm, names, upstream),
     reaching: (upstream) => swarm.members.reaching(upstream),
     ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
-    async accept(peer, records) {
-      const { blame } = await names.apply(records, { wanted: true })
+    async accept(peer, records, keys) {
+      const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
     },
     askForTag: (repository, tag) => elsewhere.askForTag(repository, tag),

@@ -120,7 +120,7 @@ async function applyRecord(
   const bytes = Buffer.from(record, 'base64')
   if (nameOf(readRecordKey(bytes)) !== nameOf(key))
     throw new RecordRefusedError(`the archive has a record of something else for ${nameOf(key)}`)
-  const { refused } = await node.names.apply([bytes], { wanted: true })
+  const { refused } = await node.names.apply([bytes], { wanted: () => true })
   const [reason] = Object.keys(refused)
   if (reason !== undefined)
     throw new RecordRefusedError(`the record of ${nameOf(key)} is refused: ${reasons[reason] ?? reason}`)

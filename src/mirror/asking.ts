@@ -1,5 +1,6 @@
 /** Questions to the cluster about an upstream: who asks it, how long that is waited for, and what is remembered of the answer. */
 import { type Clock, type Logger, SingleFlight } from '../base/base.ts'
+import type { RecordKey } from '../records/records.ts'
 import { rankMembers } from '../upstream/upstream.ts'
 import { askAround } from './ask-around.ts'
 import type { Checks } from './checks.ts'
@@ -116,7 +117,7 @@ export class Asking {
       const answer = await peers.ask(member, question)
       const { answer: kind } = answer
       if (!isAnswerTo(question, answer)) return notAsked(`it answered with "${kind}"`)
-      if ('records' in answer) await peers.accept(member, answer.records)
+      if ('records' in answer) await peers.accept(member, answer.records, keysOf(question, answer))
       return answer
     } catch (error) {
       logger.debug({ err: error, member, name: questionName(question) }, 'a member did not ask an upstream')
@@ -136,6 +137,14 @@ export class Asking {
     if (answer.answer === 'listed') lists.note(name, { atMs: nowMs - answer.ageMs, digests: answer.digests })
     if (answer.answer === 'absent') checks.note(name, { atMs: nowMs, digest: undefined })
   }
+}
+
+/** What an honest answer has records of. */
+function keysOf(question: Question, answer: Answer): RecordKey[] {
+  const { repository } = question
+  if (question.about === 'tag') return [{ kind: 'tag', repository, tag: question.tag }]
+  const digests = answer.answer === 'listed' ? answer.digests : 'digest' in question ? [question.digest] : []
+  return digests.map((digest) => ({ kind: 'manifest', repository, digest }))
 }
 
 function notAsked(why: string): Unanswered {

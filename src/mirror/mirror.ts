@@ -4,7 +4,7 @@
  */
 import type { Clock, Logger } from '../base/base.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
-import type { Ledger } from '../records/records.ts'
+import type { Ledger, RecordKey } from '../records/records.ts'
 import type { Mirror } from '../registry/registry.ts'
 import { isUpstreamName, type Upstream, type Upstreams } from '../upstream/upstream.ts'
 import { Asking } from './asking.ts'
@@ -28,8 +28,8 @@ export interface MirrorPeers {
   /** Those that reach the upstream and share what it gives, this node not among them. */
   reaching(upstream: string): string[]
   ask(peer: string, question: Question): Promise<Answer>
-  /** Takes the records of a peer's answer into the ledger. */
-  accept(peer: string, records: Uint8Array[]): Promise<void>
+  /** Takes the records of a peer's answer to a question about these keys into the ledger. */
+  accept(peer: string, records: Uint8Array[], keys: RecordKey[]): Promise<void>
   /** Brings the record of a tag here, if a member has one. */
   askForTag(repository: Repository, tag: Tag): Promise<void>
 }

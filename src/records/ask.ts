@@ -1,5 +1,15 @@
 /** Asking one peer for the records of a few keys, and answering: for a tag that gossip has not brought yet. */
-import { bytes, type Channel, ChannelBrokenError, codec, list, literal, struct, text } from '../wire/wire.ts'
+import {
+  bytes,
+  type Channel,
+  ChannelBrokenError,
+  codec,
+  list,
+  literal,
+  MalformedError,
+  struct,
+  text,
+} from '../wire/wire.ts'
 import type { Ledger } from './ledger.ts'
 import { decodeRecord, keyText, maxRecordBytes, parseKeyText, type RecordKey } from './record.ts'
 
@@ -28,6 +38,29 @@ export async function askRecords(
   const answer = await channel.receive(options)
   if (answer === undefined) throw new ChannelBrokenError('the peer left without an answer')
   return answerCodec.decode(answer).records
+}
+
+/** Of an answer to `keys`, what was asked for: these, and the manifests to which the tags among them point. */
+export function askedFor(keys: RecordKey[], records: Uint8Array[]): (key: RecordKey) => boolean {
+  const asked = new Set(keys.map(keyText))
+  for (const record of records) {
+    const manifest = manifestOf(record, asked)
+    if (manifest !== undefined) asked.add(keyText(manifest))
+  }
+  return (key) => asked.has(keyText(key))
+}
+
+function manifestOf(record: Uint8Array, asked: ReadonlySet<string>): RecordKey | undefined {
+  try {
+    const { key, body } = decodeRecord(record)
+    if (key.kind !== 'tag' || body.kind !== 'tag' || body.value === null) return undefined
+    const { digest } = body.value
+    return asked.has(keyText(key)) ? { kind: 'manifest', repository: key.repository, digest } : undefined
+  } catch (error) {
+    // Who applies it says so.
+    if (error instanceof MalformedError) return undefined
+    throw error
+  }
 }
 
 /** Answers until the peer ends the channel. Throws `MALFORMED` for what is no question. */

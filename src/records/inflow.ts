@@ -13,7 +13,7 @@ import type { Fingerprints } from './fingerprints.ts'
 import type { Intake } from './intake.ts'
 import { beats } from './order.ts'
 import type { Rules } from './policy.ts'
-import { decodeRecord, keyText, type SignedRecord, sameBytes } from './record.ts'
+import { decodeRecord, keyText, type RecordKey, type SignedRecord, sameBytes } from './record.ts'
 import type { Retention } from './retention.ts'
 import { type Database, policySeenAt } from './storage.ts'
 import { isAhead } from './time.ts'
@@ -34,6 +34,13 @@ export interface ApplyReport {
   delayedBytes: number
   /** What no honest node hands on: penalise the peer. Nothing after the slice it was found in was looked at. */
   blame: Refusal | undefined
+}
+
+type Wanted = (key: RecordKey) => boolean
+
+export interface ApplyOptions {
+  signal?: AbortSignal
+  wanted?: Wanted
 }
 
 /** `known`: the same bytes stand. `beaten`: others stand above it. */
@@ -64,7 +71,7 @@ export class Inflow {
 
   async apply(
     records: Uint8Array[],
-    { signal, wanted = false }: { signal?: AbortSignal; wanted?: boolean } = {},
+    { signal, wanted = () => false }: ApplyOptions = {},
   ): Promise<ApplyReport> {
     const report: ApplyReport = {
       applied: 0,
@@ -104,7 +111,7 @@ export class Inflow {
     return decoded
   }
 
-  async #applySlice(slice: SignedRecord[], report: ApplyReport, wanted: boolean): Promise<void> {
+  async #applySlice(slice: SignedRecord[], report: ApplyReport, wanted: Wanted): Promise<void> {
     const { db, fingerprints, intake, writer } = this.#options
     const names = slice.map(({ key }) => keyText(key))
     const reading = new Draft(db, fingerprints)
@@ -117,7 +124,7 @@ export class Inflow {
     })
     const right = (await this.#verify(news, report)).filter((record) => {
       const verdict = this.#judge(record, reading, keyText(record.key), writer.rules)
-      const isDelayed = verdict === undefined && !wanted && !intake.take(record, writer.rules)
+      const isDelayed = verdict === undefined && !wanted(record.key) && !intake.take(record, writer.rules)
       if (isDelayed) report.delayedBytes += record.envelope.bytes.length
       this.#note(report, record, isDelayed ? 'delayed' : verdict)
       return verdict === undefined && !isDelayed

@@ -12,7 +12,7 @@ import {
 import { createVerifier, type Identity, parsePeerId } from '../wire/wire.ts'
 import { ClockWrongError, NotPermittedError } from './errors.ts'
 import { type Drop, govern } from './govern.ts'
-import { type ApplyReport, Inflow } from './inflow.ts'
+import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
 import type { MembersTime } from './members-time.ts'
 import { openPolicy, type Policy, policyText, Rules } from './policy.ts'
@@ -29,9 +29,9 @@ import { type RecordListener, Writer } from './writer.ts'
 export interface Ledger extends Names, AsyncDisposable {
   /**
    * Takes records from a peer. Never throws for what they hold: the report says. Records that stand already change nothing.
-   * Those that somebody here asked for are `wanted`, and not counted against what others may write (intake.ts).
+   * Those whose key somebody here asked for are `wanted`, and not counted against what others may write (intake.ts).
    */
-  apply(records: Uint8Array[], options?: { signal?: AbortSignal; wanted?: boolean }): Promise<ApplyReport>
+  apply(records: Uint8Array[], options?: ApplyOptions): Promise<ApplyReport>
   /** The current record of `key` as signed, tombstones included. */
   findRecord(key: RecordKey): Uint8Array | undefined
   /** Calls `listener` with records that became current. Returns the unsubscriber. */
@@ -186,7 +186,7 @@ class LevelLedger implements Ledger {
     await this.#publish(changes, this.#getAuthority())
   }
 
-  apply(records: Uint8Array[], options?: { signal?: AbortSignal; wanted?: boolean }): Promise<ApplyReport> {
+  apply(records: Uint8Array[], options?: ApplyOptions): Promise<ApplyReport> {
     return this.#inflow.apply(records, options)
   }
 

@@ -6,7 +6,7 @@
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
 
-export { answerQuestions, askRecords } from './ask.ts'
+export { answerQuestions, askedFor, askRecords } from './ask.ts'
 export type { ManifestEntry, TagEntry } from './entries.ts'
 export { ClockWrongError, NotPermittedError, PeerMisbehavedError, RecordTooLargeError } from './errors.ts'
 export { matchesGlob } from './glob.ts'
