@@ -1,9 +1,10 @@
 /**
  * Two nodes with one identity, such as a host that was copied with its data directory: how each of them learns of the other.
  *
- * Every node says in its status, signed, that it runs and when. Members keep what an identity said last, and pass on to it what
- * another process said under it. Who is told of a later moment than its own start, by a process that it is not, knows that its
- * key is in use elsewhere; no member can make that up.
+ * Every process of a node says in its status, signed, that it runs, and which other process under its identity it was told of
+ * last. Members keep what an identity said, and pass on to it what another process said under it. Who is told of a process
+ * that it is not, and that speaks of it, knows that its key is in use elsewhere: one that ended before this one started
+ * cannot have heard of it, and no member can sign for either.
  */
 import { randomBytes } from 'node:crypto'
 import type { Clock, Logger } from '../base/base.ts'
@@ -13,6 +14,7 @@ import {
   codec,
   createVerifier,
   MalformedError,
+  optional,
   seal,
   struct,
   uint,
@@ -22,15 +24,19 @@ import type { NodeIdentity } from './identity.ts'
 
 export const maxStatementBytes = 256
 
-/** Of the statements about one's own identity and of those that members made: how old they may be. */
+/** How long something that was heard counts. */
 const freshMs = 5 * 60_000
-/** A process that ran before this one's start may have had a clock that was ahead of its own by so much. */
-const marginMs = 60_000
 /** Identities cost nothing, so what they said is dropped when it gets too much, the oldest first. */
 const maxPeers = 1024
+/** Processes that were proven to run beside this one. */
+const maxRivals = 8
 
 const domain = 'shoal-running-v1\0'
-const statementCodec = codec(struct({ atMs: uint(), process: bytes({ length: 16 }) }), { maxBytes: 64 })
+const processId = bytes({ length: 16 })
+/** `count` goes up with each statement of a process, so that an old one proves nothing twice. */
+const statementCodec = codec(struct({ count: uint(), process: processId, rival: optional(processId) }), {
+  maxBytes: 96,
+})
 
 export interface Clones {
   /** What this node says of itself now. */
@@ -48,51 +54,50 @@ export interface Clones {
 
 export interface ClonesOptions {
   identity: NodeIdentity
-  /** What it signs is compared with what another host signs. */
-  wall: Clock
-  /** For how long ago something was heard. */
   clock: Clock
   logger: Logger
 }
 
-export function createClones({ identity, wall, clock, logger }: ClonesOptions): Clones {
+export function createClones({ identity, clock, logger }: ClonesOptions): Clones {
   const self = new Uint8Array(randomBytes(16))
-  const startedMs = wall.now()
   const verifier = createVerifier(domain, { maxRemembered: 64 })
   const said = new Map<string, Said[]>()
+  /** The last count of each rival that was proven, by process. */
+  const proven = new Map<string, number>()
+  let count = 0
+  let rival: Uint8Array | undefined
   let clonedMs = Number.NEGATIVE_INFINITY
 
   return {
-    statement: () =>
-      seal(
-        domain,
-        statementCodec.encode({ atMs: Math.max(0, Math.floor(wall.now())), process: self }),
-        identity,
-      ),
+    statement: () => {
+      const body = { count: ++count, process: self, ...(rival === undefined ? {} : { rival }) }
+      return seal(domain, statementCodec.encode(body), identity)
+    },
     heard(peer, statement) {
       const { process } = statementCodec.decode(unseal(statement).body)
       const nowMs = clock.now()
       const others = (said.get(peer) ?? []).filter(
-        (one) => Buffer.compare(one.process, process) !== 0 && nowMs - one.heardMs < freshMs,
+        (one) => !same(one.process, process) && nowMs - one.heardMs < freshMs,
       )
       const [other] = others
       said.delete(peer)
       said.set(peer, [{ process, statement, heardMs: nowMs }, ...others.slice(0, 1)])
-      for (const oldest of said.keys()) {
-        if (said.size <= maxPeers) break
-        said.delete(oldest)
-      }
+      trim(said, maxPeers)
       return other?.statement
     },
     async told(peer, statement) {
       try {
         const envelope = unseal(statement)
-        const { atMs, process } = statementCodec.decode(envelope.body)
-        if (Buffer.compare(envelope.author, identity.publicKey) !== 0) return
-        if (Buffer.compare(process, self) === 0) return
-        const isLater = atMs > startedMs + marginMs && Math.abs(wall.now() - atMs) < freshMs
-        if (!isLater) return
+        const other = statementCodec.decode(envelope.body)
+        if (!same(envelope.author, identity.publicKey) || same(other.process, self)) return
         await verifier.verify(envelope)
+        rival = other.process
+        if (other.rival === undefined || !same(other.rival, self)) return
+        const name = Buffer.from(other.process).toString('hex')
+        if (other.count <= (proven.get(name) ?? 0)) return
+        proven.delete(name)
+        proven.set(name, other.count)
+        trim(proven, maxRivals)
       } catch (error) {
         if (error instanceof MalformedError || error instanceof BadSignatureError) {
           logger.debug({ err: error, peer }, 'a member passed on what this node never said')
@@ -115,4 +120,15 @@ interface Said {
   process: Uint8Array
   statement: Uint8Array
   heardMs: number
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
+}
+
+function trim(map: Map<string, unknown>, most: number): void {
+  for (const oldest of map.keys()) {
+    if (map.size <= most) return
+    map.delete(oldest)
+  }
 }

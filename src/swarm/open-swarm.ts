@@ -1,5 +1,5 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
-import { Background, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
+import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import { listenAddress, listenError, transportPart } from './addresses.ts'
 import { createAnnouncer } from './announcer.ts'
 import { createClones } from './clones.ts'
@@ -106,7 +106,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     logger,
     onSilence: disconnect,
   })
-  const clones = createClones({ identity, wall: options.wall ?? wallClock, clock, logger })
+  const clones = createClones({ identity, clock, logger })
   const members = await openMembers({
     node,
     host,

@@ -100,8 +100,6 @@ export interface SwarmOptions {
   serveLimits?: Partial<ServeLimits>
   claimLimits?: Partial<ClaimLimits>
   clock?: Clock
-  /** The time of day, which is signed. */
-  wall?: Clock
   /** From 0 to 1; for jitter, never for secrets. */
   random?: () => number
   logger?: Logger

@@ -28,7 +28,6 @@ const askers = [
   'src/base/tracer.ts',
   'src/records/conversation.ts',
   'src/records/ledger.ts',
-  'src/swarm/open-swarm.ts',
 ]
 
 it('is asked for the time of day where that is meant, and for durations nowhere', () => {

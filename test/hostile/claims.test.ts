@@ -1,7 +1,7 @@
 /** A member that claims to mirror what is the cluster's own. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { believedMirrors } from '../../node/cluster/mirror-peers.ts'
-import { silentLogger, steadyClock, wallClock } from '../../src/base/base.ts'
+import { silentLogger, steadyClock } from '../../src/base/base.ts'
 import { createClones } from '../../src/swarm/clones.ts'
 import { statusMessage, statusProtocol, statusRequest } from '../../src/swarm/status-message.ts'
 import { isUpstreamName } from '../../src/upstream/upstream.ts'
@@ -25,7 +25,6 @@ it('makes no mirror of a name under which the policy lets others publish', async
   const channel = await hostile.open(near.peer, statusProtocol)
   const clones = createClones({
     identity: { ...hostile.identity, seed: new Uint8Array(32) },
-    wall: wallClock,
     clock: steadyClock,
     logger: silentLogger,
   })

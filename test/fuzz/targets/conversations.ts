@@ -115,7 +115,6 @@ const statements: Decoder = {
 function clones() {
   return createClones({
     identity: { ...identity, seed: createSeed() },
-    wall: steadyClock,
     clock: steadyClock,
     logger: silentLogger,
   })
