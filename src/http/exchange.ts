@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { noTrace, type Trace } from '../base/base.ts'
 import type { BodyWatch } from './body-watch.ts'
+import type { HeldAnswers } from './held-answers.ts'
 
 /** Up to this, a body goes out as text in one piece with its headers: half the kernel's work for a manifest. */
 const maxTextBytes = 64 * 1024
@@ -13,6 +14,7 @@ export class Exchange {
   /** Told what becomes of the request. */
   readonly trace: Trace
   readonly bodies: BodyWatch
+  readonly answers: HeldAnswers
   readonly #queryText: string
   #query: URLSearchParams | undefined
   #signal: AbortSignal | undefined
@@ -20,12 +22,13 @@ export class Exchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    { trace = noTrace, bodies }: { trace?: Trace; bodies: BodyWatch },
+    { trace = noTrace, bodies, answers }: { trace?: Trace; bodies: BodyWatch; answers: HeldAnswers },
   ) {
     this.request = request
     this.response = response
     this.trace = trace
     this.bodies = bodies
+    this.answers = answers
     const url = request.url ?? '/'
     const mark = url.indexOf('?')
     this.path = mark === -1 ? url : url.slice(0, mark)

@@ -6,6 +6,7 @@ import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { BodyWatch } from './body-watch.ts'
 import { Exchange } from './exchange.ts'
+import { HeldAnswers } from './held-answers.ts'
 import { type Hosts, isCrossSite } from './hosts.ts'
 import { sendRefusal } from './refusal.ts'
 import { parseRoute } from './route.ts'
@@ -22,6 +23,8 @@ export interface HttpOptions {
   hosts: Hosts
   /** Of all that is read on the same port, so that its memory is bounded in all. */
   bodies?: BodyWatch
+  /** Of all that stays in memory until it is taken. */
+  answers?: HeldAnswers
   /** Answers what is not the registry's: health, metrics, the page. */
   besides?: Koa.Middleware
   logger?: Logger
@@ -34,6 +37,7 @@ export function createHttpHandler({
   registry,
   hosts,
   bodies = new BodyWatch(),
+  answers = new HeldAnswers(),
   besides,
   logger = silentLogger,
   metrics = noMetrics,
@@ -47,7 +51,7 @@ export function createHttpHandler({
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
     context.respond = false
     const trace = tracer.start(context.req)
-    const exchange = new Exchange(context.req, context.res, { trace, bodies })
+    const exchange = new Exchange(context.req, context.res, { trace, bodies, answers })
     const startedMs = performance.now()
     inFlight++
     let name = 'none'

@@ -31,6 +31,13 @@ export async function getManifest({ pull }: Registry, exchange: Exchange, target
   }
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)
   else if ('bytes' in found) {
+    const { answers, response } = exchange
+    if (!answers.enter(response, found.bytes))
+      throw new OciError(
+        'TOOMANYREQUESTS',
+        'more large manifests are on their way to slow clients than fit into memory; ask again later',
+        { retryAfterMs: answers.limits.placeMs },
+      )
     exchange.send(200, headers, found.bytes)
     const size = found.bytes.length
     const origins = originsOf(size, found.giver)

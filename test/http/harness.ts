@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
 import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
+import type { HeldAnswers } from '../../src/http/held-answers.ts'
 import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, type MembersTime, openLedger } from '../../src/records/records.ts'
@@ -61,6 +62,7 @@ export interface ApiOptions {
   /** Names besides those that every node answers to. */
   hosts?: string[]
   bodies?: BodyWatch
+  answers?: HeldAnswers
 }
 
 export async function openApi(options: ApiOptions = {}): Promise<Api> {
@@ -91,6 +93,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
       hosts,
       logger,
       ...(options.bodies === undefined ? {} : { bodies: options.bodies }),
+      ...(options.answers === undefined ? {} : { answers: options.answers }),
       ...(tracer === undefined ? {} : { tracer }),
     }),
   )
