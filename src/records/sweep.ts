@@ -35,6 +35,8 @@ interface SweepOptions {
 export class Sweep {
   readonly #options: SweepOptions
   #wake: () => void = () => undefined
+  /** It was asked for, be it in the middle of a run that had passed over what it was asked for. */
+  #isAsked = false
   /** How the clock stood when it was last looked for what is far ahead. */
   #lookedAtMs: number | undefined
   #done: { rules: unknown; excluded: boolean } | undefined
@@ -57,6 +59,7 @@ export class Sweep {
 
   /** Brings the next run of `runAgain` forward. */
   runSoon(): void {
+    this.#isAsked = true
     this.#wake()
   }
 
@@ -69,12 +72,15 @@ export class Sweep {
     const { steady } = this.#options
     const woken = new AbortController()
     this.#wake = () => woken.abort()
-    try {
-      await steady.sleep(everyMs, { signal: AbortSignal.any([signal, woken.signal]) })
-    } catch (error) {
-      if (!woken.signal.aborted) throw error
-      await steady.sleep(policySettlesMs, { signal })
+    if (!this.#isAsked) {
+      try {
+        await steady.sleep(everyMs, { signal: AbortSignal.any([signal, woken.signal]) })
+      } catch (error) {
+        if (!woken.signal.aborted) throw error
+      }
     }
+    if (this.#isAsked) await steady.sleep(policySettlesMs, { signal })
+    this.#isAsked = false
   }
 
   async run({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
