@@ -3,6 +3,7 @@ import { CodedError } from '../../src/base/base.ts'
 import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/authority.ts'
 import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
 import type { Operation, OperationContext } from './operations.ts'
+import { withSealer } from './policy.ts'
 
 /** The operation is about other nodes, and none can be reached without a node that runs. */
 export class NotRunningError extends CodedError {
@@ -44,8 +45,8 @@ export const exportAuthorityKey: Operation<'authority-export'> = async ({ node }
 /** Who is to say which record of an immutable tag came first, once the authority is not there to do it. */
 async function nameSealer({ names, membership }: OperationContext['node']): Promise<void> {
   const policy = names.policy()
-  if (policy.sealers.length > 0) return
-  await names.setPolicy({ ...policy, sealers: [membership.identity.peerId] })
+  const sealers = withSealer(policy, membership.identity.peerId)
+  if (sealers !== policy.sealers) await names.setPolicy({ ...policy, sealers })
 }
 
 export const importAuthorityKey: Operation<'authority-import'> = async ({ node }, { key }) => {

@@ -18,11 +18,18 @@ class BanOfSelfError extends CodedError {
 
 export const setPolicy: Operation<'policy-set'> = (context, { policy, force = false }) => {
   const { sealers, ...rest } = parsePolicy(policy)
-  const named = sealers ?? context.node.names.policy().sealers
+  const next = { ...rest, sealers: sealers ?? context.node.names.policy().sealers }
   // Immutable tags that nobody seals can be moved by whoever may write them: see docs/security.md.
-  const needed = sealers === undefined && named.length === 0 && rest.immutable.length > 0
-  const next = { ...rest, sealers: needed ? [context.node.membership.identity.peerId] : named }
+  if (sealers === undefined && next.immutable.length > 0) {
+    next.sealers = withSealer(next, context.node.membership.identity.peerId)
+  }
   return apply(context, next, force)
+}
+
+/** The policy's sealers, and `self` beside them where all of them are banned: those seal nothing. */
+export function withSealer({ sealers, banned }: Policy, self: string): string[] {
+  const isSealed = sealers.some((sealer) => !banned.includes(sealer))
+  return isSealed || sealers.includes(self) ? sealers : [...sealers, self]
 }
 
 /** With `drop` what the peer had published goes away as well, but for manifests that others rely on. */

@@ -13,10 +13,13 @@ it('is swept again soon when that was asked for in the middle of a sweep', async
   const gate = Promise.withResolvers<void>()
   let sweeps = 0
   const keys = () => ({
-    async *[Symbol.asyncIterator]() {
-      begun[sweeps++]?.resolve()
-      await gate.promise
-    },
+    [Symbol.asyncIterator]: () => ({
+      async next() {
+        begun[sweeps++]?.resolve()
+        await gate.promise
+        return { done: true }
+      },
+    }),
     all: async () => [],
   })
   const db = { keys, getSync: () => undefined } as unknown as Database

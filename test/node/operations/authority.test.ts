@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { identity } from '../../records/fixture.ts'
 import { openOperatedNode } from './fixture.ts'
 
 const immutable = [{ repositories: '**', tags: 'v*' }]
@@ -28,6 +29,18 @@ it('names this node as the sealer of the first immutable tags, unless others are
   await node.perform('policy-set', { policy: { immutable, sealers: [self] } })
   // Whoever was named before goes on when the key is dropped.
   expect((await node.perform('authority-export', { drop: true })).sealers).toEqual([self])
+})
+
+it('is named beside sealers that are all banned, who seal nothing', async () => {
+  await using node = await openOperatedNode()
+  const { peerId: banned } = identity(9)
+  const policy = { immutable, sealers: [banned], banned: [banned] }
+  await node.perform('policy-set', { policy })
+  const { sealers } = await node.perform('policy-set', { policy: { immutable, banned: [banned] } })
+  expect(sealers).toHaveLength(2)
+  expect(sealers[0]).toBe(banned)
+  await node.perform('policy-set', { policy })
+  expect((await node.perform('authority-export', { drop: true })).sealers).toEqual(sealers)
 })
 
 it('has no sealers where no tag is immutable', async () => {
