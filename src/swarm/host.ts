@@ -1,7 +1,14 @@
 /** Channels to peers by protocol name, over the libp2p node. */
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { type Background, type Logger, LogLimit, type Metrics, steadyClock } from '../base/base.ts'
+import {
+  type Background,
+  ClosingError,
+  type Logger,
+  LogLimit,
+  type Metrics,
+  steadyClock,
+} from '../base/base.ts'
 import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
 import { isPeerId } from './addresses.ts'
 import { type ByteChannel, channelOver } from './channel.ts'
@@ -77,7 +84,7 @@ export function createHost(options: HostOptions): ListeningHost {
       channel.abort(cause instanceof Error ? cause : new ChannelBrokenError('the handler failed', { cause }))
       if (cause instanceof MalformedError || cause instanceof TooLargeError)
         conduct.penalise(peer, 'protocol')
-      else if (isOfThePeer(cause) || tasks.signal.aborted)
+      else if (isOfThePeer(cause) || cause instanceof ClosingError || tasks.signal.aborted)
         logger.debug({ err: cause, peer, protocol }, 'a peer was not served')
       else {
         limit.line(`${protocol} ${cause instanceof Error ? cause.name : ''}`, (unsaid) => {

@@ -1,6 +1,6 @@
 /** What is said of channels that could not be served. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { silentLogger } from '../../src/base/base.ts'
+import { ClosingError, silentLogger } from '../../src/base/base.ts'
 import { connected, newCluster, startSwarm, until } from './fixture.ts'
 
 let stack: AsyncDisposableStack
@@ -11,7 +11,7 @@ afterEach(async () => {
   await stack.disposeAsync()
 })
 
-test('members that say nothing cause no line each, and a fault of this node one a minute', async () => {
+test('members that say nothing, and what stops here, cause no line each, and a fault of this node one a minute', async () => {
   const cluster = await newCluster(stack)
   const warnings: string[] = []
   const logger = { ...silentLogger, warn: (_: object, message: string) => void warnings.push(message) }
@@ -28,12 +28,16 @@ test('members that say nothing cause no line each, and a fault of this node one 
     served++
     throw new Error('the disk is gone')
   })
-  for (const protocol of ['/silent/1', '/faulty/1']) {
+  await a.swarm.handle('/stopping/1', limits, async () => {
+    served++
+    throw new ClosingError('the exchange is closing')
+  })
+  for (const protocol of ['/silent/1', '/stopping/1', '/faulty/1']) {
     for (let n = 0; n < 10; n++) {
       const channel = await b.swarm.open(a.swarm.peerId, protocol, limits).catch(() => undefined)
       await channel?.send(new Uint8Array(1)).catch(() => undefined)
     }
   }
-  await until('all to be served', () => served === 20)
+  await until('all to be served', () => served === 30)
   expect(warnings).toEqual(['serving a peer failed'])
 })
