@@ -38,8 +38,19 @@ export async function localProblems({
   settings,
   databaseProblem,
 }: Pick<LocalNode, 'settings' | 'databaseProblem'>): Promise<string[]> {
-  const { freeBytes } = await diskUsage(settings.data)
-  const isFull = freeBytes < settings['min-free']
-  const full = `the disk is full: ${freeBytes} bytes are free, and nothing is taken below ${settings['min-free']} (--min-free)`
-  return [databaseProblem(), isFull ? full : undefined].filter((problem) => problem !== undefined)
+  return [databaseProblem(), await diskProblem(settings)].filter((problem) => problem !== undefined)
+}
+
+async function diskProblem({
+  data,
+  'min-free': minFreeBytes,
+}: LocalNode['settings']): Promise<string | undefined> {
+  try {
+    const { freeBytes } = await diskUsage(data)
+    if (freeBytes >= minFreeBytes) return undefined
+    return `the disk is full: ${freeBytes} bytes are free, and nothing is taken below ${minFreeBytes} (--min-free)`
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return `the data directory ${data} cannot be looked at: ${why}`
+  }
 }

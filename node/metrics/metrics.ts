@@ -107,11 +107,20 @@ async function expose(name: string, metric: Metric): Promise<string> {
     if ('total' in cell) samples.push({ suffix: '', labels, value: cell.total })
     else if ('counts' in cell) samples.push(...samplesOf(cell, buckets, labels))
     else {
-      const value = await cell.read?.()
+      const value = await readOf(cell)
       if (value !== undefined) samples.push({ suffix: '', labels, value })
     }
   }
   return exposeMetric(name, type, help, samples)
+}
+
+/** `undefined` for what cannot be read, such as a disk that is gone: the others are wanted most then, and `/readyz` says why. */
+async function readOf({ read }: { read?: ReadGauge }): Promise<number | undefined> {
+  try {
+    return await read?.()
+  } catch {
+    return undefined
+  }
 }
 
 /** Each bucket counts what is in those below it as well. */

@@ -156,7 +156,6 @@ export class CheckedBlobs {
     const known = this.#suspects.get(digest)
     if (known !== undefined) return known
     const verified = this.#options.verify(digest).finally(() => this.#suspects.delete(digest))
-    // Whoever waits only for its end is not told why it failed.
     this.#suspects.set(digest, verified)
     return verified
   }

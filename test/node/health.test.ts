@@ -18,3 +18,11 @@ it('is not ready while its database takes nothing', async () => {
   const databaseProblem = (): string => 'a write to the database failed'
   expect(await localProblems({ settings, databaseProblem })).toEqual(['a write to the database failed'])
 })
+
+it('is not ready while its data directory cannot be looked at', async () => {
+  await using operated = await openOperatedNode(['--min-free', '0'])
+  const { settings } = operated.node
+  const gone = { ...settings, data: `${settings.data}/gone` }
+  const problems = await localProblems({ settings: gone, databaseProblem: () => undefined })
+  expect(problems).toEqual([expect.stringMatching(/data directory .*gone cannot be looked at: ENOENT/)])
+})

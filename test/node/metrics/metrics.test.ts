@@ -83,6 +83,15 @@ describe('metrics', () => {
     expect(text).toMatch(new RegExp(`^${name}_sum\\{route="blob"\\} 1000\\.002`, 'm'))
   })
 
+  it('leave out a gauge that cannot be read, and tell the others', async () => {
+    const metrics = createMetrics()
+    metrics.gauge('shoal_disk_free_bytes', () => Promise.reject(new Error('ENOENT: the disk is gone')))
+    metrics.gauge('shoal_ready', () => 0)
+    const { text } = await metrics.expose()
+    expect(text).toContain('\nshoal_ready 0\n')
+    expect(text).not.toMatch(/^shoal_disk_free_bytes /m)
+  })
+
   it('read a gauge when they are collected', async () => {
     const metrics = createMetrics()
     expect((await metrics.expose()).text).not.toMatch(/^shoal_swarm_members \d/m)
