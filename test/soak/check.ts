@@ -114,7 +114,7 @@ export class Check {
       const { wrong } = await audit.run()
       const digests = new Set(wrong.map((file) => `sha256:${file.slice(-64)}`))
       for (const digest of digests)
-        if (!this.#faults.isRotten(digest, node))
+        if (!nodes[node]?.rotten.has(digest))
           complain(`node ${node} has a file named ${short(digest)} that does not hash to it`, { node })
       this.#faults.healed(node, digests)
       const files = await nodes[node]?.blobFiles()

@@ -8,23 +8,15 @@ import type { SoakNode } from './soak-node.ts'
 export class Faults {
   readonly #ground: Ground
   readonly #network: Network
-  /** Digests whose file was damaged, by node. */
-  readonly #rotten: Set<string>[]
-
   constructor(ground: Ground, network: Network) {
     this.#ground = ground
     this.#network = network
-    this.#rotten = ground.nodes.map(() => new Set())
-  }
-
-  isRotten(digest: string, node: number): boolean {
-    return this.#rotten[node]?.has(digest) ?? false
   }
 
   /** Of what was damaged at that node, only these are still wrong. */
   healed(node: number, stillWrong: ReadonlySet<string>): void {
-    for (const digest of this.#rotten[node] ?? [])
-      if (!stillWrong.has(digest)) this.#rotten[node]?.delete(digest)
+    const rotten = this.#ground.nodes[node]?.rotten
+    for (const digest of rotten ?? []) if (!stillWrong.has(digest)) rotten?.delete(digest)
   }
 
   /** Resolves when it is over. One that finds its node in another's hands is left out. */
@@ -93,7 +85,6 @@ export class Faults {
       case 'rot': {
         const digest = await node.rot(fault.which, fault.truncates)
         if (digest === undefined) return
-        this.#rotten[fault.node]?.add(digest)
         return chronicle.lose(fault.node, digest)
       }
     }

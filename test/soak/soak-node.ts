@@ -31,6 +31,8 @@ export class SoakNode implements AsyncDisposable {
   changedMs = 0
   clockAheadMs = 0
   isFull = false
+  /** Digests whose file was damaged. */
+  readonly rotten = new Set<string>()
   /** Ended by itself, or would not end. */
   fault: string | undefined
 
@@ -138,6 +140,7 @@ export class SoakNode implements AsyncDisposable {
     const at = Math.floor(((which * files.length) % 1) * size)
     if (truncates) await truncate(file, at)
     else await turnOver(file, at)
+    this.rotten.add(digest)
     return digest
   }
 

@@ -58,7 +58,13 @@ async function pushManifest(
 ): Promise<boolean> {
   const answer = await client.putManifest(repository, byDigest ? { byDigest } : { tag }, manifest)
   if (answer === undefined || answer.status >= 500) return false
-  if (answer.status === 201) return true
+  if (answer.status === 201) {
+    // A file that was damaged before is damaged still, unless this push has written it anew.
+    const rotten = ground.nodes[client.node]?.rotten
+    if (way !== 'blind')
+      for (const digest of manifest.blobs) if (rotten?.has(digest)) ground.chronicle.lose(client.node, digest)
+    return true
+  }
   // The collector takes what nothing refers to once its grace is over; what a member was said to have may be out of reach.
   const isMissing =
     answer.status === 404 &&

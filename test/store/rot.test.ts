@@ -108,6 +108,14 @@ describe('a blob of which one byte rotted', () => {
     expect((await readOf(blob)).end).toBe('BLOB_ROTTEN')
   })
 
+  it('is not even begun with when it is small, so that another copy can be given', async () => {
+    const blob = await push(opened.store, seededBytes(100_000))
+    expect((await readOf(blob)).end).toBe('whole')
+    await flip(blob, 50_000)
+    expect(await readOf(blob)).toEqual({ bytes: 0, end: 'missing' })
+    expect(await opened.store.blobs.stat(blob)).toBeUndefined()
+  })
+
   it('gives ranges that are right, and no other', async () => {
     const blob = await push(opened.store, seededBytes(size))
     await withClosedStore(() => flip(blob, 1_500_000))
