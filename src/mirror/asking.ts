@@ -61,8 +61,11 @@ export class Asking {
   async askWithin<Q extends Question>(ms: number, upstream: string, question: Q): Promise<AnswerTo<Q>> {
     const late: Failure = { answer: 'failed', reason: `${upstream} does not answer` }
     const over = new AbortController()
+    // A check is let go sooner than a slow upstream answers, which is nobody's fault.
+    const isLong = ms >= missWithinMs && this.#options.peers.reaching(upstream).length > 0
+    const byOthers = isLong && !this.#asksItself(upstream)
     const waited = this.#options.clock.sleep(ms, over).then(() => {
-      this.outageOf(upstream).failed(late)
+      this.outageOf(upstream).late(late, { byOthers })
       return late
     })
     try {
@@ -91,9 +94,7 @@ export class Asking {
       const { peers, reaches, clock } = this.#options
       const members = [...peers.reaching(upstream), ...(reaches(upstream) ? [peers.self] : [])]
       const byRank = rankMembers(name, members).slice(0, maxAsked)
-      // What members said of its troubles is looked at by this node itself, where it can.
-      const isDoubtful = this.outageOf(upstream).isHearsay && reaches(upstream)
-      const ranked = isDoubtful ? [...new Set([peers.self, ...byRank])] : byRank
+      const ranked = this.#asksItself(upstream) ? [...new Set([peers.self, ...byRank])] : byRank
       let own: Answer | undefined
       const ask = async (member: string): Promise<Answer> => {
         const said = await this.#askMember(member, question)
@@ -108,6 +109,11 @@ export class Asking {
     })
     if (isAnswerTo(question, answer)) return answer
     throw new Error(`a question about a ${question.about} got the answer ${answer.answer}`)
+  }
+
+  /** What members said of its troubles is looked at by this node itself, where it can. */
+  #asksItself(upstream: string): boolean {
+    return this.outageOf(upstream).isDoubtful && this.#options.reaches(upstream)
   }
 
   async #askMember(member: string, question: Question): Promise<Answer> {

@@ -8,6 +8,8 @@ export type Failure = Extract<Answer, { answer: 'failed' | 'limited' }>
 /** Until it is tried again: doubled with each failure in a row. */
 const firstPauseMs = 2_000
 const maxPauseMs = 30_000
+/** An upstream that is slow is asked by each node itself for no longer. */
+const mistrustMs = 5 * 60_000
 
 export class Outage {
   readonly #clock: Clock
@@ -17,6 +19,7 @@ export class Outage {
   /** When it is to be had again, as was said; tried it may be before. */
   #awayUntilMs = 0
   #isHearsay = false
+  #mistrustedUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -28,9 +31,16 @@ export class Outage {
     return { ...this.#failure, retryAfterMs: Math.max(0, this.#awayUntilMs - this.#clock.now()) }
   }
 
-  /** Whether only others have said so. */
-  get isHearsay(): boolean {
-    return this.#failure !== undefined && this.#isHearsay
+  /** Whether only others have said so, or have let somebody wait in vain not long ago. */
+  get isDoubtful(): boolean {
+    const isHearsay = this.#failure !== undefined && this.#isHearsay
+    return isHearsay || this.#clock.now() < this.#mistrustedUntilMs
+  }
+
+  /** No answer came in time, `byOthers` when they were asked for it: then they are not waited for alone for a while. */
+  late(failure: Failure, { byOthers }: { byOthers: boolean }): void {
+    this.failed(failure, { isHearsay: byOthers })
+    if (byOthers) this.#mistrustedUntilMs = this.#clock.now() + mistrustMs
   }
 
   /** True when the upstream may be asked. After a failure that is so once in a while, for the one who is told so. */
