@@ -7,7 +7,6 @@ import {
   isUnavailable,
   manifestFacts,
   mayBeMissing,
-  mediaTypes,
   OciError,
   type ParsedManifest,
   parseManifest,
@@ -19,6 +18,7 @@ import {
 import type { Change } from '../records/records.ts'
 import { BlobMissingError, type UploadState } from '../store/store.ts'
 import { keepFetchedManifest } from './fetched-manifest.ts'
+import { checkNesting } from './nesting.ts'
 import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
 
@@ -61,11 +61,6 @@ export interface Push {
     body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
   ): Promise<PushedManifest>
 }
-
-/** An index of indexes of indexes is more than any tool makes; deeper ones are bombs. */
-const maxIndexDepth = 4
-/** How many nested indexes one PUT may make this node read. */
-const maxIndexReads = 256
 
 export function createPush(collaborators: Collaborators): Push {
   const { store, names, elsewhere, mirror } = collaborators
@@ -129,7 +124,7 @@ export function createPush(collaborators: Collaborators): Push {
     if ('digest' in reference && reference.digest !== digest) {
       throw new OciError('DIGEST_INVALID', `the body hashes to ${digest}, the path says ${reference.digest}`)
     }
-    await checkNesting(manifest)
+    await checkNesting(manifests, manifest)
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
     const parts = [...manifest.blobs, ...manifest.manifests].map((descriptor) => descriptor.digest)
     // Until its records say that it lives, nothing else keeps it from the collector.
@@ -184,28 +179,6 @@ export function createPush(collaborators: Collaborators): Push {
     return true
   }
 
-  /** Breadth first through the nested indexes that are stored here; each is read once. */
-  async function checkNesting(manifest: ParsedManifest): Promise<void> {
-    const seen = new Set<Digest>()
-    let level = manifest.manifests.filter(isIndex)
-    for (let depth = 2; level.length > 0; depth++) {
-      if (depth > maxIndexDepth) {
-        throw new OciError('MANIFEST_INVALID', `indexes are nested deeper than ${maxIndexDepth} levels`)
-      }
-      const next: ParsedManifest['manifests'] = []
-      for (const { digest, mediaType } of level) {
-        if (seen.has(digest)) continue
-        seen.add(digest)
-        if (seen.size > maxIndexReads) {
-          throw new OciError('MANIFEST_INVALID', `it reaches more than ${maxIndexReads} nested indexes`)
-        }
-        const bytes = await manifests.get(digest)
-        if (bytes !== undefined) next.push(...parseManifest(bytes, mediaType).manifests.filter(isIndex))
-      }
-      level = next
-    }
-  }
-
   /** The manifest is stated again even where it is known: elsewhere it may have been deleted before, and this is the later say. */
   async function publish(
     repository: Repository,
@@ -236,10 +209,6 @@ export function createPush(collaborators: Collaborators): Push {
     },
     putManifest,
   }
-}
-
-function isIndex({ mediaType }: { mediaType: string }): boolean {
-  return mediaType === mediaTypes.ociIndex || mediaType === mediaTypes.dockerList
 }
 
 async function refusing<T>(work: Promise<T>): Promise<T> {

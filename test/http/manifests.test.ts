@@ -161,6 +161,27 @@ describe('a manifest', () => {
     }
     expect(statuses).toEqual([201, 201, 201, 201, 400])
   })
+
+  it('is refused when a few bytes of it have many read', async () => {
+    const index = (manifests: object[], fill = ''): Buffer =>
+      Buffer.from(
+        JSON.stringify({
+          schemaVersion: 2,
+          mediaType: mediaTypes.ociIndex,
+          manifests,
+          annotations: { fill },
+        }),
+      )
+    const children: object[] = []
+    const statuses: number[] = []
+    for (let child = 0; child < 5; child++) {
+      const body = index([], String(child).repeat(3.9 * 1024 * 1024))
+      await put(`team/heavy/manifests/child-${child}`, body, mediaTypes.ociIndex)
+      children.push({ mediaType: mediaTypes.ociIndex, digest: digestBytes(body), size: body.length })
+      statuses.push((await put('team/heavy/manifests/all', index(children), mediaTypes.ociIndex)).status)
+    }
+    expect(statuses).toEqual([201, 201, 201, 201, 400])
+  })
 })
 
 describe('deletion', () => {
