@@ -49,6 +49,8 @@ export function createDialer(options: DialerOptions): Dialer {
   const { node, tasks, clock, random, logger, bootstrap, isUnwelcome, isOutcast } = options
   /** Of peers that are connected, since when. */
   const sinceMs = new Map<string, number>()
+  /** And for how long they were connected before, at most: a link that is lost again soon makes no stranger of a member. */
+  const beforeMs = new Map<string, number>()
   let wake: () => void = () => undefined
 
   const targets = new DialTargets({
@@ -105,7 +107,10 @@ export function createDialer(options: DialerOptions): Dialer {
       if (forMs < refusedWithinMs) return true
       targets.lived(target, forMs)
       // A lost connection brings it back; a bootstrap address stays, in case everybody else is gone.
-      if (target.address === undefined && target.peer !== undefined) targets.delete(target.peer)
+      if (target.address === undefined && target.peer !== undefined) {
+        beforeMs.set(target.peer, target.livedMs)
+        targets.delete(target.peer)
+      }
       return true
     }
     const isBanned = target.peer !== undefined && isUnwelcome(target.peer)
@@ -152,11 +157,13 @@ export function createDialer(options: DialerOptions): Dialer {
 
   const left = (peer: string): void => {
     const forMs = clock.now() - (sinceMs.get(peer) ?? clock.now())
+    const livedMs = Math.max(forMs, beforeMs.get(peer) ?? 0)
     sinceMs.delete(peer)
+    beforeMs.delete(peer)
     const known = targets.of(peer)
     if (forMs >= refusedWithinMs) {
       for (const target of known) targets.lived(target, forMs)
-      add(peer, forMs, 200 + 800 * random())
+      add(peer, livedMs, 200 + 800 * random())
       return
     }
     for (const target of known) {

@@ -122,6 +122,22 @@ describe('a dialer', () => {
     expect(node.dials).toContain(member)
   })
 
+  it('does so also when it was back for a moment only', async () => {
+    const member = newPeer()
+    node.join(member)
+    await pass(10 * minuteMs, minuteMs)
+    for (let n = 0; n < 64; n++) node.join(newPeer())
+    node.onDial = (peer) => node.join(peer)
+    node.leave(member)
+    await pass(10_000)
+    expect(node.connected).toContain(member)
+    node.onDial = () => undefined
+    node.dials = []
+    node.leave(member)
+    await pass(3000)
+    expect(node.dials).toContain(member)
+  })
+
   it('gives those that others only spoke of half of its dials', async () => {
     const over = Promise.withResolvers<never>()
     node.dial = async (to) => {
