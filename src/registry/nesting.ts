@@ -1,13 +1,20 @@
 /** How much an index may reach through the indexes that it lists. */
-import { type Digest, mediaTypes, OciError, type ParsedManifest, parseManifest } from '../oci/oci.ts'
+import {
+  type Digest,
+  maxManifestBytes,
+  mediaTypes,
+  OciError,
+  type ParsedManifest,
+  parseManifest,
+} from '../oci/oci.ts'
 import type { Manifests } from '../store/store.ts'
 
 /** An index of indexes of indexes is more than any tool makes; deeper ones are bombs. */
 const maxIndexDepth = 4
 /** How many nested indexes one PUT may make this node read. */
 const maxIndexReads = 256
-/** And how many bytes of them: a small PUT must not hold the event loop for the parsing of a gigabyte. */
-const maxIndexReadBytes = 16 * 1024 * 1024
+/** And how many bytes of them: a small PUT must not hold the event loop for longer than the largest does. */
+const maxIndexReadBytes = maxManifestBytes
 
 /** Breadth first through the nested indexes that are stored here; each is read once. Throws `MANIFEST_INVALID`. */
 export async function checkNesting(stored: Pick<Manifests, 'get'>, manifest: ParsedManifest): Promise<void> {

@@ -174,13 +174,13 @@ describe('a manifest', () => {
       )
     const children: object[] = []
     const statuses: number[] = []
-    for (let child = 0; child < 5; child++) {
-      const body = index([], String(child).repeat(3.9 * 1024 * 1024))
+    for (let child = 0; child < 3; child++) {
+      const body = index([], String(child).repeat(1.9 * 1024 * 1024))
       await put(`team/heavy/manifests/child-${child}`, body, mediaTypes.ociIndex)
       children.push({ mediaType: mediaTypes.ociIndex, digest: digestBytes(body), size: body.length })
       statuses.push((await put('team/heavy/manifests/all', index(children), mediaTypes.ociIndex)).status)
     }
-    expect(statuses).toEqual([201, 201, 201, 201, 400])
+    expect(statuses).toEqual([201, 201, 400])
   })
 })
 
