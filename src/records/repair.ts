@@ -70,6 +70,7 @@ export function openRepair(options: RepairOptions): Repair {
   const busy = new Set<string>()
   let wake: () => void = () => undefined
   let wasWrong = false
+  let wasBusy = false
 
   /** Resolves to whether something changed on either side. */
   async function round(peer: string, slot: Slot): Promise<boolean> {
@@ -132,10 +133,11 @@ export function openRepair(options: RepairOptions): Repair {
     rounds.add(beginning)
   }
 
-  /** A member that was busy, or any. */
+  /** A member that was busy, or every other time any: who is busy whenever it is asked keeps nobody else from its turn. */
   function choose(): string | undefined {
     const others = peers.peers()
-    for (const peer of busy) {
+    wasBusy = !wasBusy
+    for (const peer of wasBusy ? busy : []) {
       busy.delete(peer)
       if (others.includes(peer)) return peer
     }

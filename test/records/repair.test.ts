@@ -115,6 +115,21 @@ describe('repair', () => {
     expect(penalised).toEqual([])
   })
 
+  it('turns to others, too, while a member breaks off each time that it is asked again', async () => {
+    const peers: Record<string, (channel: Channel) => void> = { rude: (channel) => void channel.close() }
+    repairOf(await openLedgerWith(0), peers)
+    let isAsked = false
+    peers.honest = () => {
+      isAsked = true
+    }
+    for (let round = 0; round < 10 && !isAsked; round++) {
+      await clock.untilAsleep(1_000)
+      clock.advance(1_000)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(isAsked).toBe(true)
+  })
+
   it('is not held up by members that take its questions and answer none', async () => {
     const [ledger, other] = [await openLedgerWith(0), await openLedgerWith(50)]
     const done = Promise.withResolvers<void>()
