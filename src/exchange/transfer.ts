@@ -60,6 +60,11 @@ export class Transfer {
   #movedMs: number
   readonly #over = new AbortController()
 
+  /** Whether members are asked for it on behalf of this repository. */
+  isFor({ repository }: Wanted): boolean {
+    return this.#wanted.repository === repository
+  }
+
   constructor(wanted: Wanted, context: TransferContext) {
     this.digest = wanted.digest
     this.#wanted = wanted

@@ -1,5 +1,5 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
-import { type Background, ClosingError } from '../base/base.ts'
+import { type Background, ClosingError, unlessAborted } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Origin } from './engine-contract.ts'
 import { ExchangeClosedError } from './engine-errors.ts'
@@ -66,7 +66,10 @@ export class Transfers {
       throw error
     }
     share.release({ atOnce: true })
-    return undefined
+    if (known === undefined || known.transfer.isFor(wanted)) return undefined
+    // Members were asked for the repository that it was begun for, and may let this one have it.
+    await unlessAborted(known.ended.promise, signal)
+    return await this.join(wanted, { signal })
   }
 
   /** A hold on the transfer of a blob that this node is to bring from outside; `undefined` when the repository may not have it. */

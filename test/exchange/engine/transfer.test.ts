@@ -54,6 +54,19 @@ describe('a transfer', () => {
     expect(asker.exchange.status().transfers).toEqual([])
   })
 
+  it('that nobody lets one repository have does not keep another one from it', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const bytes = someBytes(1000)
+    const digest = await holder.holds(bytes)
+    const other = parseRepository('team/other')
+    asker.readers.add(other)
+    const forOther = asker.exchange.fetch({ repository: other, digest })
+    const mine = asker.exchange.open(wanted(digest))
+    expect(await forOther).toBe(false)
+    await using blob = await mine
+    expect(blob && Buffer.compare(await read(blob), bytes)).toBe(0)
+  })
+
   it('is looked up only when every member has said that it does not have it', async () => {
     const events: string[] = []
     const asker = await world.node({
