@@ -157,7 +157,7 @@ class LevelLedger implements Ledger {
     })
     const { time } = options
     this.#sweep = new Sweep({ db, writer, retention, clock, steady, time, logger })
-    const queries = createQueries(db)
+    const queries = createQueries(db, clock)
     this.findTag = queries.findTag
     this.findManifest = queries.findManifest
     this.listTags = queries.listTags

@@ -8,6 +8,8 @@ import {
   digestOf,
   fingerprintsOf,
   ManualClock,
+  manifestChange,
+  manifestDeletion,
   recordsOf,
   tagChange,
   testLedger,
@@ -25,6 +27,24 @@ async function meet(a: Ledger, b: Ledger): Promise<void> {
 const total = async (ledger: Ledger): Promise<number> => (await fingerprintsOf(ledger)).total
 
 describe('a deletion', () => {
+  it('of a manifest hides a tag alike where it is remembered and where it was never heard of', async () => {
+    const clock = new ManualClock()
+    await using node = await testLedger({ clock })
+    await using away = await testLedger({ clock, identity: bob })
+    const tag = await recordsOf(away.ledger, () => away.ledger.publish([tagChange('team/app', 'v1', 'one')]))
+    clock.ms += 1000
+    await node.ledger.publish([manifestChange('team/app', 'one')])
+    await node.ledger.publish([manifestDeletion('team/app', 'one')])
+    clock.ms += 31 * day
+    await node.ledger.sweep()
+    await node.ledger.apply(tag)
+    for (const { ledger } of [node, away]) {
+      expect(await total(ledger)).toBe(1)
+      expect(await ledger.findTag(app, v1)).toBeUndefined()
+      expect(await ledger.listTags(app, { limit: 10 })).toEqual([])
+    }
+  })
+
   it('is handed on for 30 days, and remembered after that', async () => {
     const clock = new ManualClock()
     await using node = await testLedger({ clock })
@@ -48,7 +68,7 @@ describe('a deletion', () => {
     await using away = await testLedger({ clock, identity: bob })
     await using fresh = await testLedger({ clock, identity: bob })
     const records = await recordsOf(node.ledger, () =>
-      node.ledger.publish([tagChange('team/app', 'v1', 'one')]),
+      node.ledger.publish([tagChange('team/app', 'v1', 'one'), manifestChange('team/app', 'one')]),
     )
     await away.ledger.apply(records)
     await node.ledger.publish([tagChange('team/app', 'v1', undefined)])
@@ -62,12 +82,13 @@ describe('a deletion', () => {
     for (const { ledger } of [node, away, fresh]) {
       await ledger.sweep()
       expect(await ledger.findTag(app, v1)).toBeUndefined()
-      expect(await total(ledger)).toBe(1)
+      // The manifest stands, too.
+      expect(await total(ledger)).toBe(2)
     }
     clock.ms += 2 * day
     for (const { ledger } of [node, away, fresh]) {
       await ledger.sweep()
-      expect(await total(ledger)).toBe(0)
+      expect(await total(ledger)).toBe(1)
     }
   })
 
