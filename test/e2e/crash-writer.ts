@@ -100,7 +100,8 @@ export class CrashWriter {
     if (upload === undefined) return
     await this.#noting(upload, async () => {
       const answer = await this.#client.ask('GET', upload.location)
-      if (answer.status === 404 && upload.maybeFinished) return
+      // A session costs nothing before its first byte, and is gone with the node.
+      if (answer.status === 404 && (upload.maybeFinished || upload.acknowledged === 0)) return
       expectStatus(answer, 204)
       const last = Number(/^0-(\d+)$/.exec(answer.headers.range ?? '')?.[1])
       const offset = last === 0 ? 0 : last + 1

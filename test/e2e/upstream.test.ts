@@ -91,10 +91,17 @@ describe.each(kinds)('a docker-registry with auth $auth and tls $tls', ({ auth, 
 
     test('gives to whoever has no credentials what is for everyone', async () => {
       const upstream = await openWith()
-      const manifest = await upstream.getManifest(parseRepository('public/app'), tag)
-      expect(manifest?.digest).toBe(auth === 'basic' ? undefined : image.manifest.descriptor.digest)
-      const other = await upstream.getManifest(parseRepository('team/app'), tag)
-      expect(other?.digest).toBe(auth === undefined ? image.manifest.descriptor.digest : undefined)
+      const given = async (repository: string): Promise<string | undefined> => {
+        try {
+          return (await upstream.getManifest(parseRepository(repository), tag))?.digest
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', trouble: 'denied' })
+          return 'denied'
+        }
+      }
+      const { digest } = image.manifest.descriptor
+      expect(await given('public/app')).toBe(auth === 'basic' ? 'denied' : digest)
+      expect(await given('team/app')).toBe(auth === undefined ? digest : 'denied')
     })
 
     test('says when the credentials are not taken, where it asks for any', async () => {
