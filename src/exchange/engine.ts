@@ -124,9 +124,11 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     (await transfers.find(wanted, { signal })) !== undefined
 
   const open = async (wanted: Wanted, signal: AbortSignal): Promise<OpenBlob | undefined> => {
-    const here = await blobs.stat(wanted.digest)
-    if (here !== undefined) {
-      return (await isAllowed(wanted, signal)) ? await blobs.open(wanted.digest) : undefined
+    if ((await blobs.stat(wanted.digest)) !== undefined) {
+      if (!(await isAllowed(wanted, signal))) return undefined
+      const here = await blobs.open(wanted.digest)
+      // What is found to be rotten when it is opened is brought as if it had not been here.
+      if (here !== undefined) return here
     }
     const askedMs = clock.now()
     const share = await transfers.join(wanted, { signal })

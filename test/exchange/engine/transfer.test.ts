@@ -54,6 +54,26 @@ describe('a transfer', () => {
     expect(asker.exchange.status().transfers).toEqual([])
   })
 
+  it('brings what is found to be rotten here when it is opened', async () => {
+    const bytes = someBytes(1000)
+    let isRotten = true
+    const asker: TestNode = await world.node({
+      override: {
+        blobs: {
+          stat: async (digest) => (isRotten ? { size: bytes.length } : asker.store.blobs.stat(digest)),
+          async open(digest) {
+            if (!isRotten) return asker.store.blobs.open(digest)
+            isRotten = false
+            return undefined
+          },
+        },
+      },
+    })
+    const digest = await (await world.node()).holds(bytes)
+    await using blob = await opened(asker, digest)
+    expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+  })
+
   it('that nobody lets one repository have does not keep another one from it', async () => {
     const [holder, asker] = [await world.node(), await world.node()]
     const bytes = someBytes(1000)
