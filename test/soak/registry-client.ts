@@ -54,6 +54,9 @@ export class RegistryClient {
       return answer
     } catch (error) {
       if (digest !== undefined && soak.rotten.has(digest)) return await this.ask(method, path, request)
+      // The only copy may be the damaged one of another node; whether it was is for the model to say.
+      const isDamaged = this.#ground.nodes.some(({ rotten }) => digest !== undefined && rotten.has(digest))
+      if (isDamaged) return undefined
       // A body breaks off when who gives it does.
       const isExcused = method === 'GET' ? this.#had(distant, beginMs, {}) : this.had(outages, beginMs)
       if (!isExcused) complain(`${method} ${path} got no answer: ${wordsOf(error)}`, { node: this.node })
