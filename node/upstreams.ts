@@ -1,8 +1,7 @@
 /** Opens the configured upstreams: reads the files that their settings name, and credentials from the environment. */
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { type Logger, type Metrics, steadyClock } from '../src/base/base.ts'
-import { TokenBucket } from '../src/exchange/token-bucket.ts'
+import { type Logger, type Metrics, steadyClock, TokenBucket } from '../src/base/base.ts'
 import { kindOfHost } from '../src/upstream/address-kinds.ts'
 import {
   type Credentials,

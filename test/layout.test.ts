@@ -103,6 +103,18 @@ describe('the layout', () => {
     )
   })
 
+  it('lets each room of the exchange see those before it only, and the contract as types', () => {
+    const rooms = ['protocol', 'picker', 'peer', 'seeding', 'transfer']
+    const roomOf = (path: string): number => rooms.indexOf(path.split('/')[2] ?? '')
+    const broken = imports.filter(({ file, target, typeOnly }) => {
+      if (roomOf(file) < 0 || !file.startsWith('src/exchange/') || !target.startsWith('src/exchange/'))
+        return false
+      if (target === 'src/exchange/contract.ts') return !typeOnly
+      return target !== 'src/exchange/errors.ts' && (roomOf(target) < 0 || roomOf(target) > roomOf(file))
+    })
+    expect(broken).toEqual([])
+  })
+
   it('lets nothing import the daemon', () => {
     expect(imports.filter(({ folder, target }) => folder !== 'node' && target.startsWith('node/'))).toEqual(
       [],

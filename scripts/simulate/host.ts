@@ -1,17 +1,19 @@
 /** One simulated node: the real Download and Upload, with a simulated network between them and those of others. */
+
+import { Download } from '../../src/exchange/picker/download.ts'
+import type {
+  DownloadAction,
+  DownloadEvent,
+  DownloadLimits,
+} from '../../src/exchange/picker/download-events.ts'
 import {
-  Bitfield,
-  Download,
-  type DownloadAction,
-  type DownloadEvent,
-  type DownloadLimits,
-  type Layout,
-  pieceLength,
   Upload,
   type UploadAction,
   type UploadEvent,
   type UploadLimits,
-} from '../../src/exchange/exchange.ts'
+} from '../../src/exchange/picker/upload.ts'
+import { Bitfield } from '../../src/exchange/protocol/bitfield.ts'
+import { type Layout, pieceLength } from '../../src/exchange/protocol/piece-size.ts'
 import { type Network, overhead, type Port } from './network.ts'
 import { Sendings } from './sendings.ts'
 import { Tellings } from './tellings.ts'

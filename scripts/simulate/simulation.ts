@@ -1,5 +1,5 @@
 /** Plays one scenario in virtual time: hosts join, leave and die, and the outcome is measured. */
-import { type Layout, layoutOf } from '../../src/exchange/exchange.ts'
+import { type Layout, layoutOf } from '../../src/exchange/protocol/piece-size.ts'
 import { Host, type World } from './host.ts'
 import { gatewayRule, introduce } from './neighbourhood.ts'
 import { Link, Network, overhead, type Port } from './network.ts'

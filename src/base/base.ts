@@ -13,6 +13,7 @@ export { networkOf } from './network-of.ts'
 export { fromUpstream, type Origins, originsOf, type Provenance } from './provenance.ts'
 export { Semaphore } from './semaphore.ts'
 export { SingleFlight } from './single-flight.ts'
+export { TokenBucket } from './token-bucket.ts'
 export {
   type Deleted,
   noTrace,
@@ -25,5 +26,5 @@ export {
   type Tracer,
   timed,
 } from './tracer.ts'
-export { unlessAborted } from './unless-aborted.ts'
+export { unlessAborted, untilOrAfter } from './unless-aborted.ts'
 export { WaitingRoom } from './waiting-room.ts'

@@ -81,7 +81,7 @@ class Lookup {
         yielded.add(peer)
         yield peer
       } else if (this.#done) return
-      else await untilEither(this.#next.promise, signal)
+      else await unlessAborted(this.#next.promise, signal)
     }
   }
 
@@ -200,7 +200,7 @@ export function cidOf(digest: Digest): CID {
   return CID.createV1(0x55, createMultihash(code, Buffer.from(hexOf(digest), 'hex')))
 }
 
-async function untilEither(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+async function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted()
   if (signal === undefined) return await promise
   const aborted = Promise.withResolvers<never>()

@@ -9,7 +9,7 @@ import {
 import { openOutside } from '../../node/cluster/outside.ts'
 import { openReaching } from '../../node/cluster/reaching.ts'
 import { silentLogger } from '../../src/base/base.ts'
-import type { BeginningPart } from '../../src/exchange/exchange.ts'
+import type { BeginningPart } from '../../src/exchange/transfer/beginning.ts'
 import { digestBytes, parseRepository } from '../../src/oci/oci.ts'
 import { rankMembers, type UpstreamTrouble, UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import { ChannelBrokenError, channelPair } from '../../src/wire/wire.ts'

@@ -1,14 +1,8 @@
 /** Messages of members to each other, and the frames that they come in. */
 import { activityMessage, activityRequest } from '../../../node/cluster/activity.ts'
 import { bringAnswer, bringRequest } from '../../../node/cluster/bring-messages.ts'
-import {
-  decodeAnswer,
-  decodeAsk,
-  decodePieceList,
-  encodeAnswer,
-  encodeAsk,
-} from '../../../src/exchange/exchange.ts'
-import { signPieceList } from '../../../src/exchange/piece-list.ts'
+import { decodeAnswer, decodeAsk, encodeAnswer, encodeAsk } from '../../../src/exchange/protocol/messages.ts'
+import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'

@@ -9,7 +9,7 @@ import {
   askActivity,
 } from '../../../node/cluster/activity.ts'
 import { watchLostMembers } from '../../../node/cluster/lost-members.ts'
-import type { ExchangeStatus } from '../../../src/exchange/exchange.ts'
+import type { ExchangeStatus } from '../../../src/exchange/contract.ts'
 import { parseDigest } from '../../../src/oci/oci.ts'
 import { channelPair, identityFromSeed } from '../../../src/wire/wire.ts'
 

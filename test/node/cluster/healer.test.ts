@@ -4,11 +4,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openHealer } from '../../../node/cluster/healer.ts'
 import { silentLogger } from '../../../src/base/base.ts'
-import { layoutOf } from '../../../src/exchange/exchange.ts'
+import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Digest, hexOf, mediaTypes } from '../../../src/oci/oci.ts'
 import { openTables } from '../../../src/store/database.ts'
 import { type FileStore, openDatabase, openStore } from '../../../src/store/store.ts'
-import { openWorld, repository, type World } from '../../exchange/engine/fixture.ts'
+import { openWorld, repository, type World } from '../../exchange/lab/fixture.ts'
 import {
   digestOf,
   expectBytes,

@@ -1,7 +1,7 @@
 /** The holder is killed as soon as the others hold every piece together: what they have is all that there is. */
 import { open } from 'node:fs/promises'
 import path from 'node:path'
-import { layoutOf, pieceRange } from '../../../../src/exchange/exchange.ts'
+import { layoutOf, pieceRange } from '../../../../src/exchange/protocol/piece-size.ts'
 import { until } from '../../cluster/nodes.ts'
 import type { Content } from '../../content.ts'
 import type { Measurement } from '../bench.ts'

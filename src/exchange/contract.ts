@@ -1,0 +1,193 @@
+/** What the exchange promises, and what it needs from the rest of the node. */
+import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
+
+import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
+import type { Channel, Identity } from '../wire/wire.ts'
+import type { Fault, Misconduct } from './peer/faults.ts'
+import type { DownloadLimits } from './picker/download-events.ts'
+import type { UploadLimits } from './picker/upload.ts'
+import type { Wanted } from './protocol/wanted.ts'
+import type { PieceListStorage } from './seeding/piece-lists.ts'
+import type { BeginningPart } from './transfer/beginning.ts'
+import type { TransferView } from './transfer/transfer-view.ts'
+
+export interface Exchange extends AsyncDisposable {
+  /**
+   * A blob to read while it is on its way, or from the store when it is there; `undefined` when no member lets the repository
+   * have it, which is known within about two seconds. All readers of a digest share one transfer, which begins near where they
+   * read. The blob's last piece comes once its whole digest is proven and it is in the store. Reading throws
+   * BlobUnprovenError when the proof fails, BlobUnavailableError when nobody holds the rest any more, StoreFullError.
+   * The transfer stops a while after its last reader was disposed of, and the part is kept.
+   */
+  open(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<OpenBlob | undefined>
+  /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
+  fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
+  /**
+   * The size of a blob that a member holds for the repository, as that member says, without fetching it.
+   * Members that do not answer delay an `undefined` by `withinMs`, default 2 s.
+   */
+  find(
+    wanted: Wanted,
+    options?: { signal?: AbortSignal; withinMs?: number },
+  ): Promise<{ size: number } | undefined>
+  /**
+   * Brings a blob from outside for the whole cluster: what no member has comes from `origin`, in order, and is passed on piece
+   * by piece at once. Whoever calls it for the same blob meanwhile shares it; it ends when the last of them aborts. False when
+   * there is no such blob outside. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
+   */
+  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
+  /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
+  prefetch(wanted: Wanted): void
+  /**
+   * The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten.
+   * Its pieces are hashed soon, so that the first asker need not wait for that.
+   */
+  changed(digest: Digest): void
+  status(): ExchangeStatus
+  /** A blob on its way here as it stands, for whoever watches; `undefined` for one that is not. Costs a copy of its bitfield. */
+  observe(digest: Digest): TransferView | undefined
+}
+
+/** A blob as it can be had from outside the cluster. */
+export interface Origin {
+  /** Its bytes from `start` on, or from 0; `undefined` when there is no such blob. Nothing proves them but the whole digest. */
+  open(start: number, options: { signal: AbortSignal }): Promise<OriginStream | undefined>
+}
+
+export interface OriginStream extends AsyncDisposable {
+  /** Of the whole blob. */
+  readonly size: number
+  readonly start: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Where blobs come from that no member holds. */
+export interface Outside {
+  /** Whether blobs of the repository may be had there at all. */
+  has(repository: Repository): boolean
+  /**
+   * Sees to it that one member brings the blob, and watches over it: this node by calling `lead`, or another. Resolves when
+   * whoever brought it needs no more watching, and is called again while pieces are missing that no member has; false when
+   * there is no such blob outside. Throws when no member can bring it: that is what its readers hear.
+   */
+  bring(
+    wanted: Wanted,
+    options: {
+      signal: AbortSignal
+      lead(origin: Origin, options: LeadOptions): Promise<boolean>
+      /** Whether anything of it is known here. */
+      hasBegun(): boolean
+      /** More came from outside. */
+      onProgress(): void
+      /** What the member that brings it passes on of the beginning, before anyone has signed for it. */
+      onBeginning(part: BeginningPart, member: string): void
+    },
+  ): Promise<boolean>
+}
+
+export interface LeadOptions {
+  signal: AbortSignal
+  /** More came from outside. Not for each chunk. */
+  onProgress?(): void
+  /** The blob's first bytes as they come, for another member; when too many ask, not for all of them. */
+  onBeginning?(part: BeginningPart): void
+}
+
+export interface ExchangeStatus {
+  transfers: {
+    digest: Digest
+    /** Absent until a piece list was found. */
+    size?: number
+    pieces: number
+    held: number
+    peers: number
+  }[]
+  peers: {
+    peer: string
+    receivedBytes: number
+    sentBytes: number
+    faults: Partial<Record<Fault, number>>
+  }[]
+  /** Memory lent to transfers. */
+  memoryBytes: number
+}
+
+/** The part of the swarm's host that the exchange uses. Its channels copy a frame before `send` resolves. */
+export interface ExchangeHost {
+  handle(
+    protocol: string,
+    options: { maxFrameBytes: number; maxInboundPerPeer: number },
+    handler: (channel: Channel, peer: string, options: { signal: AbortSignal }) => Promise<void>,
+  ): Promise<void>
+  open(
+    peer: string,
+    protocol: string,
+    options: { maxFrameBytes: number; signal?: AbortSignal },
+  ): Promise<Channel>
+}
+
+export interface Providers {
+  /** Peer ids of members that may hold it, as they are found. */
+  find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
+  announce(digest: Digest): void
+  withdraw(digest: Digest): void
+}
+
+export interface ExchangeMembers {
+  peers(): string[]
+  onChange(listener: (event: { kind: 'join' | 'leave'; peer: string }) => void): () => void
+}
+
+export interface ExchangeLimits {
+  /** Of pieces, to and from all peers together; default unlimited. */
+  uploadBytesPerSecond?: number
+  downloadBytesPerSecond?: number
+  /** Of pieces on their way, for all transfers together; default 64 MiB. */
+  memoryBytes: number
+  /** How long a transfer goes on without a reader; default 10 s. */
+  graceMs: number
+  /** A transfer to which nothing comes for this long fails; default 30 s. */
+  giveUpMs: number
+  /** An origin that sends nothing for this long has stalled; default 2 s. */
+  stallMs: number
+  /** Prefetches at once; default 3. */
+  prefetches: number
+  upload: Partial<UploadLimits>
+  download: Partial<DownloadLimits>
+}
+
+export interface ExchangeOptions {
+  identity: Identity
+  host: ExchangeHost
+  blobs: Pick<Blobs, 'open' | 'stat'>
+  partials: Partials
+  pieceLists: PieceListStorage
+  /** The SHA-256 of each piece of a stored blob, one after the other, computed off the main thread. */
+  hashPieces(digest: Digest): Promise<Uint8Array>
+  providers: Providers
+  members: ExchangeMembers
+  mayRead(repository: Repository, digest: Digest): Promise<boolean>
+  /** The peer did what no honest and healthy one does. */
+  blame(peer: string, misconduct: Misconduct): void
+  /** Default: there is nothing but the cluster. */
+  outside?: Outside
+  /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
+  onRotten(digest: Digest): void
+  /** Direct TLS connections for the bytes of pieces; default none, everything takes the channels of the host. */
+  lanes?: {
+    /** To listen on; 0 for any port. */
+    host: string
+    port: number
+    /** How long connecting may take; default 500. */
+    connectMs?: number
+    /** Hosts at which a connected peer may be reached, the likeliest first. */
+    addressesOf(peer: string): string[]
+  }
+  limits?: Partial<ExchangeLimits>
+  clock?: Clock
+  /** From 0 to 1; for choices among equals, never for secrets. */
+  random?: () => number
+  logger?: Logger
+  metrics?: Metrics
+}

@@ -1,0 +1,217 @@
+/** The exchange at work: brings blobs here in verified pieces, from all members that hold some, and serves them as they come. */
+import {
+  Background,
+  type Clock,
+  noMetrics,
+  silentLogger,
+  steadyClock,
+  TokenBucket,
+  unlessAborted,
+} from '../base/base.ts'
+import type { OpenBlob } from '../store/store.ts'
+import { createVerifier } from '../wire/wire.ts'
+import type { Exchange, ExchangeLimits, ExchangeOptions, LeadOptions, Origin } from './contract.ts'
+import { BlobUnavailableError } from './errors.ts'
+import { openDirectLanes } from './peer/direct-lanes.ts'
+import { Faults } from './peer/faults.ts'
+import { PeerLinks } from './peer/peer-links.ts'
+import { Traffic } from './peer/traffic.ts'
+import { exchangeProtocol } from './protocol/messages.ts'
+import { pieceListDomain } from './protocol/piece-list.ts'
+import { maxFrameBytes } from './protocol/raw-frames.ts'
+import type { Wanted } from './protocol/wanted.ts'
+import { Complaints } from './seeding/complaints.ts'
+import { Holdings } from './seeding/holdings.ts'
+import { PieceLists } from './seeding/piece-lists.ts'
+import { Preparations } from './seeding/preparations.ts'
+import { Serving } from './seeding/serving.ts'
+import { blobReader } from './transfer/blob-reader.ts'
+import { Liars } from './transfer/list-candidates.ts'
+import { MemoryBudget } from './transfer/memory-budget.ts'
+import { originReader } from './transfer/origin-reader.ts'
+import { Prefetches } from './transfer/prefetches.ts'
+import { Transfers } from './transfer/transfers.ts'
+
+const defaultLimits: ExchangeLimits = {
+  memoryBytes: 64 * 1024 * 1024,
+  graceMs: 10_000,
+  giveUpMs: 30_000,
+  stallMs: 2_000,
+  prefetches: 3,
+  upload: {},
+  download: {},
+}
+
+/** Throws LaneError when the lanes' port cannot be listened on. */
+export async function openExchange(options: ExchangeOptions): Promise<Exchange> {
+  const { identity, host, blobs, members, providers, mayRead } = options
+  const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
+  const limits = { ...defaultLimits, ...options.limits }
+  const background = new Background('the exchange', logger)
+  const faults = new Faults({ blame: options.blame, logger, metrics })
+  const traffic = new Traffic(metrics)
+  const holdings = new Holdings({ blobs, mayRead })
+  const verifier = createVerifier(pieceListDomain)
+  const { pieceLists: storage, hashPieces } = options
+  const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
+  const memory = new MemoryBudget(limits.memoryBytes)
+  const direct =
+    options.lanes === undefined ? undefined : await openDirectLanes({ ...options.lanes, background, clock })
+  const links = new PeerLinks({
+    host,
+    background,
+    faults,
+    traffic,
+    clock,
+    ...(direct === undefined || options.lanes === undefined
+      ? {}
+      : { lanes: { direct, addressesOf: options.lanes.addressesOf } }),
+  })
+  const admits = async (wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean> => {
+    if (await mayRead(wanted.repository, wanted.digest)) return true
+    const stream = await origin.open(0, { signal })
+    await stream?.[Symbol.asyncDispose]()
+    return stream !== undefined
+  }
+  const shared = { background, holdings, lists, faults, providers, clock, random, logger }
+  const transfers = new Transfers({
+    ...shared,
+    self: identity.peerId,
+    links,
+    members,
+    partials: options.partials,
+    liars: new Liars(),
+    verifier,
+    memory,
+    feedMemory: new MemoryBudget(limits.memoryBytes),
+    mayRead,
+    admits,
+    limits: limits.download,
+    giveUpMs: limits.giveUpMs,
+    metrics,
+    stallMs: limits.stallMs,
+    ...(options.outside === undefined ? {} : { outside: options.outside }),
+    graceMs: limits.graceMs,
+    onLess: (peer, digest) => serving.retell(peer, digest),
+    ...bucket(limits.downloadBytesPerSecond, clock),
+  })
+  const serving = new Serving({
+    ...shared,
+    complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
+    traffic,
+    limits: limits.upload,
+    ...bucket(limits.uploadBytesPerSecond, clock),
+    ...(direct === undefined ? {} : { lanes: direct }),
+    onAsker: (peer, digest) => transfers.get(digest)?.consider(peer),
+    isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
+  })
+  const bounded = (signal: AbortSignal | undefined): AbortSignal =>
+    signal === undefined ? background.signal : AbortSignal.any([signal, background.signal])
+
+  /** What is in the store may be read by whom this node or a member lets. */
+  const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
+    (await mayRead(wanted.repository, wanted.digest)) ||
+    (await transfers.find(wanted, { signal })) !== undefined
+
+  const open = async (wanted: Wanted, signal: AbortSignal): Promise<OpenBlob | undefined> => {
+    if ((await blobs.stat(wanted.digest)) !== undefined) {
+      if (!(await isAllowed(wanted, signal))) return undefined
+      const here = await blobs.open(wanted.digest)
+      // What is found to be rotten when it is opened is brought as if it had not been here.
+      if (here !== undefined) return here
+    }
+    const askedMs = clock.now()
+    const share = await transfers.join(wanted, { signal })
+    if (share === undefined) return undefined
+    const foundMs = clock.now()
+    const { transfer, release } = share
+    try {
+      const layout = await unlessAborted(transfer.ready, signal)
+      const begun = { askedMs, foundMs, readyMs: clock.now() }
+      const reader = blobReader({ transfer, layout, blobs, release })
+      return originReader(reader, { transfer, layout, begun, clock })
+    } catch (error) {
+      release()
+      if (error instanceof BlobUnavailableError) return undefined
+      throw error
+    }
+  }
+
+  const fetch = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> => {
+    if ((await blobs.stat(wanted.digest)) !== undefined) return await isAllowed(wanted, signal)
+    const share = await transfers.join(wanted, { signal })
+    if (share === undefined) return false
+    try {
+      await unlessAborted(share.transfer.done, signal)
+      return true
+    } catch (error) {
+      if (error instanceof BlobUnavailableError) return false
+      throw error
+    } finally {
+      share.release()
+    }
+  }
+
+  const lead = async (wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean> => {
+    const { signal } = options
+    if ((await blobs.stat(wanted.digest)) !== undefined) return await admits(wanted, origin, signal)
+    const share = await transfers.lead(wanted, origin, signal)
+    if (share === undefined) return false
+    try {
+      return await share.transfer.lead(origin, options)
+    } finally {
+      share.release()
+    }
+  }
+
+  const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
+  const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
+
+  metrics.gauge('shoal_exchange_transfers', () => transfers.list().length)
+  metrics.gauge('shoal_exchange_memory_bytes', () => memory.used)
+  await host.handle(
+    exchangeProtocol,
+    { maxFrameBytes, maxInboundPerPeer: 4 },
+    async (channel, peer, context) => {
+      await serving.serve(channel, peer, { signal: bounded(context.signal) })
+    },
+  )
+  background.start('sweep', async (signal) => await links.sweep(signal))
+
+  return {
+    open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
+    fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
+    find: async (wanted, { signal, ...rest } = {}) =>
+      await transfers.find(wanted, { ...rest, signal: bounded(signal) }),
+    lead: async (wanted, origin, options) =>
+      await lead(wanted, origin, { ...options, signal: bounded(options.signal) }),
+    prefetch: (wanted) => prefetches.add(wanted),
+    changed(digest) {
+      holdings.changed(digest)
+      preparations.add(digest)
+    },
+    status: () => ({
+      transfers: transfers.list().map(({ digest, progress }) => {
+        const { size, ...rest } = progress
+        return { digest, ...(size === undefined ? {} : { size }), ...rest }
+      }),
+      peers: [...new Set([...traffic.peers(), ...faults.peers()])].map((peer) => ({
+        peer,
+        ...traffic.of(peer),
+        faults: faults.of(peer),
+      })),
+      memoryBytes: memory.used,
+    }),
+    observe: (digest) => transfers.get(digest)?.view,
+    async [Symbol.asyncDispose]() {
+      await direct?.[Symbol.asyncDispose]()
+      await background[Symbol.asyncDispose]()
+      await holdings[Symbol.asyncDispose]()
+    },
+  }
+}
+
+function bucket(bytesPerSecond: number | undefined, clock: Clock): { budget?: TokenBucket } {
+  if (bytesPerSecond === undefined) return {}
+  return { budget: new TokenBucket({ bytesPerSecond, nowMs: clock.now() }) }
+}

@@ -1,0 +1,97 @@
+/** What happens to a download, what it wants done, and its limits. */
+import type { TokenBucket } from '../../base/base.ts'
+import type { Bitfield } from '../protocol/bitfield.ts'
+import type { Layout } from '../protocol/piece-size.ts'
+
+export const wakeEveryMs = 100
+
+export type DownloadEvent =
+  /** A peer that holds something has come, or tells anew what it holds. `near` peers are asked before others. */
+  | { type: 'peer'; peer: string; held: Bitfield; near?: boolean }
+  | { type: 'has'; peer: string; pieces: readonly number[] }
+  | { type: 'lost'; peer: string; pieces: readonly number[] }
+  /** Its channel ended, or it has nothing any more. */
+  | { type: 'left'; peer: string }
+  | { type: 'alive'; peer: string }
+  /** Part of a piece came. */
+  | { type: 'bytes'; peer: string; piece: number; bytes: number }
+  /** A whole piece came and its hash is right. */
+  | { type: 'arrived'; peer: string; piece: number }
+  /** A whole piece came and its hash is not right. */
+  | { type: 'wrong'; peer: string; piece: number }
+  | {
+      type: 'later'
+      peer: string
+      pieces: readonly number[]
+      instead: readonly number[]
+      retryAfterMs: number
+    }
+  | { type: 'busy'; peer: string; retryAfterMs: number }
+  /** The lane broke: nothing that was asked of the peer will come. */
+  | { type: 'reset'; peer: string }
+  /** For each reader, the piece that it waits for or reads. Replaces what was said before. */
+  | { type: 'readers'; pieces: readonly number[] }
+  /** A piece that was held is not any more. */
+  | { type: 'dropped'; piece: number }
+  /** The hashes of so many pieces are known now, from the first on. */
+  | { type: 'known'; pieces: number }
+  | { type: 'wake' }
+
+export type DropReason = 'wrong-piece' | 'stalled' | 'slow'
+
+export type DownloadAction =
+  | { type: 'request'; peer: string; pieces: number[]; urgent: boolean }
+  | { type: 'cancel'; peer: string; pieces: number[] }
+  /** Tell the peer that this piece was wrong. */
+  | { type: 'bad'; peer: string; piece: number }
+  /** Give the peer up for this blob: it is forgotten here, and its later events mean nothing until it joins again. */
+  | { type: 'drop'; peer: string; reason: DropReason }
+
+export interface DownloadOptions {
+  layout: Layout
+  /** What is here already, from a download that was broken off. */
+  held?: Bitfield
+  /** Of how many pieces the hashes are known, from the first on; others are not asked for. Default all. */
+  known?: number
+  random: () => number
+  /** Shared by all downloads. */
+  budget?: TokenBucket
+  /**
+   * Whether this node is the one of its site that fetches the piece from far peers. Anyone does when nothing new came from
+   * near for `farPatienceMs`. Default: every node fetches everything.
+   */
+  fetchesFar?: (piece: number) => boolean
+  limits?: Partial<DownloadLimits>
+}
+
+export interface DownloadLimits {
+  maxPeers: number
+  /** Asked of one peer at once: what it sends in `queueMs`, between two small pieces (or one large) and this. */
+  maxPeerBytes: number
+  queueMs: number
+  /** Asked of all peers at once. */
+  maxBytes: number
+  /** A peer that was asked and is silent this long gets no new requests. Holders say something every 200 to 400 ms. */
+  silentMs: number
+  /** And this long: it is dropped. */
+  deadMs: number
+  /** A piece is late when its peer takes this many times its own p90 for it, and at least `minLateMs`. */
+  lateFactor: number
+  minLateMs: number
+  /** Before its p90 is known. */
+  firstLateMs: number
+  farPatienceMs: number
+}
+
+export const defaultDownloadLimits: DownloadLimits = {
+  maxPeers: 64,
+  maxPeerBytes: 16 * 1024 * 1024,
+  queueMs: 500,
+  maxBytes: 64 * 1024 * 1024,
+  silentMs: 450,
+  deadMs: 5000,
+  lateFactor: 3,
+  minLateMs: 300,
+  firstLateMs: 1000,
+  farPatienceMs: 1500,
+}

@@ -1,0 +1,103 @@
+/** What a download knows of each piece: held, asked for, by how many peers it is held, and which ones are still to ask for. */
+import { Bitfield } from '../protocol/bitfield.ts'
+import type { Layout } from '../protocol/piece-size.ts'
+import type { PieceRequest } from './download-peer.ts'
+
+export class PieceBoard {
+  readonly layout: Layout
+  readonly held: Bitfield
+  /** How many known peers hold each piece. */
+  readonly availability: Uint16Array
+  /** Neither held nor asked for, in no order. */
+  readonly open: number[] = []
+  readonly #openAt: Int32Array
+  /** Pieces from the first on that can be checked, and so asked for. */
+  #known: number
+  readonly #requests = new Map<number, PieceRequest[]>()
+
+  constructor(layout: Layout, held: Bitfield | undefined, known = layout.count) {
+    this.layout = layout
+    this.held = held === undefined ? new Bitfield(layout.count) : Bitfield.copy(held)
+    this.availability = new Uint16Array(layout.count)
+    this.#openAt = new Int32Array(layout.count).fill(-1)
+    this.#known = 0
+    this.learn(known)
+  }
+
+  /** Nothing is left to be asked for, now or later. */
+  get isEnd(): boolean {
+    return this.open.length === 0 && this.#known === this.layout.count
+  }
+
+  /** So many pieces can be asked for from now on. */
+  learn(known: number): void {
+    for (; this.#known < known; this.#known++) if (!this.held.has(this.#known)) this.#reopen(this.#known)
+  }
+
+  requestsFor(piece: number): readonly PieceRequest[] {
+    return this.#requests.get(piece) ?? []
+  }
+
+  isOpen(piece: number): boolean {
+    return (this.#openAt[piece] ?? -1) >= 0
+  }
+
+  count(piece: number, by: 1 | -1): void {
+    this.availability[piece] = (this.availability[piece] ?? 0) + by
+  }
+
+  countAll(field: Bitfield, by: 1 | -1): void {
+    for (let piece = 0; piece < field.count; piece++) if (field.has(piece)) this.count(piece, by)
+  }
+
+  addRequest(request: PieceRequest): void {
+    const requests = this.#requests.get(request.piece)
+    if (requests === undefined) this.#requests.set(request.piece, [request])
+    else requests.push(request)
+    this.#close(request.piece)
+  }
+
+  /** Returns whether the piece is to be asked for again. */
+  removeRequest(request: PieceRequest): boolean {
+    const requests = this.#requests.get(request.piece)
+    const at = requests?.indexOf(request) ?? -1
+    if (requests === undefined || at < 0) return false
+    requests.splice(at, 1)
+    if (requests.length > 0) return false
+    this.#requests.delete(request.piece)
+    if (this.held.has(request.piece)) return false
+    this.#reopen(request.piece)
+    return true
+  }
+
+  /** Returns the requests that have become pointless. */
+  arrive(piece: number): PieceRequest[] {
+    const requests = this.#requests.get(piece) ?? []
+    this.#requests.delete(piece)
+    this.held.add(piece)
+    this.#close(piece)
+    return requests
+  }
+
+  /** What was held is not any more. Returns whether it is to be asked for. */
+  drop(piece: number): boolean {
+    if (!this.held.delete(piece)) return false
+    this.#reopen(piece)
+    return true
+  }
+
+  #reopen(piece: number): void {
+    this.#openAt[piece] = this.open.push(piece) - 1
+  }
+
+  #close(piece: number): void {
+    const at = this.#openAt[piece] ?? -1
+    if (at < 0) return
+    const last = this.open.pop() ?? piece
+    if (last !== piece) {
+      this.open[at] = last
+      this.#openAt[last] = at
+    }
+    this.#openAt[piece] = -1
+  }
+}

@@ -1,0 +1,254 @@
+/**
+ * The holder's side, for all blobs and askers of a node: whose request is served next, and with what.
+ *
+ * Askers take turns, whatever blob they ask for. Each gets what was handed out least among what it asks for. While a node that
+ * has a whole blob still has pieces that nobody got, an asker of one that another asker was given is sent to those instead: so
+ * the first copy leaves the uplink once, and the askers have something to exchange. A node that brings the blob from outside
+ * does the same with what it has so far, also when there is nothing to take instead yet.
+ *
+ * Pure: give it every event with the time and carry out the actions, in order. Memory is bounded by askers × queued requests,
+ * and by the pieces of the blobs that are asked for.
+ */
+import type { Bitfield } from '../protocol/bitfield.ts'
+import { Flight } from './flight.ts'
+import { HandedOut } from './handed-out.ts'
+
+export type UploadEvent =
+  /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
+  | { type: 'want'; asker: string; blob: string; held: Bitfield; isOrigin?: boolean }
+  | { type: 'request'; asker: string; blob: string; pieces: readonly number[]; urgent?: boolean }
+  | { type: 'cancel'; asker: string; blob: string; pieces: readonly number[] }
+  | { type: 'done'; asker: string; blob: string }
+  /** All of its channels ended. */
+  | { type: 'left'; asker: string }
+  /** All requests of the asker are forgotten, its wants stay: its lane broke. */
+  | { type: 'reset'; asker: string }
+  /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
+  | { type: 'sent'; asker: string; blob: string; piece: number }
+
+export type UploadAction =
+  | { type: 'send'; asker: string; blob: string; piece: number }
+  /** Stop what is being sent, after the frame that is on its way; then report `sent`. */
+  | { type: 'stop'; asker: string; blob: string; piece: number }
+  | { type: 'later'; asker: string; blob: string; pieces: number[]; instead: number[]; retryAfterMs: number }
+  | { type: 'busy'; asker: string; blob: string; retryAfterMs: number }
+
+export interface UploadLimits {
+  /** Pieces being sent at once, to all and to one asker; more of them where they arrive quickly (flight.ts), up to `maxSlots`. */
+  slots: number
+  slotsPerAsker: number
+  maxSlots: number
+  /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
+  maxQueuedPerAsker: number
+  maxAskers: number
+  laterMs: number
+  busyMs: number
+}
+
+export const defaultUploadLimits: UploadLimits = {
+  slots: 6,
+  slotsPerAsker: 2,
+  maxSlots: 64,
+  maxQueuedPerAsker: 256,
+  maxAskers: 256,
+  laterMs: 500,
+  busyMs: 500,
+}
+
+const suggestedPieces = 4
+
+interface Waiting {
+  blob: string
+  piece: number
+  urgent: boolean
+  /** Being sent, and not wanted any more: asked for again, it is sent again. */
+  stopped?: boolean
+}
+
+interface Asker {
+  id: string
+  queue: Waiting[]
+  sending: Waiting[]
+  flight: Flight
+  blobs: Set<string>
+}
+
+export class Upload {
+  readonly #limits: UploadLimits
+  /** In the order of their turns. */
+  readonly #askers = new Map<string, Asker>()
+  readonly #blobs = new Map<string, HandedOut>()
+  #actions: UploadAction[] = []
+  readonly #flight: Flight
+  #sending = 0
+
+  constructor(limits: Partial<UploadLimits> = {}) {
+    this.#limits = { ...defaultUploadLimits, ...limits }
+    this.#flight = new Flight({ least: this.#limits.slots, most: this.#limits.maxSlots })
+  }
+
+  /** Whether anything is being sent to the asker, or waits to be: it is told `alive` when nothing else is. */
+  isBusyWith(asker: string): boolean {
+    const found = this.#askers.get(asker)
+    return found !== undefined && found.queue.length + found.sending.length > 0
+  }
+
+  /** Whom it knows to ask for this blob. */
+  askersOf(blob: string): string[] {
+    return [...(this.#blobs.get(blob)?.askers ?? [])]
+  }
+
+  handle(event: UploadEvent, nowMs: number): UploadAction[] {
+    this.#actions = []
+    const asker = this.#askers.get(event.asker)
+    if (event.type === 'want') this.#want(event)
+    else if (event.type === 'sent') this.#sent(asker, event, nowMs)
+    else if (asker !== undefined) {
+      if (event.type === 'request') this.#request(asker, event)
+      else if (event.type === 'left') this.#left(asker, nowMs)
+      else if (event.type === 'reset') this.#drop(asker, () => true)
+      else if (event.type === 'done') this.#done(asker, event.blob, nowMs)
+      else this.#drop(asker, ({ blob, piece }) => blob === event.blob && event.pieces.includes(piece))
+    }
+    this.#serve(nowMs)
+    return this.#actions
+  }
+
+  #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }): void {
+    if (!this.#askers.has(id)) {
+      if (this.#askers.size >= this.#limits.maxAskers) {
+        this.#actions.push({ type: 'busy', asker: id, blob, retryAfterMs: this.#limits.busyMs })
+        return
+      }
+      const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
+      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set() })
+    }
+    this.#askers.get(id)?.blobs.add(blob)
+    const handed = this.#blobs.get(blob) ?? new HandedOut(held)
+    this.#blobs.set(blob, handed)
+    handed.isOrigin = isOrigin
+    handed.askers.add(id)
+  }
+
+  #request(asker: Asker, { blob, pieces, urgent = false }: UploadEvent & { type: 'request' }): void {
+    const handed = this.#blobs.get(blob)
+    if (handed === undefined || !asker.blobs.has(blob)) return
+    const taken: number[] = []
+    for (const piece of pieces) {
+      if (!handed.held.has(piece) || isKnown(asker, blob, piece)) continue
+      if (asker.queue.length >= this.#limits.maxQueuedPerAsker) {
+        this.#drop(asker, (waiting) => waiting.blob === blob)
+        this.#actions.push({ type: 'busy', asker: asker.id, blob, retryAfterMs: this.#limits.busyMs })
+        return
+      }
+      if (!urgent && handed.spreads && handed.isTaken(piece)) taken.push(piece)
+      else {
+        asker.queue.push({ blob, piece, urgent })
+        handed.queue(piece)
+      }
+    }
+    if (taken.length > 0) this.#later(asker, blob, taken, handed)
+  }
+
+  #later(asker: Asker, blob: string, pieces: number[], handed: HandedOut): void {
+    const instead = handed.suggest(Math.max(suggestedPieces, pieces.length))
+    // With nothing else to offer, it waits here as well as anywhere; unless this uplink is what everyone waits for.
+    if (instead.length === 0 && !handed.isOrigin) {
+      for (const piece of pieces) {
+        asker.queue.push({ blob, piece, urgent: false })
+        handed.queue(piece)
+      }
+      return
+    }
+    const retryAfterMs = this.#limits.laterMs
+    this.#actions.push({ type: 'later', asker: asker.id, blob, pieces, instead, retryAfterMs })
+  }
+
+  /** Forgets what waits and stops what is being sent. */
+  #drop(asker: Asker, matches: (waiting: Waiting) => boolean): void {
+    asker.queue = asker.queue.filter((waiting) => {
+      if (!matches(waiting)) return true
+      this.#blobs.get(waiting.blob)?.unqueue(waiting.piece)
+      return false
+    })
+    for (const waiting of asker.sending.filter(matches)) {
+      const { blob, piece } = waiting
+      if (waiting.stopped === true) continue
+      waiting.stopped = true
+      this.#actions.push({ type: 'stop', asker: asker.id, blob, piece })
+    }
+  }
+
+  #done(asker: Asker, blob: string, nowMs: number): void {
+    this.#drop(asker, (waiting) => waiting.blob === blob)
+    asker.blobs.delete(blob)
+    const handed = this.#blobs.get(blob)
+    handed?.leave(asker.id, nowMs)
+    if (handed?.askers.size === 0) this.#blobs.delete(blob)
+    if (asker.blobs.size === 0) this.#askers.delete(asker.id)
+  }
+
+  #left(asker: Asker, nowMs: number): void {
+    for (const blob of [...asker.blobs]) this.#done(asker, blob, nowMs)
+  }
+
+  #sent(asker: Asker | undefined, { blob, piece }: UploadEvent & { type: 'sent' }, nowMs: number): void {
+    this.#sending--
+    this.#flight.arrived(nowMs)
+    if (asker === undefined) return
+    asker.flight.arrived(nowMs)
+    const at = asker.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece)
+    if (at >= 0) asker.sending.splice(at, 1)
+  }
+
+  #serve(nowMs: number): void {
+    while (this.#sending < this.#flight.size(nowMs)) {
+      const next = this.#next(nowMs)
+      if (next === undefined) return
+      const { asker, waiting } = next
+      const { blob, piece } = waiting
+      asker.queue.splice(asker.queue.indexOf(waiting), 1)
+      asker.sending.push(waiting)
+      const handed = this.#blobs.get(blob)
+      handed?.unqueue(piece)
+      handed?.hand(piece, asker.id, nowMs)
+      this.#sending++
+      // Whoever was served goes to the end of the line.
+      this.#askers.delete(asker.id)
+      this.#askers.set(asker.id, asker)
+      this.#actions.push({ type: 'send', asker: asker.id, blob, piece })
+    }
+  }
+
+  /** The first in turn; but what nobody has yet goes before what someone passes on. */
+  #next(nowMs: number): { asker: Asker; waiting: Waiting } | undefined {
+    let second: { asker: Asker; waiting: Waiting } | undefined
+    for (const asker of this.#askers.values()) {
+      if (asker.queue.length === 0 || asker.sending.length >= asker.flight.size(nowMs)) continue
+      const found = this.#leastHanded(asker)
+      if (found === undefined) continue
+      if (!found.passedOn) return { asker, waiting: found.waiting }
+      second ??= { asker, waiting: found.waiting }
+    }
+    return second
+  }
+
+  #leastHanded({ queue }: Asker): { waiting: Waiting; passedOn: boolean } | undefined {
+    let best: Waiting | undefined
+    let bestTimes = Number.POSITIVE_INFINITY
+    for (const waiting of queue) {
+      const times = waiting.urgent ? -1 : (this.#blobs.get(waiting.blob)?.times(waiting.piece) ?? 0)
+      if (times >= bestTimes) continue
+      best = waiting
+      bestTimes = times
+    }
+    if (best === undefined) return undefined
+    const isFirst = this.#blobs.get(best.blob)?.isFirst === true
+    return { waiting: best, passedOn: isFirst && bestTimes > 0 }
+  }
+}
+
+function isKnown({ queue, sending }: Asker, blob: string, piece: number): boolean {
+  const same = (waiting: Waiting): boolean => waiting.blob === blob && waiting.piece === piece
+  return queue.some(same) || sending.some((waiting) => same(waiting) && waiting.stopped !== true)
+}

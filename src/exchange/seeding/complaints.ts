@@ -1,0 +1,147 @@
+/** What askers call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
+import { webcrypto } from 'node:crypto'
+import {
+  type Background,
+  type Clock,
+  CodedError,
+  type Logger,
+  SingleFlight,
+  TokenBucket,
+} from '../../base/base.ts'
+import type { Digest } from '../../oci/oci.ts'
+import type { Providers } from '../contract.ts'
+import { BlobUnavailableError } from '../errors.ts'
+import type { Faults } from '../peer/faults.ts'
+import { pieceHash } from '../protocol/piece-list.ts'
+import { pieceRange } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import type { Holdings } from './holdings.ts'
+import type { PieceLists } from './piece-lists.ts'
+
+export interface ComplaintsOptions {
+  background: Background
+  holdings: Holdings
+  lists: PieceLists
+  faults: Faults
+  providers: Pick<Providers, 'withdraw'>
+  onRotten(digest: Digest): void
+  clock: Clock
+  logger: Logger
+}
+
+/** Each costs reading a piece. */
+const checksPerSecond = 4
+const maxChecksAtOnce = 32
+
+export class Complaints {
+  readonly #options: ComplaintsOptions
+  readonly #flights = new SingleFlight<boolean | undefined>()
+  readonly #checks: TokenBucket
+
+  constructor(options: ComplaintsOptions) {
+    this.#options = options
+    this.#checks = new TokenBucket({
+      bytesPerSecond: checksPerSecond,
+      burstBytes: maxChecksAtOnce,
+      nowMs: options.clock.now(),
+    })
+  }
+
+  /** The peer says that it got wrong bytes. */
+  hear(peer: string, wanted: Wanted, piece: number): void {
+    const { clock, faults, background } = this.#options
+    if (this.#checks.waitMs(clock.now()) > 0) return
+    this.#checks.take(1, clock.now())
+    background.start('complaint', async () => {
+      const isRight = await this.#check(wanted, piece)
+      if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
+    })
+  }
+
+  /** Reading a piece failed. */
+  unreadable(digest: Digest, piece: number, error: unknown): void {
+    const { holdings, logger } = this.#options
+    // Someone removed the blob, which is no fault of the disk.
+    if (error instanceof BlobUnavailableError) {
+      holdings.changed(digest)
+      return
+    }
+    if (holdings.partialList(digest) !== undefined) {
+      logger.warn({ err: error, digest, piece }, 'a piece of a partial blob cannot be read')
+      return
+    }
+    if (isOfSystem(error)) this.#hide(digest, piece, error)
+    else this.#rot(digest, piece)
+  }
+
+  /** `undefined` when the disk does not say. */
+  async #check(wanted: Wanted, piece: number): Promise<boolean | undefined> {
+    const { digest } = wanted
+    return await this.#flights.run(`${digest} ${piece}`, async () => {
+      const { holdings, lists, logger } = this.#options
+      const partial = holdings.partialList(digest)
+      const holding = await holdings.find(wanted)
+      if (holding === undefined) return false
+      const list = partial ?? (await lists.get(digest, holding.size))
+      let isRight = false
+      try {
+        isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
+      } catch (error) {
+        logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
+        if (isOfSystem(error)) {
+          if (partial === undefined) this.#hide(digest, piece, error)
+          return undefined
+        }
+      }
+      if (isRight) return true
+      if (partial === undefined) this.#rot(digest, piece)
+      else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
+      return false
+    })
+  }
+
+  async #isRight(
+    digest: Digest,
+    { start, end }: { start: number; end: number },
+    hash: Uint8Array,
+  ): Promise<boolean> {
+    const bytes = new Uint8Array(end - start)
+    let at = 0
+    for await (const chunk of this.#options.holdings.chunks(digest, start, end)) {
+      bytes.set(chunk, at)
+      at += chunk.length
+    }
+    return Buffer.compare(new Uint8Array(await webcrypto.subtle.digest('SHA-256', bytes)), hash) === 0
+  }
+
+  #rot(digest: Digest, piece: number): void {
+    const { lists, logger } = this.#options
+    logger.error({ digest, piece }, 'a blob has rotted on the disk')
+    // Its hashes may have been taken when it was rotten already.
+    this.#withhold(digest, piece, () => lists.drop(digest))
+  }
+
+  /** Members get it from others until it can be read again. */
+  #hide(digest: Digest, piece: number, error: unknown): void {
+    this.#options.logger.warn(
+      { err: error, digest, piece },
+      'a blob cannot be read, and is not given to members',
+    )
+    this.#withhold(digest, piece, async () => undefined)
+  }
+
+  #withhold(digest: Digest, piece: number, before: () => Promise<void>): void {
+    const { holdings, providers, background, onRotten } = this.#options
+    holdings.rot(digest, piece)
+    providers.withdraw(digest)
+    background.start('forget', async () => {
+      await before()
+      onRotten(digest)
+    })
+  }
+}
+
+/** Too many open files, a bus that failed: what the system refuses says nothing of the bytes. */
+function isOfSystem(error: unknown): boolean {
+  return error instanceof Error && !(error instanceof CodedError) && 'code' in error
+}

@@ -1,0 +1,167 @@
+/** What this node can serve, whole or in part, and the news of it: the store's blobs and the transfers under way as one. */
+import type { Digest, Repository } from '../../oci/oci.ts'
+import type { Blobs } from '../../store/store.ts'
+import { BlobUnavailableError } from '../errors.ts'
+import { Bitfield } from '../protocol/bitfield.ts'
+import type { PieceHashes } from '../protocol/piece-hashes.ts'
+import { layoutOf } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import { OpenBlobs } from './open-blobs.ts'
+
+/** A part of a blob, as its transfer has it. */
+export interface PartialHolding {
+  readonly list: PieceHashes
+  /** Live. */
+  readonly held: Bitfield
+  /** On whose behalf a member let this node have it. */
+  readonly repositories: ReadonlySet<Repository>
+  /** Whether this node brings it from outside the cluster now. */
+  readonly isOrigin: boolean
+  chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
+}
+
+export interface Holding {
+  readonly size: number
+  readonly complete: boolean
+  /** Live; one and the same for all who ask, until the holding ends. */
+  readonly held: Bitfield
+  readonly isOrigin: boolean
+}
+
+export type HoldingNews =
+  | { type: 'piece'; piece: number }
+  | { type: 'lost'; piece: number }
+  /** Something other than before is here: ask `find` again. */
+  | { type: 'changed' }
+
+export interface HoldingsOptions {
+  blobs: Pick<Blobs, 'open' | 'stat'>
+  mayRead(repository: Repository, digest: Digest): Promise<boolean>
+}
+
+/** Blobs kept open while nothing of them is being sent. */
+const maxOpen = 64
+
+export class Holdings implements AsyncDisposable {
+  readonly #options: HoldingsOptions
+  readonly #partials = new Map<Digest, PartialHolding>()
+  readonly #watchers = new Map<Digest, Set<(news: HoldingNews) => void>>()
+  /** Of complete blobs that someone watches: what is lost of them is lost for all who ask. */
+  readonly #complete = new Map<Digest, Holding>()
+  readonly #rotten = new Set<Digest>()
+  readonly #open: OpenBlobs
+
+  constructor(options: HoldingsOptions) {
+    this.#options = options
+    this.#open = new OpenBlobs(options.blobs, { most: maxOpen })
+  }
+
+  async find({ repository, digest }: Wanted): Promise<Holding | undefined> {
+    const partial = this.#partials.get(digest)
+    if (partial?.repositories.has(repository) !== true) {
+      if (!(await this.#options.mayRead(repository, digest))) return undefined
+    }
+    const current = this.#partials.get(digest)
+    if (current !== undefined) {
+      return {
+        size: current.list.layout.size,
+        complete: false,
+        held: current.held,
+        get isOrigin() {
+          return current.isOrigin
+        },
+      }
+    }
+    if (this.#rotten.has(digest)) return undefined
+    const known = this.#complete.get(digest)
+    if (known !== undefined) return known
+    const found = await this.#options.blobs.stat(digest)
+    if (found === undefined) return undefined
+    const held = Bitfield.full(layoutOf(found.size).count)
+    const holding = { size: found.size, complete: true, held, isOrigin: false }
+    if (this.#watchers.has(digest)) this.#complete.set(digest, this.#complete.get(digest) ?? holding)
+    return this.#complete.get(digest) ?? holding
+  }
+
+  /** The list under which a partial blob is held, `undefined` when it is held whole or not at all. */
+  partialList(digest: Digest): PieceHashes | undefined {
+    return this.#partials.get(digest)?.list
+  }
+
+  /** Bytes of pieces that are held. Throws what the store throws when they are not. */
+  async *chunks(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    let position = start
+    let failure: unknown
+    const partial = this.#partials.get(digest)
+    if (partial !== undefined) {
+      try {
+        for await (const chunk of partial.chunks(position, end)) {
+          position += chunk.length
+          yield chunk
+        }
+        return
+      } catch (error) {
+        failure = error
+      }
+    }
+    // A transfer that ended meanwhile has put the blob into the store.
+    const isHere = yield* this.#open.chunks(digest, position, end)
+    if (!isHere) throw failure ?? new BlobUnavailableError(digest, 'it is not here any more')
+    // Nobody is there for whom it would be kept open.
+    if (!this.#watchers.has(digest)) this.#open.forget(digest)
+  }
+
+  watch(digest: Digest, listener: (news: HoldingNews) => void): () => void {
+    const watchers = this.#watchers.get(digest) ?? new Set()
+    this.#watchers.set(digest, watchers.add(listener))
+    return () => {
+      watchers.delete(listener)
+      if (watchers.size > 0 || this.#watchers.get(digest) !== watchers) return
+      this.#watchers.delete(digest)
+      this.#complete.delete(digest)
+      this.#open.forget(digest)
+    }
+  }
+
+  /** A transfer holds a part from now on; its `held` grows with each `gained`. */
+  begin(digest: Digest, partial: PartialHolding): void {
+    this.#partials.set(digest, partial)
+    this.#tell(digest, { type: 'changed' })
+  }
+
+  gained(digest: Digest, piece: number): void {
+    this.#tell(digest, { type: 'piece', piece })
+  }
+
+  /** The transfer ended: what is in the store now is all there is. */
+  end(digest: Digest, { proven }: { proven: boolean }): void {
+    if (proven) this.#rotten.delete(digest)
+    if (this.#partials.delete(digest)) this.#tell(digest, { type: 'changed' })
+  }
+
+  /** A piece of a blob in the store is not what it was: nothing of that blob is served until it is proven anew. */
+  rot(digest: Digest, piece: number): void {
+    this.#rotten.add(digest)
+    this.#complete.get(digest)?.held.delete(piece)
+    this.#tell(digest, { type: 'lost', piece })
+    this.#complete.delete(digest)
+    this.#open.forget(digest)
+    this.#tell(digest, { type: 'changed' })
+  }
+
+  /** The store holds something else of it than before: it was stored, mended, or removed. */
+  changed(digest: Digest): void {
+    this.#rotten.delete(digest)
+    this.#complete.delete(digest)
+    this.#open.forget(digest)
+    this.#tell(digest, { type: 'changed' })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#open[Symbol.asyncDispose]()
+  }
+
+  #tell(digest: Digest, news: HoldingNews): void {
+    for (const listener of [...(this.#watchers.get(digest) ?? [])]) listener(news)
+  }
+}

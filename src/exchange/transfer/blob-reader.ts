@@ -1,0 +1,156 @@
+/** A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven. */
+import { unlessAborted } from '../../base/base.ts'
+import type { Blobs, OpenBlob } from '../../store/store.ts'
+import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
+import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
+import type { Transfer } from './transfer.ts'
+import type { Follower } from './transfer-state.ts'
+import { Unproven } from './unproven.ts'
+
+export interface BlobReaderOptions {
+  transfer: Pick<
+    Transfer,
+    | 'digest'
+    | 'follow'
+    | 'unfollow'
+    | 'followed'
+    | 'proven'
+    | 'proving'
+    | 'failure'
+    | 'partial'
+    | 'tail'
+    | 'beginning'
+    | 'contradicted'
+    | 'change'
+  >
+  layout: Layout
+  blobs: Pick<Blobs, 'open'>
+  /** The reader needs the transfer no more. */
+  release(): void
+}
+
+export function blobReader(options: BlobReaderOptions): OpenBlob {
+  const { transfer, layout, release } = options
+  const closing = new AbortController()
+  return {
+    size: layout.size,
+    async *chunks(start, end, { signal } = {}) {
+      const either = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
+      const follower = transfer.follow(pieceAt(layout, start))
+      try {
+        yield* read(options, follower, { start, end: Math.min(end, layout.size), signal: either })
+      } finally {
+        transfer.unfollow(follower)
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort(new BlobUnavailableError(transfer.digest, 'its reader was closed'))
+      release()
+    },
+  }
+}
+
+interface Range {
+  start: number
+  end: number
+  signal: AbortSignal
+}
+
+async function* read(
+  options: BlobReaderOptions,
+  follower: Follower,
+  { start, end, signal }: Range,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const { transfer, layout, blobs } = options
+  const unproven = new Unproven()
+  for (let position = start; position < end; ) {
+    signal.throwIfAborted()
+    if (follower.failure !== undefined) throw follower.failure
+    if (transfer.proven) {
+      await using blob = await blobs.open(transfer.digest)
+      if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
+      await settle(options, unproven, { blob, size: blob.size, signal })
+      yield* blob.chunks(position, end, { signal })
+      return
+    }
+    if (transfer.failure !== undefined) throw transfer.failure
+    move(transfer, follower, pieceAt(layout, position))
+    const { partial } = transfer
+    const isReadable = partial !== undefined && (unproven.isEmpty || partial.has(unproven.pieceIn(layout)))
+    const readable = isReadable ? readableTo(partial, layout, position, end) : position
+    if (partial === undefined || readable === position) {
+      const fresh = coming(options, unproven, position, end)
+      if (fresh === undefined) {
+        await unlessAborted(transfer.change, signal)
+        continue
+      }
+      position += fresh.length
+      yield fresh
+      continue
+    }
+    try {
+      await settle(options, unproven, { blob: partial, size: partial.plan.size, signal })
+      for await (const chunk of partial.chunks(position, readable, { signal })) {
+        if (follower.failure !== undefined) throw follower.failure
+        position += chunk.length
+        move(transfer, follower, pieceAt(layout, Math.min(position, layout.size - 1)))
+        yield chunk
+      }
+    } catch (error) {
+      if (error instanceof BlobUnprovenError) throw error
+      // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
+      while (transfer.proving) await unlessAborted(transfer.change, signal)
+      const isLasting = transfer.partial === partial && !transfer.proven
+      if (isLasting && follower.failure === undefined) throw error
+    }
+  }
+}
+
+/** What has come of a piece that is not whole yet, and what a member passed on of one. */
+function coming(
+  { transfer, layout }: BlobReaderOptions,
+  unproven: Unproven,
+  position: number,
+  end: number,
+): Uint8Array | undefined {
+  // What it follows on is to be proven first; and whatever is asked for, its end is.
+  const proofs = [end - 1, pieceRange(layout, layout.count - 1).start]
+  if (!unproven.isEmpty) proofs.push(pieceRange(layout, unproven.pieceIn(layout)).end)
+  const limit = Math.min(...proofs)
+  const tail = transfer.tail(position, limit)
+  const bytes = tail?.bytes ?? transfer.beginning(position, limit)
+  if (bytes !== undefined) unproven.add(position, bytes, tail?.piece)
+  return bytes
+}
+
+/** Throws BlobUnprovenError when what was given is not in what is here. */
+async function settle(
+  { transfer, layout }: BlobReaderOptions,
+  unproven: Unproven,
+  { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
+): Promise<void> {
+  const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
+  if (isSame) return
+  if (unproven.isPassedOn) transfer.contradicted()
+  throw new BlobUnprovenError(transfer.digest)
+}
+
+/** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */
+function readableTo(
+  partial: { has(piece: number): boolean },
+  layout: Layout,
+  position: number,
+  end: number,
+): number {
+  const last = layout.count - 1
+  let piece = pieceAt(layout, position)
+  if (piece >= last || !partial.has(piece)) return position
+  while (piece + 1 < last && pieceRange(layout, piece).end < end && partial.has(piece + 1)) piece++
+  return Math.min(end, pieceRange(layout, piece).end)
+}
+
+function move(transfer: BlobReaderOptions['transfer'], follower: Follower, piece: number): void {
+  if (follower.piece === piece) return
+  follower.piece = piece
+  transfer.followed()
+}

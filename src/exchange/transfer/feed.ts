@@ -1,0 +1,230 @@
+/** A blob's bytes from outside the cluster: cut into pieces, written as the next ones nobody has, and to be read meanwhile. */
+import { type Clock, unlessAborted } from '../../base/base.ts'
+import type { Digest } from '../../oci/oci.ts'
+import type { Origin, OriginStream } from '../contract.ts'
+import { OriginError } from '../errors.ts'
+import { type Layout, pieceAt, pieceLength, pieceRange } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import type { Attempt } from './attempt.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+import type { ComingPiece } from './unproven.ts'
+
+/** The transfer that is fed. */
+export interface FeedHost {
+  readonly wanted: Wanted
+  /** The download under way; none while nothing is known of the blob. */
+  readonly attempt: Attempt | undefined
+  /** A list is known: where no download is under way, one is about to begin. */
+  readonly isListed: boolean
+  /** Others hold some of it. */
+  readonly isElsewhere: boolean
+  readonly proven: boolean
+  readonly change: Promise<void>
+  /** Begins a list that this node makes itself; what was believed before is forgotten. */
+  begin(size: number): void
+  /** Others hold what the list does not tell of: it is to be asked for. */
+  grow(): void
+  /** There is something new to read. */
+  tell(): void
+}
+
+export interface FeedOptions {
+  host: FeedHost
+  origin: Origin
+  memory: MemoryBudget
+  clock: Clock
+  /** An origin that sends nothing for so long has stalled. */
+  stallMs: number
+  /** More of a piece has come. */
+  onBytes(): void
+}
+
+export interface Tail {
+  readonly bytes: Uint8Array
+  readonly piece: ComingPiece
+}
+
+/** So many pieces that others have are read along rather than asking anew for what is behind them. */
+const gapPieces = 4
+/** How long others may take to tell what their pieces hash to. */
+const learnMs = 1000
+const tickMs = 50
+
+export class Feed {
+  readonly #options: FeedOptions
+  readonly #stalled = new AbortController()
+  /** The piece that is being received. */
+  #piece: ComingPiece | undefined
+  #waitsSinceMs: number | undefined
+  #received = 0
+
+  constructor(options: FeedOptions) {
+    this.#options = options
+  }
+
+  get digest(): Digest {
+    return this.#options.host.wanted.digest
+  }
+
+  /** Of what is being received; `undefined` between one stream and the next. */
+  get layout(): Layout | undefined {
+    return this.#piece === undefined ? undefined : this.#options.host.attempt?.candidate.list.layout
+  }
+
+  /** Bytes from outside so far. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** A copy of what has come of the piece that is being received, from `position` to `end`, and that piece. */
+  tail(position: number, end: number): Tail | undefined {
+    const piece = this.#piece
+    if (piece === undefined) return undefined
+    const [from, to] = [position - piece.start, Math.min(piece.filled, end - piece.start)]
+    return from >= 0 && from < to ? { bytes: piece.bytes.slice(from, to), piece } : undefined
+  }
+
+  /** Call it now and then. */
+  check(): void {
+    const sinceMs = this.#waitsSinceMs
+    const { clock, stallMs, host } = this.#options
+    if (sinceMs === undefined || clock.now() - sinceMs <= stallMs) return
+    this.#stalled.abort(new OriginError(host.wanted.digest, `nothing came from outside for ${stallMs} ms`))
+  }
+
+  /**
+   * Until nothing is missing that no member has; false when there is no such blob outside. Throws what the origin throws, and
+   * OriginError when it stalls, ends early, or never ends.
+   */
+  async run({ signal }: { signal: AbortSignal }): Promise<boolean> {
+    const either = AbortSignal.any([signal, this.#stalled.signal])
+    for (;;) {
+      const start = await this.#next(either)
+      if (start === undefined) return true
+      const stream = await this.#waited(this.#options.origin.open(start, { signal: either }), either)
+      if (stream === undefined) return false
+      await using _open = stream
+      const attempt = await this.#attemptFor(stream.size, either)
+      const { layout } = attempt.candidate.list
+      const { memory } = this.#options
+      const bytes = 2 * layout.pieceBytes
+      using _lease = await memory.lend({ least: bytes, most: bytes, signal: either })
+      const isSame = await this.#copy(stream, { start, attempt, signal: either })
+      // What came contradicts what others signed: one of both is wrong, and only the whole digest says which.
+      if (!isSame) this.#options.host.begin(stream.size)
+    }
+  }
+
+  /** Where to read on: at the first piece that no member has. `undefined` when the transfer needs nothing more. */
+  async #next(signal: AbortSignal): Promise<number | undefined> {
+    const { host, clock } = this.#options
+    const untilMs = clock.now() + learnMs
+    for (;;) {
+      signal.throwIfAborted()
+      const { attempt } = host
+      if (host.proven || attempt?.held.complete === true) return undefined
+      // A list is to be had from who holds some of it.
+      const isAwaited = host.isListed || (host.isElsewhere && clock.now() <= untilMs)
+      if (attempt === undefined && !isAwaited) return 0
+      if (attempt !== undefined) {
+        const { known, layout } = attempt.candidate.list
+        const piece = attempt.firstAbsent()
+        const isLearnt = piece === undefined || piece <= known
+        if (piece !== undefined && isLearnt) return pieceRange(layout, piece).start
+        if (!isLearnt && clock.now() > untilMs) return pieceRange(layout, known).start
+        host.grow()
+      }
+      await Promise.race([unlessAborted(host.change, signal), clock.sleep(tickMs, { signal })])
+    }
+  }
+
+  /** The download for a blob of this size. */
+  async #attemptFor(size: number, signal: AbortSignal): Promise<Attempt> {
+    const { host } = this.#options
+    let isBegun = false
+    for (;;) {
+      const { attempt } = host
+      if (attempt?.candidate.list.layout.size === size) return attempt
+      if (!isBegun && (attempt !== undefined || !host.isListed)) {
+        isBegun = true
+        host.begin(size)
+      }
+      await unlessAborted(host.change, signal)
+    }
+  }
+
+  /** Until the end, or until others have what comes next; false when they signed something else than what came. */
+  async #copy(
+    stream: OriginStream,
+    { start, attempt, signal }: { start: number; attempt: Attempt; signal: AbortSignal },
+  ): Promise<boolean> {
+    const { layout } = attempt.candidate.list
+    const chunks = stream.chunks[Symbol.asyncIterator]()
+    let position = stream.start
+    let piece = this.#begin(layout, position)
+    let write: Promise<boolean> = Promise.resolve(true)
+    try {
+      for (;;) {
+        const next = await this.#waited(chunks.next(), signal)
+        if (next.done === true) break
+        this.#received += next.value.length
+        for (let rest = next.value; rest.length > 0; ) {
+          if (piece === undefined) throw this.#broken(`more than its ${stream.size} bytes came`)
+          const part = rest.subarray(0, piece.bytes.length - piece.filled)
+          piece.bytes.set(part, piece.filled)
+          piece.filled += part.length
+          position += part.length
+          rest = rest.subarray(part.length)
+          if (piece.filled < piece.bytes.length) continue
+          // One is written while the next one comes: the disk holds the line back, and not the memory.
+          if (!(await write)) return false
+          const number = pieceAt(layout, piece.start)
+          write = attempt.take(number, piece)
+          piece = this.#begin(layout, position)
+          // Where ranges are not to be had, all that lies before is read along.
+          if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
+        }
+        this.#options.host.tell()
+        this.#options.onBytes()
+      }
+      if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
+      return await write
+    } catch (error) {
+      // Whatever else went wrong, what came before it may contradict what others signed.
+      if (!(await write.catch(() => true))) return false
+      throw error
+    } finally {
+      this.#piece = undefined
+      // Its failure is the attempt's; here it only has to be over.
+      await write.catch(() => false)
+    }
+  }
+
+  #isWorthReading(attempt: Attempt, piece: number): boolean {
+    const next = attempt.firstAbsent(piece)
+    return next !== undefined && next <= piece + gapPieces
+  }
+
+  #begin(layout: Layout, start: number): ComingPiece | undefined {
+    this.#piece = undefined
+    if (start >= layout.size) return undefined
+    const piece = pieceAt(layout, start)
+    if (pieceRange(layout, piece).start !== start) throw this.#broken(`it began at ${start}`)
+    this.#piece = { start, bytes: new Uint8Array(pieceLength(layout, piece)), filled: 0, isKept: false }
+    return this.#piece
+  }
+
+  /** Waiting for the origin, and for nothing else, counts as its silence. */
+  async #waited<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+    this.#waitsSinceMs = this.#options.clock.now()
+    try {
+      return await unlessAborted(promise, signal)
+    } finally {
+      this.#waitsSinceMs = undefined
+    }
+  }
+
+  #broken(what: string): OriginError {
+    return new OriginError(this.digest, what)
+  }
+}

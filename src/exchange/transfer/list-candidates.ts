@@ -1,0 +1,140 @@
+/** The piece lists that peers gave for one blob: who stands behind which, and which one to believe until the digest decides. */
+import type { Digest } from '../../oci/oci.ts'
+import type { Bitfield } from '../protocol/bitfield.ts'
+import { PieceHashes } from '../protocol/piece-hashes.ts'
+import {
+  firstPiece,
+  type PieceList,
+  pieceHash,
+  pieceHashBytes,
+  type SignedPieceList,
+} from '../protocol/piece-list.ts'
+
+export interface Candidate {
+  /** Grows while others, or this node, bring the blob from outside. */
+  readonly list: PieceHashes
+  /** Who signed any of these hashes, as far as they were seen. */
+  readonly authors: Set<string>
+  /** Those of them who say that they have proven the whole. */
+  readonly vouchers: Set<string>
+  /** Peers that gave it, or sent a piece that matches it. */
+  readonly backers: Set<string>
+}
+
+const maxCandidates = 8
+
+export class ListCandidates {
+  #candidates: Candidate[] = []
+
+  /**
+   * Joins the lists to what they go on from. `peer` is absent for what was kept here. `undefined` when they go on from nothing
+   * that is known, or there are too many different ones.
+   */
+  add(lists: readonly SignedPieceList[], peer?: string): Candidate | undefined {
+    const candidate = this.#joined(lists) ?? this.#begun(lists)
+    if (candidate === undefined) return undefined
+    for (const { author, after } of lists) {
+      candidate.authors.add(author)
+      if (after === undefined) candidate.vouchers.add(author)
+    }
+    if (peer !== undefined) candidate.backers.add(peer)
+    return candidate
+  }
+
+  /** Hashes that this node finds out by itself. */
+  begin(list: PieceHashes): Candidate {
+    const candidate = {
+      list,
+      authors: new Set<string>(),
+      vouchers: new Set<string>(),
+      backers: new Set<string>(),
+    }
+    this.#candidates.push(candidate)
+    return candidate
+  }
+
+  /** The one that most peers stand behind, `except` left out. */
+  best(except?: Candidate): Candidate | undefined {
+    let best: Candidate | undefined
+    for (const candidate of this.#candidates) {
+      if (candidate === except) continue
+      if (best === undefined || candidate.backers.size > best.backers.size) best = candidate
+    }
+    return best
+  }
+
+  /** Whether the peer stands behind another than this one. */
+  isDissenter(peer: string, current: Candidate): boolean {
+    return this.#candidates.some((candidate) => candidate !== current && candidate.backers.has(peer))
+  }
+
+  /** The peer's word counts for nothing any more. */
+  disown(peer: string): void {
+    for (const { backers } of this.#candidates) backers.delete(peer)
+  }
+
+  remove(candidate: Candidate): void {
+    this.#candidates = this.#candidates.filter((known) => known !== candidate)
+  }
+
+  remaining(): readonly Candidate[] {
+    return this.#candidates
+  }
+
+  /** The candidate with which all of the lists agree, grown by them. */
+  #joined(lists: readonly SignedPieceList[]): Candidate | undefined {
+    const [first] = lists
+    if (first === undefined) return undefined
+    const whole = firstPiece(first) === 0 ? PieceHashes.of(lists) : undefined
+    const candidate = this.#candidates.find(({ list }) =>
+      whole === undefined ? list.fits(first) : list.agrees(whole),
+    )
+    for (const list of candidate === undefined ? [] : lists) {
+      if (candidate?.list.fits(list) === true) candidate.list.add(list)
+    }
+    return candidate
+  }
+
+  #begun(lists: readonly SignedPieceList[]): Candidate | undefined {
+    if (this.#candidates.length >= maxCandidates) return undefined
+    const list = PieceHashes.of(lists)
+    return list === undefined ? undefined : this.begin(list)
+  }
+}
+
+/** Authors whose lists were proven wrong, each for the blob that they lied about. */
+export class Liars {
+  readonly #known = new Set<string>()
+
+  add(author: string, digest: Digest): void {
+    const [oldest] = this.#known
+    if (this.#known.size >= 4096 && oldest !== undefined) this.#known.delete(oldest)
+    this.#known.add(`${author} ${digest}`)
+  }
+
+  has(author: string, digest: Digest): boolean {
+    return this.#known.has(`${author} ${digest}`)
+  }
+}
+
+/** Whether both lists say the same of all these pieces. */
+export function isAgreed(a: PieceList, b: PieceHashes, pieces: Bitfield): boolean {
+  if (a.layout.size !== b.layout.size) return false
+  for (let piece = 0; piece < pieces.count; piece++) {
+    if (!pieces.has(piece)) continue
+    if (piece >= b.known || Buffer.compare(pieceHash(a, piece), pieceHash(b, piece)) !== 0) return false
+  }
+  return true
+}
+
+/** Who signed something that is not so, by hashes that are proven. */
+export function liarsOf({ list, vouchers }: Candidate, proven: PieceHashes): Set<string> {
+  const wrong = list.lists.filter((signed) => !isTrue(signed, proven)).map(({ author }) => author)
+  return new Set(proven.agrees(list) ? wrong : [...wrong, ...vouchers])
+}
+
+function isTrue(signed: SignedPieceList, proven: PieceList): boolean {
+  if (signed.layout.size !== proven.layout.size) return false
+  const start = firstPiece(signed) * pieceHashBytes
+  return Buffer.compare(proven.hashes.subarray(start, start + signed.hashes.length), signed.hashes) === 0
+}

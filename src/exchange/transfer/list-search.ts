@@ -1,0 +1,293 @@
+/**
+ * Getting a piece list to download by, as far as there is one, and finding out who is wrong when a piece does not match it.
+ *
+ * A peer that stands behind the list (gave it, or sent what matches it) and then sends what does not, is convicted at once.
+ * Another is asked for its own list first: one that says the same of the piece convicts the peer, another one is a dissent
+ * between their authors, which only the whole digest decides. Of those who signed it, it convicts who vouched for the whole;
+ * what came from outside may have been wrong before it came, so its authors are just not believed again by this transfer,
+ * and convicted when the blob is proven to be another one. Who signs two hashes for one piece needs no further proof.
+ */
+import type { Clock } from '../../base/base.ts'
+import type { Digest } from '../../oci/oci.ts'
+import { BadSignatureError, MalformedError, type Verifier } from '../../wire/wire.ts'
+import type { Faults } from '../peer/faults.ts'
+import type { WantEvent } from '../peer/want.ts'
+import { openLists } from '../protocol/list-pack.ts'
+import { PieceHashes } from '../protocol/piece-hashes.ts'
+import { firstPiece, pieceHash, pieceHashBytes, type SignedPieceList } from '../protocol/piece-list.ts'
+import type { Layout } from '../protocol/piece-size.ts'
+import type { PieceLists } from '../seeding/piece-lists.ts'
+import { type Candidate, type Liars, ListCandidates, liarsOf } from './list-candidates.ts'
+import type { Source, Sources } from './sources.ts'
+
+export interface ListSearchOptions {
+  self: string
+  digest: Digest
+  sources: Sources
+  lists: PieceLists
+  liars: Liars
+  faults: Faults
+  verifier: Verifier
+  clock: Clock
+  onFound(): void
+  /** The peer's piece is wrong by its own list. */
+  onGuilty(source: Source, piece: number): void
+  /** Peers disagree on what the right pieces are. */
+  onDissent(): void
+  /** An author of the list contradicted itself: nothing is to be had by it any more. */
+  onDisproved(candidate: Candidate): void
+}
+
+interface Suspect {
+  source: Source
+  piece: number
+  against: Candidate
+  sinceMs: number
+}
+
+/** A peer that has not sent its list for so long does not keep another from being asked. */
+const patienceMs = 150
+const maxAsked = 4
+const refusedMs = 1000
+const suspectMs = 1000
+
+export class ListSearch {
+  readonly #options: ListSearchOptions
+  readonly #candidates = new ListCandidates()
+  readonly #suspects = new Map<string, Suspect>()
+  /** Whose sections made up a wrong blob. */
+  readonly #doubted = new Set<string>()
+  readonly #wrong: Candidate[] = []
+
+  constructor(options: ListSearchOptions) {
+    this.#options = options
+  }
+
+  /** Believes a list that was kept from before, if any. */
+  async recall(): Promise<void> {
+    const { lists, digest, liars } = this.#options
+    const kept = await lists.find(digest)
+    if (kept !== undefined && !kept.some(({ author }) => liars.has(author, digest)))
+      this.#candidates.add(kept)
+  }
+
+  /** A list that this node makes from what it receives from outside. */
+  begin(layout: Layout): Candidate {
+    return this.#candidates.begin(new PieceHashes(this.#options.digest, layout))
+  }
+
+  best(): Candidate | undefined {
+    return this.#candidates.best()
+  }
+
+  /** Another list that has more behind it, or any that can be had from someone when the current one has nobody left. */
+  better(current: Candidate, isAlone: boolean): Candidate | undefined {
+    const other = this.#candidates.best(current)
+    if (other === undefined) return undefined
+    const isStronger = other.backers.size > current.backers.size
+    const isThere = [...other.backers].some((peer) => this.#options.sources.get(peer)?.holds !== undefined)
+    return isThere && (isStronger || isAlone) ? other : undefined
+  }
+
+  /** Asks one holder after the other for its list. */
+  ask(): void {
+    const { sources, clock } = this.#options
+    const nowMs = clock.now()
+    const holding = sources.holding()
+    let recent = 0
+    let asked = 0
+    for (const source of holding) {
+      const age = nowMs - source.listAskedMs
+      if (source.list === 'refused' && age > refusedMs) source.list = 'none'
+      if (source.list !== 'asked') continue
+      asked++
+      if (age < patienceMs) recent++
+    }
+    if (recent > 0 || asked >= maxAsked) return
+    const next =
+      holding.find(({ list, holds }) => list === 'none' && holds.held.complete) ??
+      // Who has nothing yet that it could give may not know a hash either.
+      holding.find(({ list, holds }) => list === 'none' && holds.held.held > 0)
+    if (next !== undefined) sources.askList(next)
+  }
+
+  /** Asks someone who holds more than the list tells of how it goes on. */
+  grow(current: Candidate): void {
+    const { sources, clock } = this.#options
+    const { known, complete } = current.list
+    if (complete) return
+    const nowMs = clock.now()
+    const holding = sources.holding().filter(({ holds }) => holds.size === current.list.layout.size)
+    if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
+    const next = holding.find(
+      (source) =>
+        this.#mayAsk(source, known, nowMs) &&
+        source.holds.held.hasFrom(known) &&
+        !this.isDoubted(source, current),
+    )
+    if (next !== undefined) sources.askList(next, known)
+  }
+
+  #mayAsk({ list, listAskedMs, listFrom }: Source, from: number, nowMs: number): boolean {
+    if (list === 'given') return listFrom !== from || nowMs - listAskedMs > patienceMs
+    return list === 'none' || (list === 'refused' && nowMs - listAskedMs > refusedMs)
+  }
+
+  /** Asks a holder that disagrees on the size. */
+  question(source: Source): void {
+    if (source.list === 'none') this.#options.sources.askList(source)
+  }
+
+  /** A piece of the peer does not have the hash that the list says. */
+  suspect(source: Source, piece: number, against: Candidate): void {
+    const { sources, clock } = this.#options
+    const isBound = against.backers.has(source.peer) || against.authors.has(source.peer)
+    if (isBound) {
+      this.#condemn({ source, piece })
+      return
+    }
+    this.#suspects.set(source.peer, { source, piece, against, sinceMs: clock.now() })
+    if (source.list !== 'asked') sources.askList(source)
+  }
+
+  /** Whether the peer's pieces are not to be had under this list. */
+  isDoubted({ peer }: Source, current: Candidate): boolean {
+    return this.#suspects.has(peer) || this.#candidates.isDissenter(peer, current)
+  }
+
+  heard(source: Source, event: WantEvent): void {
+    if (event.type === 'list') {
+      // Ends by itself: it reads nothing but memory. Its failures are the peer's.
+      void this.#read(source, event.bytes)
+      return
+    }
+    if (event.type === 'no-list') source.list = 'refused'
+    const suspect = this.#suspects.get(source.peer)
+    if (suspect?.source === source) this.#condemn(suspect)
+  }
+
+  /** Suspects that do not answer have nothing to say for themselves. */
+  expire(): void {
+    const beforeMs = this.#options.clock.now() - suspectMs
+    for (const suspect of [...this.#suspects.values()]) if (suspect.sinceMs < beforeMs) this.#condemn(suspect)
+  }
+
+  /** The pieces matched, and the blob they make up is another one. */
+  convict(candidate: Candidate): void {
+    this.#candidates.remove(candidate)
+    this.#wrong.push(candidate)
+    for (const author of candidate.authors) {
+      if (candidate.vouchers.has(author)) this.#convict(author)
+      else this.#doubted.add(author)
+    }
+    for (const source of this.#options.sources.holding()) {
+      if (source.list === 'given') source.list = 'none'
+    }
+  }
+
+  /** The blob is proven under this list, so whoever signed something else lied. */
+  prove(candidate: Candidate): void {
+    const others = [...this.#wrong, ...this.#candidates.remaining()].filter((other) => other !== candidate)
+    const liars = new Set(others.flatMap((other) => [...liarsOf(other, candidate.list)]))
+    for (const author of liars) this.#convict(author)
+  }
+
+  #convict(author: string): void {
+    const { self, liars, digest, faults, sources } = this.#options
+    if (author === self || liars.has(author, digest)) return
+    liars.add(author, digest)
+    faults.add(author, 'lying-list', { digest })
+    const liar = sources.get(author)
+    if (liar !== undefined) sources.shun(liar, 'for-good')
+  }
+
+  /** Who signed one thing before and now another of the same pieces; what it signed is worth nothing. */
+  #expose(lists: readonly SignedPieceList[]): void {
+    const guilty = new Set(
+      this.#candidates
+        .remaining()
+        .flatMap(({ list }) => list.lists)
+        .filter((known) => lists.some((list) => list.author === known.author && contradicts(list, known)))
+        .map(({ author }) => author),
+    )
+    for (const author of guilty) {
+      this.#convict(author)
+      for (const candidate of this.#candidates.remaining()) {
+        if (!candidate.list.lists.some((list) => list.author === author)) continue
+        this.#candidates.remove(candidate)
+        this.#options.onDisproved(candidate)
+      }
+    }
+  }
+
+  #condemn({ source, piece }: Pick<Suspect, 'source' | 'piece'>): void {
+    this.#suspects.delete(source.peer)
+    this.#candidates.disown(source.peer)
+    this.#options.onGuilty(source, piece)
+  }
+
+  async #read(source: Source, bytes: Uint8Array): Promise<void> {
+    const { digest, verifier, faults, sources, liars, clock } = this.#options
+    const size = source.holds?.size
+    let signed: SignedPieceList[]
+    try {
+      signed = await openLists(bytes, { digest, ...(size === undefined ? {} : { size }) }, verifier)
+    } catch (error) {
+      if (!(error instanceof MalformedError || error instanceof BadSignatureError)) throw error
+      faults.add(source.peer, 'wrong-list', { digest, reason: error.message })
+      this.#suspects.delete(source.peer)
+      sources.shun(source, 'for-good')
+      return
+    }
+    this.#expose(signed)
+    const isLie = signed.some(({ author, after }) => {
+      return liars.has(author, digest) || (after !== undefined && this.#doubted.has(author))
+    })
+    const candidate = isLie ? undefined : this.#candidates.add(signed, source.peer)
+    source.listAskedMs = clock.now()
+    source.list = candidate === undefined ? 'refused' : 'given'
+    // It goes on from a list that is not known here: that list is wanted whole.
+    const isOther = candidate === undefined && !isLie && (signed[0]?.after?.pieces ?? 0) > 0
+    if (isOther) sources.askList(source)
+    else this.#judge(source, candidate)
+    this.#options.onFound()
+  }
+
+  #judge(source: Source, candidate: Candidate | undefined): void {
+    const suspect = this.#suspects.get(source.peer)
+    if (suspect?.source !== source) return
+    const isSame =
+      candidate === undefined ||
+      candidate === suspect.against ||
+      !differs(candidate, suspect.against, suspect.piece)
+    if (isSame) {
+      this.#condemn(suspect)
+      return
+    }
+    this.#suspects.delete(source.peer)
+    this.#options.onDissent()
+  }
+}
+
+function differs(a: Candidate, b: Candidate, piece: number): boolean {
+  if (a.list.layout.size !== b.list.layout.size) return true
+  if (Math.min(a.list.known, b.list.known) <= piece) return false
+  return Buffer.compare(pieceHash(a.list, piece), pieceHash(b.list, piece)) !== 0
+}
+
+/** Whether two signed lists tell different hashes of one piece. */
+function contradicts(a: SignedPieceList, b: SignedPieceList): boolean {
+  if (a.layout.size !== b.layout.size) return true
+  const start = Math.max(firstPiece(a), firstPiece(b)) * pieceHashBytes
+  const end = Math.min(endOf(a), endOf(b))
+  return start < end && Buffer.compare(hashesBetween(a, start, end), hashesBetween(b, start, end)) !== 0
+}
+
+function endOf(list: SignedPieceList): number {
+  return firstPiece(list) * pieceHashBytes + list.hashes.length
+}
+
+function hashesBetween(list: SignedPieceList, start: number, end: number): Uint8Array {
+  const before = firstPiece(list) * pieceHashBytes
+  return list.hashes.subarray(start - before, end - before)
+}

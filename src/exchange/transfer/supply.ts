@@ -1,0 +1,148 @@
+/** What comes into a transfer from outside the cluster: whom to have it brought by, and the feed while it is this node. */
+import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
+import type { LeadOptions, Origin, Outside } from '../contract.ts'
+import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import type { BeginningPart } from './beginning.ts'
+import { Feed, type FeedHost, type Tail } from './feed.ts'
+import { Leading } from './leading.ts'
+import type { MemoryBudget } from './memory-budget.ts'
+
+/** The transfer that is supplied. */
+export interface SupplyHost extends FeedHost {
+  readonly wanted: Wanted
+  /** A reader here lacks pieces that no member has. */
+  readonly isMissing: boolean
+  /** Anything of the blob is known here. */
+  readonly hasBegun: boolean
+  /** How often all pieces came and were another blob. */
+  readonly unproven: number
+  /** Resolves when every member has said whether it holds any of it. */
+  readonly asked: Promise<void>
+  /** Who waits for anything has to look again. */
+  news(): void
+  /** Something came. */
+  moved(): void
+  /** A member passes on what it receives of the beginning. */
+  begins(part: BeginningPart, member: string): void
+  /** It is neither in the cluster nor outside. */
+  nowhere(): void
+}
+
+export interface SupplyOptions {
+  outside?: Outside
+  /** Of its own: a feed that waited for what its transfer holds would wait for ever. */
+  feedMemory: MemoryBudget
+  /** Whether the repository may have the blob: this node knows so, or the origin has it. */
+  admits(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean>
+  /** An origin that sends nothing for so long has stalled. */
+  stallMs: number
+  clock: Clock
+  /** Aborts when the transfer is over. */
+  over: AbortSignal
+}
+
+const tickMs = 50
+/** Members that do not answer hold it back for so long that a blob is brought from outside. */
+const askedMs = 1000
+
+export class Supply {
+  readonly #host: SupplyHost
+  readonly #options: SupplyOptions
+  readonly #begun = Promise.withResolvers<void>()
+  #leading: Leading | undefined
+
+  constructor(host: SupplyHost, options: SupplyOptions) {
+    this.#host = host
+    this.#options = options
+  }
+
+  /** Whether the blob can come from outside at all. */
+  get isPossible(): boolean {
+    return this.#options.outside?.has(this.#host.wanted.repository) === true
+  }
+
+  /** This node brings it now. */
+  get isLed(): boolean {
+    return this.#leading !== undefined
+  }
+
+  /** What was kept of the blob is known: before, nobody can say what is missing. */
+  begin(): void {
+    this.#begun.resolve()
+  }
+
+  /** Call it now and then. */
+  check(): void {
+    if (this.#leading?.check() === true) this.#host.moved()
+  }
+
+  /** What has come of a piece that is not whole yet: a copy. */
+  tail(position: number, end: number): Tail | undefined {
+    return this.#leading?.tail(position, end)
+  }
+
+  /** Brings it here for the whole cluster; see `Exchange`. */
+  async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
+    await unlessAborted(this.#begun.promise, options.signal)
+    const { wanted, isListed } = this.#host
+    // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
+    const isDoubtful = this.#leading === undefined && isListed
+    if (isDoubtful && !(await this.#options.admits(wanted, origin, options.signal))) return false
+    this.#leading ??= this.#feedFrom(origin)
+    this.#host.news()
+    return await this.#leading.join(options)
+  }
+
+  /** Has it brought, by whomever, whenever pieces are missing that no member has. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { outside, clock } = this.#options
+    if (outside === undefined || !this.isPossible) return
+    const host = this.#host
+    await this.#untilAsked(signal)
+    for (;;) {
+      while (this.isLed || !host.isMissing) await clock.sleep(tickMs, { signal })
+      const isThere = await outside.bring(host.wanted, {
+        signal,
+        lead: async (origin, options) => await this.lead(origin, options),
+        hasBegun: () => host.hasBegun,
+        onProgress: () => host.moved(),
+        onBeginning: (part, member) => host.begins(part, member),
+      })
+      if (!isThere) {
+        host.nowhere()
+        throw new BlobUnavailableError(host.wanted.digest, 'it is neither in the cluster nor outside')
+      }
+      await clock.sleep(tickMs, { signal })
+    }
+  }
+
+  #feedFrom(origin: Origin): Leading {
+    const { feedMemory: memory, clock, stallMs, over } = this.#options
+    const host = this.#host
+    const onBytes = (): void => this.#leading?.passOn()
+    const feed = new Feed({ host, origin, memory, clock, stallMs, onBytes })
+    const before = host.unproven
+    return new Leading(feed, async (stop) => {
+      const signal = AbortSignal.any([stop, over])
+      try {
+        await this.#untilAsked(signal)
+        if (!(await feed.run({ signal }))) return false
+        while (!host.proven) {
+          if (host.unproven > before) throw new BlobUnprovenError(host.wanted.digest)
+          await unlessAborted(host.change, signal)
+        }
+        return true
+      } finally {
+        this.#leading = undefined
+        host.news()
+      }
+    })
+  }
+
+  /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
+  async #untilAsked(signal: AbortSignal): Promise<void> {
+    await unlessAborted(this.#begun.promise, signal)
+    await untilOrAfter(this.#host.asked, askedMs, { clock: this.#options.clock, signal })
+  }
+}

@@ -1,0 +1,69 @@
+/** What a transfer shows of itself: which pieces are here, and what each peer holds, sends, or keeps it waiting for. */
+import type { Digest, Repository } from '../../oci/oci.ts'
+import type { Bitfield } from '../protocol/bitfield.ts'
+import type { Layout } from '../protocol/piece-size.ts'
+import type { Source } from './sources.ts'
+
+export interface TransferView {
+  digest: Digest
+  /** On whose behalf it comes. */
+  repositories: Repository[]
+  /** Absent until a piece list was found, as is `pieceBytes`. */
+  size?: number
+  pieceBytes?: number
+  pieces: number
+  held: number
+  /** One bit for each piece, the first in the highest bit of the first byte. A copy. */
+  bitfield: Uint8Array
+  /** Everything is here, and the whole is being hashed. */
+  proving: boolean
+  /** At most 64, in the order in which they were asked. */
+  peers: TransferPeer[]
+}
+
+export interface TransferPeer {
+  peer: string
+  /** `asked` until it says what it holds; `absent` when that is nothing; `silent` and `busy` hold some and send none now. */
+  state: 'asked' | 'absent' | 'ready' | 'silent' | 'busy'
+  /** How many pieces it holds. */
+  held: number
+  /** Pieces asked of it that have not come yet. */
+  waiting: number
+  /** Of this blob, from this peer. */
+  receivedBytes: number
+}
+
+export interface TransferParts {
+  digest: Digest
+  repositories: ReadonlySet<Repository>
+  layout: Layout | undefined
+  held: Bitfield | undefined
+  proving: boolean
+  sources: Iterable<Source>
+  delayOf(source: Source): 'silent' | 'busy' | undefined
+}
+
+export function viewOf(parts: TransferParts): TransferView {
+  const { digest, repositories, layout, held, proving, sources, delayOf } = parts
+  return {
+    digest,
+    repositories: [...repositories],
+    ...(layout === undefined ? {} : { size: layout.size, pieceBytes: layout.pieceBytes }),
+    pieces: layout?.count ?? 0,
+    held: held?.held ?? 0,
+    bitfield: held?.toBytes() ?? new Uint8Array(Math.ceil((layout?.count ?? 0) / 8)),
+    proving,
+    peers: Array.from(sources, (source) => ({
+      peer: source.peer,
+      state: stateOf(source, delayOf(source)),
+      held: source.holds?.held.held ?? 0,
+      waiting: source.want.waiting,
+      receivedBytes: source.receivedBytes,
+    })),
+  }
+}
+
+function stateOf({ answered, holds }: Source, delay: 'silent' | 'busy' | undefined): TransferPeer['state'] {
+  if (holds === undefined) return answered ? 'absent' : 'asked'
+  return delay ?? 'ready'
+}

@@ -1,0 +1,406 @@
+/**
+ * One blob on its way into the store, as its readers and the node see it: who may have it, the downloads under the lists that are
+ * believed, and what comes from outside the cluster where no member has it.
+ */
+import { fromUpstream, type Metrics } from '../../base/base.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
+import type { PartialBlob } from '../../store/store.ts'
+import type { Verifier } from '../../wire/wire.ts'
+import type { LeadOptions, Origin, Providers } from '../contract.ts'
+import { BlobUnavailableError } from '../errors.ts'
+import type { Faults } from '../peer/faults.ts'
+import type { WantEvent } from '../peer/want.ts'
+import type { DropReason } from '../picker/download-events.ts'
+import { type Layout, pieceAt } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts'
+import type { BeginningPart } from './beginning.ts'
+import { Beginnings } from './beginnings.ts'
+import type { Tail } from './feed.ts'
+import type { Liars } from './list-candidates.ts'
+import { ListSearch } from './list-search.ts'
+import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
+import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
+import { type Follower, TransferState } from './transfer-state.ts'
+import { type TransferView, viewOf } from './transfer-view.ts'
+
+/** What all transfers of a node share. */
+export interface TransferContext
+  extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
+    Omit<SupplyOptions, 'over'>,
+    AttemptsOptions {
+  liars: Liars
+  faults: Faults
+  verifier: Verifier
+  providers: Providers
+  /** A transfer to which nothing comes for this long fails. */
+  giveUpMs: number
+  metrics: Metrics
+}
+
+const tickMs = 50
+/** What readers, the supply and those who choose a list wait for; pieces are told as they are gained. */
+const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
+
+export class Transfer {
+  readonly digest: Digest
+  /** On whose behalf a member let this node have it. */
+  readonly repositories: Set<Repository>
+  readonly #context: TransferContext
+  readonly #wanted: Wanted
+  readonly #sources: Sources
+  readonly #search: ListSearch
+  readonly #attempts: Attempts
+  readonly #supply: Supply
+  readonly #beginnings: Beginnings
+  readonly #state: TransferState
+  /** By piece, of those that came since it began. */
+  readonly #givers = new Map<number, string>()
+  #announced = false
+  #isWanted = false
+  #movedMs: number
+  readonly #over = new AbortController()
+
+  /** Whether members are asked for it on behalf of this repository. */
+  isFor({ repository }: Wanted): boolean {
+    return this.#wanted.repository === repository
+  }
+
+  constructor(wanted: Wanted, context: TransferContext) {
+    this.digest = wanted.digest
+    this.#wanted = wanted
+    this.repositories = new Set([wanted.repository])
+    this.#context = context
+    this.#movedMs = context.clock.now()
+    this.#state = new TransferState(wanted.digest)
+    this.#beginnings = new Beginnings(wanted.digest, context.faults)
+    this.#sources = new Sources({
+      ...context,
+      wanted,
+      isOutside: context.outside?.has(wanted.repository) === true,
+      refuses: (peer) => context.liars.has(peer, wanted.digest),
+      onEvent: (source, event) => this.#heard(source, event),
+    })
+    this.#search = new ListSearch({
+      digest: wanted.digest,
+      sources: this.#sources,
+      ...context,
+      onFound: () => this.#attempts.reconsider(),
+      onGuilty: (source, piece) => this.#convictSource(source, piece),
+      onDissent: () => this.#attempts.reconsider(),
+      onDisproved: (candidate) => this.#attempts.abandon(candidate),
+    })
+    const parts = { sources: this.#sources, search: this.#search }
+    this.#attempts = new Attempts(this.#attempted(), parts, context)
+    // With another way to have it, it is not known to be nowhere before that has failed, too.
+    this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
+    if (!this.#supply.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
+  }
+
+  /** Whether a member holds any of it, or it comes from outside: known within about six seconds. Rejects when that failed. */
+  get found(): Promise<boolean> {
+    return this.#state.found
+  }
+
+  /** Someone here wants it: when no member has it, it is brought from outside. */
+  want(): void {
+    this.#isWanted = true
+  }
+
+  /** Brings it from outside for the whole cluster; see `Exchange`. */
+  async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
+    return await this.#supply.lead(origin, options)
+  }
+
+  /** What has come from outside of a piece that is not whole yet: a copy. */
+  tail(position: number, end: number): Tail | undefined {
+    const tail = this.#supply.tail(position, end)
+    const { layout } = this.#state
+    if (tail !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
+    return tail
+  }
+
+  /** What a member has passed on of the beginning before anyone signed for it: a copy. */
+  beginning(position: number, end: number): Uint8Array | undefined {
+    return this.#beginnings.read(position, end)
+  }
+
+  /** What a member passed on is not the blob's: it, or the upstream, gave something else. */
+  contradicted(): void {
+    this.#beginnings.contradict()
+  }
+
+  /** Resolves when it can be read. */
+  get ready(): Promise<Layout> {
+    return this.#state.ready
+  }
+
+  /** Resolves when it is in the store. */
+  get done(): Promise<void> {
+    return this.#state.done
+  }
+
+  get proven(): boolean {
+    return this.#attempts.proven
+  }
+
+  /** Whether all is here and only the proof is missing, which closes `partial`. */
+  get proving(): boolean {
+    return this.#attempts.proving
+  }
+
+  get failure(): Error | undefined {
+    return this.#state.failure
+  }
+
+  /** Who gave the piece; `undefined` when it was here before, or is not here. */
+  giverOf(piece: number): string | undefined {
+    return this.#givers.get(piece)
+  }
+
+  /** How long the last proof took; milliseconds since the epoch. */
+  get proof(): { startMs: number; endMs: number } | undefined {
+    return this.#attempts.proof
+  }
+
+  /** What can be read of it now, changing with the list that is believed. */
+  get partial(): PartialBlob | undefined {
+    return this.#attempts.current?.partial
+  }
+
+  get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
+    const attempt = this.#attempts.current
+    const { layout } = this.#state
+    return {
+      size: layout?.size,
+      held: attempt?.held.held ?? 0,
+      pieces: layout?.count ?? 0,
+      peers: attempt?.peers ?? 0,
+    }
+  }
+
+  /** As it stands, for whoever watches. */
+  get view(): TransferView {
+    const attempt = this.#attempts.current
+    return viewOf({
+      digest: this.digest,
+      repositories: this.repositories,
+      layout: this.#state.layout,
+      held: attempt?.held,
+      proving: this.#attempts.proving,
+      sources: this.#sources.all(),
+      delayOf: (source) => attempt?.delayOf(source),
+    })
+  }
+
+  /** Resolves at the next change of anything here. */
+  get change(): Promise<void> {
+    return this.#state.change
+  }
+
+  follow(piece: number): Follower {
+    const follower = this.#state.follow(piece)
+    this.followed()
+    return follower
+  }
+
+  unfollow(follower: Follower): void {
+    if (this.#state.unfollow(follower)) this.followed()
+  }
+
+  /** A follower has moved. */
+  followed(): void {
+    this.#attempts.current?.readers(this.#state.pieces())
+  }
+
+  /** Whether the peer has said that it holds the piece. */
+  isWith(peer: string, piece: number): boolean {
+    return this.#sources.get(peer)?.holds?.held.has(piece) === true
+  }
+
+  /** A peer that asks for this blob may soon have some of it. */
+  consider(peer: string): void {
+    this.#sources.add(peer)
+  }
+
+  /** To its end, or until stopped, which keeps the part. Never throws: see `failure`. */
+  async run({ signal }: { signal: AbortSignal }): Promise<void> {
+    const either = AbortSignal.any([signal, this.#over.signal])
+    const beside = [
+      this.#beside(this.#sources.search(either), either),
+      this.#beside(this.#tick(either), either),
+      this.#beside(this.#supply.run(either), either),
+    ]
+    try {
+      await this.#search.recall()
+      this.#supply.begin()
+      await this.#attempts.run(either)
+      this.#beginnings.prove()
+      this.#state.finish()
+    } catch (error) {
+      this.#fail(error)
+    } finally {
+      this.#over.abort(new Error('the transfer is over'))
+      await Promise.all(beside)
+      this.#state.find(false)
+      this.#sources.close()
+      this.#state.news()
+    }
+  }
+
+  /** A loop beside the download; its failure is the transfer's, and its being stopped is none. */
+  async #beside(loop: Promise<void>, signal: AbortSignal): Promise<void> {
+    try {
+      await loop
+    } catch (error) {
+      if (!signal.aborted) this.#fail(error)
+    }
+  }
+
+  async #tick(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await this.#context.clock.sleep(tickMs, { signal })
+      await this.#attempts.check()
+      this.#supply.check()
+      const idleMs = this.#context.clock.now() - this.#movedMs
+      if (idleMs > this.#context.giveUpMs && this.#attempts.current?.held.complete !== true) {
+        const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
+        throw new BlobUnavailableError(this.digest, reason)
+      }
+    }
+  }
+
+  /** How its downloads see this transfer. */
+  #attempted(): AttemptsHost {
+    const transfer = this
+    return {
+      digest: this.digest,
+      repositories: this.repositories,
+      get isLed() {
+        return transfer.#supply.isLed
+      },
+      get change() {
+        return transfer.change
+      },
+      begins: (layout) => {
+        this.#beginnings.believe(layout)
+        this.#state.begin(layout)
+        this.followed()
+      },
+      writes: (piece, giver) => this.#givers.set(piece, giver),
+      gained: (piece, giver) => this.#gained(piece, giver),
+      dropped: (source, reason) => this.#dropped(source, reason),
+      disappoint: (error) => this.#state.disappoint(error),
+      announce: () => this.#announce(),
+      news: () => this.#state.news(),
+    }
+  }
+
+  /** How the supply sees this transfer. */
+  #supplied(): SupplyHost {
+    const transfer = this
+    return {
+      wanted: this.#wanted,
+      get attempt() {
+        return transfer.#attempts.current
+      },
+      get isListed() {
+        return transfer.#attempts.isListed
+      },
+      get isElsewhere() {
+        return transfer.#sources.holding().some(({ holds }) => holds.held.held > 0)
+      },
+      get isMissing() {
+        return transfer.#isMissing()
+      },
+      get hasBegun() {
+        return transfer.#state.layout !== undefined
+      },
+      get proven() {
+        return transfer.#attempts.proven
+      },
+      get unproven() {
+        return transfer.#attempts.unproven
+      },
+      get change() {
+        return transfer.change
+      },
+      asked: this.#sources.asked,
+      begin: (size) => this.#attempts.begin(size),
+      grow: () => this.#attempts.grow(),
+      tell: () => {
+        if (this.#state.isFollowed) this.#state.news()
+      },
+      news: () => this.#state.news(),
+      begins: (part, member) => this.#begins(part, member),
+      moved: () => {
+        this.#movedMs = this.#context.clock.now()
+      },
+      nowhere: () => this.#state.find(false),
+    }
+  }
+
+  /** It can be read as far as that goes; what is signed may still say that it is another blob. */
+  #begins(part: BeginningPart, member: string): void {
+    if (this.#attempts.current !== undefined || !this.#beginnings.add(part, member)) return
+    this.#movedMs = this.#context.clock.now()
+    // Whoever gives the piece later gives it again.
+    this.#givers.set(0, member)
+    const { layout } = this.#beginnings
+    if (layout !== undefined) this.#state.peek(layout)
+    this.#state.news()
+  }
+
+  /** Someone here lacks pieces that nobody has. */
+  #isMissing(): boolean {
+    if (!this.#isWanted) return false
+    const attempt = this.#attempts.current
+    const holding = this.#sources.holding()
+    if (attempt === undefined) return holding.length === 0
+    if (holding.some(({ holds }) => holds.held.complete)) return false
+    return attempt.firstAbsent() !== undefined
+  }
+
+  #heard(source: Source, event: WantEvent): void {
+    if (event.type === 'bytes') this.#movedMs = this.#context.clock.now()
+    if (isHolding(source)) this.#state.find(true)
+    this.#attempts.heard(source, event)
+    if (isNews.has(event.type) || this.#supply.isLed) this.#state.news()
+  }
+
+  #gained(piece: number, giver: string): void {
+    this.#movedMs = this.#context.clock.now()
+    const source = giver === fromUpstream ? 'upstream' : 'peer'
+    this.#context.metrics.count('shoal_exchange_pieces_total', { source })
+    this.#announce()
+    this.#context.holdings.gained(this.digest, piece)
+    this.#state.news()
+  }
+
+  #announce(): void {
+    if (this.#announced) return
+    this.#announced = true
+    this.#context.providers.announce(this.digest)
+  }
+
+  #dropped(source: Source, reason: DropReason): void {
+    if (reason === 'wrong-piece') {
+      this.#sources.shun(source, 'for-good')
+      return
+    }
+    this.#context.faults.add(source.peer, reason, { digest: this.digest })
+    this.#sources.shun(source, 'for-now')
+    if (reason === 'stalled') source.link.abort(new BlobUnavailableError(this.digest, 'the peer is silent'))
+  }
+
+  #convictSource(source: Source, piece: number): void {
+    this.#context.faults.add(source.peer, 'wrong-bytes', { digest: this.digest, piece })
+    source.want.bad(piece)
+    this.#attempts.current?.leave(source)
+    this.#sources.shun(source, 'for-good')
+  }
+
+  #fail(error: unknown): void {
+    this.#over.abort(this.#state.fail(error))
+  }
+}

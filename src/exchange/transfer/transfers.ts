@@ -1,0 +1,188 @@
+/** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
+import { type Background, ClosingError, unlessAborted } from '../../base/base.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
+import type { Origin } from '../contract.ts'
+import { ExchangeClosedError } from '../errors.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import { Sources } from './sources.ts'
+import { Transfer, type TransferContext } from './transfer.ts'
+
+export interface TransfersOptions extends TransferContext {
+  background: Background
+  graceMs: number
+  mayRead(repository: Repository, digest: Digest): Promise<boolean>
+}
+
+interface Entry {
+  readonly transfer: Transfer
+  readonly stop: AbortController
+  readonly ended: PromiseWithResolvers<void>
+  users: number
+  /** Counts up whenever someone comes, so that a grace time that was overtaken means nothing. */
+  visits: number
+}
+
+/** A hold on a transfer. */
+export interface Share {
+  readonly transfer: Transfer
+  /** Letting go twice is letting go once. */
+  release(): void
+}
+
+export class Transfers {
+  readonly #options: TransfersOptions
+  readonly #entries = new Map<Digest, Entry>()
+
+  constructor(options: TransfersOptions) {
+    this.#options = options
+  }
+
+  get(digest: Digest): Transfer | undefined {
+    return this.#entries.get(digest)?.transfer
+  }
+
+  list(): Transfer[] {
+    return [...this.#entries.values()].map(({ transfer }) => transfer)
+  }
+
+  /**
+   * Joins the transfer of the digest, or begins one. `undefined` when nobody lets the repository have it.
+   */
+  async join(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<Share | undefined> {
+    const known = this.#entries.get(wanted.digest)
+    // What was begun for another repository is shared once a member says that this one may read it, too.
+    if (known !== undefined && !known.transfer.repositories.has(wanted.repository)) {
+      const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
+      if (!isKnown && (await this.find(wanted, { signal })) === undefined) return undefined
+      known.transfer.repositories.add(wanted.repository)
+    }
+    const share = await this.#share(wanted)
+    share.transfer.want()
+    try {
+      if (await unlessAborted(share.transfer.found, signal)) return share
+    } catch (error) {
+      share.release()
+      throw error
+    }
+    share.release({ atOnce: true })
+    if (known === undefined || known.transfer.isFor(wanted)) return undefined
+    // Members were asked for the repository that it was begun for, and may let this one have it.
+    await unlessAborted(known.ended.promise, signal)
+    return await this.join(wanted, { signal })
+  }
+
+  /** A hold on the transfer of a blob that this node is to bring from outside; `undefined` when the repository may not have it. */
+  async lead(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
+    const known = this.#entries.get(wanted.digest)?.transfer
+    const isOther = known !== undefined && !known.repositories.has(wanted.repository)
+    if (isOther && !(await this.#options.admits(wanted, origin, signal))) return undefined
+    const share = await this.#share(wanted)
+    if (share.transfer.repositories.has(wanted.repository)) return share
+    share.transfer.repositories.add(wanted.repository)
+    // Who asked for it in this repository was told that it is not here.
+    this.#options.holdings.changed(wanted.digest)
+    return share
+  }
+
+  /** The size that a member tells within `withinMs`. */
+  async find(
+    wanted: Wanted,
+    { signal, withinMs }: { signal: AbortSignal; withinMs?: number },
+  ): Promise<{ size: number } | undefined> {
+    const known = this.#entries.get(wanted.digest)?.transfer
+    const { size } = known?.progress ?? { size: undefined }
+    if (size !== undefined && known?.repositories.has(wanted.repository) === true) return { size }
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal, this.#options.background.signal])
+    const sources = new Sources({
+      ...this.#options,
+      ...(withinMs === undefined ? {} : { withinMs }),
+      wanted,
+      onEvent: () => undefined,
+    })
+    this.#options.background.start('find', async () => {
+      try {
+        await sources.search(either)
+      } catch (error) {
+        if (!either.aborted) throw error
+      }
+    })
+    try {
+      if (!(await unlessAborted(sources.found, either))) return undefined
+      const [source] = sources.holding()
+      return source === undefined ? undefined : { size: source.holds.size }
+    } finally {
+      over.abort(new ExchangeClosedError('the look-up is over'))
+      sources.close()
+    }
+  }
+
+  async #share(wanted: Wanted): Promise<Share & { release(options?: { atOnce: boolean }): void }> {
+    let entry = this.#entries.get(wanted.digest)
+    // One that is ending still has the part open.
+    while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.failure !== undefined)) {
+      await entry.ended.promise
+      entry = this.#entries.get(wanted.digest)
+    }
+    entry ??= this.#begin(wanted)
+    entry.users++
+    entry.visits++
+    let isHeld = true
+    return {
+      transfer: entry.transfer,
+      release: ({ atOnce = false } = {}) => {
+        if (!isHeld) return
+        isHeld = false
+        entry.users--
+        if (entry.users === 0) this.#stopSoon(entry, atOnce)
+      },
+    }
+  }
+
+  #begin(wanted: Wanted): Entry {
+    const { background } = this.#options
+    const transfer = new Transfer(wanted, this.#options)
+    const stop = new AbortController()
+    const ended = Promise.withResolvers<void>()
+    const entry: Entry = { transfer, stop, ended, users: 0, visits: 0 }
+    if (background.signal.aborted) throw new ClosingError('the exchange is closing')
+    this.#entries.set(wanted.digest, entry)
+    background.start('transfer', async (signal) => {
+      await transfer.run({ signal: AbortSignal.any([signal, entry.stop.signal]) })
+      const { failure } = transfer
+      const result =
+        failure === undefined ? 'done' : stop.signal.aborted || signal.aborted ? 'stopped' : 'failed'
+      this.#options.metrics.count('shoal_exchange_transfers_total', { result })
+      if (failure !== undefined && !signal.aborted && !stop.signal.aborted) {
+        this.#options.logger.info({ err: failure, digest: wanted.digest }, 'a transfer failed')
+      }
+      this.#entries.delete(wanted.digest)
+      stop.abort(new ExchangeClosedError('the transfer is over'))
+      ended.resolve()
+    })
+    return entry
+  }
+
+  #stopSoon(entry: Entry, atOnce: boolean): void {
+    const { clock, graceMs, background } = this.#options
+    const { visits } = entry
+    const stop = (): void => {
+      if (entry.users > 0 || entry.visits !== visits) return
+      // Whoever comes now begins anew, while this one closes its part.
+      entry.stop.abort(new ExchangeClosedError('nobody reads it any more'))
+    }
+    if (atOnce) {
+      stop()
+      return
+    }
+    background.start('grace', async (signal) => {
+      const over = AbortSignal.any([signal, entry.stop.signal])
+      try {
+        await clock.sleep(graceMs, { signal: over })
+      } catch (error) {
+        if (!over.aborted) throw error
+      }
+      stop()
+    })
+  }
+}

@@ -1,0 +1,378 @@
+/** Peers that fail or attack: what each costs, what it is called, and that nothing wrong reaches a reader or a digest's name. */
+import { setTimeout as delay, setImmediate } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Fault } from '../../src/exchange/peer/faults.ts'
+import { packLists } from '../../src/exchange/protocol/list-pack.ts'
+import { encodeAnswer } from '../../src/exchange/protocol/messages.ts'
+import { signPieceList } from '../../src/exchange/protocol/piece-list.ts'
+import { layoutOf, maxBlobBytes } from '../../src/exchange/protocol/piece-size.ts'
+import { encodeData, listFrames } from '../../src/exchange/protocol/raw-frames.ts'
+import type { Channel } from '../../src/wire/wire.ts'
+import { type DoubleOptions, double, sendPiece } from './lab/double.ts'
+import {
+  digestOf,
+  openWorld,
+  pieceBytes,
+  pieceHashes,
+  read,
+  someBytes,
+  type TestNode,
+  until,
+  type World,
+  wanted,
+} from './lab/fixture.ts'
+
+const pieces = 12
+/** What a fault may cost, and some for the blob itself. */
+const soonMs = 500 + 400
+
+describe('a peer that', () => {
+  let world: World
+  let asker: TestNode
+  let honest: TestNode
+  let bytes: Uint8Array
+  let digest: ReturnType<typeof digestOf>
+
+  beforeEach(async () => {
+    world = openWorld()
+    bytes = someBytes(pieces * pieceBytes)
+    digest = digestOf(bytes)
+    asker = await world.node()
+  })
+  afterEach(async () => {
+    await world[Symbol.asyncDispose]()
+  })
+
+  /** A hostile member, which is found first, and an honest holder. */
+  async function besides(options: Partial<DoubleOptions>): Promise<ReturnType<typeof double>> {
+    const hostile = double({ mesh: world.mesh, identity: world.identity(), bytes, ...options })
+    honest = await world.node()
+    await honest.holds(bytes)
+    return hostile
+  }
+
+  async function fetched(): Promise<number> {
+    const began = world.clock.now()
+    const blob = await asker.exchange.open(wanted(digest))
+    if (blob === undefined) throw new Error('nobody has it')
+    expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+    await blob[Symbol.asyncDispose]()
+    expect(await asker.has(digest)).toBe(true)
+    return world.clock.now() - began
+  }
+
+  function faultsOf(peer: string): Partial<Record<Fault, number>> {
+    return asker.exchange.status().peers.find((known) => known.peer === peer)?.faults ?? {}
+  }
+
+  it('sends wrong bytes is told so, blamed, and not asked again', async () => {
+    const wrong = someBytes(bytes.length)
+    const hostile = await besides({
+      onPiece: async (id, piece, { channel }) => {
+        await sendPiece(channel, id, piece, wrong.subarray(piece * pieceBytes, (piece + 1) * pieceBytes))
+      },
+    })
+    expect(await fetched()).toBeLessThan(soonMs)
+    expect(faultsOf(hostile.peer)).toMatchObject({ 'wrong-bytes': 1 })
+    expect(asker.blamed).toEqual([{ peer: hostile.peer, misconduct: 'wrong-bytes' }])
+    expect(hostile.asked.map(({ type }) => type)).toContain('bad')
+  })
+
+  it('signs a list of other bytes and serves what matches it is convicted by the digest, and by nothing else', async () => {
+    const wrong = someBytes(bytes.length)
+    const hostile = double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })
+    const blob = await asker.exchange.open(wanted(digest))
+    if (blob === undefined) throw new Error('the double has it')
+    let given = 0
+    const reading = (async () => {
+      for await (const chunk of blob.chunks(0, blob.size)) given += chunk.length
+    })()
+    await expect(reading).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    expect(given).toBeLessThanOrEqual((pieces - 1) * pieceBytes)
+    await blob[Symbol.asyncDispose]()
+    expect(asker.blamed).toEqual([{ peer: hostile.peer, misconduct: 'lying-list' }])
+    expect(await asker.has(digest)).toBe(false)
+    honest = await world.node()
+    await honest.holds(bytes)
+    await until('the transfer to stop', () => asker.exchange.status().transfers.length === 0)
+    await fetched()
+    expect(asker.blamed).toHaveLength(1)
+  })
+
+  it('passes on a list that a liar signed is not convicted of the lie', async () => {
+    const wrong = someBytes(bytes.length)
+    const liar = world.identity()
+    const lie = signPieceList({ digest, size: bytes.length, hashes: pieceHashes(wrong) }, liar)
+    double({
+      mesh: world.mesh,
+      identity: world.identity(),
+      bytes: wrong,
+      digest,
+      onList: async (id, { channel }) => {
+        for (const frame of listFrames(id, packLists([lie]))) await channel.send(frame)
+      },
+    })
+    const fetching = asker.exchange.fetch(wanted(digest))
+    await until('the conviction', () => asker.blamed.length > 0)
+    expect(asker.blamed).toEqual([{ peer: liar.peerId, misconduct: 'lying-list' }])
+    honest = await world.node()
+    await honest.holds(bytes)
+    expect(await fetching).toBe(true)
+    expect(await asker.has(digest)).toBe(true)
+  })
+
+  it('signs a list that matches nothing does not get honest holders convicted', async () => {
+    const hostile = await besides({ hashes: pieceHashes(someBytes(bytes.length)) })
+    expect(await fetched()).toBeLessThan(soonMs)
+    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(asker.blamed.map(({ peer }) => peer)).toContain(hostile.peer)
+  })
+
+  it.each<[string, Partial<DoubleOptions>]>([
+    [
+      'sends bytes that are no list',
+      { onList: async (id, { channel }) => await sendAll(channel, listFrames(id, someBytes(400))) },
+    ],
+    [
+      'sends a list that is longer than any for this size',
+      { onList: async (id, { channel }) => await sendAll(channel, listFrames(id, someBytes(100_000))) },
+    ],
+    [
+      'sends a list of another blob',
+      {
+        onList: async (id, { channel }) => {
+          const other = someBytes(12 * pieceBytes)
+          const list = { digest: digestOf(other), size: other.length, hashes: pieceHashes(other) }
+          const signed = packLists([signPieceList(list, openWorld().identity())])
+          await sendAll(channel, listFrames(id, signed))
+        },
+      },
+    ],
+    ['never sends its list', { onList: async () => undefined }],
+    [
+      'says that it has no list',
+      { onList: async (id, { channel }) => await channel.send(encodeAnswer({ type: 'no-list', id })) },
+    ],
+  ])('%s costs little', async (_, options) => {
+    const hostile = await besides(options)
+    expect(await fetched()).toBeLessThan(soonMs)
+    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+  })
+
+  it.each<[string, Fault, Partial<DoubleOptions>]>([
+    [
+      'sends endless updates',
+      'protocol',
+      {
+        onWant: async (id, { channel, signal }) => {
+          const bitfield = new Uint8Array(2)
+          bitfield[0] = 0x80
+          await channel.send(encodeAnswer({ type: 'partial', id, size: 12 * pieceBytes, bitfield }))
+          await flood(channel, encodeAnswer({ type: 'update', id, pieces: [0] }), signal)
+        },
+      },
+    ],
+    [
+      'sends endless bitfields',
+      'protocol',
+      {
+        onWant: async (id, { channel, signal }) => {
+          const bitfield = new Uint8Array(2)
+          bitfield[0] = 0x80
+          const again = encodeAnswer({ type: 'partial', id, size: 12 * pieceBytes, bitfield })
+          await flood(channel, again, signal)
+        },
+      },
+    ],
+    [
+      'says endlessly that it lives',
+      'protocol',
+      {
+        onWant: async (_id, { channel, signal }) => {
+          await flood(channel, encodeAnswer({ type: 'alive' }), signal)
+        },
+      },
+    ],
+    [
+      'names pieces that there are not',
+      'protocol',
+      {
+        onWant: async (id, { channel }) => {
+          await channel.send(encodeAnswer({ type: 'complete', id, size: 1000 }))
+          await channel.send(encodeAnswer({ type: 'update', id, pieces: [1] }))
+        },
+      },
+    ],
+    [
+      'changes its mind about the size',
+      'protocol',
+      {
+        onWant: async (id, { channel }) => {
+          await channel.send(encodeAnswer({ type: 'complete', id, size: 1000 }))
+          await channel.send(encodeAnswer({ type: 'complete', id, size: 1001 }))
+        },
+      },
+    ],
+    [
+      'sends what nobody asked for',
+      'protocol',
+      {
+        onWant: async (id, { channel, signal }) => {
+          const frame = encodeData({ id, piece: 0, offset: 0, bytes: someBytes(100_000) })
+          await flood(channel, frame, signal)
+        },
+      },
+    ],
+    [
+      'sends a piece with a gap',
+      'protocol',
+      {
+        onPiece: async (id, piece, { channel }) => {
+          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(100_000) }))
+          await channel.send(encodeData({ id, piece, offset: 200_000, bytes: someBytes(1000) }))
+        },
+      },
+    ],
+    [
+      'sends more than the piece has',
+      'protocol',
+      {
+        onPiece: async (id, piece, { channel }) => {
+          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(200_000) }))
+          await channel.send(encodeData({ id, piece, offset: 200_000, bytes: someBytes(200_000) }))
+        },
+      },
+    ],
+    [
+      'closes in the middle of a piece',
+      'broken',
+      {
+        onPiece: async (id, piece, { channel }) => {
+          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(100_000) }))
+          channel.abort(new Error('gone'))
+        },
+      },
+    ],
+    [
+      'sends bytes that are no message',
+      'protocol',
+      { onWant: async (_id, { channel }) => await channel.send(Uint8Array.of(0xff, 0xff)) },
+    ],
+  ])('%s is called what it is', async (_, fault, options) => {
+    const hostile = await besides(options)
+    expect(await fetched()).toBeLessThan(soonMs)
+    await until('the fault to be counted', () => (faultsOf(hostile.peer)[fault] ?? 0) > 0)
+    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+  })
+
+  it.each<[string, Partial<DoubleOptions>]>([
+    ['is silent from the start', { onWant: async () => undefined }],
+    ['is silent when asked for pieces', { onPiece: async () => undefined }],
+    [
+      'sends a byte now and then',
+      {
+        onPiece: async (id, piece, { channel, signal }) => {
+          for (let offset = 0; !signal.aborted; offset++) {
+            await channel.send(encodeData({ id, piece, offset, bytes: Uint8Array.of(1) }))
+            await delay(100, undefined, { signal })
+          }
+        },
+      },
+    ],
+    [
+      'is alive and sends nothing',
+      {
+        onPiece: async (_id, _piece, { channel, signal }) => {
+          while (!signal.aborted) {
+            await channel.send(encodeAnswer({ type: 'alive' }))
+            await delay(100, undefined, { signal })
+          }
+        },
+      },
+    ],
+    [
+      'is always busy',
+      {
+        onPiece: async (id, _piece, { channel }) => {
+          await channel.send(encodeAnswer({ type: 'busy', id, retryAfterMs: 60_000 }))
+        },
+      },
+    ],
+    [
+      'tells of other sizes',
+      {
+        onWant: async (id, { channel }) => {
+          await channel.send(encodeAnswer({ type: 'complete', id, size: maxBlobBytes }))
+        },
+        onList: async () => undefined,
+      },
+    ],
+  ])('%s does not hold up the others', async (_, options) => {
+    await besides(options)
+    expect(await fetched()).toBeLessThan(soonMs)
+  })
+
+  it('is killed costs nothing while another holder lives', async () => {
+    const first = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const second = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    await first.holds(bytes)
+    await second.holds(bytes)
+    const fetching = fetched()
+    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 3)
+    world.mesh.kill(first.peer)
+    await fetching
+    expect(faultsOf(first.peer)).toMatchObject({ broken: 1 })
+  })
+
+  it('was the last holder is waited for, and given up in the end', async () => {
+    const short = await world.node({ limits: { giveUpMs: 300 } })
+    const only = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    await only.holds(bytes)
+    const blob = await short.exchange.open(wanted(digest))
+    if (blob === undefined) throw new Error('it is held')
+    await until('a part of it', () => (short.exchange.status().transfers[0]?.held ?? 0) > 3)
+    world.mesh.kill(only.peer)
+    await expect(read(blob)).rejects.toMatchObject({ code: 'BLOB_UNAVAILABLE' })
+    await blob[Symbol.asyncDispose]()
+    const next = await world.node()
+    await next.holds(bytes)
+    expect(await short.exchange.fetch(wanted(digest))).toBe(true)
+    expect(world.mesh.sentBy(next.peer)).toBeLessThan((pieces - 3) * pieceBytes)
+  })
+
+  it('has a full disk is told, and keeps what it had', async () => {
+    honest = await world.node()
+    await honest.holds(bytes)
+    asker.partials.room = 5
+    const blob = await asker.exchange.open(wanted(digest))
+    if (blob === undefined) throw new Error('it is held')
+    await expect(read(blob)).rejects.toMatchObject({ code: 'STORE_FULL' })
+    await blob[Symbol.asyncDispose]()
+    await until('the transfer to end', () => asker.exchange.status().transfers.length === 0)
+    asker.partials.room = Number.POSITIVE_INFINITY
+    await fetched()
+    expect(asker.blamed).toEqual([])
+  })
+})
+
+/** Yields in between, because attacker and victim share one thread here. */
+async function flood(channel: Channel, frame: Uint8Array, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await channel.send(frame)
+    await setImmediate()
+  }
+}
+
+async function sendAll(channel: Channel, frames: Iterable<Uint8Array>): Promise<void> {
+  for (const frame of frames) await channel.send(frame)
+}
+
+it('is an honest double that the hostile ones are made of', async () => {
+  await using world = openWorld()
+  const asker = await world.node()
+  const bytes = someBytes(3 * pieceBytes + 5)
+  double({ mesh: world.mesh, identity: world.identity(), bytes })
+  expect(layoutOf(bytes.length).count).toBe(4)
+  expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(true)
+  expect(asker.blamed).toEqual([])
+})

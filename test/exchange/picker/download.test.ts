@@ -1,0 +1,188 @@
+import { describe, expect, it } from 'vitest'
+import { TokenBucket } from '../../../src/base/base.ts'
+import { Download } from '../../../src/exchange/picker/download.ts'
+import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
+import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-size.ts'
+import { asked, Scene } from './download-scene.ts'
+
+const mebibyte = 1024 * 1024
+
+describe('a download', () => {
+  it('asks in order while all that it knows have everything, and keeps two small pieces in the pipe', () => {
+    const scene = new Scene(8)
+    scene.give({ type: 'readers', pieces: [0] })
+    expect(asked(scene.join('a'))).toEqual([0, 1])
+    expect(asked(scene.arrive('a', 0, 300))).toEqual([2])
+  })
+
+  it('asks a quick peer for more at once', () => {
+    const scene = new Scene(64)
+    scene.join('a')
+    expect(asked(scene.arrive('a', 0, 10)).length).toBeGreaterThan(10)
+  })
+
+  it('never asks for more than its limit at once', () => {
+    const scene = new Scene(64, { limits: { maxBytes: 4 * minPieceBytes } })
+    for (const peer of ['a', 'b', 'c', 'd']) scene.join(peer)
+    expect(asked(scene.log)).toHaveLength(4)
+  })
+
+  it('asks for a piece once its hash is known, and holds nothing to be at its end before all are', () => {
+    const scene = new Scene(8, { known: 1 })
+    scene.join('a', [0, 1, 2])
+    expect(asked(scene.join('b', [0, 1]))).toEqual([])
+    expect(asked(scene.log)).toEqual([0])
+    expect(asked(scene.arrive('a', 0, 300))).toEqual([])
+    expect(scene.download.firstAbsent()).toBe(3)
+    expect(asked(scene.give({ type: 'known', pieces: 2 }))).toEqual([1])
+    // The other one has it, too, and is not asked for it while more is to come.
+    expect(asked(scene.pass(300, ['a', 'b']))).toEqual([])
+    expect(asked(scene.give({ type: 'known', pieces: 8 }))).toEqual([2])
+    expect(scene.download.complete).toBe(false)
+  })
+
+  it('asks for one large piece at a time', () => {
+    const layout = layoutOf(64 * 1024 * mebibyte)
+    const download = new Download({ layout, random: () => 0 })
+    expect(
+      asked(download.handle({ type: 'peer', peer: 'a', held: Bitfield.full(layout.count) }, 0)),
+    ).toHaveLength(1)
+  })
+
+  it('asks for what is rarest first once others download too', () => {
+    const scene = new Scene(8)
+    scene.join('busy', [])
+    for (const peer of ['b', 'c']) scene.join(peer, [0, 1, 2, 3, 4, 6, 7])
+    scene.download.handle({ type: 'busy', peer: 'b', retryAfterMs: 1000 }, scene.nowMs)
+    scene.download.handle({ type: 'busy', peer: 'c', retryAfterMs: 1000 }, scene.nowMs)
+    expect(asked(scene.join('a'))[0]).toBe(5)
+  })
+
+  it('breaks ties by chance, so that neighbours ask for different pieces', () => {
+    const firsts = [0, 0.3, 0.6, 0.9].map((value) => {
+      const scene = new Scene(16, { random: () => value })
+      scene.join('other', [])
+      return asked(scene.join('a'))[0]
+    })
+    expect(new Set(firsts).size).toBe(4)
+  })
+
+  it('prefers what a reader waits for once more than one peer has it', () => {
+    const scene = new Scene(16)
+    scene.give({ type: 'readers', pieces: [3] })
+    scene.join('b', [3])
+    scene.give({ type: 'busy', peer: 'b', retryAfterMs: 500 })
+    expect(asked(scene.join('a'))[0]).toBe(3)
+  })
+
+  it('asks the least loaded peer, near before far', () => {
+    const scene = new Scene(8)
+    scene.join('far', [], false)
+    scene.join('near', [])
+    scene.give({ type: 'has', peer: 'near', pieces: [4] })
+    expect(scene.log).toEqual([{ type: 'request', peer: 'near', pieces: [4], urgent: false }])
+    scene.give({ type: 'has', peer: 'far', pieces: [4, 5] })
+    expect(asked(scene.log, 'far')).toEqual([5])
+  })
+
+  it('leaves far peers to those of its site that fetch from them, unless nothing comes', () => {
+    const scene = new Scene(8, { fetchesFar: (piece) => piece === 2, random: () => 0 })
+    expect(asked(scene.join('far', undefined, false))).toEqual([2])
+    expect(asked(scene.pass(1400, ['far']))).toEqual([])
+    scene.arrive('far', 2)
+    expect(asked(scene.pass(1600, ['far']))).toHaveLength(1)
+  })
+
+  it('asks what it is told to ask instead, and again for what it was sent away for, urgently in the end', () => {
+    const scene = new Scene(8, { limits: { maxBytes: minPieceBytes } })
+    const [first = -1] = asked(scene.join('a'))
+    const later = { type: 'later', peer: 'a', retryAfterMs: 200 } as const
+    expect(asked(scene.give({ ...later, pieces: [first], instead: [6] }))).toEqual([6])
+    for (let piece = 0; piece < 8; piece++) if (piece !== first) scene.arrive('a', piece)
+    expect(scene.download.held.held).toBe(7)
+    expect(asked(scene.pass(300, ['a']))).toEqual([first])
+    scene.give({ ...later, pieces: [first], instead: [] })
+    expect(scene.pass(300, ['a'])).toEqual([{ type: 'request', peer: 'a', pieces: [first], urgent: true }])
+  })
+
+  it('lets a busy peer rest for as long as it says', () => {
+    const scene = new Scene(8)
+    scene.join('a')
+    expect(scene.give({ type: 'busy', peer: 'a', retryAfterMs: 1000 })).toEqual([])
+    expect(asked(scene.pass(900))).toEqual([])
+    expect(asked(scene.pass(200))).toHaveLength(2)
+  })
+
+  it('tells a peer about a wrong piece, leaves it, and never asks it again', () => {
+    const scene = new Scene(4)
+    const [piece = -1] = asked(scene.join('liar'))
+    expect(scene.give({ type: 'wrong', peer: 'liar', piece })).toEqual([
+      { type: 'bad', peer: 'liar', piece },
+      { type: 'drop', peer: 'liar', reason: 'wrong-piece' },
+    ])
+    expect(scene.join('liar')).toEqual([])
+    expect(asked(scene.join('b'))).toHaveLength(2)
+  })
+
+  it('asks the rest when a peer leaves, loses a piece, or breaks its lane', () => {
+    for (const event of ['left', 'reset'] as const) {
+      const scene = new Scene(2)
+      expect(asked(scene.join('a'))).toEqual([0, 1])
+      scene.join('b', [])
+      scene.give({ type: 'has', peer: 'b', pieces: [0, 1] })
+      scene.give({ type: event, peer: 'a' })
+      expect(new Set(asked(scene.log, event === 'left' ? 'b' : undefined))).toEqual(new Set([0, 1]))
+      expect(asked(scene.log).length).toBeGreaterThanOrEqual(4)
+    }
+    const scene = new Scene(2)
+    scene.join('a')
+    scene.join('b')
+    scene.give({ type: 'lost', peer: 'a', pieces: [0] })
+    expect(asked(scene.log, 'b')).toContain(0)
+  })
+
+  it('welcomes what nobody asked for any more, and asks again for what it lost itself', () => {
+    const scene = new Scene(3)
+    scene.give({ type: 'arrived', peer: 'stranger', piece: 1 })
+    expect(asked(scene.join('a'))).toEqual([0, 2])
+    scene.arrive('a', 0)
+    scene.arrive('a', 2)
+    expect(scene.download.complete).toBe(true)
+    expect(asked(scene.give({ type: 'dropped', piece: 1 }))).toEqual([1])
+    expect(scene.download.complete).toBe(false)
+  })
+
+  it('goes on from what is here', () => {
+    const held = new Bitfield(4)
+    for (const piece of [0, 1, 3]) held.add(piece)
+    const scene = new Scene(4, { held })
+    expect(asked(scene.join('a'))).toEqual([2])
+    expect(held.held).toBe(3)
+  })
+
+  it('asks for no more than its budget allows, over time', () => {
+    const budget = new TokenBucket({ bytesPerSecond: 2 * minPieceBytes, burstBytes: 1, nowMs: 1000 })
+    const scene = new Scene(64, { budget })
+    scene.join('a')
+    for (let step = 0; step < 50; step++) {
+      for (const piece of asked(scene.log)) if (!scene.download.held.has(piece)) scene.arrive('a', piece, 0)
+      scene.pass(100)
+    }
+    expect(scene.nowMs).toBe(6000)
+    expect(scene.download.held.held).toBeGreaterThanOrEqual(9)
+    expect(scene.download.held.held).toBeLessThanOrEqual(12)
+  })
+
+  it('knows no more peers than its limit', () => {
+    const scene = new Scene(4, { limits: { maxPeers: 2 } })
+    for (const peer of ['a', 'b', 'c']) scene.join(peer, [])
+    scene.give({ type: 'has', peer: 'c', pieces: [0] })
+    expect(scene.log).toEqual([])
+  })
+
+  it('has nothing to do for an empty blob', () => {
+    const download = new Download({ layout: layoutOf(0), random: () => 0 })
+    expect(download.complete).toBe(true)
+    expect(download.handle({ type: 'peer', peer: 'a', held: new Bitfield(0) }, 0)).toEqual([])
+  })
+})

@@ -1,0 +1,280 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  Upload,
+  type UploadAction,
+  type UploadEvent,
+  type UploadLimits,
+} from '../../../src/exchange/picker/upload.ts'
+import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
+
+const blob = 'sha256:aa'
+
+class Scene {
+  readonly upload: Upload
+  nowMs = 0
+
+  constructor(limits: Partial<UploadLimits> = {}) {
+    this.upload = new Upload({ slots: 1, slotsPerAsker: 1, ...limits })
+  }
+
+  give(event: UploadEvent): UploadAction[] {
+    return this.upload.handle(event, this.nowMs)
+  }
+
+  want(asker: string, held = Bitfield.full(16), name = blob): void {
+    this.give({ type: 'want', asker, blob: name, held })
+  }
+
+  request(
+    asker: string,
+    pieces: number[],
+    options: { urgent?: boolean; blob?: string } = {},
+  ): UploadAction[] {
+    return this.give({ type: 'request', asker, blob, pieces, ...options })
+  }
+
+  /** Reports every send at once, and returns all of them in order. */
+  drain(first: UploadAction[]): string[] {
+    const sent: string[] = []
+    const queue = [...first]
+    for (let action = queue.shift(); action !== undefined; action = queue.shift()) {
+      if (action.type !== 'send') continue
+      sent.push(`${action.asker}${action.piece}`)
+      queue.push(...this.give({ ...action, type: 'sent' }))
+    }
+    return sent
+  }
+}
+
+describe('the holder', () => {
+  it('gives what it brings from outside to one asker, which passes it on, and to another that came back for it in vain', () => {
+    const scene = new Scene()
+    const held = new Bitfield(16)
+    for (const asker of ['a', 'b', 'c']) scene.give({ type: 'want', asker, blob, held, isOrigin: true })
+    held.add(0)
+    expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
+    expect(scene.request('b', [0])).toEqual([
+      { type: 'later', asker: 'b', blob, pieces: [0], instead: [], retryAfterMs: 500 },
+    ])
+    held.add(1)
+    expect(scene.request('c', [0])).toMatchObject([{ type: 'later', instead: [1] }])
+    expect(scene.drain(scene.request('c', [1]))).toEqual(['c1'])
+    expect(scene.drain(scene.request('b', [0], { urgent: true }))).toEqual(['b0'])
+    scene.give({ type: 'left', asker: 'a' })
+    scene.give({ type: 'left', asker: 'c' })
+    held.add(2)
+    expect(scene.drain(scene.request('b', [0, 1])).toSorted()).toEqual(['b0', 'b1'])
+  })
+
+  it('lets askers take turns, however much one asks for', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    const first = scene.request('a', [0, 1, 2, 3])
+    scene.request('b', [4, 5])
+    scene.request('c', [6])
+    expect(scene.drain(first)).toEqual(['a0', 'b4', 'c6', 'a1', 'b5', 'a2', 'a3'])
+  })
+
+  it('sends no more at once than it has slots, in all and for one asker', () => {
+    const scene = new Scene({ slots: 3, slotsPerAsker: 2 })
+    for (const asker of ['a', 'b']) scene.want(asker)
+    expect(scene.request('a', [0, 1, 2])).toHaveLength(2)
+    const [send] = scene.request('b', [3, 4])
+    expect(send).toMatchObject({ type: 'send', asker: 'b', piece: 3 })
+    expect(scene.give({ type: 'sent', asker: 'b', blob, piece: 3 })).toMatchObject([{ asker: 'b', piece: 4 }])
+  })
+
+  it('sends whoever asks for what another was given to pieces that nobody has', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    scene.request('a', [0, 1])
+    const [later] = scene.request('b', [0])
+    expect(later).toEqual({
+      type: 'later',
+      asker: 'b',
+      blob,
+      pieces: [0],
+      instead: [2, 3, 4, 5],
+      retryAfterMs: 500,
+    })
+    const [other] = scene.request('c', [1])
+    expect(other).toMatchObject({ type: 'later', instead: [6, 7, 8, 9] })
+  })
+
+  it('gives the first copy away once, and then whatever is asked', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b']) scene.want(asker)
+    const all = Array.from({ length: 16 }, (_, piece) => piece)
+    const first = scene.request('a', all.slice(0, 8))
+    scene.request('b', all.slice(8))
+    expect(new Set(scene.drain(first).map((sent) => Number(sent.slice(1))))).toEqual(new Set(all))
+    expect(scene.drain(scene.request('b', [0, 1])).toSorted()).toEqual(['b0', 'b1'])
+  })
+
+  it('gives at once what is urgent, and what a single asker asks for', () => {
+    const scene = new Scene({ slots: 4, slotsPerAsker: 4 })
+    scene.want('a')
+    expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
+    expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
+    scene.want('b')
+    expect(scene.request('b', [0])).toMatchObject([{ type: 'later' }])
+    expect(scene.drain(scene.request('b', [0], { urgent: true }))).toEqual(['b0'])
+  })
+
+  it('sends nobody away while it has only part of the blob itself', () => {
+    const scene = new Scene()
+    const held = new Bitfield(16)
+    held.add(0)
+    for (const asker of ['a', 'b']) scene.want(asker, held)
+    const first = scene.request('a', [0])
+    scene.request('b', [0])
+    expect(scene.drain(first)).toEqual(['a0', 'b0'])
+    expect(scene.request('a', [1])).toEqual([])
+    held.add(1)
+    expect(scene.drain(scene.request('a', [1]))).toEqual(['a1'])
+  })
+
+  it('counts as not given what only someone got who left at once', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    scene.drain(scene.request('a', [0]))
+    scene.give({ type: 'left', asker: 'a' })
+    expect(scene.drain(scene.request('b', [0]))).toEqual(['b0'])
+    scene.nowMs += 10_000
+    scene.want('d')
+    scene.give({ type: 'left', asker: 'b' })
+    expect(scene.request('c', [0])).toMatchObject([{ type: 'later' }])
+  })
+
+  it('forgets what is cancelled, and stops what is being sent', () => {
+    const scene = new Scene()
+    scene.want('a')
+    scene.request('a', [0, 1, 2])
+    expect(scene.give({ type: 'cancel', asker: 'a', blob, pieces: [0, 1] })).toEqual([
+      { type: 'stop', asker: 'a', blob, piece: 0 },
+    ])
+    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 0 })).toMatchObject([
+      { type: 'send', piece: 2 },
+    ])
+  })
+
+  it('is busy for an asker that has too many requests waiting, and for askers beyond its limit', () => {
+    const scene = new Scene({ maxQueuedPerAsker: 4, maxAskers: 1 })
+    scene.want('a')
+    const actions = scene.request('a', [0, 1, 2, 3, 4, 5])
+    expect(actions).toContainEqual({ type: 'busy', asker: 'a', blob, retryAfterMs: 500 })
+    expect(scene.give({ type: 'want', asker: 'b', blob, held: Bitfield.full(16) })).toMatchObject([
+      { type: 'busy' },
+    ])
+    expect(scene.request('b', [0])).toEqual([])
+  })
+
+  it('sends only what was wanted and is held', () => {
+    const scene = new Scene()
+    scene.want('a')
+    expect(scene.request('a', [0], { blob: 'sha256:bb' })).toEqual([])
+    expect(scene.request('b', [0])).toEqual([])
+    expect(scene.request('a', [16, 99])).toEqual([])
+  })
+
+  it('is busy with an asker until all that it asked for has arrived', () => {
+    const scene = new Scene()
+    scene.want('a')
+    expect(scene.upload.isBusyWith('a')).toBe(false)
+    expect(scene.upload.isBusyWith('nobody')).toBe(false)
+    const actions = scene.request('a', [0, 1, 2])
+    expect(scene.upload.isBusyWith('a')).toBe(true)
+    scene.drain(actions)
+    expect(scene.upload.isBusyWith('a')).toBe(false)
+    expect(scene.upload.isBusyWith('nobody')).toBe(false)
+  })
+
+  it('answers every request, keeps within its slots, and forgets everyone in the end', () => {
+    const askers = ['a', 'b', 'c'] as const
+    const step = fc.record({
+      what: fc.constantFrom(
+        'want',
+        'request',
+        'request',
+        'urgent',
+        'cancel',
+        'done',
+        'left',
+        'reset',
+        'sent',
+        'sent',
+      ),
+      asker: fc.constantFrom(...askers),
+      blob: fc.constantFrom('x', 'y'),
+      pieces: fc.uniqueArray(fc.nat({ max: 9 }), { maxLength: 6 }),
+      choice: fc.nat(),
+    })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const upload = new Upload({ slots: 3, slotsPerAsker: 2, maxSlots: 3, maxQueuedPerAsker: 8 })
+        const sending: (UploadAction & { type: 'send'; stopped?: boolean })[] = []
+        const open = new Set<string>()
+        const give = (event: UploadEvent): void => {
+          for (const action of upload.handle(event, 0)) {
+            const { asker, blob: name } = action
+            if (action.type === 'send') {
+              expect(open.delete(`${asker} ${name} ${action.piece}`)).toBe(true)
+              sending.push(action)
+              expect(sending.length).toBeLessThanOrEqual(3)
+            } else if (action.type === 'later') {
+              for (const piece of action.pieces) expect(open.delete(`${asker} ${name} ${piece}`)).toBe(true)
+              for (const piece of action.instead) expect(action.pieces).not.toContain(piece)
+            } else if (action.type === 'busy') close((key) => key.startsWith(`${asker} ${name} `))
+            else {
+              const stopped = sending.find(
+                (each) =>
+                  each.asker === asker && each.blob === name && each.piece === action.piece && !each.stopped,
+              )
+              expect(stopped).toBeDefined()
+              if (stopped !== undefined) stopped.stopped = true
+            }
+          }
+        }
+        const close = (matches: (key: string) => boolean): void => {
+          for (const key of [...open]) if (matches(key)) open.delete(key)
+        }
+        const finish = (choice: number): void => {
+          const [over] = sending.splice(choice % Math.max(1, sending.length), 1)
+          if (over === undefined) return
+          give({ type: 'sent', asker: over.asker, blob: over.blob, piece: over.piece })
+        }
+        const wants = new Set<string>()
+        for (const { what, asker, blob: name, pieces, choice } of steps) {
+          if (what === 'want') {
+            wants.add(`${asker} ${name}`)
+            give({ type: 'want', asker, blob: name, held: Bitfield.full(10) })
+          } else if (what === 'request' || what === 'urgent') {
+            const busy = (piece: number): boolean =>
+              sending.some(
+                (each) => each.asker === asker && each.blob === name && each.piece === piece && !each.stopped,
+              )
+            if (wants.has(`${asker} ${name}`)) {
+              for (const piece of pieces) if (!busy(piece)) open.add(`${asker} ${name} ${piece}`)
+            }
+            give({ type: 'request', asker, blob: name, pieces, urgent: what === 'urgent' })
+          } else if (what === 'sent') finish(choice)
+          else {
+            if (what === 'cancel') close((key) => pieces.some((piece) => key === `${asker} ${name} ${piece}`))
+            if (what === 'done') close((key) => key.startsWith(`${asker} ${name} `))
+            if (what === 'left' || what === 'reset') close((key) => key.startsWith(`${asker} `))
+            if (what === 'done') wants.delete(`${asker} ${name}`)
+            if (what === 'left') for (const each of ['x', 'y']) wants.delete(`${asker} ${each}`)
+            if (what === 'cancel' || what === 'done') give({ type: what, asker, blob: name, pieces })
+            else give({ type: what, asker })
+          }
+        }
+        while (sending.length > 0) finish(0)
+        expect([...open]).toEqual([])
+        for (const asker of askers) give({ type: 'left', asker })
+        expect([upload.askersOf('x'), upload.askersOf('y')]).toEqual([[], []])
+      }),
+      { numRuns: 300 },
+    )
+  })
+})

@@ -1,0 +1,90 @@
+/** What a line that breaks leaves behind, piece by piece; whole transfers from outside are in engine/outside.test.ts. */
+import { describe, expect, it } from 'vitest'
+import { steadyClock } from '../../../src/base/base.ts'
+import type { Origin } from '../../../src/exchange/contract.ts'
+import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-size.ts'
+import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
+import { Feed, type FeedHost } from '../../../src/exchange/transfer/feed.ts'
+import { MemoryBudget } from '../../../src/exchange/transfer/memory-budget.ts'
+import { parseDigest, parseRepository } from '../../../src/oci/oci.ts'
+
+const digest = parseDigest(`sha256:${'ab'.repeat(32)}`)
+const layout = layoutOf(3 * minPieceBytes)
+const { signal } = new AbortController()
+
+/** A feed of a blob of three pieces; `take` says what becomes of each that came. */
+function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
+  const begun: number[] = []
+  let isProven = false
+  const candidate = { list: { layout, known: layout.count } }
+  const attempt = { candidate, held: { complete: false }, firstAbsent: (from = 0) => from, take }
+  const host: FeedHost = {
+    wanted: { digest, repository: parseRepository('team/app') },
+    attempt: attempt as unknown as Attempt,
+    isListed: true,
+    isElsewhere: true,
+    get proven() {
+      return isProven
+    },
+    change: new Promise(() => undefined),
+    begin: (size) => {
+      begun.push(size)
+      isProven = true
+    },
+    grow: () => undefined,
+    tell: () => undefined,
+  }
+  const options = { host, origin, clock: steadyClock, stallMs: 1000, onBytes: () => undefined }
+  return { feed: new Feed({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
+}
+
+/** One whole piece and a part of the next; then the line breaks, once `breaks` says so. */
+function brokenLine(breaks: Promise<void>): Origin {
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield new Uint8Array(minPieceBytes + 1)
+    await breaks
+    throw new Error('the line broke')
+  }
+  return {
+    open: async (start) => ({
+      size: layout.size,
+      start,
+      chunks: chunks(),
+      [Symbol.asyncDispose]: async () => undefined,
+    }),
+  }
+}
+
+describe('a feed whose line breaks inside a piece', () => {
+  it('hears all the same that the piece before it is not what others signed', async () => {
+    const verdict = Promise.withResolvers<boolean>()
+    const broken = Promise.withResolvers<void>()
+    const { feed, begun } = openFeed(brokenLine(broken.promise), () => verdict.promise)
+    const running = feed.run({ signal })
+    broken.resolve()
+    // The break is noticed before the verdict.
+    await new Promise((resolve) => setImmediate(resolve))
+    verdict.resolve(false)
+    expect(await running).toBe(true)
+    expect(begun).toEqual([layout.size])
+  })
+
+  it('fails for what broke it when the piece before it was right, and also when that could not be written', async () => {
+    for (const verdict of [async () => true, async () => Promise.reject(new Error('the disk is full'))]) {
+      const { feed, begun } = openFeed(brokenLine(Promise.resolve()), verdict)
+      await expect(feed.run({ signal })).rejects.toThrow('the line broke')
+      expect(begun).toEqual([])
+    }
+  })
+
+  it('has nothing more to be read of the piece that broke off', async () => {
+    const broken = Promise.withResolvers<void>()
+    const { feed } = openFeed(brokenLine(broken.promise), async () => true)
+    const running = feed.run({ signal })
+    while (feed.received === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(feed.tail(minPieceBytes, layout.size)?.bytes).toHaveLength(1)
+    broken.resolve()
+    await expect(running).rejects.toThrow('the line broke')
+    expect(feed.tail(minPieceBytes, layout.size)).toBeUndefined()
+  })
+})

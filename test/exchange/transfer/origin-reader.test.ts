@@ -1,0 +1,71 @@
+/** Where a reader's bytes came from, told by the pieces that it read. */
+import { expect, it } from 'vitest'
+import { fromUpstream } from '../../../src/base/base.ts'
+import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
+import { originReader } from '../../../src/exchange/transfer/origin-reader.ts'
+import { openWorld, pieceBytes, read, someBytes, until, wanted } from '../lab/fixture.ts'
+
+const begun = { askedMs: 1, foundMs: 2, readyMs: 5 }
+const clock = { now: () => 9, sleep: async () => undefined }
+
+function readerOf(givers: (string | undefined)[], proof?: { startMs: number; endMs: number }) {
+  const layout = layoutOf(givers.length * pieceBytes)
+  const reader = {
+    size: layout.size,
+    async *chunks(start: number, end: number) {
+      yield new Uint8Array(end - start - 1)
+      yield new Uint8Array(1)
+    },
+    [Symbol.asyncDispose]: async () => undefined,
+  }
+  const transfer = { giverOf: (piece: number) => givers[piece], proof }
+  return originReader(reader, { transfer, layout, begun, clock })
+}
+
+it('counts the bytes of each piece for whoever gave it, also where a chunk is of several', async () => {
+  const reader = readerOf([undefined, 'a', fromUpstream, 'b', 'a'])
+  await read(reader, [10, 4 * pieceBytes + 7])
+  expect(reader.provenance?.().origins).toEqual({
+    local: pieceBytes - 10,
+    upstream: pieceBytes,
+    peers: new Map([
+      ['a', pieceBytes + 7],
+      ['b', pieceBytes],
+    ]),
+  })
+})
+
+it('tells the stages that are over, and the transfer up to now', () => {
+  expect(readerOf(['a']).provenance?.().stages).toEqual([
+    { stage: 'find', startMs: 1, endMs: 2 },
+    { stage: 'list', startMs: 2, endMs: 5 },
+    { stage: 'transfer', startMs: 5, endMs: 9 },
+  ])
+  expect(readerOf(['a'], { startMs: 7, endMs: 8 }).provenance?.().stages).toContainEqual({
+    stage: 'disk',
+    startMs: 7,
+    endMs: 8,
+  })
+})
+
+it('tells of a blob from members who gave how much, and of one that is here nothing', async () => {
+  await using world = openWorld()
+  const [first, second, asker] = [await world.node(), await world.node(), await world.node()]
+  const bytes = someBytes(40 * pieceBytes + 5)
+  const digest = await first.holds(bytes)
+  await second.holds(bytes)
+  const blob = await asker.exchange.open(wanted(digest))
+  if (blob === undefined) expect.fail('nobody has it')
+  await read(blob)
+  const { origins, stages } = blob.provenance?.() ?? expect.fail('it tells nothing')
+  expect(origins.local + origins.upstream).toBe(0)
+  const peers = [...origins.peers.keys()]
+  expect([first.peer, second.peer]).toEqual(expect.arrayContaining(peers))
+  expect([...origins.peers.values()].reduce((sum, count) => sum + count)).toBe(bytes.length)
+  expect(stages.map(({ stage }) => stage)).toEqual(['find', 'list', 'transfer', 'disk'])
+  await blob[Symbol.asyncDispose]()
+  await until('the blob to be stored', () => asker.has(digest))
+  const again = await asker.exchange.open(wanted(digest))
+  expect(again?.provenance).toBeUndefined()
+  await again?.[Symbol.asyncDispose]()
+})

@@ -1,0 +1,465 @@
+/** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { openLists, packLists } from '../../../src/exchange/protocol/list-pack.ts'
+import { encodeAnswer } from '../../../src/exchange/protocol/messages.ts'
+import { pieceListDomain, prefixOf, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
+import { listFrames } from '../../../src/exchange/protocol/raw-frames.ts'
+import type { BeginningPart } from '../../../src/exchange/transfer/beginning.ts'
+import type { Digest } from '../../../src/oci/oci.ts'
+import type { OpenBlob } from '../../../src/store/store.ts'
+import { createVerifier } from '../../../src/wire/wire.ts'
+import { double } from '../lab/double.ts'
+import {
+  digestOf,
+  openWorld,
+  pieceBytes,
+  pieceHashes,
+  read,
+  someBytes,
+  type TestNode,
+  until,
+  type World,
+  wanted,
+} from '../lab/fixture.ts'
+import { chunkBytes, TestOrigin, TestOutside } from '../lab/test-outside.ts'
+
+const pieces = 12
+const size = pieces * pieceBytes - 1000
+
+let world: World
+let bytes: Uint8Array
+let digest: Digest
+beforeEach(() => {
+  world = openWorld()
+  bytes = someBytes(size)
+  digest = digestOf(bytes)
+})
+afterEach(async () => {
+  await world[Symbol.asyncDispose]()
+})
+
+async function nodes(count: number, outside: TestOutside, stallMs = 300): Promise<TestNode[]> {
+  const made: TestNode[] = []
+  for (let number = 0; number < count; number++) {
+    const node: TestNode = await world.node({
+      limits: { stallMs },
+      override: { outside: outside.for(() => node.peer) },
+    })
+    made.push(node)
+  }
+  return made
+}
+
+async function opened(node: TestNode): Promise<OpenBlob> {
+  const blob = await node.exchange.open(wanted(digest))
+  if (blob === undefined) throw new Error('it is outside')
+  return blob
+}
+
+async function readAll(node: TestNode): Promise<Uint8Array> {
+  await using blob = await opened(node)
+  return await read(blob)
+}
+
+describe('a blob that is outside', () => {
+  it('is brought once for all who want it at the same time', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(6, outside)
+    const origin = new TestOrigin(bytes)
+    for (const node of all) outside.add(node, origin)
+    const results = await Promise.all(all.map(readAll))
+    for (const result of results) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(origin.starts).toEqual([0])
+    expect(origin.sent).toBe(size)
+    for (const node of all) expect(await node.has(digest)).toBe(true)
+    for (const node of all) expect(node.blamed).toEqual([])
+  })
+
+  it('is read by the others piece by piece while it comes, all but its end', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = 3 * pieceBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    expect(blob.size).toBe(size)
+    const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
+    let got = 0
+    while (got < 3 * pieceBytes) got += (await chunks.next()).value.length
+    const next = chunks.next()
+    origin.let((pieces - 1) * pieceBytes)
+    got += (await next).value.length
+    while (got < (pieces - 1) * pieceBytes) got += (await chunks.next()).value.length
+    expect(await reader.has(digest)).toBe(false)
+    const end = chunks.next()
+    origin.let(size)
+    got += (await end).value.length
+    for (let part = await chunks.next(); part.done !== true; part = await chunks.next())
+      got += part.value.length
+    expect(got).toBe(size)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it('gives its first bytes to a reader of the member that brings it before a piece is whole', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(leader)
+    const first = await blob.chunks(0, size)[Symbol.asyncIterator]().next()
+    expect(Buffer.compare(first.value, bytes.subarray(0, chunkBytes))).toBe(0)
+  })
+
+  it('gives its first bytes to a reader of another member before a piece is whole, and the rest when it is', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    expect(blob.size).toBe(size)
+    const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
+    const { value } = await chunks.next()
+    expect(Buffer.compare(value, bytes.subarray(0, chunkBytes))).toBe(0)
+    origin.let(size)
+    let at = value.length
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      expect(Buffer.compare(next.value, bytes.subarray(at, at + next.value.length))).toBe(0)
+      at += next.value.length
+    }
+    expect(at).toBe(size)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it.each<[string, (part: BeginningPart) => BeginningPart]>([
+    ['other bytes', (part) => ({ ...part, bytes: part.bytes.map((byte) => byte ^ 1) })],
+    ['another size', (part) => ({ ...part, size: part.size + pieceBytes })],
+  ])('breaks off for a reader whose member passed on a beginning of %s', async (_what, garble) => {
+    const outside = new TestOutside()
+    outside.garble = garble
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    const chunks = blob.chunks(0, blob.size)[Symbol.asyncIterator]()
+    await chunks.next()
+    origin.let(size)
+    const rest = (async () => {
+      for (let next = await chunks.next(); next.done !== true; next = await chunks.next());
+    })()
+    await expect(rest).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    // Whoever comes later gets what is right.
+    await until('it to be stored', () => reader.has(digest))
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    const { peers } = reader.exchange.status()
+    expect(peers.find(({ peer }) => peer === leader.peer)?.faults).toEqual({ 'wrong-beginning': 1 })
+    expect(reader.blamed).toEqual([])
+  })
+
+  it('takes no beginning from a member again whose beginning was wrong', async () => {
+    const outside = new TestOutside()
+    outside.garble = (part) => ({ ...part, bytes: part.bytes.map((byte) => byte ^ 1) })
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    outside.add(leader, origin)
+    await expect(readAll(reader)).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    await until('it to be stored', () => reader.has(digest))
+    bytes = someBytes(size)
+    digest = digestOf(bytes)
+    outside.add(leader, new TestOrigin(bytes))
+    origin.isAbsent = true
+    origin.failure = new Error('it is for the next')
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+  })
+
+  it('does not end a range on bytes that only a member passed on', async () => {
+    const outside = new TestOutside()
+    const [leader, reader] = await nodes(2, outside)
+    if (leader === undefined || reader === undefined) throw new Error('two were made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = chunkBytes
+    outside.add(leader, origin)
+    await using blob = await opened(reader)
+    const chunks = blob.chunks(0, 1000)[Symbol.asyncIterator]()
+    expect((await chunks.next()).value).toHaveLength(999)
+    const last = chunks.next()
+    let isGiven = false
+    void last.then(() => {
+      isGiven = true
+    })
+    const longer = blob.chunks(0, size)[Symbol.asyncIterator]()
+    origin.let(2 * chunkBytes)
+    for (let got = 0; got < 2 * chunkBytes; ) got += (await longer.next()).value.length
+    expect(isGiven).toBe(false)
+    origin.let(size)
+    expect((await last).value).toEqual(bytes.slice(999, 1000))
+  })
+
+  /** A reader that has the first bytes of `first` when another origin begins anew, which sends what is right. */
+  async function beginTwice(first: Uint8Array) {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const [breaking, good] = [new TestOrigin(first), new TestOrigin(bytes)]
+    breaking.breaksAt = 3 * chunkBytes
+    good.gate = 0
+    outside.add(leader, breaking)
+    outside.add(leader, good)
+    const blob = await opened(leader)
+    const reading = read(blob)
+    await until('the second to be asked', () => good.starts.length > 0)
+    good.let(size)
+    return { leader, good, blob, reading }
+  }
+
+  it('is not given whole when its beginning came twice and differed', async () => {
+    const wrong = bytes.slice()
+    wrong[0] = (wrong[0] ?? 0) ^ 1
+    const { leader, blob, reading } = await beginTwice(wrong)
+    await using _blob = blob
+    await expect(reading).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+    await until('it to be stored', () => leader.has(digest))
+    expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
+  })
+
+  it('is read on when its beginning came twice and was the same', async () => {
+    const { good, blob, reading } = await beginTwice(bytes)
+    await using _blob = blob
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
+    expect(good.starts).toEqual([0])
+  })
+
+  it('is brought on by the next when the one that brings it is killed, from where nobody has it', async () => {
+    const outside = new TestOutside()
+    const [first, second, ...others] = await nodes(5, outside)
+    if (first === undefined || second === undefined) throw new Error('five were made')
+    const [before, after] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    before.gate = 7 * pieceBytes
+    const killed = outside.add(first, before)
+    outside.add(second, after)
+    const reading = [second, ...others].map(readAll)
+    const ignored = readAll(first).catch(() => undefined)
+    await until('the others to have what came', () =>
+      [second, ...others].every(({ exchange }) => exchange.status().transfers[0]?.held === 7),
+    )
+    outside.kill(killed, world)
+    for (const result of await Promise.all(reading)) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(after.starts).toEqual([7 * pieceBytes])
+    expect(before.sent + after.sent).toBe(size)
+    await first.exchange[Symbol.asyncDispose]()
+    await ignored
+  })
+
+  it('is brought on by the next when nothing comes any more, or the line breaks', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const origins = [bytes, bytes, bytes].map((content) => new TestOrigin(content))
+    const [stalling, breaking, good] = origins
+    if (stalling === undefined || breaking === undefined || good === undefined)
+      throw new Error('three were made')
+    stalling.gate = 2 * pieceBytes + 5 * chunkBytes
+    breaking.breaksAt = 6 * pieceBytes + chunkBytes
+    outside.add(first, stalling)
+    outside.add(second, breaking)
+    outside.add(third, good)
+    breaking.gate = 6 * pieceBytes
+    const reading = Promise.all([first, second, third].map(readAll))
+    await until('all to have what came', () =>
+      [first, second, third].every(({ exchange }) => exchange.status().transfers[0]?.held === 6),
+    )
+    breaking.let(size)
+    const results = await reading
+    for (const result of results) expect(Buffer.compare(result, bytes)).toBe(0)
+    expect(origins.map(({ starts }) => starts)).toEqual([[0], [2 * pieceBytes], [6 * pieceBytes]])
+  })
+
+  it('does not count as stalled while it comes slowly', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes)
+    origin.gate = 0
+    outside.add(leader, origin)
+    const reading = readAll(leader)
+    for (let gate = chunkBytes; gate <= pieceBytes; gate += chunkBytes) {
+      // The slowness is what is tested: less than an origin may be silent, and more in all.
+      await world.clock.sleep(100)
+      origin.let(gate)
+    }
+    origin.let(size)
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
+    expect(origin.starts).toEqual([0])
+  })
+
+  it('is read from its beginning where ranges are not to be had', async () => {
+    const outside = new TestOutside()
+    const [first, second] = await nodes(2, outside)
+    if (first === undefined || second === undefined) throw new Error('two were made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 6 * pieceBytes
+    good.doesRanges = false
+    outside.add(first, breaking)
+    outside.add(second, good)
+    expect(Buffer.compare(await readAll(first), bytes)).toBe(0)
+    expect(good.starts).toEqual([6 * pieceBytes])
+  })
+
+  it('that is another one is given to nobody, and held against no member', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(3, outside)
+    const wrong = someBytes(size)
+    const origins = all.map(() => new TestOrigin(wrong))
+    for (const [at, node] of all.entries()) outside.add(node, origins[at] ?? new TestOrigin(wrong))
+    for (const result of await Promise.allSettled(all.map(readAll))) {
+      expect(result).toMatchObject({ status: 'rejected', reason: { code: 'BLOB_UNPROVEN' } })
+    }
+    for (const node of all) {
+      expect(await node.has(digest)).toBe(false)
+      expect(node.blamed).toEqual([])
+    }
+    for (const { starts } of origins) expect(starts.length).toBeLessThanOrEqual(1)
+  })
+
+  it('that was wrong once is had when it is right the second time', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const wrong = bytes.slice()
+    wrong[4 * pieceBytes] = (wrong[4 * pieceBytes] ?? 0) ^ 1
+    outside.add(first, new TestOrigin(wrong))
+    const right = new TestOrigin(bytes)
+    outside.add(second, right)
+    expect(await third.exchange.fetch(wanted(digest))).toBe(true)
+    expect(right.starts).toEqual([0])
+  })
+
+  it('never ends and is cut off', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const origin = new TestOrigin(bytes.subarray(0, size - 5000))
+    origin.extra = 10_000
+    outside.add(leader, origin)
+    await expect(readAll(leader)).rejects.toMatchObject({
+      code: expect.stringMatching(/ORIGIN_FAILED|BLOB_UNPROVEN/),
+    })
+    expect(await leader.has(digest)).toBe(false)
+  })
+
+  it('is nowhere when it is not outside either', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(3, outside)
+    const origin = new TestOrigin(bytes)
+    origin.isAbsent = true
+    for (const node of all) outside.add(node, origin)
+    expect(await all[0]?.exchange.open(wanted(digest))).toBeUndefined()
+    expect(await all[1]?.exchange.fetch(wanted(digest))).toBe(false)
+  })
+
+  it('fails with the reason when nobody can bring it', async () => {
+    const outside = new TestOutside()
+    const all = await nodes(2, outside)
+    const origin = new TestOrigin(bytes)
+    origin.failure = new Error('the line is cut')
+    for (const node of all) outside.add(node, origin)
+    await expect(all[1]?.exchange.open(wanted(digest))).rejects.toThrow('the line is cut')
+  })
+
+  it('is not asked for outside when a member holds it', async () => {
+    const outside = new TestOutside()
+    const [holder, reader] = await nodes(2, outside)
+    if (holder === undefined || reader === undefined) throw new Error('two were made')
+    await holder.holds(bytes)
+    const origin = new TestOrigin(bytes)
+    outside.add(reader, origin)
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    expect(origin.starts).toEqual([])
+  })
+
+  it('goes on after a restart with what had come', async () => {
+    const outside = new TestOutside()
+    const [leader] = await nodes(1, outside)
+    if (leader === undefined) throw new Error('one was made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 5 * pieceBytes + chunkBytes
+    const first = outside.add(leader, breaking)
+    await expect(readAll(leader)).rejects.toThrow('the line broke')
+    first.life.abort(new Error('it restarts'))
+    await until('the transfer to be over', () => leader.exchange.status().transfers.length === 0)
+    outside.add(leader, good)
+    expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
+    expect(good.starts).toEqual([5 * pieceBytes])
+  })
+
+  it('is had from others although its author contradicts itself, who is convicted by that', async () => {
+    const reader = await world.node()
+    const hashes = pieceHashes(bytes)
+    const liar = world.identity()
+    const section = (from: number, to: number, all: Uint8Array): Uint8Array => {
+      const after = prefixOf({ hashes: all }, from)
+      const signed = signPieceList({ digest, size, hashes: all.slice(from * 32, to * 32), after }, liar)
+      return packLists([signed])
+    }
+    const changed = hashes.slice()
+    changed[32] = (changed[32] ?? 0) ^ 1
+    double({
+      mesh: world.mesh,
+      identity: liar,
+      bytes,
+      onWant: async (id, { channel }) => {
+        const bitfield = new Uint8Array(2)
+        bitfield[0] = 0xc0
+        await channel.send(encodeAnswer({ type: 'partial', id, size, bitfield }))
+      },
+      onList: async (id, { channel, asked }) => {
+        const { from = 0 } = asked.findLast((ask) => ask.type === 'list') ?? {}
+        for (const frame of listFrames(id, from === 0 ? section(0, 2, hashes) : section(1, 3, changed))) {
+          await channel.send(frame)
+        }
+        await channel.send(encodeAnswer({ type: 'update', id, pieces: [2] }))
+      },
+    })
+    const reading = Promise.allSettled([readAll(reader)])
+    await until('the conviction', () => reader.blamed.length > 0)
+    expect(reader.blamed).toEqual([{ peer: liar.peerId, misconduct: 'lying-list' }])
+    const honest = await world.node()
+    await honest.holds(bytes)
+    // What was read by the word of one who lies is worth nothing, be it right or not.
+    expect(await reading).toMatchObject([{ status: 'rejected', reason: { code: 'BLOB_UNPROVEN' } }])
+    expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
+    expect(reader.blamed).toHaveLength(1)
+  })
+
+  it('is passed on with who signed which of it', async () => {
+    const outside = new TestOutside()
+    const [first, second, third] = await nodes(3, outside, 10_000)
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
+    const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
+    breaking.breaksAt = 4 * pieceBytes
+    breaking.gate = 4 * pieceBytes
+    good.gate = 8 * pieceBytes
+    outside.add(first, breaking)
+    outside.add(second, good)
+    const reading = readAll(third)
+    await until('the first part', () => third.exchange.status().transfers[0]?.held === 4)
+    breaking.let(size)
+    await until('the second part', () => third.exchange.status().transfers[0]?.held === 8)
+    await until('the list to be kept', async () => {
+      const kept = third.lists.get(digest)
+      if (kept === undefined) return false
+      const lists = await openLists(kept, { digest, size }, createVerifier(pieceListDomain))
+      const authors = new Set(lists.map(({ author }) => author))
+      return authors.has(first.peer) && authors.has(second.peer)
+    })
+    good.let(size)
+    expect(Buffer.compare(await reading, bytes)).toBe(0)
+  })
+})

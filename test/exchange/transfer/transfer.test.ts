@@ -1,0 +1,352 @@
+/** Blobs between exchanges: whole, in part, shared, resumed. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { noMetrics } from '../../../src/base/base.ts'
+import { encodeAnswer } from '../../../src/exchange/protocol/messages.ts'
+import { parseRepository } from '../../../src/oci/oci.ts'
+import type { OpenBlob } from '../../../src/store/store.ts'
+import { double } from '../lab/double.ts'
+import {
+  digestOf,
+  openWorld,
+  pieceBytes,
+  read,
+  someBytes,
+  type TestNode,
+  until,
+  type World,
+  wanted,
+} from '../lab/fixture.ts'
+
+describe('a transfer', () => {
+  let world: World
+  beforeEach(() => {
+    world = openWorld()
+  })
+  afterEach(async () => {
+    await world[Symbol.asyncDispose]()
+  })
+
+  it.each([0, 1, 1000, pieceBytes, pieceBytes + 1, 20 * pieceBytes + 7])(
+    'brings %d bytes from one holder',
+    async (size) => {
+      const [holder, asker] = [await world.node(), await world.node()]
+      const bytes = someBytes(size)
+      const digest = await holder.holds(bytes)
+      await using blob = await opened(asker, digest)
+      expect(blob.size).toBe(size)
+      expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+      await until('the blob to be stored', () => asker.has(digest))
+      expect([...asker.announced]).toEqual([digest])
+    },
+  )
+
+  it('is undefined for what nobody has, and false to fetch', async () => {
+    const asker = await world.node()
+    await world.node()
+    const [wantedHere] = [wanted(await (await world.node()).holds(someBytes(1)))]
+    const nowhere = {
+      ...wantedHere,
+      digest: wantedHere.digest.replace(/.$/, 'x') as typeof wantedHere.digest,
+    }
+    expect(await asker.exchange.open(nowhere)).toBeUndefined()
+    expect(await asker.exchange.fetch(nowhere)).toBe(false)
+    expect(await asker.exchange.find(nowhere)).toBeUndefined()
+    expect(asker.exchange.status().transfers).toEqual([])
+  })
+
+  it('brings what is found to be rotten here when it is opened', async () => {
+    const bytes = someBytes(1000)
+    let isRotten = true
+    const asker: TestNode = await world.node({
+      override: {
+        blobs: {
+          stat: async (digest) => (isRotten ? { size: bytes.length } : asker.store.blobs.stat(digest)),
+          async open(digest) {
+            if (!isRotten) return asker.store.blobs.open(digest)
+            isRotten = false
+            return undefined
+          },
+        },
+      },
+    })
+    const digest = await (await world.node()).holds(bytes)
+    await using blob = await opened(asker, digest)
+    expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+  })
+
+  it('that nobody lets one repository have does not keep another one from it', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const bytes = someBytes(1000)
+    const digest = await holder.holds(bytes)
+    const other = parseRepository('team/other')
+    asker.readers.add(other)
+    const forOther = asker.exchange.fetch({ repository: other, digest })
+    const mine = asker.exchange.open(wanted(digest))
+    expect(await forOther).toBe(false)
+    await using blob = await mine
+    expect(blob && Buffer.compare(await read(blob), bytes)).toBe(0)
+  })
+
+  it('is looked up only when every member has said that it does not have it', async () => {
+    const events: string[] = []
+    const asker = await world.node({
+      override: {
+        providers: {
+          find: async function* () {
+            events.push('look-up')
+            yield* []
+          },
+          announce: () => undefined,
+          withdraw: () => undefined,
+        },
+      },
+    })
+    const bytes = someBytes(1000)
+    for (let count = 0; count < 3; count++) {
+      double({
+        mesh: world.mesh,
+        identity: world.identity(),
+        bytes,
+        onWant: async (id, { channel }) => {
+          events.push('absent')
+          await channel.send(encodeAnswer({ type: 'absent', id }))
+        },
+      })
+    }
+    expect(await asker.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
+    expect(events).toEqual(['absent', 'absent', 'absent', 'look-up'])
+  })
+
+  it('is not looked up while a member has it', async () => {
+    let isLookedUp = false
+    const override = {
+      providers: {
+        find: async function* () {
+          isLookedUp = true
+          yield* []
+        },
+        announce: () => undefined,
+        withdraw: () => undefined,
+      },
+    }
+    const asker = await world.node({ override })
+    const slow = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
+    expect(await asker.exchange.fetch(wanted(await slow.holds(someBytes(2 * pieceBytes))))).toBe(true)
+    expect(isLookedUp).toBe(false)
+  })
+
+  it('is looked up again while those that have some of it do not have all', async () => {
+    const bytes = someBytes(2 * pieceBytes)
+    const lookedUp = Promise.withResolvers<void>()
+    const override = {
+      providers: {
+        find: async function* () {
+          lookedUp.resolve()
+          yield* []
+        },
+        announce: () => undefined,
+        withdraw: () => undefined,
+      },
+    }
+    const asker = await world.node({ override, limits: { giveUpMs: 60_000 } })
+    double({
+      mesh: world.mesh,
+      identity: world.identity(),
+      bytes,
+      onWant: async (id, { channel }) => {
+        const bitfield = new Uint8Array([0b10000000])
+        await channel.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+      },
+    })
+    const over = new AbortController()
+    const fetching = asker.exchange.fetch(wanted(digestOf(bytes)), { signal: over.signal })
+    await lookedUp.promise
+    over.abort(new Error('the test is over'))
+    await expect(fetching).rejects.toThrow('the test is over')
+  })
+
+  it('finds the size without fetching', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const digest = await holder.holds(someBytes(777))
+    expect(await asker.exchange.find(wanted(digest))).toEqual({ size: 777 })
+    expect(await asker.has(digest)).toBe(false)
+  })
+
+  it('gives nothing to a repository that may not read it', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const digest = await holder.holds(someBytes(1000))
+    const other = parseRepository('team/other')
+    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
+    await using blob = await opened(asker, digest)
+    // Neither while it is on its way here, nor once it is here.
+    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
+    await read(blob)
+    asker.readers.clear()
+    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
+    holder.readers.add(other)
+    await using shared = await asker.exchange.open({ repository: other, digest })
+    expect(shared?.size).toBe(1000)
+  })
+
+  it('costs the holder far fewer copies than there are askers', async () => {
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 16 * 1024 * 1024 } })
+    const askers: TestNode[] = []
+    for (let count = 0; count < 6; count++) askers.push(await world.node())
+    const bytes = someBytes(40 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    const fetched = await Promise.all(askers.map(({ exchange }) => exchange.fetch(wanted(digest))))
+    expect(fetched).toEqual(askers.map(() => true))
+    for (const asker of askers) expect(await asker.has(digest)).toBe(true)
+    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(2 * bytes.length)
+  })
+
+  it('serves each piece before the blob is whole', async () => {
+    const holder = await world.node()
+    const bytes = someBytes(30 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    const first = await world.node({ limits: { downloadBytesPerSecond: 4 * 1024 * 1024 } })
+    const fetching = first.exchange.fetch(wanted(digest))
+    await until('a part of it', () => (first.exchange.status().transfers[0]?.held ?? 0) > 2)
+    const second = await world.node()
+    await using blob = await opened(second, digest)
+    await until('something from the first asker', () => world.mesh.sentBy(first.peer) > pieceBytes)
+    expect(await first.has(digest)).toBe(false)
+    expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+    expect(await fetching).toBe(true)
+  })
+
+  it('reads ranges of what is on its way', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const bytes = someBytes(12 * pieceBytes + 100)
+    const digest = await holder.holds(bytes)
+    await using blob = await opened(asker, digest)
+    for (const [start, end] of ranges(bytes.length)) {
+      const part = await read(blob, [start, end])
+      expect(Buffer.compare(part, bytes.subarray(start, end))).toBe(0)
+    }
+  })
+
+  it('withholds the last piece until the blob is in the store', async () => {
+    const [holder, asker] = [await world.node(), await world.node()]
+    const bytes = someBytes(5 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    await using blob = await opened(asker, digest)
+    let position = 0
+    for await (const chunk of blob.chunks(0, blob.size)) {
+      position += chunk.length
+      if (position > 4 * pieceBytes) expect(await asker.has(digest)).toBe(true)
+    }
+    expect(position).toBe(bytes.length)
+  })
+
+  it('is shared by its readers, and outlives all but the last', async () => {
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 8 * 1024 * 1024 } })
+    const asker = await world.node()
+    const bytes = someBytes(16 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    const readers = await Promise.all([1, 2, 3].map(() => opened(asker, digest)))
+    const [leaving, ...staying] = readers
+    if (leaving === undefined) throw new Error('three were opened')
+    for await (const chunk of leaving.chunks(0, leaving.size)) {
+      if (chunk.length > 0) break
+    }
+    await leaving[Symbol.asyncDispose]()
+    const parts = await Promise.all(staying.map((reader) => read(reader)))
+    for (const part of parts) expect(Buffer.compare(part, bytes)).toBe(0)
+    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(1.3 * bytes.length)
+    for (const reader of staying) await reader[Symbol.asyncDispose]()
+  })
+
+  it('stops a while after its last reader has left, keeps the part, and goes on from it', async () => {
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 8 * 1024 * 1024 } })
+    const asker = await world.node()
+    const bytes = someBytes(24 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    const blob = await opened(asker, digest)
+    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 8)
+    await blob[Symbol.asyncDispose]()
+    await until('the transfer to stop', () => asker.exchange.status().transfers.length === 0)
+    expect(await asker.has(digest)).toBe(false)
+    const before = world.mesh.sentBy(holder.peer)
+    await using again = await opened(asker, digest)
+    expect(Buffer.compare(await read(again), bytes)).toBe(0)
+    expect(world.mesh.sentBy(holder.peer) - before).toBeLessThan(16 * pieceBytes)
+  })
+
+  it('goes on when a reader comes within the grace time', async () => {
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const asker = await world.node({ limits: { graceMs: 60_000 } })
+    const bytes = someBytes(8 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    await (await opened(asker, digest))[Symbol.asyncDispose]()
+    await using blob = await opened(asker, digest)
+    expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(1.3 * bytes.length)
+  })
+
+  it('prefetches in the background, a few at a time', async () => {
+    const holder = await world.node()
+    const asker = await world.node({ limits: { prefetches: 2 } })
+    const digests = await Promise.all(
+      Array.from({ length: 6 }, () => holder.holds(someBytes(3 * pieceBytes))),
+    )
+    for (const digest of digests) asker.exchange.prefetch(wanted(digest))
+    expect(asker.exchange.status().transfers.length).toBeLessThanOrEqual(2)
+    await until('all of them', async () => {
+      const here = await Promise.all(digests.map((digest) => asker.has(digest)))
+      return here.every(Boolean)
+    })
+  })
+
+  it('begins when a holder joins while others are asked in vain', async () => {
+    const holder = await world.node()
+    const asker = await world.node()
+    const bytes = someBytes(6 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    const fetching = asker.exchange.fetch(wanted(digest))
+    const late = await world.node()
+    await late.holds(bytes)
+    expect(await fetching).toBe(true)
+  })
+
+  it('keeps to the memory that there is', async () => {
+    const holder = await world.node()
+    const memoryBytes = 4 * 1024 * 1024
+    let most = 0
+    const asker = await world.node({
+      limits: { memoryBytes },
+      override: {
+        metrics: {
+          ...noMetrics,
+          count: () => {
+            most = Math.max(most, asker.exchange.status().memoryBytes)
+          },
+        },
+      },
+    })
+    const digests = await Promise.all(
+      Array.from({ length: 12 }, () => holder.holds(someBytes(9 * pieceBytes))),
+    )
+    const fetched = await Promise.all(digests.map((digest) => asker.exchange.fetch(wanted(digest))))
+    expect(fetched).toEqual(digests.map(() => true))
+    expect(most).toBeGreaterThan(0)
+    expect(most).toBeLessThanOrEqual(memoryBytes)
+  })
+})
+
+async function opened({ exchange }: TestNode, digest: Parameters<typeof wanted>[0]): Promise<OpenBlob> {
+  const blob = await exchange.open(wanted(digest))
+  if (blob === undefined) throw new Error('nobody has it')
+  return blob
+}
+
+function ranges(size: number): [number, number][] {
+  return [
+    [0, 1],
+    [size - 1, size],
+    [3 * pieceBytes - 1, 3 * pieceBytes + 1],
+    [5 * pieceBytes, 9 * pieceBytes],
+    [size, size],
+    [0, size],
+  ]
+}
