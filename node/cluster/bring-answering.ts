@@ -1,6 +1,6 @@
 /** Brings blobs from an upstream because other members ask for it. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { BeginningPart, Exchange, LeadOptions, Wanted } from '../../src/exchange/exchange.ts'
+import type { Exchange, LeadOptions, Wanted } from '../../src/exchange/exchange.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { ChannelHandler } from '../../src/swarm/swarm.ts'
 import type { Upstreams } from '../../src/upstream/upstream.ts'
@@ -15,14 +15,8 @@ export interface BringAnsweringOptions {
 
 const requestMs = 5_000
 
-/**
- * One channel for each blob: it stays open while the blob is wanted, and ends when it is here. With `passesOn` the asker is given
- * its beginning as it comes.
- */
-export function answerBringing(
-  options: BringAnsweringOptions,
-  { passesOn }: { passesOn: boolean },
-): ChannelHandler {
+/** One channel for each blob: it stays open while the blob is wanted, and ends when it is here. */
+export function answerBringing(options: BringAnsweringOptions): ChannelHandler {
   return async (channel, _peer, { signal }) => {
     const first = await channel.receive({ signal: AbortSignal.any([signal, AbortSignal.timeout(requestMs)]) })
     if (first === undefined) return
@@ -33,20 +27,11 @@ export function answerBringing(
     channel.receive({ signal: either }).then(leave, leave)
     const say = (answer: BringAnswer): Promise<void> =>
       channel.send(bringAnswer.encode(answer), { signal: either })
-    const parts: BeginningPart[] = []
-    let news = Promise.withResolvers<undefined>()
-    const onBeginning = (part: BeginningPart): void => {
-      parts.push(part)
-      news.resolve(undefined)
-    }
-    const bringing = bring(options, wanted, { signal: either, ...(passesOn ? { onBeginning } : {}) })
+    const bringing = bring(options, wanted, { signal: either })
     try {
       for (let answer: BringAnswer | undefined; answer === undefined; ) {
-        news = Promise.withResolvers()
-        const part = parts.shift()
-        await say(part === undefined ? { answer: 'coming' } : { answer: 'bytes', ...part })
-        if (parts.length > 0) continue
-        answer = await Promise.race([bringing, news.promise, delay(comingMs, undefined, { signal: either })])
+        await say({ answer: 'coming' })
+        answer = await Promise.race([bringing, delay(comingMs, undefined, { signal: either })])
         if (answer !== undefined) await say(answer)
       }
     } catch (error) {

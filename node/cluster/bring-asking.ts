@@ -1,11 +1,11 @@
 /** Asks another member to bring a blob from an upstream, and listens whether it still does. */
-import type { BeginningPart, Wanted } from '../../src/exchange/exchange.ts'
+import type { Wanted } from '../../src/exchange/exchange.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
-import { type Channel, MalformedError } from '../../src/wire/wire.ts'
+import type { Channel } from '../../src/wire/wire.ts'
 import {
   type BringAnswer,
   bringAnswer,
-  bringProtocols,
+  bringProtocol,
   bringRequest,
   maxBringBytes,
 } from './bring-messages.ts'
@@ -14,7 +14,7 @@ import {
 export interface BringHost {
   open(
     peer: string,
-    protocols: string[],
+    protocol: string,
     options: { maxFrameBytes: number; signal?: AbortSignal },
   ): Promise<Channel>
 }
@@ -24,37 +24,29 @@ export interface BringQuestion {
   /** Its name, for what is thrown. */
   upstream: string
   signal: AbortSignal
-  /** What it passes on before it has a whole piece; a member of an earlier version does not. */
-  onBeginning(part: BeginningPart): void
 }
 
 /** It says something every half second. */
 const silentMs = 1_500
 
-/** True when it brought it, false when there is no such blob. Throws UpstreamUnavailableError as the member tells it, MalformedError, and what channels throw. */
+/** True when it brought it, false when there is no such blob. Throws UpstreamUnavailableError as the member tells it, and what channels throw. */
 export async function askToBring(
   host: BringHost,
   peer: string,
-  { wanted, upstream, signal, onBeginning }: BringQuestion,
+  { wanted, upstream, signal }: BringQuestion,
 ): Promise<boolean> {
   const soon = (): AbortSignal => AbortSignal.any([signal, AbortSignal.timeout(silentMs)])
-  const protocols = [bringProtocols.beginning, bringProtocols.plain]
-  const channel = await host.open(peer, protocols, { maxFrameBytes: maxBringBytes, signal: soon() })
+  const channel = await host.open(peer, bringProtocol, { maxFrameBytes: maxBringBytes, signal: soon() })
   try {
     const { repository, digest } = wanted
     await channel.send(bringRequest.encode({ repository, digest }), { signal: soon() })
-    for (let begun = 0; ; ) {
+    for (;;) {
       const frame = await channel.receive({ signal: soon() })
       if (frame === undefined)
         throw new UpstreamUnavailableError(upstream, 'unreachable', 'was left by the member that asked it')
       const answer = bringAnswer.decode(frame)
       if (answer.answer === 'failed') throw failureOf(upstream, answer)
-      if (answer.answer === 'bytes') {
-        const { at, bytes } = answer
-        if (at !== begun || bytes.length === 0) throw new MalformedError(`bytes at ${at} follow on ${begun}`)
-        begun += bytes.length
-        onBeginning(answer)
-      } else if (answer.answer !== 'coming') return answer.answer === 'here'
+      if (answer.answer !== 'coming') return answer.answer === 'here'
     }
   } finally {
     channel.abort(new Error('nothing is asked any more'))

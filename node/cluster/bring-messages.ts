@@ -1,9 +1,7 @@
 /** What members say to each other when one is to bring a blob from an upstream for all. */
-import { maxBeginningBytes, maxBlobBytes } from '../../src/exchange/exchange.ts'
 import { excerpt } from '../../src/oci/oci.ts'
 import type { UpstreamTrouble } from '../../src/upstream/upstream.ts'
 import {
-  bytes,
   codec,
   digestText,
   type Infer,
@@ -16,10 +14,8 @@ import {
   variant,
 } from '../../src/wire/wire.ts'
 
-/** The first version is without `bytes`. */
-export const bringProtocols = { plain: '/shoal/bring/1.0.0', beginning: '/shoal/bring/1.1.0' } as const
-const maxRequestBytes = 2048
-export const maxBringBytes = maxBeginningBytes + maxRequestBytes
+export const bringProtocol = '/shoal/bring/1.0.0'
+export const maxBringBytes = 2048
 /** A docker that pulls, and what is fetched before it asks; each is one blob. */
 export const bringLimits = { maxFrameBytes: maxBringBytes, maxInboundPerPeer: 64 }
 /** How often the one who brings it says that it still does. */
@@ -41,13 +37,6 @@ const requestSchema = struct({
 const answerSchema = variant('answer', {
   /** It is being brought; whoever asked finds it in its swarm. Said again and again until something else is. */
   coming: struct({ answer: literal('coming') }),
-  /** These bytes of it, which has so many, have just come from the upstream, and nobody has signed for them. */
-  bytes: struct({
-    answer: literal('bytes'),
-    at: uint({ max: maxBeginningBytes - 1 }),
-    bytes: bytes({ max: maxBeginningBytes }),
-    size: uint({ max: maxBlobBytes }),
-  }),
   /** It is here, whole. */
   here: struct({ answer: literal('here') }),
   absent: struct({ answer: literal('absent') }),
@@ -69,5 +58,5 @@ function parseTrouble(value: string): UpstreamTrouble {
 
 export type BringAnswer = Infer<typeof answerSchema>
 
-export const bringRequest = codec(requestSchema, { maxBytes: maxRequestBytes })
+export const bringRequest = codec(requestSchema, { maxBytes: maxBringBytes })
 export const bringAnswer = codec(answerSchema, { maxBytes: maxBringBytes })

@@ -14,7 +14,7 @@ import { activityLimits, activityOf, activityProtocol, answerActivity } from './
 import { policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { answerBringing } from './bring-answering.ts'
-import { bringLimits, bringProtocols } from './bring-messages.ts'
+import { bringLimits, bringProtocol } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
@@ -103,10 +103,7 @@ export async function openMember(
     openHealer({ store: node.store, names, content, exchange, elsewhere, clock: steadyClock, logger }),
   )
   const { links } = node.store
-  for (const [version, protocol] of Object.entries(bringProtocols)) {
-    const how = { passesOn: version === 'beginning' }
-    await swarm.handle(protocol, bringLimits, answerBringing({ upstreams, exchange, links }, how))
-  }
+  await swarm.handle(bringProtocol, bringLimits, answerBringing({ upstreams, exchange, links }))
   const told = { name: node.name, maxUpload: settings['max-upload'] }
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),

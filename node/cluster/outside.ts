@@ -1,6 +1,6 @@
 /** Who brings a blob that no member holds: the first in rank of those that reach its upstream, the next when that one fails. */
 import type { Clock, Logger } from '../../src/base/base.ts'
-import type { BeginningPart, Outside, Wanted } from '../../src/exchange/exchange.ts'
+import type { Outside, Wanted } from '../../src/exchange/exchange.ts'
 import { type Repository, upstreamOf } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import {
@@ -47,8 +47,7 @@ export function openOutside(options: OutsideOptions): Outside {
   async function bringBy(member: string, name: string, wanted: Wanted, how: BringOptions): Promise<boolean> {
     if (member !== swarm.peerId) {
       const { signal } = how
-      const onBeginning = (part: BeginningPart): void => how.onBeginning(part, member)
-      return await askToBring(swarm, member, { wanted, upstream: name, signal, onBeginning })
+      return await askToBring(swarm, member, { wanted, upstream: name, signal })
     }
     const upstream = sharedUpstream(upstreams, wanted)
     if (upstream === undefined) return false
@@ -140,7 +139,7 @@ class Course {
   }
 }
 
-type BringOptions = Pick<Parameters<Outside['bring']>[1], 'signal' | 'lead' | 'onProgress' | 'onBeginning'>
+type BringOptions = Pick<Parameters<Outside['bring']>[1], 'signal' | 'lead' | 'onProgress'>
 
 /** Whatever stopped a member: what the client hears is about the upstream. A full disk here is about this node. */
 function failureOf(name: string, error: unknown): UpstreamUnavailableError {

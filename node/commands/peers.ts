@@ -13,8 +13,7 @@ digests each announces, what it sent here and was sent, what went wrong with it,
 that are not connected and had faults, and the blobs that are on their way here.
 
 Faults: wrong-bytes, wrong-list, lying-list and protocol are malice or a broken machine; false-complaint a rotten
-disk there; wrong-beginning its fault or an upstream's; stalled, slow, broken and lane (the direct connection) mostly
-its network.`,
+disk there; stalled, slow, broken and lane (the direct connection) mostly its network.`,
   flags: { json },
   maxWords: 0,
   examples: [

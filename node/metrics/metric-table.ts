@@ -127,7 +127,6 @@ export const metricTable = {
   shoal_exchange_faults_total: counter('What went wrong with members while blobs moved.', {
     fault: [
       'wrong-bytes',
-      'wrong-beginning',
       'wrong-list',
       'lying-list',
       'protocol',

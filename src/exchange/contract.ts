@@ -9,7 +9,6 @@ import type { DownloadLimits } from './picker/download-events.ts'
 import type { UploadLimits } from './picker/upload.ts'
 import type { Wanted } from './protocol/wanted.ts'
 import type { PieceListStorage } from './seeding/piece-lists.ts'
-import type { BeginningPart } from './transfer/beginning.ts'
 import type { TransferView } from './transfer/transfer-view.ts'
 
 export interface Exchange extends AsyncDisposable {
@@ -80,8 +79,6 @@ export interface Outside {
       hasBegun(): boolean
       /** More came from outside. */
       onProgress(): void
-      /** What the member that brings it passes on of the beginning, before anyone has signed for it. */
-      onBeginning(part: BeginningPart, member: string): void
     },
   ): Promise<boolean>
 }
@@ -90,8 +87,6 @@ export interface LeadOptions {
   signal: AbortSignal
   /** More came from outside. Not for each chunk. */
   onProgress?(): void
-  /** The blob's first bytes as they come, for another member; when too many ask, not for all of them. */
-  onBeginning?(part: BeginningPart): void
 }
 
 export interface ExchangeStatus {

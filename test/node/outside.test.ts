@@ -2,14 +2,13 @@ import { describe, expect, test } from 'vitest'
 import {
   type BringAnswer,
   bringAnswer,
-  bringProtocols,
+  bringProtocol,
   bringRequest,
   maxBringBytes,
 } from '../../node/cluster/bring-messages.ts'
 import { openOutside } from '../../node/cluster/outside.ts'
 import { openReaching } from '../../node/cluster/reaching.ts'
 import { silentLogger } from '../../src/base/base.ts'
-import type { BeginningPart } from '../../src/exchange/transfer/beginning.ts'
 import { digestBytes, parseRepository } from '../../src/oci/oci.ts'
 import { rankMembers, type UpstreamTrouble, UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import { ChannelBrokenError, channelPair } from '../../src/wire/wire.ts'
@@ -27,20 +26,15 @@ if (digest === undefined) throw new Error('this node never ranks last')
 const wanted = { repository, digest }
 const ranked = rankMembers(digest, [...others, self])
 
-const beginning = { size: 600_000, at: 0, bytes: Uint8Array.from([1, 2, 3]) }
-
 /** What the exchange here is told by its own upstream; other members answer it as well. */
-type Outcome = 'here' | 'absent' | 'gone' | 'silent' | 'again' | 'empty' | UpstreamTrouble
+type Outcome = 'here' | 'absent' | 'gone' | 'silent' | UpstreamTrouble
 
 function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, hasBegun = false } = {}) {
   const clock = new SteppedClock()
   const asked: string[] = []
-  const begun: BeginningPart[] = []
-  const givers: string[] = []
   const upstreams = upstreamsOf(...(isReached ? [new FakeUpstream()] : []))
   const answerOf = (outcome: Outcome): BringAnswer => {
     if (outcome === 'here' || outcome === 'absent') return { answer: outcome }
-    if (outcome === 'again' || outcome === 'empty') return { answer: 'here' }
     const trouble = outcome === 'gone' || outcome === 'silent' ? 'unreachable' : outcome
     return { answer: 'failed', trouble, reason: `is ${trouble}` }
   }
@@ -49,8 +43,8 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
     swarm: {
       peerId: self,
       members: { reaching: (name) => (name === 'docker.io' ? others : []) },
-      open: async (peer, protocols) => {
-        expect(protocols).toEqual([bringProtocols.beginning, bringProtocols.plain])
+      open: async (peer, protocol) => {
+        expect(protocol).toBe(bringProtocol)
         asked.push(peer)
         const outcome = outcomes[peer] ?? 'here'
         if (outcome === 'gone') throw new ChannelBrokenError(`${peer} is gone`)
@@ -59,13 +53,6 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
           const request = await b.receive()
           expect(request && bringRequest.decode(request)).toEqual(wanted)
           await b.send(bringAnswer.encode({ answer: 'coming' }))
-          await b.send(bringAnswer.encode({ answer: 'bytes', ...beginning }))
-          if (outcome === 'again') await b.send(bringAnswer.encode({ answer: 'bytes', ...beginning }))
-          if (outcome === 'empty') {
-            await b.send(
-              bringAnswer.encode({ answer: 'bytes', ...beginning, at: 3, bytes: new Uint8Array() }),
-            )
-          }
           if (outcome !== 'silent') await b.send(bringAnswer.encode(answerOf(outcome)))
         }
         serve().catch((error: unknown) => a.abort(error instanceof Error ? error : new Error(String(error))))
@@ -82,10 +69,6 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
       signal: new AbortController().signal,
       hasBegun: () => hasBegun,
       onProgress: () => undefined,
-      onBeginning: (part, member) => {
-        begun.push(part)
-        givers.push(member)
-      },
       lead: async () => {
         asked.push(self)
         const outcome = outcomes[self] ?? 'here'
@@ -93,21 +76,19 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
         throw new UpstreamUnavailableError('docker.io', 'unreachable', 'is away')
       },
     })
-  return { outside, asked, begun, givers, bring, clock }
+  return { outside, asked, bring, clock }
 }
 
 const [first = '', second = '', third = ''] = ranked
 
 describe('bringing a blob from outside', () => {
   test('is asked of the member that ranks first, and of no other', async () => {
-    const { bring, asked, begun, givers } = scene({})
+    const { bring, asked } = scene({})
     expect(await bring()).toBe(true)
     expect(asked).toEqual([first])
-    expect(begun).toMatchObject([beginning])
-    expect(givers).toEqual([first])
   })
 
-  test.each<Outcome>(['unreachable', 'refused', 'gone', 'again', 'empty'])(
+  test.each<Outcome>(['unreachable', 'refused', 'gone'])(
     'is asked of the next when one is %s',
     async (outcome) => {
       const { bring, asked } = scene({ [first]: outcome })

@@ -4,8 +4,6 @@ import type { Logger, Metrics } from '../../base/base.ts'
 export type Fault =
   /** Bytes that do not have the hash that their sender vouched for. */
   | 'wrong-bytes'
-  /** It passed on first bytes of a blob, for which nobody had signed, that were not the blob's. */
-  | 'wrong-beginning'
   /** A piece list that is malformed, badly signed, of another blob, or not the one of the bytes that came with it. */
   | 'wrong-list'
   /** It signed a piece list whose pieces do not make up the blob. */

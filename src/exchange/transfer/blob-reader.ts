@@ -19,8 +19,6 @@ export interface BlobReaderOptions {
     | 'failure'
     | 'partial'
     | 'tail'
-    | 'beginning'
-    | 'contradicted'
     | 'change'
   >
   layout: Layout
@@ -106,7 +104,7 @@ async function* read(
   }
 }
 
-/** What has come of a piece that is not whole yet, and what a member passed on of one. */
+/** What has come from outside of a piece that is not whole yet. */
 function coming(
   { transfer, layout }: BlobReaderOptions,
   unproven: Unproven,
@@ -118,9 +116,8 @@ function coming(
   if (!unproven.isEmpty) proofs.push(pieceRange(layout, unproven.pieceIn(layout)).end)
   const limit = Math.min(...proofs)
   const tail = transfer.tail(position, limit)
-  const bytes = tail?.bytes ?? transfer.beginning(position, limit)
-  if (bytes !== undefined) unproven.add(position, bytes, tail?.piece)
-  return bytes
+  if (tail !== undefined) unproven.add(position, tail.bytes.length, tail.piece)
+  return tail?.bytes
 }
 
 /** Throws BlobUnprovenError when what was given is not in what is here. */
@@ -130,9 +127,7 @@ async function settle(
   { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
 ): Promise<void> {
   const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
-  if (isSame) return
-  if (unproven.isPassedOn) transfer.contradicted()
-  throw new BlobUnprovenError(transfer.digest)
+  if (!isSame) throw new BlobUnprovenError(transfer.digest)
 }
 
 /** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */

@@ -35,8 +35,6 @@ export interface FeedOptions {
   clock: Clock
   /** An origin that sends nothing for so long has stalled. */
   stallMs: number
-  /** More of a piece has come. */
-  onBytes(): void
 }
 
 export interface Tail {
@@ -64,11 +62,6 @@ export class Feed {
 
   get digest(): Digest {
     return this.#options.host.wanted.digest
-  }
-
-  /** Of what is being received; `undefined` between one stream and the next. */
-  get layout(): Layout | undefined {
-    return this.#piece === undefined ? undefined : this.#options.host.attempt?.candidate.list.layout
   }
 
   /** Bytes from outside so far. */
@@ -185,7 +178,6 @@ export class Feed {
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
         this.#options.host.tell()
-        this.#options.onBytes()
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write

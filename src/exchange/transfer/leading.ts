@@ -2,17 +2,14 @@
 import { unlessAborted } from '../../base/base.ts'
 import type { LeadOptions } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
-import { beginningEnd, maxBeginnings } from './beginning.ts'
 import type { Feed, Tail } from './feed.ts'
 
 export class Leading {
   readonly #feed: Feed
   readonly #stop = new AbortController()
-  readonly #users = new Map<LeadOptions, { begun: number }>()
+  readonly #users = new Set<LeadOptions>()
   readonly #done: Promise<boolean>
   #told = 0
-  /** Bytes of the beginning, to all. */
-  #begun = 0
 
   /** `run` feeds until it is stopped or over. */
   constructor(feed: Feed, run: (signal: AbortSignal) => Promise<boolean>) {
@@ -23,8 +20,7 @@ export class Leading {
   }
 
   async join(options: LeadOptions): Promise<boolean> {
-    this.#users.set(options, { begun: 0 })
-    this.passOn()
+    this.#users.add(options)
     try {
       return await unlessAborted(this.#done, options.signal)
     } finally {
@@ -32,22 +28,6 @@ export class Leading {
       if (this.#users.size === 0) {
         this.#stop.abort(new BlobUnavailableError(this.#feed.digest, 'nobody wants it brought any more'))
       }
-    }
-  }
-
-  /** Call it when more has come: whoever wants the beginning is given it as far as it goes. */
-  passOn(): void {
-    const { layout } = this.#feed
-    if (layout === undefined) return
-    const end = beginningEnd(layout)
-    for (const [{ onBeginning }, user] of this.#users) {
-      if (onBeginning === undefined || this.#begun >= maxBeginnings * end) continue
-      const tail = this.#feed.tail(user.begun, end)
-      if (tail === undefined) continue
-      const { bytes } = tail
-      onBeginning({ size: layout.size, at: user.begun, bytes })
-      user.begun += bytes.length
-      this.#begun += bytes.length
     }
   }
 
@@ -60,7 +40,7 @@ export class Leading {
     this.#feed.check()
     const isMore = this.#feed.received > this.#told
     this.#told = this.#feed.received
-    if (isMore) for (const { onProgress } of this.#users.keys()) onProgress?.()
+    if (isMore) for (const { onProgress } of this.#users) onProgress?.()
     return isMore
   }
 }

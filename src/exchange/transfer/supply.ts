@@ -3,7 +3,6 @@ import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { LeadOptions, Origin, Outside } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import type { BeginningPart } from './beginning.ts'
 import { Feed, type FeedHost, type Tail } from './feed.ts'
 import { Leading } from './leading.ts'
 import type { MemoryBudget } from './memory-budget.ts'
@@ -23,8 +22,6 @@ export interface SupplyHost extends FeedHost {
   news(): void
   /** Something came. */
   moved(): void
-  /** A member passes on what it receives of the beginning. */
-  begins(part: BeginningPart, member: string): void
   /** It is neither in the cluster nor outside. */
   nowhere(): void
 }
@@ -107,7 +104,6 @@ export class Supply {
         lead: async (origin, options) => await this.lead(origin, options),
         hasBegun: () => host.hasBegun,
         onProgress: () => host.moved(),
-        onBeginning: (part, member) => host.begins(part, member),
       })
       if (!isThere) {
         host.nowhere()
@@ -120,8 +116,7 @@ export class Supply {
   #feedFrom(origin: Origin): Leading {
     const { feedMemory: memory, clock, stallMs, over } = this.#options
     const host = this.#host
-    const onBytes = (): void => this.#leading?.passOn()
-    const feed = new Feed({ host, origin, memory, clock, stallMs, onBytes })
+    const feed = new Feed({ host, origin, memory, clock, stallMs })
     const before = host.unproven
     return new Leading(feed, async (stop) => {
       const signal = AbortSignal.any([stop, over])

@@ -77,12 +77,6 @@ export class TransferState {
     this.#found.resolve(isFound)
   }
 
-  /** Its first bytes can be read, of a blob that is cut like this if what is signed says the same. */
-  peek(layout: Layout): void {
-    this.#layout ??= layout
-    this.#open(this.#layout)
-  }
-
   /** It can be read, and is cut like this. */
   begin(layout: Layout): void {
     // Whoever began to read was told another size.
@@ -90,7 +84,8 @@ export class TransferState {
       this.disappoint(new BlobUnprovenError(this.#digest))
     }
     this.#layout = layout
-    this.#open(layout)
+    this.#ready.resolve(layout)
+    this.#found.resolve(true)
   }
 
   finish(): void {
@@ -117,10 +112,5 @@ export class TransferState {
     const { resolve } = this.#change
     this.#change = Promise.withResolvers()
     resolve()
-  }
-
-  #open(layout: Layout): void {
-    this.#ready.resolve(layout)
-    this.#found.resolve(true)
   }
 }

@@ -14,8 +14,6 @@ import type { DropReason } from '../picker/download-events.ts'
 import { type Layout, pieceAt } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts'
-import type { BeginningPart } from './beginning.ts'
-import { Beginnings } from './beginnings.ts'
 import type { Tail } from './feed.ts'
 import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
@@ -52,7 +50,6 @@ export class Transfer {
   readonly #search: ListSearch
   readonly #attempts: Attempts
   readonly #supply: Supply
-  readonly #beginnings: Beginnings
   readonly #state: TransferState
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
@@ -73,7 +70,6 @@ export class Transfer {
     this.#context = context
     this.#movedMs = context.clock.now()
     this.#state = new TransferState(wanted.digest)
-    this.#beginnings = new Beginnings(wanted.digest, context.faults)
     this.#sources = new Sources({
       ...context,
       wanted,
@@ -118,16 +114,6 @@ export class Transfer {
     const { layout } = this.#state
     if (tail !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
     return tail
-  }
-
-  /** What a member has passed on of the beginning before anyone signed for it: a copy. */
-  beginning(position: number, end: number): Uint8Array | undefined {
-    return this.#beginnings.read(position, end)
-  }
-
-  /** What a member passed on is not the blob's: it, or the upstream, gave something else. */
-  contradicted(): void {
-    this.#beginnings.contradict()
   }
 
   /** Resolves when it can be read. */
@@ -235,7 +221,6 @@ export class Transfer {
       await this.#search.recall()
       this.#supply.begin()
       await this.#attempts.run(either)
-      this.#beginnings.prove()
       this.#state.finish()
     } catch (error) {
       this.#fail(error)
@@ -283,7 +268,6 @@ export class Transfer {
         return transfer.change
       },
       begins: (layout) => {
-        this.#beginnings.believe(layout)
         this.#state.begin(layout)
         this.followed()
       },
@@ -332,23 +316,11 @@ export class Transfer {
         if (this.#state.isFollowed) this.#state.news()
       },
       news: () => this.#state.news(),
-      begins: (part, member) => this.#begins(part, member),
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
       nowhere: () => this.#state.find(false),
     }
-  }
-
-  /** It can be read as far as that goes; what is signed may still say that it is another blob. */
-  #begins(part: BeginningPart, member: string): void {
-    if (this.#attempts.current !== undefined || !this.#beginnings.add(part, member)) return
-    this.#movedMs = this.#context.clock.now()
-    // Whoever gives the piece later gives it again.
-    this.#givers.set(0, member)
-    const { layout } = this.#beginnings
-    if (layout !== undefined) this.#state.peek(layout)
-    this.#state.news()
   }
 
   /** Someone here lacks pieces that nobody has. */

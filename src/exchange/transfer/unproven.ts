@@ -18,11 +18,9 @@ interface Readable {
   chunks(start: number, end: number, options: { signal: AbortSignal }): AsyncIterable<Uint8Array>
 }
 
+/** Where it was read, so that a large piece is not in memory once more for each reader. */
 interface Given {
-  /** Of what has no piece to look it up in. */
-  readonly bytes?: Uint8Array
-  /** Otherwise where it was read, so that a large piece is not in memory once more for each reader. */
-  readonly piece?: ComingPiece
+  readonly piece: ComingPiece
   readonly start: number
   end: number
 }
@@ -32,12 +30,7 @@ export class Unproven {
 
   /** Whether nothing is left to compare. */
   get isEmpty(): boolean {
-    return this.#given.every(({ piece }) => piece?.isKept === true)
-  }
-
-  /** Whether a member's word for what it had from outside is all that stands for some of it. */
-  get isPassedOn(): boolean {
-    return this.#given.some(({ piece }) => piece === undefined)
+    return this.#given.every(({ piece }) => piece.isKept)
   }
 
   /** The piece that all of it lies in. */
@@ -45,13 +38,13 @@ export class Unproven {
     return pieceAt(layout, this.#given[0]?.start ?? 0)
   }
 
-  /** Bytes that follow on what is here, in the same piece of the blob; without `piece` they are kept, and must not change. */
-  add(start: number, bytes: Uint8Array, piece?: ComingPiece): void {
+  /** Bytes of `piece` that follow on what is here, in the same piece of the blob. */
+  add(start: number, bytes: number, piece: ComingPiece): void {
     if (this.isEmpty) this.#given = []
-    const end = start + bytes.length
+    const end = start + bytes
     const last = this.#given.at(-1)
-    if (piece !== undefined && last?.piece === piece) last.end = end
-    else this.#given.push(piece === undefined ? { bytes, start, end } : { piece, start, end })
+    if (last?.piece === piece) last.end = end
+    else this.#given.push({ piece, start, end })
   }
 
   /** Whether the blob has the same bytes there; if so, there is nothing to compare any more. */
@@ -63,14 +56,14 @@ export class Unproven {
 }
 
 async function isSame(
-  { bytes, piece, start, end }: Given,
+  { piece, start, end }: Given,
   blob: Readable,
   options: { signal: AbortSignal },
 ): Promise<boolean> {
-  if (piece?.isKept === true) return true
+  if (piece.isKept) return true
   // Nothing is left of a piece that went to be written, and was not.
-  if (piece?.bytes.length === 0) return false
-  const given = bytes ?? piece?.bytes.subarray(start - piece.start, end - piece.start) ?? new Uint8Array()
+  if (piece.bytes.length === 0) return false
+  const given = piece.bytes.subarray(start - piece.start, end - piece.start)
   let at = 0
   for await (const chunk of blob.chunks(start, end, options)) {
     if (Buffer.compare(chunk, given.subarray(at, at + chunk.length)) !== 0) return false

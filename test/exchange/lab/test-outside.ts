@@ -1,7 +1,6 @@
 /** What lies outside the cluster, for tests: origins that send as they are told, and who brings from which. */
 
 import type { Origin, Outside } from '../../../src/exchange/contract.ts'
-import type { BeginningPart } from '../../../src/exchange/transfer/beginning.ts'
 import type { TestNode, World } from './fixture.ts'
 
 /** So much comes at once. */
@@ -74,8 +73,6 @@ export interface Bringer {
 /** Asks the members in the order in which they were added, the next when one fails. */
 export class TestOutside {
   readonly #bringers: Bringer[] = []
-  /** What the members make of the beginning that they pass on. */
-  garble = (part: BeginningPart): BeginningPart => part
 
   add(node: TestNode, origin: Origin): Bringer {
     const bringer = { node, origin, life: new AbortController() }
@@ -91,15 +88,14 @@ export class TestOutside {
   for(self: () => string): Outside {
     return {
       has: () => true,
-      bring: async (what, { signal, lead, onProgress, onBeginning }) => {
+      bring: async (what, { signal, lead, onProgress }) => {
         let failure: unknown = new Error('nobody reaches it')
         for (const { node, origin, life } of this.#bringers) {
           if (life.signal.aborted) continue
           const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
           try {
             if (node.peer === self()) return await lead(origin, options)
-            const passedOn = (part: BeginningPart): void => onBeginning(this.garble(part), node.peer)
-            return await node.exchange.lead(what, origin, { ...options, onBeginning: passedOn })
+            return await node.exchange.lead(what, origin, options)
           } catch (error) {
             failure = error
           }

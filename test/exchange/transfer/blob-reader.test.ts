@@ -29,8 +29,6 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     unfollow: () => undefined,
     followed: () => undefined,
     tail: () => undefined,
-    beginning: () => undefined,
-    contradicted: () => undefined,
     proven: false,
     proving: false,
     failure: undefined,

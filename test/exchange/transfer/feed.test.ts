@@ -34,7 +34,7 @@ function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
     grow: () => undefined,
     tell: () => undefined,
   }
-  const options = { host, origin, clock: steadyClock, stallMs: 1000, onBytes: () => undefined }
+  const options = { host, origin, clock: steadyClock, stallMs: 1000 }
   return { feed: new Feed({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
 }
 

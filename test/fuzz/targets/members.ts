@@ -107,7 +107,6 @@ const answers: Decoder = {
 const brings: Decoder = {
   seeds: [
     bringAnswer.encode({ answer: 'coming' }),
-    bringAnswer.encode({ answer: 'bytes', at: 0, bytes: new Uint8Array(8), size: 9 }),
     bringAnswer.encode({ answer: 'failed', reason: 'no', trouble: 'paused', retryAfterMs: 5 }),
   ],
   check(bytes) {
