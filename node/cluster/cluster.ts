@@ -19,7 +19,7 @@ import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
-import { believedMirrors } from './mirror-peers.ts'
+import { wordOfMembers } from './mirror-peers.ts'
 import { openOutside } from './outside.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
 import { openReaching } from './reaching.ts'
@@ -90,7 +90,7 @@ export async function openMember(
   const outside = openOutside({
     swarm,
     upstreams,
-    mirroring: (upstream) => believedMirrors(swarm, names, upstream),
+    wordFor: (upstream, name) => wordOfMembers(swarm, names, upstream, name),
     reaching,
     clock: steadyClock,
     logger,

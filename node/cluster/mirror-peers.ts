@@ -1,6 +1,7 @@
 /** The other members as the mirror sees them: who reaches an upstream, and what they answer about it. */
 import { Semaphore } from '../../src/base/base.ts'
 import { answerInquiries, inquire, type MirrorPeers, type OpenMirror } from '../../src/mirror/mirror.ts'
+import type { MirrorWord } from '../../src/oci/oci.ts'
 import { askedFor, type Ledger } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
@@ -28,8 +29,8 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
   let current: Omit<MirrorPeers, 'self'> | undefined
   return {
     self,
-    mirroring: (upstream) => current?.mirroring(upstream) ?? [],
-    reaching: (upstream) => current?.reaching(upstream) ?? [],
+    wordFor: (upstream, name) => current?.wordFor(upstream, name),
+    reaching: (upstream, name) => current?.reaching(upstream, name) ?? [],
     async ask(peer, question) {
       if (current === undefined) throw new Error('the node is still joining its cluster')
       return current.ask(peer, question)
@@ -43,15 +44,18 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
 }
 
 /**
- * The members whose word makes a name an upstream's here: those that the policy lets publish under that name, since that is what
- * a mirror does. So a rule for `acme.io/**` keeps everybody else from turning the cluster's own `acme.io/` into a mirror.
+ * What the members that mirror an upstream make of a name that begins with its own. A mirrored tag is a record that they sign,
+ * so those count whom the policy lets publish under that name; where no rule says who may, it is no more than a claim.
  */
-export function believedMirrors(
+export function wordOfMembers(
   { members }: { members: Pick<Swarm['members'], 'mirroring'> },
-  names: Pick<Ledger, 'mayPublish'>,
+  names: Pick<Ledger, 'permission'>,
   upstream: string,
-): string[] {
-  return members.mirroring(upstream).filter((peer) => names.mayPublish(peer, `${upstream}/x`))
+  name: string,
+): MirrorWord | undefined {
+  const permissions = members.mirroring(upstream).map((peer) => names.permission(peer, name))
+  if (permissions.includes('rule')) return 'rule'
+  return permissions.includes('no rule') ? 'claim' : undefined
 }
 
 export function clusterMirrorPeers(
@@ -71,8 +75,9 @@ export function clusterMirrorPeers(
   const ask = askBy(inquiryProtocol, inquiryLimits, maxQuestions)
   const askForReferrers = askBy(referrerInquiryProtocol, referrerInquiryLimits, maxReferrerQuestions)
   return {
-    mirroring: (upstream) => believedMirrors(swarm, names, upstream),
-    reaching: (upstream) => swarm.members.reaching(upstream),
+    wordFor: (upstream, name) => wordOfMembers(swarm, names, upstream, name),
+    reaching: (upstream, name) =>
+      swarm.members.reaching(upstream).filter((peer) => names.permission(peer, name) !== undefined),
     ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
     async accept(peer, records, keys) {
       const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })

@@ -4,20 +4,19 @@ import type { Outside, Wanted } from '../../src/exchange/exchange.ts'
 import { type Repository, upstreamOf } from '../../src/oci/oci.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import {
-  isUpstreamName,
+  type MemberWords,
   rankMembers,
   type Upstreams,
   UpstreamUnavailableError,
+  wordFor,
 } from '../../src/upstream/upstream.ts'
 import { askToBring, type BringHost } from './bring-asking.ts'
 import type { Reaching } from './reaching.ts'
 import { asUnavailable, originOf, sharedUpstream } from './upstream-origin.ts'
 
-export interface OutsideOptions {
+export interface OutsideOptions extends MemberWords {
   swarm: BringHost & { readonly peerId: string; members: Pick<Swarm['members'], 'reaching'> }
   upstreams: Upstreams
-  /** Members whose word makes a name an upstream's. */
-  mirroring(upstream: string): string[]
   reaching: Reaching
   clock: Clock
   logger: Logger
@@ -33,7 +32,7 @@ const maxWrong = 2
 const againMs = 1_000
 
 export function openOutside(options: OutsideOptions): Outside {
-  const { swarm, upstreams, mirroring, reaching, clock, logger } = options
+  const { swarm, upstreams, reaching, clock, logger } = options
 
   function ranked(name: string, { digest }: Wanted): string[] {
     const members = swarm.members.reaching(name)
@@ -58,7 +57,7 @@ export function openOutside(options: OutsideOptions): Outside {
   return {
     has(repository: Repository) {
       const name = upstreamOf(repository)
-      return name !== undefined && isUpstreamName(name, upstreams, { mirroring })
+      return name !== undefined && wordFor(name, repository, upstreams, options) !== undefined
     },
 
     async bring(wanted, { signal, hasBegun, ...ways }) {

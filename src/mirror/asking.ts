@@ -62,7 +62,8 @@ export class Asking {
     const late: Failure = { answer: 'failed', reason: `${upstream} does not answer` }
     const over = new AbortController()
     // A check is let go sooner than a slow upstream answers, which is nobody's fault.
-    const isLong = ms >= missWithinMs && this.#options.peers.reaching(upstream).length > 0
+    const isLong =
+      ms >= missWithinMs && this.#options.peers.reaching(upstream, question.repository).length > 0
     const byOthers = isLong && !this.#asksItself(upstream)
     const waited = this.#options.clock.sleep(ms, over).then(() => {
       this.outageOf(upstream).late(late, { byOthers })
@@ -92,7 +93,8 @@ export class Asking {
     const flight = question.about === 'manifest' ? name : `${name} ${question.maxAgeMs}`
     const answer = await this.#flights.run(flight, async () => {
       const { peers, reaches, clock } = this.#options
-      const members = [...peers.reaching(upstream), ...(reaches(upstream) ? [peers.self] : [])]
+      const reaching = peers.reaching(upstream, question.repository)
+      const members = [...reaching, ...(reaches(upstream) ? [peers.self] : [])]
       const byRank = rankMembers(name, members).slice(0, maxAsked)
       const ranked = this.#asksItself(upstream) ? [...new Set([peers.self, ...byRank])] : byRank
       let own: Answer | undefined

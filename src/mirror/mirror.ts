@@ -6,7 +6,7 @@ import type { Clock, Logger } from '../base/base.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger, RecordKey } from '../records/records.ts'
 import type { Mirror } from '../registry/registry.ts'
-import { isUpstreamName, type Upstream, type Upstreams } from '../upstream/upstream.ts'
+import { type MemberWords, type Upstream, type Upstreams, wordFor } from '../upstream/upstream.ts'
 import { Asking } from './asking.ts'
 import { Checks } from './checks.ts'
 import { Inquirer, type InquirerOptions } from './inquirer.ts'
@@ -21,12 +21,10 @@ export { answerInquiries, inquire } from './inquiries.ts'
 export { type Answer, maxAnswerBytes, maxListBytes, type Question } from './messages.ts'
 
 /** The other members, as far as there are any. */
-export interface MirrorPeers {
+export interface MirrorPeers extends MemberWords {
   readonly self: string
-  /** Those that mirror the upstream for everyone, whether or not they reach it now, this node not among them. */
-  mirroring(upstream: string): readonly string[]
-  /** Those that reach the upstream and share what it gives, this node not among them. */
-  reaching(upstream: string): string[]
+  /** Those that reach the upstream and share what it gives, and may publish it as `name`; this node not among them. */
+  reaching(upstream: string, name: string): string[]
   ask(peer: string, question: Question): Promise<Answer>
   /** Takes the records of a peer's answer to a question about these keys into the ledger. */
   accept(peer: string, records: Uint8Array[], keys: RecordKey[]): Promise<void>
@@ -74,7 +72,8 @@ export function openMirror(options: MirrorOptions): OpenMirror {
   const asking = new Asking({ ...options, checks, lists, answer, reaches })
   const askForTag = peers.askForTag.bind(peers)
   const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock, wall })
-  const isMirrored = (name: string): boolean => isUpstreamName(name, upstreams, peers)
+  const isMirrored = (name: Repository): boolean =>
+    wordFor(upstreamOf(name) ?? '', name, upstreams, peers) !== undefined
   const referrers = new ReferrersOfMirrored({ names, asking, lists, isMirrored, ttlMs, clock })
   const [first] = upstreams.all
 
@@ -86,7 +85,7 @@ export function openMirror(options: MirrorOptions): OpenMirror {
   return {
     fallback: options.bareNames && first?.isShared === true ? first.name : undefined,
     mirrored: upstreams.all.map(({ name }) => name),
-    isMirrored,
+    wordFor: (upstream, name) => wordFor(upstream, name, upstreams, peers),
     refusal(name) {
       const upstream = upstreams.find(name)
       if (upstream === undefined || upstream.isShared) return undefined

@@ -12,7 +12,7 @@ interface MirroredReferrersOptions {
   names: Names
   asking: Asking
   lists: ReferrerLists
-  isMirrored(upstream: string): boolean
+  isMirrored(repository: Repository): boolean
   ttlMs: number
   clock: Clock
 }
@@ -39,7 +39,7 @@ export class ReferrersOfMirrored {
     if (heard !== undefined && clock.now() - heard.atMs < maxAgeMs) return { digests: heard.digests }
     const upstream = upstreamOf(repository) ?? ''
     if (heard === undefined) {
-      if (!this.#options.isMirrored(upstream)) return {}
+      if (!this.#options.isMirrored(repository)) return {}
       const answer = await asking.askForMissing(upstream, question)
       if (answer.answer === 'listed') return { digests: answer.digests }
       // Of a manifest that is here its referrers may be, too: a keep rule has brought them, or an archive.

@@ -57,10 +57,12 @@ export class MirroredTags {
     const { asking, askForTag, names, checks, clock, wall } = this.#options
     const { repository, tag } = question
     const answer = await asking.askForMissing(upstreamOf(repository) ?? '', question)
-    if (answer.answer === 'there' || answer.answer === 'absent') return this.#settled(question, answer)
-    // What the upstream does not say now, a member may have heard before.
+    if (answer.answer === 'there') return this.#settled(question, answer)
+    // What the upstream does not have, or does not say now, may have been pushed to a member, or heard by one before.
     await askForTag(repository, tag)
     const heard = await names.findTag(repository, tag)
+    if (heard !== undefined && heard.checkedMs === undefined) return { digest: heard.digest }
+    if (answer.answer === 'absent') return undefined
     if (heard === undefined) throw refusalOf(answer)
     const times = { nowMs: clock.now(), wallMs: wall.now() }
     return this.#stale(question, heard, lastCheckMs(heard, questionName(question), checks, times), true)

@@ -3,14 +3,20 @@ import { excerpt } from './digest.ts'
 import { OciError } from './errors.ts'
 import { parseRepository, type Repository } from './reference.ts'
 
+/**
+ * By whose word a name is an upstream's: that of this node's configuration or of a rule in the policy, or that of a member
+ * alone. Such a `claim` counts for what the cluster has not pushed, and for reading only.
+ */
+export type MirrorWord = 'rule' | 'claim'
+
 /** How a request names a repository, and which registries it can mean. */
 export interface NameContext {
   /** containerd's `?ns=`: the registry that its user named. */
   ns?: string | undefined
   /** The `Host` under which the client reaches this node. */
   host?: string | undefined
-  /** Whether names that begin with this word are mirrored. */
-  isMirrored(upstream: string): boolean
+  /** Whether `name`, which begins with the upstream's, is mirrored. */
+  isMirrored(upstream: string, name: string): boolean
   /** What a name without a registry may mean, as with dockerd's `registry-mirrors`; `undefined` when it never does. */
   fallback?: string | undefined
   /** For the message of a refusal. */
@@ -38,7 +44,8 @@ export function parseMirroredName(asked: Repository, context: NameContext): Name
   const { ns, host, isMirrored, fallback, mirrored } = context
   const first = upstreamOf(asked)
   if (ns !== undefined && ns !== '' && ns.toLowerCase() !== host?.toLowerCase()) {
-    if (isMirrored(ns)) return mirroredName(ns, first === ns ? withoutUpstream(asked) : asked)
+    const rest = first === ns ? withoutUpstream(asked) : asked
+    if (isMirrored(ns, nameAt(ns, rest))) return mirroredName(ns, rest)
     if (mirrored.length > 0) {
       throw new OciError(
         'NAME_UNKNOWN',
@@ -46,7 +53,10 @@ export function parseMirroredName(asked: Repository, context: NameContext): Name
       )
     }
   }
-  if (first !== undefined && isMirrored(first)) return mirroredName(first, withoutUpstream(asked))
+  if (first !== undefined) {
+    const rest = withoutUpstream(asked)
+    if (isMirrored(first, nameAt(first, rest))) return mirroredName(first, rest)
+  }
   if (fallback === undefined) return { repository: asked }
   return { repository: asked, otherwise: mirroredName(fallback, asked).repository }
 }
@@ -63,6 +73,10 @@ export function withoutUpstream(repository: Repository): Repository {
 }
 
 function mirroredName(upstream: string, repository: Repository): NameMeaning & { upstream: string } {
+  return { repository: parseRepository(nameAt(upstream, repository)), upstream }
+}
+
+function nameAt(upstream: string, repository: Repository): string {
   const official = upstream === dockerHub && !repository.includes('/') ? officialImages : ''
-  return { repository: parseRepository(`${upstream}/${official}${repository}`), upstream }
+  return `${upstream}/${official}${repository}`
 }

@@ -23,6 +23,7 @@ export {
 } from './manifest.ts'
 export { type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
 export {
+  type MirrorWord,
   type NameContext,
   type NameMeaning,
   parseMirroredName,

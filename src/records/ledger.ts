@@ -15,7 +15,7 @@ import { type Drop, govern } from './govern.ts'
 import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
 import type { MembersTime } from './members-time.ts'
-import { openPolicy, type Policy, policyText, Rules } from './policy.ts'
+import { openPolicy, type Permission, type Policy, policyText, Rules } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
@@ -41,8 +41,8 @@ export interface Ledger extends Names, AsyncDisposable {
   isBanned(peerId: string): boolean
   /** Whether the policy names it as one that may write somewhere, or seals. */
   isNamed(peerId: string): boolean
-  /** Whether the policy lets that peer publish under a repository's name. */
-  mayPublish(peerId: string, repository: string): boolean
+  /** Why that peer may publish under a repository's name: a rule of the policy, or that none covers it; `undefined` where it may not. */
+  permission(peerId: string, repository: string): Permission | undefined
   /**
    * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority,
    * and what it makes immutable sealed, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority
@@ -95,6 +95,7 @@ class LevelLedger implements Ledger {
   readonly listTags: Names['listTags']
   readonly listRepositories: Names['listRepositories']
   readonly hasRepository: Names['hasRepository']
+  readonly hasPushedTag: Names['hasPushedTag']
   readonly listManifests: Names['listManifests']
   readonly listReferrers: Names['listReferrers']
   readonly tagsOf: Names['tagsOf']
@@ -163,6 +164,7 @@ class LevelLedger implements Ledger {
     this.listTags = queries.listTags
     this.listRepositories = queries.listRepositories
     this.hasRepository = queries.hasRepository
+    this.hasPushedTag = queries.hasPushedTag
     this.listManifests = queries.listManifests
     this.listReferrers = queries.listReferrers
     this.tagsOf = queries.tagsOf
@@ -214,8 +216,8 @@ class LevelLedger implements Ledger {
     return this.#writer.rules.names(parsePeerId(peerId))
   }
 
-  mayPublish(peerId: string, repository: string): boolean {
-    return this.#writer.rules.mayPublish(parsePeerId(peerId), repository)
+  permission(peerId: string, repository: string): Permission | undefined {
+    return this.#writer.rules.permission(parsePeerId(peerId), repository)
   }
 
   async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {

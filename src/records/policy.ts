@@ -67,6 +67,9 @@ export interface Immutable {
   sinceMs: number
 }
 
+/** What lets an author write a name. */
+export type Permission = 'rule' | 'no rule'
+
 /** A policy made ready to be asked often. */
 export class Rules {
   readonly value: PolicyValue
@@ -137,11 +140,13 @@ export class Rules {
     return `rule ${index + 1} of the policy lets ${who} publish to "${rule.repositories}", and ${peerIdOf(author)} is not among them`
   }
 
-  /** Whether `author` may write anything of that name. */
-  mayPublish(author: Uint8Array, repository: string): boolean {
-    if (this.isAuthority(author)) return true
+  /** Why `author` may write what has that name: a rule says so, or none says who may; `undefined` where it may not. */
+  permission(author: Uint8Array, repository: string): Permission | undefined {
+    if (this.isAuthority(author)) return 'rule'
+    if (this.isBanned(author)) return undefined
     const index = this.#findRule(repository)
-    return !this.isBanned(author) && (index < 0 || this.#allowed[index]?.has(name(author)) === true)
+    if (index < 0) return 'no rule'
+    return this.#allowed[index]?.has(name(author)) === true ? 'rule' : undefined
   }
 
   /** The first immutable pattern that `key` falls under. */

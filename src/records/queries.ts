@@ -79,6 +79,15 @@ export function createQueries(db: Database, clock: Clock): Queries {
     return tags
   }
 
+  const hasPushedTag = async (repository: Repository): Promise<boolean> => {
+    const prefix = tagAt(repository, '')
+    for await (const [entry, json] of db.iterator(rangeOf(prefix, undefined))) {
+      const isPushed = (JSON.parse(json) as TagEntry).checkedMs === undefined
+      if (isPushed && findTag(repository, entry.slice(prefix.length) as Tag) !== undefined) return true
+    }
+    return false
+  }
+
   const tagsOf = async (repository: Repository, digest: Digest): Promise<Tag[]> => {
     const tags = await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })
     if (db.getSync(manifestAt(repository, digest)) !== undefined) return tags as Tag[]
@@ -102,6 +111,7 @@ export function createQueries(db: Database, clock: Clock): Queries {
     findManifest: async (repository, digest) => find<ManifestEntry>(manifestAt(repository, digest)),
     listTags,
     listRepositories: async (page) => (await list(countAt(''), page)) as Repository[],
+    hasPushedTag,
     hasRepository: async (repository) => db.getSync(countAt(repository)) !== undefined,
     listManifests: async (repository, page) =>
       getManifests(repository, await list(manifestAt(repository, ''), page)),

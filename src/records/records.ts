@@ -30,6 +30,8 @@ export interface Names {
   /** The repositories that have a live manifest, in byte order. */
   listRepositories(page: Page): Promise<Repository[]>
   hasRepository(repository: Repository): Promise<boolean>
+  /** Whether one of its live tags was pushed to the cluster, and not heard from an upstream. */
+  hasPushedTag(repository: Repository): Promise<boolean>
   /** The repository's live manifests in order of digest. */
   listManifests(repository: Repository, page: Page): Promise<ManifestEntry[]>
   /** Live manifests of the repository whose subject is `subject`, in order of digest. */

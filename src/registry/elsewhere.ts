@@ -13,11 +13,11 @@ export interface Elsewhere {
     digest: Digest,
     options?: { signal?: AbortSignal; onGiver?: (peer: string) => void },
   ): Promise<Uint8Array | undefined>
-  /** The size of a blob that a member holds and lets this repository read, or `undefined`. */
+  /** The size of a blob that a member holds and lets this repository read, or `undefined`. `anywhere` (default) asks upstreams, too. */
   findBlob(
     repository: Repository,
     digest: Digest,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; within?: 'cluster' | 'anywhere' },
   ): Promise<{ size: number } | undefined>
   /** A blob to read while it is on its way here, or `undefined` when no member can give it. The caller disposes of it. */
   openBlob(

@@ -52,7 +52,7 @@ const referrerBatch = 64
 const maxSearched = 100_000
 
 export function createListing(collaborators: Collaborators): Listing {
-  const { names, mirror } = collaborators
+  const { names, mirror, own } = collaborators
   const counted = createStaleCount(collaborators)
 
   async function listTags(repository: Repository, { last, limit }: { last?: string; limit?: number }) {
@@ -93,6 +93,7 @@ export function createListing(collaborators: Collaborators): Listing {
     subject: Digest,
     maxAgeMs: number | undefined,
   ): Promise<{ digests?: ReadonlySet<Digest>; stale?: Staleness }> {
+    if (await own.isOwn(repository)) return {}
     const wanted = maxAgeMs === undefined ? {} : { maxAgeMs }
     const { digests, ...found }: MirroredReferrers = counted(
       await mirror.findReferrers(repository, subject, wanted),

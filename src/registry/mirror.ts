@@ -1,5 +1,5 @@
 /** Registries outside the cluster as the registry sees them: whose content it serves under their names. */
-import type { Digest, OciError, Repository, Tag } from '../oci/oci.ts'
+import type { Digest, MirrorWord, OciError, Repository, Tag } from '../oci/oci.ts'
 import type { TagEntry } from '../records/records.ts'
 
 /** Why what is mirrored is served although its upstream was not asked as lately as the operator wants. */
@@ -29,8 +29,8 @@ export interface Mirror {
   readonly fallback: string | undefined
   /** Names that are mirrored, for messages. */
   readonly mirrored: readonly string[]
-  /** Whether names that begin with this word belong to an upstream that a member reaches. */
-  isMirrored(upstream: string): boolean
+  /** By whose word `name`, which begins with the upstream's, belongs to it; `undefined` for the cluster's own. */
+  wordFor(upstream: string, name: string): MirrorWord | undefined
   /** Why nobody is given this upstream's content here, if so: only its own users may read it, and clients are not told apart. */
   refusal(upstream: string): OciError | undefined
   /**
@@ -64,7 +64,7 @@ export interface Mirror {
 export const noMirror: Mirror = {
   fallback: undefined,
   mirrored: [],
-  isMirrored: () => false,
+  wordFor: () => undefined,
   refusal: () => undefined,
   resolveTag: async (_repository, _tag, standing) => standing,
   findReferrers: async () => ({}),

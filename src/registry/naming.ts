@@ -1,5 +1,12 @@
 /** Which repository a client means: the cluster's own, or an upstream's by its prefix, by `ns`, or by no registry at all. */
-import { type NameMeaning, OciError, parseMirroredName, type Reference, type Repository } from '../oci/oci.ts'
+import {
+  type NameMeaning,
+  OciError,
+  parseMirroredName,
+  type Reference,
+  type Repository,
+  upstreamOf,
+} from '../oci/oci.ts'
 import type { Collaborators } from './registry.ts'
 
 export interface AskedName {
@@ -23,17 +30,18 @@ export interface Naming {
    * and `DENIED` for an upstream whose content is not for everyone.
    */
   forRead(asked: AskedName, reference?: Reference): Promise<NamedRepository> | NamedRepository
-  /** For pushing. Throws `DENIED` for a mirrored name. */
+  /** For pushing. Throws `DENIED` for a mirrored name, unless a member's claim is all that makes it one. */
   forPush(asked: AskedName): NamedRepository
   /** For deleting: forgetting what is mirrored is the operator's right. */
-  forDelete(asked: AskedName): NamedRepository
+  forDelete(asked: AskedName): Promise<NamedRepository> | NamedRepository
 }
 
 /** More than a node serves at once. */
 const maxRemembered = 10_000
 
-export function createNaming({ names, elsewhere, mirror, cache }: Collaborators): Naming {
-  const { isMirrored, fallback, mirrored } = mirror
+export function createNaming({ names, elsewhere, mirror, cache, own }: Collaborators): Naming {
+  const { fallback, mirrored } = mirror
+  const isMirrored = (upstream: string, name: string): boolean => mirror.wordFor(upstream, name) !== undefined
   /** Names without a registry that are the cluster's own, as of a generation of the records. */
   const owned = new Map<Repository, number>()
 
@@ -72,21 +80,45 @@ export function createNaming({ names, elsewhere, mirror, cache }: Collaborators)
     return { repository: mirrored, isGuess: true }
   }
 
+  /** The name as the client wrote it, where a claim alone would have it rewritten as names of the upstream are. */
+  function givenName(asked: AskedName, { repository, upstream }: NameMeaning): Repository | undefined {
+    if (upstream === undefined || mirror.wordFor(upstream, repository) !== 'claim') return undefined
+    return upstreamOf(asked.repository) === upstream ? asked.repository : repository
+  }
+
+  /** What was pushed under the name as it was written stays there. */
+  async function asGiven(given: Repository, meant: Repository): Promise<NamedRepository> {
+    const isThere = own.isPushing(given) || (await isOwned(given))
+    return { repository: isThere ? given : meant, isGuess: false }
+  }
+
   return {
     forRead(asked, reference) {
-      const { repository, upstream, otherwise } = meaningOf(asked, fallback)
+      const meaning = meaningOf(asked, fallback)
+      const { repository, upstream, otherwise } = meaning
+      const given = givenName(asked, meaning)
+      if (given !== undefined && given !== repository) return asGiven(given, repository)
       const isOpen = otherwise !== undefined && owned.get(repository) !== cache.generation
       if (isOpen) return choose(repository, otherwise, reference)
       return { repository: permitted(repository, upstream), isGuess: false }
     },
     forPush(asked) {
-      const { repository, upstream } = meaningOf(asked)
+      const meaning = meaningOf(asked)
+      const { repository, upstream } = meaning
       if (upstream === undefined) return { repository, isGuess: false }
+      const given = givenName(asked, meaning)
+      if (given !== undefined) return { repository: given, isGuess: false }
       throw new OciError(
         'DENIED',
         `${repository} mirrors ${upstream}, so nothing can be pushed to it; push to ${upstream} itself, or under a name that does not begin with "${upstream}/"`,
       )
     },
-    forDelete: (asked) => ({ repository: meaningOf(asked).repository, isGuess: false }),
+    forDelete(asked) {
+      const meaning = meaningOf(asked)
+      const { repository } = meaning
+      const given = givenName(asked, meaning)
+      if (given !== undefined && given !== repository) return asGiven(given, repository)
+      return { repository, isGuess: false }
+    },
   }
 }

@@ -54,9 +54,9 @@ export interface Pull {
 }
 
 export function createPull(collaborators: Collaborators): Pull {
-  const { store, names, elsewhere, mirror, cache, clock } = collaborators
+  const { store, names, elsewhere, mirror, own, cache, clock } = collaborators
   const counted = createStaleCount(collaborators)
-  const { resolve, isMirrored } = createResolution(collaborators)
+  const { resolve } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
 
   /** Brings a manifest here; its blobs become readable through the repository, and come when asked for. */
@@ -86,7 +86,8 @@ export function createPull(collaborators: Collaborators): Pull {
     digest: Digest,
     onGiver: (peer: string) => void,
   ): Promise<Uint8Array | undefined> {
-    if (!isMirrored(repository) || !(await mirror.bringManifest(repository, digest))) return undefined
+    if (!(await own.isMirrored(repository)) || !(await mirror.bringManifest(repository, digest)))
+      return undefined
     const here = await store.manifests.get(digest)
     if (here === undefined) return elsewhere.fetchManifest(repository, digest, { onGiver })
     onGiver(fromUpstream)
@@ -164,7 +165,9 @@ export function createPull(collaborators: Collaborators): Pull {
     { signal }: { signal?: AbortSignal } = {},
   ): Promise<{ size: number }> {
     const here = (await store.links.has(repository, digest)) ? await store.blobs.stat(digest) : undefined
-    const found = here ?? (await elsewhere.findBlob(repository, digest, withSignal(signal)))
+    if (here !== undefined) return here
+    const within = (await own.mayBeOutside(repository)) ? 'anywhere' : 'cluster'
+    const found = await elsewhere.findBlob(repository, digest, { ...withSignal(signal), within })
     return found ?? blobUnknown(repository, digest)
   }
 

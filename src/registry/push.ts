@@ -63,7 +63,7 @@ export interface Push {
 }
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, mirror } = collaborators
+  const { store, names, elsewhere, mirror, own } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -98,6 +98,7 @@ export function createPush(collaborators: Collaborators): Push {
     repository: Repository,
     { mount: wanted, algorithm, client }: StartOptions = {},
   ): Promise<StartedUpload> {
+    own.notePush(repository)
     const mounted = wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from)
     if (wanted !== undefined && mounted !== undefined)
       return { mounted: { ...mounted, digest: wanted.digest } }
@@ -200,6 +201,7 @@ export function createPush(collaborators: Collaborators): Push {
     getUpload,
     appendUpload: (repository, id, body, options) => refusing(uploads.append(repository, id, body, options)),
     async finishUpload(repository, id, digest) {
+      own.notePush(repository)
       const finished = await refusing(uploads.finish(repository, id, digest))
       elsewhere.announce([digest])
       return finished

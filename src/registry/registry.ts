@@ -8,6 +8,7 @@ import { createListing, type Listing } from './listing.ts'
 import { ManifestCache } from './manifest-cache.ts'
 import { type Mirror, noMirror } from './mirror.ts'
 import { createNaming, type Naming } from './naming.ts'
+import { OwnNames } from './own-names.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
 import { inClientsWords } from './refusal.ts'
@@ -51,20 +52,29 @@ export interface RegistryOptions {
 }
 
 /** The collaborators with their defaults filled in, as the parts of the registry get them. */
-export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & { cache: ManifestCache }
+export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & {
+  cache: ManifestCache
+  own: OwnNames
+}
 
 export function createRegistry(options: RegistryOptions): Registry {
-  const cache = new ManifestCache(options.clock ?? steadyClock)
+  const { names, mirror = noMirror, clock = steadyClock } = options
+  const cache = new ManifestCache(clock)
+  const own = new OwnNames({ names, mirror, clock })
   const collaborators: Collaborators = {
     elsewhere: nowhere,
-    mirror: noMirror,
     logger: silentLogger,
     metrics: noMetrics,
-    clock: steadyClock,
     ...options,
+    mirror,
+    clock,
     cache,
+    own,
   }
-  const unsubscribe = options.names.onChange((keys) => cache.forget(keys))
+  const unsubscribe = names.onChange((keys) => {
+    cache.forget(keys)
+    own.forget(keys)
+  })
   return {
     naming: createNaming(collaborators),
     pull: inClientsWords(createPull(collaborators)),

@@ -1,6 +1,6 @@
 /** What a reference means: a tag to a digest, a digest to what its record says, asked of members and upstreams where need be. */
 import { noTrace, timed } from '../base/base.ts'
-import { type Digest, OciError, type Reference, type Repository, upstreamOf } from '../oci/oci.ts'
+import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { MirroredTag } from './mirror.ts'
 import type { PullOptions } from './pull.ts'
@@ -15,11 +15,9 @@ export interface Resolved {
 export interface Resolution {
   /** Throws `MANIFEST_UNKNOWN`. */
   resolve(repository: Repository, reference: Reference, options: PullOptions): Promise<Resolved>
-  /** Whether the repository is an upstream's that a member reaches. */
-  isMirrored(repository: Repository): boolean
 }
 
-export function createResolution({ names, elsewhere, mirror }: Collaborators): Resolution {
+export function createResolution({ names, elsewhere, mirror, own }: Collaborators): Resolution {
   async function findDigest(
     repository: Repository,
     reference: Reference,
@@ -28,10 +26,10 @@ export function createResolution({ names, elsewhere, mirror }: Collaborators): R
     if ('digest' in reference) return reference
     const { tag } = reference
     const here = await names.findTag(repository, tag)
-    if (here?.checkedMs !== undefined || isMirrored(repository)) {
+    if (here !== undefined && here.checkedMs === undefined) return { digest: here.digest }
+    if (here !== undefined || (await own.isMirrored(repository))) {
       return timed(trace, 'ask', () => mirror.resolveTag(repository, tag, here))
     }
-    if (here !== undefined) return { digest: here.digest }
     await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
     return names.findTag(repository, tag)
   }
@@ -45,18 +43,12 @@ export function createResolution({ names, elsewhere, mirror }: Collaborators): R
     if (here !== undefined) return here
     await timed(trace, 'ask', () => elsewhere.askForManifest(repository, digest, withSignal(signal)))
     const told = await names.findManifest(repository, digest)
-    if (told !== undefined || !isMirrored(repository)) return told
+    if (told !== undefined || !(await own.isMirrored(repository))) return told
     const isThere = await timed(trace, 'ask', () => mirror.bringManifest(repository, digest))
     return isThere ? names.findManifest(repository, digest) : undefined
   }
 
-  function isMirrored(repository: Repository): boolean {
-    const upstream = upstreamOf(repository)
-    return upstream !== undefined && mirror.isMirrored(upstream)
-  }
-
   return {
-    isMirrored,
     async resolve(repository, reference, options) {
       const tag = await findDigest(repository, reference, options)
       const entry = tag === undefined ? undefined : await findEntry(repository, tag.digest, options)

@@ -1,14 +1,22 @@
 /** Which names are an upstream's, and not the cluster's own. */
+import type { MirrorWord } from '../oci/oci.ts'
 import type { Upstreams } from './upstream.ts'
 
+/** What members say of the upstream that a name begins with. */
+export interface MemberWords {
+  wordFor(upstream: string, name: string): MirrorWord | undefined
+}
+
 /**
- * Whether what is named so comes from an upstream: one of this node, or of a member that reaches it. A member's word makes a
- * mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
+ * By whose word `name`, which begins with the upstream's, comes from it; `undefined` where it is the cluster's own. A member's
+ * makes a mirror only of what looks like a host: no misconfigured one takes `team/` from the cluster.
  */
-export function isUpstreamName(
+export function wordFor(
+  upstream: string,
   name: string,
   upstreams: Pick<Upstreams, 'find'>,
-  members: { mirroring(name: string): readonly string[] },
-): boolean {
-  return upstreams.find(name) !== undefined || (name.includes('.') && members.mirroring(name).length > 0)
+  members: MemberWords,
+): MirrorWord | undefined {
+  if (upstreams.find(upstream) !== undefined) return 'rule'
+  return upstream.includes('.') ? members.wordFor(upstream, name) : undefined
 }

@@ -8,7 +8,7 @@ export { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
 export { openUpstreams, type UpstreamsOptions } from './open-upstreams.ts'
 export { ProxySettingError } from './proxies.ts'
 export { rankMembers } from './rank.ts'
-export { isUpstreamName } from './upstream-name.ts'
+export { type MemberWords, wordFor } from './upstream-name.ts'
 
 /** An upstream's manifest; `bytes` hash to `digest`. */
 export interface UpstreamManifest {

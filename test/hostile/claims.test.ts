@@ -1,12 +1,15 @@
 /** A member that claims to mirror what is the cluster's own. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { believedMirrors } from '../../node/cluster/mirror-peers.ts'
+import { clusterMirrorPeers } from '../../node/cluster/mirror-peers.ts'
 import { silentLogger, steadyClock } from '../../src/base/base.ts'
+import { openMirror } from '../../src/mirror/mirror.ts'
+import { digestBytes, mediaTypes, OciError, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { createRegistry } from '../../src/registry/registry.ts'
 import { createClones } from '../../src/swarm/clones.ts'
 import { statusMessage, statusProtocol, statusRequest } from '../../src/swarm/status-message.ts'
-import { isUpstreamName } from '../../src/upstream/upstream.ts'
+import { openUpstreams } from '../../src/upstream/upstream.ts'
 import { until } from '../swarm/fixture.ts'
-import { openHonestNode } from './honest-node.ts'
+import { type HonestNode, openHonestNode } from './honest-node.ts'
 import { openHostileMember } from './member.ts'
 
 let stack: AsyncDisposableStack
@@ -17,8 +20,8 @@ afterEach(async () => {
   await stack.disposeAsync()
 })
 
-it('makes no mirror of a name under which the policy lets others publish', async () => {
-  const near = await openHonestNode(stack)
+/** A member of `near` that says that it mirrors these, and answers nothing about them. */
+async function openClaimant(near: HonestNode, upstreams: string[]) {
   const hostile = await openHostileMember(stack, { cluster: near.node.membership.cluster })
   await hostile.dial(near.address)
   await until('it to be a member', () => near.peers().includes(hostile.peer))
@@ -28,20 +31,81 @@ it('makes no mirror of a name under which the policy lets others publish', async
     clock: steadyClock,
     logger: silentLogger,
   })
-  const claims = { upstreams: ['acme.io', 'other.io'], away: [], keeps: [], running: clones.statement() }
-  await channel.send(statusRequest.encode(claims))
+  await channel.send(statusRequest.encode({ upstreams, away: [], keeps: [], running: clones.statement() }))
   expect(statusMessage.decode((await channel.receive()) ?? new Uint8Array())).toMatchObject({ upstreams: [] })
+  return hostile
+}
 
-  const { swarm } = near.member
-  const isMirrored = (name: string): boolean =>
-    isUpstreamName(
-      name,
-      { find: () => undefined },
-      { mirroring: (upstream) => believedMirrors(swarm, near.names, upstream) },
-    )
-  expect(isMirrored('acme.io')).toBe(true)
+/** What the daemon puts together of a node without upstreams. */
+async function registryOf({ node, member, names }: HonestNode) {
+  const { elsewhere, swarm } = member
+  const mirror = openMirror({
+    upstreams: stack.use(await openUpstreams({ upstreams: [] })),
+    peers: { self: swarm.peerId, ...clusterMirrorPeers(swarm, names, elsewhere) },
+    names,
+    holds: async () => false,
+    keep: async () => undefined,
+    ttlMs: 1000,
+    bareNames: true,
+    clock: steadyClock,
+    logger: silentLogger,
+  })
+  return stack.use(createRegistry({ store: node.store, names, elsewhere, mirror }))
+}
+
+it('makes no mirror of a name under which the policy lets others publish, nor is asked for one', async () => {
+  const near = await openHonestNode(stack)
+  const hostile = await openClaimant(near, ['acme.io', 'other.io'])
+  const { swarm, elsewhere } = near.member
+  const peers = clusterMirrorPeers(swarm, near.names, elsewhere)
+  expect(peers.wordFor('acme.io', 'acme.io/team/app')).toBe('claim')
+  expect(peers.reaching('acme.io', 'acme.io/team/app')).toEqual([hostile.peer])
   const policy = near.names.policy()
-  await near.names.setPolicy({ ...policy, rules: [{ repositories: 'acme.io/**', authors: [near.peer] }] })
-  expect(isMirrored('acme.io')).toBe(false)
-  expect(isMirrored('other.io')).toBe(true)
+  const others = { repositories: 'acme.io/team/**', authors: [near.peer] }
+  const itsOwn = { repositories: 'other.io/**', authors: [hostile.peer] }
+  await near.names.setPolicy({ ...policy, rules: [others, itsOwn] })
+  expect(peers.wordFor('acme.io', 'acme.io/team/app')).toBeUndefined()
+  expect(peers.reaching('acme.io', 'acme.io/team/app')).toEqual([])
+  expect(peers.wordFor('acme.io', 'acme.io/x')).toBe('claim')
+  expect(peers.wordFor('other.io', 'other.io/x')).toBe('rule')
+})
+
+it('keeps nobody from pushing under a name that no rule covers, and from what was pushed there', async () => {
+  const near = await openHonestNode(stack)
+  await openClaimant(near, ['acme.io'])
+  const { naming, push, pull, listing } = await registryOf(near)
+  const [repository, tag] = [parseRepository('acme.io/team/app'), parseTag('1')]
+  const isUnknown = async (work: Promise<unknown>): Promise<boolean> => {
+    const error = await work.catch((thrown: unknown) => thrown)
+    return error instanceof OciError && error.code.endsWith('_UNKNOWN')
+  }
+
+  // As containerd does it: each part is asked for, brought, and the tag asked for before the manifest.
+  expect(naming.forPush({ repository })).toEqual({ repository, isGuess: false })
+  const [config, layer] = [Buffer.from('{}'), Buffer.from('a layer')]
+  for (const bytes of [config, layer]) {
+    const digest = digestBytes(bytes)
+    expect(await isUnknown(pull.statBlob(repository, digest))).toBe(true)
+    const started = await push.startUpload(repository)
+    if (!('upload' in started)) throw new Error('nothing was to be mounted')
+    await push.appendUpload(repository, started.upload.id, ReadableStream.from([bytes]))
+    await push.finishUpload(repository, started.upload.id, digest)
+  }
+  expect(await isUnknown(pull.statManifest(repository, { tag }))).toBe(true)
+  const document = {
+    schemaVersion: 2,
+    mediaType: mediaTypes.ociManifest,
+    config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: digestBytes(config), size: 2 },
+    layers: [
+      { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: digestBytes(layer), size: layer.length },
+    ],
+  }
+  const body = { bytes: Buffer.from(JSON.stringify(document)), contentType: undefined }
+  const { digest } = await push.putManifest(repository, { tag }, body)
+
+  const named = await naming.forRead({ repository }, { tag })
+  expect(named).toEqual({ repository, isGuess: false })
+  expect(await pull.getManifest(repository, { tag })).toMatchObject({ digest })
+  expect(await listing.listReferrers(repository, digest, {})).toEqual({ items: [] })
+  expect(await isUnknown(pull.getManifest(repository, { tag: parseTag('2') }))).toBe(true)
 })

@@ -10,7 +10,7 @@ test('a request that a stop cuts off is told so, and is no error in the log', as
     logger: { ...silentLogger, error: (...line: unknown[]) => errors.push(line) },
     mirror: () => ({
       ...noMirror,
-      isMirrored: () => true,
+      wordFor: () => 'rule',
       resolveTag: async () => {
         throw new ClosingError('the exchange is closing')
       },

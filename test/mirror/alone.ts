@@ -9,7 +9,7 @@ import { upstreamsOf } from './fake-upstream.ts'
 
 const nobody: MirrorPeers = {
   self: 'alone',
-  mirroring: () => [],
+  wordFor: () => undefined,
   reaching: () => [],
   ask: async (peer) => {
     throw new Error(`there is no ${peer}`)

@@ -33,6 +33,8 @@ export interface MirrorNode {
   isUp: boolean
   /** True makes it tell that it does not reach its upstreams. */
   isAway: boolean
+  /** Of each blob that was not here, whether it was sought outside of the cluster, too. */
+  blobsSought: ('cluster' | 'anywhere')[]
 }
 
 export interface MirrorCluster {
@@ -67,18 +69,17 @@ export async function openCluster(
     const author = identity(10 + index)
     const { ledger: names } = opened.use(await testLedger({ identity: author, clock }))
     const store = opened.use(memoryStore({ clock }))
+    const mirroring = (upstream: string): string[] =>
+      others(self)
+        .filter(({ name }) =>
+          upstreamsAt(Number(name.slice(5))).some((one) => one.name === upstream && one.isShared),
+        )
+        .map(({ name }) => name)
     const peers: MirrorPeers = {
       self,
-      mirroring: (upstream) =>
-        others(self)
-          .filter(({ name }) =>
-            upstreamsAt(Number(name.slice(5))).some((one) => one.name === upstream && one.isShared),
-          )
-          .map(({ name }) => name),
+      wordFor: (upstream) => (mirroring(upstream).length === 0 ? undefined : 'claim'),
       reaching: (upstream) =>
-        peers
-          .mirroring(upstream)
-          .filter((peer) => nodes.some(({ name, isAway }) => name === peer && !isAway)),
+        mirroring(upstream).filter((peer) => nodes.some(({ name, isAway }) => name === peer && !isAway)),
       async ask(peer, question) {
         const { a, b } = channelPair()
         const asked = others(self).find(({ name }) => name === peer)
@@ -99,8 +100,13 @@ export async function openCluster(
         }
       },
     }
+    const blobsSought: MirrorNode['blobsSought'] = []
     const elsewhere: Elsewhere = {
       ...nowhere,
+      async findBlob(_repository, _digest, { within = 'anywhere' } = {}) {
+        blobsSought.push(within)
+        return undefined
+      },
       askForTag: (repository, tag) => peers.askForTag(repository, tag),
       async askForManifest(repository, digest) {
         for (const other of others(self)) {
@@ -129,7 +135,7 @@ export async function openCluster(
       logger: silentLogger,
     })
     const registry = opened.use(createRegistry({ store, names, elsewhere, mirror, clock }))
-    const node = { name: self, names, store, mirror, registry, isUp: true, isAway: false }
+    const node = { name: self, names, store, mirror, registry, isUp: true, isAway: false, blobsSought }
     nodes.push(node)
     names.onRecords((records, { own }) => {
       if (own) written.push(...records)

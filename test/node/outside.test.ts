@@ -39,7 +39,7 @@ function scene(outcomes: Partial<Record<string, Outcome>>, { isReached = true, h
     return { answer: 'failed', trouble, reason: `is ${trouble}` }
   }
   const outside = openOutside({
-    mirroring: (name) => (name === 'docker.io' ? others : []),
+    wordFor: (name) => (name === 'docker.io' ? 'claim' : undefined),
     swarm: {
       peerId: self,
       members: { reaching: (name) => (name === 'docker.io' ? others : []) },
