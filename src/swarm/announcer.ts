@@ -23,7 +23,7 @@ export interface AnnouncerOptions {
   random: () => number
   logger: Logger
   metrics: Metrics
-  /** On average, before new digests are told. */
+  /** On average, before new digests are told; default by how many members there are, and whether all are connected. */
   settleMs?: number | undefined
 }
 
@@ -34,13 +34,16 @@ const provideTimeoutMs = 20_000
 /** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
 const restFactor = 3
 const minRestMs = 10
-/** What so many connected members announce, one more need not: an image that all hosts pull would be announced by all. */
-const enoughHolders = 3
 /**
- * The DHT can wait until the push or pull that brought the content is over: few members are all asked at once, and what one
- * announces costs the processors of all.
+ * What so many connected members announce, one more need not: an image that all hosts pull would be announced by all. Few
+ * members are each asked for what is missing, so that one of them is enough for whoever joins later.
  */
-const settleMs = { amongFew: 15_000, amongMany: 1000 }
+const enoughHolders = { amongFew: 1, amongMany: 3 }
+/**
+ * An announcement costs the processors of all members, and the DHT can wait until the push or pull that brought the content is
+ * over. Longest while few members are all connected: then nobody looks there, and by that time most is announced by another.
+ */
+const settleMs = { amongAll: 10 * 60_000, amongFew: 15_000, amongMany: 1000 }
 const fewMembers = 32
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
@@ -50,10 +53,21 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   /** The newest last, each at most once. */
   const fresh: Digest[] = []
   const waiting = new Set<Digest>()
+  /** When the first of those came that are fresh now, and by how much they wait longer than others. */
+  let batch = { sinceMs: 0, factor: 1 }
   let wake: () => void = () => undefined
 
-  const settle = (): number =>
-    options.settleMs ?? (members.peers().length > fewMembers ? settleMs.amongMany : settleMs.amongFew)
+  const isFew = (): boolean => members.peers().length <= fewMembers
+
+  const settle = (): number => {
+    if (options.settleMs !== undefined) return options.settleMs
+    if (!isFew()) return settleMs.amongMany
+    return isComplete() ? settleMs.amongAll : settleMs.amongFew
+  }
+
+  /** How long fresh ones still wait. */
+  const settlingMs = (): number =>
+    fresh.length === 0 ? 0 : Math.max(0, batch.sinceMs + settle() * batch.factor - clock.now())
 
   const later = (): number => clock.now() + intervalMs * (0.8 + 0.4 * random())
 
@@ -93,7 +107,8 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     const startMs = clock.now()
     let told = 0
     try {
-      if (isComplete() && (await othersAnnouncing(digest, signal)) >= enoughHolders) {
+      const enough = isFew() ? enoughHolders.amongFew : enoughHolders.amongMany
+      if (isComplete() && (await othersAnnouncing(digest, signal)) >= enough) {
         if (due.has(digest)) due.set(digest, later())
         return
       }
@@ -125,7 +140,12 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         await pause(60_000, signal)
         continue
       }
-      if (fresh.length > 0) await clock.sleep(settle() * (0.5 + random()), { signal })
+      const waitMs = settlingMs()
+      if (waitMs > 0) {
+        // No longer than this: whether all members are connected may change without a word.
+        await pause(Math.min(waitMs, 30_000), signal)
+        continue
+      }
       for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
       const overdue = [...due].filter(([, atMs]) => atMs <= clock.now()).map(([digest]) => digest)
       for (const digest of overdue) {
@@ -136,16 +156,17 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     }
   })
 
-  members.onChange(({ kind }) => {
-    if (kind === 'join' && members.peers().length === 1) wake()
-  })
+  // The first member makes announcing useful, and one that is gone makes it urgent.
+  members.onChange(() => wake())
 
   return {
     announce(digest) {
       // Told already, or about to be.
       if (due.has(digest)) return
       due.set(digest, later())
-      if (!waiting.has(digest)) fresh.push(digest)
+      if (waiting.has(digest)) return
+      if (fresh.length === 0) batch = { sinceMs: clock.now(), factor: 0.5 + random() }
+      fresh.push(digest)
       waiting.add(digest)
       wake()
     },
