@@ -1,6 +1,7 @@
 /** Every check of `shoal doctor`, run side by side, and what they found in order. */
 import { type Check, type Finding, fault, type Surroundings } from './check.ts'
 import { clock } from './clock.ts'
+import { database } from './database.ts'
 import { discovery } from './discovery.ts'
 import { disk } from './disk.ts'
 import { docker } from './docker.ts'
@@ -20,6 +21,7 @@ const checks: Check[] = [
   secrets,
   disk,
   quarantine,
+  database,
   ports,
   discovery,
   members,

@@ -147,6 +147,9 @@ export const metricTable = {
   shoal_records_refused_total: counter('Records from members that were not accepted.', {
     reason: ['malformed', 'signature', 'forged', 'ahead', 'policy', 'expired', 'delayed'],
   }),
+  shoal_records_rotten_total: counter('Records and rows of the ledger that the disk changed.', {
+    kind: ['record', 'row'],
+  }),
   shoal_keep_rules: gauge('Keep rules of this node.'),
   shoal_keep_missing_images: gauge('Images that a keep rule matches and that are not complete here.'),
   shoal_keep_missing_seconds: gauge('How long the oldest of them has been missing.'),

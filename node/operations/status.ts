@@ -7,8 +7,10 @@ import { clusterId } from '../../src/swarm/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { DiskUsage } from '../disk-usage.ts'
+import { describeDamage } from '../doctor/database.ts'
 import { judgeSpace } from '../doctor/disk.ts'
 import { describeQuarantine } from '../doctor/quarantine.ts'
+import type { LocalNode } from '../local-node.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
 export interface NodeStatus {
@@ -35,6 +37,8 @@ export interface NodeStatus {
   keepRules: number
   /** What keeps the node from working as it should, in words. */
   problems: string[]
+  /** Those of them that are about the database. */
+  database: string[]
 }
 
 export interface RunningStatus {
@@ -74,6 +78,7 @@ export const showStatus: Operation<'status'> = async (context) => {
   const peers = member?.exchange.status().peers ?? []
   const sum = (of: 'receivedBytes' | 'sentBytes') => peers.reduce((total, peer) => total + peer[of], 0)
   const disk = await node.disk.measure()
+  const database = databaseProblems(node)
   return {
     nowMs: steadyClock.now(),
     version,
@@ -94,19 +99,25 @@ export const showStatus: Operation<'status'> = async (context) => {
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
     upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],
     keepRules: node.keepRules.list().length,
-    problems: [
-      ...(member?.problems() ?? []),
-      ...problemsOf(disk, node.databaseProblem()),
-      ...(node.dropped.length === 0 ? [] : [describeDropped(node.dropped)]),
-    ],
+    problems: [...(member?.problems() ?? []), ...problemsOf(disk), ...database],
+    database,
   }
 }
 
 /** Those that the doctor would name, too. */
-function problemsOf(disk: DiskUsage, database: string | undefined): string[] {
+function problemsOf(disk: DiskUsage): string[] {
   const space = judgeSpace(disk).flatMap(({ level, found }) => (level === 'fault' ? [found] : []))
   const rotten = disk.quarantined === 0 ? undefined : describeQuarantine(disk.quarantined)
-  return [...space, database, rotten].filter((problem) => problem !== undefined)
+  return [...space, rotten].filter((problem) => problem !== undefined)
+}
+
+function databaseProblems({ databaseProblem, dropped, names }: LocalNode): string[] {
+  const damage = names.damage()
+  return [
+    databaseProblem(),
+    dropped.length === 0 ? undefined : describeDropped(dropped),
+    damage && describeDamage(damage),
+  ].filter((problem) => problem !== undefined)
 }
 
 async function listTransfers({ node, member }: OperationContext): Promise<TransferStatus[]> {

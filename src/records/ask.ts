@@ -10,7 +10,7 @@ import {
   struct,
   text,
 } from '../wire/wire.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from './ledger-contract.ts'
 import { decodeRecord, keyText, maxRecordBytes, parseKeyText, type RecordKey } from './record.ts'
 
 const maxKeys = 32

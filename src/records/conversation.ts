@@ -5,7 +5,7 @@ import { type Channel, ChannelBrokenError, MalformedError } from '../wire/wire.t
 import { PeerMisbehavedError } from './errors.ts'
 import type { Fingerprints } from './fingerprints.ts'
 import type { ApplyReport } from './inflow.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from './ledger-contract.ts'
 import type { Positions } from './positions.ts'
 import type { ReconcileOptions, ReconcileReport } from './reconcile.ts'
 import { type Message, type MessageOf, messages } from './reconcile-messages.ts'

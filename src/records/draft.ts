@@ -1,23 +1,18 @@
 /** One write in the making: what it reads it sees through what it has written, and all of it is stored or none. */
-
-import { peerIdOf } from '../wire/wire.ts'
-import type { ManifestEntry, TagEntry } from './entries.ts'
+import { MalformedError } from '../wire/wire.ts'
+import { rowsOf } from './derived.ts'
 import type { Fingerprints } from './fingerprints.ts'
-import { authorOf, decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import {
   buriedAt,
   buriedTimeAt,
   countAt,
   type Database,
-  manifestAt,
   positionAt,
   positionOf,
   recordAt,
-  referrerAt,
-  tagAt,
-  tagOfAt,
-  tombstoneAt,
 } from './storage.ts'
+import { packPosition, type StoredRecords } from './stored.ts'
 
 type Value = Uint8Array | string
 
@@ -25,6 +20,7 @@ const view = { valueEncoding: 'view' } as const
 
 export class Draft {
   readonly #db: Database
+  readonly #records: StoredRecords
   readonly #fingerprints: Fingerprints
   readonly #read = new Map<string, Uint8Array | undefined>()
   readonly #decoded = new Map<Uint8Array, SignedRecord>()
@@ -32,8 +28,9 @@ export class Draft {
   readonly #writes = new Map<string, Value | undefined>()
   readonly #sums: { position: string; before: Uint8Array | undefined; after: Uint8Array | undefined }[] = []
 
-  constructor(db: Database, fingerprints: Fingerprints) {
+  constructor(db: Database, records: StoredRecords, fingerprints: Fingerprints) {
     this.#db = db
+    this.#records = records
     this.#fingerprints = fingerprints
   }
 
@@ -43,11 +40,13 @@ export class Draft {
 
   /** Reads what is known of many keys at once, so that `find` does not go to the disk for each. */
   async prefetch(keys: string[]): Promise<void> {
-    const entries = keys
-      .flatMap((key) => [recordAt(key), buriedAt(key)])
-      .filter((entry) => !this.#read.has(entry))
-    const found = await this.#db.getMany<string, Uint8Array>(entries, view)
-    for (const [index, entry] of entries.entries()) this.#read.set(entry, found[index])
+    const unread = keys.filter((key) => !this.#read.has(recordAt(key)))
+    const buried = await this.#db.getMany<string, Uint8Array>(unread.map(buriedAt), view)
+    const current = await this.#records.findMany(unread)
+    for (const [index, key] of unread.entries()) {
+      this.#read.set(recordAt(key), current[index])
+      this.#read.set(buriedAt(key), buried[index])
+    }
   }
 
   /** Goes on from what `other` has read. Right only when nothing was stored since. */
@@ -62,19 +61,29 @@ export class Draft {
   }
 
   findBytes(key: string): Uint8Array | undefined {
-    return this.#get(recordAt(key))
+    return this.#get(recordAt(key), () => this.#records.find(key))
   }
 
-  /** The tombstone of `key` that was buried: retired from the current records, but not forgotten. */
+  /**
+   * The tombstone of `key` that was buried: retired from the current records, but not forgotten. Nothing vouches for it but
+   * its signature, which is looked at where it would count.
+   */
   findBuried(key: string): SignedRecord | undefined {
-    return this.#decode(this.#get(buriedAt(key)))
+    const entry = buriedAt(key)
+    try {
+      return this.#decode(this.#get(entry, () => this.#db.getSync<string, Uint8Array>(entry, view)))
+    } catch (error) {
+      if (!(error instanceof MalformedError)) throw error
+      this.#records.damaged(key)
+      return undefined
+    }
   }
 
-  #get(entry: string): Uint8Array | undefined {
+  #get(entry: string, read: () => Uint8Array | undefined): Uint8Array | undefined {
     const written = this.#writes.get(entry)
     if (this.#writes.has(entry)) return typeof written === 'string' ? undefined : written
     if (this.#read.has(entry)) return this.#read.get(entry)
-    const bytes: Uint8Array | undefined = this.#db.getSync<string, Uint8Array>(entry, view)
+    const bytes = read()
     this.#read.set(entry, bytes)
     return bytes
   }
@@ -97,7 +106,7 @@ export class Draft {
     const position = positionOf(key)
     const { hash } = record.envelope
     this.write(recordAt(key), record.envelope.bytes)
-    this.write(positionAt(position), Buffer.concat([hash, Buffer.from(key)]))
+    this.write(positionAt(position), packPosition(hash, key))
     this.#sums.push({ position, before: before?.envelope.hash, after: hash })
     this.#decoded.set(record.envelope.bytes, record)
   }
@@ -145,43 +154,20 @@ export class Draft {
   }
 
   #index(record: SignedRecord): void {
-    const { key, body } = record
-    const author = authorOf(record)
-    const [writtenMs] = body.time
-    if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) {
-      const entry: TagEntry = { ...body.value, writtenMs, author: peerIdOf(author) }
-      this.write(tagAt(key.repository, key.tag), JSON.stringify(entry))
-      this.write(tagOfAt(key.repository, body.value.digest, key.tag), '')
-    } else if (key.kind === 'manifest' && body.kind === 'manifest' && body.value !== null) {
-      const { digest, repository } = key
-      const entry: ManifestEntry = { digest, ...body.value, writtenMs, author: peerIdOf(author) }
-      this.write(manifestAt(repository, digest), JSON.stringify(entry))
-      if (entry.subject !== undefined) this.write(referrerAt(repository, entry.subject, digest), '')
-      this.#count(repository, 1)
-    } else if (body.value === null) {
-      this.write(tombstoneAt(writtenMs, keyText(key)), '')
-    }
+    for (const [entry, value] of rowsOf(record)) this.write(entry, value)
+    this.#countManifest(record, 1)
   }
 
-  #unindex({ key, body }: SignedRecord): void {
-    if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) {
-      this.write(tagAt(key.repository, key.tag), undefined)
-      this.write(tagOfAt(key.repository, body.value.digest, key.tag), undefined)
-    } else if (key.kind === 'manifest' && body.kind === 'manifest' && body.value !== null) {
-      const { digest, repository } = key
-      this.write(manifestAt(repository, digest), undefined)
-      const { subject } = body.value
-      if (subject !== undefined) this.write(referrerAt(repository, subject, digest), undefined)
-      this.#count(repository, -1)
-    } else if (body.value === null) {
-      this.write(tombstoneAt(body.time[0], keyText(key)), undefined)
-    }
+  #unindex(record: SignedRecord): void {
+    for (const entry of rowsOf(record).keys()) this.write(entry, undefined)
+    this.#countManifest(record, -1)
   }
 
-  #count(repository: string, by: number): void {
-    const entry = countAt(repository)
+  #countManifest({ key, body }: SignedRecord, by: number): void {
+    if (key.kind !== 'manifest' || body.value === null) return
+    const entry = countAt(key.repository)
     const count = (this.#counts.get(entry) ?? Number(this.#db.getSync<string, string>(entry, {}) ?? 0)) + by
     this.#counts.set(entry, count)
-    this.write(entry, count === 0 ? undefined : String(count))
+    this.write(entry, count > 0 ? String(count) : undefined)
   }
 }

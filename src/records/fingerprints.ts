@@ -31,6 +31,25 @@ export class Fingerprints {
     for (let length = 0; length < depth; length++) this.#nodes.delete(position.slice(0, length))
   }
 
+  /** Takes in all of another's. */
+  add(other: Fingerprints): void {
+    for (let leaf = 0; leaf < leaves; leaf++) {
+      const count = other.#counts[leaf] ?? 0
+      const sum = other.#leaves(leaf, 1)
+      // Those of records that went and came may not be even, so a sum counts where there is no record, too.
+      if (count === 0 && sum.every((byte) => byte === 0)) continue
+      this.#add(leaf, sum, 1, count)
+    }
+    this.#nodes.clear()
+  }
+
+  clear(): void {
+    this.#sums.fill(0)
+    this.#counts.fill(0)
+    this.#nodes.clear()
+    this.#total = 0
+  }
+
   /** How many records have a position that begins with `prefix`, which has at most `depth` digits. */
   count(prefix: string): number {
     if (prefix === '') return this.#total
@@ -61,7 +80,7 @@ export class Fingerprints {
     return new Uint8Array(this.#sums.buffer, first * leafBytes, count * leafBytes)
   }
 
-  #add(leaf: number, addend: Uint8Array, sign: 1 | -1): void {
+  #add(leaf: number, addend: Uint8Array, sign: 1 | -1, records: number = sign): void {
     const view = new DataView(addend.buffer, addend.byteOffset, leafBytes)
     const start = (leaf * leafBytes) / 4
     let carry = 0
@@ -70,7 +89,7 @@ export class Fingerprints {
       this.#sums[start + word] = sum >>> 0
       carry = Math.floor(sum / 2 ** 32)
     }
-    this.#counts[leaf] = (this.#counts[leaf] ?? 0) + sign
-    this.#total += sign
+    this.#counts[leaf] = (this.#counts[leaf] ?? 0) + records
+    this.#total += records
   }
 }

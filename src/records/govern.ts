@@ -4,8 +4,8 @@ import type { Digest, Repository } from '../oci/oci.ts'
 import { type Identity, peerIdOf } from '../wire/wire.ts'
 import { type Policy, policyValue } from './policy.ts'
 import { authorOf, keyText, type SignedRecord, sameBytes, signRecord } from './record.ts'
-import { type Database, policySeenAt } from './storage.ts'
-import { scanRecords } from './sweep.ts'
+import { policySeenAt } from './storage.ts'
+import type { StoredRecords } from './stored.ts'
 import { stamp } from './time.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
@@ -18,7 +18,7 @@ export interface Drop {
 }
 
 interface GovernOptions {
-  db: Database
+  records: StoredRecords
   writer: Writer
   authority: Identity
   clock: Clock
@@ -32,12 +32,12 @@ const flushedAtOnce = 256
 export async function govern(
   write: Write,
   policy: Policy,
-  { db, writer, authority, clock, steady, drop }: GovernOptions,
+  { records, writer, authority, clock, steady, drop }: GovernOptions,
 ): Promise<void> {
   const now = writer.rules
   const value = policyValue(policy, now.value, clock.now())
   const next = now.with(value)
-  for await (const record of scanRecords(db)) {
+  for await (const record of records.scan()) {
     const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
     const instead =
       drop !== undefined && isDropped(record, drop)

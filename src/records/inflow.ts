@@ -16,6 +16,7 @@ import type { Rules } from './policy.ts'
 import { decodeRecord, keyText, type RecordKey, type SignedRecord, sameBytes } from './record.ts'
 import type { Retention } from './retention.ts'
 import { type Database, policySeenAt } from './storage.ts'
+import { proveRecord, type StoredRecords, verifyRecord } from './stored.ts'
 import { isAhead } from './time.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
@@ -48,6 +49,7 @@ type Verdict = Refusal | 'known' | 'beaten'
 
 interface InflowOptions {
   db: Database
+  records: StoredRecords
   fingerprints: Fingerprints
   writer: Writer
   verifier: Verifier
@@ -112,9 +114,9 @@ export class Inflow {
   }
 
   async #applySlice(slice: SignedRecord[], report: ApplyReport, wanted: Wanted): Promise<void> {
-    const { db, fingerprints, intake, writer } = this.#options
+    const { db, records, fingerprints, intake, writer } = this.#options
     const names = slice.map(({ key }) => keyText(key))
-    const reading = new Draft(db, fingerprints)
+    const reading = new Draft(db, records, fingerprints)
     const { version } = writer
     await reading.prefetch(names)
     const news = slice.filter((record, index) => {
@@ -176,7 +178,7 @@ export class Inflow {
       const buried = write.draft.findBuried(name)
       if (verdict !== undefined) {
         this.#note(report, record, verdict)
-      } else if (buried !== undefined && retention.outlives(buried, record, writer.rules)) {
+      } else if (buried !== undefined && (await this.#outlives(buried, record, name))) {
         // The peer missed the deletion: bring the tombstone back, and tell everyone.
         retention.revive(name)
         write.accept(buried, { own: true })
@@ -190,6 +192,13 @@ export class Inflow {
       }
       await breathe()
     }
+  }
+
+  /** What is brought back is spread, and a disk may have changed it. */
+  async #outlives(buried: SignedRecord, record: SignedRecord, name: string): Promise<boolean> {
+    const { retention, verifier, writer } = this.#options
+    if (!retention.outlives(buried, record, writer.rules)) return false
+    return (await proveRecord(name, buried.envelope.bytes, verifier)) !== undefined
   }
 
   #note(report: ApplyReport, { key }: SignedRecord, verdict: Verdict | undefined): void {
@@ -215,9 +224,4 @@ function judgeAlone(
   // The authority never changes, so here there is no policy that the peer could have missed.
   const needsAuthority = key.kind === 'policy' || body.origin !== undefined
   return needsAuthority && !rules.isAuthority(envelope.author) ? 'forged' : undefined
-}
-
-async function verifyRecord({ envelope, sealed }: SignedRecord, verifier: Verifier): Promise<void> {
-  await verifier.verify(envelope)
-  if (sealed !== undefined) await verifier.verify(sealed.original.envelope)
 }

@@ -1,92 +1,47 @@
 /** A ledger over LevelDB: the current record of each key, what the registry asks of them, and how they change. */
-import type { Level } from 'level'
-import {
-  type Clock,
-  type Logger,
-  type Metrics,
-  noMetrics,
-  silentLogger,
-  steadyClock,
-  wallClock,
-} from '../base/base.ts'
-import { createVerifier, type Identity, parsePeerId } from '../wire/wire.ts'
+import { type Clock, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
+import { createVerifier, type Identity, parsePeerId, type Verifier } from '../wire/wire.ts'
+import { Audit } from './audit.ts'
 import { ClockWrongError, NotPermittedError } from './errors.ts'
 import { type Drop, govern } from './govern.ts'
 import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
-import type { MembersTime } from './members-time.ts'
+import type { Ledger, LedgerOptions } from './ledger-contract.ts'
 import { openPolicy, type Permission, type Policy, policyText, Rules } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
-import { decodeRecord, keyText, type RecordKey, recordDomain } from './record.ts'
+import { keyText, type RecordKey, recordDomain } from './record.ts'
 import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
+import type { AuditReport } from './row-check.ts'
 import { type Database, recordAt, recordsOf } from './storage.ts'
+import { proveRecord, StoredRecords } from './stored.ts'
 import { Sweep } from './sweep.ts'
 import { type RecordListener, Writer } from './writer.ts'
-
-export interface Ledger extends Names, AsyncDisposable {
-  /**
-   * Takes records from a peer. Never throws for what they hold: the report says. Records that stand already change nothing.
-   * Those whose key somebody here asked for are `wanted`, and not counted against what others may write (intake.ts).
-   */
-  apply(records: Uint8Array[], options?: ApplyOptions): Promise<ApplyReport>
-  /** The current record of `key` as signed, tombstones included. */
-  findRecord(key: RecordKey): Uint8Array | undefined
-  /** Calls `listener` with records that became current. Returns the unsubscriber. */
-  onRecords(listener: RecordListener): () => void
-  policy(): Policy
-  /** Whether the policy bans that peer. */
-  isBanned(peerId: string): boolean
-  /** Whether the policy names it as one that may write somewhere, or seals. */
-  isNamed(peerId: string): boolean
-  /** Why that peer may publish under a repository's name: a rule of the policy, or that none covers it; `undefined` where it may not. */
-  permission(peerId: string, repository: string): Permission | undefined
-  /**
-   * Makes it the cluster's policy. What it would exclude, but for what is to be dropped, is signed again by the authority,
-   * and what it makes immutable sealed, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority
-   * key, `CLOCK_WRONG`, and `MALFORMED` for a pattern or peer id that is none.
-   */
-  setPolicy(policy: Policy, options?: { drop?: Drop }): Promise<void>
-  /** As `publish`, signed by the authority: the one way to move or delete an immutable tag. */
-  publishAsAuthority(changes: Change[] | Decision): Promise<void>
-  /** Buries old tombstones and drops what the policy excludes; it also runs by itself. */
-  sweep(options?: { signal?: AbortSignal }): Promise<void>
-  /** What reconciliation compares. Resolves once every record has been counted. */
-  positions(): Promise<Positions>
-}
-
-export interface LedgerOptions {
-  db: Level
-  /** This node's key pair. */
-  identity: Identity
-  /** The public key of the cluster's authority, 32 bytes. */
-  authority: Uint8Array
-  /** The authority's key pair, on the node that holds it. */
-  authorityIdentity?: Identity | undefined
-  /** The time of day: what is signed is stamped with it. */
-  clock?: Clock
-  /** Measures durations. Default `clock` where that is given. */
-  steady?: Clock
-  /** What members say of the time; nothing is signed while they say that the clock is wrong. */
-  time?: MembersTime
-  logger?: Logger
-  metrics?: Metrics
-  /** Default an hour. */
-  sweepEveryMs?: number
-}
 
 /** Reads one record; the rest is counted in the background. */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const db = recordsOf(options.db)
   await db.open()
-  const policy = await db.get<string, Uint8Array>(recordAt(keyText({ kind: 'policy' })), {
-    valueEncoding: 'view',
-  })
-  const body = policy === undefined ? undefined : decodeRecord(policy).body
-  const rules = new Rules(body?.kind === 'policy' ? body.value : openPolicy, options.authority)
-  return new LevelLedger(db, rules, options).start()
+  const verifier = createVerifier(recordDomain)
+  return new LevelLedger(db, await readRules(db, verifier, options), verifier, options).start()
+}
+
+async function readRules(
+  db: Database,
+  verifier: Verifier,
+  { authority, logger = silentLogger }: LedgerOptions,
+): Promise<Rules> {
+  const key = keyText({ kind: 'policy' })
+  const bytes = await db.get<string, Uint8Array>(recordAt(key), { valueEncoding: 'view' })
+  const record = bytes === undefined ? undefined : await proveRecord(key, bytes, verifier)
+  if (bytes !== undefined && record === undefined)
+    logger.error(
+      {},
+      "the disk gave other bytes for the cluster's policy than were stored: none counts here until a member brings it",
+    )
+  return new Rules(record?.body.kind === 'policy' ? record.body.value : openPolicy, authority)
 }
 
 class LevelLedger implements Ledger {
@@ -106,12 +61,14 @@ class LevelLedger implements Ledger {
   readonly #writer: Writer
   readonly #inflow: Inflow
   readonly #sweep: Sweep
+  readonly #audit: Audit
+  readonly #records: StoredRecords
   readonly #positions: Positions
   readonly #closing = new AbortController()
   #counted: Promise<void> = Promise.resolve()
-  #sweeping: Promise<void> = Promise.resolve()
+  #background: Promise<unknown> = Promise.resolve()
 
-  constructor(db: Database, rules: Rules, options: LedgerOptions) {
+  constructor(db: Database, rules: Rules, verifier: Verifier, options: LedgerOptions) {
     const { identity, authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
     const { metrics = noMetrics, steady = options.clock ?? steadyClock } = options
     const intake = new Intake({
@@ -121,9 +78,11 @@ class LevelLedger implements Ledger {
       now: () => steady.now(),
       logger,
     })
-    const positions = new Positions(db, intake)
+    const records = new StoredRecords(db, () => this.#audit.suspect())
+    const positions = new Positions(db, records, intake)
     const { fingerprints } = positions
     this.#db = db
+    this.#records = records
     this.#positions = positions
     this.#options = options
     this.#clock = clock
@@ -132,6 +91,7 @@ class LevelLedger implements Ledger {
     const onPolicy = (): void => this.#sweep.runSoon()
     const writer = new Writer({
       db,
+      records,
       fingerprints,
       rules,
       identity,
@@ -143,10 +103,10 @@ class LevelLedger implements Ledger {
     })
     metrics.gauge('shoal_records', () => fingerprints.total)
     metrics.gauge('shoal_records_waiting', () => intake.waiting)
-    const verifier = createVerifier(recordDomain)
     this.#writer = writer
     this.#inflow = new Inflow({
       db,
+      records,
       fingerprints,
       writer,
       verifier,
@@ -157,8 +117,19 @@ class LevelLedger implements Ledger {
       metrics,
     })
     const { time } = options
-    this.#sweep = new Sweep({ db, writer, retention, clock, steady, time, logger })
-    const queries = createQueries(db, clock)
+    this.#audit = new Audit({
+      db,
+      records,
+      writer,
+      positions,
+      verifier,
+      counted: () => this.#whenCounted(),
+      steady,
+      logger,
+      metrics,
+    })
+    this.#sweep = new Sweep({ db, records, writer, retention, clock, steady, time, logger })
+    const queries = createQueries(db, records, clock)
     this.findTag = queries.findTag
     this.findManifest = queries.findManifest
     this.listTags = queries.listTags
@@ -171,12 +142,16 @@ class LevelLedger implements Ledger {
   }
 
   start(): this {
-    this.#counted = this.#positions.count(this.#closing.signal)
+    const { signal } = this.#closing
+    this.#counted = this.#positions.count(signal)
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
     this.#counted.catch(() => undefined)
-    const { sweepEveryMs = 60 * 60_000 } = this.#options
+    const { sweepEveryMs = 60 * 60_000, auditEveryMs = 24 * 60 * 60_000 } = this.#options
     this.#options.time?.onHeard(() => this.#sweep.clockHeard())
-    this.#sweeping = this.#sweep.runAgain(sweepEveryMs, { signal: this.#closing.signal })
+    this.#background = Promise.all([
+      this.#sweep.runAgain(sweepEveryMs, { signal }),
+      this.#audit.runAgain(auditEveryMs, { signal }),
+    ])
     return this
   }
 
@@ -193,7 +168,7 @@ class LevelLedger implements Ledger {
   }
 
   findRecord(key: RecordKey): Uint8Array | undefined {
-    return this.#db.getSync<string, Uint8Array>(recordAt(keyText(key)), { valueEncoding: 'view' })
+    return this.#records.find(keyText(key))
   }
 
   onChange(listener: (keys: ChangedKey[]) => void): () => void {
@@ -224,7 +199,7 @@ class LevelLedger implements Ledger {
     const authority = this.#getAuthority()
     this.#checkClock()
     const writer = this.#writer
-    const how = { db: this.#db, writer, authority, clock: this.#clock, steady: this.#steady, drop }
+    const how = { records: this.#records, writer, authority, clock: this.#clock, steady: this.#steady, drop }
     await writer.run((write) => govern(write, policy, how), { sync: true })
   }
 
@@ -232,15 +207,26 @@ class LevelLedger implements Ledger {
     return this.#sweep.run(options)
   }
 
+  audit(options?: { signal?: AbortSignal }): Promise<AuditReport> {
+    const { signal } = this.#closing
+    return this.#audit.run({
+      signal: AbortSignal.any([signal, ...(options?.signal === undefined ? [] : [options.signal])]),
+    })
+  }
+
+  damage(): AuditReport | undefined {
+    return this.#audit.damage
+  }
+
   async positions(): Promise<Positions> {
-    await this.#counted
+    await this.#whenCounted()
     await this.#positions.warm()
     return this.#positions
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort()
-    await Promise.allSettled([this.#counted, this.#sweeping])
+    await Promise.allSettled([this.#counted, this.#background])
     await this.#writer.idle()
     await this.#db.close()
   }
@@ -257,6 +243,18 @@ class LevelLedger implements Ledger {
       },
       { sync: true },
     )
+  }
+
+  /** Where counting failed, as when the database was opened again in the middle of it, it is done anew. */
+  async #whenCounted(): Promise<void> {
+    const { signal } = this.#closing
+    try {
+      await this.#counted
+    } catch {
+      signal.throwIfAborted()
+      this.#counted = this.#writer.run(() => this.#positions.countAgain(signal), { sync: false })
+      await this.#counted
+    }
   }
 
   #checkClock(): void {

@@ -2,7 +2,8 @@
 import { breather } from './breather.ts'
 import { Fingerprints } from './fingerprints.ts'
 import type { Intake } from './intake.ts'
-import { type Database, end, positionAt, recordAt } from './storage.ts'
+import { type Database, end, positionAt } from './storage.ts'
+import { type StoredRecords, unpackPosition } from './stored.ts'
 
 /** One current record. */
 export interface PositionedRecord {
@@ -20,17 +21,19 @@ export interface PositionRange {
 }
 
 const batchLength = 1000
-const hashBytes = 32
+const isPosition = (text: string): boolean => /^[0-9a-f]{32}$/.test(text)
 const view = { valueEncoding: 'view' } as const
 
 export class Positions {
   /** Kept as records change; complete once `count` has ended. */
   readonly fingerprints = new Fingerprints()
   readonly #db: Database
+  readonly #records: StoredRecords
   readonly #intake: Intake
 
-  constructor(db: Database, intake: Intake) {
+  constructor(db: Database, records: StoredRecords, intake: Intake) {
     this.#db = db
+    this.#records = records
     this.#intake = intake
   }
 
@@ -63,30 +66,48 @@ export class Positions {
     for (;;) {
       const batch = await entries.nextv(batchLength)
       if (batch.length === 0) return
-      for (const [entry, value] of batch) yield { position: entry.slice(1), ...unpack(value) }
+      for (const [entry, value] of batch) {
+        const position = entry.slice(1)
+        const found = unpackPosition(value)
+        // Whatever else a disk may give is put right by the audit.
+        if (found !== undefined && isPosition(position)) yield { position, ...found }
+      }
     }
   }
 
   /** The keys at these positions, without those where nothing stands. */
   async getKeys(positions: string[]): Promise<string[]> {
     const found = await this.#db.getMany<string, Uint8Array>(positions.map(positionAt), view)
-    return found.filter((value) => value !== undefined).map((value) => unpack(value).key)
+    return found.flatMap((value) => (value && unpackPosition(value)?.key) ?? [])
   }
 
   /** The records of these keys as signed, without those that are none. */
   async getSigned(keys: string[]): Promise<Uint8Array[]> {
-    const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), view)
-    return found.filter((record) => record !== undefined)
+    // One that rotted is not given away: the peer would have to take this node for a liar.
+    return (await this.#records.findMany(keys)).filter((record) => record !== undefined)
   }
 
   /** Sums commute, so what changes meanwhile is right already: the records are read as they stood when it was called. */
   async count(signal: AbortSignal): Promise<void> {
+    this.fingerprints.add(await this.#sum(signal))
+  }
+
+  /** Forgets what was counted, and counts again; nothing may change meanwhile. */
+  async countAgain(signal?: AbortSignal): Promise<void> {
+    const counted = await this.#sum(signal)
+    this.fingerprints.clear()
+    this.fingerprints.add(counted)
+  }
+
+  async #sum(signal?: AbortSignal): Promise<Fingerprints> {
     const breathe = breather()
+    const counted = new Fingerprints()
     for await (const { position, hash } of this.under('')) {
-      signal.throwIfAborted()
-      this.fingerprints.change(position, undefined, hash)
+      signal?.throwIfAborted()
+      counted.change(position, undefined, hash)
       await breathe()
     }
+    return counted
   }
 
   /** After many changes there is much to hash, which the first who asks for the root would do in one go. */
@@ -99,9 +120,4 @@ export class Positions {
     }
     return this.fingerprints
   }
-}
-
-function unpack(value: Uint8Array): { hash: Uint8Array; key: string } {
-  const key = Buffer.from(value.buffer, value.byteOffset + hashBytes, value.length - hashBytes).toString()
-  return { hash: value.subarray(0, hashBytes), key }
 }

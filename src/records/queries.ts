@@ -1,11 +1,13 @@
 /** What the registry asks of a ledger, answered from its indices: one read, or one range read. */
 import type { Clock } from '../base/base.ts'
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import { decodeRow, entryOf } from './derived.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
-import { decodeRecord, keyText } from './record.ts'
+import { decodeRecord, keyText, type RecordKey } from './record.ts'
 import type { Names, Page } from './records.ts'
 import { tombstoneMs } from './retention.ts'
-import { countAt, type Database, end, manifestAt, recordAt, referrerAt, tagAt, tagOfAt } from './storage.ts'
+import { countAt, type Database, end, manifestAt, referrerAt, tagAt, tagOfAt } from './storage.ts'
+import type { StoredRecords } from './stored.ts'
 import { compareTimes, type Time } from './time.ts'
 
 export type Queries = Omit<Names, 'publish' | 'onChange'>
@@ -14,12 +16,25 @@ export type Queries = Omit<Names, 'publish' | 'onChange'>
 const manifestsAtOnce = 256
 const tagsAtOnce = 1024
 
-export function createQueries(db: Database, clock: Clock): Queries {
-  const find = <T>(entry: string): T | undefined => {
+export function createQueries(db: Database, records: StoredRecords, clock: Clock): Queries {
+  /** What a row says, or, where the disk changed or lost it, what the record says from which it follows. */
+  const find = <T>(at: string, key: string): T | undefined => {
     // A synchronous read takes 5 µs where the thread pool's detour takes 45 and delays every other request.
-    const json = db.getSync(entry)
-    return json === undefined ? undefined : (JSON.parse(json) as T)
+    const row: string | undefined = db.getSync(at)
+    const entry = row === undefined ? undefined : decodeRow<T>(at, row)
+    if (entry !== undefined) return entry
+    const bytes = records.find(key)
+    const derived = bytes === undefined ? undefined : entryOf(decodeRecord(bytes))
+    if (row !== undefined || derived !== undefined) records.damaged(key)
+    return derived as T | undefined
   }
+
+  /** The same, of a row that was read a moment ago. */
+  const read = <T>(at: string, key: string, row: string | undefined): T | undefined =>
+    (row === undefined ? undefined : decodeRow<T>(at, row)) ?? find<T>(at, key)
+
+  const findEntry = (repository: Repository, digest: Digest): ManifestEntry | undefined =>
+    find(manifestAt(repository, digest), keyText({ kind: 'manifest', repository, digest }))
 
   const rangeOf = (prefix: string, after: string | undefined) => ({
     ...(after === undefined || after === ''
@@ -35,8 +50,8 @@ export function createQueries(db: Database, clock: Clock): Queries {
     return entries.map((entry) => entry.slice(prefix.length))
   }
 
-  const timeAt = (entry: string): Time | undefined => {
-    const bytes = db.getSync<string, Uint8Array>(entry, { valueEncoding: 'view' })
+  const timeOf = (key: RecordKey): Time | undefined => {
+    const bytes = records.find(keyText(key))
     return bytes === undefined ? undefined : decodeRecord(bytes).body.time
   }
 
@@ -46,16 +61,16 @@ export function createQueries(db: Database, clock: Clock): Queries {
    * older than those are kept, and has no manifest, has lost it.
    */
   const isTakenAlong = (repository: Repository, tag: Tag, digest: Digest): boolean => {
-    const deleted = timeAt(recordAt(keyText({ kind: 'manifest', repository, digest })))
-    const written = timeAt(recordAt(keyText({ kind: 'tag', repository, tag })))
+    const deleted = timeOf({ kind: 'manifest', repository, digest })
+    const written = timeOf({ kind: 'tag', repository, tag })
     if (written !== undefined && written[0] < clock.now() - tombstoneMs) return true
     // Of one moment, the tombstone has beaten what was stated together with the tag.
     return deleted !== undefined && written !== undefined && compareTimes(deleted, written) >= 0
   }
 
   const findTag = (repository: Repository, tag: Tag): TagEntry | undefined => {
-    const entry = find<TagEntry>(tagAt(repository, tag))
-    if (entry === undefined || db.getSync(manifestAt(repository, entry.digest)) !== undefined) return entry
+    const entry = find<TagEntry>(tagAt(repository, tag), keyText({ kind: 'tag', repository, tag }))
+    if (entry === undefined || findEntry(repository, entry.digest) !== undefined) return entry
     return isTakenAlong(repository, tag, entry.digest) ? undefined : entry
   }
 
@@ -64,17 +79,17 @@ export function createQueries(db: Database, clock: Clock): Queries {
     const tags: Tag[] = []
     for (let from = after; tags.length < limit; ) {
       const wanted = Math.min(limit - tags.length, tagsAtOnce)
-      const entries = await db.iterator({ ...rangeOf(prefix, from), limit: wanted }).all()
-      const digests = entries.map(([, json]) => (JSON.parse(json) as TagEntry).digest)
-      const isLive = await db.hasMany(digests.map((digest) => manifestAt(repository, digest)))
-      for (const [index, [entry]] of entries.entries()) {
-        const tag = entry.slice(prefix.length) as Tag
+      const rows = await db.iterator({ ...rangeOf(prefix, from), limit: wanted }).all()
+      const digests = rows.map(([at, row]) => read<TagEntry>(at, `t${at.slice(1)}`, row)?.digest)
+      const isLive = await db.hasMany(digests.map((digest) => manifestAt(repository, digest ?? '')))
+      for (const [index, [at]] of rows.entries()) {
+        const tag = at.slice(prefix.length) as Tag
         from = tag
         const digest = digests[index]
-        if (digest === undefined || (!isLive[index] && isTakenAlong(repository, tag, digest))) continue
+        if (digest === undefined || (!isLive[index] && findTag(repository, tag) === undefined)) continue
         tags.push(tag)
       }
-      if (entries.length < wanted) break
+      if (rows.length < wanted) break
     }
     return tags
   }
@@ -82,41 +97,66 @@ export function createQueries(db: Database, clock: Clock): Queries {
   const hasPushedTag = async (repository: Repository): Promise<boolean> => {
     const prefix = tagAt(repository, '')
     for await (const [entry, json] of db.iterator(rangeOf(prefix, undefined))) {
-      const isPushed = (JSON.parse(json) as TagEntry).checkedMs === undefined
+      const tag = read<TagEntry>(entry, `t${entry.slice(1)}`, json)
+      const isPushed = tag !== undefined && tag.checkedMs === undefined
       if (isPushed && findTag(repository, entry.slice(prefix.length) as Tag) !== undefined) return true
     }
     return false
   }
 
   const tagsOf = async (repository: Repository, digest: Digest): Promise<Tag[]> => {
-    const tags = await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })
-    if (db.getSync(manifestAt(repository, digest)) !== undefined) return tags as Tag[]
-    return (tags as Tag[]).filter((tag) => !isTakenAlong(repository, tag, digest))
+    const tags = (await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })) as Tag[]
+    return tags.filter((tag) => findTag(repository, tag)?.digest === digest)
   }
 
   const getManifests = async (repository: Repository, digests: string[]): Promise<ManifestEntry[]> => {
     const found: ManifestEntry[] = []
     for (let from = 0; from < digests.length; from += manifestsAtOnce) {
-      const entries = digests.slice(from, from + manifestsAtOnce)
-      for (const json of await db.getMany(entries.map((digest) => manifestAt(repository, digest)))) {
+      const rows = digests.slice(from, from + manifestsAtOnce).map((digest) => manifestAt(repository, digest))
+      const values = await db.getMany(rows)
+      for (const [index, at] of rows.entries()) {
+        const entry = read<ManifestEntry>(at, `m${at.slice(1)}`, values[index])
         // One that was deleted since the range was read is not live.
-        if (json !== undefined) found.push(JSON.parse(json) as ManifestEntry)
+        if (entry !== undefined) found.push(entry)
       }
+    }
+    return found
+  }
+
+  const hasRepository = async (repository: Repository): Promise<boolean> => {
+    const prefix = manifestAt(repository, '')
+    return (await db.keys({ gte: prefix, lt: prefix + end, limit: 1 }).all()).length > 0
+  }
+
+  const listRepositories = async ({ after, limit }: Page): Promise<Repository[]> => {
+    const found: Repository[] = []
+    for (let from = after; found.length < limit; ) {
+      const wanted = limit - found.length
+      const names = (await list(countAt(''), {
+        limit: wanted,
+        ...(from === undefined ? {} : { after: from }),
+      })) as Repository[]
+      // A name that the disk made up has no manifest.
+      for (const name of names) if (await hasRepository(name)) found.push(name)
+      from = names.at(-1)
+      if (names.length < wanted) break
     }
     return found
   }
 
   return {
     findTag: async (repository, tag) => findTag(repository, tag),
-    findManifest: async (repository, digest) => find<ManifestEntry>(manifestAt(repository, digest)),
+    findManifest: async (repository, digest) => findEntry(repository, digest),
     listTags,
-    listRepositories: async (page) => (await list(countAt(''), page)) as Repository[],
+    listRepositories,
+    hasRepository,
     hasPushedTag,
-    hasRepository: async (repository) => db.getSync(countAt(repository)) !== undefined,
     listManifests: async (repository, page) =>
       getManifests(repository, await list(manifestAt(repository, ''), page)),
     listReferrers: async (repository, subject, page) =>
-      getManifests(repository, await list(referrerAt(repository, subject, ''), page)),
+      (await getManifests(repository, await list(referrerAt(repository, subject, ''), page))).filter(
+        (entry) => entry.subject === subject,
+      ),
     tagsOf,
   }
 }

@@ -19,7 +19,7 @@
 import type { Clock } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
 import { Conversation } from './conversation.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from './ledger-contract.ts'
 import { Initiator } from './reconcile-initiator.ts'
 import { Responder } from './reconcile-responder.ts'
 

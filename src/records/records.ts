@@ -12,12 +12,14 @@ export { ClockWrongError, NotPermittedError, PeerMisbehavedError, RecordTooLarge
 export { matchesGlob } from './glob.ts'
 export type { Drop } from './govern.ts'
 export type { ApplyReport, Refusal } from './inflow.ts'
-export { type Ledger, type LedgerOptions, openLedger } from './ledger.ts'
+export { openLedger } from './ledger.ts'
+export type { Ledger, LedgerOptions } from './ledger-contract.ts'
 export { MembersTime } from './members-time.ts'
 export type { Policy } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
 export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
+export type { AuditReport } from './row-check.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 
 /** The registry's view of a ledger. Writes sign with this node's key. */

@@ -9,7 +9,7 @@
  */
 import { type Clock, type Logger, type Metrics, steadyClock } from '../base/base.ts'
 import type { Channel } from '../wire/wire.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from './ledger-contract.ts'
 import type { MembersTime } from './members-time.ts'
 import { answerReconciliation, type ReconcileReport, reconcile } from './reconcile.ts'
 import { type Slot, Slots } from './slots.ts'

@@ -1,7 +1,7 @@
 /** New records told to everyone at once: what gossip must do for a ledger, and the glue between the two. */
 import { FairBudget, type Logger, silentLogger } from '../base/base.ts'
 import { bytes, codec, list, MalformedError } from '../wire/wire.ts'
-import type { Ledger } from './ledger.ts'
+import type { Ledger } from './ledger-contract.ts'
 import { maxRecordBytes } from './record.ts'
 
 /** Whether a message is handed on, dropped, or dropped and held against the peer that sent it. */

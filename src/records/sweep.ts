@@ -5,11 +5,11 @@
  * with the time of now, as it was acknowledged; what others wrote is theirs to sign again, and goes.
  */
 import type { Clock, Logger } from '../base/base.ts'
-import { breather } from './breather.ts'
 import type { MembersTime } from './members-time.ts'
-import { decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { keyText, type SignedRecord } from './record.ts'
 import { buriedMs, type Retention, tombstoneMs } from './retention.ts'
-import { afterTime, buriedAt, type Database, end, policySeenAt, recordAt, sortable } from './storage.ts'
+import { afterTime, buriedAt, type Database, policySeenAt, sortable } from './storage.ts'
+import type { StoredRecords } from './stored.ts'
 import { isAhead } from './time.ts'
 import type { Writer } from './writer.ts'
 
@@ -24,6 +24,7 @@ const policySettlesMs = 1000
 
 interface SweepOptions {
   db: Database
+  records: StoredRecords
   writer: Writer
   retention: Retention
   clock: Clock
@@ -132,13 +133,13 @@ export class Sweep {
 
   /** Once for each policy: drops what it excludes when its grace has passed; a node that may seal seals what it protects. */
   async #enforcePolicy(signal: AbortSignal | undefined): Promise<void> {
-    const { steady, db, writer } = this.#options
+    const { steady, db, records, writer } = this.#options
     const { rules } = writer
     const seen = db.getSync(policySeenAt)
     if (seen === undefined) return
     const sinceMs = steady.now() - Number(seen)
-    // Of an earlier run, which had begun with a clock that was ahead: its grace would not end for as long as that was.
-    if (sinceMs < 0) {
+    // Of an earlier run, which had begun with a clock that was ahead: its grace would not end for as long as that was. Or rotten.
+    if (!(sinceMs >= 0)) {
       const now = String(steady.now())
       await writer.run(async ({ draft }) => draft.write(policySeenAt, now), { sync: false })
     }
@@ -147,7 +148,7 @@ export class Sweep {
     const concerns = (record: SignedRecord): boolean =>
       (excluded && rules.refusalOf(record) !== undefined) || writer.maySeal(record, rules)
     const keys: string[] = []
-    for await (const record of scanRecords(db, signal)) if (concerns(record)) keys.push(keyText(record.key))
+    for await (const record of records.scan(signal)) if (concerns(record)) keys.push(keyText(record.key))
     await this.#inBatches(keys, signal, (batch) =>
       writer.run(
         async (write) => {
@@ -178,12 +179,12 @@ export class Sweep {
   }
 
   async #mendFar(signal: AbortSignal | undefined): Promise<void> {
-    const { clock, db, logger, time, writer } = this.#options
+    const { clock, records, logger, time, writer } = this.#options
     if (time === undefined || !this.#maySeeFar()) return
     const { stepMs } = time
     const concerns = ({ body }: SignedRecord): boolean => isAhead(body.time, clock.now())
     const keys: string[] = []
-    for await (const record of scanRecords(db, signal)) if (concerns(record)) keys.push(keyText(record.key))
+    for await (const record of records.scan(signal)) if (concerns(record)) keys.push(keyText(record.key))
     if (keys.length > 0)
       logger.warn({ records: keys.length }, 'records from a time when the clock was wrong are put right')
     await this.#inBatches(keys, signal, (batch) =>
@@ -213,24 +214,6 @@ export class Sweep {
     for (let from = 0; from < items.length; from += batchLength) {
       signal?.throwIfAborted()
       await work(items.slice(from, from + batchLength))
-    }
-  }
-}
-
-/** Every current record, as it stood at the start. */
-export async function* scanRecords(db: Database, signal?: AbortSignal): AsyncGenerator<SignedRecord> {
-  const breathe = breather()
-  const range = { gte: recordAt(''), lt: recordAt(end) }
-  await using values = db.values<string, Uint8Array>({ ...range, valueEncoding: 'view' })
-  for (
-    let batch = await values.nextv(batchLength);
-    batch.length > 0;
-    batch = await values.nextv(batchLength)
-  ) {
-    signal?.throwIfAborted()
-    for (const bytes of batch) {
-      yield decodeRecord(bytes)
-      await breathe()
     }
   }
 }

@@ -8,6 +8,7 @@ import type { Rules } from './policy.ts'
 import { authorOf, type RecordBody, type SignedRecord, sameBytes, sealRecord, signRecord } from './record.ts'
 import type { ChangedKey } from './records.ts'
 import type { Database } from './storage.ts'
+import type { StoredRecords } from './stored.ts'
 import { stamp, tick } from './time.ts'
 import { type Stored, Write } from './write.ts'
 
@@ -17,6 +18,7 @@ export type ChangeListener = (keys: ChangedKey[]) => void
 
 interface WriterOptions {
   db: Database
+  records: StoredRecords
   fingerprints: Fingerprints
   rules: Rules
   /** This node's key pair. */
@@ -56,9 +58,9 @@ export class Writer {
   /** Runs `work` alone; what it gathered is stored when it returns, and nothing (since its last flush) when it throws. */
   run<T>(work: (write: Write) => Promise<T>, options: { sync: boolean }): Promise<T> {
     return this.#turn.run(async () => {
-      const { db, fingerprints } = this.#options
+      const { db, records, fingerprints } = this.#options
       const write = new Write({
-        newDraft: () => new Draft(db, fingerprints),
+        newDraft: () => new Draft(db, records, fingerprints),
         // An immutable tag is sealed before it is stored, so that what a sealer has shown it stands by.
         settle: (record) => this.sealOf(record, this.#rules),
         stored: (done) => this.#tell(done),

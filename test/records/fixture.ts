@@ -45,6 +45,8 @@ export interface TestLedger extends AsyncDisposable {
   path: string
   /** Closes and opens again, with other options where given. */
   reopen(changes?: Partial<LedgerOptions>): Promise<void>
+  /** Closes, lets a disk do what it likes to `path/db`, and opens again. */
+  whileClosed(work: (directory: string) => Promise<void>): Promise<void>
 }
 
 export async function testLedger(options: Partial<LedgerOptions> = {}): Promise<TestLedger> {
@@ -69,6 +71,11 @@ export async function testLedger(options: Partial<LedgerOptions> = {}): Promise<
     async reopen(changes = {}) {
       await close()
       given = { ...given, ...changes }
+      current = await open()
+    },
+    async whileClosed(work) {
+      await close()
+      await work(path)
       current = await open()
     },
     async [Symbol.asyncDispose]() {

@@ -19,6 +19,7 @@ describe('the status of a node', () => {
       transfers: [],
       traffic: { receivedBytes: 0, sentBytes: 0 },
       problems: [],
+      database: [],
       scrub: { done: 0, periodMs: 30 * 24 * 3_600_000, round: { blobs: 0, corrupt: 0 } },
     })
     expect(status.running).toBeUndefined()

@@ -39,6 +39,7 @@ function status(changes: Partial<NodeStatus> = {}): NodeStatus {
     upstreams: [],
     keepRules: 0,
     problems: [],
+    database: [],
     ...changes,
   }
 }

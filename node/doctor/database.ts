@@ -1,0 +1,25 @@
+/** Whether the disk gave other bytes for the database than were stored, or the database takes nothing. */
+import type { AuditReport } from '../../src/records/records.ts'
+import { formatCount } from '../screen/output.ts'
+import { type Check, fault, fine } from './check.ts'
+
+export function describeDamage({ dropped, rows }: AuditReport): string {
+  const mended = rows === 0 ? [] : [`${formatCount(rows, 'row')} derived anew`]
+  const lost = dropped === 0 ? [] : [`${formatCount(dropped, 'record')} lost here, which members bring back`]
+  return `the disk gave other bytes for tags and manifests than were stored: ${[...mended, ...lost].join(', ')}`
+}
+
+export const database: Check = {
+  name: 'database',
+  async examine({ node }) {
+    if (node === undefined) return []
+    const problems = node.status.database
+    if (problems.length === 0) return [fine('nothing in it has turned out to be wrong since the start')]
+    return problems.map((problem) =>
+      fault(
+        problem,
+        'a disk or memory may be failing: look at dmesg and smartctl; restart the node once that is mended, and the word of it goes',
+      ),
+    )
+  },
+}

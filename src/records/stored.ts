@@ -1,0 +1,116 @@
+/**
+ * Records as the disk gives them: believed only where they hash to what their position says, which was written with them and
+ * lies elsewhere. LevelDB reads without looking at its checksums, so that a disk's mistakes come through.
+ */
+import { hash } from 'node:crypto'
+import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
+import { breather } from './breather.ts'
+import { decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { type Database, end, positionAt, positionOf, recordAt } from './storage.ts'
+
+const view = { valueEncoding: 'view' } as const
+const hashBytes = 32
+const scannedAtOnce = 256
+
+export class StoredRecords {
+  readonly #db: Database
+  /** Told of each key whose record, or what was derived from it, is not what was stored. */
+  readonly #onDamaged: (key: string) => void
+
+  constructor(db: Database, onDamaged: (key: string) => void) {
+    this.#db = db
+    this.#onDamaged = onDamaged
+  }
+
+  /** The current record of a key; one that rotted counts as missing. */
+  find(key: string): Uint8Array | undefined {
+    // A synchronous read takes 5 µs where the thread pool's detour takes 45 and delays every other request.
+    const bytes = this.#db.getSync<string, Uint8Array>(recordAt(key), view)
+    if (bytes === undefined) return undefined
+    const position = this.#db.getSync<string, Uint8Array>(positionAt(positionOf(key)), view)
+    return this.#sound(key, bytes, position)
+  }
+
+  /** In the order of the keys. */
+  async findMany(keys: string[]): Promise<(Uint8Array | undefined)[]> {
+    const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), view)
+    const here = keys.filter((_, index) => found[index] !== undefined)
+    const positions = await this.#db.getMany<string, Uint8Array>(
+      here.map((key) => positionAt(positionOf(key))),
+      view,
+    )
+    const positionByKey = new Map(here.map((key, index) => [key, positions[index]]))
+    return keys.map((key, index) => this.#sound(key, found[index], positionByKey.get(key)))
+  }
+
+  /** Every current record, as it stood at the start. */
+  async *scan(signal?: AbortSignal): AsyncGenerator<SignedRecord> {
+    const breathe = breather()
+    const range = { gte: recordAt(''), lt: recordAt(end) }
+    await using entries = this.#db.keys(range)
+    for (;;) {
+      const batch = await entries.nextv(scannedAtOnce)
+      if (batch.length === 0) return
+      for (const bytes of await this.findMany(batch.map((entry) => entry.slice(1)))) {
+        signal?.throwIfAborted()
+        if (bytes !== undefined) yield decodeRecord(bytes)
+        await breathe()
+      }
+    }
+  }
+
+  /** What was derived from the record of `key` is not there, or not as it was written. */
+  damaged(key: string): void {
+    this.#onDamaged(key)
+  }
+
+  #sound(
+    key: string,
+    bytes: Uint8Array | undefined,
+    position: Uint8Array | undefined,
+  ): Uint8Array | undefined {
+    if (bytes === undefined || isSound(key, bytes, position)) return bytes
+    this.#onDamaged(key)
+    return undefined
+  }
+}
+
+export function packPosition(recordHash: Uint8Array, key: string): Uint8Array {
+  return Buffer.concat([recordHash, Buffer.from(key)])
+}
+
+/** `undefined` for what is too short to be one. */
+export function unpackPosition(value: Uint8Array): { hash: Uint8Array; key: string } | undefined {
+  if (value.length <= hashBytes) return undefined
+  const key = Buffer.from(value.buffer, value.byteOffset + hashBytes, value.length - hashBytes).toString()
+  return { hash: value.subarray(0, hashBytes), key }
+}
+
+/** Whether the value at a key's position vouches for these bytes. */
+export function isSound(key: string, bytes: Uint8Array, position: Uint8Array | undefined): boolean {
+  if (position === undefined) return false
+  return Buffer.compare(position, packPosition(hash('sha256', bytes, 'buffer'), key)) === 0
+}
+
+/** The record if it is one of `key` and its signatures say that these are its bytes; who may sign it was judged before. */
+export async function proveRecord(
+  key: string,
+  bytes: Uint8Array,
+  verifier: Verifier,
+): Promise<SignedRecord | undefined> {
+  try {
+    const record = decodeRecord(bytes)
+    if (keyText(record.key) !== key) return undefined
+    await verifyRecord(record, verifier)
+    return record
+  } catch (error) {
+    if (error instanceof MalformedError || error instanceof BadSignatureError) return undefined
+    throw error
+  }
+}
+
+/** Throws `BAD_SIGNATURE`. */
+export async function verifyRecord({ envelope, sealed }: SignedRecord, verifier: Verifier): Promise<void> {
+  await verifier.verify(envelope)
+  if (sealed !== undefined) await verifier.verify(sealed.original.envelope)
+}
