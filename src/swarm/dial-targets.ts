@@ -17,6 +17,8 @@ export interface Target {
   /** Connections in a row that ended as soon as they stood. */
   refusals: number
   isDialling: boolean
+  /** Addresses at which it was not found last. */
+  tried: ReadonlySet<string>
 }
 
 type Facts = Pick<Target, 'peer' | 'address' | 'livedMs'>
@@ -66,7 +68,7 @@ export class DialTargets {
       return true
     }
     if (!this.#hasRoom(facts)) return false
-    const fresh = { failures: 0, refusals: 0, isDialling: false, lostMs: nowMs }
+    const fresh = { failures: 0, refusals: 0, isDialling: false, tried: new Set<string>(), lostMs: nowMs }
     this.#targets.set(key, { ...facts, ...fresh, dueMs: nowMs + delayMs })
     return true
   }

@@ -4,6 +4,7 @@ import type { Background, Clock, Logger } from '../base/base.ts'
 import { isPeerId, parseMultiaddr, peerOf } from './addresses.ts'
 import { DialTargets, type Target } from './dial-targets.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
+import { ToldAddresses } from './told-addresses.ts'
 
 export interface Dialer {
   /** Dials the peer soon unless it is connected; `addresses` are added to those known. */
@@ -40,8 +41,6 @@ const dialTimeoutMs = 8000
 const minuteMs = 60_000
 /** A connection that ends sooner was refused. */
 const refusedWithinMs = 5000
-/** What other members tell of a peer is not believed beyond this. */
-const maxAddresses = 16
 /** One that nobody but others spoke of, and that did not answer so often, is not missed. */
 const missedFailures = 3
 
@@ -59,6 +58,8 @@ export function createDialer(options: DialerOptions): Dialer {
     isOutcast,
     onForgotten: (peer) => tasks.start('forget', async () => await forget(peer)),
   })
+
+  const told = new ToldAddresses(node.peerStore, random)
 
   /** What was stored of it when others spoke of it. */
   const forget = async (peer: string): Promise<void> => {
@@ -82,13 +83,21 @@ export function createDialer(options: DialerOptions): Dialer {
   const dial = async (target: Target): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(dialTimeoutMs)])
     target.isDialling = true
+    let tried: string[] = []
     try {
+      const { peer, address } = target
+      if (peer !== undefined) {
+        // Where this node was told to look others cannot make it forget.
+        if (address !== undefined) await remember(peer, [address])
+        tried = await told.of(peerIdFromString(peer))
+      }
       const to =
         target.peer === undefined ? parseMultiaddr(target.address ?? '') : peerIdFromString(target.peer)
       const connection = await node.dial(to, { signal })
       target.peer = connection.remotePeer.toString()
     } catch (error) {
       target.failures++
+      target.tried = new Set(tried)
       const { peer, address, failures } = target
       if (failures === 1)
         logger.debug({ err: error, peer, address }, 'dialling failed; it will be tried again')
@@ -181,11 +190,8 @@ export function createDialer(options: DialerOptions): Dialer {
     if (detail.multiaddrs.length > 0) add(detail.id.toString(), 0, 50 * random())
   })
 
-  const remember = async (peer: string, addresses: string[]): Promise<void> => {
-    const id = peerIdFromString(peer)
-    const known = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses.length : 0
-    if (known < maxAddresses) await node.peerStore.merge(id, { multiaddrs: addresses.map(parseMultiaddr) })
-  }
+  const remember = (peer: string, addresses: string[]): Promise<void> =>
+    told.add(peerIdFromString(peer), addresses, targets.get(peer)?.tried ?? new Set())
 
   return {
     learn(peer, addresses) {

@@ -1,5 +1,7 @@
 /** Whom a node dials when, while others invent members, refuse it, or ban it. */
+import type { Address } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Background, silentLogger } from '../../src/base/base.ts'
 import { createDialer, type Dialer, type DialerOptions } from '../../src/swarm/dialer.ts'
@@ -14,7 +16,7 @@ const address = '/ip4/192.0.2.1/tcp/5001'
 class FakeNode extends EventTarget {
   readonly peerId = peerIdFromString(newPeer())
   readonly connected = new Set<string>()
-  readonly stored = new Map<string, { protocols: string[]; addresses: string[] }>()
+  readonly stored = new Map<string, { protocols: string[]; addresses: Address[] }>()
   /** What a dial does; it fails by itself. */
   onDial = (_peer: string): void => undefined
   dials: string[] = []
@@ -22,13 +24,20 @@ class FakeNode extends EventTarget {
   readonly peerStore = {
     has: async (id: object) => this.stored.has(String(id)),
     get: async (id: object) => this.stored.get(String(id)),
-    merge: async (id: object, { multiaddrs }: { multiaddrs: object[] }) => {
+    merge: async (id: object, { multiaddrs }: { multiaddrs: Multiaddr[] }) => {
       const known = this.stored.get(String(id)) ?? { protocols: [], addresses: [] }
-      known.addresses.push(...multiaddrs.map(String))
+      known.addresses.push(...multiaddrs.map((multiaddr) => ({ multiaddr, isCertified: false })))
       this.stored.set(String(id), known)
+    },
+    patch: async (id: object, { addresses }: { addresses: Address[] }) => {
+      this.stored.set(String(id), { protocols: [], ...this.stored.get(String(id)), addresses })
     },
     delete: async (id: object) => void this.stored.delete(String(id)),
     all: async () => [...this.stored].map(([id, known]) => ({ id: peerIdFromString(id), ...known })),
+  }
+
+  addressesOf(peer: string): string[] {
+    return this.stored.get(peer)?.addresses.map((known) => known.multiaddr.toString()) ?? []
   }
 
   getPeers(): string[] {
@@ -61,7 +70,7 @@ let dialer: Dialer
 let isOutcast: boolean
 let banned: Set<string>
 
-beforeEach(async () => {
+async function open(bootstrap: string[] = []): Promise<void> {
   clock = new SteppedClock()
   node = new FakeNode()
   tasks = new Background('the test', silentLogger)
@@ -73,12 +82,14 @@ beforeEach(async () => {
     clock,
     random: () => 0.5,
     logger: silentLogger,
-    bootstrap: [],
+    bootstrap,
     isUnwelcome: (peer: string) => banned.has(peer),
     isOutcast: () => isOutcast,
   } as unknown as DialerOptions)
   await dialer.start()
-})
+}
+
+beforeEach(() => open())
 afterEach(async () => {
   await tasks[Symbol.asyncDispose]()
 })
@@ -110,6 +121,56 @@ describe('a dialer', () => {
     await pass(3000)
     expect(node.dials).toContain(member)
     expect(node.stored.size).toBeLessThanOrEqual(300)
+  })
+
+  it('dials a member where it is, however many addresses of it were invented before', async () => {
+    const member = newPeer()
+    node.onDial = (peer) => {
+      if (node.addressesOf(peer).includes(address)) node.join(peer)
+    }
+    let n = 0
+    const lie = () =>
+      dialer.learn(
+        member,
+        Array.from({ length: 4 }, () => `/ip4/192.0.2.2/tcp/${++n}`),
+      )
+    for (let told = 0; told < 8; told++) lie()
+    await pass(5000)
+    expect(node.addressesOf(member)).toHaveLength(16)
+    for (let told = 0; told < 8; told++) lie()
+    dialer.learn(member, [address])
+    await pass(minuteMs)
+    expect(node.connected).toContain(member)
+  })
+
+  it('dials a member where it was told to look, whatever others say of it', async () => {
+    const member = newPeer()
+    await tasks[Symbol.asyncDispose]()
+    await open([`${address}/p2p/${member}`])
+    for (let n = 0; n < 100; n++) {
+      dialer.learn(member, [`/ip4/192.0.2.2/tcp/${n + 1}`])
+      await pass(500)
+    }
+    node.onDial = (peer) => {
+      if (node.addressesOf(peer).some((known) => known.startsWith(address))) node.join(peer)
+    }
+    await pass(5000)
+    expect(node.connected).toContain(member)
+  })
+
+  it('forgets no address that the member itself has told', async () => {
+    const member = newPeer()
+    const itsOwn = Array.from({ length: 14 }, (_, n) => `/ip4/192.0.2.3/tcp/${n + 1}`)
+    const addresses = itsOwn.map((text) => ({ multiaddr: multiaddr(text), isCertified: true }))
+    node.stored.set(member, { protocols: ['/ours'], addresses })
+    for (let n = 0; n < 40; n++) {
+      dialer.learn(member, [`/ip4/192.0.2.2/tcp/${n + 1}`])
+      await pass(5000)
+    }
+    const known = node.addressesOf(member)
+    expect(known).toEqual(expect.arrayContaining(itsOwn))
+    expect(known).toContain('/ip4/192.0.2.2/tcp/40')
+    expect(known).toHaveLength(18)
   })
 
   it('goes on dialling it while sixty-four members that nobody knows are connected', async () => {
