@@ -74,14 +74,15 @@ export class Conversation {
     )
     const limited = AbortSignal.any(signal === undefined ? [late.signal] : [late.signal, signal])
     const bounded = { ...options, signal: limited }
-    const conversation = new Conversation(channel, ledger, await ledger.positions(), bounded)
+    let conversation: Conversation | undefined
     try {
+      conversation = new Conversation(channel, ledger, await ledger.positions(), bounded)
       await work(conversation)
       await conversation.#settle()
       await channel.close()
       return conversation.#report
     } catch (error) {
-      await Promise.allSettled([conversation.#applying])
+      if (conversation !== undefined) await Promise.allSettled([conversation.#applying])
       const reason = error instanceof MalformedError ? new PeerMisbehavedError(error.message, error) : error
       channel.abort(reason instanceof Error ? reason : new Error('the reconciliation failed'))
       throw reason

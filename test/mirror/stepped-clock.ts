@@ -17,6 +17,11 @@ export class SteppedClock implements Clock {
     return slept
   }
 
+  /** How many sleep. */
+  get sleepers(): number {
+    return this.#sleepers.times().length
+  }
+
   /** Moves on at once. */
   advance(ms: number): void {
     this.#nowMs += ms

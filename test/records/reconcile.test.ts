@@ -111,7 +111,7 @@ describe('reconciliation', () => {
     await using one = await testLedger()
     await using two = await testLedger()
     await using newcomer = await testLedger({ identity: bob })
-    const records = signedTags(alice, 6000)
+    const records = signedTags(alice, 2400)
     for (const { ledger } of [one, two]) await ledger.apply(records)
     const [begun, answered] = [channelPair(), channelPair()]
     const [, first, second] = await Promise.all([
@@ -290,6 +290,21 @@ describe('a hostile peer', () => {
     await pair.b.send(messages.encode({ type: 'differ', nodes: [{ prefix: 'ab', differing: 1, empty: 0 }] }))
     await pair.b.send(messages.encode({ type: 'over' }))
     await expected
+  })
+
+  it('is left with nothing behind when this node cannot say what it has', async () => {
+    await using node = await testLedger()
+    const clock = new SteppedClock()
+    const ledger = new Proxy(node.ledger, {
+      get: (target, key) =>
+        key === 'positions'
+          ? () => Promise.reject(new Error('the database is closed'))
+          : Reflect.get(target, key),
+    })
+    const pair = channelPair()
+    await expect(reconcile(pair.a, ledger, { clock })).rejects.toThrow('the database is closed')
+    await expect(pair.b.receive()).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
+    expect(clock.sleepers).toBe(0)
   })
 
   it('that leaves is no misbehaviour', async () => {
