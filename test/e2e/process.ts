@@ -31,6 +31,8 @@ export interface DaemonOptions {
   cwd?: string
   /** What it writes once it can be used; without it, `startDaemon` does not wait. */
   ready?: RegExp
+  /** How long that is waited for. */
+  readyMs?: number
   /** Given everything that it writes, as it comes. */
   onOutput?: (text: string) => void
 }
@@ -82,7 +84,7 @@ export async function startDaemon(
       clearTimeout(impatience)
     },
   }
-  if (options.ready !== undefined) await readiness(daemon, child, gone, options.ready)
+  if (options.ready !== undefined) await readiness(daemon, child, gone, options.ready, options.readyMs)
   return daemon
 }
 
@@ -113,6 +115,7 @@ async function readiness(
   child: ChildProcess,
   gone: Promise<void>,
   ready: RegExp,
+  readyMs = READY_MS,
 ): Promise<void> {
   const said = new Promise<'ready'>((resolve) => {
     const look = () => {
@@ -123,12 +126,12 @@ async function readiness(
     look()
   })
   const { promise: late, resolve: tooLate } = Promise.withResolvers<'late'>()
-  const timer = setTimeout(() => tooLate('late'), READY_MS)
+  const timer = setTimeout(() => tooLate('late'), readyMs)
   const end = await Promise.race([said, gone, late])
   clearTimeout(timer)
   if (end === 'ready') return
   await daemon.end('SIGKILL')
-  const what = end === 'late' ? `was not ready after ${READY_MS} ms` : 'ended before it was ready'
+  const what = end === 'late' ? `was not ready after ${readyMs} ms` : 'ended before it was ready'
   throw new Error(`${daemon.name} ${what}\n${daemon.output()}`)
 }
 

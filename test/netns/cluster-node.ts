@@ -42,6 +42,8 @@ export interface ClusterNodeOptions {
   prepare?(data: string): Promise<void>
   /** After which time of silence its client gives up. */
   idleMs?: number
+  /** How long a start may take. */
+  readyMs?: number
   /** Given everything that the node writes, as it comes. */
   onOutput?: (text: string) => void
 }
@@ -66,7 +68,7 @@ export async function openClusterNodes(
 
 export async function openClusterNode(
   host: NetworkHost,
-  { flags: firstFlags = [], env = {}, idleMs, prepare, onOutput }: ClusterNodeOptions = {},
+  { flags: firstFlags = [], env = {}, idleMs, readyMs, prepare, onOutput }: ClusterNodeOptions = {},
 ): Promise<ClusterNode> {
   await using cleanup = new AsyncDisposableStack()
   const folder = cleanup.use(await openScratchFolder())
@@ -81,7 +83,12 @@ export async function openClusterNode(
   cleanup.defer(async () => await daemon?.[Symbol.asyncDispose]())
   const start = async (): Promise<void> => {
     const { command, args } = host.command(shoal, ['serve', '--data', data, ...flags])
-    const options = { env, ready: /^shoal is ready/m, ...(onOutput === undefined ? {} : { onOutput }) }
+    const options = {
+      env,
+      ready: /^shoal is ready/m,
+      ...(readyMs === undefined ? {} : { readyMs }),
+      ...(onOutput === undefined ? {} : { onOutput }),
+    }
     daemon = await startDaemon(`shoal on ${host.name}`, command, args, options)
   }
   const askPeers = async (): Promise<PeerList | undefined> => {

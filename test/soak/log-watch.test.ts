@@ -20,6 +20,13 @@ describe('a line of a node', () => {
     expect(complaintOf(line, new Set(['rot']))).toBeUndefined()
   })
 
+  it('may be what a node says that finds no room to start', () => {
+    const line =
+      'shoal: the disk of /data is full, and its database takes up to 16 MiB to be opened: make room'
+    expect(complaintOf(line, new Set(['kill']))).toMatch(/not of the log/)
+    expect(complaintOf(line, new Set(['disk']))).toBeUndefined()
+  })
+
   it.each([
     ['{"level":50,"msg":"request failed"}', /level error/],
     ['{"level":60,"msg":"fatal"}', /level error/],

@@ -24,26 +24,16 @@ export const allowedErrors: readonly {
     fault: 'rot',
     reason: 'content is lost for good unless somebody pushes it again',
   },
-  {
-    pattern:
-      /"code":"STORE_FULL".*"msg":"a write to the database failed; it takes no more until it was opened again"/,
-    fault: 'disk',
-    reason: 'until then nothing is taken, and somebody has to make room',
-  },
-  {
-    pattern: /"code":"STORE_FULL".*"msg":"gossip messages cannot be judged"/,
-    fault: 'disk',
-    reason: 'once in an hour it says that records are left to reconciliation',
-  },
-  {
-    pattern: /"code":"STORE_FULL".*"msg":"a background task failed"/,
-    fault: 'disk',
-    reason: 'what a task had to write down waits for its next turn',
-  },
 ]
 
-/** What a node prints besides its log. */
-const announcements = [/^shoal is ready: registry /]
+/** What a node prints besides its log, some of it only after a fault. */
+const announcements: readonly { readonly pattern: RegExp; readonly fault?: FaultKind }[] = [
+  { pattern: /^shoal is ready: registry / },
+  {
+    pattern: /^shoal: the disk of \S+ is full, and its database takes up to 16 MiB to be opened/,
+    fault: 'disk',
+  },
+]
 
 export interface LogLine {
   /** When it came, by the clock of the soak: the node's own may be stepped. */
@@ -54,12 +44,14 @@ export interface LogLine {
 /** Why a line must not be there; `undefined` for one that may, after these faults. */
 export function complaintOf(line: string, faults: ReadonlySet<FaultKind>): string | undefined {
   const entry = parse(line)
+  const isFitting = ({ pattern, fault }: { pattern: RegExp; fault?: FaultKind }): boolean =>
+    (fault === undefined || faults.has(fault)) && pattern.test(line)
   if (entry === undefined) {
-    if (line.trim() === '' || announcements.some((pattern) => pattern.test(line))) return undefined
+    if (line.trim() === '' || announcements.some(isFitting)) return undefined
     return 'a line that is not of the log'
   }
   if (entry.level < errorLevel) return undefined
-  const isAllowed = allowedErrors.some(({ pattern, fault }) => faults.has(fault) && pattern.test(line))
+  const isAllowed = allowedErrors.some(isFitting)
   return isAllowed ? undefined : 'a line of level error'
 }
 

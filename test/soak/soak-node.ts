@@ -8,6 +8,8 @@ import { type ClusterNode, openClusterNode } from '../netns/cluster-node.ts'
 import type { NetworkHost } from '../netns/network.ts'
 
 const diskBytes = '1g'
+/** It starts, or it does not: a machine that does much else takes its time. */
+const readyMs = 120_000
 const stopMs = 30_000
 /** Longer than any fault lasts: whoever waits for a stopped node has its answer after that. */
 const idleMs = 60_000
@@ -49,6 +51,7 @@ export class SoakNode implements AsyncDisposable {
       flags,
       env: { NODE_OPTIONS: `--import ${preload.href}`, TEST_CLOCK: clockFile },
       idleMs,
+      readyMs,
       onOutput,
       async prepare(data) {
         await mkdir(data, { mode: 0o700 })

@@ -1,6 +1,6 @@
 /** A soak from its first node to its verdict: rounds of chance and faults, and after each the peace in which all is checked. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openNetwork } from '../netns/network.ts'
@@ -170,7 +170,8 @@ class SoakRun {
     const { now } = this.#options
     const minute = Math.round(now() / minuteMs)
     const memory = Math.round(watch.residentBytes / 2 ** 20)
-    return `minute ${minute}: ${this.#done} operations, ${this.#leftOut} left out, at most ${memory} MiB in a node, ${referee.violations.length} violations`
+    const load = Math.round(loadavg()[0] ?? 0)
+    return `minute ${minute}: ${this.#done} operations, ${this.#leftOut} left out, at most ${memory} MiB in a node, load ${load}, ${referee.violations.length} violations`
   }
 }
 
