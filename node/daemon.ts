@@ -1,6 +1,6 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
-import { type Logger, steadyClock } from '../src/base/base.ts'
+import { ClosingError, type Logger, steadyClock } from '../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { peerIdOf } from '../src/wire/wire.ts'
@@ -74,6 +74,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const running = Promise.withResolvers<OperationContext>()
   const run: OperationRunner = async (...call) => runOperation(await running.promise, ...call)
   const admin = opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running.promise)))
+  // After a failed start nobody waits on.
+  running.promise.catch(() => undefined)
+  opened.defer(() => running.reject(new ClosingError('the node stops')))
   const problems = async (): Promise<string[]> => [
     ...(await localProblems(node)),
     ...(joined?.problems() ?? ['the node is still joining its cluster']),

@@ -1,20 +1,17 @@
 /** The registry's port: open before the registry behind it is, so that who comes early waits instead of being refused. */
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-} from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { CodedError } from '../src/base/base.ts'
+import { CodedError, steadyClock, untilOrAfter } from '../src/base/base.ts'
 import { makeRoomFromQuiet } from './quiet-connections.ts'
 import { type Address, formatAddress } from './settings/kinds.ts'
+
+/** Answers a request, and may go on after its client left. */
+type Answerer = (request: IncomingMessage, response: ServerResponse) => unknown
 
 export interface HttpPort extends AsyncDisposable {
   readonly address: string
   /** Answers from now on, those first who wait. */
-  serve(listener: RequestListener): void
+  serve(listener: Answerer): void
 }
 
 /** The address is taken, or not this machine's. */
@@ -28,6 +25,8 @@ const idleMs = 120_000
 const keepAliveMs = 75_000
 /** Requests that are still under way after this are cut when the port closes. */
 const drainMs = 8_000
+/** And what answers them ends by itself after that. */
+const endMs = 1_000
 
 export interface HttpLimits {
   /** A head that took so long is refused with 408; so is a connection that brings none. */
@@ -62,18 +61,25 @@ export async function openHttpPort(address: Address, limits: Partial<HttpLimits>
   }
   server.on('request', keep)
   const bound = await listen(server, address)
+  const underWay = new Set<Promise<unknown>>()
   let draining: Promise<void> | undefined
   return {
     address: bound,
     serve(listener) {
-      server.off('request', keep).on('request', listener)
-      for (const [request, response] of waiting.splice(0))
-        if (!response.destroyed) listener(request, response)
+      const answer = (request: IncomingMessage, response: ServerResponse): void => {
+        const answering = Promise.try(listener, request, response).finally(() => underWay.delete(answering))
+        underWay.add(answering)
+      }
+      server.off('request', keep).on('request', answer)
+      for (const [request, response] of waiting.splice(0)) if (!response.destroyed) answer(request, response)
     },
     async [Symbol.asyncDispose]() {
       for (const [request] of waiting.splice(0)) request.destroy()
       draining ??= drain(server)
       await draining
+      // What they work with is closed next.
+      const ended = Promise.allSettled(underWay).then(() => undefined)
+      await untilOrAfter(ended, endMs, { clock: steadyClock })
     },
   }
 }

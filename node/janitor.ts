@@ -1,5 +1,5 @@
 /** The node's housekeeping: collects what nothing needs and drops uploads that were given up, at intervals. */
-import type { Clock, Logger } from '../src/base/base.ts'
+import { type Clock, type Logger, logFailure } from '../src/base/base.ts'
 import type { Keeper } from '../src/keep/keep.ts'
 import type { LocalNode } from './local-node.ts'
 
@@ -28,7 +28,7 @@ export function openJanitor(
         const report = await node.collect({ signal })
         logger.info({ expiredUploads, droppedPartials, ...report }, 'collected garbage')
       } catch (error) {
-        if (!signal.aborted) logger.error({ err: error }, 'collecting garbage failed')
+        if (!signal.aborted) logFailure(logger, error, 'collecting garbage failed')
       }
     }
   }
@@ -38,7 +38,7 @@ export function openJanitor(
     try {
       return await work()
     } catch (error) {
-      if (!signal.aborted) logger.error({ err: error }, `${what} that were given up could not be dropped`)
+      if (!signal.aborted) logFailure(logger, error, `${what} that were given up could not be dropped`)
       return 0
     }
   }

@@ -1,5 +1,5 @@
 /** Has the store read everything again, for as long as the node runs. */
-import type { Clock, Logger } from '../src/base/base.ts'
+import { type Clock, type Logger, logFailure } from '../src/base/base.ts'
 import type { LocalNode } from './local-node.ts'
 
 /** A database that is opened again is there after that. */
@@ -20,7 +20,7 @@ export function openScrubber(
         await store.scrub.run({ periodMs, signal })
       } catch (error) {
         if (signal.aborted) return
-        logger.error({ err: error }, 'reading everything again was interrupted')
+        logFailure(logger, error, 'reading everything again was interrupted')
         await clock.sleep(retryMs, { signal }).catch(() => undefined)
       }
     }

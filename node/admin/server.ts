@@ -1,7 +1,7 @@
 /** The running node's end of the admin socket. */
 import { chmod, rm } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import { CodedError, type Logger } from '../../src/base/base.ts'
+import { CodedError, type Logger, logFailure, steadyClock, untilOrAfter } from '../../src/base/base.ts'
 import { BodyWatch, holdBody } from '../../src/http/http.ts'
 import type { ContentHandler } from './content-server.ts'
 import { type AdminLine, socketPath } from './protocol.ts'
@@ -17,6 +17,9 @@ export type OperationRunner = (
 /** A manifest of the largest size fits, in Base64. */
 const maxParamsBytes = 8 * 1024 * 1024
 
+/** What does not end for so long after it was told to is left alone. */
+const endMs = 1_000
+
 /** Listens until it is disposed of. Whoever may open the socket may do everything; its mode and its folder's see to that. */
 export async function openAdminServer(
   dataDirectory: string,
@@ -29,15 +32,19 @@ export async function openAdminServer(
   await rm(path, { force: true })
   // An archive's blob may take longer to read than Node lets a request take.
   const bodies = new BodyWatch()
+  const underWay = new Set<Promise<void>>()
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     const answering = async (): Promise<void> => {
       if (!(await answerContent(request, response)))
         await answer(request, response, { runOperation, bodies, logger })
     }
-    answering().catch((error: unknown) => {
-      logger.error({ err: error, url: request.url }, 'admin request failed')
-      response.destroy()
-    })
+    const answered = answering()
+      .catch((error: unknown) => {
+        logFailure(logger, error, 'admin request failed', { url: request.url })
+        response.destroy()
+      })
+      .finally(() => underWay.delete(answered))
+    underWay.add(answered)
   })
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(path, () => resolve())
@@ -47,6 +54,9 @@ export async function openAdminServer(
     async [Symbol.asyncDispose]() {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
+      // Their signals have aborted with their connections, and what they work with is closed next.
+      const ended = Promise.allSettled(underWay).then(() => undefined)
+      await untilOrAfter(ended, endMs, { clock: steadyClock })
     },
   }
 }
@@ -74,7 +84,7 @@ async function answer(
     if (error === controller.signal.reason) return
     const { code, message } = error instanceof CodedError ? error : failureOf(error)
     write({ error: { code, message } })
-    if (!(error instanceof CodedError)) logger.error({ err: error, operation: name }, 'an operation failed')
+    if (!(error instanceof CodedError)) logFailure(logger, error, 'an operation failed', { operation: name })
   }
   response.end()
 }

@@ -1,5 +1,5 @@
 /** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
-import { type Logger, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
+import { type Logger, logFailure, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
@@ -199,6 +199,6 @@ async function resumeAnnouncing(
       swarm.content.resume(digest)
     }
   } catch (error) {
-    if (!signal.aborted) logger.error({ err: error }, 'what is stored could not be listed for announcing')
+    if (!signal.aborted) logFailure(logger, error, 'what is stored could not be listed for announcing')
   }
 }

@@ -1,5 +1,5 @@
 /** Brings anew from other members what turned out to be wrong here. */
-import { Background, type Clock, type Logger } from '../../src/base/base.ts'
+import { Background, type Clock, isKnownState, type Logger, logFailure } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import type { Names } from '../../src/records/records.ts'
@@ -21,8 +21,12 @@ export interface Healer extends AsyncDisposable {
   suspect(digest: Digest): void
 }
 
-/** `tries` is how often a suspect could not be read. */
-type Ill = { kind: 'blob' | 'manifest'; digest: Digest } | { kind: 'suspect'; digest: Digest; tries: number }
+/** `tries` is how often it could not be read, or nothing could be written. */
+interface Ill {
+  kind: 'blob' | 'manifest' | 'suspect'
+  digest: Digest
+  tries: number
+}
 
 /** After the first try; it doubles with each. */
 const pauseMs = 5_000
@@ -60,28 +64,36 @@ export function openHealer(options: HealerOptions): Healer {
   async function heal(ill: Ill, signal: AbortSignal): Promise<void> {
     const { kind, digest } = ill
     try {
-      if (ill.kind === 'suspect') await check(digest, ill.tries)
+      if (kind === 'suspect') await check(ill)
       else {
         const isHealed = await (kind === 'blob' ? bringBlob(digest, signal) : bringManifest(digest, signal))
         if (isHealed) logger.info({ kind, digest }, 'what rotted was brought anew from other members')
         else logger.error({ kind, digest }, 'what rotted is in quarantine, and no member gives another copy')
       }
     } catch (error) {
-      if (!signal.aborted) logger.error({ err: error, kind, digest }, 'what rotted could not be mended')
+      if (signal.aborted) return
+      logFailure(logger, error, 'what rotted could not be mended', { kind, digest })
+      // A full disk takes it once there is room.
+      if (isKnownState(error)) later(ill)
     }
   }
 
-  async function check(digest: Digest, tries: number): Promise<void> {
+  function later(ill: Ill): void {
+    background.start('look again', async (signal) => {
+      await clock.sleep(Math.min(pauseMs * 2 ** ill.tries, longestPauseMs), { signal })
+      add({ ...ill, tries: ill.tries + 1 })
+    })
+  }
+
+  async function check(ill: Ill): Promise<void> {
+    const { digest, tries } = ill
     let isRight: boolean
     try {
       isRight = await store.verifyBlob(digest)
     } catch (error) {
       // Not read is not wrong: nobody is given it until it was looked at.
       logger.warn({ err: error, digest, tries }, 'a blob cannot be read, and is looked at again later')
-      background.start('look again', async (signal) => {
-        await clock.sleep(Math.min(pauseMs * 2 ** tries, longestPauseMs), { signal })
-        add({ kind: 'suspect', digest, tries: tries + 1 })
-      })
+      later(ill)
       return
     }
     // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
@@ -108,7 +120,7 @@ export function openHealer(options: HealerOptions): Healer {
   const unsubscribe = store.onQuarantined(({ kind, digest }) => {
     content.withdraw(digest)
     if (kind === 'blob') exchange.changed(digest)
-    add({ kind, digest })
+    add({ kind, digest, tries: 0 })
   })
   return {
     suspect: (digest) => add({ kind: 'suspect', digest, tries: 0 }),

@@ -1,12 +1,8 @@
 /** Background work with an owner: loops and one-off tasks that are stopped and awaited together. */
 import type { Clock } from './clock.ts'
-import { CodedError } from './coded-error.ts'
+import { ClosingError } from './closing-error.ts'
+import { logFailure } from './failure.ts'
 import type { Logger } from './logger.ts'
-
-/** What was under way when its owner stopped: nobody's fault. */
-export class ClosingError extends CodedError {
-  readonly code = 'CLOSING'
-}
 
 export class Background implements AsyncDisposable {
   readonly #stopping = new AbortController()
@@ -57,7 +53,7 @@ export class Background implements AsyncDisposable {
     try {
       await work(this.signal)
     } catch (error) {
-      if (!this.signal.aborted) this.#logger.error({ err: error, task: name }, 'a background task failed')
+      if (!this.signal.aborted) logFailure(this.#logger, error, 'a background task failed', { task: name })
     }
   }
 }

@@ -1,8 +1,10 @@
 /** What every module may lean on: a coded error, a logger, metrics, traces, a clock, and small concurrency tools. */
 
-export { Background, ClosingError } from './background.ts'
+export { Background } from './background.ts'
 export { type Clock, steadyClock, wallClock } from './clock.ts'
+export { ClosingError } from './closing-error.ts'
 export { CodedError } from './coded-error.ts'
+export { isClosing, isExpected, isKnownState, logFailure, NodeStateError } from './failure.ts'
 export { FairBudget } from './fair-budget.ts'
 export { Fifo } from './fifo.ts'
 export { Keyed } from './keyed.ts'

@@ -16,10 +16,10 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefin
 export async function untilOrAfter(
   promise: Promise<void>,
   ms: number,
-  { clock, signal }: { clock: Clock; signal: AbortSignal },
+  { clock, signal }: { clock: Clock; signal?: AbortSignal },
 ): Promise<void> {
   const over = new AbortController()
-  const either = AbortSignal.any([signal, over.signal])
+  const either = signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])
   const late = clock.sleep(ms, { signal: either }).catch((error: unknown) => {
     if (!either.aborted) throw error
   })
@@ -28,5 +28,5 @@ export async function untilOrAfter(
   } finally {
     over.abort(new Error('it is not waited for any more'))
   }
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
 }

@@ -1,7 +1,15 @@
 /** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import Koa from 'koa'
-import { type Logger, type Metrics, noMetrics, noTracer, silentLogger, type Tracer } from '../base/base.ts'
+import {
+  type Logger,
+  logFailure,
+  type Metrics,
+  noMetrics,
+  noTracer,
+  silentLogger,
+  type Tracer,
+} from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { BodyWatch } from './body-watch.ts'
@@ -80,7 +88,7 @@ export function createHttpHandler({
     // Of the registry's requests that is a connection that broke, and whoever answers one has been told.
     if (isRegistryPath(url)) return
     if (isConnectionError(error)) logger.debug({ method, url, reason: error.code }, 'a client left')
-    else logger.error({ err: error, method, url }, 'request failed')
+    else logFailure(logger, error, 'request failed', { method, url })
   })
   return app.callback()
 }

@@ -1,5 +1,5 @@
 /** The one place where an error becomes an answer: a status, the spec's JSON body, and never a stack trace. */
-import { ClosingError, type Logger } from '../base/base.ts'
+import { isClosing, isKnownState, type Logger } from '../base/base.ts'
 import { OciError, type OciErrorCode } from '../oci/oci.ts'
 import { leaveBody } from './body.ts'
 import { ClientGoneError, type Exchange } from './exchange.ts'
@@ -60,8 +60,9 @@ export function sendRefusal(
 
 /** What is nobody's request but this node's fault, or cut off because it stops. */
 function failure(error: unknown, { request }: Exchange, logger: Logger): OciError {
-  if (error instanceof ClosingError)
+  if (isClosing(error))
     return new OciError('UNAVAILABLE', 'this node is stopping; ask again once it is back, or another one')
+  if (isKnownState(error)) return new OciError('UNAVAILABLE', error.message)
   logger.error({ err: error, method: request.method, url: request.url }, 'request failed')
   return new OciError('UNAVAILABLE', 'this node failed to answer; its log says why')
 }

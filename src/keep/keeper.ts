@@ -3,7 +3,15 @@
  * at a tag or a referrer as soon as its record comes. What could not be had is tried again when a member joins, and in
  * between with growing pauses.
  */
-import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
+import {
+  type Clock,
+  type Logger,
+  logFailure,
+  type Metrics,
+  noMetrics,
+  silentLogger,
+  steadyClock,
+} from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { ChangedKey, Names } from '../records/records.ts'
 import type { Library, Supply } from './image.ts'
@@ -148,7 +156,7 @@ class KeeperLoop implements Keeper {
         if (this.#queue.size === 0) await this.#pause(this.#schedule.nextMs - this.#clock.now())
       } catch (error) {
         if (signal.aborted) break
-        this.#logger.error({ err: error }, 'what is to be kept could not be looked through')
+        logFailure(this.#logger, error, 'what is to be kept could not be looked through')
         await this.#pause(afterFailureMs)
       }
     }
@@ -196,7 +204,7 @@ class KeeperLoop implements Keeper {
     signal.throwIfAborted()
     const task = work()
       .catch((error: unknown) => {
-        if (!signal.aborted) this.#logger.error({ err: error }, 'an image could not be kept')
+        if (!signal.aborted) logFailure(this.#logger, error, 'an image could not be kept')
       })
       .finally(() => this.#running.delete(task))
     this.#running.add(task)

@@ -1,5 +1,5 @@
 /** Questions to the cluster about an upstream: who asks it, how long that is waited for, and what is remembered of the answer. */
-import { type Clock, type Logger, SingleFlight } from '../base/base.ts'
+import { type Clock, type Logger, logFailure, SingleFlight } from '../base/base.ts'
 import type { RecordKey } from '../records/records.ts'
 import { rankMembers } from '../upstream/upstream.ts'
 import { askAround } from './ask-around.ts'
@@ -79,10 +79,9 @@ export class Asking {
   /** Asks without anybody waiting for the answer. */
   askBehind(upstream: string, question: Question): void {
     this.ask(upstream, question).catch((error: unknown) => {
-      this.#options.logger.error(
-        { err: error, name: questionName(question) },
-        'a mirrored name was not checked',
-      )
+      logFailure(this.#options.logger, error, 'a mirrored name was not checked', {
+        name: questionName(question),
+      })
     })
   }
 

@@ -43,6 +43,7 @@ export function spreadRecords(options: SpreadOptions): AsyncDisposable {
   const { ledger, spread, now = () => performance.now(), logger = silentLogger } = options
   const outbox = new Outbox(spread, logger)
   const budget = new FairBudget({ ...judged, now })
+  const beingJudged = new Set<Promise<Verdict>>()
   const stops = [
     ledger.onRecords((records, { own }) => {
       if (own) outbox.add(records)
@@ -51,12 +52,17 @@ export function spreadRecords(options: SpreadOptions): AsyncDisposable {
       if (!budget.has(from)) return 'ignore'
       const records = unpack(message)
       budget.take(from, (records?.length ?? 0) + Math.ceil(message.length / bytesPerRecord))
-      return records === undefined ? 'reject' : await judge(ledger, records)
+      if (records === undefined) return 'reject'
+      const judging = judge(ledger, records)
+      beingJudged.add(judging)
+      return await judging.finally(() => beingJudged.delete(judging))
     }),
   ]
   return {
     async [Symbol.asyncDispose]() {
       for (const stop of stops) stop()
+      // What is being stored needs the ledger.
+      await Promise.allSettled(beingJudged)
       await outbox.idle()
     },
   }

@@ -4,7 +4,7 @@
  * years nothing that is right would take its place here. Once members confirm the clock, what this node wrote it signs again
  * with the time of now, as it was acknowledged; what others wrote is theirs to sign again, and goes.
  */
-import type { Clock, Logger } from '../base/base.ts'
+import { type Clock, type Logger, logFailure } from '../base/base.ts'
 import type { MembersTime } from './members-time.ts'
 import { keyText, type SignedRecord } from './record.ts'
 import { buriedMs, type Retention, tombstoneMs } from './retention.ts'
@@ -53,7 +53,7 @@ export class Sweep {
         await this.#untilDue(everyMs, signal)
         await this.run({ signal })
       } catch (error) {
-        if (!signal.aborted) this.#options.logger.error({ err: error }, 'the ledger was not swept')
+        if (!signal.aborted) logFailure(this.#options.logger, error, 'the ledger was not swept')
       }
     }
   }

@@ -1,5 +1,5 @@
 /** How many blobs there are and how large: counted when somebody asks, so often that it costs a hundredth of the time. */
-import type { Clock, Logger } from '../base/base.ts'
+import { type Clock, type Logger, logFailure } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { OwnedWork } from './owned-work.ts'
 
@@ -39,7 +39,7 @@ export class Census {
         .catch((error: unknown) => {
           // The store closes.
           if (error instanceof Error && error.name === 'AbortError') return
-          logger.error({ err: error }, 'the blobs could not be counted')
+          logFailure(logger, error, 'the blobs could not be counted')
         })
     }
     return this.#totals

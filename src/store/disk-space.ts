@@ -1,6 +1,6 @@
 /** Keeps a reserve of the disk free, so that the database never meets a full one. */
 import { statfs } from 'node:fs/promises'
-import { SingleFlight } from '../base/base.ts'
+import { type Clock, type Logger, LogLimit, SingleFlight, silentLogger, steadyClock } from '../base/base.ts'
 import { StoreFullError } from './errors.ts'
 
 interface DiskUsage {
@@ -23,6 +23,8 @@ export class DiskSpace {
   readonly #directory: string
   readonly #reserveBytes: number
   readonly #usage: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>>
+  readonly #logger: Logger
+  readonly #refusals: LogLimit
   readonly #looks = new SingleFlight<Look>()
   /** Bytes in all that were allowed, and of these, that are written or never will be. */
   #taken = 0
@@ -31,11 +33,21 @@ export class DiskSpace {
   constructor(
     directory: string,
     reserveBytes: number,
-    usage: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>> = diskUsage,
+    {
+      usage = diskUsage,
+      logger = silentLogger,
+      clock = steadyClock,
+    }: {
+      usage?: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>>
+      logger?: Logger
+      clock?: Clock
+    } = {},
   ) {
     this.#directory = directory
     this.#reserveBytes = reserveBytes
     this.#usage = usage
+    this.#logger = logger
+    this.#refusals = new LogLimit({ clock })
   }
 
   /** Throws StoreFullError when writing `bytes` would eat into the reserve. Follow it by `settle`. */
@@ -44,9 +56,13 @@ export class DiskSpace {
     const { freeBytes, settledBefore } = await this.#looks.run('', () => this.#look())
     const room = freeBytes - this.#reserveBytes - (this.#taken - settledBefore)
     if (bytes > room) {
-      throw new StoreFullError(
+      const error = new StoreFullError(
         `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve`,
       )
+      this.#refusals.line('room', (unsaid) => {
+        this.#logger.warn({ err: error, unsaid }, 'there is no room on the disk for what is to be stored')
+      })
+      throw error
     }
     this.#taken += bytes
   }

@@ -1,5 +1,5 @@
 /** The ways in which a store refuses. */
-import { CodedError } from '../base/base.ts'
+import { CodedError, NodeStateError } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 
 /** A manifest refers to what its repository does not hold. */
@@ -14,12 +14,12 @@ export class BlobMissingError extends CodedError {
 }
 
 /** The disk, or its reserve, has no room. What was stored before is untouched. */
-export class StoreFullError extends CodedError {
+export class StoreFullError extends NodeStateError {
   readonly code = 'STORE_FULL'
 }
 
 /** A write to the database failed for another reason than room. It takes no more until it was opened again, by itself. */
-export class DatabaseFaultError extends CodedError {
+export class DatabaseFaultError extends NodeStateError {
   readonly code = 'DATABASE_FAULT'
 }
 

@@ -78,7 +78,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const { maxBlobBytes = 2 ** 40, maxSessions = 1000, minFreeBytes = 256 * 2 ** 20 } = options
   const files = new BlobFiles(directory)
   await files.prepare()
-  const space = new DiskSpace(directory, minFreeBytes)
+  const space = new DiskSpace(directory, minFreeBytes, { logger, clock })
   const tables = openTables(database)
   const leases = await openLeases(tables, { clock, graceMs: options.graceMs ?? 3_600_000, logger })
   const context: TableContext = { database, tables, turns: new Keyed(), claims: new Claims(), leases }

@@ -2,7 +2,7 @@
  * Reads everything again within a set time, so that rot is found while other copies are left. A blob's turn follows from its
  * digest, which spreads the work evenly over the time and makes the first hex digits the position to go on from after a restart.
  */
-import type { Clock, Logger, Metrics } from '../base/base.ts'
+import { type Clock, type Logger, logFailure, type Metrics } from '../base/base.ts'
 import { type Digest, hexOf } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { TableContext } from './link-table.ts'
@@ -134,7 +134,7 @@ export class Scrub {
       signal.throwIfAborted()
       // One line for each round: what ails one file ails most.
       if (round.unread++ === 0)
-        this.#options.logger.error({ err: error }, 'what is stored could not be read again')
+        logFailure(this.#options.logger, error, 'what is stored could not be read again')
     }
   }
 

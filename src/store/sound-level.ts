@@ -11,6 +11,7 @@ import { asStoreError, diskUsage } from './disk-space.ts'
 import { DatabaseFaultError, StoreFullError } from './errors.ts'
 import {
   type Bytes,
+  cutOff,
   droppedIn,
   Engine,
   gatheringBatch,
@@ -190,7 +191,11 @@ export class SoundLevel extends Engine {
   async #noteFault(fault: unknown, operations: Operation[]): Promise<void> {
     const { logger, metrics } = this.#options
     metrics.count('shoal_database_faults_total')
-    logger.error({ err: fault }, 'a write to the database failed; it takes no more until it was opened again')
+    const level = fault instanceof StoreFullError ? 'warn' : 'error'
+    logger[level](
+      { err: fault },
+      'a write to the database failed; it takes no more until it was opened again',
+    )
     try {
       this.#state = { name: 'faulty', fault, before: await this.#readBefore(operations) }
     } catch (error) {
@@ -241,9 +246,10 @@ export class SoundLevel extends Engine {
     const { fault, before } = state
     const opened = Promise.withResolvers<void>()
     this.#state = { name: 'reopening', fault, opened: opened.promise }
+    const reading = unreadable(fault)
     try {
       if (state.name === 'faulty') {
-        await Promise.all([...this.#readers].map((reader) => reader.close()))
+        await Promise.all([...this.#readers].map((reader) => cutOff(reader, reading)))
         await super._close()
       }
       await this.#openEngine()
@@ -286,11 +292,11 @@ export class SoundLevel extends Engine {
 
   async #readable(): Promise<void> {
     if (this.#state.name === 'reopening') await this.#state.opened
-    if (this.#state.name === 'shut') throw this.#refusal(this.#state)
+    if (this.#state.name === 'shut') throw unreadable(this.#state.fault)
   }
 
   #checkReadable(): void {
-    if (this.#state.name === 'reopening' || this.#state.name === 'shut') throw this.#refusal(this.#state)
+    if (this.#state.name === 'reopening' || this.#state.name === 'shut') throw unreadable(this.#state.fault)
   }
 
   #refusal({ name, fault }: Exclude<State, { name: 'sound' }>): DatabaseFaultError | StoreFullError {
@@ -305,6 +311,13 @@ export class SoundLevel extends Engine {
       ? new StoreFullError(message, { cause: fault })
       : new DatabaseFaultError(message, { cause: fault })
   }
+}
+
+/** Who reads is told of the database, be it for want of room that it is opened again. */
+function unreadable(fault: unknown): DatabaseFaultError {
+  return new DatabaseFaultError('the database is being opened again, as a write to it failed', {
+    cause: fault,
+  })
 }
 
 function faultOf(error: unknown): unknown {

@@ -2,7 +2,7 @@
 import type { GossipSub, Message } from '@libp2p/gossipsub'
 import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { PeerId } from '@libp2p/interface'
-import { type Clock, type Logger, LogLimit, type Metrics } from '../base/base.ts'
+import { type Clock, isExpected, type Logger, LogLimit, logFailure, type Metrics } from '../base/base.ts'
 import { TooLargeError } from '../wire/wire.ts'
 import type { Conduct } from './conduct.ts'
 
@@ -59,8 +59,9 @@ export function createSpread({ gossip, topic, conduct, clock, logger, metrics }:
     try {
       verdict = await judge(from, message)
     } catch (error) {
-      // A full disk fails them all: the first says so, as each of the next would.
-      failures.line('judging', () => logger.error({ err: error, from }, 'gossip messages cannot be judged'))
+      // What fails one fails them all: the first says so, as each of the next would.
+      const subject = isExpected(error) ? 'a state' : 'a fault'
+      failures.line(subject, () => logFailure(logger, error, 'gossip messages cannot be judged', { from }))
       verdict = 'ignore'
     }
     metrics.count('shoal_gossip_messages_total', { verdict })

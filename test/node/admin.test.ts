@@ -60,6 +60,24 @@ it('stops an operation whose command went away, and takes it for no error', asyn
   expect(errors).toEqual([])
 })
 
+it('does not end before an operation that was under way has', async () => {
+  const began = Promise.withResolvers<void>()
+  const order: string[] = []
+  const run: OperationRunner = async (_name, _params, _emit, { signal }) => {
+    began.resolve()
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
+    order.push('the operation')
+  }
+  const server = await openAdminServer(folder, run, silentLogger, async () => false)
+  const leaving = request({ socketPath: socketPath(folder), method: 'POST', path: '/operations/gc' })
+  leaving.once('error', () => undefined).end('{}')
+  await began.promise
+  await server[Symbol.asyncDispose]()
+  order.push('the server')
+  expect(order).toEqual(['the operation', 'the server'])
+})
+
 it.each([
   ['before', (response: ServerResponse) => response.destroy()],
   [

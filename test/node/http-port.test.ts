@@ -45,6 +45,25 @@ describe('the registry’s port', () => {
     await expect(early).rejects.toThrow('socket hang up')
   })
 
+  it('does not end before what answers has, also when the client left', async () => {
+    const port = await openHttpPort(anyPort)
+    const began = Promise.withResolvers<void>()
+    const order: string[] = []
+    port.serve(async (_incoming, response) => {
+      began.resolve()
+      await once(response, 'close')
+      for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve))
+      order.push('the answer')
+    })
+    const leaving = request(`http://${port.address}/v2/a/tags/list`, { agent: false })
+    leaving.once('error', () => undefined).end()
+    await began.promise
+    leaving.destroy()
+    await port[Symbol.asyncDispose]()
+    order.push('the port')
+    expect(order).toEqual(['the answer', 'the port'])
+  })
+
   it('says which flag to change when the port is taken', async () => {
     await using port = await openHttpPort(anyPort)
     const taken = { host: '127.0.0.1', port: Number(port.address.split(':').at(-1)) }

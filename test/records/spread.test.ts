@@ -75,6 +75,17 @@ describe('spreading', () => {
     expect(await other.ledger.listTags(app, { limit: 2000 })).toHaveLength(1100)
   })
 
+  it('does not end before what it was told is stored', async () => {
+    const node = await testLedger()
+    const spread = new TestSpread()
+    const spreading = spreadRecords({ ledger: node.ledger, spread })
+    const judging = spread.receive(spreadMessage(tagRecords(bob, 200)))
+    judging.catch(() => undefined)
+    await spreading[Symbol.asyncDispose]()
+    await node[Symbol.asyncDispose]()
+    expect(await judging).toBe('accept')
+  })
+
   it('rejects what no honest peer hands on', async () => {
     await using node = await testLedger()
     const spread = new TestSpread()

@@ -7,7 +7,7 @@ import { IngestBudget } from '../../src/store/ingest-budget.ts'
 import type { IngestThread } from '../../src/store/ingest-pool.ts'
 
 const mib = 1024 * 1024
-const space = new DiskSpace('/', 0, async () => ({ freeBytes: 2 ** 40 }))
+const space = new DiskSpace('/', 0, { usage: async () => ({ freeBytes: 2 ** 40 }) })
 /** As behind a disk that stands still: nothing is ever written. */
 const stuck = { isLost: false, call: () => new Promise(() => undefined) } as unknown as IngestThread
 

@@ -154,7 +154,7 @@ describe('after a write that failed', () => {
     expect(await database.keys().all()).toEqual([])
   })
 
-  it('ends iterators, and lets readers wait for it', async () => {
+  it('ends iterators with a word why, and lets readers wait for it', async () => {
     await using folder = await temporaryFolder()
     await using node = await opened(folder)
     const { database } = node
@@ -162,7 +162,9 @@ describe('after a write that failed', () => {
       { type: 'put', key: 'a', value: '1' },
       { type: 'put', key: 'b', value: '2' },
     ])
-    const keys = database.keys()
+    const table = database.sublevel<string, string>('table', {})
+    await table.put('c', '3')
+    const [keys, entries] = [database.keys({ gte: 'a' }), table.iterator()]
     expect(await keys.next()).toBe('a')
     const closed = Promise.withResolvers<void>()
     const close = engine._close
@@ -177,7 +179,9 @@ describe('after a write that failed', () => {
     expect(() => database.getSync('b')).toThrow(expect.objectContaining({ code: 'DATABASE_FAULT' }))
     expect(() => database.iterator()).toThrow(expect.objectContaining({ code: 'DATABASE_FAULT' }))
     expect(await found).toBe('2')
-    await expect(keys.next()).rejects.toMatchObject({ code: 'LEVEL_ITERATOR_NOT_OPEN' })
+    await expect(keys.next()).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
+    await expect(entries.all()).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
+    expect(await table.keys().all()).toEqual(['c'])
   })
 
   it('tries again when it cannot be opened', async () => {
@@ -312,6 +316,20 @@ describe('on a disk that is full for a moment', {
   const keysOf = (name: string): string[] => Array.from({ length: 60 }, (_, n) => `${name}${n}`)
 
   afterEach(() => disk.free())
+
+  it('says so once, and not as a fault of the database', async () => {
+    const lines: string[] = []
+    const say = (level: string) => (_: object, message: string) => void lines.push(`${level} ${message}`)
+    const logger = { ...silentLogger, warn: say('warn'), error: say('error') }
+    await using database = await openDatabase(folder.path, { logger, reopenBytes: 8 * mib })
+    await disk.fill()
+    for (let n = 0; n < 3; n++)
+      await expect(writeAll(database, keysOf('failing'))).rejects.toMatchObject({ code: 'STORE_FULL' })
+    expect(lines.slice(0, 1)).toEqual([
+      'warn a write to the database failed; it takes no more until it was opened again',
+    ])
+    expect(lines.filter((line) => line.startsWith('error'))).toEqual([])
+  })
 
   it('keeps everything that is acknowledged afterwards', async () => {
     {

@@ -1,6 +1,6 @@
 /** The page's API: a path becomes an answer in JSON, an error a status with words. Every answer is bounded. */
 import type { Context } from 'koa'
-import { CodedError, type Logger } from '../../../src/base/base.ts'
+import { CodedError, type Logger, logFailure } from '../../../src/base/base.ts'
 import { leaveBody } from '../../../src/http/http.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import type { ErrorAnswer } from '../answers.ts'
@@ -42,6 +42,9 @@ const statuses: Record<string, number> = {
   UNSUPPORTED: 405,
   UNAVAILABLE: 503,
   NOT_RUNNING: 503,
+  CLOSING: 503,
+  DATABASE_FAULT: 503,
+  STORE_FULL: 507,
 }
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
@@ -108,7 +111,7 @@ function refusal(
   // What a manifest holds is its author's doing; the rest is this node's fault.
   if (error instanceof OciError)
     return { status: 400, body: { error: { code: error.code, message: error.message } } }
-  logger.error({ err: error, method, path }, 'a request of the page failed')
+  logFailure(logger, error, 'a request of the page failed', { method, path })
   return {
     status: 500,
     body: { error: { code: 'FAILED', message: 'this node failed to answer; its log says why' } },

@@ -1,7 +1,7 @@
 /** Events for whoever watches: the cluster's state every second, and one blob's with it for who asks; a few readers at most. */
 import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
-import type { Clock, Logger } from '../../../src/base/base.ts'
+import { type Clock, type Logger, logFailure } from '../../../src/base/base.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
 import type { Observatory } from './observatory.ts'
 import { PageError } from './page-error.ts'
@@ -76,7 +76,7 @@ export class Live implements AsyncDisposable {
       }
     } catch (error) {
       if (!signal.aborted) {
-        this.#logger.error({ err: error }, 'the page’s events broke off')
+        logFailure(this.#logger, error, 'the page’s events broke off')
         for (const reader of this.#readers) this.#drop(reader, error)
       }
     } finally {

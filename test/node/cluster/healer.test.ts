@@ -7,7 +7,7 @@ import { silentLogger } from '../../../src/base/base.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Digest, hexOf, mediaTypes } from '../../../src/oci/oci.ts'
 import { openTables } from '../../../src/store/database.ts'
-import { type FileStore, openDatabase, openStore } from '../../../src/store/store.ts'
+import { type FileStore, openDatabase, openStore, StoreFullError } from '../../../src/store/store.ts'
 import { openWorld, repository, type World } from '../../exchange/lab/fixture.ts'
 import {
   digestOf,
@@ -163,6 +163,26 @@ describe('a manifest that rotted', () => {
     await rotManifest()
     expect(await store.manifests.get(manifest)).toBeUndefined()
     await outcome.promise
+    expectBytes(await store.manifests.get(manifest), manifestBytes)
+  })
+
+  it('is brought anew once the disk has room, and that it had none is no error', async () => {
+    const put: FileStore['manifests']['put'] = (options) => store.manifests.put(options)
+    const content = { repository, digest: manifest, bytes: manifestBytes, references: [], required: [] }
+    await store.manifests.put(content)
+    let refusals = 0
+    await joinMesh({
+      manifests: {
+        ...store.manifests,
+        async put(options) {
+          if (refusals++ < 3) throw new StoreFullError('the disk is full')
+          return await put(options)
+        },
+      },
+    })
+    await rotManifest()
+    expect(await store.manifests.get(manifest)).toBeUndefined()
+    expect(await outcome.promise).toBe('what rotted was brought anew from other members')
     expectBytes(await store.manifests.get(manifest), manifestBytes)
   })
 })
