@@ -3,9 +3,8 @@ import type { Stats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Digest } from '../oci/oci.ts'
 import { type BlobFiles, orMissing } from './blob-files.ts'
-import { type BlobSums, blockBytes, blocksOf } from './block-sums.ts'
-import { BlobRottenError } from './errors.ts'
-import type { IngestPool } from './ingest-pool.ts'
+import { type BlobSums, blockBytes, PassingBlocks, partialBlocks } from './block-sums.ts'
+import { BlobRottenError, BlobTruncatedError } from './errors.ts'
 import { readChunks } from './open-blob.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 import type { SoundFiles } from './sound-files.ts'
@@ -15,7 +14,6 @@ import type { SumTable } from './sum-table.ts'
 export interface CheckedBlobsOptions {
   files: BlobFiles
   buffers: ReadBuffers
-  pool: IngestPool
   sums: SumTable
   sound: SoundFiles
   /** Hashes the whole of it again; false when it was wrong and is in quarantine now, or is not here. */
@@ -28,9 +26,6 @@ interface BlobBeingRead {
   stats: Stats
   known: BlobSums | undefined
 }
-
-/** Checked while they are in the page cache, and few enough that the end is not waited for. */
-const strideBytes = 32 * blockBytes
 
 export class CheckedBlobs {
   readonly #options: CheckedBlobsOptions
@@ -88,7 +83,11 @@ export class CheckedBlobs {
     const { sound, sums } = this.#options
     if (stats.size > blockBytes || stats.size === 0 || sound.has(digest, stats)) return true
     const known = sums.find(digest)
-    const isRight = await this.#isRight({ digest, file, stats, known }, 0, stats.size)
+    const blob = { digest, file, stats, known }
+    const isRight =
+      known === undefined
+        ? await this.#suspect(digest)
+        : await this.#isBlockRight(blob, known, { start: 0, end: stats.size })
     if (isRight) sound.add(digest, stats)
     return isRight
   }
@@ -112,49 +111,58 @@ export class CheckedBlobs {
     start: number,
     end: number,
   ): AsyncGenerator<Uint8Array> {
-    const { digest, stats } = blob
-    let position = start
-    let checked = start
-    let isRight = true
-    let checking: Promise<void> = Promise.resolve()
-    const check = (to: number): void => {
-      const from = checked
-      checked = to
-      checking = checking.then(async () => {
-        isRight &&= await this.#isRight(blob, from, to)
-      })
-      // Its failure is thrown at the end, where it is waited for.
-      checking.catch(() => undefined)
-    }
+    const { digest, stats, known } = blob
+    let passing = known === undefined ? undefined : new PassingBlocks(known, start)
+    // What cannot be told from the bytes that pass: the rest of blocks, or the whole. Its failure is thrown at the end.
+    const rest = known === undefined ? this.#suspect(digest) : this.#areRestsRight(blob, known, start, end)
+    rest.catch(() => undefined)
     try {
+      let position = start
       for await (const chunk of read) {
         position += chunk.length
+        let isRight = true
+        if (passing !== undefined && known !== undefined && !passing.areRight(chunk)) {
+          isRight = await this.#isRightAfterAll(digest, known)
+          passing = undefined
+        }
         if (position >= end) {
-          check(end)
-          await checking
+          isRight &&= await rest
           if (isRight && start === 0 && end === stats.size) this.#options.sound.add(digest, stats)
-        } else if (position - checked >= strideBytes) check(position - (position % blockBytes))
+        }
         if (!isRight) throw new BlobRottenError(`the disk gives other bytes for ${digest} than were stored`)
         yield chunk
       }
     } finally {
-      // The thread reads from the file that whoever reads this closes next.
-      await Promise.allSettled([checking])
+      // Blocks are read from the file that whoever reads this closes next.
+      if (known !== undefined) await Promise.allSettled([rest])
     }
   }
 
-  async #isRight(
-    { digest, file, stats, known }: BlobBeingRead,
-    start: number,
-    end: number,
+  async #areRestsRight(blob: BlobBeingRead, known: BlobSums, start: number, end: number): Promise<boolean> {
+    for (const block of partialBlocks(blob.stats.size, start, end))
+      if (!(await this.#isBlockRight(blob, known, block))) return false
+    return true
+  }
+
+  async #isBlockRight(
+    { digest, file }: BlobBeingRead,
+    known: BlobSums,
+    { start, end }: { start: number; end: number },
   ): Promise<boolean> {
-    const { sums, sound, pool } = this.#options
-    // Hashing all of it makes the sums for the next time.
-    if (known === undefined) return sound.has(digest, stats) || (await this.#suspect(digest))
-    const blocks = blocksOf(known, start, end)
-    if (await pool.check({ fd: file.fd, ...blocks })) return true
-    // Either rotted: what hashes right had sums that were wrong.
-    return (await this.#suspect(digest)) && !isSame(known, sums.find(digest))
+    const passing = new PassingBlocks(known, start)
+    try {
+      for await (const chunk of readChunks(file, this.#options.buffers, start, end))
+        if (!passing.areRight(chunk)) return await this.#isRightAfterAll(digest, known)
+      return true
+    } catch (error) {
+      if (!(error instanceof BlobTruncatedError)) throw error
+      return await this.#isRightAfterAll(digest, known)
+    }
+  }
+
+  /** Either rotted, the bytes or their sums: what hashes right had sums that were wrong. */
+  async #isRightAfterAll(digest: Digest, known: BlobSums): Promise<boolean> {
+    return (await this.#suspect(digest)) && !isSame(known, this.#options.sums.find(digest))
   }
 
   #fits(digest: Digest, file: Stats): boolean {

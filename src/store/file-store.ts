@@ -121,7 +121,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const verifying = new Semaphore(pool.size)
   const verifyBlob = (digest: Digest): Promise<boolean> =>
     work.run(undefined, (signal) => verifying.run(() => verifier.verifyBlob(digest, signal)))
-  const checked = new CheckedBlobs({ files, buffers, pool, sums, sound, verify: verifyBlob })
+  const checked = new CheckedBlobs({ files, buffers, sums, sound, verify: verifyBlob })
   const isBusy = (): boolean => buffers.readers > 0 || pool.isBusy
   const scrub = new Scrub({ context, files, sums, verifier, clock, isBusy, logger, metrics })
   const resources = opened.move()

@@ -1,7 +1,6 @@
 /** The threads that take in and hash content: started when first needed, replaced when they die. */
 import type { Logger } from '../base/base.ts'
 import type { DigestAlgorithm } from '../oci/oci.ts'
-import type { BlockCheck } from './block-check.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { Ingest } from './ingest.ts'
 import { IngestBudget } from './ingest-budget.ts'
@@ -107,19 +106,6 @@ export class IngestPool implements AsyncDisposable {
       // A thread that died has left it.
       if (isUnderWay && !thread.isLost) await thread.call({ type: 'leave', file })
       signal?.removeEventListener('abort', stop)
-      slot.users--
-    }
-  }
-
-  /** Reads blocks of a file again that stays open until this is settled; false when one is not what it was. */
-  async check(check: BlockCheck): Promise<boolean> {
-    const slot = this.#leastUsed()
-    const thread = this.#running(slot)
-    slot.users++
-    try {
-      const { right = false } = await thread.call({ type: 'check', file: this.#nextFile++, check })
-      return right
-    } finally {
       slot.users--
     }
   }

@@ -1,6 +1,5 @@
 /** What the main thread and an ingest worker say to each other. Requests about one file are met in order. */
 import type { DigestAlgorithm } from '../oci/oci.ts'
-import type { BlockCheck } from './block-check.ts'
 
 export type IngestRequest =
   /** Opens or makes the file; what it holds already is hashed first. Value: `offset`. */
@@ -21,8 +20,6 @@ export type IngestRequest =
   | { type: 'leave'; file: number }
   /** Makes a running `hash` or `hash-on` of that number fail. */
   | { type: 'stop'; file: number }
-  /** Reads blocks of a file again that the main thread has open; `file` is a number of its own. Value: `right`. */
-  | { type: 'check'; file: number; check: BlockCheck }
 
 export interface IngestValue {
   /** The file's length. */
@@ -31,5 +28,4 @@ export interface IngestValue {
   inode?: number
   /** Of its blocks. */
   sums?: Uint8Array
-  right?: boolean
 }

@@ -6,7 +6,6 @@ import type { Hash } from 'node:crypto'
 import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { DigestAlgorithm } from '../oci/oci.ts'
-import { checkBlocks } from './block-check.ts'
 import type { BlockSums } from './block-sums.ts'
 import { FileHash } from './file-hash.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
@@ -43,7 +42,6 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
     return await hashFile(request.file, request.path, request.algorithm, request.bytes)
   if (request.type === 'hash-on') return await hashOn(request.file, request.bytes)
   if (request.type === 'leave') return await leave(request.file)
-  if (request.type === 'check') return { offset: 0, right: await checkBlocks(request.check) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   switch (request.type) {

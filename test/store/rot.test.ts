@@ -143,6 +143,23 @@ describe('a blob of which one byte rotted', () => {
     expect((await readOf(good)).end).toBe('whole')
   })
 
+  it('is found out also when the disk gives the right bytes the next time', async () => {
+    const blob = await push(opened.store, seededBytes(size))
+    await withClosedStore(() => flip(blob, 7))
+    const got: Uint8Array[] = []
+    const reading = async (): Promise<void> => {
+      await using reader = await opened.store.blobs.open(blob)
+      if (reader === undefined) throw new Error('it is not here')
+      for await (const chunk of reader.chunks(0, size)) {
+        if (got.length === 0) await flip(blob, 7)
+        got.push(Uint8Array.from(chunk))
+      }
+    }
+    // What is compared are the bytes that are given, not others that were read beside them.
+    await expect(reading()).rejects.toMatchObject({ code: 'BLOB_ROTTEN' })
+    expect(got).toEqual([])
+  })
+
   it('gets its sums anew when they are what rotted', async () => {
     const blob = await push(opened.store, seededBytes(size))
     await withClosedStore(async () => {
