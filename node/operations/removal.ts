@@ -22,6 +22,7 @@ export async function planRemoval(
   const { names } = context.node
   const goingTags = new Set(tags)
   const going = new Set<Digest>()
+  const asked = new Set(manifests)
   const pending = [...manifests]
   for (const digest of manifests) for (const tag of await names.tagsOf(repository, digest)) goingTags.add(tag)
   for (const tag of tags) {
@@ -29,7 +30,8 @@ export async function planRemoval(
     if (entry !== undefined) pending.push(entry.digest)
   }
   const listedBy = await readLists(context, repository, signal)
-  for (let digest = pending.shift(); digest !== undefined; digest = pending.shift()) {
+  // It grows meanwhile.
+  for (const digest of pending) {
     signal.throwIfAborted()
     if (going.has(digest) || (await isNamed(digest))) continue
     going.add(digest)
@@ -40,7 +42,7 @@ export async function planRemoval(
 
   /** By a tag that stays, or by an index that does; what an index that cannot be read lists is unknown, and stays. */
   async function isNamed(digest: Digest): Promise<boolean> {
-    if (manifests.includes(digest)) return false
+    if (asked.has(digest)) return false
     if ((await names.findManifest(repository, digest)) === undefined) return true
     const others = (await names.tagsOf(repository, digest)).filter((tag) => !goingTags.has(tag))
     if (others.length > 0) return true
@@ -74,7 +76,12 @@ async function readLists(
     }
     const children = parseManifest(bytes, mediaType).manifests.map((child) => child.digest)
     lists.children.set(digest, children)
-    for (const child of children) lists.parents.set(child, [...(lists.parents.get(child) ?? []), digest])
+    for (const child of children) {
+      const parents = lists.parents.get(child)
+      // Copies would cost the square of how many indexes list the same.
+      if (parents === undefined) lists.parents.set(child, [digest])
+      else parents.push(digest)
+    }
   }
   return lists
 }

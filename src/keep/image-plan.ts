@@ -25,9 +25,15 @@ export interface PlanLimits {
   maxParts: number
   /** Signatures, SBOMs and the like, of all the image's manifests together. */
   maxReferrers: number
+  /** Of manifests that are read, all together. */
+  maxManifestBytes: number
 }
 
-export const defaultPlanLimits: PlanLimits = { maxParts: 20_000, maxReferrers: 1_000 }
+export const defaultPlanLimits: PlanLimits = {
+  maxParts: 20_000,
+  maxReferrers: 1_000,
+  maxManifestBytes: 256 * 2 ** 20,
+}
 
 export class ImagePlan {
   readonly #platforms: readonly Platform[]
@@ -36,6 +42,7 @@ export class ImagePlan {
   readonly #seen = new Set<Digest>()
   #given = 0
   #referrers = 0
+  #manifestBytes = 0
   #isCut = false
 
   /** With `platforms`, an index needs only the manifests that fit one of them, and those that name no platform. */
@@ -50,15 +57,20 @@ export class ImagePlan {
     return this.#isCut
   }
 
-  /** Each part once, in the order in which they were found. */
+  /** Each part once, in the order in which they were found; no more manifests once too many bytes of them were read. */
   next(): Part | undefined {
-    const part = this.#parts[this.#given]
-    if (part !== undefined) this.#given++
-    return part
+    for (;;) {
+      const part = this.#parts[this.#given]
+      if (part === undefined) return undefined
+      this.#given++
+      if (part.kind === 'blob' || this.#manifestBytes < this.#limits.maxManifestBytes) return part
+      this.#isCut = true
+    }
   }
 
-  /** What a manifest that `next` gave refers to. */
-  open({ blobs, manifests }: Pick<ParsedManifest, 'blobs' | 'manifests'>): void {
+  /** What a manifest of so many bytes that `next` gave refers to. */
+  open({ blobs, manifests }: Pick<ParsedManifest, 'blobs' | 'manifests'>, bytes: number): void {
+    this.#manifestBytes += bytes
     for (const child of this.#select(manifests)) this.#add(partOf('manifest', child))
     for (const blob of blobs) this.#add(partOf('blob', blob))
   }

@@ -103,7 +103,7 @@ export async function bringImage(image: Image, library: Library, options: BringO
     await attempt(part, async () => {
       const bytes = here ?? (await supply?.bringManifest(repository, part.digest, { signal }))
       if (bytes === undefined) return undefined
-      plan.open(parseManifest(bytes, part.mediaType))
+      plan.open(parseManifest(bytes, part.mediaType), bytes.length)
       await visitReferrers(part)
       if (here === undefined) onPart(part, 'here')
       return bytes

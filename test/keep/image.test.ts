@@ -155,7 +155,7 @@ describe('a plan', () => {
     const image = makeImage(Array.from({ length: 10 }, (_, i) => makeBlob(`layer ${i}`)))
     const plan = new ImagePlan(image, { limits: { maxParts: 5, maxReferrers: 2 } })
     plan.next()
-    plan.open(parseManifest(image.bytes, image.mediaType))
+    plan.open(parseManifest(image.bytes, image.mediaType), image.bytes.length)
     expect(plan.isCut).toBe(true)
     expect(drain(plan)).toHaveLength(4)
 
@@ -165,6 +165,24 @@ describe('a plan', () => {
     expect(signed.refer(referrers)).toBe(false)
     expect(signed.isCut).toBe(true)
     expect(drain(signed)).toHaveLength(3)
+  })
+
+  it('reads no more bytes of manifests than its limit, and says so', async () => {
+    const images = Array.from({ length: 6 }, (_, seed) => makeImage([], { seed: String(seed) }))
+    const index = makeIndex(images)
+    const bytesOf = ({ bytes }: Made): number => bytes.length
+    const maxManifestBytes = bytesOf(index) + 2 * Math.max(...images.map(bytesOf))
+    const plan = new ImagePlan(index, { limits: { maxManifestBytes } })
+    const made = new Map([index, ...images].map((one) => [one.digest, one]))
+    let read = 0
+    for (let part = plan.next(); part !== undefined; part = plan.next()) {
+      const manifest = made.get(part.digest)
+      if (manifest === undefined) continue
+      read++
+      plan.open(parseManifest(manifest.bytes, manifest.mediaType), manifest.bytes.length)
+    }
+    expect(read).toBe(3)
+    expect(plan.isCut).toBe(true)
   })
 
   /** Manifests that refer to manifests made before them, in any way; some are signed by later ones. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { parseJson } from '../../src/oci/oci.ts'
 
 const parse = (text: string) => parseJson(Buffer.from(text))
@@ -58,6 +58,67 @@ describe('parseJson', () => {
 
   it('refuses four megabytes of brackets at once', () => {
     expect(() => parse('['.repeat(4_000_000))).toThrow(/nested deeper/)
+  })
+
+  it('refuses a key that stands twice in one object, wherever that is and however it is written, and nothing else', () => {
+    /** Objects are lists of entries, in which a key may stand twice. */
+    type Tree = number | Tree[] | { entries: [string, Tree][] }
+    const key = fc.constantFrom(
+      'a',
+      '\\u0061',
+      'b',
+      '\\\\',
+      '\\"',
+      '"'.replace('"', ','),
+      '__proto__',
+      '{',
+      '',
+    )
+    const { tree } = fc.letrec<{ tree: Tree }>((tie) => ({
+      tree: fc.oneof(
+        { depthSize: 'small', withCrossShrink: true },
+        fc.nat(),
+        fc.array(tie('tree'), { maxLength: 3 }),
+        fc.record({ entries: fc.array(fc.tuple(key, tie('tree')), { maxLength: 4 }) }),
+      ),
+    }))
+    const textOf = (value: Tree): string => {
+      if (typeof value === 'number') return String(value)
+      if (Array.isArray(value)) return `[${value.map(textOf).join(' ,')}]`
+      return `{${value.entries.map(([name, inner]) => `"${name}" : ${textOf(inner)}`).join(',')}}`
+    }
+    const isTwice = (value: Tree): boolean => {
+      if (typeof value === 'number') return false
+      if (Array.isArray(value)) return value.some(isTwice)
+      const names = value.entries.map(([name]) => JSON.parse(`"${name}"`))
+      return new Set(names).size < names.length || value.entries.some(([, inner]) => isTwice(inner))
+    }
+    fc.assert(
+      fc.property(tree, (value) => {
+        const text = textOf(value)
+        if (isTwice(value)) expect(() => parse(text)).toThrow(/same key twice/)
+        else expect(parse(text)).toEqual(JSON.parse(text))
+      }),
+    )
+  })
+
+  it.each([
+    ['lists', '[]'],
+    ['objects', '{}'],
+    ['keys', '{"a":0}'],
+    ['numbers', '0'],
+    ['strings', '""'],
+  ])('has no parser build a document of too many %s', (_, value) => {
+    const building = vi.spyOn(JSON, 'parse')
+    expect(() => parse(`[${`${value},`.repeat(100_000)}0]`)).toThrow(/more than 65536 values/)
+    expect(building).not.toHaveBeenCalled()
+    building.mockRestore()
+  })
+
+  it('reads as many values as sixteen for each descriptor of the largest manifest', () => {
+    const values = Array.from({ length: 65_536 }, () => 0)
+    expect(parse(JSON.stringify(values))).toEqual(values)
+    expect(() => parse(JSON.stringify([...values, 0]))).toThrow(refused)
   })
 
   it('keeps __proto__ a key like any other', () => {
