@@ -1,6 +1,5 @@
 /** Asks the other members for a name that is unknown here. */
-import { setTimeout as delay } from 'node:timers/promises'
-import { type Logger, SingleFlight } from '../../src/base/base.ts'
+import { type Clock, type Logger, SingleFlight } from '../../src/base/base.ts'
 import {
   askedFor,
   askRecords,
@@ -8,17 +7,24 @@ import {
   type Ledger,
   type RecordKey,
 } from '../../src/records/records.ts'
+import type { Asked } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { askLimits, askProtocol } from './protocols.ts'
 
 export interface Asker {
   /** Resolves when the name is known here, when nobody knows it, or when there was time enough. `name` is the key's text. */
-  ask(key: RecordKey, name: string): Promise<void>
+  ask(key: RecordKey, name: string): Promise<Asked>
 }
 
-/** How long a name that is unknown here may delay its 404. */
-const askTimeoutMs = 300
+/** How long a name that is unknown here may delay its 404, where others have answered. */
+const askWithinMs = 300
+/** How long a member is waited for that has always answered, and all of them where none has answered yet. */
+const patienceMs = 3_000
+/** Patience that was in vain is not had again so soon, whoever is silent then: any member can be, and keys cost nothing. */
+const restMs = 30_000
+/** One that was silent so often in a row is as good as gone. */
+const maxSilences = 3
 /** How long "nobody knows it" is believed. */
 const unknownMs = 500
 const maxUnknown = 10_000
@@ -27,62 +33,134 @@ const maxAsked = 16
 const gossipMs = 20
 /** What exists is known to most, so a few are asked before all the others have to answer. */
 const askedFirst = 2
-const patienceMs = 40
+const othersAfterMs = 40
 
-export function createAsker(names: Ledger, swarm: Swarm, logger: Logger): Asker {
-  const asks = new SingleFlight<void>()
-  const unknown = new Map<string, number>()
+type Said = 'has it' | 'has it not' | 'nothing'
+
+export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: Logger): Asker {
+  const asks = new SingleFlight<Asked>()
+  const unknown = new Map<string, { untilMs: number; asked: Asked }>()
   const pool = new ChannelPool((peer, options) => swarm.open(peer, askProtocol, { ...askLimits, ...options }))
+  /** Of those that were asked, how often in a row each was silent, and when it answered last. */
+  const manners = new Map<string, { silences: number; answeredMs?: number }>()
+  let restUntilMs = Number.NEGATIVE_INFINITY
 
-  async function askAround(key: RecordKey, name: string): Promise<void> {
-    const arrived = Promise.withResolvers<boolean>()
+  async function askAround(key: RecordKey, name: string): Promise<Asked> {
+    const arrived = Promise.withResolvers<'arrived'>()
     const unsubscribe = names.onChange((keys) => {
-      if (keys.some((changed) => isSame(changed, key))) arrived.resolve(true)
+      if (keys.some((changed) => isSame(changed, key))) arrived.resolve('arrived')
     })
+    const over = new AbortController()
+    const after = (ms: number): Promise<undefined> => sleep(ms, over.signal)
     try {
-      if (await Promise.race([arrived.promise, delay(gossipMs, false, { ref: false })])) return
-      if (!(await Promise.race([arrived.promise, askMembers(key)]))) remember(name)
+      if ((await Promise.race([arrived.promise, after(gossipMs)])) === 'arrived') return undefined
+      const found = await Promise.race([arrived.promise, askMembers(key, after)])
+      if (found === 'arrived' || found === 'has it') return undefined
+      const asked = found === 'nothing' ? 'silence' : undefined
+      remember(name, asked)
+      return asked
     } finally {
+      over.abort(new Error('it was answered'))
       unsubscribe()
     }
   }
 
-  /** The first member that knows it is enough: what is newer comes by gossip and repair. */
-  async function askMembers(key: RecordKey): Promise<boolean> {
-    const signal = AbortSignal.timeout(askTimeoutMs)
+  /**
+   * The first member that knows it is enough: what is newer comes by gossip and repair. That nobody does is known where those
+   * have said so that are known to answer.
+   */
+  async function askMembers(key: RecordKey, after: (ms: number) => Promise<undefined>): Promise<Said> {
     const peers = shuffled(swarm.members.peers()).slice(0, maxAsked)
-    const first = peers.slice(0, askedFirst).map((peer) => askMember(peer, key, signal))
-    const patience = delay(patienceMs, false, { ref: false })
-    if (await Promise.race([anyTrue(first), patience])) return true
-    const others = peers.slice(askedFirst).map((peer) => askMember(peer, key, signal))
-    return anyTrue([...first, ...others])
+    const before = new Map(peers.map((peer) => [peer, manners.get(peer)?.silences]))
+    const heard = new Map<string, Said>()
+    const ask = (peer: string): Promise<void> =>
+      askMember(peer, key).then((said) => {
+        heard.set(peer, said)
+        if (said === 'has it') found.resolve(said)
+      })
+    const found = Promise.withResolvers<'has it'>()
+    const first = peers.slice(0, askedFirst).map(ask)
+    if ((await Promise.race([found.promise, Promise.all(first), after(othersAfterMs)])) === 'has it')
+      return 'has it'
+    const all = Promise.all([...first, ...peers.slice(askedFirst).map(ask)])
+    const heardAll = all.then(() => undefined)
+    if ((await Promise.race([found.promise, heardAll, after(askWithinMs - othersAfterMs)])) === 'has it')
+      return 'has it'
+
+    const hasSaid = (peer: string): boolean => (heard.get(peer) ?? 'nothing') !== 'nothing'
+    const isOwed = (peer: string): boolean => {
+      if (hasSaid(peer)) return false
+      if (!peers.some(hasSaid)) return (before.get(peer) ?? 0) < maxSilences
+      return before.get(peer) === 0 && clock.now() >= restUntilMs
+    }
+    const owed = peers.filter(isOwed)
+    if (owed.length === 0) return 'has it not'
+    if ((await Promise.race([found.promise, heardAll, after(patienceMs - askWithinMs)])) === 'has it')
+      return 'has it'
+    if (owed.every(hasSaid)) return 'has it not'
+    restUntilMs = clock.now() + restMs
+    return 'nothing'
   }
 
-  async function askMember(peer: string, key: RecordKey, signal: AbortSignal): Promise<boolean> {
+  async function askMember(peer: string, key: RecordKey): Promise<Said> {
+    const over = new AbortController()
+    const late = new AbortController()
+    const before = manners.get(peer)?.silences ?? 0
+    const askedMs = clock.now()
+    const waited = sleep(before < maxSilences ? patienceMs : askWithinMs, over.signal).then(() =>
+      late.abort(new Error('it did not answer')),
+    )
     try {
+      const { signal } = late
       const records = await pool.use(peer, (channel) => askRecords(channel, [key], { signal }), { signal })
       const { blame } = await names.apply(records, { wanted: askedFor([key], records) })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-message')
-      return records.length > 0
+      keepWithin(manners, peer).set(peer, { silences: 0, answeredMs: clock.now() })
+      return records.length > 0 ? 'has it' : 'has it not'
     } catch (error) {
       logger.debug({ err: error, peer, key }, 'a member did not answer')
-      return false
+      const known = manners.get(peer)
+      // Of questions that were asked at once the silence is one, and an answer to a later one is its end.
+      if (known?.answeredMs === undefined || known.answeredMs < askedMs) {
+        const silences = Math.max(known?.silences ?? 0, before + 1)
+        keepWithin(manners, peer).set(peer, { ...known, silences })
+      }
+      return 'nothing'
+    } finally {
+      over.abort(new Error('it was answered'))
+      await waited
     }
   }
 
-  function remember(name: string): void {
+  /** Resolves early when it is over. */
+  async function sleep(ms: number, signal: AbortSignal): Promise<undefined> {
+    try {
+      await clock.sleep(ms, { signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
+    return undefined
+  }
+
+  function remember(name: string, asked: Asked): void {
     unknown.delete(name)
-    unknown.set(name, performance.now() + unknownMs)
-    const [oldest] = unknown.keys()
-    if (unknown.size > maxUnknown && oldest !== undefined) unknown.delete(oldest)
+    keepWithin(unknown, name).set(name, { untilMs: clock.now() + unknownMs, asked })
   }
 
   return {
     async ask(key, name) {
-      const until = unknown.get(name)
-      if (until === undefined || until <= performance.now()) await asks.run(name, () => askAround(key, name))
+      const known = unknown.get(name)
+      if (known !== undefined && known.untilMs > clock.now()) return known.asked
+      return await asks.run(name, () => askAround(key, name))
     },
   }
+}
+
+/** The same, with room for `key`. */
+function keepWithin<T>(remembered: Map<string, T>, key: string): Map<string, T> {
+  const [oldest] = remembered.keys()
+  if (remembered.size >= maxUnknown && oldest !== undefined && !remembered.has(key)) remembered.delete(oldest)
+  return remembered
 }
 
 function isSame(changed: ChangedKey, key: RecordKey): boolean {
@@ -91,14 +169,6 @@ function isSame(changed: ChangedKey, key: RecordKey): boolean {
   return changed.kind === 'tag'
     ? key.kind === 'tag' && changed.tag === key.tag
     : key.kind === 'manifest' && changed.digest === key.digest
-}
-
-/** As soon as one is true, or false once all are. */
-function anyTrue(answers: Promise<boolean>[]): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    for (const answer of answers) answer.then((yes) => yes && resolve(true), reject)
-    Promise.all(answers).then(() => resolve(false), reject)
-  })
 }
 
 function shuffled<T>(items: T[]): T[] {

@@ -1,5 +1,5 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
-import { type Logger, unlessAborted } from '../../src/base/base.ts'
+import { type Logger, steadyClock, unlessAborted } from '../../src/base/base.ts'
 import type { Exchange, Outside } from '../../src/exchange/exchange.ts'
 import {
   algorithmOf,
@@ -30,7 +30,7 @@ export function clusterElsewhere(
   logger: Logger,
 ): Elsewhere {
   const { names } = node
-  const asker = createAsker(names, swarm, logger)
+  const asker = createAsker(names, swarm, steadyClock, logger)
 
   /** From one provider after the other, until one gives the bytes that the digest names. */
   async function fetchManifest(

@@ -83,7 +83,9 @@ export function clusterMirrorPeers(
       const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
     },
-    askForTag: (repository, tag) => elsewhere.askForTag(repository, tag),
+    async askForTag(repository, tag) {
+      await elsewhere.askForTag(repository, tag)
+    },
   }
 }
 

@@ -2,11 +2,14 @@
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { OpenBlob } from '../store/store.ts'
 
+/** `silence` where members that may know a name did not answer: that it is unknown here says nothing. */
+export type Asked = 'silence' | undefined
+
 export interface Elsewhere {
   /** Brings the newest record of a tag into the ledger, if a member knows one. Bounded in time. */
-  askForTag(repository: Repository, tag: Tag, options?: { signal?: AbortSignal }): Promise<void>
+  askForTag(repository: Repository, tag: Tag, options?: { signal?: AbortSignal }): Promise<Asked>
   /** The same for a manifest's record. */
-  askForManifest(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<void>
+  askForManifest(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<Asked>
   /** A manifest's proven bytes from a member, or `undefined`. `onGiver` is told which peer's they are. */
   fetchManifest(
     repository: Repository,

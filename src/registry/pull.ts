@@ -6,7 +6,7 @@ import type { OpenBlob } from '../store/store.ts'
 import { keepFetchedManifest } from './fetched-manifest.ts'
 import type { MirroredTag, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
-import { createResolution } from './resolution.ts'
+import { createResolution, retryAfterMs } from './resolution.ts'
 import { createStaleCount } from './stale-count.ts'
 
 export interface ManifestContent {
@@ -39,7 +39,7 @@ export interface PullOptions {
 }
 
 export interface Pull {
-  /** Throws `MANIFEST_UNKNOWN`. */
+  /** Throws `MANIFEST_UNKNOWN`, and `UNAVAILABLE` where members that may have it do not answer. */
   getManifest(repository: Repository, reference: Reference, options?: PullOptions): Promise<ManifestContent>
   /** What is known of a manifest, without bringing it here: whoever watches a tag does not want its image. Throws `MANIFEST_UNKNOWN`. */
   statManifest(repository: Repository, reference: Reference, options?: PullOptions): Promise<ManifestFacts>
@@ -58,6 +58,15 @@ export function createPull(collaborators: Collaborators): Pull {
   const counted = createStaleCount(collaborators)
   const { resolve } = createResolution(collaborators)
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
+
+  /** What has a tag somebody holds; the rest may be with nobody any more, and whoever has it can push it again. */
+  async function unreached(repository: Repository, reference: Reference, digest: Digest): Promise<OciError> {
+    const message = `the manifest ${digest} of ${repository} is known, but no node that holds it can be reached`
+    const isHeld = 'tag' in reference || (await names.tagsOf(repository, digest)).length > 0
+    return isHeld
+      ? new OciError('UNAVAILABLE', message, { retryAfterMs })
+      : new OciError('MANIFEST_UNKNOWN', message)
+  }
 
   /** Brings a manifest here; its blobs become readable through the repository, and come when asked for. */
   function fetchManifest(
@@ -145,12 +154,7 @@ export function createPull(collaborators: Collaborators): Pull {
         ? await timed(trace, 'fetch', () => fetchManifest(repository, entry, options))
         : undefined
     const bytes = here ?? fetched?.bytes
-    if (bytes === undefined) {
-      throw new OciError(
-        'MANIFEST_UNKNOWN',
-        `the manifest ${entry.digest} of ${repository} is known, but no node that holds it can be reached`,
-      )
-    }
+    if (bytes === undefined) throw await unreached(repository, reference, entry.digest)
     const content = { digest: entry.digest, mediaType: entry.mediaType, bytes, ...answerOf(tag) }
     cache.add(repository, name, content, generation)
     // Resolving a mirrored name may have brought it here.

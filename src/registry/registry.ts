@@ -14,7 +14,7 @@ import { createPush, type Push } from './push.ts'
 import { inClientsWords } from './refusal.ts'
 
 export { type Deletion, letGo } from './deletion.ts'
-export { type Elsewhere, nowhere } from './elsewhere.ts'
+export { type Asked, type Elsewhere, nowhere } from './elsewhere.ts'
 export { keepManifest } from './fetched-manifest.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
 export {

@@ -13,9 +13,12 @@ export interface Resolved {
 }
 
 export interface Resolution {
-  /** Throws `MANIFEST_UNKNOWN`. */
+  /** Throws `MANIFEST_UNKNOWN`, and `UNAVAILABLE` where members that may know it do not answer. */
   resolve(repository: Repository, reference: Reference, options: PullOptions): Promise<Resolved>
 }
+
+/** For what members have that do not answer: who is busy does so soon, and who is gone is not waited for again. */
+export const retryAfterMs = 1_000
 
 export function createResolution({ names, elsewhere, mirror, own }: Collaborators): Resolution {
   async function findDigest(
@@ -30,8 +33,10 @@ export function createResolution({ names, elsewhere, mirror, own }: Collaborator
     if (here !== undefined || (await own.isMirrored(repository))) {
       return timed(trace, 'ask', () => mirror.resolveTag(repository, tag, here))
     }
-    await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
-    return names.findTag(repository, tag)
+    const asked = await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
+    const told = await names.findTag(repository, tag)
+    if (told === undefined && asked === 'silence') checkPushed(repository, tag)
+    return told
   }
 
   async function findEntry(
@@ -41,11 +46,24 @@ export function createResolution({ names, elsewhere, mirror, own }: Collaborator
   ): Promise<ManifestEntry | undefined> {
     const here = await names.findManifest(repository, digest)
     if (here !== undefined) return here
-    await timed(trace, 'ask', () => elsewhere.askForManifest(repository, digest, withSignal(signal)))
+    const asked = await timed(trace, 'ask', () =>
+      elsewhere.askForManifest(repository, digest, withSignal(signal)),
+    )
     const told = await names.findManifest(repository, digest)
+    if (told === undefined && asked === 'silence') checkPushed(repository, digest)
     if (told !== undefined || !(await own.isMirrored(repository))) return told
     const isThere = await timed(trace, 'ask', () => mirror.bringManifest(repository, digest))
     return isThere ? names.findManifest(repository, digest) : undefined
+  }
+
+  /** Nobody has said that there is no such thing. Whoever pushes it asks whether it is there, and goes on when told that it is not. */
+  function checkPushed(repository: Repository, name: string): void {
+    if (own.isPushing(repository)) return
+    throw new OciError(
+      'UNAVAILABLE',
+      `${repository} has no manifest ${name} here, and members that may have it did not answer in time`,
+      { retryAfterMs },
+    )
   }
 
   return {

@@ -107,12 +107,16 @@ export async function openCluster(
         blobsSought.push(within)
         return undefined
       },
-      askForTag: (repository, tag) => peers.askForTag(repository, tag),
+      async askForTag(repository, tag) {
+        await peers.askForTag(repository, tag)
+        return undefined
+      },
       async askForManifest(repository, digest) {
         for (const other of others(self)) {
           const record = other.names.findRecord({ kind: 'manifest', repository, digest })
           if (record !== undefined) await names.apply([record])
         }
+        return undefined
       },
       async fetchManifest(repository, digest) {
         for (const { store: far } of others(self)) {

@@ -46,6 +46,7 @@ function reaching(other: Node, self: () => Node): Elsewhere & { asked: string[] 
   const hand = async (key: Parameters<Ledger['findRecord']>[0]) => {
     const record = other.names.findRecord(key)
     if (record !== undefined) await self().names.apply([record])
+    return undefined
   }
   const bring = async (from: typeof repository, digest: Digest): Promise<boolean> => {
     asked.push(digest)
@@ -160,6 +161,39 @@ describe('what is not here', () => {
     await expect(near.registry.pull.openBlob(repository, digest)).rejects.toMatchObject({
       code: 'BLOB_UNKNOWN',
     })
+  })
+
+  it('is a 503 when members that may have it do not answer, but for who is pushing it', async () => {
+    await using opened = new AsyncDisposableStack()
+    const silent: Elsewhere = {
+      ...nowhere,
+      askForTag: async () => 'silence',
+      askForManifest: async () => 'silence',
+    }
+    const near = await openNode(opened, 2, silent)
+    const { pull, push } = near.registry
+    const digest = digestBytes(Buffer.from('anywhere'))
+    const later = { code: 'UNAVAILABLE', retryAfterMs: 1_000 }
+    await expect(pull.getManifest(repository, { tag: latest })).rejects.toMatchObject(later)
+    await expect(pull.statManifest(repository, { tag: latest })).rejects.toMatchObject(later)
+    await expect(pull.getManifest(repository, { digest })).rejects.toMatchObject(later)
+    await push.startUpload(repository)
+    const unknown = { code: 'MANIFEST_UNKNOWN' }
+    await expect(pull.statManifest(repository, { tag: latest })).rejects.toMatchObject(unknown)
+    await expect(pull.statManifest(repository, { digest })).rejects.toMatchObject(unknown)
+  })
+
+  it('is a 503 when its tag is known and nobody gives it, and a 404 where it has none', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const { digest } = await pushImage(far)
+    far.store.manifests.get = async () => undefined
+    const { pull } = near.registry
+    const later = { code: 'UNAVAILABLE', retryAfterMs: 1_000 }
+    await expect(pull.getManifest(repository, { tag: latest })).rejects.toMatchObject(later)
+    await expect(pull.getManifest(repository, { digest })).rejects.toMatchObject(later)
+    await near.names.publish([{ kind: 'tag', repository, tag: latest, value: undefined }])
+    await expect(pull.getManifest(repository, { digest })).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
   })
 
   it('is not given to a repository that may not read it there', async () => {

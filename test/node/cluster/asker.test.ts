@@ -1,12 +1,14 @@
-/** A name that is unknown here, asked of a member that answers with more than that. */
-import { expect, it } from 'vitest'
+/** A name that is unknown here, asked of members: some answer with more than that, and some with nothing. */
+import { describe, expect, it } from 'vitest'
 import { createAsker } from '../../../node/cluster/asker.ts'
-import { silentLogger } from '../../../src/base/base.ts'
+import { silentLogger, steadyClock } from '../../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { signRecord } from '../../../src/records/record.ts'
+import type { Ledger } from '../../../src/records/records.ts'
 import type { Swarm } from '../../../src/swarm/swarm.ts'
 import { bytes, channelPair, codec, list, literal, struct } from '../../../src/wire/wire.ts'
 import { manifestRecords, tagRecords } from '../../hostile/records.ts'
+import { SteppedClock } from '../../mirror/stepped-clock.ts'
 import { bob, digestOf, identity, ManualClock, mediaType, testLedger } from '../../records/fixture.ts'
 
 const answers = codec(
@@ -41,11 +43,88 @@ it('takes what it asked for whatever others write, and of the rest no more than 
   )
   const asked = [...tagRecords(bob, 1, options), manifest.envelope.bytes]
   const unasked = manifestRecords(bob, 2, { ...options, repository: 'hostile/tags' })
-  const asker = createAsker(node.ledger, swarmOf([...asked, ...unasked]), silentLogger)
+  const asker = createAsker(node.ledger, swarmOf([...asked, ...unasked]), steadyClock, silentLogger)
   const repository = parseRepository('hostile/tags')
   await asker.ask({ kind: 'tag', repository, tag: parseTag('t0') }, 'hostile/tags:t0')
   expect(await node.ledger.findTag(repository, parseTag('t0'))).toMatchObject({ digest: digestOf('hostile') })
   expect(await node.ledger.listManifests(repository, { limit: 10 })).toMatchObject([
     { digest: digestOf('hostile') },
   ])
+})
+
+type Manner = 'knows it' | 'does not know it' | 'is silent'
+
+/** Members that answer in their manner, which may change, and how long it takes to be told what they know of a name. */
+function ground(manners: Manner[]) {
+  const clock = new SteppedClock()
+  const record = tagRecords(bob, 1, { ms: 0 })
+  const open = async (peer: string) => {
+    const { a, b } = channelPair()
+    const answer = async (): Promise<void> => {
+      while ((await b.receive()) !== undefined) {
+        const manner = manners[Number(peer)]
+        if (manner === 'is silent') return
+        await b.send(answers.encode({ type: 'answer', records: manner === 'knows it' ? record : [] }))
+      }
+    }
+    void answer()
+    return a
+  }
+  const swarm = { members: { peers: () => manners.map((_, n) => `${n}`) }, open } as unknown as Swarm
+  const names = { onChange: () => () => undefined, apply: async () => ({}) } as unknown as Ledger
+  const asker = createAsker(names, swarm, clock, silentLogger)
+  let asked = 0
+  return {
+    clock,
+    async ask() {
+      const tag = parseTag(`t${++asked}`)
+      const repository = parseRepository('team/app')
+      let isOver = false
+      const asking = asker.ask({ kind: 'tag', repository, tag }, `team/app:${tag}`).finally(() => {
+        isOver = true
+      })
+      for (let ms = 0; ; ms += 20) {
+        // Nothing here takes longer than that, but for the clock.
+        for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+        if (isOver) return { asked: await asking, ms }
+        clock.advance(20)
+      }
+    },
+  }
+}
+
+describe('a name that is unknown here', () => {
+  it("is known to be nobody's as soon as all have said so", async () => {
+    const { ask } = ground(['does not know it', 'does not know it', 'does not know it'])
+    expect(await ask()).toEqual({ asked: undefined, ms: 20 })
+  })
+
+  it("is waited for from a member that has always answered, and in vain not known to be nobody's", async () => {
+    const manners: Manner[] = ['does not know it', 'does not know it']
+    const { ask, clock } = ground(manners)
+    await ask()
+    manners[1] = 'is silent'
+    expect(await ask()).toEqual({ asked: 'silence', ms: 3020 })
+    // Whatever is silent then, that is not had again at once.
+    expect(await ask()).toEqual({ asked: undefined, ms: 320 })
+    manners[1] = 'does not know it'
+    await ask()
+    clock.advance(30_000)
+    manners[1] = 'is silent'
+    expect((await ask()).asked).toBe('silence')
+  })
+
+  it('is not waited for from one that never answered, where another has', async () => {
+    const { ask } = ground(['does not know it', 'is silent'])
+    for (let n = 0; n < 3; n++) expect(await ask()).toEqual({ asked: undefined, ms: 320 })
+  })
+
+  it('is waited for where nobody answers, until they are as good as gone', async () => {
+    const manners: Manner[] = ['is silent', 'is silent']
+    const { ask } = ground(manners)
+    for (let n = 0; n < 3; n++) expect(await ask()).toEqual({ asked: 'silence', ms: 3020 })
+    expect(await ask()).toEqual({ asked: undefined, ms: 320 })
+    manners[0] = 'knows it'
+    expect((await ask()).ms).toBeLessThan(100)
+  })
 })
