@@ -1,10 +1,11 @@
 /**
  * A thread that proves the pieces of blobs on their way in, writes them in their places, and hashes the whole in order behind
- * them, so that the end of a download does not wait for a second reading of everything.
+ * them while nothing else is to do, so that the end of a download does not wait for a second reading of everything.
  */
 import { createHash, type Hash, hash } from 'node:crypto'
-import { fsyncSync, futimesSync, writeSync } from 'node:fs'
+import { fsyncSync, futimesSync, readSync, writeSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BlockSums } from './block-sums.ts'
 import type { PieceRequest, PieceValue } from './piece-protocol.ts'
 import { answerCalls } from './worker-calls.ts'
@@ -25,9 +26,16 @@ interface PartialFile {
   whole: Hash
   sums: BlockSums
   hashed: number
+  /** The whole is being hashed onward between one request and the next. */
+  isCatchingUp: boolean
+  /** Why that could not be: the whole is not to be had any more. */
+  failure: { cause: unknown } | undefined
+  isClosed: boolean
 }
 
 const files = new Map<number, PartialFile>()
+/** What is hashed behind the pieces is read into it: new memory for each piece costs as much as hashing a third of it. */
+const behind = new Uint8Array(readBytes)
 
 answerCalls(handle)
 
@@ -36,13 +44,14 @@ async function handle(request: PieceRequest): Promise<PieceValue> {
   if (request.type === 'hash') return { hashes: await hashPieces(request.path, request.pieceBytes) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
-  if (request.type === 'write') return { right: await write(file, request.piece, request.chunks) }
-  if (request.type === 'take') return { hash: await take(file, request.piece, request.chunks) }
+  if (request.type === 'write') return { right: write(file, request.piece, request.chunks) }
+  if (request.type === 'take') return { hash: take(file, request.piece, request.chunks) }
   if (request.type === 'learn') {
     learn(file, request.from, request.hashes)
     return {}
   }
   files.delete(request.file)
+  file.isClosed = true
   try {
     return request.type === 'finish' ? await finish(file, request.timeMs) : {}
   } finally {
@@ -61,7 +70,21 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
     const whole = createHash(algorithm)
     const room = new Uint8Array(count * hashBytes)
     const sums = new BlockSums()
-    const file = { handle, size, pieceBytes, count, hashes: room, known: 0, held, whole, sums, hashed: 0 }
+    const file: PartialFile = {
+      handle,
+      size,
+      pieceBytes,
+      count,
+      hashes: room,
+      known: 0,
+      held,
+      whole,
+      sums,
+      hashed: 0,
+      isCatchingUp: false,
+      failure: undefined,
+      isClosed: false,
+    }
     learn(file, 0, hashes)
     for (const piece of request.claimed) {
       if (piece < file.known && (await isRightOnDisk(file, piece))) held[piece] = 1
@@ -74,22 +97,22 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
   }
 }
 
-async function write(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<boolean> {
+function write(file: PartialFile, piece: number, chunks: Uint8Array[]): boolean {
   if (file.held[piece] === 1) return true
   if (piece >= file.known || !isWhole(file, piece, chunks)) return false
   if (!hashChunks(chunks).equals(hashOf(file, piece))) return false
-  await put(file, piece, chunks)
+  put(file, piece, chunks)
   return true
 }
 
-async function take(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<Uint8Array> {
+function take(file: PartialFile, piece: number, chunks: Uint8Array[]): Uint8Array {
   if (piece !== file.known || !isWhole(file, piece, chunks)) {
     throw new RangeError(
       `piece ${piece} is not the first without a hash, or not whole; that is ${file.known}`,
     )
   }
   const digest = Uint8Array.from(hashChunks(chunks))
-  await put(file, piece, chunks)
+  put(file, piece, chunks)
   learn(file, piece, digest)
   return digest
 }
@@ -113,7 +136,7 @@ function hashChunks(chunks: Uint8Array[]): Buffer {
   return digest.digest()
 }
 
-async function put(file: PartialFile, piece: number, chunks: Uint8Array[]): Promise<void> {
+function put(file: PartialFile, piece: number, chunks: Uint8Array[]): void {
   let position = piece * file.pieceBytes
   for (const chunk of chunks) {
     writeAll(file.handle.fd, chunk, position)
@@ -126,15 +149,43 @@ async function put(file: PartialFile, piece: number, chunks: Uint8Array[]): Prom
   }
   // Frees the memory now; the collector of this thread would let it pile up first.
   for (const { buffer } of chunks) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
-  await hashOnward(file)
+  if (isBehind(file) && !file.isCatchingUp) void catchUp(file)
 }
 
-/** The whole digest goes on over pieces that came before their turn. */
-async function hashOnward(file: PartialFile): Promise<void> {
-  while (file.hashed < file.count && file.held[file.hashed] === 1) {
-    for await (const chunk of readPiece(file, file.hashed)) addToWhole(file, chunk)
-    file.hashed++
+/** Pieces that came before their turn can be added to the whole now. */
+function isBehind(file: PartialFile): boolean {
+  return file.failure === undefined && file.hashed < file.count && file.held[file.hashed] === 1
+}
+
+/** A little after each of the requests that wait: whoever waits for a piece goes before who waits for all. */
+async function catchUp(file: PartialFile): Promise<void> {
+  file.isCatchingUp = true
+  try {
+    while (isBehind(file)) {
+      await nextTurn()
+      if (file.isClosed) return
+      hashOnward(file)
+    }
+  } catch (cause) {
+    file.failure = { cause }
+  } finally {
+    file.isCatchingUp = false
   }
+}
+
+/** Goes on with the whole over pieces that are here, as many as are read at once; a large one in parts. */
+function hashOnward(file: PartialFile): void {
+  let end = file.hashed
+  const most = Math.max(1, Math.floor(readBytes / file.pieceBytes))
+  while (end < file.count && end - file.hashed < most && file.held[end] === 1) end++
+  const stop = Math.min(end * file.pieceBytes, file.size)
+  for (let position = file.hashed * file.pieceBytes; position < stop; ) {
+    const read = readSync(file.handle.fd, behind, 0, Math.min(behind.length, stop - position), position)
+    if (read === 0) throw new Error(`the file ends at ${position}`)
+    addToWhole(file, behind.subarray(0, read))
+    position += read
+  }
+  file.hashed = end
 }
 
 function addToWhole({ whole, sums }: PartialFile, chunk: Uint8Array): void {
@@ -143,7 +194,11 @@ function addToWhole({ whole, sums }: PartialFile, chunk: Uint8Array): void {
 }
 
 async function finish(file: PartialFile, timeMs: number): Promise<PieceValue> {
-  await hashOnward(file)
+  while (isBehind(file)) {
+    hashOnward(file)
+    await nextTurn()
+  }
+  if (file.failure !== undefined) throw file.failure.cause
   if (file.hashed < file.count) throw new Error(`piece ${file.hashed} is not here`)
   futimesSync(file.handle.fd, timeMs / 1000, timeMs / 1000)
   fsyncSync(file.handle.fd)

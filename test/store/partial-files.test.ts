@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, truncateSync, writeFileSync } from 'node:fs'
 import { open, readdir, readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -90,6 +90,18 @@ describe('a partial blob', () => {
       // A late duplicate cannot change what is verified.
       expect(await part.write(2, [again])).toBe(true)
       expect((await read(part, 2 * pieceBytes, 3 * pieceBytes)).equals(Buffer.from(pieceOf(2)))).toBe(true)
+      expect(await store.blobs.stat(digest)).toBeUndefined()
+    })
+  })
+
+  it('tells that a piece is right before the whole is hashed over it, and at the end that it could not be', async () => {
+    await withStore(async (store, directory) => {
+      await using part = await store.partials.open(plan)
+      for (const piece of [1, 2, 3, 4, 5]) await part.write(piece, [pieceOf(piece)])
+      const [file = ''] = await readdir(join(directory, 'partials'))
+      truncateSync(join(directory, 'partials', file), pieceBytes)
+      expect(await part.write(0, [pieceOf(0)])).toBe(true)
+      await expect(part.finish()).rejects.toThrow(`the file ends at ${pieceBytes}`)
       expect(await store.blobs.stat(digest)).toBeUndefined()
     })
   })
