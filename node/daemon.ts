@@ -42,7 +42,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
   )
   const { store, names } = node
-  const elsewhere = lateElsewhere()
+  const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
   const peers = lateMirrorPeers(peerIdOf(node.membership.identity.publicKey))
   const mirror = openNodeMirror(node, { upstreams, peers, elsewhere, logger })

@@ -25,6 +25,8 @@ const patienceMs = 3_000
 const restMs = 30_000
 /** One that was silent so often in a row is as good as gone. */
 const maxSilences = 3
+/** By then a node that starts has met a member, where it knows of any that is there. */
+const settleMs = 5_000
 /** How long "nobody knows it" is believed. */
 const unknownMs = 500
 const maxUnknown = 10_000
@@ -44,6 +46,7 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
   /** Of those that were asked, how often in a row each was silent, and when it answered last. */
   const manners = new Map<string, { silences: number; answeredMs?: number }>()
   let restUntilMs = Number.NEGATIVE_INFINITY
+  const startedMs = clock.now()
 
   async function askAround(key: RecordKey, name: string): Promise<Asked> {
     const arrived = Promise.withResolvers<'arrived'>()
@@ -53,6 +56,7 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
     const over = new AbortController()
     const after = (ms: number): Promise<undefined> => sleep(ms, over.signal)
     try {
+      await settle(after)
       if ((await Promise.race([arrived.promise, after(gossipMs)])) === 'arrived') return undefined
       const found = await Promise.race([arrived.promise, askMembers(key, after)])
       if (found === 'arrived' || found === 'has it') return undefined
@@ -61,6 +65,22 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
       return asked
     } finally {
       over.abort(new Error('it was answered'))
+      unsubscribe()
+    }
+  }
+
+  /** Waits for the first member after a start; a node that has met none by then is alone, and what it has is all there is. */
+  async function settle(after: (ms: number) => Promise<undefined>): Promise<void> {
+    const { members } = swarm
+    const leftMs = startedMs + settleMs - clock.now()
+    if (leftMs <= 0 || members.peers().length > 0 || (await members.missing()).length === 0) return
+    const met = Promise.withResolvers<void>()
+    const unsubscribe = members.onChange(({ kind }) => {
+      if (kind === 'join') met.resolve()
+    })
+    try {
+      await Promise.race([met.promise, after(leftMs)])
+    } finally {
       unsubscribe()
     }
   }

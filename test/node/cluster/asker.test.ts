@@ -5,7 +5,7 @@ import { silentLogger, steadyClock } from '../../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { signRecord } from '../../../src/records/record.ts'
 import type { Ledger } from '../../../src/records/records.ts'
-import type { Swarm } from '../../../src/swarm/swarm.ts'
+import type { MemberEvent, Swarm } from '../../../src/swarm/swarm.ts'
 import { bytes, channelPair, codec, list, literal, struct } from '../../../src/wire/wire.ts'
 import { manifestRecords, tagRecords } from '../../hostile/records.ts'
 import { SteppedClock } from '../../mirror/stepped-clock.ts'
@@ -23,7 +23,11 @@ function swarmOf(records: Uint8Array[]): Swarm {
     void b.receive().then(() => b.send(answers.encode({ type: 'answer', records })))
     return a
   }
-  return { members: { peers: () => ['member'] }, open, penalise: () => undefined } as unknown as Swarm
+  return {
+    members: { peers: () => ['member'], missing: async () => [] },
+    open,
+    penalise: () => undefined,
+  } as unknown as Swarm
 }
 
 it('takes what it asked for whatever others write, and of the rest no more than they may', async () => {
@@ -55,8 +59,9 @@ it('takes what it asked for whatever others write, and of the rest no more than 
 type Manner = 'knows it' | 'does not know it' | 'is silent'
 
 /** Members that answer in their manner, which may change, and how long it takes to be told what they know of a name. */
-function ground(manners: Manner[]) {
+function ground(manners: Manner[], { missing = 0 } = {}) {
   const clock = new SteppedClock()
+  const joins = new Set<(event: MemberEvent) => void>()
   const record = tagRecords(bob, 1, { ms: 0 })
   const open = async (peer: string) => {
     const { a, b } = channelPair()
@@ -70,12 +75,25 @@ function ground(manners: Manner[]) {
     void answer()
     return a
   }
-  const swarm = { members: { peers: () => manners.map((_, n) => `${n}`) }, open } as unknown as Swarm
+  const members = {
+    peers: () => manners.map((_, n) => `${n}`),
+    missing: async () => Array.from({ length: missing }, (_, n) => ({ peer: `missing ${n}`, addresses: [] })),
+    onChange(listener: (event: MemberEvent) => void) {
+      joins.add(listener)
+      return () => joins.delete(listener)
+    },
+  }
+  const swarm = { members, open } as unknown as Swarm
   const names = { onChange: () => () => undefined, apply: async () => ({}) } as unknown as Ledger
   const asker = createAsker(names, swarm, clock, silentLogger)
   let asked = 0
   return {
     clock,
+    joins,
+    join(manner: Manner) {
+      manners.push(manner)
+      for (const joined of joins) joined({ kind: 'join', peer: `${manners.length - 1}` })
+    },
     async ask() {
       const tag = parseTag(`t${++asked}`)
       const repository = parseRepository('team/app')
@@ -126,5 +144,22 @@ describe('a name that is unknown here', () => {
     expect(await ask()).toEqual({ asked: undefined, ms: 320 })
     manners[0] = 'knows it'
     expect((await ask()).ms).toBeLessThan(100)
+  })
+
+  it('is asked of the first member that a node meets after its start, which is waited for', async () => {
+    const { ask, join, clock, joins } = ground([], { missing: 1 })
+    const asking = ask()
+    await clock.untilAsleep(5000)
+    join('knows it')
+    expect((await asking).asked).toBeUndefined()
+    expect(joins.size).toBe(0)
+  })
+
+  it("is nobody's on a node that has met nobody, once it had the time for it", async () => {
+    const { ask, joins } = ground([], { missing: 1 })
+    expect(await ask()).toEqual({ asked: undefined, ms: 5020 })
+    expect(await ask()).toEqual({ asked: undefined, ms: 20 })
+    expect(joins.size).toBe(0)
+    expect(await ground([]).ask()).toEqual({ asked: undefined, ms: 20 })
   })
 })
