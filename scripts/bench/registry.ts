@@ -11,6 +11,7 @@ import { judge, type Line } from './line.ts'
 import { describeRun } from './machine.ts'
 import { blobGet } from './measurements/blob-get.ts'
 import { blobPush } from './measurements/blob-push.ts'
+import { firstGet } from './measurements/first-get.ts'
 import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
 import { skopeo } from './measurements/skopeo.ts'
@@ -20,7 +21,7 @@ import { OptionError, type Options, parseOptions, usage } from './options.ts'
 import { shoal } from './shoal.ts'
 import { renderTable } from './table.ts'
 
-const measurements: Measurement[] = [blobGet, blobPush, skopeo, manifests, memory, start, verify]
+const measurements: Measurement[] = [blobGet, firstGet, blobPush, skopeo, manifests, memory, start, verify]
 const names = measurements.map(({ name }) => name)
 const packages = { 'docker-registry': 'docker-registry', curl: 'curl', skopeo: 'skopeo', wrk: 'wrk' }
 

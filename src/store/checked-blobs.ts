@@ -27,6 +27,11 @@ interface BlobBeingRead {
   known: BlobSums | undefined
 }
 
+interface Stretch {
+  start: number
+  end: number
+}
+
 export class CheckedBlobs {
   readonly #options: CheckedBlobsOptions
   /** Blobs that look wrong, until it is known. */
@@ -97,22 +102,28 @@ export class CheckedBlobs {
     const { size } = stats
     // Found now: they go with the blob when it is collected, and whoever has it open reads on.
     const known = receiverProves || sound.has(digest, stats) ? undefined : sums.find(digest)
-    const chunks: OpenBlob['chunks'] = (start, end, options) => {
-      const read = readChunks(file, buffers, start, Math.min(end, size), options)
-      if (receiverProves || sound.has(digest, stats)) return read
-      return this.#checked(read, { digest, file, stats, known }, start, Math.min(end, size))
+    const chunks: OpenBlob['chunks'] = (start, end, options = {}) => {
+      const stretch = { start, end: Math.min(end, size) }
+      if (receiverProves || sound.has(digest, stats))
+        return readChunks(file, buffers, stretch.start, stretch.end, options)
+      return this.#checked({ digest, file, stats, known }, stretch, options)
     }
     return { size, chunks, [Symbol.asyncDispose]: () => file.close() }
   }
 
   async *#checked(
-    read: AsyncIterable<Uint8Array>,
     blob: BlobBeingRead,
-    start: number,
-    end: number,
+    { start, end }: Stretch,
+    options: { signal?: AbortSignal },
   ): AsyncGenerator<Uint8Array> {
-    const { digest, stats, known } = blob
+    const { digest, file, stats, known } = blob
     let passing = known === undefined ? undefined : new PassingBlocks(known, start)
+    /** Of the chunks that were read, and not yet given. */
+    const results: boolean[] = []
+    const onRead = (chunk: Uint8Array): void => {
+      results.push(passing?.areRight(chunk) ?? true)
+    }
+    const read = readChunks(file, this.#options.buffers, start, end, { ...options, onRead })
     // What cannot be told from the bytes that pass: the rest of blocks, or the whole. Its failure is thrown at the end.
     const rest = known === undefined ? this.#suspect(digest) : this.#areRestsRight(blob, known, start, end)
     rest.catch(() => undefined)
@@ -120,10 +131,12 @@ export class CheckedBlobs {
       let position = start
       for await (const chunk of read) {
         position += chunk.length
-        let isRight = true
-        if (passing !== undefined && known !== undefined && !passing.areRight(chunk)) {
+        let isRight = results.shift() ?? false
+        if (!isRight && known !== undefined) {
           isRight = await this.#isRightAfterAll(digest, known)
+          // What is read already was compared with sums that are wrong.
           passing = undefined
+          results.fill(true)
         }
         if (position >= end) {
           isRight &&= await rest
@@ -147,7 +160,7 @@ export class CheckedBlobs {
   async #isBlockRight(
     { digest, file }: BlobBeingRead,
     known: BlobSums,
-    { start, end }: { start: number; end: number },
+    { start, end }: Stretch,
   ): Promise<boolean> {
     const passing = new PassingBlocks(known, start)
     try {

@@ -3,13 +3,19 @@ import type { FileHandle } from 'node:fs/promises'
 import { BlobTruncatedError } from './errors.ts'
 import type { ReadBuffers } from './read-buffers.ts'
 
+export interface ReadOptions {
+  signal?: AbortSignal
+  /** Called with each chunk as soon as it was read, most often while the consumer is busy with the one before. */
+  onRead?: (chunk: Uint8Array) => void
+}
+
 /** Reads ahead of the consumer; a chunk's memory is used again after `next()`. */
 export async function* readChunks(
   file: FileHandle,
   buffers: ReadBuffers,
   start: number,
   end: number,
-  { signal }: { signal?: AbortSignal } = {},
+  { signal, onRead }: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   buffers.enter()
   const taken: Uint8Array[] = []
@@ -17,7 +23,9 @@ export async function* readChunks(
     const wanted = Math.min(buffer.length, end - position)
     const { bytesRead } = await file.read(buffer, 0, wanted, position)
     if (bytesRead === 0) throw new BlobTruncatedError(`the blob ends at ${position}, expected ${end} bytes`)
-    return buffer.subarray(0, bytesRead)
+    const chunk = buffer.subarray(0, bytesRead)
+    onRead?.(chunk)
+    return chunk
   }
   const take = (position: number): Uint8Array => {
     const buffer = buffers.take(end - position)
