@@ -10,6 +10,7 @@ import { type Ledger, MembersTime, openLedger } from '../src/records/records.ts'
 import {
   type CollectOptions,
   type CollectReport,
+  type CutTable,
   type Database,
   describeDropped,
   type FileStore,
@@ -21,6 +22,7 @@ import {
 import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
+import { openMender } from './mender.ts'
 import { type Settings, UsageError } from './settings/settings.ts'
 import { readVersion } from './version.ts'
 
@@ -43,6 +45,8 @@ export interface LocalNode extends AsyncDisposable {
   databaseProblem(): string | undefined
   /** What the database dropped as damaged when it was opened. */
   readonly dropped: readonly string[]
+  /** What was cut out of the database as damaged. */
+  readonly cut: readonly CutTable[]
   readonly version: string
   /** What it is called where members are listed. */
   readonly name: string
@@ -103,6 +107,7 @@ export async function openLocalNode({
       metrics,
     }),
   )
+  const mender = opened.use(await openMender({ database, store, names, logger }))
   const swarmTable = await openBytesTable(database, 'swarm')
   const pieceListTable = await openBytesTable(database, 'piece-lists')
   const keepTable = database.sublevel<string, RuleText>('keep', {
@@ -122,11 +127,13 @@ export async function openLocalNode({
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
     dropped,
+    cut: database.damage.tables,
     databaseProblem: () => database.problem(),
     version: await readVersion(),
     name: settings.name ?? hostname().slice(0, 64),
-    collect: ({ untaggedMs: keepMs = settings['keep-untagged'], ...options } = {}) =>
-      store.collect({
+    async collect({ untaggedMs: keepMs = settings['keep-untagged'], ...options } = {}) {
+      await mender.finish()
+      return await store.collect({
         isLive: async (repository, digest) =>
           (await names.findManifest(repository, digest)) !== undefined ||
           (await isKept(names, keepRules.list(), repository, digest)),
@@ -135,7 +142,8 @@ export async function openLocalNode({
           : { untagging: { keepMs, find: (...manifest) => findUntagged(names, ...manifest) } }),
         graceMs: settings['gc-grace'],
         ...options,
-      }),
+      })
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -211,7 +211,10 @@ export const metricTable = {
   shoal_gc_removed_total: counter('What the collector removed.', { kind }),
   shoal_gc_freed_bytes_total: counter('Bytes that the collector removed.'),
   shoal_database_faults_total: counter(
-    'Writes to the database that failed; after each it takes nothing until it was opened again.',
+    'Writes to the database that failed, and reads that met damage; after each it takes nothing until it was opened again.',
+  ),
+  shoal_database_damaged_tables_total: counter(
+    'Files of the database that the disk changed, and out of which that was cut.',
   ),
   shoal_disk_size_bytes: gauge('Size of the disk with the data directory.'),
   shoal_disk_free_bytes: gauge('Bytes free on the disk with the data directory.'),

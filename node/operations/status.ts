@@ -7,7 +7,7 @@ import { clusterId } from '../../src/swarm/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { DiskUsage } from '../disk-usage.ts'
-import { describeDamage } from '../doctor/database.ts'
+import { describeCut, describeDamage } from '../doctor/database.ts'
 import { judgeSpace } from '../doctor/disk.ts'
 import { describeQuarantine } from '../doctor/quarantine.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -111,11 +111,12 @@ function problemsOf(disk: DiskUsage): string[] {
   return [...space, rotten].filter((problem) => problem !== undefined)
 }
 
-function databaseProblems({ databaseProblem, dropped, names }: LocalNode): string[] {
+function databaseProblems({ databaseProblem, dropped, cut, names }: LocalNode): string[] {
   const damage = names.damage()
   return [
     databaseProblem(),
     dropped.length === 0 ? undefined : describeDropped(dropped),
+    cut.length === 0 ? undefined : describeCut(cut),
     damage && describeDamage(damage),
   ].filter((problem) => problem !== undefined)
 }

@@ -29,6 +29,36 @@ export const Engine = Level as unknown as new (location: string) => Engine
 /** Gathers its operations for `_batch`, as LevelDB's own chained batch would not. */
 export const { _chainedBatch: gatheringBatch } = Object.getPrototypeOf(Level.prototype) as Engine
 
+interface Reading {
+  _next(): Promise<unknown>
+  _nextv(size: number, options: object): Promise<unknown>
+  _all(options: object): Promise<unknown>
+}
+
+/** Hands what reading by an iterator throws to `onError`, which says what to throw instead. */
+export function watchIterator(iterator: unknown, onError: (error: unknown) => unknown): unknown {
+  const reading = iterator as Reading
+  const [next, nextv, all] = [reading._next, reading._nextv, reading._all]
+  const watched = async <T>(read: Promise<T>): Promise<T> => {
+    try {
+      return await read
+    } catch (error) {
+      throw onError(error)
+    }
+  }
+  reading._next = () => watched(next.call(reading))
+  reading._nextv = (size, options) => watched(nextv.call(reading, size, options))
+  reading._all = (options) => watched(all.call(reading, options))
+  return reading
+}
+
+/** Whether LevelDB met a block that is none. */
+export function isDamage(error: unknown): boolean {
+  for (let reason = error; reason instanceof Error; reason = reason.cause)
+    if ('code' in reason && reason.code === 'LEVEL_CORRUPTION') return true
+  return false
+}
+
 export type Resource = Parameters<Engine['attachResource']>[0]
 
 /** Closes an iterator or a snapshot under its reader, who is told `why` where it reads on. */

@@ -92,8 +92,10 @@ export class Scrub {
   }
 
   async #finish(round: ScrubRound, periodMs: number, signal: AbortSignal): Promise<void> {
+    const { context } = this.#options
     const until = (position: string): Promise<void> =>
       this.#sleepUntil(round.startedMs + fractionOf(position) * periodMs, signal)
+    if (round.position === '') await this.#orUnread(round, signal, () => context.database.check({ signal }))
     for (const shard of shards) {
       const end = `${shard}g`
       if (end <= round.position) continue

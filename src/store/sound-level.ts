@@ -4,6 +4,9 @@
  *
  * LevelDB 1.20 goes on after a failed append at a block offset that the file does not have (`db/log_writer.cc`,
  * `EmitPhysicalRecord`): it acknowledges what it writes from then on, and recovery drops it as corrupt.
+ *
+ * A block that a disk changed fails every read that needs it, and every write once a compaction has met it. So it is cut out
+ * while the database is closed, and its rows count as missing.
  */
 import { Background, type Clock, type Logger, type Metrics } from '../base/base.ts'
 import { syncFolder } from './blob-files.ts'
@@ -15,10 +18,13 @@ import {
   droppedIn,
   Engine,
   gatheringBatch,
+  isDamage,
   type Operation,
   type Resource,
   raw,
+  watchIterator,
 } from './level-engine.ts'
+import { type CutTable, cutDamage, Damage, findDamage, listTables, TableDamagedError } from './table-files.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface SoundLevelOptions {
@@ -31,7 +37,10 @@ export interface SoundLevelOptions {
 
 type State =
   | { name: 'sound' }
-  /** A write failed. What is stored can be read; `before` is what stood where the failed write may have come through. */
+  /**
+   * A write failed, or a read met damage. What else is stored can be read; `before` is what stood where the failed write may
+   * have come through.
+   */
   | { name: 'faulty'; fault: unknown; before: Operation[] }
   /** Closed and on its way back: readers wait. */
   | { name: 'reopening'; fault: unknown; opened: Promise<void> }
@@ -44,6 +53,8 @@ type State =
 const counterKey = Buffer.from('writes')
 const clearedAtOnce = 1_000
 const retryMs = 1_000
+/** No table takes longer to be written. */
+const writtenMs = 5_000
 
 export class SoundLevel extends Engine {
   readonly #options: SoundLevelOptions
@@ -58,11 +69,14 @@ export class SoundLevel extends Engine {
   #writing: Promise<void> | undefined
   /** Why it could not be opened again when that was tried last. */
   #obstacle: string | undefined
+  /** What was cut out of it. */
+  readonly damage: Damage
 
   constructor(location: string, options: SoundLevelOptions) {
     super(location)
     this.#options = options
     this.#background = new Background('the database', options.logger)
+    this.damage = new Damage(location, options)
   }
 
   /** Why nothing can be written now. */
@@ -78,7 +92,16 @@ export class SoundLevel extends Engine {
   override async _open(options: object): Promise<void> {
     this.#openOptions = options
     await this.#openEngine()
-    this.#counter = (await this.#readCounter()) ?? 0
+    try {
+      this.#counter = (await this.#readCounter()) ?? 0
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      await super._close()
+      const cut = await this.#cutDamage()
+      await this.#openEngine()
+      this.#counter = (await this.#readCounter()) ?? 0
+      await this.damage.tell(cut)
+    }
   }
 
   override async _close(): Promise<void> {
@@ -89,32 +112,36 @@ export class SoundLevel extends Engine {
 
   override async _get(key: Bytes, options: object): Promise<unknown> {
     await this.#readable()
-    return await super._get(key, options)
+    return await this.#watched(super._get(key, options))
   }
 
   override _getSync(key: Bytes, options: object): unknown {
     this.#checkReadable()
-    return super._getSync(key, options)
+    try {
+      return super._getSync(key, options)
+    } catch (error) {
+      throw this.#readFault(error)
+    }
   }
 
   override async _getMany(keys: Bytes[], options: object): Promise<unknown[]> {
     await this.#readable()
-    return await super._getMany(keys, options)
+    return await this.#watched(super._getMany(keys, options))
   }
 
   override async _has(key: Bytes, options: object): Promise<boolean> {
     await this.#readable()
-    return await super._has(key, options)
+    return await this.#watched(super._has(key, options))
   }
 
   override async _hasMany(keys: Bytes[], options: object): Promise<boolean[]> {
     await this.#readable()
-    return await super._hasMany(keys, options)
+    return await this.#watched(super._hasMany(keys, options))
   }
 
   override _iterator(options: object): unknown {
     this.#checkReadable()
-    return super._iterator(options)
+    return watchIterator(super._iterator(options), (error) => this.#readFault(error))
   }
 
   override _snapshot(options: object): unknown {
@@ -177,6 +204,8 @@ export class SoundLevel extends Engine {
         break
       }
       group.resolve()
+      // A read has met damage meanwhile.
+      if (this.#state.name !== 'sound') this.#queue.reject(this.#refusal(this.#state))
     }
     this.#writing = undefined
   }
@@ -197,13 +226,56 @@ export class SoundLevel extends Engine {
       'a write to the database failed; it takes no more until it was opened again',
     )
     try {
-      this.#state = { name: 'faulty', fault, before: await this.#readBefore(operations) }
+      // Where a compaction met damage nothing was appended.
+      const before = isDamage(fault) ? [] : await this.#readBefore(operations)
+      this.#state = { name: 'faulty', fault, before }
     } catch (error) {
       logger.error({ err: error }, 'the database cannot be read either; restart the node once its disk works')
       this.#state = { name: 'lost', fault }
       return
     }
     this.#background.start('open the database again', (signal) => this.#mend(signal))
+  }
+
+  /** Reads all of its tables and compares their sums, as LevelDB does not; what is damaged is cut out. */
+  async check({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const { clock } = this.#options
+    for (const name of await listTables(this.location)) {
+      await clock.sleep(0, signal === undefined ? {} : { signal })
+      const found = await findDamage(this.location, name)
+      if (found === undefined) continue
+      // A compaction may just be writing it.
+      await clock.sleep(writtenMs, signal === undefined ? {} : { signal })
+      const again = await findDamage(this.location, name)
+      if (again === undefined || again.length !== found.length) continue
+      this.#readFault(new TableDamagedError(`${name} is not what was written`))
+      return
+    }
+  }
+
+  async #watched<T>(reading: Promise<T>): Promise<T> {
+    try {
+      return await reading
+    } catch (error) {
+      throw this.#readFault(error)
+    }
+  }
+
+  /** What to throw for what a read threw. After damage the database is mended by itself. */
+  #readFault(error: unknown): unknown {
+    if (!isDamage(error)) return error
+    const { logger, metrics } = this.#options
+    const fault = faultOf(error)
+    if (this.#state.name === 'sound') {
+      metrics.count('shoal_database_faults_total')
+      logger.error(
+        { err: fault },
+        'the disk changed what the database reads; what is damaged is cut out of it',
+      )
+      this.#state = { name: 'faulty', fault, before: [] }
+      this.#background.start('mend the database', (signal) => this.#mend(signal))
+    }
+    return fault
   }
 
   async #readBefore(operations: Operation[]): Promise<Operation[]> {
@@ -220,6 +292,7 @@ export class SoundLevel extends Engine {
     const { clock, logger } = this.#options
     while (!signal.aborted && (this.#state.name === 'faulty' || this.#state.name === 'shut')) {
       try {
+        await this.#writing
         await this.#checkRoom()
         await this.#reopen(this.#state)
       } catch (error) {
@@ -245,6 +318,7 @@ export class SoundLevel extends Engine {
   async #reopen(state: Extract<State, { name: 'faulty' | 'shut' }>): Promise<void> {
     const { fault, before } = state
     const opened = Promise.withResolvers<void>()
+    const cut: CutTable[] = []
     this.#state = { name: 'reopening', fault, opened: opened.promise }
     const reading = unreadable(fault)
     try {
@@ -252,6 +326,7 @@ export class SoundLevel extends Engine {
         await Promise.all([...this.#readers].map((reader) => cutOff(reader, reading)))
         await super._close()
       }
+      if (isDamage(fault)) cut.push(...(await this.#cutDamage()))
       await this.#openEngine()
     } catch (error) {
       this.#state = { name: 'shut', fault, before }
@@ -262,7 +337,7 @@ export class SoundLevel extends Engine {
     this.#state = { name: 'faulty', fault, before }
     const found = (await this.#readCounter()) ?? 0
     // The failed write may have come through; what was acknowledged before it has to have.
-    if (found !== this.#counter && found !== this.#counter + 1) {
+    if (!isDamage(fault) && found !== this.#counter && found !== this.#counter + 1) {
       this.#options.logger.error(
         { acknowledged: this.#counter, found },
         'the database lacks what it had acknowledged; stop the node, and restore its data or let it join anew',
@@ -271,10 +346,16 @@ export class SoundLevel extends Engine {
       return
     }
     // What failed is undone, so that it does not show what this process holds for not written.
-    await super._batch(before, { sync: true })
+    const counter: Operation = { type: 'put', key: counterKey, value: String(this.#counter) }
+    await super._batch([...before, ...(isDamage(fault) ? [counter] : [])], { sync: true })
     this.#state = { name: 'sound' }
     this.#obstacle = undefined
     this.#options.logger.info({ writes: this.#counter }, 'the database was opened again and takes writes')
+    await this.damage.tell(cut)
+  }
+
+  #cutDamage(): Promise<CutTable[]> {
+    return cutDamage(this.location, Math.floor(this.#options.clock.now()))
   }
 
   async #openEngine(): Promise<void> {

@@ -33,6 +33,7 @@ export { type FileStore, openStore, type StoreOptions } from './file-store.ts'
 export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
 export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 export type { ScrubStatus } from './scrub.ts'
+export type { CutTable } from './table-files.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs

@@ -66,6 +66,7 @@ export class Verifier {
       report.manifests++
       note(digest, bytes.length, await this.checkManifest(digest, bytes))
     }
+    await context.database.check(signal === undefined ? {} : { signal })
     return report
   }
 

@@ -1,0 +1,184 @@
+/**
+ * LevelDB's table files (doc/table_format.md) as far as it takes to tell which of their blocks a disk changed, and to have
+ * LevelDB pass over these. It reads without its checksums: of a changed block it gives wrong rows, or refuses every read that
+ * needs it, and every write once a compaction has met it.
+ */
+import { crc32c } from './crc32c.ts'
+import { uncompress } from './snappy.ts'
+
+interface Handle {
+  offset: number
+  size: number
+}
+
+interface Entry {
+  key: Buffer
+  value: Buffer
+}
+
+export interface TableCheck {
+  /** Blocks of rows that are not as they were written. */
+  damaged: number
+  /** Bytes of these. */
+  bytes: number
+  /** The file with which LevelDB finds all others; `undefined` when nothing is damaged. */
+  mended: Buffer | undefined
+}
+
+const footerBytes = 48
+const magic = 0xdb4775248b80fb57n
+/** After each block: how it is compressed, and a sum of both. */
+const trailerBytes = 5
+
+/** `file` is the whole of a table that LevelDB has finished. */
+export function checkTable(file: Buffer): TableCheck {
+  const footer = readFooter(file)
+  const index = footer && readEntries(file, footer.index)
+  // Nobody knows where its rows are.
+  if (footer === undefined || index === undefined)
+    return { damaged: 1, bytes: file.length, mended: withBlocks(file, [], undefined) }
+  const own = file.subarray(0, footer.end)
+  const sound: Entry[] = []
+  let bytes = 0
+  for (const entry of index) {
+    const handle = readHandle(entry.value, 0)
+    if (handle !== undefined && readBlock(file, handle) !== undefined) sound.push(entry)
+    else bytes += handle?.size ?? 0
+  }
+  const damaged = index.length - sound.length
+  const isFilterSound = checkFilter(file, footer.metaindex)
+  if (damaged === 0 && isFilterSound) return { damaged: 0, bytes: 0, mended: undefined }
+  // One that was put behind an earlier cut goes with it.
+  const isKept = isFilterSound && footer.metaindex.offset < own.length
+  return { damaged, bytes, mended: withBlocks(own, sound, isKept ? footer.metaindex : undefined) }
+}
+
+/** What a changed filter hides is there all the same. */
+function checkFilter(file: Buffer, metaindex: Handle): boolean {
+  const entries = readEntries(file, metaindex)
+  return (
+    entries?.every(({ value }) => {
+      const handle = readHandle(value, 0)
+      return handle !== undefined && readBlock(file, handle) !== undefined
+    }) ?? false
+  )
+}
+
+/**
+ * The file with another index. Where it ends for LevelDB is written elsewhere, so the footer stays in its place, and what it
+ * leads to comes behind, and then the footer once more, for the next check.
+ */
+function withBlocks(file: Buffer, index: Entry[], metaindex: Handle | undefined): Buffer {
+  const added: Buffer[] = []
+  let end = Math.max(file.length, footerBytes)
+  const add = (entries: Entry[]): Handle => {
+    const block = writeBlock(entries)
+    const handle = { offset: end, size: block.length - trailerBytes }
+    added.push(block)
+    end += block.length
+    return handle
+  }
+  const indexAt = add(index)
+  const metaindexAt = metaindex ?? add([])
+  const footer = Buffer.alloc(footerBytes)
+  Buffer.concat([writeHandle(metaindexAt), writeHandle(indexAt)]).copy(footer)
+  footer.writeBigUInt64LE(magic, footerBytes - 8)
+  const rows = file.subarray(0, Math.max(0, file.length - footerBytes))
+  return Buffer.concat([rows, footer, ...added, footer])
+}
+
+/** `end` is where it ends for LevelDB. */
+function readFooter(file: Buffer): { metaindex: Handle; index: Handle; end: number } | undefined {
+  if (file.length < footerBytes || file.readBigUInt64LE(file.length - 8) !== magic) return undefined
+  const footer = file.subarray(file.length - footerBytes)
+  const metaindex = readHandle(footer, 0)
+  const index = metaindex && readHandle(footer, metaindex.end)
+  if (metaindex === undefined || index === undefined) return undefined
+  const isCut = file.subarray(Math.max(0, index.offset - footerBytes), index.offset).equals(footer)
+  return { metaindex, index, end: isCut ? index.offset : file.length }
+}
+
+function readHandle(bytes: Buffer, start: number): (Handle & { end: number }) | undefined {
+  const offset = readVarint(bytes, start)
+  const size = offset && readVarint(bytes, offset.end)
+  return size && { offset: offset.value, size: size.value, end: size.end }
+}
+
+/** The content of a block, or `undefined` when it is not what was written. */
+function readBlock(file: Buffer, { offset, size }: Handle): Buffer | undefined {
+  const end = offset + size
+  if (end + trailerBytes > file.length) return undefined
+  if (file.readUInt32LE(end + 1) !== mask(crc32c(file.subarray(offset, end + 1)))) return undefined
+  const content = file.subarray(offset, end)
+  return file[end] === 0 ? content : uncompress(content)
+}
+
+function readEntries(file: Buffer, handle: Handle): Entry[] | undefined {
+  const block = readBlock(file, handle)
+  if (block === undefined || block.length < 4) return undefined
+  const end = block.length - 4 * (1 + block.readUInt32LE(block.length - 4))
+  const entries: Entry[] = []
+  let last: Buffer = Buffer.alloc(0)
+  for (let at = 0; at < end; ) {
+    const shared = readVarint(block, at)
+    const rest = shared && readVarint(block, shared.end)
+    const length = rest && readVarint(block, rest.end)
+    if (shared === undefined || rest === undefined || length === undefined) return undefined
+    const from = length.end + rest.value
+    last = Buffer.concat([last.subarray(0, shared.value), block.subarray(length.end, from)])
+    at = from + length.value
+    entries.push({ key: last, value: block.subarray(from, at) })
+  }
+  return entries
+}
+
+/** Uncompressed, each key in full. */
+function writeBlock(entries: Entry[]): Buffer {
+  const parts: Buffer[] = []
+  const restarts: number[] = entries.length === 0 ? [0] : []
+  let length = 0
+  for (const { key, value } of entries) {
+    restarts.push(length)
+    const entry = Buffer.concat([
+      Buffer.from([0]),
+      writeVarint(key.length),
+      writeVarint(value.length),
+      key,
+      value,
+    ])
+    parts.push(entry)
+    length += entry.length
+  }
+  const tail = Buffer.alloc(4 * (restarts.length + 1) + 1)
+  for (const [at, restart] of restarts.entries()) tail.writeUInt32LE(restart, 4 * at)
+  tail.writeUInt32LE(restarts.length, 4 * restarts.length)
+  const summed = Buffer.concat([...parts, tail])
+  const sum = Buffer.alloc(4)
+  sum.writeUInt32LE(mask(crc32c(summed)))
+  return Buffer.concat([summed, sum])
+}
+
+const writeHandle = ({ offset, size }: Handle): Buffer =>
+  Buffer.concat([writeVarint(offset), writeVarint(size)])
+
+function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
+  let value = 0
+  for (let at = start, scale = 1; at < bytes.length && at < start + 7; at++, scale *= 128) {
+    const byte = bytes[at] ?? 0
+    value += (byte & 127) * scale
+    if (byte < 128) return { value, end: at + 1 }
+  }
+  return undefined
+}
+
+function writeVarint(value: number): Buffer {
+  const bytes: number[] = []
+  let rest = value
+  for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128)
+  return Buffer.from([...bytes, rest])
+}
+
+/** As LevelDB stores sums, since bytes that hold their own sum have sums that tell little (util/crc32c.h). */
+function mask(sum: number): number {
+  return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0
+}
