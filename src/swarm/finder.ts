@@ -32,7 +32,7 @@ const notFoundMs = 500
 const haveTimeoutMs = 6000
 const dhtTimeoutMs = 2000
 /** How long the DHT waits for members that are asked, where it can hardly know of any other. */
-const headStartMs = 200
+export const headStartMs = 200
 const maxLookups = 4096
 /** Who answers first may be one who lies, under any number of names; so all who are asked are heard. */
 const maxProviders = 256

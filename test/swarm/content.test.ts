@@ -2,9 +2,11 @@ import { fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { noMetrics } from '../../src/base/base.ts'
+import { type Clock, noMetrics, steadyClock } from '../../src/base/base.ts'
 import { type Digest, digestBytes } from '../../src/oci/oci.ts'
+import { headStartMs } from '../../src/swarm/finder.ts'
 import { type Cluster, type Fetched, tokenOf } from '../../src/swarm/swarm.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 import { connected, newCluster, repository, startSwarm, type TestSwarm, until } from './fixture.ts'
 
 let stack: AsyncDisposableStack
@@ -69,7 +71,13 @@ describe('content', () => {
   test('is not searched for in the DHT when a member has it and all are connected', async () => {
     const searches = new Map<string, number>()
     const count = (name: string) => void searches.set(name, (searches.get(name) ?? 0) + 1)
-    const [a, b, c] = await startConnected(3, { metrics: { ...noMetrics, count } })
+    // However long a member takes to answer here, it has its head start.
+    const clock: Clock = {
+      now: steadyClock.now,
+      sleep: (ms, options) =>
+        ms === headStartMs ? new SteppedClock().sleep(ms, options) : steadyClock.sleep(ms, options),
+    }
+    const [a, b, c] = await startConnected(3, { metrics: { ...noMetrics, count }, clock })
     if (!a || !b || !c) throw new Error('three nodes')
     const searched = async (digest: Digest): Promise<number> => {
       searches.clear()
