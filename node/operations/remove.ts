@@ -89,13 +89,14 @@ async function remove(
   const { names } = context.node
   const { tags, manifests } = removal
   const named = new Set(roots.manifests)
-  const forget = (tag: Tag): Change => ({ kind: 'tag', repository, tag, value: undefined })
+  const forget = (tag: Tag) => ({ kind: 'tag' as const, repository, tag, value: undefined })
 
   /** A tag that came since the plan is taken along by what was named, and keeps what was not. */
   async function changesFor(digest: Digest): Promise<Change[]> {
     const since = await names.tagsOf(repository, digest)
     if (since.length > 0 && !named.has(digest)) return []
-    return [...since.map(forget), { kind: 'manifest', repository, digest, value: undefined }]
+    const alongWithIt = since.map((tag): Change => ({ ...forget(tag), isTakenAlong: true }))
+    return [...alongWithIt, { kind: 'manifest', repository, digest, value: undefined }]
   }
 
   for (const some of batches(tags)) await publishChanges(context, asAuthority, some.map(forget))

@@ -5,7 +5,7 @@
  *
  * It runs from time to time, and soon after a read came upon something wrong: rot seldom comes alone.
  */
-import type { Clock, Logger, Metrics } from '../base/base.ts'
+import { type Clock, type Logger, logFailure, type Metrics } from '../base/base.ts'
 import type { Positions } from './positions.ts'
 import { type AuditReport, RowCheck, type RowCheckOptions } from './row-check.ts'
 
@@ -66,7 +66,7 @@ export class Audit {
       } catch (error) {
         if (signal.aborted) return
         this.#isSuspected = true
-        logger.error({ err: error }, 'the ledger could not be looked through for damage')
+        logFailure(logger, error, 'the ledger could not be looked through for damage')
         await steady.sleep(leastPauseMs, { signal }).catch(() => undefined)
       }
     }

@@ -6,7 +6,7 @@ import { NotPermittedError } from './errors.ts'
 import type { Rules } from './policy.ts'
 import { keyText, type RecordBody, type RecordKey, type SignedRecord, signRecord } from './record.ts'
 import type { Change } from './records.ts'
-import { isAhead, stamp } from './time.ts'
+import { isAhead, stamp, type Time, tick } from './time.ts'
 import type { Write } from './write.ts'
 
 interface PublishOptions {
@@ -35,10 +35,16 @@ export async function gatherChanges(
     const nowMs = clock.now()
     // Later than one from far ahead would be refused by everyone.
     const isWrong = replaced !== undefined && isAhead(replaced.body.time, nowMs) && isConfirmed()
-    const time = stamp(nowMs, isWrong ? undefined : replaced?.body.time)
+    const time = timeOf(change, nowMs, isWrong ? undefined : replaced?.body.time)
     write.accept(signRecord(bodyOf(change, name.slice(1), time), identity), { own: true })
     await breathe()
   }
+}
+
+/** A tag that goes with its manifest goes as it was seen: it may have been pushed elsewhere since, to another manifest. */
+function timeOf(change: Change, nowMs: number, replaced: Time | undefined): Time {
+  const isTakenAlong = change.kind === 'tag' && change.isTakenAlong === true
+  return isTakenAlong && replaced !== undefined ? tick(replaced) : stamp(nowMs, replaced)
 }
 
 /** True when an immutable tag already is what `change` asks for; throws `NOT_PERMITTED` when it is something else. */

@@ -63,6 +63,8 @@ export type Change =
       repository: Repository
       tag: Tag
       value: Omit<TagEntry, 'writtenMs' | 'author'> | undefined
+      /** Deleted with its manifest: the tombstone counts against what stands here, and not against a later push elsewhere. */
+      isTakenAlong?: true
     }
   | {
       kind: 'manifest'

@@ -39,7 +39,7 @@ export function createDeletion({ store, names, elsewhere }: Collaborators, allow
     if ((await names.findManifest(repository, digest)) === undefined) return []
     const tags = await names.tagsOf(repository, digest)
     return [
-      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: undefined })),
+      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: undefined, isTakenAlong: true })),
       { kind: 'manifest', repository, digest, value: undefined },
     ]
   }

@@ -36,11 +36,7 @@ export class Census {
       this.#isCounting = true
       work
         .run(undefined, (signal) => this.#count(signal))
-        .catch((error: unknown) => {
-          // The store closes.
-          if (error instanceof Error && error.name === 'AbortError') return
-          logFailure(logger, error, 'the blobs could not be counted')
-        })
+        .catch((error: unknown) => logFailure(logger, error, 'the blobs could not be counted'))
     }
     return this.#totals
   }

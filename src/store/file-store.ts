@@ -3,6 +3,7 @@ import {
   type Clock,
   Keyed,
   type Logger,
+  logFailure,
   type Metrics,
   noMetrics,
   Semaphore,
@@ -97,15 +98,10 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const leftovers = (await files.listUploads()).filter((id) => !uploads.has(id))
   work
     .run(undefined, (signal) => mend(files, leftovers, signal))
-    .catch((error: unknown) => logger.error({ err: error }, 'leftover uploads could not be removed'))
+    .catch((error: unknown) => logFailure(logger, error, 'leftover uploads could not be removed'))
   work
     .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
-    .catch((error: unknown) => {
-      // The store closes.
-      if (!(error instanceof Error && error.name === 'AbortError')) {
-        logger.error({ err: error }, 'the time of the leases is not written any more')
-      }
-    })
+    .catch((error: unknown) => logFailure(logger, error, 'the time of the leases is not written any more'))
   const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })
   metrics.gauge('shoal_store_blobs', () => census.totals()?.blobs)
   metrics.gauge('shoal_store_blob_bytes', () => census.totals()?.bytes)

@@ -1,5 +1,5 @@
 /** The threads that take in and hash content: started when first needed, replaced when they die. */
-import type { Logger } from '../base/base.ts'
+import { ClosingError, type Logger } from '../base/base.ts'
 import type { DigestAlgorithm } from '../oci/oci.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { Ingest } from './ingest.ts'
@@ -116,7 +116,7 @@ export class IngestPool implements AsyncDisposable {
   }
 
   #leastUsed(): { thread: IngestThread | undefined; users: number } {
-    if (this.#closed) throw new Error('the store is closed')
+    if (this.#closed) throw new ClosingError('the store is closed')
     return this.#threads.reduce((least, slot) => (slot.users < least.users ? slot : least))
   }
 

@@ -1,4 +1,6 @@
 /** Work that a store must not outlive: stopped and waited for when it closes. */
+import { ClosingError } from '../base/base.ts'
+
 export class OwnedWork implements AsyncDisposable {
   readonly #closing = new AbortController()
   readonly #running = new Set<Promise<unknown>>()
@@ -17,7 +19,7 @@ export class OwnedWork implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
+    this.#closing.abort(new ClosingError('the store is closing'))
     await Promise.allSettled(this.#running)
   }
 }

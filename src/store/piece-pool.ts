@@ -1,5 +1,5 @@
 /** The thread that proves pieces: started when first needed, replaced when it dies. */
-import type { Logger } from '../base/base.ts'
+import { ClosingError, type Logger } from '../base/base.ts'
 import type { PieceRequest, PieceValue } from './piece-protocol.ts'
 import { startWorker, WorkerThread } from './worker-thread.ts'
 
@@ -16,7 +16,7 @@ export class PiecePool implements AsyncDisposable {
   }
 
   thread(): PieceThread {
-    if (this.#closed) throw new Error('the store is closed')
+    if (this.#closed) throw new ClosingError('the store is closed')
     if (this.#thread !== undefined && !this.#thread.isLost) return this.#thread
     this.#thread = new WorkerThread<PieceRequest, PieceValue>(
       startWorker(import.meta.url, 'piece-worker'),

@@ -1,7 +1,7 @@
 /** Upload sessions: a row and a file each from the first byte on, one request at a time, proven and published at the end. */
 import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { Keyed } from '../base/base.ts'
+import { ClosingError, Keyed } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import { orMissing } from './blob-files.ts'
 import { pump } from './body.ts'
@@ -184,7 +184,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
 
   /** Cuts off what runs; the sessions stay for the next run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
+    this.#closing.abort(new ClosingError('the store is closing'))
     for (const session of this.#sessions.values()) {
       await this.#turns.run(session.id, async () => {
         await this.#files.forget(session)?.close()

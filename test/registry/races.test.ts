@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { OciError, parseTag } from '../../src/oci/oci.ts'
 import { History, judge, type Write } from '../model/model.ts'
-import { type Act, acts, openScene, type Scene, type SceneNode } from './scene.ts'
+import { type Act, acts, openScene, type Scene, type SceneNode, versions } from './scene.ts'
 
 const one = parseTag('one')
 const two = parseTag('two')
@@ -136,6 +136,31 @@ describe('at two nodes', () => {
     }
   })
 
+  it('a tag that was pushed elsewhere to another manifest is not taken along by a later deletion of the first', async () => {
+    await using scene = await openScene(2)
+    const [a, b] = [scene.at(0), scene.at(1)]
+    const image = await a.pushBlobs()
+    await a.push(image, [one, two])
+    await scene.heal()
+    const next = await a.pushBlobs('second')
+    scene.clock.ms += 1_000
+    await a.push(next, [one])
+    scene.clock.ms += 20_000
+    // B has not heard of that.
+    await b.registry.deletion.deleteManifest(b.repository, { digest: image.digest })
+    await scene.heal()
+    for (const node of [a, b]) {
+      expect(await node.listTags()).toEqual([one])
+      expect(await node.getTag(one)).toBe(next.digest)
+    }
+    scene.clock.ms += 1_000
+    await a.push(next, [two])
+    await b.remove(`${b.repository}@${next.digest}`)
+    await a.push(image, [two])
+    await scene.heal()
+    for (const node of [a, b]) expect(await node.getTag(two)).toBe(image.digest)
+  })
+
   it('a tag that its deleted manifest took along is neither listed nor kept', async () => {
     await using scene = await openScene(2)
     const [a, b] = [scene.at(0), scene.at(1)]
@@ -189,7 +214,6 @@ async function check(history: History, scene: Scene, count: number): Promise<voi
     const asked = { node: String(at), repository: node.repository, beginMs: scene.step() }
     const tags = await node.listTags()
     expect(judge(history, { ...asked, endMs: scene.step(), kind: 'list', tags })).toBeUndefined()
-    const { digest } = node.image()
     for (const tag of [one, two]) {
       const found = await node.getTag(tag)
       const answer = found === undefined ? { is: 'absent' as const } : { is: 'found' as const, digest: found }
@@ -197,12 +221,14 @@ async function check(history: History, scene: Scene, count: number): Promise<voi
       expect(judge(history, { ...read, kind: 'tag', tag, answer })).toBeUndefined()
       if (tags.includes(tag)) expect(found, `${tag} is listed`).toBeDefined()
     }
-    const isThere = await node.hasManifest(digest)
-    const answer = isThere ? { is: 'found' as const, digest } : { is: 'absent' as const }
-    const read = { ...asked, beginMs: scene.step(), endMs: scene.step() }
-    expect(judge(history, { ...read, kind: 'manifest', digest, answer })).toBeUndefined()
-    const isWhole = await Promise.all(nodes.map((each) => each.hasLayer(each.image())))
-    if (isThere) expect(isWhole, 'its layer is there').toContain(true)
+    for (const { digest } of versions.map((version) => node.image(version))) {
+      const isThere = await node.hasManifest(digest)
+      const answer = isThere ? { is: 'found' as const, digest } : { is: 'absent' as const }
+      const read = { ...asked, beginMs: scene.step(), endMs: scene.step() }
+      expect(judge(history, { ...read, kind: 'manifest', digest, answer })).toBeUndefined()
+      const isWhole = await Promise.all(nodes.map((each) => each.hasLayer(each.image())))
+      if (isThere) expect(isWhole, 'its layer is there').toContain(true)
+    }
   }
 }
 

@@ -113,7 +113,8 @@ export class SceneNode {
     this.gates.before(step, action)
   }
 
-  image(): SceneImage {
+  /** Of the same blobs, whatever the version. */
+  image(version = 'first'): SceneImage {
     const manifest = {
       schemaVersion: 2,
       mediaType: mediaTypes.ociManifest,
@@ -129,13 +130,13 @@ export class SceneNode {
           size: layer.length,
         },
       ],
-      annotations: { repository: this.repository },
+      annotations: { repository: this.repository, version },
     }
     const bytes = Buffer.from(JSON.stringify(manifest))
     return { digest: digestBytes(bytes), bytes, config: digestBytes(config), layer: digestBytes(layer) }
   }
 
-  async pushBlobs(): Promise<SceneImage> {
+  async pushBlobs(version?: string): Promise<SceneImage> {
     for (const bytes of [config, layer]) {
       const digest = digestBytes(bytes)
       if ((await this.store.blobs.stat(digest)) === undefined)
@@ -147,7 +148,7 @@ export class SceneNode {
         )
       await this.store.links.add(this.repository, [digest])
     }
-    return this.image()
+    return this.image(version)
   }
 
   async push(image: SceneImage, tags: Tag[]): Promise<void> {
@@ -304,18 +305,26 @@ export async function openScene(nodes: number): Promise<Scene> {
 async function tell(from: SceneNode, to: SceneNode): Promise<void> {
   const { repository } = from
   const tags = ['one', 'two'].map((tag) => ({ kind: 'tag' as const, repository, tag: parseTag(tag) }))
-  const keys = [...tags, { kind: 'manifest' as const, repository, digest: from.image().digest }]
+  const manifests = versions.map((version) => {
+    return { kind: 'manifest' as const, repository, digest: from.image(version).digest }
+  })
+  const keys = [...tags, ...manifests]
   const records = keys.map((key) => from.names.findRecord(key)).filter((record) => record !== undefined)
   await to.names.apply(records)
 }
 
 const tag = fc.constantFrom(parseTag('one'), parseTag('two'))
 
+/** What a tag may name. */
+export const versions = ['first', 'second']
+
 /** All that can be asked about one image, at one of so many nodes. */
+
 export function acts(nodes: number): fc.Arbitrary<Act> {
   const node = fc.nat({ max: nodes - 1 })
-  const pushed = (at: SceneNode, tags: Tag[]): What => {
-    const { digest, config: first, layer: second } = at.image()
+  const version = fc.constantFrom(...versions)
+  const pushed = (at: SceneNode, tags: Tag[], version?: string): What => {
+    const { digest, config: first, layer: second } = at.image(version)
     return {
       kind: 'push',
       repository: at.repository,
@@ -325,12 +334,12 @@ export function acts(nodes: number): fc.Arbitrary<Act> {
       manifests: [],
     } as What
   }
-  const push = fc.record({ node, tags: fc.subarray([parseTag('one'), parseTag('two')]) }).map(
-    ({ node, tags }): Act => ({
-      name: `push ${tags.join(' ')}`,
+  const push = fc.record({ node, version, tags: fc.subarray([parseTag('one'), parseTag('two')]) }).map(
+    ({ node, version, tags }): Act => ({
+      name: `push ${version} ${tags.join(' ')}`,
       node,
-      run: async (at) => at.push(await at.pushBlobs(), tags),
-      writes: (at) => [pushed(at, tags)],
+      run: async (at) => at.push(await at.pushBlobs(version), tags),
+      writes: (at) => [pushed(at, tags, version)],
     }),
   )
   const retag = fc.record({ node, tag }).map(
@@ -370,13 +379,13 @@ export function acts(nodes: number): fc.Arbitrary<Act> {
       writes: (at) => [{ kind: 'delete-tag', repository: at.repository, tag } as What],
     }),
   )
-  const deleteManifest = node.map(
-    (node): Act => ({
-      name: 'delete the manifest',
+  const deleteManifest = fc.record({ node, version }).map(
+    ({ node, version }): Act => ({
+      name: `delete the manifest ${version}`,
       node,
-      run: (at) => at.registry.deletion.deleteManifest(at.repository, { digest: at.image().digest }),
+      run: (at) => at.registry.deletion.deleteManifest(at.repository, { digest: at.image(version).digest }),
       writes: (at) => [
-        { kind: 'delete-manifest', repository: at.repository, digest: at.image().digest } as What,
+        { kind: 'delete-manifest', repository: at.repository, digest: at.image(version).digest } as What,
       ],
     }),
   )

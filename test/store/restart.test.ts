@@ -153,7 +153,7 @@ describe('the files', () => {
   it('of uploads are made with their first byte, and so are their rows', async () => {
     const { id } = await store.uploads.create(team)
     const { body, taken } = stalling(new Uint8Array())
-    const cutOff = expect(store.uploads.append(team, id, body)).rejects.toMatchObject({ name: 'AbortError' })
+    const cutOff = expect(store.uploads.append(team, id, body)).rejects.toMatchObject({ code: 'CLOSING' })
     await taken
     expect(await readdir(join(folder.path, 'uploads'))).toEqual([])
     await opened[Symbol.asyncDispose]()
@@ -275,7 +275,7 @@ it('stops writes, collections and verifications when it closes, and waits for th
         return await answer.promise
       },
     }),
-  ].map(async (work) => await expect(work).rejects.toMatchObject({ name: 'AbortError' }))
+  ].map(async (work) => await expect(work).rejects.toMatchObject({ code: 'CLOSING' }))
   await Promise.all([taken, asked.promise])
   const closed = opened[Symbol.asyncDispose]()
   await returned
