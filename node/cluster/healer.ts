@@ -4,10 +4,13 @@ import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import type { Names } from '../../src/records/records.ts'
 import { type Elsewhere, keepManifest } from '../../src/registry/registry.ts'
-import type { FileStore } from '../../src/store/store.ts'
+import { type FileStore, isReadFault } from '../../src/store/store.ts'
 
 export interface HealerOptions {
-  store: Pick<FileStore, 'onQuarantined' | 'verifyBlob' | 'links' | 'manifests'>
+  store: Pick<
+    FileStore,
+    'onQuarantined' | 'onUnreadable' | 'verifyBlob' | 'setAside' | 'takeBack' | 'links' | 'manifests'
+  >
   names: Pick<Names, 'findManifest'>
   content: { announce(digest: Digest): void; withdraw(digest: Digest): void }
   exchange: Pick<Exchange, 'changed' | 'fetch'>
@@ -23,9 +26,11 @@ export interface Healer extends AsyncDisposable {
 
 /** `tries` is how often it could not be read, or nothing could be written. */
 interface Ill {
-  kind: 'blob' | 'manifest' | 'suspect'
+  kind: 'blob' | 'manifest' | 'suspect' | 'aside'
   digest: Digest
   tries: number
+  /** Where a blob lies that could not be read again and again. */
+  path?: string
 }
 
 /** After the first try; it doubles with each. */
@@ -40,6 +45,8 @@ export function openHealer(options: HealerOptions): Healer {
   const background = new Background('the healer', logger)
   /** One after the other: a disk that fails has much to heal, and clients come first. */
   const waiting = new Map<string, Ill>()
+  /** What is looked at again after a pause, however often it is suspected meanwhile. */
+  const pausing = new Set<Digest>()
   let isRunning = false
 
   function add(ill: Ill): void {
@@ -65,6 +72,7 @@ export function openHealer(options: HealerOptions): Healer {
     const { kind, digest } = ill
     try {
       if (kind === 'suspect') await check(ill)
+      else if (ill.path !== undefined) await lookFor(ill, ill.path, signal)
       else {
         const isHealed = await (kind === 'blob' ? bringBlob(digest, signal) : bringManifest(digest, signal))
         if (isHealed) logger.info({ kind, digest }, 'what rotted was brought anew from other members')
@@ -79,8 +87,10 @@ export function openHealer(options: HealerOptions): Healer {
   }
 
   function later(ill: Ill): void {
+    pausing.add(ill.digest)
     background.start('look again', async (signal) => {
       await clock.sleep(Math.min(pauseMs * 2 ** ill.tries, longestPauseMs), { signal })
+      pausing.delete(ill.digest)
       add({ ...ill, tries: ill.tries + 1 })
     })
   }
@@ -91,6 +101,9 @@ export function openHealer(options: HealerOptions): Healer {
     try {
       isRight = await store.verifyBlob(digest)
     } catch (error) {
+      // What the disk does not give after a pause either may as well come from a member.
+      const path = tries > 0 && isReadFault(error) ? await store.setAside(digest) : undefined
+      if (path !== undefined) return later({ kind: 'aside', digest, path, tries: 0 })
       // Not read is not wrong: nobody is given it until it was looked at.
       logger.warn({ err: error, digest, tries }, 'a blob cannot be read, and is looked at again later')
       later(ill)
@@ -99,6 +112,15 @@ export function openHealer(options: HealerOptions): Healer {
     // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
     exchange.changed(digest)
     if (isRight) content.announce(digest)
+  }
+
+  /** The file that could not be read may be the only copy, so it is tried as well as members. */
+  async function lookFor(ill: Ill, path: string, signal: AbortSignal): Promise<void> {
+    const { digest } = ill
+    if (!(await store.takeBack(digest, path)) && !(await bringBlob(digest, signal))) return later(ill)
+    exchange.changed(digest)
+    content.announce(digest)
+    logger.info({ digest }, 'what could not be read is here again')
   }
 
   async function bringBlob(digest: Digest, signal: AbortSignal): Promise<boolean> {
@@ -117,14 +139,19 @@ export function openHealer(options: HealerOptions): Healer {
     return true
   }
 
+  const suspect = (digest: Digest): void => {
+    if (!pausing.has(digest)) add({ kind: 'suspect', digest, tries: 0 })
+  }
+  const forget = store.onUnreadable(suspect)
   const unsubscribe = store.onQuarantined(({ kind, digest }) => {
     content.withdraw(digest)
     if (kind === 'blob') exchange.changed(digest)
     add({ kind, digest, tries: 0 })
   })
   return {
-    suspect: (digest) => add({ kind: 'suspect', digest, tries: 0 }),
+    suspect,
     async [Symbol.asyncDispose]() {
+      forget()
       unsubscribe()
       await background[Symbol.asyncDispose]()
     },

@@ -10,6 +10,7 @@ import type { ReadBuffers } from './read-buffers.ts'
 import type { SoundFiles } from './sound-files.ts'
 import type { OpenBlob, OpenOptions } from './store.ts'
 import type { SumTable } from './sum-table.ts'
+import type { Unreadable } from './unreadable.ts'
 
 export interface CheckedBlobsOptions {
   files: BlobFiles
@@ -18,6 +19,7 @@ export interface CheckedBlobsOptions {
   sound: SoundFiles
   /** Hashes the whole of it again; false when it was wrong and is in quarantine now, or is not here. */
   verify(digest: Digest): Promise<boolean>
+  unreadable: Pick<Unreadable, 'note'>
 }
 
 interface BlobBeingRead {
@@ -69,6 +71,7 @@ export class CheckedBlobs {
           return this.#opened(digest, file, stats, receiverProves)
       } catch (error) {
         await file.close()
+        this.#options.unreadable.note(digest, error)
         throw error
       }
       await file.close()
@@ -105,10 +108,19 @@ export class CheckedBlobs {
     const chunks: OpenBlob['chunks'] = (start, end, options = {}) => {
       const stretch = { start, end: Math.min(end, size) }
       if (receiverProves || sound.has(digest, stats))
-        return readChunks(file, buffers, stretch.start, stretch.end, options)
-      return this.#checked({ digest, file, stats, known }, stretch, options)
+        return this.#noting(digest, readChunks(file, buffers, stretch.start, stretch.end, options))
+      return this.#noting(digest, this.#checked({ digest, file, stats, known }, stretch, options))
     }
     return { size, chunks, [Symbol.asyncDispose]: () => file.close() }
+  }
+
+  async *#noting(digest: Digest, read: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* read
+    } catch (error) {
+      this.#options.unreadable.note(digest, error)
+      throw error
+    }
   }
 
   async *#checked(

@@ -32,6 +32,7 @@ import { Scrub } from './scrub.ts'
 import { SoundFiles } from './sound-files.ts'
 import type { Blobs, Store } from './store.ts'
 import { SumTable } from './sum-table.ts'
+import { Unreadable } from './unreadable.ts'
 import { UploadSessions } from './upload-sessions.ts'
 import { type Quarantined, Verifier } from './verifier.ts'
 
@@ -67,6 +68,12 @@ export interface FileStore extends Store {
   hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
   /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
   verifyBlob(digest: Digest): Promise<boolean>
+  /** Calls `listener` with each blob whose bytes the disk did not give, once for each read. Returns the unsubscriber. */
+  onUnreadable(listener: (digest: Digest) => void): () => void
+  /** Moves a blob out of the way so that another copy can come; `undefined` when it is not here, or is written just now. */
+  setAside(digest: Digest): Promise<string | undefined>
+  /** True once a blob that was set aside is here again: another copy, or the file itself, which turned out to be right. */
+  takeBack(digest: Digest, path: string): Promise<boolean>
   /** Reads everything again within a set time, when somebody runs it. */
   readonly scrub: Pick<Scrub, 'run' | 'status'>
   /** Calls `listener` with whatever turns out to be wrong, however that was found. Returns the unsubscriber. */
@@ -117,9 +124,10 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const verifying = new Semaphore(pool.size)
   const verifyBlob = (digest: Digest): Promise<boolean> =>
     work.run(undefined, (signal) => verifying.run(() => verifier.verifyBlob(digest, signal)))
-  const checked = new CheckedBlobs({ files, buffers, sums, sound, verify: verifyBlob })
+  const unreadable = new Unreadable({ context, files, pool, verifier })
+  const checked = new CheckedBlobs({ files, buffers, sums, sound, verify: verifyBlob, unreadable })
   const isBusy = (): boolean => buffers.readers > 0 || pool.isBusy
-  const scrub = new Scrub({ context, files, sums, verifier, clock, isBusy, logger, metrics })
+  const scrub = new Scrub({ context, files, sums, verifier, unreadable, clock, isBusy, logger, metrics })
   const resources = opened.move()
   return {
     blobs: fileBlobs(files, checked, publisher, maxBlobBytes, work),
@@ -134,6 +142,12 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
     },
     verifyBlob,
+    onUnreadable(listener) {
+      unreadable.listeners.add(listener)
+      return () => unreadable.listeners.delete(listener)
+    },
+    setAside: (digest) => unreadable.setAside(digest),
+    takeBack: (digest, path) => work.run(undefined, () => unreadable.takeBack(digest, path)),
     scrub: {
       status: () => scrub.status(),
       run: (run) => work.run(run.signal, (signal) => scrub.run({ ...run, signal })),

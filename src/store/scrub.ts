@@ -7,6 +7,7 @@ import { type Digest, hexOf } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { TableContext } from './link-table.ts'
 import { type SumTable, unlessFull } from './sum-table.ts'
+import type { Unreadable } from './unreadable.ts'
 import type { Verifier } from './verifier.ts'
 
 export interface ScrubOptions {
@@ -14,6 +15,7 @@ export interface ScrubOptions {
   files: BlobFiles
   sums: SumTable
   verifier: Verifier
+  unreadable: Pick<Unreadable, 'note'>
   clock: Clock
   /** Whether clients read or write now. */
   isBusy(): boolean
@@ -120,7 +122,10 @@ export class Scrub {
     await this.#giveWay(signal)
     await this.#orUnread(round, signal, async () => {
       const pace = this.#pace(signal)
-      const checked = await verifier.checkBlob(digest, { signal, pace })
+      const checked = await verifier.checkBlob(digest, { signal, pace }).catch((error: unknown) => {
+        this.#options.unreadable.note(digest, error)
+        throw error
+      })
       if (checked === undefined) return
       round.blobs++
       round.bytes += checked.bytes

@@ -34,6 +34,7 @@ export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
 export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 export type { ScrubStatus } from './scrub.ts'
 export type { CutTable } from './table-files.ts'
+export { isReadFault } from './unreadable.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs

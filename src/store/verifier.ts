@@ -92,7 +92,7 @@ export class Verifier {
         return await files.quarantine(digest, context.leases.now())
       })
       if (path === undefined) continue
-      this.#tell({ kind: 'blob', digest }, path)
+      this.tell({ kind: 'blob', digest }, path)
       return { bytes: before.size, path }
     }
   }
@@ -137,14 +137,18 @@ export class Verifier {
       await manifests.del(digest)
       return place
     })
-    if (path !== undefined) this.#tell({ kind: 'manifest', digest }, path)
+    if (path !== undefined) this.tell({ kind: 'manifest', digest }, path)
     return path
   }
 
-  #tell(quarantined: Quarantined, path: string): void {
+  tell(
+    quarantined: Quarantined,
+    path: string,
+    why = 'content does not hash to its name and was quarantined',
+  ): void {
     const { logger, metrics } = this.#options
     metrics.count('shoal_store_quarantined_total', { kind: quarantined.kind })
-    logger.error({ ...quarantined, path }, 'content does not hash to its name and was quarantined')
+    logger.error({ ...quarantined, path }, why)
     for (const listener of this.listeners) listener(quarantined)
   }
 }

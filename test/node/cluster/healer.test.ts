@@ -1,7 +1,7 @@
 /** What rotted on one node's disk and comes back from another's: real stores and exchanges over a mesh. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openHealer } from '../../../node/cluster/healer.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
@@ -135,12 +135,15 @@ describe('a blob that turns out to be right', () => {
     expectBytes(await readBlob(store, digest), bytes)
   })
 
-  it.each(['EMFILE', 'EIO'])('is announced again once it can be read after %s', async (code) => {
+  it.each([
+    ['EMFILE', 3],
+    ['EIO', 1],
+  ])('is announced again once it can be read after %s', async (code, times) => {
     await store.blobs.write(digest, inChunks(bytes))
     let failures = 0
     const healer = await joinMesh({
       async verifyBlob(blob) {
-        if (failures++ < 3) throw Object.assign(new Error(code), { code, syscall: 'open' })
+        if (failures++ < times) throw Object.assign(new Error(code), { code, syscall: 'open' })
         return await store.verifyBlob(blob)
       },
     })
@@ -149,6 +152,56 @@ describe('a blob that turns out to be right', () => {
     expect(withdrawn).toEqual([])
   })
 })
+
+describe('a blob that the disk does not give', () => {
+  const broken = (): Error => Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' })
+
+  /** Until it is set aside, and of that file as often as it says. */
+  async function holdUnreadable(reads: number): Promise<void> {
+    await store.blobs.write(digest, inChunks(bytes))
+    await store.links.add(repository, [digest])
+    let left = reads
+    await joinMesh({
+      async verifyBlob() {
+        throw broken()
+      },
+      async takeBack(blob, path) {
+        return left-- <= 0 && (await store.takeBack(blob, path))
+      },
+    })
+  }
+
+  async function readOnce(): Promise<void> {
+    const read = vi.spyOn(await readable(), 'read').mockRejectedValueOnce(broken())
+    await expect(readBlob(store, digest)).rejects.toMatchObject({ code: 'EIO' })
+    read.mockRestore()
+  }
+
+  it('is brought anew from a member when it fails again after a pause', async () => {
+    await holdUnreadable(Number.POSITIVE_INFINITY)
+    await (await world.node()).holds(bytes)
+    await readOnce()
+    expect(await outcome.promise).toBe('what rotted was brought anew from other members')
+    expectBytes(await readBlob(store, digest), bytes)
+    expect(withdrawn).toEqual([digest])
+    expect(await readdir(join(folder, 'quarantine'))).toHaveLength(1)
+  })
+
+  it('is not here meanwhile, and is again once its file can be read, where nobody else has it', async () => {
+    await holdUnreadable(2)
+    await readOnce()
+    expect(await outcome.promise).toBe('what rotted is in quarantine, and no member gives another copy')
+    expect(await announced.promise).toBe(digest)
+    expectBytes(await readBlob(store, digest), bytes)
+    expect(await readdir(join(folder, 'quarantine'))).toEqual([])
+  })
+})
+
+/** What all open files have in common. */
+async function readable(): Promise<FileHandle> {
+  await using file = await open(import.meta.filename, 'r')
+  return Object.getPrototypeOf(file)
+}
 
 describe('a manifest that rotted', () => {
   it('is brought anew from a member', async () => {
