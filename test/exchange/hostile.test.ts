@@ -218,7 +218,7 @@ describe('a peer that', () => {
       'protocol',
       {
         onWant: async (id, { channel, signal }) => {
-          const frame = encodeData({ id, piece: 0, offset: 0, bytes: someBytes(100_000) })
+          const frame = encodeData({ id, piece: 0, offset: 0, bytes: someBytes(30_000) })
           await flood(channel, frame, signal)
         },
       },
@@ -228,7 +228,7 @@ describe('a peer that', () => {
       'protocol',
       {
         onPiece: async (id, piece, { channel }) => {
-          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(100_000) }))
+          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(30_000) }))
           await channel.send(encodeData({ id, piece, offset: 200_000, bytes: someBytes(1000) }))
         },
       },
@@ -248,7 +248,7 @@ describe('a peer that', () => {
       'broken',
       {
         onPiece: async (id, piece, { channel }) => {
-          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(100_000) }))
+          await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(30_000) }))
           channel.abort(new Error('gone'))
         },
       },
@@ -313,8 +313,8 @@ describe('a peer that', () => {
   })
 
   it('is killed costs nothing while another holder lives', async () => {
-    const first = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
-    const second = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const first = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
+    const second = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     await first.holds(bytes)
     await second.holds(bytes)
     const fetching = fetched()
@@ -326,7 +326,7 @@ describe('a peer that', () => {
 
   it('was the last holder is waited for, and given up in the end', async () => {
     const short = await world.node({ limits: { giveUpMs: 300 } })
-    const only = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const only = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     await only.holds(bytes)
     const blob = await short.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('it is held')

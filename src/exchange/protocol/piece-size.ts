@@ -1,21 +1,26 @@
 /**
  * How a blob is cut: a rule that depends on its size alone, so that every node cuts it alike without a word.
  *
- * A piece is the smallest power of two from 256 KiB to 16 MiB that cuts the blob into at most 2,048 pieces. Small blobs
- * are cut finely because a piece is what a host has to hold before it can pass it on; 256 KiB still fills a message well.
- * Large ones are cut coarsely because every piece costs each neighbour a have and its list 32 bytes.
+ * A piece is the smallest power of two that cuts the blob into at most 256 pieces, but not less than 64 KiB, nor more than
+ * 256 KiB until there are 2,048 of them, nor ever more than 16 MiB. Small blobs are cut finely because a piece is what a host
+ * has to hold before it can pass it on. Large ones are cut coarsely because every piece costs each neighbour a have and its
+ * list 32 bytes.
  */
 import { MalformedError } from '../../wire/wire.ts'
 
 const kibibyte = 1024
-export const minPieceBytes = 256 * kibibyte
+export const minPieceBytes = 64 * kibibyte
 export const maxPieceBytes = 16 * kibibyte * kibibyte
 /** 1 TiB: the largest blob that moves as pieces. */
 export const maxBlobBytes = 2 ** 40
 /** Of the largest blob. */
 export const maxPieces = maxBlobBytes / maxPieceBytes
 
-const wantedPieces = 2048
+/** Enough for a swarm to have something to exchange from the first moments on. */
+const wantedPieces = 256
+/** Up to here a blob has as many as are wanted, beyond as many as a list takes. */
+const finePieceBytes = 256 * kibibyte
+const mostPieces = 2048
 
 /** Where a blob's pieces lie: all have `pieceBytes` but the last, which has the rest. An empty blob has none. */
 export interface Layout {
@@ -30,7 +35,10 @@ export function layoutOf(size: number): Layout {
     throw new MalformedError(`a blob of ${size} bytes is not cut; expected 0 to ${maxBlobBytes}`)
   }
   let pieceBytes = minPieceBytes
-  while (pieceBytes < maxPieceBytes && size > pieceBytes * wantedPieces) pieceBytes *= 2
+  const isFew = (most: number): boolean => size <= pieceBytes * most
+  while (pieceBytes < maxPieceBytes && !isFew(pieceBytes < finePieceBytes ? wantedPieces : mostPieces)) {
+    pieceBytes *= 2
+  }
   return { size, pieceBytes, count: Math.ceil(size / pieceBytes) }
 }
 

@@ -16,7 +16,7 @@ import { PatientClock } from './patient-clock.ts'
 
 export const repository: Repository = parseRepository('team/app')
 export const kibibyte = 1024
-export const pieceBytes = 256 * kibibyte
+export const pieceBytes = 64 * kibibyte
 
 export interface TestNode {
   peer: string

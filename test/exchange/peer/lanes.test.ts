@@ -181,7 +181,7 @@ describe('a transfer over lanes', () => {
 
   it('takes the direct one once it is worth it', async () => {
     const [holder, asker] = [await node('127.0.0.1', 0, slow), await node('127.0.0.1')]
-    const bytes = someBytes(120 * pieceBytes)
+    const bytes = someBytes(480 * pieceBytes)
     const digest = await holder.holds(bytes)
     await using blob = await asker.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('nobody has it')
@@ -194,7 +194,7 @@ describe('a transfer over lanes', () => {
     // Nobody listens there.
     const [holder, asker] = [await node('127.0.0.1', 0, slow), await node('127.0.0.9')]
     for (let count = 0; count < 2; count++) {
-      const digest = await holder.holds(someBytes(40 * pieceBytes))
+      const digest = await holder.holds(someBytes(160 * pieceBytes))
       expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
     }
     expect(faultsOf(asker, holder)).toEqual({ lane: 1 })
@@ -208,7 +208,7 @@ describe('a transfer over lanes', () => {
       const holder = await node('127.0.0.1', proxy.port, slow)
       proxy.target = proxy.port
       const asker = await node(proxyHost)
-      const bytes = someBytes(100 * pieceBytes)
+      const bytes = someBytes(400 * pieceBytes)
       const digest = await holder.holds(bytes)
       await using blob = await asker.exchange.open(wanted(digest))
       if (blob === undefined) throw new Error('nobody has it')

@@ -63,8 +63,8 @@ const answers: [Answer, string][] = [
     'a3626964016473697a651a01400000647479706568636f6d706c657465',
   ],
   [
-    { type: 'partial', id: 1, size: 1_000_000, bitfield: Uint8Array.of(0xa0) },
-    'a4626964016473697a651a000f42406474797065677061727469616c686269746669656c6441a0',
+    { type: 'partial', id: 1, size: 200_000, bitfield: Uint8Array.of(0xa0) },
+    'a4626964016473697a651a00030d406474797065677061727469616c686269746669656c6441a0',
   ],
   [{ type: 'update', id: 1, pieces: [1, 3] }, 'a36269640164747970656675706461746566706965636573820103'],
   [{ type: 'lost', id: 1, pieces: [2] }, 'a3626964016474797065646c6f7374667069656365738102'],
@@ -179,9 +179,9 @@ describe('a message', () => {
   it.each([
     ['a size beyond any blob', { type: 'complete', id: 1, size: 2 ** 40 + 1 }],
     ['an endless bitfield', { type: 'partial', id: 1, size: 2 ** 40, bitfield: new Uint8Array(8193) }],
-    ['a bitfield that is too long', { type: 'partial', id: 1, size: 1_000_000, bitfield: new Uint8Array(2) }],
-    ['a bitfield that is too short', { type: 'partial', id: 1, size: 1_000_000, bitfield: new Uint8Array() }],
-    ['a bit too many', { type: 'partial', id: 1, size: 1_000_000, bitfield: Uint8Array.of(0x08) }],
+    ['a bitfield that is too long', { type: 'partial', id: 1, size: 200_000, bitfield: new Uint8Array(2) }],
+    ['a bitfield that is too short', { type: 'partial', id: 1, size: 200_000, bitfield: new Uint8Array() }],
+    ['a bit too many', { type: 'partial', id: 1, size: 200_000, bitfield: Uint8Array.of(0x08) }],
     ['1,025 pieces', { type: 'update', id: 1, pieces: many(1025) }],
     ['a wait of more than a minute', { type: 'busy', id: 1, retryAfterMs: 60_001 }],
     ['17 others', { type: 'others', id: 1, peers: many(17).map(() => key) }],

@@ -22,11 +22,14 @@ const sizes = fc.oneof(
 describe('the piece size', () => {
   // The rule is part of the protocol: nodes that cut differently cannot exchange anything.
   it.each([
-    [0, 256 * kibibyte, 0],
-    [1, 256 * kibibyte, 1],
-    [256 * kibibyte, 256 * kibibyte, 1],
-    [256 * kibibyte + 1, 256 * kibibyte, 2],
-    [20 * mebibyte, 256 * kibibyte, 80],
+    [0, 64 * kibibyte, 0],
+    [1, 64 * kibibyte, 1],
+    [64 * kibibyte, 64 * kibibyte, 1],
+    [64 * kibibyte + 1, 64 * kibibyte, 2],
+    [16 * mebibyte, 64 * kibibyte, 256],
+    [16 * mebibyte + 1, 128 * kibibyte, 129],
+    [32 * mebibyte, 128 * kibibyte, 256],
+    [32 * mebibyte + 1, 256 * kibibyte, 129],
     [64 * mebibyte, 256 * kibibyte, 256],
     [512 * mebibyte, 256 * kibibyte, 2048],
     [512 * mebibyte + 1, 512 * kibibyte, 1025],
@@ -79,6 +82,6 @@ describe('the piece size', () => {
   })
 
   it.each([-1, 80, 0.5])('has no piece %d of 80', (piece) => {
-    expect(() => pieceRange(layoutOf(20 * mebibyte), piece)).toThrow(RangeError)
+    expect(() => pieceRange(layoutOf(5 * mebibyte), piece)).toThrow(RangeError)
   })
 })

@@ -122,7 +122,7 @@ describe('a holder', () => {
   })
 
   it('tells of what comes also while it sends', async () => {
-    const source = await world.node({ limits: { uploadBytesPerSecond: 2 * 1024 * 1024 } })
+    const source = await world.node({ limits: { uploadBytesPerSecond: 512 * 1024 } })
     const digest = await source.holds(someBytes(6 * pieceBytes))
     const fetching = holder.exchange.fetch(wanted(digest))
     await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
@@ -146,7 +146,7 @@ describe('a holder', () => {
   })
 
   it('does not tell a peer of what it said it holds, and does once it holds less', async () => {
-    const source = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
+    const source = await world.node({ limits: { uploadBytesPerSecond: 256 * 1024 } })
     const bytes = someBytes(8 * pieceBytes)
     const identity = world.identity()
     let [lose, hold] = [async (): Promise<void> => undefined, async (): Promise<void> => undefined]

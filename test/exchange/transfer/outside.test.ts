@@ -222,7 +222,7 @@ describe('a blob that is outside', () => {
     const [stalling, breaking, good] = origins
     if (stalling === undefined || breaking === undefined || good === undefined)
       throw new Error('three were made')
-    stalling.gate = 2 * pieceBytes + 5 * chunkBytes
+    stalling.gate = 2 * pieceBytes + 3 * chunkBytes
     breaking.breaksAt = 6 * pieceBytes + chunkBytes
     outside.add(first, stalling)
     outside.add(second, breaking)

@@ -189,7 +189,7 @@ describe('a transfer', () => {
   })
 
   it('costs the holder far fewer copies than there are askers', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 16 * 1024 * 1024 } })
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
     const askers: TestNode[] = []
     for (let count = 0; count < 6; count++) askers.push(await world.node())
     const bytes = someBytes(40 * pieceBytes)
@@ -258,7 +258,7 @@ describe('a transfer', () => {
   })
 
   it('stops a while after its last reader has left, keeps the part, and goes on from it', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 8 * 1024 * 1024 } })
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 2 * 1024 * 1024 } })
     const asker = await world.node()
     const bytes = someBytes(24 * pieceBytes)
     const digest = await holder.holds(bytes)
