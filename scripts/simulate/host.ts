@@ -82,6 +82,14 @@ export class Host {
         }
       },
     })
+    world.timeline.after(world.wakeMs * world.random(), () => this.#watch())
+  }
+
+  /** Looks now and then what takes too long. */
+  #watch(): void {
+    if (!this.port.alive) return
+    this.#up({ type: 'wake' })
+    this.#world.timeline.after(this.#world.wakeMs, () => this.#watch())
   }
 
   /** It has had the blob from the beginning. */

@@ -1,17 +1,28 @@
 /**
  * Links as queues that serve one frame after the other: a host's uplink, a site's narrow link, a host's downlink. Pieces to one
  * receiver share a lane: they are written into its socket in order, as far as that takes them, and what was written is sent
- * whatever becomes of the piece. The uplink takes turns among the lanes, each of which has no more than a window on its way.
+ * whatever becomes of the piece. The uplink takes turns among the lanes, each of which has no more than a window on its way: its
+ * share of the queue before the receiver's link, as TCP finds it. A message waits behind what lies in these queues, and when one is
+ * full it may be lost and come later.
  */
 import type { Timeline } from './timeline.ts'
 
+const burstBytes = 64 * 1024
+/** One message of so many is lost where the queue is full, and comes so much later. */
+const lossShare = 0.1
+const againMs = 250
+const leastWindowBytes = 16 * 1024
+
 export class Link {
   readonly bytesPerMs: number
+  /** What its queue holds, as a token bucket's of Linux with `burst 64kb latency 100ms` does. */
+  readonly queueMs: number
   freeAt = 0
   bytes = 0
 
   constructor(bitsPerSecond: number) {
     this.bytesPerMs = bitsPerSecond / 8000
+    this.queueMs = 100 + burstBytes / this.bytesPerMs
   }
 
   /** When a frame that comes at `at` has passed. */
@@ -67,8 +78,8 @@ export interface NetworkOptions {
   socketBytes: number
   /** What of a lane is on its way at once. */
   windowBytes: number
-  /** Longest that a message waits behind data in one link: what lies in the queues of the network. */
-  messageQueueMs: number
+  /** Longest that a message waits behind data in one link; default what its queue holds. */
+  messageQueueMs?: number
 }
 
 /** What a frame costs besides its bytes: headers of TCP, IP, Ethernet and TLS, 4.5 % of full packets. */
@@ -79,20 +90,27 @@ export class Network {
   readonly #options: NetworkOptions
   readonly #lanes = new Map<Port, Map<Port, Lane>>()
   readonly #busy = new Set<Port>()
+  /** Lanes with something on its way to each. */
+  readonly #toward = new Map<Port, number>()
 
   constructor(options: NetworkOptions) {
     this.#options = options
   }
 
   message(from: Port, to: Port, deliver: () => void): void {
-    const { timeline, messageQueueMs } = this.#options
+    const { timeline, random, messageQueueMs } = this.#options
     const { now } = timeline
     const isFull = this.#busy.has(from) && [...(this.#lanes.get(from)?.values() ?? [])].some(isWaiting)
-    const upQueue = isFull ? messageQueueMs : Math.min(messageQueueMs, Math.max(0, from.up.freeAt - now))
-    const downQueue = Math.min(messageQueueMs, Math.max(0, to.down.freeAt - now))
+    const waitMs = (link: Link, isFull: boolean): number => {
+      const mostMs = messageQueueMs ?? link.queueMs
+      if (isFull || link.freeAt - now >= mostMs) return mostMs + (random() < lossShare ? againMs : 0)
+      return Math.max(0, link.freeAt - now)
+    }
+    const upMs = waitMs(from.up, isFull)
+    const downMs = waitMs(to.down, false)
     // Messages take their bytes from the data that shares the links.
     from.up.freeAt = Math.max(now, from.up.freeAt) + messageBytes / from.up.bytesPerMs
-    timeline.after(upQueue + this.#latency(from, to) + downQueue, () => {
+    timeline.after(upMs + this.#latency(from, to) + downMs, () => {
       if (to.alive) deliver()
     })
   }
@@ -141,17 +159,17 @@ export class Network {
 
   #pump(from: Port): void {
     if (this.#busy.has(from) || !from.alive) return
-    const { timeline, windowBytes } = this.#options
+    const { timeline } = this.#options
     const lanes = this.#lanes.get(from) ?? new Map<Port, Lane>()
     for (const [to, lane] of lanes) {
-      if (lane.inFlight >= windowBytes) continue
+      if (lane.written.length === 0 || lane.inFlight >= this.#windowTo(to)) continue
       const frame = lane.written.shift()
       if (frame === undefined) continue
       // Its turn is over.
       lanes.delete(to)
       lanes.set(to, lane)
       const { bytes } = frame
-      lane.inFlight += bytes
+      this.#fly(to, lane, bytes)
       this.#busy.add(from)
       timeline.after(from.up.pass(bytes * overhead, timeline.now) - timeline.now, () => {
         this.#busy.delete(from)
@@ -178,10 +196,24 @@ export class Network {
       if (to.alive) transfer.onBytes(bytes)
       if (to.alive && isLast) transfer.onArrived()
       timeline.after(latency, () => {
-        lane.inFlight -= bytes
+        this.#fly(to, lane, -bytes)
         this.#pump(from)
       })
     })
+  }
+
+  #fly(to: Port, lane: Lane, bytes: number): void {
+    const before = lane.inFlight
+    lane.inFlight += bytes
+    const change = Number(lane.inFlight > 0) - Number(before > 0)
+    if (change !== 0) this.#toward.set(to, (this.#toward.get(to) ?? 0) + change)
+  }
+
+  /** Whoever sends to one receiver shares the queue before its link. */
+  #windowTo(to: Port): number {
+    const { windowBytes } = this.#options
+    const share = (to.down.queueMs * to.down.bytesPerMs) / Math.max(1, this.#toward.get(to) ?? 0)
+    return Math.min(windowBytes, Math.max(leastWindowBytes, share))
   }
 }
 

@@ -14,7 +14,7 @@ export interface Scenario {
   /** Links in Mbit/s, and what share of the hosts has them; the first holder has the first. */
   links: { up: number; down: number; share: number }[]
   latencyMs?: number
-  /** Longest that a message waits behind data in one link; default 100. */
+  /** Longest that a message waits behind data in one link; default what a link's queue holds (network.ts). */
   messageQueueMs?: number
   /** Other hosts that one knows at most; default all. */
   neighbours?: number

@@ -79,7 +79,7 @@ class Simulation {
   #openWorld(): World {
     const {
       latencyMs = 2,
-      messageQueueMs = 100,
+      messageQueueMs,
       coarse = false,
       downloadLimits,
       uploadLimits = {},
@@ -95,9 +95,9 @@ class Simulation {
         latencyMs,
         farLatencyMs: 20,
         frameBytes: coarse ? 16 * mebibyte : 16 * 1024,
-        socketBytes: 256 * 1024,
+        socketBytes: 128 * 1024,
         windowBytes: coarse ? 2 * mebibyte : 128 * 1024,
-        messageQueueMs,
+        ...(messageQueueMs === undefined ? {} : { messageQueueMs }),
       }),
       layouts: this.#layouts,
       hosts: new Map(),

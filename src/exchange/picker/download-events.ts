@@ -71,14 +71,17 @@ export interface DownloadLimits {
   queueMs: number
   /** Asked of all peers at once. */
   maxBytes: number
-  /** A peer that was asked and is silent this long gets no new requests. Holders say something every 200 to 400 ms. */
+  /**
+   * A peer that was asked and is silent this long, or twice as long as is usual for it, gets no new requests. Holders say
+   * something every 200 to 400 ms, which takes its time behind data.
+   */
   silentMs: number
-  /** And this long: it is dropped. */
+  /** And this long, or four times as long as is usual: it is dropped. */
   deadMs: number
   /** A piece is late when its peer takes this many times its own p90 for it, and at least `minLateMs`. */
   lateFactor: number
   minLateMs: number
-  /** Before its p90 is known. */
+  /** Before any p90 is known. */
   firstLateMs: number
   farPatienceMs: number
 }
@@ -92,6 +95,6 @@ export const defaultDownloadLimits: DownloadLimits = {
   deadMs: 5000,
   lateFactor: 3,
   minLateMs: 300,
-  firstLateMs: 1000,
+  firstLateMs: 2000,
   farPatienceMs: 1500,
 }

@@ -172,7 +172,7 @@ export class Download {
   }
 
   #heard(peer: DownloadPeer, nowMs: number): void {
-    if (peer.suspect || peer.requests.size > 0) peer.silences.add(1, nowMs - peer.seenMs)
+    if (peer.suspect || peer.requests.size > 0) this.#late.heard(peer, nowMs)
     peer.seenMs = nowMs
     if (peer.suspect) this.#trust(peer)
   }
@@ -230,8 +230,7 @@ export class Download {
   }
 
   #watch(peer: DownloadPeer, nowMs: number): void {
-    const silentMs = nowMs - peer.seenMs
-    if (silentMs > this.#limits.deadMs) {
+    if (this.#late.isDead(peer, nowMs)) {
       this.#drop(peer, 'stalled')
       return
     }

@@ -9,13 +9,17 @@ const firstBytesPerMs = 1000
 const gain = 2
 const gainMs = 50
 const smallPieceBytes = 1024 * 1024
-/** A peer that says nothing for so many times its usual silence is not waited for. */
+/** A peer that says nothing for so many times its usual silence is not waited for, or is given up. */
 const silenceFactor = 2
+const deathFactor = 4
+/** What is usual is believed up to here. */
+const mostUsualMs = 4000
 
 export class Lateness {
   readonly #limits: DownloadLimits
   /** Of all peers together, for those that are not known yet. */
   readonly #all = new ServiceMeter()
+  readonly #silences = new ServiceMeter()
 
   constructor(limits: DownloadLimits) {
     this.#limits = limits
@@ -26,6 +30,18 @@ export class Lateness {
     const ms = nowMs - Math.max(request.atMs, peer.lastArrivalMs)
     peer.meter.add(request.bytes, ms)
     this.#all.add(request.bytes, ms)
+  }
+
+  /** Something came from a peer of which something is asked. */
+  heard(peer: DownloadPeer, nowMs: number): void {
+    const ms = nowMs - peer.seenMs
+    peer.silences.add(1, ms)
+    this.#silences.add(1, ms)
+  }
+
+  /** Whether the peer has said nothing for so long that it is gone. */
+  isDead(peer: DownloadPeer, nowMs: number): boolean {
+    return nowMs - peer.seenMs > Math.max(this.#limits.deadMs, this.#usualSilenceMs(peer) * deathFactor)
   }
 
   /** Whether the peer is late with the oldest of its requests. */
@@ -47,13 +63,16 @@ export class Lateness {
   }
 
   /**
-   * Whether the peer says nothing for longer than is usual for it, by `moreMs` or at all: a whole frame over a narrow link takes
-   * its time, which must not look like a peer that is gone.
+   * Whether the peer says nothing for longer than is usual for it, or for all while it is new: a word behind data on a narrow
+   * link takes its time, which must not look like a peer that is gone. With `times`, for so many times as long.
    */
-  isSilent({ silences, seenMs }: DownloadPeer, nowMs: number, moreMs = 0): boolean {
-    const { silentMs, deadMs } = this.#limits
-    const usual = Math.min(deadMs / 2, Math.max(silentMs, (silences.p90Ms ?? 0) * silenceFactor))
-    return nowMs - seenMs > usual + moreMs
+  isSilent(peer: DownloadPeer, nowMs: number, times = 1): boolean {
+    const allowedMs = Math.max(this.#limits.silentMs, this.#usualSilenceMs(peer) * silenceFactor)
+    return nowMs - peer.seenMs > allowedMs * times
+  }
+
+  #usualSilenceMs({ silences }: DownloadPeer): number {
+    return Math.min(mostUsualMs, silences.p90Ms ?? this.#silences.p90Ms ?? 0)
   }
 
   /** Whether one more piece is to be asked of the peer. */

@@ -15,7 +15,7 @@ export interface ReliefParts {
 }
 
 /** A silent peer is mostly one that is only behind: what it has written already comes anyway, and would come twice. */
-const patienceMs = 450
+const patience = 2
 
 export class Relief {
   readonly #parts: ReliefParts
@@ -47,7 +47,7 @@ export class Relief {
     const { late } = this.#parts
     for (const silent of this.#parts.peers.values()) {
       if (!silent.suspect) continue
-      if (isPressing || late.isSilent(silent, nowMs, patienceMs)) this.#replace(silent, peers, nowMs)
+      if (isPressing || late.isSilent(silent, nowMs, patience)) this.#replace(silent, peers, nowMs)
     }
   }
 

@@ -4,7 +4,8 @@
  * Askers take turns, whatever blob they ask for. Each gets what was handed out least among what it asks for. While a node that
  * has a whole blob still has pieces that nobody got, an asker of one that another asker was given is sent to those instead: so
  * the first copy leaves the uplink once, and the askers have something to exchange. A node that brings the blob from outside
- * does the same with what it has so far, also when there is nothing to take instead yet.
+ * does the same with what it has so far, also when there is nothing to take instead yet. What is on its way far longer than is
+ * usual is not waited for.
  *
  * Pure: give it every event with the time and carry out the actions, in order. Memory is bounded by askers × queued requests,
  * and by the pieces of the blobs that are asked for.
@@ -12,6 +13,7 @@
 import type { Bitfield } from '../protocol/bitfield.ts'
 import { Flight } from './flight.ts'
 import { HandedOut } from './handed-out.ts'
+import { ServiceMeter } from './service-meter.ts'
 
 export type UploadEvent =
   /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
@@ -25,6 +27,8 @@ export type UploadEvent =
   | { type: 'reset'; asker: string }
   /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
   | { type: 'sent'; asker: string; blob: string; piece: number }
+  /** Time has passed. */
+  | { type: 'wake' }
 
 export type UploadAction =
   | { type: 'send'; asker: string; blob: string; piece: number }
@@ -34,41 +38,48 @@ export type UploadAction =
   | { type: 'busy'; asker: string; blob: string; retryAfterMs: number }
 
 export interface UploadLimits {
-  /** Pieces being sent at once, to all and to one asker; more of them where they arrive quickly (flight.ts), up to `maxSlots`. */
+  /** Pieces being sent at once, to all and to one asker; more where the way is long for them (flight.ts), up to `maxSlots`. */
   slots: number
   slotsPerAsker: number
   maxSlots: number
   /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
   maxQueuedPerAsker: number
   maxAskers: number
-  laterMs: number
-  busyMs: number
 }
 
 export const defaultUploadLimits: UploadLimits = {
-  slots: 6,
+  slots: 8,
   slotsPerAsker: 2,
   maxSlots: 64,
   maxQueuedPerAsker: 256,
   maxAskers: 256,
-  laterMs: 500,
-  busyMs: 500,
 }
 
 const suggestedPieces = 4
+/** An asker that is sent away may come back when so many of a piece's usual times have passed. */
+const retry = { factor: 2, leastMs: 100, mostMs: 5000, atFirstMs: 500 }
+/** A piece that takes so much longer than usual is not waited for by others. */
+const patience = { factor: 4, leastMs: 500, mostMs: 10_000, atFirstMs: 1000 }
 
 interface Waiting {
   blob: string
   piece: number
   urgent: boolean
-  /** Being sent, and not wanted any more: asked for again, it is sent again. */
-  stopped?: boolean
+}
+
+interface Sending extends Waiting {
+  readonly asker: string
+  readonly beganMs: number
+  /** Not wanted any more: asked for again, it is sent again. */
+  stopped: boolean
+  /** It takes too long to be counted among what is on its way to all. */
+  overdue: boolean
 }
 
 interface Asker {
   id: string
   queue: Waiting[]
-  sending: Waiting[]
+  sending: Sending[]
   flight: Flight
   blobs: Set<string>
 }
@@ -80,7 +91,11 @@ export class Upload {
   readonly #blobs = new Map<string, HandedOut>()
   #actions: UploadAction[] = []
   readonly #flight: Flight
-  #sending = 0
+  /** What pieces take, to whomever. */
+  readonly #usual = new ServiceMeter()
+  /** Also to askers that have left. */
+  readonly #sending = new Set<Sending>()
+  #counted = 0
 
   constructor(limits: Partial<UploadLimits> = {}) {
     this.#limits = { ...defaultUploadLimits, ...limits }
@@ -100,6 +115,11 @@ export class Upload {
 
   handle(event: UploadEvent, nowMs: number): UploadAction[] {
     this.#actions = []
+    if (event.type === 'wake') {
+      this.#overdue(nowMs)
+      this.#serve(nowMs)
+      return this.#actions
+    }
     const asker = this.#askers.get(event.asker)
     if (event.type === 'want') this.#want(event)
     else if (event.type === 'sent') this.#sent(asker, event, nowMs)
@@ -117,7 +137,7 @@ export class Upload {
   #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }): void {
     if (!this.#askers.has(id)) {
       if (this.#askers.size >= this.#limits.maxAskers) {
-        this.#actions.push({ type: 'busy', asker: id, blob, retryAfterMs: this.#limits.busyMs })
+        this.#busy(id, blob)
         return
       }
       const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
@@ -138,7 +158,7 @@ export class Upload {
       if (!handed.held.has(piece) || isKnown(asker, blob, piece)) continue
       if (asker.queue.length >= this.#limits.maxQueuedPerAsker) {
         this.#drop(asker, (waiting) => waiting.blob === blob)
-        this.#actions.push({ type: 'busy', asker: asker.id, blob, retryAfterMs: this.#limits.busyMs })
+        this.#busy(asker.id, blob)
         return
       }
       if (!urgent && handed.spreads && handed.isTaken(piece)) taken.push(piece)
@@ -160,8 +180,22 @@ export class Upload {
       }
       return
     }
-    const retryAfterMs = this.#limits.laterMs
-    this.#actions.push({ type: 'later', asker: asker.id, blob, pieces, instead, retryAfterMs })
+    this.#actions.push({
+      type: 'later',
+      asker: asker.id,
+      blob,
+      pieces,
+      instead,
+      retryAfterMs: this.#retryAfterMs,
+    })
+  }
+
+  #busy(asker: string, blob: string): void {
+    this.#actions.push({ type: 'busy', asker, blob, retryAfterMs: this.#retryAfterMs })
+  }
+
+  get #retryAfterMs(): number {
+    return bounded(this.#usual.p90Ms, retry)
   }
 
   /** Forgets what waits and stops what is being sent. */
@@ -171,10 +205,10 @@ export class Upload {
       this.#blobs.get(waiting.blob)?.unqueue(waiting.piece)
       return false
     })
-    for (const waiting of asker.sending.filter(matches)) {
-      const { blob, piece } = waiting
-      if (waiting.stopped === true) continue
-      waiting.stopped = true
+    for (const sending of asker.sending.filter(matches)) {
+      const { blob, piece } = sending
+      if (sending.stopped) continue
+      sending.stopped = true
       this.#actions.push({ type: 'stop', asker: asker.id, blob, piece })
     }
   }
@@ -192,27 +226,63 @@ export class Upload {
     for (const blob of [...asker.blobs]) this.#done(asker, blob, nowMs)
   }
 
-  #sent(asker: Asker | undefined, { blob, piece }: UploadEvent & { type: 'sent' }, nowMs: number): void {
-    this.#sending--
-    this.#flight.arrived(nowMs)
+  #sent(
+    asker: Asker | undefined,
+    { asker: id, blob, piece }: UploadEvent & { type: 'sent' },
+    nowMs: number,
+  ): void {
+    const over = this.#find(id, blob, piece)
+    if (over === undefined) return
+    this.#sending.delete(over)
+    if (!over.overdue) this.#counted--
+    // What was stopped says nothing of the way.
+    const arrived = !over.stopped
+    this.#flight.end(over.beganMs, nowMs, { arrived })
+    if (arrived) this.#usual.add(1, nowMs - over.beganMs)
     if (asker === undefined) return
-    asker.flight.arrived(nowMs)
-    const at = asker.sending.findIndex((sending) => sending.blob === blob && sending.piece === piece)
-    if (at >= 0) asker.sending.splice(at, 1)
+    const at = asker.sending.indexOf(over)
+    if (at < 0) return
+    asker.sending.splice(at, 1)
+    asker.flight.end(over.beganMs, nowMs, { arrived })
+  }
+
+  #find(asker: string, blob: string, piece: number): Sending | undefined {
+    let found: Sending | undefined
+    for (const sending of this.#sending) {
+      if (sending.piece !== piece || sending.asker !== asker || sending.blob !== blob) continue
+      // One that was stopped is over before the one that was asked for again.
+      found ??= sending
+      if (sending.stopped) return sending
+    }
+    return found
+  }
+
+  /** What takes far longer than usual keeps no slot from others. */
+  #overdue(nowMs: number): void {
+    const beforeMs = nowMs - bounded(this.#usual.p90Ms, patience)
+    for (const sending of this.#sending) {
+      if (sending.overdue || sending.beganMs > beforeMs) continue
+      sending.overdue = true
+      this.#counted--
+    }
   }
 
   #serve(nowMs: number): void {
-    while (this.#sending < this.#flight.size(nowMs)) {
+    while (this.#counted < this.#flight.size(nowMs)) {
       const next = this.#next(nowMs)
       if (next === undefined) return
       const { asker, waiting } = next
       const { blob, piece } = waiting
       asker.queue.splice(asker.queue.indexOf(waiting), 1)
-      asker.sending.push(waiting)
+      const sending = { ...waiting, asker: asker.id, beganMs: nowMs, stopped: false, overdue: false }
+      asker.sending.push(sending)
+      this.#sending.add(sending)
       const handed = this.#blobs.get(blob)
       handed?.unqueue(piece)
       handed?.hand(piece, asker.id, nowMs)
-      this.#sending++
+      this.#counted++
+      this.#flight.begin(nowMs)
+      asker.flight.begin(nowMs)
       // Whoever was served goes to the end of the line.
       this.#askers.delete(asker.id)
       this.#askers.set(asker.id, asker)
@@ -224,7 +294,7 @@ export class Upload {
   #next(nowMs: number): { asker: Asker; waiting: Waiting } | undefined {
     let second: { asker: Asker; waiting: Waiting } | undefined
     for (const asker of this.#askers.values()) {
-      if (asker.queue.length === 0 || asker.sending.length >= asker.flight.size(nowMs)) continue
+      if (asker.queue.length === 0 || onTheirWay(asker) >= asker.flight.size(nowMs)) continue
       const found = this.#leastHanded(asker)
       if (found === undefined) continue
       if (!found.passedOn) return { asker, waiting: found.waiting }
@@ -248,7 +318,26 @@ export class Upload {
   }
 }
 
+function onTheirWay({ sending }: Asker): number {
+  let count = 0
+  for (const { overdue } of sending) if (!overdue) count++
+  return count
+}
+
 function isKnown({ queue, sending }: Asker, blob: string, piece: number): boolean {
   const same = (waiting: Waiting): boolean => waiting.blob === blob && waiting.piece === piece
-  return queue.some(same) || sending.some((waiting) => same(waiting) && waiting.stopped !== true)
+  return queue.some(same) || sending.some((each) => same(each) && !each.stopped)
+}
+
+function bounded(
+  usualMs: number | undefined,
+  {
+    factor,
+    leastMs,
+    mostMs,
+    atFirstMs,
+  }: { factor: number; leastMs: number; mostMs: number; atFirstMs: number },
+): number {
+  if (usualMs === undefined) return atFirstMs
+  return Math.round(Math.min(mostMs, Math.max(leastMs, usualMs * factor)))
 }

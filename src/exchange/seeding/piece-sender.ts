@@ -34,9 +34,6 @@ export interface PieceSenderOptions {
   onUnreadable(digest: Digest, piece: number, error: unknown): void
 }
 
-/** Longer than a piece takes over a narrow link together with others. */
-const confirmMs = 5000
-
 export class PieceSender {
   readonly #options: PieceSenderOptions
   readonly #jobs: SendJob[] = []
@@ -44,10 +41,8 @@ export class PieceSender {
   #direct: Channel | undefined
   #isPaused = false
   #sent: { lane: Channel; frame: Uint8Array } | undefined
-  /** Written, and perhaps still in the buffers of the network; with the time since when. */
-  readonly #unconfirmed = new Map<SendJob, number>()
-  /** An asker that does not say what it got is not waited for. */
-  #confirms = true
+  /** Written, and perhaps still in the buffers of the network. */
+  readonly #unconfirmed = new Set<SendJob>()
   #ahead: { job: SendJob; frames: PieceFrames } | undefined
   #wake = Promise.withResolvers<void>()
   /** When the frame that is being sent was begun. */
@@ -81,17 +76,6 @@ export class PieceSender {
     if (job === undefined) return
     job.isStopped = true
     if (this.#unconfirmed.delete(job)) job.release()
-  }
-
-  /** To be called now and then: gives back the slots of what was written long ago. */
-  expire(): void {
-    const beforeMs = this.#options.clock.now() - confirmMs
-    for (const [job, sinceMs] of this.#unconfirmed) {
-      if (sinceMs > beforeMs) return
-      this.#confirms = false
-      this.#unconfirmed.delete(job)
-      job.release()
-    }
   }
 
   push(job: SendJob): void {
@@ -163,7 +147,7 @@ export class PieceSender {
       this.#readAhead()
       isSent = frames !== undefined && (await this.#send(job, frames, signal))
     } finally {
-      if (isSent && this.#confirms && !job.isConfirmed) this.#unconfirmed.set(job, this.#options.clock.now())
+      if (isSent && !job.isConfirmed) this.#unconfirmed.add(job)
       else job.release()
       this.#current = undefined
     }
@@ -171,13 +155,13 @@ export class PieceSender {
 
   /** What waits for the asker's word may come or not: nobody waits for it any more. */
   #forget(): void {
-    for (const job of this.#unconfirmed.keys()) job.release()
+    for (const job of this.#unconfirmed) job.release()
     this.#unconfirmed.clear()
   }
 
   #find(digest: Digest, piece: number): SendJob | undefined {
     const isIt = (job: SendJob): boolean => job.digest === digest && job.piece === piece && !job.isStopped
-    return [...this.#unconfirmed.keys()].find(isIt) ?? this.jobs().find(isIt)
+    return [...this.#unconfirmed].find(isIt) ?? this.jobs().find(isIt)
   }
 
   /** Returns whether all of it was written. */

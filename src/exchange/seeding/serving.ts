@@ -46,8 +46,6 @@ const tickMs = 50
 /** What waiting askers are told, all together: 40 messages a second, as long as each hears something every 400 ms. */
 const messageMs = 25
 const mostPaceMs = 2 * aliveMs
-/** An asker that takes nothing for so long keeps no slot from others. */
-const slotMs = 500
 /** An asker that takes nothing for so long is let go. */
 const blockedMs = 15_000
 const laneBlockedMs = 5000
@@ -256,7 +254,6 @@ export class Serving {
       return
     }
     service.sender.push({ digest, piece, isStopped: false, isConfirmed: false, release })
-    if (service.sender.blockedMs > slotMs) release()
   }
 
   #tick(): void {
@@ -266,6 +263,7 @@ export class Serving {
     background.start('serving', async (signal) => {
       while (this.#services.size > 0) {
         await clock.sleep(tickMs, { signal })
+        this.#feed({ type: 'wake' })
         for (const service of this.#services.values()) this.#check(service)
       }
       this.#isTicking = false
@@ -279,8 +277,6 @@ export class Serving {
 
   #check({ session, sender, pace }: Service): void {
     pace.check()
-    if (sender.blockedMs > slotMs) for (const job of sender.jobs()) job.release()
-    sender.expire()
     // A lane may be dead while the channel is not; the asker then says what it wants again.
     if (sender.isDirect && sender.blockedMs > laneBlockedMs) sender.breakLane()
     if (sender.blockedMs > blockedMs) {

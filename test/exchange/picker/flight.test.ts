@@ -1,38 +1,63 @@
 import { describe, expect, it } from 'vitest'
 import { Flight } from '../../../src/exchange/picker/flight.ts'
 
+interface Way {
+  /** One piece on the link. */
+  pieceMs: number
+  /** From the link's end until the sender hears of it. */
+  restMs: number
+}
+
+/** Sends as much as may be on its way over a link that passes one piece after the other; returns how many that were at last. */
+function sendFor(totalMs: number, { pieceMs, restMs }: Way, flight: Flight): { size: number; used: number } {
+  const onTheirWay: { beganMs: number; endMs: number }[] = []
+  let [freeMs, arrived, size] = [0, 0, 0]
+  for (let nowMs = 0; nowMs < totalMs; nowMs++) {
+    for (let first = onTheirWay[0]; first !== undefined && first.endMs <= nowMs; first = onTheirWay[0]) {
+      onTheirWay.shift()
+      arrived++
+      flight.end(first.beganMs, nowMs)
+    }
+    size = flight.size(nowMs)
+    while (onTheirWay.length < size) {
+      flight.begin(nowMs)
+      freeMs = Math.max(freeMs, nowMs) + pieceMs
+      onTheirWay.push({ beganMs: nowMs, endMs: freeMs + restMs })
+    }
+  }
+  return { size, used: (arrived * pieceMs) / totalMs }
+}
+
 describe('pieces on their way', () => {
-  it('are few over a narrow link, however long it goes on', () => {
-    const flight = new Flight({ least: 4, most: 64 })
-    for (let nowMs = 0; nowMs < 10_000; nowMs += 170) {
-      flight.arrived(nowMs)
-      expect(flight.size(nowMs)).toBe(4)
+  it.each([
+    ['4 Mbit/s', { pieceMs: 131, restMs: 250 }, 4, 5],
+    ['25 Mbit/s', { pieceMs: 84, restMs: 200 }, 4, 5],
+    ['100 Mbit/s', { pieceMs: 21, restMs: 60 }, 5, 8],
+    ['1 Gbit/s', { pieceMs: 2, restMs: 5 }, 40, 64],
+    ['a long way', { pieceMs: 20, restMs: 400 }, 20, 26],
+  ] as [string, Way, number, number][])('keep a link of %s busy, and are no more', (_, way, least, most) => {
+    const { size, used } = sendFor(60_000, way, new Flight({ least: 4, most: 64 }))
+    expect(used).toBeGreaterThan(0.9)
+    expect(size).toBeGreaterThanOrEqual(least)
+    expect(size).toBeLessThanOrEqual(most)
+  })
+
+  it('are the least while nothing is known of the way, and again after a pause', () => {
+    const flight = new Flight({ least: 3, most: 64 })
+    expect(flight.size(0)).toBe(3)
+    sendFor(1000, { pieceMs: 2, restMs: 5 }, flight)
+    expect(flight.size(1000)).toBeGreaterThan(30)
+    for (let left = 64; left > 0; left--) flight.end(1000, 1000, { arrived: false })
+    flight.begin(10_000)
+    expect(flight.size(10_000)).toBe(3)
+  })
+
+  it('say nothing of the way when they were stopped', () => {
+    const flight = new Flight({ least: 3, most: 64 })
+    for (let nowMs = 0; nowMs < 100; nowMs++) {
+      flight.begin(nowMs)
+      flight.end(nowMs, nowMs, { arrived: false })
     }
-  })
-
-  it('are as many as arrive within a tenth of a second, up to the most', () => {
-    const flight = new Flight({ least: 4, most: 64 })
-    for (let nowMs = 0; nowMs < 1000; nowMs += 5) flight.arrived(nowMs)
-    expect(flight.size(1000)).toBe(20)
-    for (let nowMs = 1000; nowMs < 2000; nowMs += 0.5) flight.arrived(nowMs)
-    expect(flight.size(2000)).toBe(64)
-  })
-
-  it('become few again after a pause', () => {
-    const flight = new Flight({ least: 2, most: 64 })
-    for (let nowMs = 0; nowMs < 500; nowMs += 5) flight.arrived(nowMs)
-    expect(flight.size(599)).toBe(20)
-    expect(flight.size(700)).toBe(2)
-  })
-
-  it('grow over a long way: each return of the word that they arrived lets more go', () => {
-    const flight = new Flight({ least: 2, most: 64 })
-    const tripMs = 20
-    let size = 0
-    for (let nowMs = 0; nowMs < 2000; nowMs += tripMs) {
-      size = flight.size(nowMs)
-      for (let piece = 0; piece < size; piece++) flight.arrived(nowMs)
-    }
-    expect(size).toBe(64)
+    expect(flight.size(100)).toBe(3)
   })
 })

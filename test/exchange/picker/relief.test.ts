@@ -100,7 +100,7 @@ describe('a download whose peers are silent or late', () => {
   it('asks a third peer when one is silent and the other says that it lives and sends nothing', () => {
     const scene = new Scene(1)
     for (const peer of ['a', 'b', 'c']) scene.join(peer)
-    scene.pass(1800, ['b', 'c'])
+    scene.pass(2800, ['b', 'c'])
     expect(asked(scene.log, 'c')).toEqual([0])
   })
 
