@@ -2,16 +2,18 @@
  * How many pieces may be on their way at once. A few, whatever the link: a blob has at least some hundred pieces, so each of few
  * arrives soon against the time of the whole, and is passed on, while the link is not idle until the word comes back that one has
  * arrived. More where that word takes long against a piece: what arrives while the quickest piece was on its way, or within a
- * tenth of a second.
+ * quarter of a second, as messages wait behind data in the queues of links.
  */
 
 /** A delay that costs a swarm nothing: so much may always be on its way. */
-const leastHorizonMs = 100
+const leastHorizonMs = 250
 /** And no more than so much, however long the way. */
 const mostHorizonMs = 2000
 /** Of the last so many arrivals the rate is made, once there are a few. */
-const remembered = 16
+const remembered = 32
 const few = 4
+/** More than what keeps the link busy, or it would take long to find out how much that is. */
+const growth = 1.25
 
 export class Flight {
   readonly #least: number
@@ -48,7 +50,7 @@ export class Flight {
     const oldestMs = this.#arrivals[length < remembered ? 0 : this.#next] ?? nowMs
     // The first of them only begins the time in which the others came.
     const perMs = (length - 1) / Math.max(1, nowMs - oldestMs)
-    const horizonMs = Math.min(mostHorizonMs, Math.max(leastHorizonMs, this.#quickestMs))
+    const horizonMs = Math.min(mostHorizonMs, Math.max(leastHorizonMs, this.#quickestMs * growth))
     return Math.min(this.#most, Math.max(this.#least, Math.floor(1 + perMs * horizonMs)))
   }
 

@@ -69,6 +69,8 @@ export class Sources {
   readonly #leave: () => void
   #searching = true
   #closed = false
+  /** The last that held something has gone. */
+  #lonely = Promise.withResolvers<void>()
 
   constructor(options: SourcesOptions) {
     this.#options = options
@@ -120,8 +122,12 @@ export class Sources {
       if (!this.#isEnough(waitMs)) await this.#find(signal)
       this.#searching = false
       this.#settle()
-      await clock.sleep(waitMs, { signal })
+      const wasAlone = this.holding().length === 0
+      await untilOrAfter(this.#lonely.promise, waitMs, { clock, signal })
+      this.#lonely = Promise.withResolvers()
       const isAlone = this.holding().length === 0
+      // Who was left just now may be asked again after this.
+      if (isAlone && !wasAlone) await clock.sleep(coolDownMs.least, { signal })
       waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
       this.#addMembers()
     }
@@ -187,6 +193,7 @@ export class Sources {
     if (this.#shunned.size >= maxRemembered && oldest !== undefined) this.#shunned.delete(oldest)
     this.#shunned.set(source.peer, { untilMs, forMs })
     this.#options.onLess?.(source.peer, this.#options.wanted.digest)
+    if (source.holds !== undefined && this.holding().length === 0) this.#lonely.resolve()
     this.#settle()
   }
 
