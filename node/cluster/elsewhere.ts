@@ -82,9 +82,9 @@ export function clusterElsewhere(
     fetchBlob: (repository, digest, options) => orRefused(exchange.fetch({ repository, digest }, options)),
     openBlob: (repository, digest, options) => orRefused(exchange.open({ repository, digest }, options)),
     async findBlob(repository, digest, { within = 'anywhere', ...options } = {}) {
-      const found = await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })
-      if (found !== undefined || within === 'cluster' || !outside.has(repository)) return found
-      // Whoever asks how large it is wants it next, and the first answer from outside says it.
+      if (within === 'cluster' || !outside.has(repository))
+        return await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })
+      // Nobody pushes it: whoever asks how large it is wants it next.
       await using blob = await orRefused(exchange.open({ repository, digest }, options))
       return blob === undefined ? undefined : { size: blob.size }
     },

@@ -23,12 +23,12 @@ export interface Exchange extends AsyncDisposable {
   /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
   fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
   /**
-   * The size of a blob that a member holds for the repository, as that member says, without fetching it.
-   * Members that do not answer delay an `undefined` by `withinMs`, default 2 s.
+   * The size of a blob that is here, or was brought here within `withinMs`. Of one that takes longer, a size that a member claims is
+   * told only if it is among `sizes`, which is what manifests say; and none when `fetch` has been in vain of late.
    */
   find(
     wanted: Wanted,
-    options?: { signal?: AbortSignal; withinMs?: number },
+    options: { signal?: AbortSignal; withinMs: number; sizes?: readonly number[] },
   ): Promise<{ size: number } | undefined>
   /**
    * Brings a blob from outside for the whole cluster: what no member has comes from `origin`, in order, and is passed on piece

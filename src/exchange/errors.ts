@@ -7,8 +7,9 @@ export class BlobUnavailableError extends CodedError {
   readonly code = 'BLOB_UNAVAILABLE'
   readonly digest: Digest
 
-  constructor(digest: Digest, reason: string) {
-    super(`${digest} cannot be had: ${reason}`)
+  /** `cause` is what a client should hear of; without one nobody has the rest, as far as this node can tell. */
+  constructor(digest: Digest, reason: string, options?: { cause?: unknown }) {
+    super(`${digest} cannot be had: ${reason}`, options)
     this.digest = digest
   }
 }

@@ -26,6 +26,7 @@ import { PieceLists } from './seeding/piece-lists.ts'
 import { Preparations } from './seeding/preparations.ts'
 import { Serving } from './seeding/serving.ts'
 import { blobReader } from './transfer/blob-reader.ts'
+import { Finding, type FindOptions } from './transfer/finding.ts'
 import { Liars } from './transfer/list-candidates.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
 import { originReader } from './transfer/origin-reader.ts'
@@ -105,13 +106,13 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     onAsker: (peer, digest) => transfers.get(digest)?.consider(peer),
     isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
   })
+  const finding = new Finding({ blobs, transfers, clock })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
     signal === undefined ? background.signal : AbortSignal.any([signal, background.signal])
 
   /** What is in the store may be read by whom this node or a member lets. */
   const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
-    (await mayRead(wanted.repository, wanted.digest)) ||
-    (await transfers.find(wanted, { signal })) !== undefined
+    (await mayRead(wanted.repository, wanted.digest)) || (await transfers.isHeldFor(wanted, { signal }))
 
   const open = async (wanted: Wanted, signal: AbortSignal): Promise<OpenBlob | undefined> => {
     if ((await blobs.stat(wanted.digest)) !== undefined) {
@@ -132,7 +133,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       return originReader(reader, { transfer, layout, begun, clock })
     } catch (error) {
       release()
-      if (error instanceof BlobUnavailableError) return undefined
+      if (error instanceof BlobUnavailableError && error.cause === undefined) return undefined
       throw error
     }
   }
@@ -140,16 +141,30 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const fetch = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> => {
     if ((await blobs.stat(wanted.digest)) !== undefined) return await isAllowed(wanted, signal)
     const share = await transfers.join(wanted, { signal })
-    if (share === undefined) return false
+    if (share === undefined) {
+      finding.inVain(wanted.digest)
+      return false
+    }
     try {
       await unlessAborted(share.transfer.done, signal)
       return true
     } catch (error) {
+      if (!signal.aborted) finding.inVain(wanted.digest)
       if (error instanceof BlobUnavailableError) return false
       throw error
     } finally {
       share.release()
     }
+  }
+
+  const find = async (
+    wanted: Wanted,
+    options: FindOptions,
+    signal: AbortSignal,
+  ): Promise<{ size: number } | undefined> => {
+    const here = await blobs.stat(wanted.digest)
+    if (here === undefined) return await finding.find(wanted, options, signal)
+    return (await isAllowed(wanted, signal)) ? { size: here.size } : undefined
   }
 
   const lead = async (wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean> => {
@@ -181,8 +196,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   return {
     open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
-    find: async (wanted, { signal, ...rest } = {}) =>
-      await transfers.find(wanted, { ...rest, signal: bounded(signal) }),
+    find: async (wanted, { signal, ...options }) => await find(wanted, options, bounded(signal)),
     lead: async (wanted, origin, options) =>
       await lead(wanted, origin, { ...options, signal: bounded(options.signal) }),
     prefetch: (wanted) => prefetches.add(wanted),

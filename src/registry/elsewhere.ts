@@ -16,11 +16,15 @@ export interface Elsewhere {
     digest: Digest,
     options?: { signal?: AbortSignal; onGiver?: (peer: string) => void },
   ): Promise<Uint8Array | undefined>
-  /** The size of a blob that a member holds and lets this repository read, or `undefined`. `anywhere` (default) asks upstreams, too. */
+  /**
+   * The size of a blob that members let this repository read, or `undefined`. No member's word is believed for it: it is brought here,
+   * as far as there is time; beyond, its size is one of `sizes`, which is what manifests say, or not told. `anywhere` (default) asks
+   * upstreams, too.
+   */
   findBlob(
     repository: Repository,
     digest: Digest,
-    options?: { signal?: AbortSignal; within?: 'cluster' | 'anywhere' },
+    options?: { signal?: AbortSignal; within?: 'cluster' | 'anywhere'; sizes?: readonly number[] },
   ): Promise<{ size: number } | undefined>
   /** A blob to read while it is on its way here, or `undefined` when no member can give it. The caller disposes of it. */
   openBlob(

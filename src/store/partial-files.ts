@@ -40,7 +40,8 @@ export class PartialFiles implements Partials {
     try {
       const { files, pool, space, context } = this.#options
       const row = await context.tables.partials.get(digest)
-      const claimed = row?.size === size && row.pieceBytes === pieceBytes ? row.held : []
+      const noted = row?.size === size && row.pieceBytes === pieceBytes ? row.held : []
+      const claimed = [...new Set([...noted, ...(plan.claimed ?? [])])]
       const rest = Math.max(0, size - claimed.length * pieceBytes)
       // Asked for all of it once, so that a blob that cannot fit fails before its first byte.
       await space.take(rest)
@@ -177,7 +178,7 @@ class PartialFile implements PartialBlob {
         const timeMs = context.leases.now()
         const { hex, sums = new Uint8Array() } = await thread.call({ type: 'finish', file, timeMs })
         if (hex !== hexOf(digest)) {
-          await dropPartial(this.#options, digest)
+          await this.#save()
           throw new OciError(
             'DIGEST_INVALID',
             `every piece matched, and the whole hashes to ${hex}, not to ${digest}`,

@@ -9,6 +9,8 @@ export interface PartialPlan {
   pieceBytes: number
   /** The SHA-256 of each piece from the first on, one after the other, as far as they are known: `learn` adds to them. */
   hashes: Uint8Array
+  /** Pieces that may be here beside those that an earlier run noted; they are hashed like these. */
+  claimed?: readonly number[]
 }
 
 export interface Partials {
@@ -51,8 +53,8 @@ export interface PartialBlob extends AsyncDisposable {
   chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
   /**
    * With every piece here: proves the whole digest, syncs, and gives the file its digest's name; it is a blob from then on,
-   * and this is closed. Throws `DIGEST_INVALID` and drops the part when every piece matched and the whole does not: the
-   * piece list lied.
+   * and this is closed. Throws `DIGEST_INVALID` when every piece matched and the whole does not: the piece list lied. The part
+   * stays, for what another list says the same of.
    */
   finish(): Promise<void>
 }

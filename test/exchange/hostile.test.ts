@@ -312,6 +312,93 @@ describe('a peer that', () => {
     expect(await fetched()).toBeLessThan(soonMs)
   })
 
+  /** Claims `size` bytes, and signs a list for them that matches nothing. */
+  function claim(size: number): Partial<DoubleOptions> {
+    const hashes = new Uint8Array(layoutOf(size).count * 32)
+    const list = signPieceList({ digest, size, hashes }, world.identity())
+    return {
+      onWant: async (id, { channel }) => await channel.send(encodeAnswer({ type: 'complete', id, size })),
+      onList: async (id, { channel }) => await sendAll(channel, listFrames(id, packLists([list]))),
+    }
+  }
+
+  it('claims to have what nobody has does not make it be there', async () => {
+    double({ mesh: world.mesh, identity: world.identity(), bytes, ...claim(2 ** 40) })
+    expect(await asker.exchange.find(wanted(digest), { withinMs: 300 })).toBeUndefined()
+  })
+
+  it('claims a size that the disk has no room for does not keep what has room from being had', async () => {
+    asker.partials.capacity = 2 ** 30
+    await besides(claim(90 * 2 ** 30))
+    expect(await fetched()).toBeLessThan(soonMs)
+  })
+
+  it('alone claims a size that the disk has no room for has nobody told that the disk is full', async () => {
+    asker.partials.capacity = 2 ** 30
+    double({ mesh: world.mesh, identity: world.identity(), bytes, ...claim(90 * 2 ** 30) })
+    await expect(asker.exchange.open(wanted(digest))).rejects.toMatchObject({ code: 'BLOB_UNAVAILABLE' })
+  })
+
+  it.each([
+    ['and sends what matches it', true],
+    ['and sends nothing', false],
+  ])('signs one false hash %s has no honest holder blamed for it', async (_, isSending) => {
+    const wrong = bytes.slice()
+    wrong.set(someBytes(pieceBytes), 7 * pieceBytes)
+    const hostile = await besides({
+      hashes: pieceHashes(wrong),
+      onPiece: async (id, piece, { channel }) => {
+        if (!isSending) return
+        await sendPiece(channel, id, piece, wrong.subarray(piece * pieceBytes, (piece + 1) * pieceBytes))
+      },
+    })
+    const second = await world.node()
+    await second.holds(bytes)
+    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(faultsOf(honest.peer)).toEqual({})
+    expect(faultsOf(second.peer)).toEqual({})
+  })
+
+  it('drips under a list of its own does not hold up what others have', async () => {
+    await besides({
+      hashes: pieceHashes(someBytes(bytes.length)),
+      onPiece: async (id, piece, { channel, signal }) => {
+        for (let offset = 0; !signal.aborted; offset++) {
+          await channel.send(encodeData({ id, piece, offset, bytes: Uint8Array.of(1) }))
+          await delay(350, undefined, { signal })
+        }
+      },
+    })
+    expect(await fetched()).toBeLessThan(2 * soonMs)
+  })
+
+  it('drips under a size of its own does not hold up what others have', async () => {
+    await besides({
+      ...claim(2 * bytes.length),
+      onPiece: async (id, piece, { channel, signal }) => {
+        for (let offset = 0; !signal.aborted; offset++) {
+          await channel.send(encodeData({ id, piece, offset, bytes: Uint8Array.of(1) }))
+          await delay(350, undefined, { signal })
+        }
+      },
+    })
+    expect(await fetched()).toBeLessThan(2 * soonMs)
+  })
+
+  it('gives one piece after the other of a list of its own, but slowly, does not hold up what others have', async () => {
+    const wrong = someBytes(bytes.length)
+    await besides({
+      hashes: pieceHashes(wrong),
+      onPiece: async (id, piece, { channel, signal }) => {
+        await delay(400, undefined, { signal })
+        await sendPiece(channel, id, piece, wrong.subarray(piece * pieceBytes, (piece + 1) * pieceBytes))
+      },
+    })
+    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    expect(asker.blamed.filter(({ peer }) => peer === honest.peer)).toEqual([])
+  })
+
   it('is killed costs nothing while another holder lives', async () => {
     const first = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     const second = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })

@@ -176,17 +176,34 @@ describe('a partial blob', () => {
     })
   })
 
-  it('convicts a list whose pieces all match and whose whole does not, and keeps nothing of it', async () => {
+  it('convicts a list whose pieces all match and whose whole does not, and keeps what another list says the same of', async () => {
     await withStore(async (store, directory) => {
-      const lie = randomBytes(blob.length)
+      const lie = Buffer.from(blob)
+      lie.set(randomBytes(100), pieceBytes)
       await using part = await store.partials.open({ ...plan, hashes: hashesOf(lie) })
       for (let piece = 0; piece < count; piece++)
         expect(await part.write(piece, [pieceOf(piece, lie)])).toBe(true)
       await expect(part.finish()).rejects.toMatchObject({ code: 'DIGEST_INVALID' })
       expect(await store.blobs.stat(digest)).toBeUndefined()
+      const honest = await store.partials.open(plan)
+      expect(honest.held).toBe(count - 1)
+      expect(honest.has(1)).toBe(false)
+      await honest[Symbol.asyncDispose]()
+      expect(await store.partials.drop(digest)).toBe(true)
       expect(existsSync(join(directory, 'partials', digest.replace(':', '-')))).toBe(false)
-      await using honest = await store.partials.open(plan)
-      expect(honest.held).toBe(0)
+    })
+  })
+
+  it('takes the word of who opens it for pieces that may be here, and hashes them all the same', async () => {
+    await withStore(async (store) => {
+      const first = await store.partials.open(plan)
+      for (const piece of [0, 1]) expect(await first.write(piece, [pieceOf(piece)])).toBe(true)
+      await first[Symbol.asyncDispose]()
+      const other = await store.partials.open({ ...plan, hashes: hashesOf(randomBytes(blob.length)) })
+      expect(other.held).toBe(0)
+      await other[Symbol.asyncDispose]()
+      await using again = await store.partials.open({ ...plan, claimed: [0, 1, 2] })
+      expect([0, 1, 2].map((piece) => again.has(piece))).toEqual([true, true, false])
     })
   })
 

@@ -58,6 +58,13 @@ export class Bitfield {
     return ((this.#bytes[piece >> 3] ?? 0) & (0x80 >> (piece & 7))) !== 0
   }
 
+  /** Those that are held, in order. */
+  pieces(): number[] {
+    const pieces: number[] = []
+    for (let piece = 0; piece < this.count; piece++) if (this.has(piece)) pieces.push(piece)
+    return pieces
+  }
+
   /** Whether this piece or any behind it is held. */
   hasFrom(piece: number): boolean {
     for (let at = piece; at < this.count; at++) if (this.has(at)) return true

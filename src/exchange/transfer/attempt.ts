@@ -31,6 +31,8 @@ export class Attempt {
   readonly #options: AttemptOptions
   readonly #download: Download
   readonly #sources = new Map<string, Source>()
+  /** Which pieces may be had of a source, where not all. */
+  readonly #allowed = new Map<string, (piece: number) => boolean>()
   readonly #writes = new Set<Promise<void>>()
   readonly #over = Promise.withResolvers<void>()
   /** Pieces whose hashes the part knows. */
@@ -101,9 +103,20 @@ export class Attempt {
     return taking
   }
 
-  join(source: HoldingSource): void {
-    this.#sources.set(source.peer, source)
-    this.#feed({ type: 'peer', peer: source.peer, held: source.holds.held })
+  /** `allows` tells which of its pieces may be asked for; default all. */
+  join(source: HoldingSource, allows?: (piece: number) => boolean): void {
+    const { peer } = source
+    const { held } = source.holds
+    this.#sources.set(peer, source)
+    this.#allowed.delete(peer)
+    if (allows === undefined) {
+      this.#feed({ type: 'peer', peer, held })
+      return
+    }
+    this.#allowed.set(peer, allows)
+    const allowed = new Bitfield(held.count)
+    for (const piece of held.pieces()) if (allows(piece)) allowed.add(piece)
+    this.#feed({ type: 'peer', peer, held: allowed })
   }
 
   leave(source: Source): void {
@@ -133,7 +146,12 @@ export class Attempt {
     if (!this.has(source)) return
     const { peer } = source
     switch (event.type) {
-      case 'has':
+      case 'has': {
+        const allows = this.#allowed.get(peer)
+        const pieces = allows === undefined ? event.pieces : event.pieces.filter(allows)
+        this.#feed({ type: 'has', peer, pieces })
+        return
+      }
       case 'lost':
       case 'later':
       case 'busy':
@@ -219,7 +237,6 @@ export class Attempt {
       const isRight = await this.partial.write(piece, chunks)
       if (!isRight) return this.#wrong(source, piece)
       const isNews = !this.held.has(piece)
-      this.candidate.backers.add(source.peer)
       this.#feed({ type: 'arrived', peer: source.peer, piece })
       if (isNews) this.#options.onGained(piece, source.peer)
     } catch (error) {

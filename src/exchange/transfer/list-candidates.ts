@@ -17,10 +17,18 @@ export interface Candidate {
   readonly authors: Set<string>
   /** Those of them who say that they have proven the whole. */
   readonly vouchers: Set<string>
-  /** Peers that gave it, or sent a piece that matches it. */
+  /** Peers that gave it last. They answer for none of it: who signed it does. */
   readonly backers: Set<string>
+  /** What was here of it when another was tried instead. */
+  kept: number[]
+  /** There was no room for it on the disk. */
+  isTooLarge: boolean
+  /** How often it was given up for another, and until when it is not tried again. */
+  losses: number
+  untilMs: number
 }
 
+/** With more than these, the one that came first gives way: who signs many keeps out nobody for long. */
 const maxCandidates = 8
 
 export class ListCandidates {
@@ -28,16 +36,22 @@ export class ListCandidates {
 
   /**
    * Joins the lists to what they go on from. `peer` is absent for what was kept here. `undefined` when they go on from nothing
-   * that is known, or there are too many different ones.
+   * that is known. `current` does not give way.
    */
-  add(lists: readonly SignedPieceList[], peer?: string): Candidate | undefined {
-    const candidate = this.#joined(lists) ?? this.#begun(lists)
+  add(
+    lists: readonly SignedPieceList[],
+    { peer, current }: { peer?: string; current?: Candidate | undefined } = {},
+  ): Candidate | undefined {
+    const candidate = this.#joined(lists) ?? this.#begun(lists, current)
     if (candidate === undefined) return undefined
     for (const { author, after } of lists) {
       candidate.authors.add(author)
       if (after === undefined) candidate.vouchers.add(author)
     }
-    if (peer !== undefined) candidate.backers.add(peer)
+    if (peer !== undefined) {
+      this.disown(peer)
+      candidate.backers.add(peer)
+    }
     return candidate
   }
 
@@ -48,24 +62,28 @@ export class ListCandidates {
       authors: new Set<string>(),
       vouchers: new Set<string>(),
       backers: new Set<string>(),
+      kept: [],
+      isTooLarge: false,
+      losses: 0,
+      untilMs: 0,
     }
     this.#candidates.push(candidate)
     return candidate
   }
 
-  /** The one that most peers stand behind, `except` left out. */
+  /** The one to try: that was given up least often, then the one that came first. `except` is left out. */
   best(except?: Candidate): Candidate | undefined {
     let best: Candidate | undefined
     for (const candidate of this.#candidates) {
-      if (candidate === except) continue
-      if (best === undefined || candidate.backers.size > best.backers.size) best = candidate
+      if (candidate === except || candidate.isTooLarge) continue
+      if (best === undefined || candidate.losses < best.losses) best = candidate
     }
     return best
   }
 
-  /** Whether the peer stands behind another than this one. */
-  isDissenter(peer: string, current: Candidate): boolean {
-    return this.#candidates.some((candidate) => candidate !== current && candidate.backers.has(peer))
+  /** What the peer gave last. */
+  of(peer: string): Candidate | undefined {
+    return this.#candidates.find(({ backers }) => backers.has(peer))
   }
 
   /** The peer's word counts for nothing any more. */
@@ -95,10 +113,12 @@ export class ListCandidates {
     return candidate
   }
 
-  #begun(lists: readonly SignedPieceList[]): Candidate | undefined {
-    if (this.#candidates.length >= maxCandidates) return undefined
+  #begun(lists: readonly SignedPieceList[], current: Candidate | undefined): Candidate | undefined {
     const list = PieceHashes.of(lists)
-    return list === undefined ? undefined : this.begin(list)
+    if (list === undefined) return undefined
+    const oldest = this.#candidates.find((candidate) => candidate !== current)
+    if (this.#candidates.length >= maxCandidates && oldest !== undefined) this.remove(oldest)
+    return this.begin(list)
   }
 }
 
@@ -117,14 +137,29 @@ export class Liars {
   }
 }
 
+/** Whether both lists tell the same hash of a piece. */
+export function isAgreedOn(a: PieceHashes, b: PieceHashes, piece: number): boolean {
+  if (a.layout.size !== b.layout.size || piece >= Math.min(a.known, b.known)) return false
+  return Buffer.compare(pieceHash(a, piece), pieceHash(b, piece)) === 0
+}
+
 /** Whether both lists say the same of all these pieces. */
-export function isAgreed(a: PieceList, b: PieceHashes, pieces: Bitfield): boolean {
+export function isAgreed(a: PieceHashes, b: PieceHashes, pieces: Bitfield): boolean {
   if (a.layout.size !== b.layout.size) return false
   for (let piece = 0; piece < pieces.count; piece++) {
-    if (!pieces.has(piece)) continue
-    if (piece >= b.known || Buffer.compare(pieceHash(a, piece), pieceHash(b, piece)) !== 0) return false
+    if (pieces.has(piece) && !isAgreedOn(a, b, piece)) return false
   }
   return true
+}
+
+/** Whether the peer's own signature stands behind the hash of the piece. */
+export function hasSigned({ list, vouchers }: Candidate, peer: string, piece: number): boolean {
+  return vouchers.has(peer) || list.lists.some((signed) => signed.author === peer && tellsOf(signed, piece))
+}
+
+function tellsOf(signed: SignedPieceList, piece: number): boolean {
+  const first = firstPiece(signed)
+  return piece >= first && piece < first + signed.hashes.length / pieceHashBytes
 }
 
 /** Who signed something that is not so, by hashes that are proven. */

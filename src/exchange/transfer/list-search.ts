@@ -1,24 +1,33 @@
 /**
  * Getting a piece list to download by, as far as there is one, and finding out who is wrong when a piece does not match it.
  *
- * A peer that stands behind the list (gave it, or sent what matches it) and then sends what does not, is convicted at once.
- * Another is asked for its own list first: one that says the same of the piece convicts the peer, another one is a dissent
- * between their authors, which only the whole digest decides. Of those who signed it, it convicts who vouched for the whole;
+ * A peer that signed the hash and sends what does not match it is convicted at once. Another is asked for its own list: one that
+ * says the same of the piece convicts the peer, another one is a dissent between their authors, which only the whole digest
+ * decides; who says nothing is left out, and called nothing. Of those who signed a list, the digest convicts who vouched for the whole;
  * what came from outside may have been wrong before it came, so its authors are just not believed again by this transfer,
  * and convicted when the blob is proven to be another one. Who signs two hashes for one piece needs no further proof.
  */
 import type { Clock } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../../wire/wire.ts'
+import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { openLists } from '../protocol/list-pack.ts'
 import { PieceHashes } from '../protocol/piece-hashes.ts'
-import { firstPiece, pieceHash, pieceHashBytes, type SignedPieceList } from '../protocol/piece-list.ts'
+import { firstPiece, pieceHashBytes, type SignedPieceList } from '../protocol/piece-list.ts'
 import type { Layout } from '../protocol/piece-size.ts'
 import type { PieceLists } from '../seeding/piece-lists.ts'
-import { type Candidate, type Liars, ListCandidates, liarsOf } from './list-candidates.ts'
-import type { Source, Sources } from './sources.ts'
+import {
+  type Candidate,
+  hasSigned,
+  isAgreedOn,
+  type Liars,
+  ListCandidates,
+  liarsOf,
+} from './list-candidates.ts'
+import type { HoldingSource, Source, Sources } from './sources.ts'
+import type { Rival } from './trial.ts'
 
 export interface ListSearchOptions {
   self: string
@@ -29,11 +38,11 @@ export interface ListSearchOptions {
   faults: Faults
   verifier: Verifier
   clock: Clock
+  /** The one that is tried now. */
+  current(): Candidate | undefined
   onFound(): void
   /** The peer's piece is wrong by its own list. */
   onGuilty(source: Source, piece: number): void
-  /** Peers disagree on what the right pieces are. */
-  onDissent(): void
   /** An author of the list contradicted itself: nothing is to be had by it any more. */
   onDisproved(candidate: Candidate): void
 }
@@ -42,14 +51,14 @@ interface Suspect {
   source: Source
   piece: number
   against: Candidate
-  sinceMs: number
 }
 
 /** A peer that has not sent its list for so long does not keep another from being asked. */
 const patienceMs = 150
 const maxAsked = 4
 const refusedMs = 1000
-const suspectMs = 1000
+/** For one list that was given up for another; doubled each time. */
+const againMs = 1000
 
 export class ListSearch {
   readonly #options: ListSearchOptions
@@ -58,6 +67,9 @@ export class ListSearch {
   /** Whose sections made up a wrong blob. */
   readonly #doubted = new Set<string>()
   readonly #wrong: Candidate[] = []
+  /** What peers held, as they said, by lists that are known to be wrong. */
+  readonly #worthless = new WeakSet<object>()
+  #refusal: Error | undefined
 
   constructor(options: ListSearchOptions) {
     this.#options = options
@@ -80,13 +92,55 @@ export class ListSearch {
     return this.#candidates.best()
   }
 
-  /** Another list that has more behind it, or any that can be had from someone when the current one has nobody left. */
-  better(current: Candidate, isAlone: boolean): Candidate | undefined {
-    const other = this.#candidates.best(current)
-    if (other === undefined) return undefined
-    const isStronger = other.backers.size > current.backers.size
-    const isThere = [...other.backers].some((peer) => this.#options.sources.get(peer)?.holds !== undefined)
-    return isThere && (isStronger || isAlone) ? other : undefined
+  /** Other lists by which something can be had from someone now. */
+  rivals(current: Candidate): Rival[] {
+    const nowMs = this.#options.clock.now()
+    const rivals: Rival[] = []
+    for (const candidate of this.#candidates.remaining()) {
+      if (candidate === current || candidate.isTooLarge || candidate.untilMs > nowMs) continue
+      const giver = this.#options.sources.holding().find(({ peer, holds }) => {
+        return candidate.backers.has(peer) && holds.size === candidate.list.layout.size && holds.held.held > 0
+      })
+      if (giver !== undefined) rivals.push({ candidate, giver })
+    }
+    return rivals
+  }
+
+  /** There is no room for what the list tells of. */
+  refuse(candidate: Candidate, reason: Error): void {
+    candidate.isTooLarge = true
+    this.#refusal = reason
+  }
+
+  /** Why nothing is tried any more where all is too large: one member alone may have said so of anything. */
+  refusal(): Error {
+    const { digest } = this.#options
+    const isShared = this.#candidates
+      .remaining()
+      .some(({ backers, authors }) => backers.size !== 1 || authors.size > 1)
+    const sizes = this.#candidates.remaining().map(({ list }) => list.layout.size)
+    const reason = `the only member that can be reached says that it has ${sizes.join(' or ')} bytes, for which there is no room here`
+    const refusal = this.#refusal ?? new BlobUnavailableError(digest, reason)
+    return isShared ? refusal : new BlobUnavailableError(digest, reason, { cause: refusal })
+  }
+
+  /** Another was more use than this one. */
+  giveUp(candidate: Candidate): void {
+    candidate.untilMs = this.#options.clock.now() + againMs * 2 ** Math.min(candidate.losses, 5)
+    candidate.losses++
+  }
+
+  /** Whether everyone who holds any of it has given a list, and there is no room for any of these. */
+  get isTooLarge(): boolean {
+    const candidates = this.#candidates.remaining()
+    const isAll = this.#options.sources.holding().every(({ list }) => list === 'given' || list === 'refused')
+    return isAll && candidates.length > 0 && candidates.every((candidate) => candidate.isTooLarge)
+  }
+
+  /** What the peer gave last, where that is another list than this one. */
+  dissentOf({ peer }: Source, current: Candidate): Candidate | undefined {
+    const own = this.#candidates.of(peer)
+    return own === current ? undefined : own
   }
 
   /** Asks one holder after the other for its list. */
@@ -140,19 +194,22 @@ export class ListSearch {
 
   /** A piece of the peer does not have the hash that the list says. */
   suspect(source: Source, piece: number, against: Candidate): void {
-    const { sources, clock } = this.#options
-    const isBound = against.backers.has(source.peer) || against.authors.has(source.peer)
-    if (isBound) {
+    if (hasSigned(against, source.peer, piece)) {
       this.#condemn({ source, piece })
       return
     }
-    this.#suspects.set(source.peer, { source, piece, against, sinceMs: clock.now() })
-    if (source.list !== 'asked') sources.askList(source)
+    this.#suspects.set(source.peer, { source, piece, against })
+    if (source.list !== 'asked') this.#options.sources.askList(source)
   }
 
-  /** Whether the peer's pieces are not to be had under this list. */
-  isDoubted({ peer }: Source, current: Candidate): boolean {
-    return this.#suspects.has(peer) || this.#candidates.isDissenter(peer, current)
+  /** Whether a piece of the peer did not match this list, and it has not said yet what it goes by; or that is known to be wrong. */
+  isDoubted(source: HoldingSource, current: Candidate): boolean {
+    return this.#suspects.get(source.peer)?.against === current || this.isWorthless(source)
+  }
+
+  /** Whether what the peer holds is of a list that is known to be wrong. */
+  isWorthless({ holds }: HoldingSource): boolean {
+    return this.#worthless.has(holds)
   }
 
   heard(source: Source, event: WantEvent): void {
@@ -162,14 +219,9 @@ export class ListSearch {
       return
     }
     if (event.type === 'no-list') source.list = 'refused'
-    const suspect = this.#suspects.get(source.peer)
-    if (suspect?.source === source) this.#condemn(suspect)
-  }
-
-  /** Suspects that do not answer have nothing to say for themselves. */
-  expire(): void {
-    const beforeMs = this.#options.clock.now() - suspectMs
-    for (const suspect of [...this.#suspects.values()]) if (suspect.sinceMs < beforeMs) this.#condemn(suspect)
+    if (event.type === 'ended' && this.#suspects.get(source.peer)?.source === source) {
+      this.#suspects.delete(source.peer)
+    }
   }
 
   /** The pieces matched, and the blob they make up is another one. */
@@ -243,7 +295,9 @@ export class ListSearch {
     const isLie = signed.some(({ author, after }) => {
       return liars.has(author, digest) || (after !== undefined && this.#doubted.has(author))
     })
-    const candidate = isLie ? undefined : this.#candidates.add(signed, source.peer)
+    const current = this.#options.current()
+    const candidate = isLie ? undefined : this.#candidates.add(signed, { peer: source.peer, current })
+    if (isLie && source.holds !== undefined) this.#worthless.add(source.holds)
     source.listAskedMs = clock.now()
     source.list = candidate === undefined ? 'refused' : 'given'
     // It goes on from a list that is not known here: that list is wanted whole.
@@ -255,24 +309,11 @@ export class ListSearch {
 
   #judge(source: Source, candidate: Candidate | undefined): void {
     const suspect = this.#suspects.get(source.peer)
-    if (suspect?.source !== source) return
-    const isSame =
-      candidate === undefined ||
-      candidate === suspect.against ||
-      !differs(candidate, suspect.against, suspect.piece)
-    if (isSame) {
-      this.#condemn(suspect)
-      return
-    }
-    this.#suspects.delete(source.peer)
-    this.#options.onDissent()
+    // Whoever gives a list that is no good, or that says nothing of the piece, has said nothing of it.
+    if (suspect?.source !== source || candidate === undefined || candidate.list.known <= suspect.piece) return
+    if (isAgreedOn(candidate.list, suspect.against.list, suspect.piece)) this.#condemn(suspect)
+    else this.#suspects.delete(source.peer)
   }
-}
-
-function differs(a: Candidate, b: Candidate, piece: number): boolean {
-  if (a.list.layout.size !== b.list.layout.size) return true
-  if (Math.min(a.list.known, b.list.known) <= piece) return false
-  return Buffer.compare(pieceHash(a.list, piece), pieceHash(b.list, piece)) !== 0
 }
 
 /** Whether two signed lists tell different hashes of one piece. */

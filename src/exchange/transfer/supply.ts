@@ -16,6 +16,8 @@ export interface SupplyHost extends FeedHost {
   readonly hasBegun: boolean
   /** How often all pieces came and were another blob. */
   readonly unproven: number
+  /** Whether the last of these was of what came here from outside alone. */
+  readonly isOwnWrong: boolean
   /** Resolves when every member has said whether it holds any of it. */
   readonly asked: Promise<void>
   /** Who waits for anything has to look again. */
@@ -42,6 +44,8 @@ export interface SupplyOptions {
 const tickMs = 50
 /** Members that do not answer hold it back for so long that a blob is brought from outside. */
 const askedMs = 1000
+/** With what others have of it, and then without. */
+const maxTries = 2
 
 export class Supply {
   readonly #host: SupplyHost
@@ -117,17 +121,18 @@ export class Supply {
     const { feedMemory: memory, clock, stallMs, over } = this.#options
     const host = this.#host
     const feed = new Feed({ host, origin, memory, clock, stallMs })
-    const before = host.unproven
     return new Leading(feed, async (stop) => {
       const signal = AbortSignal.any([stop, over])
       try {
         await this.#untilAsked(signal)
-        if (!(await feed.run({ signal }))) return false
-        while (!host.proven) {
-          if (host.unproven > before) throw new BlobUnprovenError(host.wanted.digest)
-          await unlessAborted(host.change, signal)
+        for (let tries = 1; ; tries++) {
+          const before = host.unproven
+          if (!(await feed.run({ signal }))) return false
+          while (!host.proven && host.unproven === before) await unlessAborted(host.change, signal)
+          if (host.proven) return true
+          // What others had from outside may have been wrong, and this node's be right.
+          if (host.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(host.wanted.digest)
         }
-        return true
       } finally {
         this.#leading = undefined
         host.news()

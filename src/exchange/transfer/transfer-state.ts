@@ -5,7 +5,8 @@ import type { Layout } from '../protocol/piece-size.ts'
 
 /** A reader of a transfer, as the transfer knows it. */
 export interface Follower {
-  /** The piece that it waits for or reads. */
+  /** The first piece that it read, and the one that it waits for or reads. */
+  readonly from: number
   piece: number
   /** Set when what it has read is not the blob. */
   failure: Error | undefined
@@ -57,7 +58,7 @@ export class TransferState {
   }
 
   follow(piece: number): Follower {
-    const follower = { piece, failure: undefined }
+    const follower = { from: piece, piece, failure: undefined }
     this.#followers.add(follower)
     return follower
   }
@@ -101,9 +102,13 @@ export class TransferState {
     return failure
   }
 
-  /** What the followers have read may be another blob. */
-  disappoint(error: Error): void {
-    for (const follower of this.#followers) follower.failure = error
+  /** What the followers have read may be another blob; with `isWrong`, those that read no such piece have read what is right. */
+  disappoint(error: Error, isWrong: (piece: number) => boolean = () => true): void {
+    for (const follower of this.#followers) {
+      for (let piece = follower.from; piece <= follower.piece; piece++) {
+        if (isWrong(piece)) follower.failure = error
+      }
+    }
     this.news()
   }
 

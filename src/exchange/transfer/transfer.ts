@@ -55,6 +55,7 @@ export class Transfer {
   readonly #givers = new Map<number, string>()
   #announced = false
   #isWanted = false
+  #isAsked = false
   #movedMs: number
   readonly #over = new AbortController()
 
@@ -81,15 +82,18 @@ export class Transfer {
       digest: wanted.digest,
       sources: this.#sources,
       ...context,
+      current: () => this.#attempts.current?.candidate,
       onFound: () => this.#attempts.reconsider(),
       onGuilty: (source, piece) => this.#convictSource(source, piece),
-      onDissent: () => this.#attempts.reconsider(),
       onDisproved: (candidate) => this.#attempts.abandon(candidate),
     })
     const parts = { sources: this.#sources, search: this.#search }
     this.#attempts = new Attempts(this.#attempted(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
+    void this.#sources.asked.then(() => {
+      this.#isAsked = true
+    })
     if (!this.#supply.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
   }
 
@@ -156,7 +160,7 @@ export class Transfer {
 
   get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
     const attempt = this.#attempts.current
-    const { layout } = this.#state
+    const layout = this.#layout
     return {
       size: layout?.size,
       held: attempt?.held.held ?? 0,
@@ -171,7 +175,7 @@ export class Transfer {
     return viewOf({
       digest: this.digest,
       repositories: this.repositories,
-      layout: this.#state.layout,
+      layout: this.#layout,
       held: attempt?.held,
       proving: this.#attempts.proving,
       sources: this.#sources.all(),
@@ -202,6 +206,11 @@ export class Transfer {
   /** Whether the peer has said that it holds the piece. */
   isWith(peer: string, piece: number): boolean {
     return this.#sources.get(peer)?.holds?.held.has(piece) === true
+  }
+
+  /** Whether a member says that it holds some of a blob of this size. */
+  isHeldWith(size: number): boolean {
+    return this.#sources.holding().some(({ holds }) => holds.size === size)
   }
 
   /** A peer that asks for this blob may soon have some of it. */
@@ -264,6 +273,9 @@ export class Transfer {
       get isLed() {
         return transfer.#supply.isLed
       },
+      get isAsked() {
+        return transfer.#isAsked
+      },
       get change() {
         return transfer.change
       },
@@ -274,7 +286,7 @@ export class Transfer {
       writes: (piece, giver) => this.#givers.set(piece, giver),
       gained: (piece, giver) => this.#gained(piece, giver),
       dropped: (source, reason) => this.#dropped(source, reason),
-      disappoint: (error) => this.#state.disappoint(error),
+      disappoint: (error, isWrong) => this.#state.disappoint(error, isWrong),
       announce: () => this.#announce(),
       news: () => this.#state.news(),
     }
@@ -292,19 +304,23 @@ export class Transfer {
         return transfer.#attempts.isListed
       },
       get isElsewhere() {
-        return transfer.#sources.holding().some(({ holds }) => holds.held.held > 0)
+        const holding = transfer.#sources.holding()
+        return holding.some((source) => source.holds.held.held > 0 && !transfer.#search.isWorthless(source))
       },
       get isMissing() {
         return transfer.#isMissing()
       },
       get hasBegun() {
-        return transfer.#state.layout !== undefined
+        return transfer.#layout !== undefined
       },
       get proven() {
         return transfer.#attempts.proven
       },
       get unproven() {
         return transfer.#attempts.unproven
+      },
+      get isOwnWrong() {
+        return transfer.#attempts.isOwnWrong
       },
       get change() {
         return transfer.change
@@ -321,6 +337,11 @@ export class Transfer {
       },
       nowhere: () => this.#state.find(false),
     }
+  }
+
+  /** As far as it is known. */
+  get #layout(): Layout | undefined {
+    return this.#attempts.current?.candidate.list.layout ?? this.#state.layout
   }
 
   /** Someone here lacks pieces that nobody has. */

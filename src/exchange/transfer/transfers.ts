@@ -2,7 +2,7 @@
 import { type Background, ClosingError, unlessAborted } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
 import type { Origin } from '../contract.ts'
-import { ExchangeClosedError } from '../errors.ts'
+import { BlobUnavailableError, ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import { Sources } from './sources.ts'
 import { Transfer, type TransferContext } from './transfer.ts'
@@ -25,8 +25,8 @@ interface Entry {
 /** A hold on a transfer. */
 export interface Share {
   readonly transfer: Transfer
-  /** Letting go twice is letting go once. */
-  release(): void
+  /** Letting go twice is letting go once. With `atOnce`, nobody waits for another who may want it. */
+  release(options?: { atOnce?: boolean }): void
 }
 
 export class Transfers {
@@ -53,7 +53,7 @@ export class Transfers {
     // What was begun for another repository is shared once a member says that this one may read it, too.
     if (known !== undefined && !known.transfer.repositories.has(wanted.repository)) {
       const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
-      if (!isKnown && (await this.find(wanted, { signal })) === undefined) return undefined
+      if (!isKnown && !(await this.isHeldFor(wanted, { signal }))) return undefined
       known.transfer.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted)
@@ -62,7 +62,7 @@ export class Transfers {
       if (await unlessAborted(share.transfer.found, signal)) return share
     } catch (error) {
       share.release()
-      throw error
+      if (!(error instanceof BlobUnavailableError) || error.cause !== undefined) throw error
     }
     share.release({ atOnce: true })
     if (known === undefined || known.transfer.isFor(wanted)) return undefined
@@ -84,22 +84,14 @@ export class Transfers {
     return share
   }
 
-  /** The size that a member tells within `withinMs`. */
-  async find(
+  /** Whether a member holds it for the repository, or says so: that is about who may read it, and tells nothing of its bytes. */
+  async isHeldFor(
     wanted: Wanted,
-    { signal, withinMs }: { signal: AbortSignal; withinMs?: number },
-  ): Promise<{ size: number } | undefined> {
-    const known = this.#entries.get(wanted.digest)?.transfer
-    const { size } = known?.progress ?? { size: undefined }
-    if (size !== undefined && known?.repositories.has(wanted.repository) === true) return { size }
+    { signal, ...within }: { signal: AbortSignal; withinMs?: number },
+  ): Promise<boolean> {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal, this.#options.background.signal])
-    const sources = new Sources({
-      ...this.#options,
-      ...(withinMs === undefined ? {} : { withinMs }),
-      wanted,
-      onEvent: () => undefined,
-    })
+    const sources = new Sources({ ...this.#options, ...within, wanted, onEvent: () => undefined })
     this.#options.background.start('find', async () => {
       try {
         await sources.search(either)
@@ -108,16 +100,14 @@ export class Transfers {
       }
     })
     try {
-      if (!(await unlessAborted(sources.found, either))) return undefined
-      const [source] = sources.holding()
-      return source === undefined ? undefined : { size: source.holds.size }
+      return await unlessAborted(sources.found, either)
     } finally {
       over.abort(new ExchangeClosedError('the look-up is over'))
       sources.close()
     }
   }
 
-  async #share(wanted: Wanted): Promise<Share & { release(options?: { atOnce: boolean }): void }> {
+  async #share(wanted: Wanted): Promise<Share> {
     let entry = this.#entries.get(wanted.digest)
     // One that is ending still has the part open.
     while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.failure !== undefined)) {

@@ -19,6 +19,8 @@ export class MemoryPartials implements Partials {
   readonly #open = new Set<Digest>()
   /** Pieces that still fit on the disk. */
   room = Number.POSITIVE_INFINITY
+  /** Bytes that a part may be long. */
+  capacity = Number.POSITIVE_INFINITY
 
   constructor(blobs: Blobs) {
     this.#blobs = blobs
@@ -26,10 +28,11 @@ export class MemoryPartials implements Partials {
 
   async open(plan: PartialPlan): Promise<PartialBlob> {
     if (this.#open.has(plan.digest)) throw new Error(`${plan.digest} is open already`)
+    if (plan.size > this.capacity) throw new StoreFullError('the disk has no room for all of it')
     this.#open.add(plan.digest)
     const before = this.#parts.get(plan.digest)
     const fits = before?.plan.size === plan.size
-    const bytes = fits ? before.bytes : new Uint8Array(plan.size)
+    const bytes = fits ? before.bytes : new Uint8Array(Math.min(plan.size, 2 ** 26))
     const part: Part = { plan, hashes: plan.hashes, bytes, held: new Set() }
     if (fits) for (const piece of before.held) if (isRight(part, piece)) part.held.add(piece)
     this.#parts.set(plan.digest, part)

@@ -17,7 +17,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     })(),
   )
   const layout = layoutOf(bytes.length)
-  const follow = (piece: number): Follower => ({ piece, failure: undefined })
+  const follow = (piece: number): Follower => ({ from: piece, piece, failure: undefined })
   let change = Promise.withResolvers<void>()
   const news = (): void => {
     change.resolve()

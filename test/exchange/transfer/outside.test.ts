@@ -282,7 +282,7 @@ describe('a blob that is outside', () => {
       expect(await node.has(digest)).toBe(false)
       expect(node.blamed).toEqual([])
     }
-    for (const { starts } of origins) expect(starts.length).toBeLessThanOrEqual(1)
+    for (const { sent } of origins) expect(sent).toBeLessThanOrEqual(2 * size)
   })
 
   it('that was wrong once is had when it is right the second time', async () => {
@@ -295,7 +295,9 @@ describe('a blob that is outside', () => {
     const right = new TestOrigin(bytes)
     outside.add(second, right)
     expect(await third.exchange.fetch(wanted(digest))).toBe(true)
-    expect(right.starts).toEqual([0])
+    // Behind what others had of the wrong one, perhaps, and then from its beginning.
+    expect(right.starts.at(-1)).toBe(0)
+    expect(right.starts.length).toBeLessThanOrEqual(2)
   })
 
   it('never ends and is cut off', async () => {

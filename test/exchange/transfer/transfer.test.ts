@@ -50,7 +50,7 @@ describe('a transfer', () => {
     }
     expect(await asker.exchange.open(nowhere)).toBeUndefined()
     expect(await asker.exchange.fetch(nowhere)).toBe(false)
-    expect(await asker.exchange.find(nowhere)).toBeUndefined()
+    expect(await asker.exchange.find(nowhere, { withinMs: 1000 })).toBeUndefined()
     expect(asker.exchange.status().transfers).toEqual([])
   })
 
@@ -165,11 +165,22 @@ describe('a transfer', () => {
     await expect(fetching).rejects.toThrow('the test is over')
   })
 
-  it('finds the size without fetching', async () => {
+  it('tells the size of what was brought in time', async () => {
     const [holder, asker] = [await world.node(), await world.node()]
     const digest = await holder.holds(someBytes(777))
-    expect(await asker.exchange.find(wanted(digest))).toEqual({ size: 777 })
-    expect(await asker.has(digest)).toBe(false)
+    expect(await asker.exchange.find(wanted(digest), { withinMs: 18_000 })).toEqual({ size: 777 })
+    expect(await asker.has(digest)).toBe(true)
+  })
+
+  it('tells the size of what takes longer where a manifest says the same, and not when it was to be had in vain', async () => {
+    const bytes = someBytes(3 * pieceBytes)
+    const asker = await world.node({ limits: { giveUpMs: 100 } })
+    double({ mesh: world.mesh, identity: world.identity(), bytes, onPiece: async () => undefined })
+    const find = (sizes: number[]) => asker.exchange.find(wanted(digestOf(bytes)), { withinMs: 50, sizes })
+    expect(await find([bytes.length + 1])).toBeUndefined()
+    expect(await find([1, bytes.length])).toEqual({ size: bytes.length })
+    expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
+    expect(await find([bytes.length])).toBeUndefined()
   })
 
   it('gives nothing to a repository that may not read it', async () => {
