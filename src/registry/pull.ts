@@ -8,6 +8,7 @@ import type { MirroredTag, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
 import { createResolution, retryAfterMs } from './resolution.ts'
 import { createStaleCount } from './stale-count.ts'
+import { toldSizes } from './told-sizes.ts'
 
 export interface ManifestContent {
   digest: Digest
@@ -171,7 +172,8 @@ export function createPull(collaborators: Collaborators): Pull {
     const here = (await store.links.has(repository, digest)) ? await store.blobs.stat(digest) : undefined
     if (here !== undefined) return here
     const within = (await own.mayBeOutside(repository)) ? 'anywhere' : 'cluster'
-    const found = await elsewhere.findBlob(repository, digest, { ...withSignal(signal), within })
+    const sizes = await toldSizes(collaborators, repository, digest)
+    const found = await elsewhere.findBlob(repository, digest, { ...withSignal(signal), within, sizes })
     return found ?? blobUnknown(repository, digest)
   }
 

@@ -1,7 +1,7 @@
 /** Manifests as LevelDB values, written together with their link and references. */
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../oci/oci.ts'
 import type { CheckedBlobs } from './checked-blobs.ts'
-import { linkKey, referenceKey } from './database.ts'
+import { linkKey, referenceKey, within } from './database.ts'
 import type { DiskSpace } from './disk-space.ts'
 import { BlobMissingError } from './errors.ts'
 import { removeLink, type TableContext } from './link-table.ts'
@@ -71,6 +71,12 @@ export class ManifestTable implements Manifests {
 
   async *list(): AsyncGenerator<Digest> {
     for await (const key of this.#context.tables.manifests.keys()) yield key as Digest
+  }
+
+  async *referringTo(repository: Repository, digest: Digest): AsyncGenerator<Digest> {
+    for await (const key of this.#context.tables.references.keys(within(digest, repository))) {
+      yield key.slice(key.lastIndexOf('\0') + 1) as Digest
+    }
   }
 
   async #write({ repository, digest, bytes, references }: ManifestWrite): Promise<void> {

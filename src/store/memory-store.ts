@@ -33,6 +33,10 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
       list: async function* () {
         yield* [...content.manifests.keys()].sort()
       },
+      referringTo: async function* (repository, digest) {
+        const parents = [...(content.children.get(repository) ?? [])]
+        yield* parents.filter(([, children]) => children.includes(digest)).map(([parent]) => parent)
+      },
     },
     links: {
       has: async (repository, digest) => content.hasLink(repository, digest),

@@ -154,6 +154,8 @@ export interface Manifests {
   remove(repository: Repository, digest: Digest, isLive: () => Promise<boolean>): Promise<boolean>
   /** Every manifest's digest here, in order. */
   list(): AsyncIterable<Digest>
+  /** Those of the repository that refer to the digest. */
+  referringTo(repository: Repository, digest: Digest): AsyncIterable<Digest>
 }
 
 export interface Links {

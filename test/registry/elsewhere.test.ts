@@ -148,6 +148,22 @@ describe('what is not here', () => {
     expect(elsewhere.asked).toEqual([])
   })
 
+  it('is told of by the size that its manifests say, whoever says that they have it', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near, elsewhere } = await openPair(opened)
+    const image = await pushImage(far)
+    const asked: (readonly number[] | undefined)[] = []
+    elsewhere.findBlob = async (_name, _digest, { sizes } = {}) => {
+      asked.push(sizes)
+      return undefined
+    }
+    const stat = near.registry.pull.statBlob(repository, image.layer)
+    await expect(stat).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    await near.registry.pull.getManifest(repository, { tag: latest })
+    await near.registry.pull.statBlob(repository, image.layer).catch(() => undefined)
+    expect(asked).toEqual([[], [7]])
+  })
+
   it('is a 404 when nobody has it', async () => {
     await using opened = new AsyncDisposableStack()
     const { near } = await openPair(opened)

@@ -51,6 +51,20 @@ export function itHoldsManifests(at: Subject): void {
       })
     })
 
+    it('tells which manifests of a repository refer to a digest', async () => {
+      const blob = await push(at.store, seededBytes(10))
+      await push(at.store, seededBytes(10), other)
+      const [one, two] = [
+        await pushManifest(at.store, 'one', [blob]),
+        await pushManifest(at.store, 'two', [blob]),
+      ]
+      await pushManifest(at.store, 'three', [])
+      await pushManifest(at.store, 'elsewhere', [blob], other)
+      expect((await listAll(at.store.manifests.referringTo(team, blob))).sort()).toEqual([one, two].sort())
+      await at.store.manifests.remove(team, one, async () => false)
+      expect(await listAll(at.store.manifests.referringTo(team, blob))).toEqual([two])
+    })
+
     it('removes a link once and leaves the bytes to the collector', async () => {
       const digest = await pushManifest(at.store, 'm', [])
       expect(await at.store.manifests.remove(team, digest, async () => false)).toBe(true)
