@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { digestBytes, parseTag } from '../../src/oci/oci.ts'
+import { digestBytes, parseDigest, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { type Choice, everythingKept, everythingLost, RecordedDisk } from '../power-cut/disk.ts'
+import { callsOf } from '../power-cut/present.ts'
 import { trace } from '../power-cut/trace.ts'
 import {
   blobBytes,
@@ -23,9 +24,14 @@ import {
 } from '../power-cut/work.ts'
 import { seededNumbers } from '../store/random.ts'
 import { readBlob } from '../store/scenery.ts'
+import { type GoldenData, unpackGolden } from './golden-data.ts'
 import { requires } from './requirement.ts'
 
 const randomCuts = 25
+/** Every step of an upgrade is a moment for the power to go, but opening a node takes its time. */
+const stride = 3
+const tornCuts = 10
+const writer = fileURLToPath(new URL('../power-cut/writer.ts', import.meta.url))
 
 /** What each thing may be after a cut: what was acknowledged last, or what was begun since. */
 interface Expected {
@@ -66,28 +72,10 @@ describe('after a power cut', { timeout: 110_000, ...requires('linux', 'strace')
     await using scratch = await openFolder()
     const [data, traces] = [path.join(scratch.folder, 'data'), path.join(scratch.folder, 'traces')]
     await Promise.all([mkdir(data, { mode: 0o700 }), mkdir(traces)])
-    const writer = fileURLToPath(new URL('../power-cut/writer.ts', import.meta.url))
     disk = new RecordedDisk(data, await trace([writer, data], traces))
   })
 
-  /** In memory: nothing here is lost by what this machine does. */
-  async function openFolder() {
-    const folder = await mkdtemp(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'shoal-power-'))
-    return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
-  }
-
-  async function check(count: number, choice: Choice): Promise<void> {
-    await using scratch = await openFolder()
-    const data = scratch.folder
-    await disk.rebuild(data, count, choice)
-    const expected = expectedAfter(disk, count)
-    await using node = await openNode(data)
-    if (expected.identity !== undefined) expect(node.local.membership.identity.peerId).toBe(expected.identity)
-    for (const [name, values] of expected.facts)
-      expect([...values], name).toContain(await findFact(node, name))
-    await checkTags(node)
-    await checkFiles(path.join(data, 'blobs'))
-  }
+  const check = (count: number, choice: Choice): Promise<void> => checkCut(disk, count, choice)
 
   it('everything that was acknowledged is there, whatever of the rest was lost', async () => {
     for (const count of acknowledged()) await check(count, everythingLost)
@@ -101,15 +89,97 @@ describe('after a power cut', { timeout: 110_000, ...requires('linux', 'strace')
     const random = seededNumbers(20_261_126)
     for (let cut = 0; cut < randomCuts; cut++) {
       const count = Math.floor(random() * disk.steps.length)
-      const torn = (length: number): number => {
-        const chance = random()
-        return chance < 0.4 ? 0 : chance < 0.8 ? length : Math.floor(random() * length)
-      }
-      await check(count, { names: random(), keeps: torn })
+      await check(count, { names: random(), keeps: torn(random) })
     }
     await check(disk.steps.length, everythingKept)
   })
 })
+
+describe('after a power cut in an upgrade', {
+  timeout: 110_000,
+  ...requires('linux', 'strace', 'tar'),
+}, () => {
+  let disk: RecordedDisk
+  let golden: GoldenData
+  /** How many steps it takes to make what an earlier version left. */
+  let before: number
+
+  beforeAll(async () => {
+    await using scratch = await openFolder()
+    golden = await unpackGolden(1, scratch.folder)
+    const [data, traces] = [path.join(scratch.folder, 'data'), path.join(scratch.folder, 'traces')]
+    await mkdir(traces)
+    const present = await callsOf(data)
+    before = new RecordedDisk(data, present).steps.length
+    disk = new RecordedDisk(data, [...present, ...(await trace([writer, data, '2'], traces))])
+  })
+
+  /** All that the earlier version had acknowledged. */
+  async function checkGolden({ local: { membership, names, store } }: Node): Promise<void> {
+    expect(membership.identity.peerId).toBe(golden.peer)
+    expect(names.policy().immutable).toHaveLength(1)
+    const repository = parseRepository(golden.repository)
+    expect(await names.listTags(repository, { limit: 100 })).toEqual(Object.keys(golden.tags).sort())
+    for (const [tag, digest] of Object.entries(golden.tags)) {
+      expect((await names.findTag(repository, parseTag(tag)))?.digest).toBe(digest)
+      expect(digestBytes((await store.manifests.get(parseDigest(digest))) ?? Buffer.of())).toBe(digest)
+    }
+    for (const digest of golden.blobs.map(parseDigest)) {
+      expect(await store.links.has(repository, digest)).toBe(true)
+      expect(digestBytes((await readBlob(store, digest)) ?? Buffer.of())).toBe(digest)
+    }
+    const { subject, digest } = golden.referrer
+    const referrers = await names.listReferrers(repository, parseDigest(subject), { limit: 10 })
+    expect(referrers.map((referrer) => referrer.digest)).toEqual([digest])
+  }
+
+  it('a cut at any moment leaves what was there, and what was acknowledged since', async () => {
+    expect(disk.steps.length).toBeGreaterThan(before)
+    // Steps in turn lose all, and keep the names of what they lost.
+    for (let count = before, names = 0; count <= disk.steps.length; count += stride, names = 1 - names)
+      await checkCut(disk, count, { ...everythingLost, names }, checkGolden)
+    await checkCut(disk, disk.steps.length, everythingKept, checkGolden)
+  })
+
+  it('a torn write leaves it, too', async () => {
+    const random = seededNumbers(20_261_127)
+    for (let cut = 0; cut < tornCuts; cut++) {
+      const count = before + Math.floor(random() * (disk.steps.length - before))
+      await checkCut(disk, count, { names: random(), keeps: torn(random) }, checkGolden)
+    }
+  })
+})
+
+/** In memory: nothing here is lost by what this machine does. */
+async function openFolder() {
+  const folder = await mkdtemp(path.join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'shoal-power-'))
+  return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) }
+}
+
+async function checkCut(
+  disk: RecordedDisk,
+  count: number,
+  choice: Choice,
+  also: (node: Node) => Promise<void> = async () => undefined,
+): Promise<void> {
+  await using scratch = await openFolder()
+  const data = scratch.folder
+  await disk.rebuild(data, count, choice)
+  const expected = expectedAfter(disk, count)
+  await using node = await openNode(data)
+  if (expected.identity !== undefined) expect(node.local.membership.identity.peerId).toBe(expected.identity)
+  for (const [name, values] of expected.facts) expect([...values], name).toContain(await findFact(node, name))
+  await also(node)
+  await checkTags(node)
+  await checkFiles(path.join(data, 'blobs'))
+}
+
+const torn =
+  (random: () => number) =>
+  (length: number): number => {
+    const chance = random()
+    return chance < 0.4 ? 0 : chance < 0.8 ? length : Math.floor(random() * length)
+  }
 
 /** What it is here, as `work.ts` says of each fact. */
 async function findFact({ local: { store, names } }: Node, fact: string): Promise<string> {
