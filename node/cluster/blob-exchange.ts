@@ -2,6 +2,7 @@
 import { type Logger, type Metrics, steadyClock } from '../../src/base/base.ts'
 import {
   type Exchange,
+  type ExchangeOptions,
   layoutOf,
   type Outside,
   openExchange,
@@ -23,6 +24,7 @@ export async function openBlobExchange(
     identity: node.membership.identity,
     host: swarm,
     blobs: store.blobs,
+    manifests: manifestsOf(store),
     partials: store.partials,
     pieceLists: pieceListStorage(node.pieceListTable),
     async hashPieces(digest) {
@@ -30,7 +32,7 @@ export async function openBlobExchange(
       if (blob === undefined) throw new Error(`${digest} is not here any more`)
       return await store.hashPieces(digest, layoutOf(blob.size).pieceBytes)
     },
-    providers: swarm.content,
+    providers: swarm.providers,
     members: swarm.members,
     mayRead: (repository, digest) => store.links.has(repository, digest),
     outside,
@@ -46,6 +48,30 @@ export async function openBlobExchange(
     logger,
     metrics,
   })
+}
+
+/** Manifests as if they were blobs; read anew each time, so that what waits for members takes no memory. */
+function manifestsOf({ manifests }: LocalNode['store']): ExchangeOptions['manifests'] {
+  const sizeOf = async (digest: Digest): Promise<number | undefined> => (await manifests.get(digest))?.length
+  return {
+    async stat(digest) {
+      const size = await sizeOf(digest)
+      return size === undefined ? undefined : { size }
+    },
+    async open(digest) {
+      const size = await sizeOf(digest)
+      if (size === undefined) return undefined
+      return {
+        size,
+        async *chunks(start, end) {
+          const bytes = await manifests.get(digest)
+          if (bytes === undefined) throw new Error(`${digest} is not here any more`)
+          yield bytes.slice(start, end)
+        },
+        [Symbol.asyncDispose]: async () => undefined,
+      }
+    },
+  }
 }
 
 function pieceListStorage(table: BytesTable): PieceListStorage {

@@ -1,11 +1,10 @@
 /** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
 import { type Logger, logFailure, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
-import type { Digest, Repository } from '../../src/oci/oci.ts'
+import type { Digest } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
-import type { OpenBlob } from '../../src/store/store.ts'
-import { type ContentSource, clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
+import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { Upstreams } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
@@ -57,7 +56,6 @@ export async function openMember(
       bootstrap: settings.bootstrap,
       mdns: !settings['no-mdns'],
       agent: `shoal/${node.version}`,
-      source: contentSource(node),
       isBanned: (peer) => names.isBanned(peer),
       policy: policyExchange(names),
       upstreams: () => reaching.names(),
@@ -98,9 +96,16 @@ export async function openMember(
   const onRotten = (digest: Digest): void => healer.suspect(digest)
   const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
   const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)
-  const { content } = swarm
   const healer = opened.use(
-    openHealer({ store: node.store, names, content, exchange, elsewhere, clock: steadyClock, logger }),
+    openHealer({
+      store: node.store,
+      names,
+      providers: swarm.providers,
+      exchange,
+      elsewhere,
+      clock: steadyClock,
+      logger,
+    }),
   )
   const { links } = node.store
   await swarm.handle(bringProtocol, bringLimits, answerBringing({ upstreams, exchange, links }))
@@ -161,31 +166,6 @@ function repairPeers({ settings, membership, names }: LocalNode, swarm: Swarm) {
   }
 }
 
-/** What this node gives to members: blobs, and manifests as if they were. */
-function contentSource({ store }: LocalNode): ContentSource {
-  return {
-    async open(digest) {
-      const blob = await store.blobs.open(digest, { receiverProves: true })
-      if (blob !== undefined) return blob
-      const bytes = await store.manifests.get(digest)
-      return bytes === undefined ? undefined : inMemory(bytes)
-    },
-    has: async (digest: Digest) =>
-      (await store.blobs.stat(digest)) !== undefined || (await store.manifests.get(digest)) !== undefined,
-    mayRead: (repository: Repository, digest: Digest) => store.links.has(repository, digest),
-  }
-}
-
-function inMemory(bytes: Uint8Array): OpenBlob {
-  return {
-    size: bytes.length,
-    async *chunks(start, end) {
-      yield bytes.slice(start, end)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
 /** What was here before the start is announced again, without hurry. */
 async function resumeAnnouncing(
   { store }: LocalNode,
@@ -193,10 +173,10 @@ async function resumeAnnouncing(
   { signal, logger }: { signal: AbortSignal; logger: Logger },
 ): Promise<void> {
   try {
-    for await (const { digest } of store.blobs.list({ signal })) swarm.content.resume(digest)
+    for await (const { digest } of store.blobs.list({ signal })) swarm.providers.resume(digest)
     for await (const digest of store.manifests.list()) {
       signal.throwIfAborted()
-      swarm.content.resume(digest)
+      swarm.providers.resume(digest)
     }
   } catch (error) {
     if (!signal.aborted) logFailure(logger, error, 'what is stored could not be listed for announcing')

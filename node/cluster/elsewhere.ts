@@ -1,25 +1,13 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
 import { type Logger, steadyClock, unlessAborted } from '../../src/base/base.ts'
 import type { Exchange, Outside } from '../../src/exchange/exchange.ts'
-import {
-  algorithmOf,
-  type Digest,
-  digestBytes,
-  maxManifestBytes,
-  OciError,
-  type Repository,
-} from '../../src/oci/oci.ts'
+import { type Digest, maxManifestBytes, OciError, type Repository } from '../../src/oci/oci.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
-import type { Fetched, FetchOptions, Swarm } from '../../src/swarm/swarm.ts'
+import type { Swarm } from '../../src/swarm/swarm.ts'
 import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
-import { readUpTo } from '../chunks.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
 
-/** A member that lies about a manifest is blamed, and one that is slow passed over, until the time is over. */
-const fetchWithinMs = 30_000
-const slowMs = 5_000
-const slowBytesPerSecond = 32 * 1024
 /** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
 const findWithinMs = 1_000
 
@@ -32,45 +20,19 @@ export function clusterElsewhere(
   const { names } = node
   const asker = createAsker(names, swarm, steadyClock, logger)
 
-  /** From one provider after the other, until one gives the bytes that the digest names. */
   async function fetchManifest(
     repository: Repository,
     digest: Digest,
-    { onGiver }: { onGiver?: (peer: string) => void } = {},
+    { onGiver, signal }: { onGiver?: (peer: string) => void; signal?: AbortSignal } = {},
   ): Promise<Uint8Array | undefined> {
     // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
     const likely = (await names.findManifest(repository, digest))?.author
-    const tried = new Set<string>()
-    const over = AbortSignal.timeout(fetchWithinMs)
-    while (!over.aborted) {
-      const slow = new AbortController()
-      const fetched = await fetchOrMissing(
-        { repository, digest },
-        { likely, except: tried, signal: slow.signal },
-      )
-      if (fetched === undefined) return undefined
-      tried.add(fetched.peer)
-      const bytes = await readWithin(fetched, slow)
-      if (bytes === 'slow') continue
-      if (bytes !== undefined && digestBytes(bytes, algorithmOf(digest)) === digest) {
-        onGiver?.(fetched.peer)
-        return bytes
-      }
-      swarm.content.blame(fetched.peer, digest, 'the manifest does not hash to its digest')
-    }
-    return undefined
-  }
-
-  async function fetchOrMissing(
-    wanted: { repository: Repository; digest: Digest },
-    { likely, ...options }: Omit<FetchOptions, 'likely'> & { likely: string | undefined },
-  ) {
-    try {
-      return await swarm.content.fetch(wanted, { ...options, ...(likely === undefined ? {} : { likely }) })
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'CONTENT_UNAVAILABLE') return undefined
-      throw error
-    }
+    const found = await exchange.read(
+      { repository, digest },
+      { maxBytes: maxManifestBytes, likely, ...(signal === undefined ? {} : { signal }) },
+    )
+    if (found !== undefined) onGiver?.(found.peer)
+    return found?.bytes
   }
 
   return {
@@ -93,34 +55,16 @@ export function clusterElsewhere(
     },
     announce(digests) {
       for (const digest of digests) {
-        swarm.content.announce(digest)
+        swarm.providers.announce(digest)
         exchange.changed(digest)
       }
     },
     withdraw(digests) {
       for (const digest of digests) {
-        swarm.content.withdraw(digest)
+        swarm.providers.withdraw(digest)
         exchange.changed(digest)
       }
     },
-  }
-}
-
-/** All of it, `undefined` when it is too much, or `slow` when it breaks off or takes longer than a narrow link does. */
-async function readWithin(
-  { size, body }: Fetched,
-  slow: AbortController,
-): Promise<Uint8Array | undefined | 'slow'> {
-  const most = Math.min(size, maxManifestBytes)
-  const timer = setTimeout(() => slow.abort(), slowMs + (most / slowBytesPerSecond) * 1000)
-  try {
-    return await readUpTo(body, most)
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (slow.signal.aborted || code === 'CHANNEL_BROKEN' || code === 'PEER_STALLED') return 'slow'
-    throw error
-  } finally {
-    clearTimeout(timer)
   }
 }
 

@@ -12,7 +12,7 @@ export interface HealerOptions {
     'onQuarantined' | 'onUnreadable' | 'verifyBlob' | 'setAside' | 'takeBack' | 'links' | 'manifests'
   >
   names: Pick<Names, 'findManifest'>
-  content: { announce(digest: Digest): void; withdraw(digest: Digest): void }
+  providers: { announce(digest: Digest): void; withdraw(digest: Digest): void }
   exchange: Pick<Exchange, 'changed' | 'fetch'>
   elsewhere: Pick<Elsewhere, 'fetchManifest' | 'announce' | 'prefetch'>
   clock: Clock
@@ -41,7 +41,7 @@ const longestPauseMs = 3_600_000
 const maxWaiting = 10_000
 
 export function openHealer(options: HealerOptions): Healer {
-  const { store, names, content, exchange, elsewhere, clock, logger } = options
+  const { store, names, providers, exchange, elsewhere, clock, logger } = options
   const background = new Background('the healer', logger)
   /** One after the other: a disk that fails has much to heal, and clients come first. */
   const waiting = new Map<string, Ill>()
@@ -111,7 +111,7 @@ export function openHealer(options: HealerOptions): Healer {
     }
     // The disk gave other bytes once, and the right ones again: without a word it would never be served again.
     exchange.changed(digest)
-    if (isRight) content.announce(digest)
+    if (isRight) providers.announce(digest)
   }
 
   /** The file that could not be read may be the only copy, so it is tried as well as members. */
@@ -119,7 +119,7 @@ export function openHealer(options: HealerOptions): Healer {
     const { digest } = ill
     if (!(await store.takeBack(digest, path)) && !(await bringBlob(digest, signal))) return later(ill)
     exchange.changed(digest)
-    content.announce(digest)
+    providers.announce(digest)
     logger.info({ digest }, 'what could not be read is here again')
   }
 
@@ -144,7 +144,7 @@ export function openHealer(options: HealerOptions): Healer {
   }
   const forget = store.onUnreadable(suspect)
   const unsubscribe = store.onQuarantined(({ kind, digest }) => {
-    content.withdraw(digest)
+    providers.withdraw(digest)
     if (kind === 'blob') exchange.changed(digest)
     add({ kind, digest, tries: 0 })
   })

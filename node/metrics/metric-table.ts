@@ -94,11 +94,6 @@ export const metricTable = {
   }),
   shoal_swarm_expulsions_total: counter('Members that were disconnected for what they did.'),
   shoal_swarm_channels_failed_total: counter('Channels from members whose handler failed.', { protocol }),
-  shoal_swarm_content_received_bytes_total: counter('Bytes of manifests received from members.'),
-  shoal_swarm_content_sent_bytes_total: counter('Bytes of manifests sent to members.'),
-  shoal_swarm_content_refused_total: counter('Requests of members that were turned away for being too many.'),
-  shoal_swarm_fetch_starts_failed_total: counter('Providers that failed before their first byte.'),
-  shoal_swarm_have_failed_total: counter('Members that did not answer whether they hold a digest.'),
 
   shoal_dht_lookups_total: counter('Look-ups of who holds a digest, by whether anybody does.', {
     found: ['true', 'false'],

@@ -36,6 +36,16 @@ export interface Exchange extends AsyncDisposable {
    * there is no such blob outside. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
    */
   lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
+  /**
+   * Small content that is no blob of the store, such as a manifest, proven: its bytes, and who gave them; `undefined` when no
+   * member gives it. What claims to be larger than `maxBytes` is left. `likely`, a member that most likely has it, is asked first.
+   */
+  read(
+    wanted: Wanted,
+    options: { maxBytes: number; likely?: string | undefined; signal?: AbortSignal },
+  ): Promise<{ bytes: Uint8Array; peer: string } | undefined>
+  /** Peer ids of members that say they hold all of it, as they answer, within about six seconds. */
+  holders(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
   /**
@@ -156,6 +166,8 @@ export interface ExchangeOptions {
   identity: Identity
   host: ExchangeHost
   blobs: Pick<Blobs, 'open' | 'stat'>
+  /** What is given to members beside blobs: manifests. Default nothing. */
+  manifests?: Pick<Blobs, 'open' | 'stat'> | undefined
   partials: Partials
   pieceLists: PieceListStorage
   /** The SHA-256 of each piece of a stored blob, one after the other, computed off the main thread. */

@@ -8,7 +8,7 @@ import {
   TokenBucket,
   unlessAborted,
 } from '../base/base.ts'
-import type { OpenBlob } from '../store/store.ts'
+import type { Blobs, OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
 import type { Exchange, ExchangeLimits, ExchangeOptions, LeadOptions, Origin } from './contract.ts'
 import { BlobUnavailableError } from './errors.ts'
@@ -28,6 +28,7 @@ import { Serving } from './seeding/serving.ts'
 import { blobReader } from './transfer/blob-reader.ts'
 import { Finding, type FindOptions } from './transfer/finding.ts'
 import { Liars } from './transfer/list-candidates.ts'
+import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
 import { originReader } from './transfer/origin-reader.ts'
 import { Prefetches } from './transfer/prefetches.ts'
@@ -43,6 +44,8 @@ const defaultLimits: ExchangeLimits = {
   download: {},
 }
 
+type Stored = Pick<Blobs, 'open' | 'stat'>
+
 /** Throws LaneError when the lanes' port cannot be listened on. */
 export async function openExchange(options: ExchangeOptions): Promise<Exchange> {
   const { identity, host, blobs, members, providers, mayRead } = options
@@ -51,7 +54,11 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const background = new Background('the exchange', logger)
   const faults = new Faults({ blame: options.blame, logger, metrics })
   const traffic = new Traffic(metrics)
-  const holdings = new Holdings({ blobs, mayRead })
+  const { manifests } = options
+  const holdings = new Holdings({
+    blobs: manifests === undefined ? blobs : either(blobs, manifests),
+    mayRead,
+  })
   const verifier = createVerifier(pieceListDomain)
   const { pieceLists: storage, hashPieces } = options
   const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
@@ -179,6 +186,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
+  const lookUp = new LookUp({ ...shared, self: identity.peerId, links, members })
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 
@@ -199,6 +207,9 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     find: async (wanted, { signal, ...options }) => await find(wanted, options, bounded(signal)),
     lead: async (wanted, origin, options) =>
       await lead(wanted, origin, { ...options, signal: bounded(options.signal) }),
+    read: async (wanted, { signal, ...rest }) =>
+      await lookUp.read(wanted, { ...rest, signal: bounded(signal) }),
+    holders: (wanted, { signal } = {}) => lookUp.holders(wanted, { signal: bounded(signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
     changed(digest) {
       holdings.changed(digest)
@@ -222,6 +233,15 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       await background[Symbol.asyncDispose]()
       await holdings[Symbol.asyncDispose]()
     },
+  }
+}
+
+/** What is in one of them, as if both were one. */
+function either(first: Stored, second: Stored): Stored {
+  return {
+    stat: async (digest) => (await first.stat(digest)) ?? (await second.stat(digest)),
+    open: async (digest, options) =>
+      (await first.open(digest, options)) ?? (await second.open(digest, options)),
   }
 }
 

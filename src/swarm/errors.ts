@@ -1,6 +1,5 @@
 /** The ways in which a swarm refuses or fails. */
 import { CodedError } from '../base/base.ts'
-import type { Digest } from '../oci/oci.ts'
 
 /** A file of the data directory that the swarm depends on is malformed, or readable by other users. */
 export class SwarmFileError extends CodedError {
@@ -47,19 +46,4 @@ export class PeerUnreachableError extends CodedError {
 /** The peer sent nothing for too long. */
 export class PeerStalledError extends CodedError {
   readonly code = 'PEER_STALLED'
-}
-
-/** No member that can be reached holds the content, or all that do failed at the start. */
-export class ContentUnavailableError extends CodedError {
-  readonly code = 'CONTENT_UNAVAILABLE'
-  readonly digest: Digest
-  /** What each provider that was tried said or did. */
-  readonly failures: { peer: string; reason: string }[]
-
-  constructor(digest: Digest, failures: { peer: string; reason: string }[]) {
-    const tried = failures.map(({ peer, reason }) => `${peer}: ${reason}`).join('; ')
-    super(`no member could deliver ${digest}${tried === '' ? '' : ` (${tried})`}`)
-    this.digest = digest
-    this.failures = failures
-  }
 }

@@ -5,11 +5,9 @@ import { createAnnouncer } from './announcer.ts'
 import { createClones } from './clones.ts'
 import { clusterId, clusterNames } from './cluster.ts'
 import { createConduct } from './conduct.ts'
-import { defaultServeLimits, serveContent } from './content-server.ts'
 import { bufferDatabase } from './datastore.ts'
 import { createDialer, type Dialer } from './dialer.ts'
 import { type Farewell, openFarewell, policyProtocol } from './farewell.ts'
-import { createFetcher, defaultFetchLimits } from './fetcher.ts'
 import { createFinder } from './finder.ts'
 import { createGater } from './gater.ts'
 import { createHost } from './host.ts'
@@ -26,7 +24,7 @@ const noPolicy = { show: () => new Uint8Array(0), look: async () => undefined }
 
 /** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
-  const { identity, cluster, database, listen, source, bootstrap = [], announce = [] } = options
+  const { identity, cluster, database, listen, bootstrap = [], announce = [] } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
   const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [] } = options
@@ -136,32 +134,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     metrics,
     settleMs: options.announceAfterMs,
   })
-  const finder = createFinder({
-    node,
-    host,
-    members,
-    isComplete: dialling.isComplete,
-    tasks,
-    clock,
-    metrics,
-  })
-  const fetcher = createFetcher({
-    host,
-    finder,
-    connected: () => members.peers(),
-    conduct,
-    clock,
-    logger,
-    metrics,
-    limits: { ...defaultFetchLimits, ...options.fetchLimits },
-  })
-  await serveContent({
-    host,
-    source,
-    metrics,
-    clock,
-    limits: { ...defaultServeLimits, ...options.serveLimits },
-  })
+  const find = createFinder({ node, stop: tasks.signal, metrics })
   const spread = createSpread({
     gossip: node.services.gossip,
     topic: names.topic,
@@ -178,10 +151,8 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     peerId: identity.peerId,
     members,
     spread,
-    content: {
-      find: finder.find,
-      fetch: fetcher.fetch,
-      blame: fetcher.blame,
+    providers: {
+      find,
       announce: (digest) => announcer.announce(digest),
       resume: (digest) => announcer.resume(digest),
       withdraw: (digest) => announcer.withdraw(digest),

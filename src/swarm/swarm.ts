@@ -1,20 +1,18 @@
 /**
- * The members of a cluster and what passes between them: who is connected, channels by protocol, gossip, and content.
+ * The members of a cluster and what passes between them: who is connected, channels by protocol, gossip, and who holds what.
  * libp2p stays inside this folder. A node without the cluster's secret cannot finish a handshake with one that has it.
  */
 import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { HostPort } from './addresses.ts'
 import type { Cluster } from './cluster.ts'
 import type { Conduct } from './conduct.ts'
-import type { Content, ContentSource } from './content.ts'
-import type { ServeLimits } from './content-server.ts'
 import type { SwarmDatabase } from './datastore.ts'
 import type { PolicyExchange } from './farewell.ts'
-import type { FetchLimits } from './fetcher.ts'
 import type { Host } from './host.ts'
 import type { NodeIdentity } from './identity.ts'
 import type { Members } from './members.ts'
 import type { ClaimLimits } from './provider-claims.ts'
+import type { Providers } from './providers.ts'
 import type { Spread } from './spread.ts'
 
 export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
@@ -30,12 +28,10 @@ export {
   tokenOf,
 } from './cluster.ts'
 export type { Misdeed } from './conduct.ts'
-export type { Content, ContentSource, Fetched, FetchOptions, Wanted } from './content.ts'
 export type { SwarmDatabase } from './datastore.ts'
 export {
   AuthorityAbsentError,
   ClusterConflictError,
-  ContentUnavailableError,
   ListenError,
   PeerStalledError,
   PeerUnreachableError,
@@ -54,7 +50,7 @@ export interface Swarm extends Host, AsyncDisposable {
   readonly peerId: string
   readonly members: Members
   readonly spread: Spread
-  readonly content: Content
+  readonly providers: Providers
   /** Listens and begins to connect. Throws ListenError. */
   start(): Promise<void>
   /** Multiaddrs that others can dial, with the peer id; for the join token. Empty before `start`. */
@@ -75,7 +71,6 @@ export interface SwarmOptions {
   /** A sublevel of the node's database, `keyEncoding: 'utf8'`, `valueEncoding: 'view'`; open while the swarm is. */
   database: SwarmDatabase
   listen: HostPort
-  source: ContentSource
   /** Multiaddrs to start from besides the cluster's remembered ones. */
   bootstrap?: string[]
   /** Multiaddrs to tell others instead of those listened on, for a node behind NAT. */
@@ -94,10 +89,8 @@ export interface SwarmOptions {
   isBanned?(peer: string): boolean
   /** What this node and one that is banned show each other before they part. */
   policy?: PolicyExchange
-  fetchLimits?: Partial<FetchLimits>
-  /** How long new content waits, on average, before the DHT is told; default 15 s among few members, 1 s among many. */
+  /** How long new content waits, on average, before the DHT is told; default by how many members there are (announcer.ts). */
   announceAfterMs?: number
-  serveLimits?: Partial<ServeLimits>
   claimLimits?: Partial<ClaimLimits>
   clock?: Clock
   /** From 0 to 1; for jitter, never for secrets. */

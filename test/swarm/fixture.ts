@@ -1,15 +1,13 @@
 /** Swarms on loopback with temporary folders, and waiting for conditions instead of sleeping. */
-import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Level } from 'level'
-import { type Digest, parseDigest, parseRepository } from '../../src/oci/oci.ts'
+import { parseRepository } from '../../src/oci/oci.ts'
 import type { OpenBlob } from '../../src/store/store.ts'
 import {
   type Cluster,
-  type ContentSource,
   openIdentity,
   openSwarm,
   type Swarm,
@@ -27,33 +25,6 @@ export async function temporaryFolder(stack: AsyncDisposableStack): Promise<stri
 
 export async function newCluster(stack: AsyncDisposableStack): Promise<Cluster> {
   return await startCluster(await temporaryFolder(stack))
-}
-
-/** Content in memory, served in chunks whose memory is used again. */
-export class MemorySource implements ContentSource {
-  readonly blobs = new Map<Digest, Uint8Array>()
-  readonly hidden = new Set<Digest>()
-
-  add(bytes: Uint8Array): Digest {
-    const digest = parseDigest(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
-    this.blobs.set(digest, bytes)
-    return digest
-  }
-
-  async has(digest: Digest): Promise<boolean> {
-    return this.blobs.has(digest)
-  }
-
-  async mayRead(_repository: string, digest: Digest): Promise<boolean> {
-    return !this.hidden.has(digest)
-  }
-
-  async open(digest: Digest): Promise<OpenBlob | undefined> {
-    const bytes = this.blobs.get(digest)
-    return bytes === undefined
-      ? undefined
-      : blobOf(bytes.length, (at) => bytes[at % bytes.length] ?? 0, bytes)
-  }
 }
 
 /** A blob whose chunks share one buffer, as the store's do. */
@@ -76,7 +47,6 @@ export function blobOf(size: number, byteAt: (at: number) => number, bytes?: Uin
 
 export interface TestSwarm {
   swarm: Swarm
-  source: MemorySource
   folder: string
   /** The first multiaddr, for another's bootstrap. */
   address: string
@@ -90,14 +60,12 @@ export async function startSwarm(stack: AsyncDisposableStack, options: TestOptio
   const { folder = await temporaryFolder(stack), unstarted = false, ...rest } = options
   const level = new Level<string, Uint8Array>(join(folder, 'db'), { valueEncoding: 'view' })
   await level.open()
-  const source = new MemorySource()
   const swarm = await openSwarm({
     identity: await openIdentity(folder),
     database: level.sublevel<string, Uint8Array>('swarm', { valueEncoding: 'view' }),
     listen: { host: '127.0.0.1', port: 0 },
     mdns: false,
     announceAfterMs: 100,
-    source,
     ...rest,
   })
   let stopped: Promise<void> | undefined
@@ -110,7 +78,7 @@ export async function startSwarm(stack: AsyncDisposableStack, options: TestOptio
   }
   stack.defer(stop)
   if (!unstarted) await swarm.start()
-  return { swarm, source, folder, address: swarm.addresses()[0] ?? '', stop }
+  return { swarm, folder, address: swarm.addresses()[0] ?? '', stop }
 }
 
 /** Resolves when the condition holds; throws after `timeoutMs`, saying what was waited for. */

@@ -3,9 +3,8 @@
  * fetches what it is asked to.
  */
 import { createHash } from 'node:crypto'
-import { parseDigest } from '../../src/oci/oci.ts'
 import { joinCluster } from '../../src/swarm/swarm.ts'
-import { repository, startSwarm } from './fixture.ts'
+import { startSwarm } from './fixture.ts'
 
 export interface MemberOrder {
   folder: string
@@ -29,7 +28,7 @@ const order = JSON.parse(process.argv[2] ?? '') as MemberOrder
 await using stack = new AsyncDisposableStack()
 const cluster = await joinCluster(order.folder, order.token)
 const { listen, bootstrap, mdns, folder } = order
-const { swarm, source } = await startSwarm(stack, {
+const { swarm } = await startSwarm(stack, {
   cluster,
   folder,
   listen,
@@ -41,7 +40,16 @@ const report = (message: MemberReport): void => {
   process.send?.(message)
 }
 swarm.members.onChange(() => report({ kind: 'members', peers: swarm.members.peers() }))
-const digest = source.add(new Uint8Array(order.blobBytes))
+const protocol = '/test/blob/1'
+const limits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 4 }
+const digest = digestOf([new Uint8Array(order.blobBytes)])
+await swarm.handle(protocol, limits, async (channel) => {
+  const wanted = await channel.receive()
+  if (wanted === undefined || Buffer.from(wanted).toString() !== digest) return
+  for (let left = order.blobBytes; left > 0; left -= limits.maxFrameBytes) {
+    await channel.send(new Uint8Array(Math.min(left, limits.maxFrameBytes)))
+  }
+})
 process.on('message', (request: MemberRequest) => {
   fetchWhole(request.fetch).then(report, (error: unknown) =>
     report({ kind: 'failed', message: String(error) }),
@@ -55,11 +63,25 @@ await new Promise<void>((resolve) => {
 })
 process.disconnect?.()
 
+/** From the first member that answers. */
 async function fetchWhole(wanted: string): Promise<MemberReport> {
   const start = performance.now()
-  const fetched = await swarm.content.fetch({ digest: parseDigest(wanted), repository })
+  const answers = swarm.members.peers().map(async (peer) => {
+    const channel = await swarm.open(peer, protocol, limits)
+    await channel.send(Buffer.from(wanted))
+    const first = await channel.receive()
+    if (first === undefined) throw new Error(`${peer} does not have it`)
+    return { peer, channel, first }
+  })
+  const { peer, channel, first } = await Promise.any(answers)
+  const chunks = [first]
+  for (let next = await channel.receive(); next !== undefined; next = await channel.receive())
+    chunks.push(next)
+  return { kind: 'fetched', digest: digestOf(chunks), from: peer, ms: performance.now() - start }
+}
+
+function digestOf(chunks: Uint8Array[]): string {
   const hash = createHash('sha256')
-  for await (const chunk of fetched.body) hash.update(chunk)
-  const ms = performance.now() - start
-  return { kind: 'fetched', digest: `sha256:${hash.digest('hex')}`, from: fetched.peer, ms }
+  for (const chunk of chunks) hash.update(chunk)
+  return `sha256:${hash.digest('hex')}`
 }

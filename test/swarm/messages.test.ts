@@ -1,12 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { parseDigest, parseRepository } from '../../src/oci/oci.ts'
-import { fetchMessage, haveMessage, wantedMessage } from '../../src/swarm/content-messages.ts'
 import { statusMessage, statusRequest } from '../../src/swarm/status-message.ts'
 import { type Codec, MalformedError, peerIdOf } from '../../src/wire/wire.ts'
 import { expectMalformedAtMost } from '../wire/malformed.ts'
 
-const digest = parseDigest(`sha256:${'0123456789abcdef'.repeat(4)}`)
-const repository = parseRepository('team/app')
 const peer = peerIdOf(new Uint8Array(32).fill(9))
 const status = {
   agent: 'shoal/0.1.0',
@@ -25,41 +21,21 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 describe('messages between members', () => {
   test('have one encoding each', () => {
     expect({
-      wanted: hex(wantedMessage.encode({ digest, repository })),
-      no: hex(haveMessage.encode({ have: 'no' })),
-      yes: hex(haveMessage.encode({ have: 'yes' })),
-      absent: hex(fetchMessage.encode({ fetch: 'absent' })),
-      busy: hex(fetchMessage.encode({ fetch: 'busy' })),
-      content: hex(fetchMessage.encode({ fetch: 'content', size: 5_000_000_000 })),
       request: hex(statusRequest.encode({ away, keeps, running, upstreams })),
       status: hex(statusMessage.encode(status)),
     }).toMatchInlineSnapshot(`
       {
-        "absent": "a165666574636866616273656e74",
-        "busy": "a16566657463686462757379",
-        "content": "a26473697a651b000000012a05f20065666574636867636f6e74656e74",
-        "no": "a16468617665626e6f",
         "request": "a464617761798167717561792e696f656b6565707381736265726c696e2f3662346366646138366531306772756e6e696e67440707070769757073747265616d738169646f636b65722e696f",
         "status": "a864617761798167717561792e696f656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303165726976616c44080808086772756e6e696e67440707070769616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
-        "wanted": "a26664696765737478477368613235363a303132333435363738396162636465663031323334353637383961626364656630313233343536373839616263646566303132333435363738396162636465666a7265706f7369746f7279687465616d2f617070",
-        "yes": "a1646861766563796573",
       }
     `)
   })
 
   test('come back as they were sent', () => {
-    expect(wantedMessage.decode(wantedMessage.encode({ digest, repository }))).toEqual({ digest, repository })
     expect(statusMessage.decode(statusMessage.encode(status))).toEqual(status)
-    expect(fetchMessage.decode(fetchMessage.encode({ fetch: 'content', size: 7 }))).toEqual({
-      fetch: 'content',
-      size: 7,
-    })
   })
 
   const codecs: [string, Codec<unknown>, Uint8Array][] = [
-    ['wanted', wantedMessage, wantedMessage.encode({ digest, repository })],
-    ['have', haveMessage, haveMessage.encode({ have: 'yes' })],
-    ['fetch', fetchMessage, fetchMessage.encode({ fetch: 'content', size: 7 })],
     ['status', statusMessage, statusMessage.encode(status)],
     [
       'status request',
@@ -71,14 +47,6 @@ describe('messages between members', () => {
   test.each(codecs)('%s: anything else is malformed, and nothing else is thrown', (_name, codec, sample) =>
     expectMalformedAtMost(codec, sample),
   )
-
-  test.each([
-    ['a digest of a wrong length', { digest: 'sha256:00', repository }],
-    ['a repository that is none', { digest, repository: '../etc' }],
-  ])('refuses %s', (_what, wanted) => {
-    const bytes = wantedMessage.encode(wanted as Parameters<typeof wantedMessage.encode>[0])
-    expect(() => wantedMessage.decode(bytes)).toThrow(MalformedError)
-  })
 
   test.each([
     ['a peer that is none', { ...status, peers: [{ addresses: [], peer: 'nobody' }] }],

@@ -75,7 +75,6 @@ class Member implements AsyncDisposable {
         database: level.sublevel<string, Uint8Array>('swarm', { valueEncoding: 'view' }),
         listen: { host: '127.0.0.1', port: 0 },
         mdns: false,
-        source: { has: async () => false, mayRead: async () => false, open: async () => undefined },
       }),
     )
     await swarm.start()

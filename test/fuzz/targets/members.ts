@@ -6,7 +6,6 @@ import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/p
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'
-import { fetchMessage, haveMessage, wantedMessage } from '../../../src/swarm/content-messages.ts'
 import { statusMessage, statusRequest } from '../../../src/swarm/status-message.ts'
 import { FrameReader, frameHeader, identityFromSeed, peerIdOf, seal } from '../../../src/wire/wire.ts'
 import { canonical, type Decoder, hex, mustBe, refusing, type Target } from '../target.ts'
@@ -130,9 +129,6 @@ export const members: Target = {
     pieceLists,
     brings,
     bringRequests: canonical(bringRequest, [{ digest, repository }]),
-    wanted: canonical(wantedMessage, [{ digest, repository }]),
-    have: canonical(haveMessage, [{ have: 'yes' }, { have: 'no' }]),
-    fetch: canonical(fetchMessage, [{ fetch: 'busy' }, { fetch: 'content', size: 12 }]),
     statusRequests: canonical(statusRequest, [
       { away: [], keeps: ['a/b'], running, upstreams: ['docker.io'] },
     ]),

@@ -72,7 +72,7 @@ async function joinMesh(checked: Partial<FileStore> = {}): Promise<{ suspect(dig
           return { digest: manifest, mediaType: mediaTypes.ociManifest, size: 1, writtenMs: 0, author: 'ann' }
         },
       },
-      content: {
+      providers: {
         announce: (blob) => announced.resolve(blob),
         withdraw: (blob) => withdrawn.push(blob),
       },

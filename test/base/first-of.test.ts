@@ -1,6 +1,6 @@
 /** How long providers that hang, fail or come late keep one from what another has. */
 import { describe, expect, it } from 'vitest'
-import { firstOf } from '../../src/swarm/first-of.ts'
+import { firstOf } from '../../src/base/first-of.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 
 const hangs = (signal: AbortSignal): Promise<undefined> =>

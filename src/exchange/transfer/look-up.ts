@@ -1,0 +1,249 @@
+/**
+ * What members hold, asked of them without a transfer: who has a blob whole, and content that is small enough to be proven at once,
+ * such as a manifest. Nothing of either is kept.
+ */
+import { type Clock, Fifo, firstOf, type Logger, unlessAborted, untilOrAfter } from '../../base/base.ts'
+import { algorithmOf, digestBytes } from '../../oci/oci.ts'
+import type { ExchangeMembers, Providers } from '../contract.ts'
+import type { Faults } from '../peer/faults.ts'
+import type { PeerLink } from '../peer/peer-link.ts'
+import type { Want, WantEvent } from '../peer/want.ts'
+import { layoutOf } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+
+export interface LookUpOptions {
+  self: string
+  links: { to(peer: string): Pick<PeerLink, 'want' | 'release'> }
+  members: Pick<ExchangeMembers, 'peers'>
+  providers: Pick<Providers, 'find'>
+  faults: Pick<Faults, 'add'>
+  clock: Clock
+  random(): number
+  logger: Logger
+}
+
+export interface ReadOptions {
+  /** What claims to be larger is not asked for. */
+  maxBytes: number
+  /** A member that most likely has it: asked alone first, when it is connected. */
+  likely?: string | undefined
+  signal: AbortSignal
+}
+
+/** Members that are asked at once; names cost nothing, so no number of them may keep the others from being asked. */
+const maxAsked = 256
+/** A hung member delays "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
+const answerMs = 6000
+/** How long the DHT waits for members that are asked. */
+const headStartMs = 200
+/** One that hangs must not cost more than asking the others does. */
+const likelyMs = 500
+/** One that takes longer is not waited for alone, and so many bring it at once. */
+const besideMs = 400
+const maxAtOnce = 8
+/** What a member may take for all of it: less is no narrow link, but no link. */
+const slowMs = 5000
+const slowBytesPerMs = 32
+
+export class LookUp {
+  readonly #options: LookUpOptions
+
+  constructor(options: LookUpOptions) {
+    this.#options = options
+  }
+
+  /** Peer ids of members that say they hold all of it, as they answer. Ends when all have, within about six seconds. */
+  async *holders(
+    wanted: Wanted,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<string, void, undefined> {
+    for await (const { peer } of this.#holding(wanted, { signal, isThorough: false })) yield peer
+  }
+
+  /** The bytes, which hash to the digest; `undefined` when no member gives them. A member that gives others is blamed. */
+  async read(
+    wanted: Wanted,
+    { maxBytes, likely, signal }: ReadOptions,
+  ): Promise<{ bytes: Uint8Array; peer: string } | undefined> {
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    try {
+      const found = await firstOf(this.#holding(wanted, { signal: either, likely, isThorough: true }), {
+        deliver: async (question, options) => {
+          const stop = AbortSignal.any([either, options.signal])
+          const bytes = await this.#bring(question, wanted, maxBytes, stop)
+          return bytes && { bytes, peer: question.peer }
+        },
+        discard: () => undefined,
+        besideMs,
+        most: maxAtOnce,
+        clock: this.#options.clock,
+      })
+      signal.throwIfAborted()
+      return found
+    } finally {
+      over.abort(new Error('the look-up is over'))
+    }
+  }
+
+  /**
+   * Asks the connected members, and those that the DHT names where none of them has it, or what those gave was not enough:
+   * with `isThorough`, whoever takes another question after the last wants more. `likely` is alone for a moment.
+   */
+  async *#holding(
+    wanted: Wanted,
+    { signal, likely, isThorough }: { signal: AbortSignal; likely?: string | undefined; isThorough: boolean },
+  ): AsyncGenerator<Question, void, undefined> {
+    const { self, members, providers, clock, random, logger } = this.#options
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const questions = new Map<string, Question>()
+    const holding = new Fifo<Question>()
+    const state = { asking: 0, isFound: false, isSearched: false, isSearching: false }
+    let news = Promise.withResolvers<void>()
+    const ask = async (peer: string): Promise<void> => {
+      if (peer === self || questions.has(peer) || questions.size >= maxAsked) return
+      const question = new Question(peer, wanted, this.#options)
+      questions.set(peer, question)
+      state.asking++
+      const isHere = await question.answer(either)
+      state.asking--
+      if (isHere) holding.push(question)
+      state.isFound ||= isHere
+      news.resolve()
+    }
+    const search = async (): Promise<void> => {
+      Object.assign(state, { isSearched: true, isSearching: true })
+      try {
+        for await (const peer of providers.find(wanted, { signal: either })) void ask(peer)
+      } catch (error) {
+        if (!either.aborted)
+          logger.warn({ err: error, digest: wanted.digest }, 'a look-up of providers failed')
+      }
+      state.isSearching = false
+      news.resolve()
+    }
+    try {
+      if (likely !== undefined && members.peers().includes(likely)) {
+        await untilOrAfter(ask(likely), likelyMs, { clock, signal: either })
+        const first = holding.shift()
+        if (first !== undefined) yield first
+      }
+      for (const peer of shuffled(members.peers(), random)) void ask(peer)
+      // Members that answer late do not keep the DHT from being asked.
+      clock.sleep(headStartMs, { signal: either }).then(
+        () => state.isFound || state.isSearched || void search(),
+        () => undefined,
+      )
+      while (!signal.aborted) {
+        const next = holding.shift()
+        if (next !== undefined) yield next
+        else if (state.asking > 0 || state.isSearching) {
+          await unlessAborted(news.promise, signal)
+          news = Promise.withResolvers()
+        } else if (state.isSearched || (state.isFound && !isThorough)) return
+        else void search()
+      }
+    } finally {
+      over.abort(new Error('the look-up is over'))
+      for (const question of questions.values()) question.close()
+    }
+  }
+
+  async #bring(
+    question: Question,
+    { digest }: Wanted,
+    maxBytes: number,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const bytes = await question.bring(maxBytes, signal)
+    if (bytes === undefined || digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
+    this.#options.faults.add(question.peer, 'wrong-bytes', { digest })
+    return undefined
+  }
+}
+
+/** One member that is asked whether it holds the content, and for all of it at once. */
+class Question {
+  readonly peer: string
+  readonly #clock: Clock
+  readonly #close: () => void
+  readonly #want: Want | undefined
+  readonly #answer = Promise.withResolvers<boolean>()
+  readonly #whole = Promise.withResolvers<Uint8Array | undefined>()
+  /** As the member says. */
+  #size = 0
+  #pieces: Uint8Array[][] = []
+  #missing = 0
+
+  constructor(peer: string, wanted: Wanted, { links, clock }: Pick<LookUpOptions, 'links' | 'clock'>) {
+    this.peer = peer
+    this.#clock = clock
+    const link = links.to(peer)
+    this.#want = link.want(wanted, (event) => this.#heard(event))
+    const want = this.#want
+    this.#close = () => want && link.release(want)
+    if (want === undefined) this.#fail()
+  }
+
+  /** Whether it holds all of it, as it says; false when it does not answer in time. */
+  async answer(signal: AbortSignal): Promise<boolean> {
+    return (await this.#within(this.#answer.promise, answerMs, signal)) ?? false
+  }
+
+  /** `undefined` when it is more than `maxBytes`, or does not come. */
+  async bring(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    if (this.#size > maxBytes || signal.aborted) return undefined
+    const { count } = layoutOf(this.#size)
+    this.#missing = count
+    if (count === 0) return new Uint8Array()
+    this.#want?.request([...Array(count).keys()], true)
+    return await this.#within(this.#whole.promise, slowMs + this.#size / slowBytesPerMs, signal)
+  }
+
+  close(): void {
+    this.#fail()
+    this.#close()
+  }
+
+  #heard(event: WantEvent): void {
+    if (event.type === 'holds') {
+      this.#size = event.size
+      this.#answer.resolve(event.held.complete)
+    } else if (event.type === 'piece') {
+      if (this.#pieces[event.piece] === undefined) this.#missing--
+      this.#pieces[event.piece] = event.chunks
+      if (this.#missing === 0) this.#whole.resolve(new Uint8Array(Buffer.concat(this.#pieces.flat())))
+    } else if (!isTalk.has(event.type)) this.#fail()
+  }
+
+  #fail(): void {
+    this.#answer.resolve(false)
+    this.#whole.resolve(undefined)
+    this.#pieces = []
+  }
+
+  async #within<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
+    const over = new AbortController()
+    const either = AbortSignal.any([signal, over.signal])
+    const late = this.#clock.sleep(ms, { signal: either }).then(
+      () => undefined,
+      () => undefined,
+    )
+    try {
+      return await Promise.race([promise, late])
+    } finally {
+      over.abort(new Error('it is not waited for any more'))
+    }
+  }
+}
+
+/** What neither answers a question nor ends it. */
+const isTalk: ReadonlySet<WantEvent['type']> = new Set(['alive', 'bytes', 'others', 'has', 'list', 'no-list'])
+
+function shuffled(peers: readonly string[], random: () => number): string[] {
+  return peers
+    .map((peer) => ({ peer, rank: random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .map(({ peer }) => peer)
+}
