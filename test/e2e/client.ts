@@ -3,6 +3,8 @@ import http from 'node:http'
 import { type Content, contentsOf, type Image, type Index } from './image.ts'
 
 const IDLE_MS = 20_000
+/** So long a quiet connection is kept: well below the node's 75 s, or it may end under a request. */
+const keptMs = 20_000
 
 export interface Answer {
   status: number
@@ -39,7 +41,7 @@ export class UnexpectedAnswerError extends Error {
 
 /** For a registry on a port of 127.0.0.1, or behind the Unix socket of that path; gives up on what stands still for `idleMs`. */
 export function openClient(at: number | string, { idleMs = IDLE_MS } = {}): Client {
-  const agent = new http.Agent({ keepAlive: true })
+  const agent = new http.Agent({ keepAlive: true, timeout: keptMs })
   const way = typeof at === 'number' ? { host: '127.0.0.1', port: at } : { socketPath: at }
   const target = { ...way, timeout: idleMs }
   return {

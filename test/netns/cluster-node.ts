@@ -42,8 +42,8 @@ export interface ClusterNodeOptions {
   prepare?(data: string): Promise<void>
   /** After which time of silence its client gives up. */
   idleMs?: number
-  /** How long a start may take. */
-  readyMs?: number
+  /** How long a start may take; asked at each. */
+  readyMs?: () => number
   /** Given everything that the node writes, as it comes. */
   onOutput?: (text: string) => void
 }
@@ -86,7 +86,7 @@ export async function openClusterNode(
     const options = {
       env,
       ready: /^shoal is ready/m,
-      ...(readyMs === undefined ? {} : { readyMs }),
+      ...(readyMs === undefined ? {} : { readyMs: readyMs() }),
       ...(onOutput === undefined ? {} : { onOutput }),
     }
     daemon = await startDaemon(`shoal on ${host.name}`, command, args, options)

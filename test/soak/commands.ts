@@ -96,7 +96,7 @@ async function command(
   const beginMs = ground.now()
   const client = new RegistryClient(ground, node, args[0] ?? '')
   try {
-    const stdout = (await ground.nodes[node]?.node.shoal(...args)) ?? ''
+    const stdout = (await ground.nodes[node]?.shoal(...args)) ?? ''
     return { outcome: 'acknowledged', stdout }
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error)

@@ -4,6 +4,7 @@ import { sha256 } from '../e2e/image.ts'
 import type { Answer as Seen, Write } from '../model/model.ts'
 import { type Call, type Chronicle, type Name, type ReadFacts, short } from './chronicle.ts'
 import type { ManifestContent } from './content.ts'
+import { patient } from './patience.ts'
 import type { FaultKind } from './plan.ts'
 import type { SoakNode } from './soak-node.ts'
 import type { Weather } from './weather.ts'
@@ -188,7 +189,7 @@ export class RegistryClient {
 
   #had(kinds: readonly (FaultKind | 'collect')[], sinceMs: number, at: { node?: number }): boolean {
     const { weather, now } = this.#ground
-    return weather.had(kinds, { ...at, beginMs: sinceMs - afterMs, endMs: now() })
+    return weather.had(kinds, { ...at, beginMs: sinceMs - patient(afterMs), endMs: now() })
   }
 
   /** What a full disk keeps a node from bringing says nothing of what is where. */

@@ -2,12 +2,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { ACCEPT_MANIFESTS } from '../e2e/client.ts'
 import { isMesh } from '../netns/cluster-node.ts'
+import { patient } from './patience.ts'
 import { repositories } from './plan.ts'
 import type { Ground } from './registry-client.ts'
 import type { SoakNode } from './soak-node.ts'
 
-const meetMs = 90_000
-const agreeMs = 90_000
+const withinMs = 90_000
 const pollMs = 1_000
 
 /** The digest behind each tag of each repository; what is listed and not there is `missing`. */
@@ -17,15 +17,17 @@ export const missing = 'missing'
 
 /** Resolves to what all nodes show, to what the first does after a complaint when they do not come to that. */
 export async function settle({ complain, nodes }: Ground): Promise<TagView> {
+  const meetMs = patient(withinMs)
   const hasMet = await within(meetMs, async () => await isMesh(nodes.map(({ node }) => node)))
   if (!hasMet) {
     const counts = await Promise.all(nodes.map(async ({ node }) => (await node.peers()).length))
     complain(
-      `the nodes do not meet in ${meetMs / 1000} s; they are connected with ${counts.join(', ')} others`,
+      `the nodes do not meet in ${Math.round(meetMs / 1000)} s; they are connected with ${counts.join(', ')} others`,
       {},
     )
   }
   let views: TagView[] = []
+  const agreeMs = patient(withinMs)
   const isOne = await within(agreeMs, async () => {
     views = await Promise.all(nodes.map(viewOf))
     return new Set(views.map(textOf)).size === 1
@@ -37,7 +39,7 @@ export async function settle({ complain, nodes }: Ground): Promise<TagView> {
     for (const tag of tags) {
       const seen = views.map((view) => view.get(repository)?.get(tag) ?? 'nothing')
       if (new Set(seen).size > 1)
-        complain(`the nodes do not agree in ${agreeMs / 1000} s on a tag: ${seen.join(', ')}`, {
+        complain(`the nodes do not agree in ${Math.round(agreeMs / 1000)} s on a tag: ${seen.join(', ')}`, {
           name: { repository, tag },
         })
     }

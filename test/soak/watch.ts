@@ -1,5 +1,6 @@
 /** Looks after the nodes while they are at work: they live, answer, and stay within their memory. */
 import { setTimeout as wait } from 'node:timers/promises'
+import { patient } from './patience.ts'
 import type { Ground } from './registry-client.ts'
 import type { SoakNode } from './soak-node.ts'
 
@@ -51,7 +52,8 @@ export class Watch {
 
   async #health({ node }: SoakNode): Promise<string> {
     const { promise: late, resolve } = Promise.withResolvers<string>()
-    const timer = setTimeout(() => resolve(`nothing for ${answerMs / 1000} s`), answerMs)
+    const limitMs = patient(answerMs)
+    const timer = setTimeout(() => resolve(`nothing for ${Math.round(limitMs / 1000)} s`), limitMs)
     try {
       const answered = node.client
         .ask('GET', '/healthz')
