@@ -17,6 +17,8 @@ const maxDepth = 32
  * its bytes: four megabytes of keys take half a second.
  */
 const maxValues = 65_536
+/** Each takes as long as twenty others. */
+const maxEscapedKeys = 4_096
 
 const [quote, backslash, comma, colon] = [0x22, 0x5c, 0x2c, 0x3a]
 const [openObject, closeObject, openArray, closeArray] = [0x7b, 0x7d, 0x5b, 0x5d]
@@ -34,46 +36,40 @@ export function parseJson(bytes: Uint8Array): Json {
     invalid('the body is not UTF-8', cause)
   }
   // Before JSON.parse: it would build the whole tree of a document that is only brackets.
-  const keys = countKeys(text)
-  let value: Json
+  checkShape(text)
   try {
-    value = JSON.parse(text) as Json
+    return JSON.parse(text) as Json
   } catch (cause) {
-    invalid(`the body is not JSON: ${(cause as SyntaxError).message}`, cause)
+    return invalid(`the body is not JSON: ${(cause as SyntaxError).message}`, cause)
   }
-  // Of a key that stands twice JSON.parse keeps the last.
-  if (keysOf(value) < keys) invalid('one object of the body has the same key twice')
-  return value
 }
 
 /** One pass over text that may not even be JSON: what is not well formed is left for JSON.parse to name. */
-function countKeys(text: string): number {
-  let depth = 0
+function checkShape(text: string): void {
+  const open: (Set<string> | undefined)[] = []
   let values = 0
-  let keys = 0
+  let escapedKeys = 0
   for (let at = 0; at < text.length; at++) {
     const char = text.charCodeAt(at)
     if (char === quote) {
       const end = endOfString(text, at)
-      if (isFollowedByColon(text, end)) keys++
+      const keys = open.at(-1)
+      if (keys !== undefined && isFollowedByColon(text, end)) {
+        const quoted = text.slice(at, end)
+        if (quoted.includes('\\') && ++escapedKeys > maxEscapedKeys)
+          invalid(`the body holds more than ${maxEscapedKeys} keys with a backslash`)
+        addKey(keys, quoted)
+      }
       at = end - 1
     } else if (char === openObject || char === openArray) {
-      if (depth === maxDepth) invalid(`the body is nested deeper than ${maxDepth} levels`)
-      depth++
+      if (open.length === maxDepth) invalid(`the body is nested deeper than ${maxDepth} levels`)
       values++
-    } else if (char === closeObject || char === closeArray) depth--
+      open.push(char === openObject ? new Set() : undefined)
+    } else if (char === closeObject || char === closeArray) open.pop()
     else if (char === comma) values++
     // Each value but the first of a list or object is behind a comma, and each list or object behind its bracket.
     if (values > maxValues) invalid(`the body holds more than ${maxValues} values`)
   }
-  return keys
-}
-
-function keysOf(value: Json | undefined): number {
-  if (typeof value !== 'object' || value === null) return 0
-  const values = Object.values(value)
-  const own = Array.isArray(value) ? 0 : values.length
-  return values.reduce((sum: number, inner) => sum + keysOf(inner), own)
 }
 
 /** The index just after the closing quote, or the end of the text. */
@@ -92,6 +88,25 @@ function isFollowedByColon(text: string, start: number): boolean {
   let at = start
   while (spaces.includes(text.charCodeAt(at))) at++
   return text.charCodeAt(at) === colon
+}
+
+function addKey(keys: Set<string>, quoted: string): void {
+  const key = quoted.includes('\\') ? withoutEscapes(quoted) : quoted
+  if (keys.has(key)) invalid(`the key ${key.slice(0, 80)} stands twice in one object`)
+  keys.add(key)
+}
+
+/**
+ * `"a"` and `"\u0061"` are the same key. A malformed escape stays as it is; JSON.parse refuses it afterwards. Keys are not counted
+ * in what JSON.parse makes: after an object with the key `"\\"`, V8 13.6 takes an escaped one that stands twice for that.
+ */
+function withoutEscapes(quoted: string): string {
+  try {
+    return JSON.stringify(JSON.parse(quoted))
+  } catch (error) {
+    if (error instanceof SyntaxError) return quoted
+    throw error
+  }
 }
 
 function invalid(reason: string, cause?: unknown): never {
