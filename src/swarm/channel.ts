@@ -1,32 +1,22 @@
-/** Length-prefixed frames and bulk bytes over one libp2p stream, with backpressure both ways. */
+/** Length-prefixed frames over one libp2p stream, with backpressure both ways. */
 import type { Stream } from '@libp2p/interface'
 import { Semaphore } from '../base/base.ts'
 import { type Channel, ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
-import { StreamReader, type WaitOptions } from './stream-reader.ts'
-import { StreamWriter, writeBytes } from './stream-writer.ts'
-
-export type { WaitOptions } from './stream-reader.ts'
-
-/**
- * A channel that also moves bulk bytes, whose count a frame has told before. A frame's memory may be used again once `send`
- * was called; a `receive` that was aborted took nothing; 15 s after `close` a peer that has not ended its side is reset.
- */
-export interface ByteChannel extends Channel {
-  /** Sends exactly `size` bytes; throws RangeError when the body has more or fewer, and resets the stream. */
-  sendBytes(body: AsyncIterable<Uint8Array>, size: number, options?: WaitOptions): Promise<void>
-  /** Exactly `size` bytes. Throws ChannelBrokenError when fewer come. No frame may be received until it ended. */
-  receiveBytes(size: number, options?: WaitOptions): AsyncIterable<Uint8Array>
-}
+import { StreamReader } from './stream-reader.ts'
+import { StreamWriter } from './stream-writer.ts'
 
 const prefixBytes = 4
 const lingerMs = 15_000
 
-/** Attaches to a stream, in the same turn in which it was received. */
-export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): ByteChannel {
+/**
+ * Attaches to a stream, in the same turn in which it was received. A frame's memory may be used again once `send` was called; a
+ * `receive` that was aborted took nothing; 15 s after `close` a peer that has not ended its side is reset.
+ */
+export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): Channel {
   return new StreamChannel(stream, new StreamReader(stream).attach(), maxFrameBytes)
 }
 
-class StreamChannel implements ByteChannel {
+class StreamChannel implements Channel {
   readonly #stream: Stream
   readonly #reader: StreamReader
   readonly #writer: StreamWriter
@@ -68,36 +58,6 @@ class StreamChannel implements ByteChannel {
     }
     this.#reader.take(prefixBytes)
     return this.#reader.take(length)
-  }
-
-  async sendBytes(body: AsyncIterable<Uint8Array>, size: number, options: WaitOptions = {}): Promise<void> {
-    await this.#sending.run(() =>
-      this.#whole(async () => {
-        let sent = 0
-        for await (const chunk of body) {
-          sent += chunk.length
-          if (sent > size)
-            throw new RangeError(`the body has more than the ${size} bytes that were announced`)
-          for (let offset = 0; offset < chunk.length; offset += writeBytes) {
-            // The stream keeps what it is given until it is encrypted, and a chunk's memory is its producer's.
-            await this.#writer.write(chunk.slice(offset, offset + writeBytes), options)
-          }
-        }
-        if (sent < size) throw new RangeError(`the body ended after ${sent} of ${size} bytes`)
-      }),
-    )
-  }
-
-  async *receiveBytes(size: number, options: WaitOptions = {}): AsyncGenerator<Uint8Array, void, undefined> {
-    let left = size
-    while (left > 0) {
-      if (!(await this.#reader.ready(1, options))) {
-        throw new ChannelBrokenError(`the peer ended after ${size - left} of ${size} bytes`)
-      }
-      const chunk = this.#reader.takeChunk(left)
-      left -= chunk.length
-      yield chunk
-    }
   }
 
   async close(): Promise<void> {

@@ -42,8 +42,3 @@ export class PeerUnreachableError extends CodedError {
     this.peer = peer
   }
 }
-
-/** The peer sent nothing for too long. */
-export class PeerStalledError extends CodedError {
-  readonly code = 'PEER_STALLED'
-}

@@ -9,16 +9,16 @@ import {
   type Metrics,
   steadyClock,
 } from '../base/base.ts'
-import { ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
+import { type Channel, ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
 import { isPeerId } from './addresses.ts'
-import { type ByteChannel, channelOver } from './channel.ts'
+import { channelOver } from './channel.ts'
 import type { Conduct } from './conduct.ts'
-import { PeerStalledError, PeerUnreachableError } from './errors.ts'
+import { PeerUnreachableError } from './errors.ts'
 import type { Libp2pNode } from './libp2p-node.ts'
 
 /** The channel is closed when the handler resolves, and reset when it throws. */
 export type ChannelHandler = (
-  channel: ByteChannel,
+  channel: Channel,
   peer: string,
   options: { signal: AbortSignal },
 ) => Promise<void>
@@ -43,7 +43,7 @@ export interface Host {
     peer: string,
     protocol: string | string[],
     options: { maxFrameBytes: number; signal?: AbortSignal },
-  ): Promise<ByteChannel>
+  ): Promise<Channel>
 }
 
 /** A host that knows who is still talking. */
@@ -76,7 +76,7 @@ export function createHost(options: HostOptions): ListeningHost {
     stream.addEventListener('message', () => heardMs.set(peer, performance.now()))
   }
 
-  const serve = async (channel: ByteChannel, peer: string, protocol: string, handler: ChannelHandler) => {
+  const serve = async (channel: Channel, peer: string, protocol: string, handler: ChannelHandler) => {
     try {
       await handler(channel, peer, { signal: tasks.signal })
       await channel.close()
@@ -138,8 +138,6 @@ export function createHost(options: HostOptions): ListeningHost {
 /** It left, or said or took nothing for too long: nothing that this node could mend. */
 function isOfThePeer(cause: unknown): boolean {
   return (
-    cause instanceof ChannelBrokenError ||
-    cause instanceof PeerStalledError ||
-    (cause instanceof DOMException && cause.name === 'TimeoutError')
+    cause instanceof ChannelBrokenError || (cause instanceof DOMException && cause.name === 'TimeoutError')
   )
 }

@@ -1,7 +1,6 @@
 /** Whether members are still there and how far away: one long-lived channel to each, a few bytes every five seconds. */
 import type { Background, Clock, Logger } from '../base/base.ts'
-import { ChannelBrokenError, MalformedError } from '../wire/wire.ts'
-import type { ByteChannel } from './channel.ts'
+import { type Channel, ChannelBrokenError, MalformedError } from '../wire/wire.ts'
 import type { ListeningHost } from './host.ts'
 
 export interface Pulse {
@@ -72,7 +71,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
     }
   }
 
-  const beat = async (channel: ByteChannel, peer: string, signal: AbortSignal): Promise<void> => {
+  const beat = async (channel: Channel, peer: string, signal: AbortSignal): Promise<void> => {
     // The second beat comes soon, since it tells the other side the round trip.
     for (let pauseMs = intervalMs / 4; !signal.aborted; pauseMs = intervalMs) {
       const frame = Buffer.alloc(frameBytes)
@@ -89,7 +88,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   }
 
   const lead = async (peer: string, signal: AbortSignal): Promise<void> => {
-    let channel: ByteChannel | undefined
+    let channel: Channel | undefined
     try {
       channel = await patiently(peer, answerMs, signal, (timely) =>
         host.open(peer, pulseProtocol, { maxFrameBytes: frameBytes, signal: timely }),

@@ -2,7 +2,6 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
 import { ChannelBrokenError } from '../wire/wire.ts'
 import { ByteQueue } from './byte-queue.ts'
-import { PeerStalledError } from './errors.ts'
 import { ReceiveWindow } from './receive-window.ts'
 
 /** Reading pauses above this and resumes below half of it; the stream's window comes on top. */
@@ -10,8 +9,6 @@ const highWaterBytes = 512 * 1024
 
 export interface WaitOptions {
   signal?: AbortSignal | undefined
-  /** Throws PeerStalledError after waiting this long without any progress by the peer. */
-  stallMs?: number | undefined
 }
 
 export class StreamReader {
@@ -146,7 +143,7 @@ export class StreamReader {
     this.#wake?.()
   }
 
-  async #change({ signal, stallMs }: WaitOptions): Promise<void> {
+  async #change({ signal }: WaitOptions): Promise<void> {
     await waitFor(
       (wake) => {
         this.#wake = wake
@@ -154,7 +151,7 @@ export class StreamReader {
           this.#wake = undefined
         }
       },
-      { signal, stallMs },
+      { signal },
     )
   }
 }
@@ -162,20 +159,15 @@ export class StreamReader {
 /** Resolves when `subscribe`'s callback is called; it returns what ends the subscription. */
 export async function waitFor(
   subscribe: (wake: () => void) => () => void,
-  { signal, stallMs }: WaitOptions,
+  { signal }: WaitOptions,
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const unsubscribe = subscribe(resolve)
   const onAbort = (): void => reject(signal?.reason)
   signal?.addEventListener('abort', onAbort)
-  const timer =
-    stallMs === undefined
-      ? undefined
-      : setTimeout(() => reject(new PeerStalledError(`the peer made no progress for ${stallMs} ms`)), stallMs)
   try {
     await promise
   } finally {
-    clearTimeout(timer)
     signal?.removeEventListener('abort', onAbort)
     unsubscribe()
   }

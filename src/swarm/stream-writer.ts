@@ -4,7 +4,7 @@ import { ChannelBrokenError } from '../wire/wire.ts'
 import { type WaitOptions, waitFor } from './stream-reader.ts'
 
 /** Four Noise messages of 65,516 bytes, so that no frame of the encrypted connection is cut. */
-export const writeBytes = 262_064
+const writeBytes = 262_064
 
 export class StreamWriter {
   readonly #stream: Stream

@@ -16,7 +16,6 @@ import type { Providers } from './providers.ts'
 import type { Spread } from './spread.ts'
 
 export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
-export type { ByteChannel } from './channel.ts'
 export { clonedProblem } from './clones.ts'
 export {
   type Cluster,
@@ -33,7 +32,6 @@ export {
   AuthorityAbsentError,
   ClusterConflictError,
   ListenError,
-  PeerStalledError,
   PeerUnreachableError,
   SwarmFileError,
   TokenError,

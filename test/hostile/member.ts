@@ -5,13 +5,13 @@
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type ByteChannel, channelOver } from '../../src/swarm/channel.ts'
+import { channelOver } from '../../src/swarm/channel.ts'
 import { type Cluster, clusterNames } from '../../src/swarm/cluster.ts'
 import { createSeed } from '../../src/swarm/key-file.ts'
 import { createNode, dhtProtocol, type Libp2pNode } from '../../src/swarm/libp2p-node.ts'
 import { pulseProtocol } from '../../src/swarm/pulse.ts'
 import { StreamWriter } from '../../src/swarm/stream-writer.ts'
-import { frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
+import { type Channel, frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
 import { MemoryDatabase } from './memory-database.ts'
 import { addProviderMessage, delimited, gossipMessage, pingMessage } from './protobuf.ts'
 
@@ -29,7 +29,7 @@ export interface HostileMember extends AsyncDisposable {
   /** Gossip messages that came from others. */
   readonly heard: Uint8Array[]
   /** A channel, for attacks that keep to frames. */
-  open(peer: string, protocol: string): Promise<ByteChannel>
+  open(peer: string, protocol: string): Promise<Channel>
   /** A stream with no frames at all. */
   stream(peer: string, protocol: string): Promise<HostileStream>
   /** Claims in the DHT, at this peer, to hold what these 32-byte hashes name; resolves when the peer took them. */

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Level } from 'level'
 import { parseRepository } from '../../src/oci/oci.ts'
-import type { OpenBlob } from '../../src/store/store.ts'
 import {
   type Cluster,
   openIdentity,
@@ -25,24 +24,6 @@ export async function temporaryFolder(stack: AsyncDisposableStack): Promise<stri
 
 export async function newCluster(stack: AsyncDisposableStack): Promise<Cluster> {
   return await startCluster(await temporaryFolder(stack))
-}
-
-/** A blob whose chunks share one buffer, as the store's do. */
-export function blobOf(size: number, byteAt: (at: number) => number, bytes?: Uint8Array): OpenBlob {
-  const buffer = new Uint8Array(512 * 1024)
-  return {
-    size,
-    async *chunks(start, end, { signal } = {}) {
-      for (let at = start; at < end; at += buffer.length) {
-        signal?.throwIfAborted()
-        const part = buffer.subarray(0, Math.min(buffer.length, end - at))
-        if (bytes === undefined) part.fill(byteAt(at))
-        else part.set(bytes.subarray(at, at + part.length))
-        yield part
-      }
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
 }
 
 export interface TestSwarm {
