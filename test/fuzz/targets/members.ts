@@ -48,7 +48,7 @@ function framesIn(chunks: Uint8Array[]): string {
 }
 
 const hashes = new Uint8Array(64)
-const pieceList = signPieceList({ digest, size: 300 * 1024, hashes }, identity)
+const pieceList = signPieceList({ digest, size: 100 * 1024, hashes }, identity)
 
 /** Its signature is not looked at here; the body has one encoding as every message. */
 const pieceLists: Decoder = {
@@ -89,7 +89,7 @@ const asks: Decoder = {
 
 const answers: Decoder = {
   seeds: [
-    encodeAnswer({ type: 'partial', id: 1, size: 300 * 1024, bitfield: new Uint8Array([0x80]) }),
+    encodeAnswer({ type: 'partial', id: 1, size: 100 * 1024, bitfield: new Uint8Array([0x80]) }),
     encodeAnswer({ type: 'later', id: 1, pieces: [1], instead: [2], retryAfterMs: 10 }),
     encodeAnswer({ type: 'lane-offer', port: 4001, fingerprint: key, ticket: key }),
     Uint8Array.from([1, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 5, 5]),
