@@ -399,6 +399,20 @@ describe('a peer that', () => {
     expect(asker.blamed.filter(({ peer }) => peer === honest.peer)).toEqual([])
   })
 
+  it('lied costs nothing of what a restart goes on with', async () => {
+    const wrong = someBytes(bytes.length)
+    double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })
+    const fetching = asker.exchange.fetch(wanted(digest))
+    await until('the conviction', () => asker.blamed.length > 0)
+    const { lists } = asker
+    expect(lists.has(digest)).toBe(false)
+    honest = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    await honest.holds(bytes)
+    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 0)
+    expect(lists.has(digest)).toBe(true)
+    expect(await fetching).toBe(true)
+  })
+
   it('is killed costs nothing while another holder lives', async () => {
     const first = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     const second = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })

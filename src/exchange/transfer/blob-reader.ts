@@ -8,19 +8,7 @@ import type { Follower } from './transfer-state.ts'
 import { Unproven } from './unproven.ts'
 
 export interface BlobReaderOptions {
-  transfer: Pick<
-    Transfer,
-    | 'digest'
-    | 'follow'
-    | 'unfollow'
-    | 'followed'
-    | 'proven'
-    | 'proving'
-    | 'failure'
-    | 'partial'
-    | 'tail'
-    | 'change'
-  >
+  transfer: Pick<Transfer, 'digest' | 'follow' | 'unfollow' | 'followed' | 'woken' | 'state' | 'tail'>
   layout: Layout
   blobs: Pick<Blobs, 'open'>
   /** The reader needs the transfer no more. */
@@ -64,22 +52,23 @@ async function* read(
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
-    if (transfer.proven) {
+    const { state } = transfer
+    if (state.name === 'failed') throw state.error
+    if (state.name === 'proven') {
       await using blob = await blobs.open(transfer.digest)
       if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
       await settle(options, unproven, { blob, size: blob.size, signal })
       yield* blob.chunks(position, end, { signal })
       return
     }
-    if (transfer.failure !== undefined) throw transfer.failure
     move(transfer, follower, pieceAt(layout, position))
-    const { partial } = transfer
+    const partial = state.name === 'searching' ? undefined : state.attempt.partial
     const isReadable = partial !== undefined && (unproven.isEmpty || partial.has(unproven.pieceIn(layout)))
     const readable = isReadable ? readableTo(partial, layout, position, end) : position
     if (partial === undefined || readable === position) {
       const fresh = coming(options, unproven, position, end)
       if (fresh === undefined) {
-        await unlessAborted(transfer.change, signal)
+        await unlessAborted(transfer.woken(follower), signal)
         continue
       }
       position += fresh.length
@@ -97,9 +86,8 @@ async function* read(
     } catch (error) {
       if (error instanceof BlobUnprovenError) throw error
       // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
-      while (transfer.proving) await unlessAborted(transfer.change, signal)
-      const isLasting = transfer.partial === partial && !transfer.proven
-      if (isLasting && follower.failure === undefined) throw error
+      while (transfer.state.name === 'proving') await unlessAborted(transfer.woken(follower), signal)
+      if (transfer.state === state && follower.failure === undefined) throw error
     }
   }
 }

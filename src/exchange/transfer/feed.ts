@@ -6,26 +6,18 @@ import { OriginError } from '../errors.ts'
 import { type Layout, pieceAt, pieceLength, pieceRange } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Attempt } from './attempt.ts'
+import type { Attempts } from './attempts.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import type { TransferState } from './transfer-state.ts'
 import type { ComingPiece } from './unproven.ts'
 
 /** The transfer that is fed. */
 export interface FeedHost {
   readonly wanted: Wanted
-  /** The download under way; none while nothing is known of the blob. */
-  readonly attempt: Attempt | undefined
-  /** A list is known: where no download is under way, one is about to begin. */
-  readonly isListed: boolean
+  readonly state: TransferState
+  readonly attempts: Pick<Attempts, 'isListed' | 'begin' | 'grow'>
   /** Others hold some of it. */
   readonly isElsewhere: boolean
-  readonly proven: boolean
-  readonly change: Promise<void>
-  /** Begins a list that this node makes itself; what was believed before is forgotten. */
-  begin(size: number): void
-  /** Others hold what the list does not tell of: it is to be asked for. */
-  grow(): void
-  /** There is something new to read. */
-  tell(): void
 }
 
 export interface FeedOptions {
@@ -104,7 +96,7 @@ export class Feed {
       using _lease = await memory.lend({ least: bytes, most: bytes, signal: either })
       const isSame = await this.#copy(stream, { start, attempt, signal: either })
       // What came contradicts what others signed: one of both is wrong, and only the whole digest says which.
-      if (!isSame) this.#options.host.begin(stream.size)
+      if (!isSame) this.#options.host.attempts.begin(stream.size)
     }
   }
 
@@ -114,10 +106,10 @@ export class Feed {
     const untilMs = clock.now() + learnMs
     for (;;) {
       signal.throwIfAborted()
-      const { attempt } = host
-      if (host.proven || attempt?.held.complete === true) return undefined
+      const { attempt, now } = host.state
+      if (now.name === 'proven' || attempt?.held.complete === true) return undefined
       // A list is to be had from who holds some of it.
-      const isAwaited = host.isListed || (host.isElsewhere && clock.now() <= untilMs)
+      const isAwaited = host.attempts.isListed || (host.isElsewhere && clock.now() <= untilMs)
       if (attempt === undefined && !isAwaited) return 0
       if (attempt !== undefined) {
         const { known, layout } = attempt.candidate.list
@@ -125,9 +117,9 @@ export class Feed {
         const isLearnt = piece === undefined || piece <= known
         if (piece !== undefined && isLearnt) return pieceRange(layout, piece).start
         if (!isLearnt && clock.now() > untilMs) return pieceRange(layout, known).start
-        host.grow()
+        host.attempts.grow()
       }
-      await Promise.race([unlessAborted(host.change, signal), clock.sleep(tickMs, { signal })])
+      await Promise.race([unlessAborted(host.state.change, signal), clock.sleep(tickMs, { signal })])
     }
   }
 
@@ -136,13 +128,13 @@ export class Feed {
     const { host } = this.#options
     let isBegun = false
     for (;;) {
-      const { attempt } = host
+      const { attempt } = host.state
       if (attempt?.candidate.list.layout.size === size) return attempt
-      if (!isBegun && (attempt !== undefined || !host.isListed)) {
+      if (!isBegun && (attempt !== undefined || !host.attempts.isListed)) {
         isBegun = true
-        host.begin(size)
+        host.attempts.begin(size)
       }
-      await unlessAborted(host.change, signal)
+      await unlessAborted(host.state.change, signal)
     }
   }
 
@@ -177,7 +169,7 @@ export class Feed {
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
-        this.#options.host.tell()
+        this.#options.host.state.received()
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write

@@ -3,25 +3,18 @@ import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { LeadOptions, Origin, Outside } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import type { Attempts } from './attempts.ts'
 import { Feed, type FeedHost, type Tail } from './feed.ts'
-import { Leading } from './leading.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 
 /** The transfer that is supplied. */
 export interface SupplyHost extends FeedHost {
   readonly wanted: Wanted
+  readonly attempts: Attempts
   /** A reader here lacks pieces that no member has. */
   readonly isMissing: boolean
-  /** Anything of the blob is known here. */
-  readonly hasBegun: boolean
-  /** How often all pieces came and were another blob. */
-  readonly unproven: number
-  /** Whether the last of these was of what came here from outside alone. */
-  readonly isOwnWrong: boolean
   /** Resolves when every member has said whether it holds any of it. */
   readonly asked: Promise<void>
-  /** Who waits for anything has to look again. */
-  news(): void
   /** Something came. */
   moved(): void
   /** It is neither in the cluster nor outside. */
@@ -86,12 +79,12 @@ export class Supply {
   /** Brings it here for the whole cluster; see `Exchange`. */
   async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
     await unlessAborted(this.#begun.promise, options.signal)
-    const { wanted, isListed } = this.#host
+    const { wanted, attempts } = this.#host
     // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
-    const isDoubtful = this.#leading === undefined && isListed
+    const isDoubtful = this.#leading === undefined && attempts.isListed
     if (isDoubtful && !(await this.#options.admits(wanted, origin, options.signal))) return false
     this.#leading ??= this.#feedFrom(origin)
-    this.#host.news()
+    this.#host.state.news()
     return await this.#leading.join(options)
   }
 
@@ -106,7 +99,7 @@ export class Supply {
       const isThere = await outside.bring(host.wanted, {
         signal,
         lead: async (origin, options) => await this.lead(origin, options),
-        hasBegun: () => host.hasBegun,
+        hasBegun: () => (host.state.attempt ?? host.state.layout) !== undefined,
         onProgress: () => host.moved(),
       })
       if (!isThere) {
@@ -120,22 +113,25 @@ export class Supply {
   #feedFrom(origin: Origin): Leading {
     const { feedMemory: memory, clock, stallMs, over } = this.#options
     const host = this.#host
+    const { state } = host
+    const { proofs } = host.attempts
+    const isProven = (): boolean => state.now.name === 'proven'
     const feed = new Feed({ host, origin, memory, clock, stallMs })
     return new Leading(feed, async (stop) => {
       const signal = AbortSignal.any([stop, over])
       try {
         await this.#untilAsked(signal)
         for (let tries = 1; ; tries++) {
-          const before = host.unproven
+          const before = proofs.unproven
           if (!(await feed.run({ signal }))) return false
-          while (!host.proven && host.unproven === before) await unlessAborted(host.change, signal)
-          if (host.proven) return true
+          while (!isProven() && proofs.unproven === before) await unlessAborted(state.change, signal)
+          if (isProven()) return true
           // What others had from outside may have been wrong, and this node's be right.
-          if (host.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(host.wanted.digest)
+          if (proofs.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(host.wanted.digest)
         }
       } finally {
         this.#leading = undefined
-        host.news()
+        state.news()
       }
     })
   }
@@ -144,5 +140,47 @@ export class Supply {
   async #untilAsked(signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#begun.promise, signal)
     await untilOrAfter(this.#host.asked, askedMs, { clock: this.#options.clock, signal })
+  }
+}
+
+/** One feed for all who want this node to bring a blob from outside: it ends when the last of them has left. */
+class Leading {
+  readonly #feed: Feed
+  readonly #stop = new AbortController()
+  readonly #users = new Set<LeadOptions>()
+  readonly #done: Promise<boolean>
+  #told = 0
+
+  /** `run` feeds until it is stopped or over. */
+  constructor(feed: Feed, run: (signal: AbortSignal) => Promise<boolean>) {
+    this.#feed = feed
+    this.#done = run(this.#stop.signal)
+    // Whoever waits for it hears of a failure.
+    this.#done.catch(() => undefined)
+  }
+
+  async join(options: LeadOptions): Promise<boolean> {
+    this.#users.add(options)
+    try {
+      return await unlessAborted(this.#done, options.signal)
+    } finally {
+      this.#users.delete(options)
+      if (this.#users.size === 0) {
+        this.#stop.abort(new BlobUnavailableError(this.#feed.digest, 'nobody wants it brought any more'))
+      }
+    }
+  }
+
+  tail(position: number, end: number): Tail | undefined {
+    return this.#feed.tail(position, end)
+  }
+
+  /** Call it now and then. Returns whether more has come since the last time. */
+  check(): boolean {
+    this.#feed.check()
+    const isMore = this.#feed.received > this.#told
+    this.#told = this.#feed.received
+    if (isMore) for (const { onProgress } of this.#users) onProgress?.()
+    return isMore
   }
 }

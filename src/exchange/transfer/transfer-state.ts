@@ -1,7 +1,20 @@
-/** What those who wait for a transfer are told: whether there is such a blob, how it is cut, what changes, and how it ended. */
+/** Where a transfer stands, its readers, and whoever waits for either to get on. */
 import type { Digest } from '../../oci/oci.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Layout } from '../protocol/piece-size.ts'
+import type { Attempt } from './attempt.ts'
+import type { Trials } from './trial.ts'
+
+export type State =
+  /** No list is gone by: members are asked for one, or it begins to come from outside. */
+  | { readonly name: 'searching' }
+  /** By a list that may turn out to be wrong; others are tried beside it. */
+  | { readonly name: 'downloading'; readonly attempt: Attempt; readonly trials: Trials }
+  /** All of it is here, and the whole is hashed. */
+  | { readonly name: 'proving'; readonly attempt: Attempt }
+  /** It is in the store. */
+  | { readonly name: 'proven' }
+  | { readonly name: 'failed'; readonly error: Error }
 
 /** A reader of a transfer, as the transfer knows it. */
 export interface Follower {
@@ -10,6 +23,8 @@ export interface Follower {
   piece: number
   /** Set when what it has read is not the blob. */
   failure: Error | undefined
+  /** Ends its waiting. */
+  wake(): void
 }
 
 export class TransferState {
@@ -18,9 +33,10 @@ export class TransferState {
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
   readonly #done = Promise.withResolvers<void>()
+  #now: State = { name: 'searching' }
   #change = Promise.withResolvers<void>()
+  /** As readers were told. */
   #layout: Layout | undefined
-  #failure: Error | undefined
 
   constructor(digest: Digest) {
     this.#digest = digest
@@ -28,10 +44,48 @@ export class TransferState {
     for (const { promise } of [this.#found, this.#ready, this.#done]) promise.catch(() => undefined)
   }
 
+  get now(): State {
+    return this.#now
+  }
+
+  /** The download under way, until its blob is proven. */
+  get attempt(): Attempt | undefined {
+    return this.#now.name === 'downloading' || this.#now.name === 'proving' ? this.#now.attempt : undefined
+  }
+
+  get failure(): Error | undefined {
+    return this.#now.name === 'failed' ? this.#now.error : undefined
+  }
+
+  /** What is proven, or has failed, stays that. */
+  go(state: State): void {
+    if (this.#now.name === 'proven' || this.#now.name === 'failed') return
+    this.#now = state
+    if (state.name === 'proven') this.#done.resolve()
+    if (state.name === 'failed') {
+      for (const { reject } of [this.#found, this.#ready, this.#done]) reject(state.error)
+    }
+    this.#wakeAll()
+    this.news()
+  }
+
+  /** Returns the reason: the first there was. */
+  fail(error: unknown): Error {
+    const failure = error instanceof Error ? error : new BlobUnavailableError(this.#digest, String(error))
+    this.go({ name: 'failed', error: failure })
+    return this.failure ?? failure
+  }
+
   get found(): Promise<boolean> {
     return this.#found.promise
   }
 
+  /** Only the first time counts. */
+  find(isFound: boolean): void {
+    this.#found.resolve(isFound)
+  }
+
+  /** Resolves when something of it can be read. */
   get ready(): Promise<Layout> {
     // The first to tell the size may have been wrong.
     return this.#layout === undefined ? this.#ready.promise : Promise.resolve(this.#layout)
@@ -41,24 +95,23 @@ export class TransferState {
     return this.#done.promise
   }
 
-  get change(): Promise<void> {
-    return this.#change.promise
-  }
-
   get layout(): Layout | undefined {
     return this.#layout
   }
 
-  get failure(): Error | undefined {
-    return this.#failure
-  }
-
-  get isFollowed(): boolean {
-    return this.#followers.size > 0
+  /** It can be read, and is cut like this. */
+  show(layout: Layout): void {
+    // Whoever began to read was told another size.
+    if (this.#layout !== undefined && this.#layout.size !== layout.size) {
+      this.disappoint(new BlobUnprovenError(this.#digest))
+    }
+    this.#layout = layout
+    this.#ready.resolve(layout)
+    this.#found.resolve(true)
   }
 
   follow(piece: number): Follower {
-    const follower = { from: piece, piece, failure: undefined }
+    const follower = { from: piece, piece, failure: undefined, wake: () => undefined }
     this.#followers.add(follower)
     return follower
   }
@@ -73,33 +126,23 @@ export class TransferState {
     return [...this.#followers].map(({ piece }) => piece)
   }
 
-  /** Only the first time counts. */
-  find(isFound: boolean): void {
-    this.#found.resolve(isFound)
+  /** Resolves when the follower's piece, or the one before it, has come, more of it comes from outside, or all is otherwise. */
+  woken(follower: Follower): Promise<void> {
+    return new Promise((resolve) => {
+      follower.wake = resolve
+    })
   }
 
-  /** It can be read, and is cut like this. */
-  begin(layout: Layout): void {
-    // Whoever began to read was told another size.
-    if (this.#layout !== undefined && this.#layout.size !== layout.size) {
-      this.disappoint(new BlobUnprovenError(this.#digest))
+  /** The piece is here. */
+  gained(piece: number): void {
+    for (const follower of this.#followers) {
+      if (follower.piece === piece || follower.piece === piece + 1) follower.wake()
     }
-    this.#layout = layout
-    this.#ready.resolve(layout)
-    this.#found.resolve(true)
   }
 
-  finish(): void {
-    this.#done.resolve()
-  }
-
-  /** Returns the reason: the first there was. */
-  fail(error: unknown): Error {
-    const failure = error instanceof Error ? error : new BlobUnavailableError(this.#digest, String(error))
-    this.#failure ??= failure
-    for (const { reject } of [this.#found, this.#ready, this.#done]) reject(failure)
-    this.news()
-    return failure
+  /** More has come from outside. */
+  received(): void {
+    this.#wakeAll()
   }
 
   /** What the followers have read may be another blob; with `isWrong`, those that read no such piece have read what is right. */
@@ -109,13 +152,22 @@ export class TransferState {
         if (isWrong(piece)) follower.failure = error
       }
     }
+    this.#wakeAll()
     this.news()
   }
 
-  /** Who waits for anything has to look again. */
+  /** Resolves when another state is reached, or something is heard of what members hold and of their lists. */
+  get change(): Promise<void> {
+    return this.#change.promise
+  }
+
   news(): void {
     const { resolve } = this.#change
     this.#change = Promise.withResolvers()
     resolve()
+  }
+
+  #wakeAll(): void {
+    for (const follower of this.#followers) follower.wake()
   }
 }

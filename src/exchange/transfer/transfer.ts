@@ -4,7 +4,6 @@
  */
 import { fromUpstream, type Metrics } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
-import type { PartialBlob } from '../../store/store.ts'
 import type { Verifier } from '../../wire/wire.ts'
 import type { LeadOptions, Origin, Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
@@ -19,7 +18,7 @@ import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
 import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
 import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
-import { type Follower, TransferState } from './transfer-state.ts'
+import { type Follower, type State, TransferState } from './transfer-state.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
 
 /** What all transfers of a node share. */
@@ -82,12 +81,12 @@ export class Transfer {
       digest: wanted.digest,
       sources: this.#sources,
       ...context,
-      current: () => this.#attempts.current?.candidate,
+      current: () => this.#state.attempt?.candidate,
       onFound: () => this.#attempts.reconsider(),
       onGuilty: (source, piece) => this.#convictSource(source, piece),
       onDisproved: (candidate) => this.#attempts.abandon(candidate),
     })
-    const parts = { sources: this.#sources, search: this.#search }
+    const parts = { state: this.#state, sources: this.#sources, search: this.#search }
     this.#attempts = new Attempts(this.#attempted(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
@@ -130,13 +129,9 @@ export class Transfer {
     return this.#state.done
   }
 
-  get proven(): boolean {
-    return this.#attempts.proven
-  }
-
-  /** Whether all is here and only the proof is missing, which closes `partial`. */
-  get proving(): boolean {
-    return this.#attempts.proving
+  /** What can be read of it changes with this. */
+  get state(): State {
+    return this.#state.now
   }
 
   get failure(): Error | undefined {
@@ -150,16 +145,11 @@ export class Transfer {
 
   /** How long the last proof took; milliseconds since the epoch. */
   get proof(): { startMs: number; endMs: number } | undefined {
-    return this.#attempts.proof
-  }
-
-  /** What can be read of it now, changing with the list that is believed. */
-  get partial(): PartialBlob | undefined {
-    return this.#attempts.current?.partial
+    return this.#attempts.proofs.last
   }
 
   get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
-    const attempt = this.#attempts.current
+    const { attempt } = this.#state
     const layout = this.#layout
     return {
       size: layout?.size,
@@ -171,21 +161,16 @@ export class Transfer {
 
   /** As it stands, for whoever watches. */
   get view(): TransferView {
-    const attempt = this.#attempts.current
+    const { attempt } = this.#state
     return viewOf({
       digest: this.digest,
       repositories: this.repositories,
       layout: this.#layout,
       held: attempt?.held,
-      proving: this.#attempts.proving,
+      proving: this.state.name === 'proving',
       sources: this.#sources.all(),
       delayOf: (source) => attempt?.delayOf(source),
     })
-  }
-
-  /** Resolves at the next change of anything here. */
-  get change(): Promise<void> {
-    return this.#state.change
   }
 
   follow(piece: number): Follower {
@@ -198,9 +183,14 @@ export class Transfer {
     if (this.#state.unfollow(follower)) this.followed()
   }
 
+  /** Resolves when there may be more for the follower to read. */
+  woken(follower: Follower): Promise<void> {
+    return this.#state.woken(follower)
+  }
+
   /** A follower has moved. */
   followed(): void {
-    this.#attempts.current?.readers(this.#state.pieces())
+    this.#state.attempt?.readers(this.#state.pieces())
   }
 
   /** Whether the peer has said that it holds the piece. */
@@ -230,7 +220,6 @@ export class Transfer {
       await this.#search.recall()
       this.#supply.begin()
       await this.#attempts.run(either)
-      this.#state.finish()
     } catch (error) {
       this.#fail(error)
     } finally {
@@ -238,7 +227,6 @@ export class Transfer {
       await Promise.all(beside)
       this.#state.find(false)
       this.#sources.close()
-      this.#state.news()
     }
   }
 
@@ -257,7 +245,7 @@ export class Transfer {
       await this.#attempts.check()
       this.#supply.check()
       const idleMs = this.#context.clock.now() - this.#movedMs
-      if (idleMs > this.#context.giveUpMs && this.#attempts.current?.held.complete !== true) {
+      if (idleMs > this.#context.giveUpMs && this.#state.attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
         throw new BlobUnavailableError(this.digest, reason)
       }
@@ -276,19 +264,10 @@ export class Transfer {
       get isAsked() {
         return transfer.#isAsked
       },
-      get change() {
-        return transfer.change
-      },
-      begins: (layout) => {
-        this.#state.begin(layout)
-        this.followed()
-      },
       writes: (piece, giver) => this.#givers.set(piece, giver),
       gained: (piece, giver) => this.#gained(piece, giver),
       dropped: (source, reason) => this.#dropped(source, reason),
-      disappoint: (error, isWrong) => this.#state.disappoint(error, isWrong),
       announce: () => this.#announce(),
-      news: () => this.#state.news(),
     }
   }
 
@@ -297,12 +276,8 @@ export class Transfer {
     const transfer = this
     return {
       wanted: this.#wanted,
-      get attempt() {
-        return transfer.#attempts.current
-      },
-      get isListed() {
-        return transfer.#attempts.isListed
-      },
+      state: this.#state,
+      attempts: this.#attempts,
       get isElsewhere() {
         const holding = transfer.#sources.holding()
         return holding.some((source) => source.holds.held.held > 0 && !transfer.#search.isWorthless(source))
@@ -310,28 +285,7 @@ export class Transfer {
       get isMissing() {
         return transfer.#isMissing()
       },
-      get hasBegun() {
-        return transfer.#layout !== undefined
-      },
-      get proven() {
-        return transfer.#attempts.proven
-      },
-      get unproven() {
-        return transfer.#attempts.unproven
-      },
-      get isOwnWrong() {
-        return transfer.#attempts.isOwnWrong
-      },
-      get change() {
-        return transfer.change
-      },
       asked: this.#sources.asked,
-      begin: (size) => this.#attempts.begin(size),
-      grow: () => this.#attempts.grow(),
-      tell: () => {
-        if (this.#state.isFollowed) this.#state.news()
-      },
-      news: () => this.#state.news(),
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
@@ -341,13 +295,13 @@ export class Transfer {
 
   /** As far as it is known. */
   get #layout(): Layout | undefined {
-    return this.#attempts.current?.candidate.list.layout ?? this.#state.layout
+    return this.#state.attempt?.candidate.list.layout ?? this.#state.layout
   }
 
   /** Someone here lacks pieces that nobody has. */
   #isMissing(): boolean {
     if (!this.#isWanted) return false
-    const attempt = this.#attempts.current
+    const { attempt } = this.#state
     const holding = this.#sources.holding()
     if (attempt === undefined) return holding.length === 0
     if (holding.some(({ holds }) => holds.held.complete)) return false
@@ -367,7 +321,7 @@ export class Transfer {
     this.#context.metrics.count('shoal_exchange_pieces_total', { source })
     this.#announce()
     this.#context.holdings.gained(this.digest, piece)
-    this.#state.news()
+    this.#state.gained(piece)
   }
 
   #announce(): void {
@@ -389,7 +343,7 @@ export class Transfer {
   #convictSource(source: Source, piece: number): void {
     this.#context.faults.add(source.peer, 'wrong-bytes', { digest: this.digest, piece })
     source.want.bad(piece)
-    this.#attempts.current?.leave(source)
+    this.#state.attempt?.leave(source)
     this.#sources.shun(source, 'for-good')
   }
 

@@ -1,8 +1,10 @@
 /** A reader of a blob on its way, at the moment at which the part becomes the blob. */
 import { expect, it } from 'vitest'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
+import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { blobReader } from '../../../src/exchange/transfer/blob-reader.ts'
-import type { Follower } from '../../../src/exchange/transfer/transfer-state.ts'
+import { type Follower, TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
+import type { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { memoryStore } from '../../../src/store/store.ts'
 import { digestOf, pieceBytes, read, someBytes } from '../lab/fixture.ts'
 
@@ -17,46 +19,31 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     })(),
   )
   const layout = layoutOf(bytes.length)
-  const follow = (piece: number): Follower => ({ from: piece, piece, failure: undefined })
-  let change = Promise.withResolvers<void>()
-  const news = (): void => {
-    change.resolve()
-    change = Promise.withResolvers()
+  const state = new TransferState(digest)
+  const partial = {
+    plan: { digest, size: layout.size, pieceBytes, hashes: new Uint8Array() },
+    has: () => true,
+    async *chunks(): AsyncGenerator<Uint8Array> {
+      state.go({ name: 'proving', attempt })
+      // A peer may say something before the proof is over.
+      setImmediate(() => {
+        state.received()
+        setImmediate(() => state.go({ name: 'proven' }))
+      })
+      throw new Error('the file has another name by now')
+    },
   }
+  const attempt = { partial } as unknown as Attempt
+  state.go({ name: 'downloading', attempt, trials: undefined as unknown as Trials })
   const transfer = {
     digest,
-    follow,
+    follow: (piece: number) => state.follow(piece),
     unfollow: () => undefined,
     followed: () => undefined,
     tail: () => undefined,
-    proven: false,
-    proving: false,
-    failure: undefined,
-    partial: {
-      plan: { digest, size: layout.size, pieceBytes, hashes: new Uint8Array() },
-      has: () => true,
-      held: layout.count,
-      write: async () => true,
-      take: async () => new Uint8Array(),
-      learn: async () => undefined,
-      finish: async () => undefined,
-      [Symbol.asyncDispose]: async () => undefined,
-      async *chunks(): AsyncGenerator<Uint8Array> {
-        transfer.proving = true
-        // A peer may say something before the proof is over.
-        setImmediate(() => {
-          news()
-          setImmediate(() => {
-            transfer.proven = true
-            transfer.proving = false
-            news()
-          })
-        })
-        throw new Error('the file has another name by now')
-      },
-    },
-    get change() {
-      return change.promise
+    woken: (follower: Follower) => state.woken(follower),
+    get state() {
+      return state.now
     },
   }
   await using blob = blobReader({ transfer, layout, blobs: store.blobs, release: () => undefined })

@@ -6,6 +6,8 @@ import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-si
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { Feed, type FeedHost } from '../../../src/exchange/transfer/feed.ts'
 import { MemoryBudget } from '../../../src/exchange/transfer/memory-budget.ts'
+import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
+import { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { parseDigest, parseRepository } from '../../../src/oci/oci.ts'
 
 const digest = parseDigest(`sha256:${'ab'.repeat(32)}`)
@@ -15,24 +17,23 @@ const { signal } = new AbortController()
 /** A feed of a blob of three pieces; `take` says what becomes of each that came. */
 function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
   const begun: number[] = []
-  let isProven = false
   const candidate = { list: { layout, known: layout.count } }
-  const attempt = { candidate, held: { complete: false }, firstAbsent: (from = 0) => from, take }
+  const fake = { candidate, held: { complete: false }, firstAbsent: (from = 0) => from, take }
+  const attempt = fake as unknown as Attempt
+  const state = new TransferState(digest)
+  state.go({ name: 'downloading', attempt, trials: new Trials(attempt.candidate, 0) })
   const host: FeedHost = {
     wanted: { digest, repository: parseRepository('team/app') },
-    attempt: attempt as unknown as Attempt,
-    isListed: true,
+    state,
+    attempts: {
+      isListed: true,
+      begin: (size) => {
+        begun.push(size)
+        state.go({ name: 'proven' })
+      },
+      grow: () => undefined,
+    },
     isElsewhere: true,
-    get proven() {
-      return isProven
-    },
-    change: new Promise(() => undefined),
-    begin: (size) => {
-      begun.push(size)
-      isProven = true
-    },
-    grow: () => undefined,
-    tell: () => undefined,
   }
   const options = { host, origin, clock: steadyClock, stallMs: 1000 }
   return { feed: new Feed({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }

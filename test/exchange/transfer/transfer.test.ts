@@ -1,6 +1,6 @@
 /** Blobs between exchanges: whole, in part, shared, resumed. */
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { noMetrics } from '../../../src/base/base.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { noMetrics, steadyClock } from '../../../src/base/base.ts'
 import { encodeAnswer } from '../../../src/exchange/protocol/messages.ts'
 import { parseRepository } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
@@ -318,6 +318,25 @@ describe('a transfer', () => {
     const late = await world.node()
     await late.holds(bytes)
     expect(await fetching).toBe(true)
+  })
+
+  it('that ends before anyone has answered is of a blob that cannot be had, which is no error', async () => {
+    const bytes = someBytes(1000)
+    const asker = await world.node({ limits: { giveUpMs: 100 } })
+    double({ mesh: world.mesh, identity: world.identity(), bytes, onWant: async () => undefined })
+    expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
+    expect(await asker.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
+  })
+
+  it('goes on when the host’s clock is set', async () => {
+    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const asker = await world.node({ override: { clock: steadyClock } })
+    const fetching = asker.exchange.fetch(wanted(await holder.holds(someBytes(8 * pieceBytes))))
+    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 1)
+    const now = Date.now()
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now + 120_000)
+    expect(await fetching).toBe(true)
+    clock.mockRestore()
   })
 
   it('keeps to the memory that there is', async () => {
