@@ -5,5 +5,5 @@ const most = 20
 
 /** So many times what it would take on a quiet machine. */
 export function patient(ms: number, [load = 0] = loadavg(), processors = availableParallelism()): number {
-  return ms * Math.min(most, Math.max(1, load / processors))
+  return Math.round(ms * Math.min(most, Math.max(1, load / processors)))
 }
