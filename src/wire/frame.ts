@@ -23,7 +23,10 @@ export class FrameReader {
     this.#maxBytes = options.maxBytes
   }
 
-  /** The frames that `chunk` completes. Throws `TOO_LARGE`, before memory is taken for the frame. */
+  /**
+   * The frames that `chunk` completes. A chunk that has its memory to itself, as those that a socket gives, is empty afterwards.
+   * Throws `TOO_LARGE`, before memory is taken for the frame.
+   */
   push(chunk: Uint8Array): Uint8Array[] {
     const frames: Uint8Array[] = []
     let rest = chunk
@@ -34,6 +37,7 @@ export class FrameReader {
         this.#frame = undefined
       }
     }
+    free(chunk)
     return frames
   }
 
@@ -65,4 +69,9 @@ export class FrameReader {
     this.#frameRead += part.length
     return chunk.subarray(part.length)
   }
+}
+
+/** Now: until the collector comes by, megabytes of chunks would have piled up, and each would be memory that is new to the kernel. */
+function free({ buffer, byteLength }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0)
 }

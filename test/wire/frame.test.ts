@@ -16,13 +16,23 @@ it('reads the frames that were written, however the stream was split', () => {
       const received: Uint8Array[] = []
       let at = 0
       for (const cut of [...cuts, stream.length]) {
-        received.push(...reader.push(stream.subarray(at, at + cut)))
+        received.push(...reader.push(Uint8Array.from(stream.subarray(at, at + cut))))
         at += cut
       }
       reader.end()
       expect(received.map((frame) => [...frame])).toEqual(sent.map((frame) => [...frame]))
     }),
   )
+})
+
+it('frees the memory of a chunk that has it to itself, and of no other', () => {
+  const reader = new FrameReader({ maxBytes: 100 })
+  const shared = new Uint8Array([0, 0, 0, 2, 7, 8, 9])
+  expect(reader.push(shared.subarray(0, 5))).toEqual([])
+  expect(shared).toHaveLength(7)
+  const own = new Uint8Array([6])
+  expect(reader.push(own)).toEqual([new Uint8Array([7, 6])])
+  expect(own.buffer.detached).toBe(true)
 })
 
 it.each([1, 3, 4, 6])('refuses an end after %i bytes of a frame', (length) => {
