@@ -4,7 +4,9 @@ import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { algorithmOf, type Digest, hexOf, OciError } from '../oci/oci.ts'
 import type { BlobFiles } from './blob-files.ts'
 import type { PartialRow } from './database.ts'
+import { DiskLots } from './disk-lots.ts'
 import { asStoreError, type DiskSpace } from './disk-space.ts'
+import { FreshPieces } from './fresh-pieces.ts'
 import type { TableContext } from './link-table.ts'
 import type { PartialBlob, PartialPlan, Partials } from './partial.ts'
 import type { PiecePool, PieceThread } from './piece-pool.ts'
@@ -104,7 +106,9 @@ class PartialFile implements PartialBlob {
   readonly plan: PartialPlan
   readonly #options: PartialFileOptions
   readonly #held: Set<number>
+  readonly #fresh: FreshPieces
   readonly #reading: SharedFile
+  readonly #lots: DiskLots
   #savedMs = 0
   #closed = false
 
@@ -112,6 +116,8 @@ class PartialFile implements PartialBlob {
     this.plan = options.plan
     this.#options = options
     this.#held = new Set(options.held)
+    this.#fresh = new FreshPieces(options.plan.pieceBytes)
+    this.#lots = new DiskLots(options.space)
     this.#reading = new SharedFile(options.files.partialPath(options.plan.digest), options.buffers)
   }
 
@@ -127,16 +133,14 @@ class PartialFile implements PartialBlob {
     if (this.#held.has(piece)) return true
     const { right = false } = await this.#hand('write', piece, chunks)
     if (!right) return false
-    this.#held.add(piece)
-    await this.#saveSometimes()
+    await this.#wrote(piece)
     return true
   }
 
   async take(piece: number, chunks: Uint8Array[]): Promise<Uint8Array> {
     const { hash } = await this.#hand('take', piece, chunks)
     if (hash === undefined) throw new Error('the piece thread gave no hash')
-    this.#held.add(piece)
-    await this.#saveSometimes()
+    await this.#wrote(piece)
     return hash
   }
 
@@ -146,9 +150,10 @@ class PartialFile implements PartialBlob {
   }
 
   async #hand(type: 'write' | 'take', piece: number, chunks: Uint8Array[]): Promise<PieceValue> {
-    const { space, thread, file } = this.#options
+    const { thread, file } = this.#options
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-    await space.take(bytes)
+    const { size, pieceBytes } = this.plan
+    await this.#lots.take(bytes, size - this.#held.size * pieceBytes)
     try {
       const owned = chunks.map(ownMemory)
       const buffers = [...new Set(owned.map(({ buffer }) => buffer))]
@@ -156,7 +161,7 @@ class PartialFile implements PartialBlob {
     } catch (error) {
       throw asStoreError(error)
     } finally {
-      space.settle(bytes)
+      this.#lots.settle(bytes)
     }
   }
 
@@ -166,7 +171,11 @@ class PartialFile implements PartialBlob {
     for (let piece = Math.floor(start / pieceBytes); piece < last; piece++) {
       if (!this.#held.has(piece)) throw new RangeError(`piece ${piece} of ${digest} is not here yet`)
     }
-    yield* this.#reading.chunks(start, end, options)
+    yield* this.#reading.chunks(start, end, {
+      ...options,
+      isInMemory: (from, to) => this.#fresh.has(from, to),
+      onTook: (ms) => this.#fresh.took(ms),
+    })
   }
 
   async finish(): Promise<void> {
@@ -210,10 +219,13 @@ class PartialFile implements PartialBlob {
 
   async #over(): Promise<void> {
     this.#options.onClosed()
+    this.#lots.end()
     await this.#reading.close()
   }
 
-  async #saveSometimes(): Promise<void> {
+  async #wrote(piece: number): Promise<void> {
+    this.#held.add(piece)
+    this.#fresh.add(piece)
     const now = this.#options.context.leases.now()
     if (Math.abs(now - this.#savedMs) < saveEveryMs) return
     this.#savedMs = now

@@ -1,0 +1,40 @@
+/** Which pieces of a part were written so lately that the kernel still has them in memory, as far as can be told. */
+
+/** Less than any host that runs containers has for its page cache; what it has given away shows by its slowness. */
+const mostBytes = 256 * 1024 * 1024
+/** A megabyte from memory takes a tenth of a millisecond, and from a disk more than one. */
+const slowMs = 4
+
+export class FreshPieces {
+  readonly #pieceBytes: number
+  readonly #most: number
+  /** In the order in which they were written. */
+  readonly #pieces = new Set<number>()
+
+  constructor(pieceBytes: number) {
+    this.#pieceBytes = pieceBytes
+    this.#most = Math.max(1, Math.floor(mostBytes / pieceBytes))
+  }
+
+  add(piece: number): void {
+    this.#pieces.add(piece)
+    if (this.#pieces.size <= this.#most) return
+    for (const oldest of this.#pieces) {
+      this.#pieces.delete(oldest)
+      return
+    }
+  }
+
+  /** Whether all pieces with bytes from `start` to `end` are such. */
+  has(start: number, end: number): boolean {
+    for (let piece = Math.floor(start / this.#pieceBytes); piece * this.#pieceBytes < end; piece++) {
+      if (!this.#pieces.has(piece)) return false
+    }
+    return true
+  }
+
+  /** After a slow read nothing that was written before counts as being in memory. */
+  took(ms: number): void {
+    if (ms > slowMs) this.#pieces.clear()
+  }
+}
