@@ -25,6 +25,7 @@ interface Trial extends Rival {
 const trialMs = 3000
 /** A download is given so long at least, and so many times what the rival's piece took. */
 const leastMs = 300
+const slotMs = 100
 const patience = 4
 /** So much less than the rival is no progress. */
 const worth = 1 / 8
@@ -35,7 +36,8 @@ export class Trials {
   readonly #current: Candidate
   readonly #begunMs: number
   readonly #trials = new Map<Candidate, Trial>()
-  #gains: { atMs: number; bytes: number }[] = []
+  /** What came in each of the last slots of time, the latest one last. */
+  #gains: { slot: number; bytes: number }[] = []
 
   constructor(current: Candidate, nowMs: number) {
     this.#current = current
@@ -44,8 +46,14 @@ export class Trials {
 
   /** Bytes of a piece that matches the current list have come. */
   gained(bytes: number, nowMs: number): void {
-    this.#gains = this.#gains.filter(({ atMs }) => nowMs - atMs <= trialMs)
-    this.#gains.push({ atMs: nowMs, bytes })
+    const slot = Math.floor(nowMs / slotMs)
+    const last = this.#gains.at(-1)
+    if (last?.slot === slot) {
+      last.bytes += bytes
+      return
+    }
+    this.#gains.push({ slot, bytes })
+    if (this.#gains.length > trialMs / slotMs) this.#gains.shift()
   }
 
   /** Asks a rival that is not on trial yet for a piece. */
@@ -103,7 +111,8 @@ export class Trials {
   }
 
   #gainedIn(windowMs: number, nowMs: number): number {
-    return this.#gains.reduce((sum, { atMs, bytes }) => sum + (nowMs - atMs <= windowMs ? bytes : 0), 0)
+    const since = Math.floor((nowMs - windowMs) / slotMs)
+    return this.#gains.reduce((sum, { slot, bytes }) => sum + (slot >= since ? bytes : 0), 0)
   }
 
   #disputed({ list }: Candidate, { holds }: HoldingSource): number | undefined {
