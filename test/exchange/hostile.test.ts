@@ -399,6 +399,22 @@ describe('a peer that', () => {
     expect(asker.blamed.filter(({ peer }) => peer === honest.peer)).toEqual([])
   })
 
+  it('drips and is the only one that has it is given up in the end', async () => {
+    const short = await world.node({ limits: { giveUpMs: 1000 } })
+    double({
+      mesh: world.mesh,
+      identity: world.identity(),
+      bytes,
+      onPiece: async (id, piece, { channel, signal }) => {
+        for (let offset = 0; !signal.aborted; offset++) {
+          await channel.send(encodeData({ id, piece, offset, bytes: Uint8Array.of(1) }))
+          await delay(350, undefined, { signal })
+        }
+      },
+    })
+    expect(await short.exchange.fetch(wanted(digest))).toBe(false)
+  })
+
   it('lied costs nothing of what a restart goes on with', async () => {
     const wrong = someBytes(bytes.length)
     double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })

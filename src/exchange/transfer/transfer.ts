@@ -36,6 +36,8 @@ export interface TransferContext
 }
 
 const tickMs = 50
+/** A link that brings less is none. */
+const leastBytesPerMs = 4
 /** What readers, the supply and those who choose a list wait for; pieces are told as they are gained. */
 const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
 
@@ -309,10 +311,15 @@ export class Transfer {
   }
 
   #heard(source: Source, event: WantEvent): void {
-    if (event.type === 'bytes') this.#movedMs = this.#context.clock.now()
+    if (event.type === 'bytes') this.#move(event.bytes)
     if (isHolding(source)) this.#state.find(true)
     this.#attempts.heard(source, event)
     if (isNews.has(event.type) || this.#supply.isLed) this.#state.news()
+  }
+
+  /** Bytes of which nobody knows yet whether they are right: they put off giving up by as long as a slow link takes for them. */
+  #move(bytes: number): void {
+    this.#movedMs = Math.min(this.#context.clock.now(), this.#movedMs + bytes / leastBytesPerMs)
   }
 
   #gained(piece: number, giver: string): void {
