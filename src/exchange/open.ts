@@ -30,8 +30,8 @@ import { Finding, type FindOptions } from './transfer/finding.ts'
 import { Liars } from './transfer/list-candidates.ts'
 import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
-import { originReader } from './transfer/origin-reader.ts'
 import { Prefetches } from './transfer/prefetches.ts'
+import { provenanceReader } from './transfer/provenance-reader.ts'
 import { Transfers } from './transfer/transfers.ts'
 
 const defaultLimits: ExchangeLimits = {
@@ -91,7 +91,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     liars: new Liars(),
     verifier,
     memory,
-    feedMemory: new MemoryBudget(limits.memoryBytes),
+    originMemory: new MemoryBudget(limits.memoryBytes),
     mayRead,
     admits,
     limits: limits.download,
@@ -137,7 +137,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       const layout = await unlessAborted(transfer.ready, signal)
       const begun = { askedMs, foundMs, readyMs: clock.now() }
       const reader = blobReader({ transfer, layout, blobs, release })
-      return originReader(reader, { transfer, layout, begun, clock })
+      return provenanceReader(reader, { transfer, layout, begun, clock })
     } catch (error) {
       release()
       if (error instanceof BlobUnavailableError && error.cause === undefined) return undefined

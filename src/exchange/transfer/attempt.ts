@@ -91,7 +91,7 @@ export class Attempt {
     this.#keep(this.#learn(from, list.hashes.slice(from * pieceHashBytes)))
   }
 
-  /** Writes a piece that came from outside; false when others signed another hash for it. Rejects when it cannot be written. */
+  /** Writes a piece that came from the origin; false when others signed another hash for it. Rejects when it cannot be written. */
   take(piece: number, coming: ComingPiece): Promise<boolean> {
     const taking = this.#take(piece, coming)
     this.#keep(
@@ -110,19 +110,19 @@ export class Attempt {
     this.#sources.set(peer, source)
     this.#allowed.delete(peer)
     if (allows === undefined) {
-      this.#feed({ type: 'peer', peer, held })
+      this.#pieces({ type: 'peer', peer, held })
       return
     }
     this.#allowed.set(peer, allows)
     const allowed = new Bitfield(held.count)
     for (const piece of held.pieces()) if (allows(piece)) allowed.add(piece)
-    this.#feed({ type: 'peer', peer, held: allowed })
+    this.#pieces({ type: 'peer', peer, held: allowed })
   }
 
   leave(source: Source): void {
     if (this.#sources.get(source.peer) !== source) return
     this.#sources.delete(source.peer)
-    this.#feed({ type: 'left', peer: source.peer })
+    this.#pieces({ type: 'left', peer: source.peer })
   }
 
   delayOf(source: Source): 'silent' | 'busy' | undefined {
@@ -134,11 +134,11 @@ export class Attempt {
   }
 
   readers(pieces: number[]): void {
-    this.#feed({ type: 'readers', pieces })
+    this.#pieces({ type: 'readers', pieces })
   }
 
   wake(): void {
-    this.#feed({ type: 'wake' })
+    this.#pieces({ type: 'wake' })
   }
 
   /** What a peer that takes part said or sent. */
@@ -149,7 +149,7 @@ export class Attempt {
       case 'has': {
         const allows = this.#allowed.get(peer)
         const pieces = allows === undefined ? event.pieces : event.pieces.filter(allows)
-        this.#feed({ type: 'has', peer, pieces })
+        this.#pieces({ type: 'has', peer, pieces })
         return
       }
       case 'lost':
@@ -158,7 +158,7 @@ export class Attempt {
       case 'bytes':
       case 'alive':
       case 'reset':
-        this.#feed({ ...event, peer })
+        this.#pieces({ ...event, peer })
         return
       case 'absent':
       case 'ended':
@@ -181,7 +181,7 @@ export class Attempt {
   #arrived(source: Source, piece: number, chunks: Uint8Array[]): void {
     if (this.#isOver) return
     if (this.held.has(piece)) {
-      this.#feed({ type: 'arrived', peer: source.peer, piece })
+      this.#pieces({ type: 'arrived', peer: source.peer, piece })
       return
     }
     this.#keep(this.#write(source, piece, chunks))
@@ -196,7 +196,7 @@ export class Attempt {
   async #learn(from: number, hashes: Uint8Array): Promise<void> {
     try {
       await this.partial.learn(from, hashes)
-      this.#feed({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
+      this.#pieces({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
     } catch (error) {
       this.#break(error)
     }
@@ -212,10 +212,10 @@ export class Attempt {
     if (!coming.isKept) return false
     if (piece >= this.#learnt) {
       this.#learnt = piece + 1
-      this.#feed({ type: 'known', pieces: this.#learnt })
+      this.#pieces({ type: 'known', pieces: this.#learnt })
     }
     const isNews = !this.held.has(piece)
-    this.#feed({ type: 'arrived', peer: '', piece })
+    this.#pieces({ type: 'arrived', peer: '', piece })
     if (isNews) this.#options.onGained(piece, fromUpstream)
     return true
   }
@@ -237,7 +237,7 @@ export class Attempt {
       const isRight = await this.partial.write(piece, chunks)
       if (!isRight) return this.#wrong(source, piece)
       const isNews = !this.held.has(piece)
-      this.#feed({ type: 'arrived', peer: source.peer, piece })
+      this.#pieces({ type: 'arrived', peer: source.peer, piece })
       if (isNews) this.#options.onGained(piece, source.peer)
     } catch (error) {
       this.#break(error)
@@ -256,7 +256,7 @@ export class Attempt {
     this.#options.onWrong(source, piece)
   }
 
-  #feed(event: DownloadEvent): void {
+  #pieces(event: DownloadEvent): void {
     // Pieces that were being written when all else ended still count as held.
     if (this.#isOver && event.type !== 'arrived') return
     const actions = this.#download.handle(event, this.#options.clock.now())

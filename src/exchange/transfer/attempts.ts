@@ -20,8 +20,8 @@ import { Trials } from './trial.ts'
 export interface AttemptsHost {
   readonly digest: Digest
   readonly repositories: ReadonlySet<Repository>
-  /** This node brings it from outside the cluster. */
-  readonly isLed: boolean
+  /** This node brings it from the origin. */
+  readonly isOrigin: boolean
   /** Every member has said whether it holds any of it. */
   readonly isAsked: boolean
   /** It is about to be written, and can be read before it is `gained`. */
@@ -88,7 +88,7 @@ export class Attempts {
     }
   }
 
-  /** Begins a list that this node makes itself, of what comes from outside. */
+  /** Begins a list that this node makes itself, of what comes from the origin. */
   begin(size: number): void {
     this.#instead = this.#search.begin(layoutOf(size))
     if (this.#state.attempt !== undefined) this.#disappoint()
@@ -162,7 +162,7 @@ export class Attempts {
     if (attempt.held.complete) return
     const nowMs = this.#options.clock.now()
     for (const rival of this.#search.rivals(attempt.candidate)) {
-      if (attempt.peers === 0 && !this.#host.isLed) {
+      if (attempt.peers === 0 && !this.#host.isOrigin) {
         this.#change(attempt, rival.candidate)
         return
       }
@@ -185,16 +185,16 @@ export class Attempts {
     this.#state.disappoint(new BlobUnprovenError(this.#host.digest), isWrong)
   }
 
-  /** Only what has given a piece, or comes from outside, is shown: whoever was told a wrong size would have to be cut off. */
+  /** Only what has given a piece, or comes from the origin, is shown: whoever was told a wrong size would have to be cut off. */
   #show({ candidate, held }: Attempt): void {
     const { layout } = candidate.list
-    if (held.held > 0 || held.complete || this.#host.isLed) this.#state.show(layout)
+    if (held.held > 0 || held.complete || this.#host.isOrigin) this.#state.show(layout)
   }
 
   async #nextCandidate(signal: AbortSignal): Promise<Candidate> {
     for (;;) {
       const candidate = this.#instead ?? this.#search.best()
-      const isFed = this.#host.isLed || this.#sources.holding().length > 0
+      const isFed = this.#host.isOrigin || this.#sources.holding().length > 0
       if (candidate !== undefined && isFed) return candidate
       if (this.#search.isTooLarge) this.#refuse()
       this.#search.ask()
@@ -276,7 +276,7 @@ export class Attempts {
       held: attempt.held,
       repositories: host.repositories,
       get isOrigin() {
-        return host.isLed
+        return host.isOrigin
       },
       chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
     })

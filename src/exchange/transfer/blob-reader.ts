@@ -92,7 +92,7 @@ async function* read(
   }
 }
 
-/** What has come from outside of a piece that is not whole yet. */
+/** What has come from the origin of a piece that is not whole yet. */
 function coming(
   { transfer, layout }: BlobReaderOptions,
   unproven: Unproven,

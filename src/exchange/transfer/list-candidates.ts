@@ -11,7 +11,7 @@ import {
 } from '../protocol/piece-list.ts'
 
 export interface Candidate {
-  /** Grows while others, or this node, bring the blob from outside. */
+  /** Grows while others, or this node, bring the blob from the origin. */
   readonly list: PieceHashes
   /** Who signed any of these hashes, as far as they were seen. */
   readonly authors: Set<string>

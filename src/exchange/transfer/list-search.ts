@@ -4,7 +4,7 @@
  * A peer that signed the hash and sends what does not match it is convicted at once. Another is asked for its own list: one that
  * says the same of the piece convicts the peer, another one is a dissent between their authors, which only the whole digest
  * decides; who says nothing is left out, and called nothing. Of those who signed a list, the digest convicts who vouched for the whole;
- * what came from outside may have been wrong before it came, so its authors are just not believed again by this transfer,
+ * what came from the origin may have been wrong before it came, so its authors are just not believed again by this transfer,
  * and convicted when the blob is proven to be another one. Who signs two hashes for one piece needs no further proof.
  */
 import type { Clock } from '../../base/base.ts'
@@ -83,7 +83,7 @@ export class ListSearch {
       this.#candidates.add(kept)
   }
 
-  /** A list that this node makes from what it receives from outside. */
+  /** A list that this node makes from what it receives from the origin. */
   begin(layout: Layout): Candidate {
     return this.#candidates.begin(new PieceHashes(this.#options.digest, layout))
   }

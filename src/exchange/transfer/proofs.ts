@@ -48,7 +48,7 @@ export class Proofs {
     return this.#unproven
   }
 
-  /** Whether the last of these was of what came here from outside alone. */
+  /** Whether the last of these was of what came here from the origin alone. */
   get isOwnWrong(): boolean {
     return this.#isOwnWrong
   }

@@ -39,7 +39,7 @@ export interface SourcesOptions {
   /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
   withinMs?: number
   random(): number
-  /** It can come from outside the cluster, so that nobody waits for a look-up. */
+  /** It can come from the origin, so that nobody waits for a look-up. */
   isOutside?: boolean
   /** The peer may hold less of it than it said before. */
   onLess?(peer: string, digest: Digest): void

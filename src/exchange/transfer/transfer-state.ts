@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.ts'
 import type { Trials } from './trial.ts'
 
 export type State =
-  /** No list is gone by: members are asked for one, or it begins to come from outside. */
+  /** No list is gone by: members are asked for one, or it begins to come from the origin. */
   | { readonly name: 'searching' }
   /** By a list that may turn out to be wrong; others are tried beside it. */
   | { readonly name: 'downloading'; readonly attempt: Attempt; readonly trials: Trials }
@@ -126,7 +126,7 @@ export class TransferState {
     return [...this.#followers].map(({ piece }) => piece)
   }
 
-  /** Resolves when the follower's piece, or the one before it, has come, more of it comes from outside, or all is otherwise. */
+  /** Resolves when the follower's piece, or the one before it, has come, more of it comes from the origin, or all is otherwise. */
   woken(follower: Follower): Promise<void> {
     return new Promise((resolve) => {
       follower.wake = resolve
@@ -140,7 +140,7 @@ export class TransferState {
     }
   }
 
-  /** More has come from outside. */
+  /** More has come from the origin. */
   received(): void {
     this.#wakeAll()
   }

@@ -1,6 +1,6 @@
 /**
  * One blob on its way into the store, as its readers and the node see it: who may have it, the downloads under the lists that are
- * believed, and what comes from outside the cluster where no member has it.
+ * believed, and what comes from the origin where no member has it.
  */
 import { fromUpstream, type Metrics } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
@@ -13,18 +13,18 @@ import type { DropReason } from '../picker/download-events.ts'
 import { type Layout, pieceAt } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import { Attempts, type AttemptsHost, type AttemptsOptions } from './attempts.ts'
-import type { Tail } from './feed.ts'
 import type { Liars } from './list-candidates.ts'
 import { ListSearch } from './list-search.ts'
+import type { Tail } from './origin-pieces.ts'
+import { OriginSource, type OriginSourceHost, type OriginSourceOptions } from './origin-source.ts'
 import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
-import { Supply, type SupplyHost, type SupplyOptions } from './supply.ts'
 import { type Follower, type State, TransferState } from './transfer-state.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
 
 /** What all transfers of a node share. */
 export interface TransferContext
   extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
-    Omit<SupplyOptions, 'over'>,
+    Omit<OriginSourceOptions, 'over'>,
     AttemptsOptions {
   liars: Liars
   faults: Faults
@@ -38,7 +38,7 @@ export interface TransferContext
 const tickMs = 50
 /** A link that brings less is none. */
 const leastBytesPerMs = 4
-/** What readers, the supply and those who choose a list wait for; pieces are told as they are gained. */
+/** What readers, the origin and those who choose a list wait for; pieces are told as they are gained. */
 const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
 
 export class Transfer {
@@ -50,7 +50,7 @@ export class Transfer {
   readonly #sources: Sources
   readonly #search: ListSearch
   readonly #attempts: Attempts
-  readonly #supply: Supply
+  readonly #origin: OriginSource
   readonly #state: TransferState
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
@@ -89,33 +89,33 @@ export class Transfer {
       onDisproved: (candidate) => this.#attempts.abandon(candidate),
     })
     const parts = { state: this.#state, sources: this.#sources, search: this.#search }
-    this.#attempts = new Attempts(this.#attempted(), parts, context)
+    this.#attempts = new Attempts(this.#attemptsHost(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
-    this.#supply = new Supply(this.#supplied(), { ...context, over: this.#over.signal })
+    this.#origin = new OriginSource(this.#originHost(), { ...context, over: this.#over.signal })
     void this.#sources.asked.then(() => {
       this.#isAsked = true
     })
-    if (!this.#supply.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
+    if (!this.#origin.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
   }
 
-  /** Whether a member holds any of it, or it comes from outside: known within about six seconds. Rejects when that failed. */
+  /** Whether a member holds any of it, or it comes from the origin: known within about six seconds. Rejects when that failed. */
   get found(): Promise<boolean> {
     return this.#state.found
   }
 
-  /** Someone here wants it: when no member has it, it is brought from outside. */
+  /** Someone here wants it: when no member has it, it is brought from the origin. */
   want(): void {
     this.#isWanted = true
   }
 
-  /** Brings it from outside for the whole cluster; see `Exchange`. */
+  /** Brings it from the origin for the whole cluster; see `Exchange`. */
   async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
-    return await this.#supply.lead(origin, options)
+    return await this.#origin.lead(origin, options)
   }
 
-  /** What has come from outside of a piece that is not whole yet: a copy. */
+  /** What has come from the origin of a piece that is not whole yet: a copy. */
   tail(position: number, end: number): Tail | undefined {
-    const tail = this.#supply.tail(position, end)
+    const tail = this.#origin.tail(position, end)
     const { layout } = this.#state
     if (tail !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
     return tail
@@ -216,11 +216,11 @@ export class Transfer {
     const beside = [
       this.#beside(this.#sources.search(either), either),
       this.#beside(this.#tick(either), either),
-      this.#beside(this.#supply.run(either), either),
+      this.#beside(this.#origin.run(either), either),
     ]
     try {
       await this.#search.recall()
-      this.#supply.begin()
+      this.#origin.begin()
       await this.#attempts.run(either)
     } catch (error) {
       this.#fail(error)
@@ -245,7 +245,7 @@ export class Transfer {
     for (;;) {
       await this.#context.clock.sleep(tickMs, { signal })
       await this.#attempts.check()
-      this.#supply.check()
+      this.#origin.check()
       const idleMs = this.#context.clock.now() - this.#movedMs
       if (idleMs > this.#context.giveUpMs && this.#state.attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
@@ -255,13 +255,13 @@ export class Transfer {
   }
 
   /** How its downloads see this transfer. */
-  #attempted(): AttemptsHost {
+  #attemptsHost(): AttemptsHost {
     const transfer = this
     return {
       digest: this.digest,
       repositories: this.repositories,
-      get isLed() {
-        return transfer.#supply.isLed
+      get isOrigin() {
+        return transfer.#origin.isOrigin
       },
       get isAsked() {
         return transfer.#isAsked
@@ -273,8 +273,8 @@ export class Transfer {
     }
   }
 
-  /** How the supply sees this transfer. */
-  #supplied(): SupplyHost {
+  /** How the origin sees this transfer. */
+  #originHost(): OriginSourceHost {
     const transfer = this
     return {
       wanted: this.#wanted,
@@ -314,7 +314,7 @@ export class Transfer {
     if (event.type === 'bytes') this.#move(event.bytes)
     if (isHolding(source)) this.#state.find(true)
     this.#attempts.heard(source, event)
-    if (isNews.has(event.type) || this.#supply.isLed) this.#state.news()
+    if (isNews.has(event.type) || this.#origin.isOrigin) this.#state.news()
   }
 
   /** Bytes of which nobody knows yet whether they are right: they put off giving up by as long as a slow link takes for them. */

@@ -71,7 +71,7 @@ export class Transfers {
     return await this.join(wanted, { signal })
   }
 
-  /** A hold on the transfer of a blob that this node is to bring from outside; `undefined` when the repository may not have it. */
+  /** A hold on the transfer of a blob that this node is to bring from the origin; `undefined` when the repository may not have it. */
   async lead(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
     const known = this.#entries.get(wanted.digest)?.transfer
     const isOther = known !== undefined && !known.repositories.has(wanted.repository)

@@ -4,7 +4,7 @@
  */
 import { type Layout, pieceAt } from '../protocol/piece-size.ts'
 
-/** A piece as it comes from outside the cluster. */
+/** A piece as it comes from the origin. */
 export interface ComingPiece {
   /** Where it lies in the blob. */
   readonly start: number

@@ -1,4 +1,4 @@
-/** A blob's bytes from outside the cluster: cut into pieces, written as the next ones nobody has, and to be read meanwhile. */
+/** A blob's bytes from the origin: cut into pieces, written as the next ones nobody has, and to be read meanwhile. */
 import { type Clock, unlessAborted } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Origin, OriginStream } from '../contract.ts'
@@ -11,8 +11,8 @@ import type { MemoryBudget } from './memory-budget.ts'
 import type { TransferState } from './transfer-state.ts'
 import type { ComingPiece } from './unproven.ts'
 
-/** The transfer that is fed. */
-export interface FeedHost {
+/** The transfer that they come into. */
+export interface OriginPiecesHost {
   readonly wanted: Wanted
   readonly state: TransferState
   readonly attempts: Pick<Attempts, 'isListed' | 'begin' | 'grow'>
@@ -20,8 +20,8 @@ export interface FeedHost {
   readonly isElsewhere: boolean
 }
 
-export interface FeedOptions {
-  host: FeedHost
+export interface OriginPiecesOptions {
+  host: OriginPiecesHost
   origin: Origin
   memory: MemoryBudget
   clock: Clock
@@ -40,15 +40,15 @@ const gapPieces = 4
 const learnMs = 1000
 const tickMs = 50
 
-export class Feed {
-  readonly #options: FeedOptions
+export class OriginPieces {
+  readonly #options: OriginPiecesOptions
   readonly #stalled = new AbortController()
   /** The piece that is being received. */
   #piece: ComingPiece | undefined
   #waitsSinceMs: number | undefined
   #received = 0
 
-  constructor(options: FeedOptions) {
+  constructor(options: OriginPiecesOptions) {
     this.#options = options
   }
 
@@ -56,7 +56,7 @@ export class Feed {
     return this.#options.host.wanted.digest
   }
 
-  /** Bytes from outside so far. */
+  /** Bytes from the origin so far. */
   get received(): number {
     return this.#received
   }
@@ -74,7 +74,7 @@ export class Feed {
     const sinceMs = this.#waitsSinceMs
     const { clock, stallMs, host } = this.#options
     if (sinceMs === undefined || clock.now() - sinceMs <= stallMs) return
-    this.#stalled.abort(new OriginError(host.wanted.digest, `nothing came from outside for ${stallMs} ms`))
+    this.#stalled.abort(new OriginError(host.wanted.digest, `nothing came from the origin for ${stallMs} ms`))
   }
 
   /**

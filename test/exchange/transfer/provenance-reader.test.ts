@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { fromUpstream } from '../../../src/base/base.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
-import { originReader } from '../../../src/exchange/transfer/origin-reader.ts'
+import { provenanceReader } from '../../../src/exchange/transfer/provenance-reader.ts'
 import { openWorld, pieceBytes, read, someBytes, until, wanted } from '../lab/fixture.ts'
 
 const begun = { askedMs: 1, foundMs: 2, readyMs: 5 }
@@ -19,7 +19,7 @@ function readerOf(givers: (string | undefined)[], proof?: { startMs: number; end
     [Symbol.asyncDispose]: async () => undefined,
   }
   const transfer = { giverOf: (piece: number) => givers[piece], proof }
-  return originReader(reader, { transfer, layout, begun, clock })
+  return provenanceReader(reader, { transfer, layout, begun, clock })
 }
 
 it('counts the bytes of each piece for whoever gave it, also where a chunk is of several', async () => {

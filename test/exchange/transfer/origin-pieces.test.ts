@@ -1,11 +1,11 @@
-/** What a line that breaks leaves behind, piece by piece; whole transfers from outside are in engine/outside.test.ts. */
+/** What a line that breaks leaves behind, piece by piece; whole transfers from an origin are in origin.test.ts. */
 import { describe, expect, it } from 'vitest'
 import { steadyClock } from '../../../src/base/base.ts'
 import type { Origin } from '../../../src/exchange/contract.ts'
 import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
-import { Feed, type FeedHost } from '../../../src/exchange/transfer/feed.ts'
 import { MemoryBudget } from '../../../src/exchange/transfer/memory-budget.ts'
+import { OriginPieces, type OriginPiecesHost } from '../../../src/exchange/transfer/origin-pieces.ts'
 import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
 import { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { parseDigest, parseRepository } from '../../../src/oci/oci.ts'
@@ -14,15 +14,15 @@ const digest = parseDigest(`sha256:${'ab'.repeat(32)}`)
 const layout = layoutOf(3 * minPieceBytes)
 const { signal } = new AbortController()
 
-/** A feed of a blob of three pieces; `take` says what becomes of each that came. */
-function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
+/** What comes of a blob of three pieces; `take` says what becomes of each that came. */
+function openPieces(origin: Origin, take: (piece: number) => Promise<boolean>) {
   const begun: number[] = []
   const candidate = { list: { layout, known: layout.count } }
   const fake = { candidate, held: { complete: false }, firstAbsent: (from = 0) => from, take }
   const attempt = fake as unknown as Attempt
   const state = new TransferState(digest)
   state.go({ name: 'downloading', attempt, trials: new Trials(attempt.candidate, 0) })
-  const host: FeedHost = {
+  const host: OriginPiecesHost = {
     wanted: { digest, repository: parseRepository('team/app') },
     state,
     attempts: {
@@ -36,7 +36,7 @@ function openFeed(origin: Origin, take: (piece: number) => Promise<boolean>) {
     isElsewhere: true,
   }
   const options = { host, origin, clock: steadyClock, stallMs: 1000 }
-  return { feed: new Feed({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
+  return { pieces: new OriginPieces({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
 }
 
 /** One whole piece and a part of the next; then the line breaks, once `breaks` says so. */
@@ -56,12 +56,12 @@ function brokenLine(breaks: Promise<void>): Origin {
   }
 }
 
-describe('a feed whose line breaks inside a piece', () => {
+describe('an origin whose line breaks inside a piece', () => {
   it('hears all the same that the piece before it is not what others signed', async () => {
     const verdict = Promise.withResolvers<boolean>()
     const broken = Promise.withResolvers<void>()
-    const { feed, begun } = openFeed(brokenLine(broken.promise), () => verdict.promise)
-    const running = feed.run({ signal })
+    const { pieces, begun } = openPieces(brokenLine(broken.promise), () => verdict.promise)
+    const running = pieces.run({ signal })
     broken.resolve()
     // The break is noticed before the verdict.
     await new Promise((resolve) => setImmediate(resolve))
@@ -72,20 +72,20 @@ describe('a feed whose line breaks inside a piece', () => {
 
   it('fails for what broke it when the piece before it was right, and also when that could not be written', async () => {
     for (const verdict of [async () => true, async () => Promise.reject(new Error('the disk is full'))]) {
-      const { feed, begun } = openFeed(brokenLine(Promise.resolve()), verdict)
-      await expect(feed.run({ signal })).rejects.toThrow('the line broke')
+      const { pieces, begun } = openPieces(brokenLine(Promise.resolve()), verdict)
+      await expect(pieces.run({ signal })).rejects.toThrow('the line broke')
       expect(begun).toEqual([])
     }
   })
 
   it('has nothing more to be read of the piece that broke off', async () => {
     const broken = Promise.withResolvers<void>()
-    const { feed } = openFeed(brokenLine(broken.promise), async () => true)
-    const running = feed.run({ signal })
-    while (feed.received === 0) await new Promise((resolve) => setImmediate(resolve))
-    expect(feed.tail(minPieceBytes, layout.size)?.bytes).toHaveLength(1)
+    const { pieces } = openPieces(brokenLine(broken.promise), async () => true)
+    const running = pieces.run({ signal })
+    while (pieces.received === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(pieces.tail(minPieceBytes, layout.size)?.bytes).toHaveLength(1)
     broken.resolve()
     await expect(running).rejects.toThrow('the line broke')
-    expect(feed.tail(minPieceBytes, layout.size)).toBeUndefined()
+    expect(pieces.tail(minPieceBytes, layout.size)).toBeUndefined()
   })
 })

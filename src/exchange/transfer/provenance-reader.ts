@@ -4,7 +4,7 @@ import type { OpenBlob } from '../../store/store.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
 import type { Transfer } from './transfer.ts'
 
-export interface OriginReaderOptions {
+export interface ProvenanceReaderOptions {
   transfer: Pick<Transfer, 'giverOf' | 'proof'>
   layout: Layout
   /** When it was asked for, when somebody was found who holds it, and when it could be read. */
@@ -12,7 +12,7 @@ export interface OriginReaderOptions {
   clock: Clock
 }
 
-export function originReader(reader: OpenBlob, options: OriginReaderOptions): OpenBlob {
+export function provenanceReader(reader: OpenBlob, options: ProvenanceReaderOptions): OpenBlob {
   const { transfer, layout, begun, clock } = options
   const origins = { local: 0, upstream: 0, peers: new Map<string, number>() }
 
