@@ -38,8 +38,8 @@ export async function openBlobExchange(
     outside,
     blame: (peer, misconduct) => swarm.penalise(peer, misconduct === 'protocol' ? 'protocol' : 'wrong-bytes'),
     onRotten,
-    // Any port will do: it is told on the channel, and where a firewall closes it the channel carries everything.
-    lanes: { host: settings.p2p.host, port: 0, addressesOf: (peer) => swarm.members.hostsOf(peer) },
+    // Any port will do: neighbours tell each other, and where firewalls close both their stream carries everything.
+    direct: { host: settings.p2p.host, port: 0, addressesOf: (peer) => swarm.members.hostsOf(peer) },
     limits: {
       ...(settings['max-upload'] === 0 ? {} : { uploadBytesPerSecond: settings['max-upload'] }),
       ...(settings['max-download'] === 0 ? {} : { downloadBytesPerSecond: settings['max-download'] }),

@@ -13,7 +13,7 @@ digests each announces, what it sent here and was sent, what went wrong with it,
 that are not connected and had faults, and the blobs that are on their way here.
 
 Faults: wrong-bytes, wrong-list, lying-list and protocol are malice or a broken machine; false-complaint a rotten
-disk there; stalled, slow, broken and lane (the direct connection) mostly its network.`,
+disk there; stalled, slow, broken and direct (the direct connection) mostly its network.`,
   flags: { json },
   maxWords: 0,
   examples: [
@@ -74,7 +74,7 @@ function render({ self, members, exchange }: PeerList): string {
   return [...parts, '', `${table}${[...gone, ...coming].map((line) => `${line}\n`).join('')}`].join('\n')
 }
 
-/** Such as `2 stalled, 1 lane`. */
+/** Such as `2 stalled, 1 direct`. */
 function formatFaults(faults: Partial<Record<string, number>>): string {
   const texts = Object.entries(faults).map(([fault, count]) => `${count} ${fault}`)
   return texts.length === 0 ? '-' : texts.join(', ')

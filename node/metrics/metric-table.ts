@@ -29,7 +29,7 @@ const firstByteBuckets = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 const kind = ['manifest', 'blob']
 const source = ['local', 'peer', 'upstream']
-const lane = ['channel', 'direct']
+const connection = ['stream', 'direct']
 const route = [
   'base',
   'catalog',
@@ -116,9 +116,9 @@ export const metricTable = {
   }),
   shoal_exchange_memory_bytes: gauge('Memory lent to pieces on their way.'),
   shoal_exchange_received_bytes_total: counter('Bytes of pieces and their lists received from members.', {
-    lane,
+    connection,
   }),
-  shoal_exchange_sent_bytes_total: counter('Bytes of pieces sent to members.', { lane }),
+  shoal_exchange_sent_bytes_total: counter('Bytes of pieces sent to members.', { connection }),
   shoal_exchange_faults_total: counter('What went wrong with members while blobs moved.', {
     fault: [
       'wrong-bytes',
@@ -129,7 +129,7 @@ export const metricTable = {
       'slow',
       'broken',
       'false-complaint',
-      'lane',
+      'direct',
     ],
   }),
 

@@ -21,7 +21,7 @@ interface Telling {
   spokeMs: number
 }
 
-// As in src/exchange/seeding/serving.ts and update-pace.ts.
+// As in src/exchange/seeding/seeder.ts and session.ts.
 const tickMs = 50
 const soonMs = 20
 const messageMs = 25

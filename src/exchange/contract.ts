@@ -3,7 +3,7 @@ import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 
 import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
-import type { Channel, Identity } from '../wire/wire.ts'
+import type { BatchChannel, Identity } from '../wire/wire.ts'
 import type { Fault, Misconduct } from './peer/faults.ts'
 import type { DownloadLimits } from './picker/download-events.ts'
 import type { UploadLimits } from './picker/upload.ts'
@@ -123,13 +123,13 @@ export interface ExchangeHost {
   handle(
     protocol: string,
     options: { maxFrameBytes: number; maxInboundPerPeer: number },
-    handler: (channel: Channel, peer: string, options: { signal: AbortSignal }) => Promise<void>,
+    handler: (channel: BatchChannel, peer: string, options: { signal: AbortSignal }) => Promise<void>,
   ): Promise<void>
   open(
     peer: string,
     protocol: string,
     options: { maxFrameBytes: number; signal?: AbortSignal },
-  ): Promise<Channel>
+  ): Promise<BatchChannel>
 }
 
 export interface Providers {
@@ -181,13 +181,11 @@ export interface ExchangeOptions {
   outside?: Outside
   /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
   onRotten(digest: Digest): void
-  /** Direct TLS connections for the bytes of pieces; default none, everything takes the channels of the host. */
-  lanes?: {
+  /** Direct TLS connections between neighbours; default none, everything takes the streams of the host. */
+  direct?: {
     /** To listen on; 0 for any port. */
     host: string
     port: number
-    /** How long connecting may take; default 500. */
-    connectMs?: number
     /** Hosts at which a connected peer may be reached, the likeliest first. */
     addressesOf(peer: string): string[]
   }

@@ -12,9 +12,9 @@ import type { Blobs, OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
 import type { Exchange, ExchangeLimits, ExchangeOptions, LeadOptions, Origin } from './contract.ts'
 import { BlobUnavailableError } from './errors.ts'
-import { openDirectLanes } from './peer/direct-lanes.ts'
+import { Connections } from './peer/connections.ts'
+import { openDirect } from './peer/direct.ts'
 import { Faults } from './peer/faults.ts'
-import { PeerLinks } from './peer/peer-links.ts'
 import { Traffic } from './peer/traffic.ts'
 import { exchangeProtocol } from './protocol/messages.ts'
 import { pieceListDomain } from './protocol/piece-list.ts'
@@ -24,7 +24,7 @@ import { Complaints } from './seeding/complaints.ts'
 import { Holdings } from './seeding/holdings.ts'
 import { PieceLists } from './seeding/piece-lists.ts'
 import { Preparations } from './seeding/preparations.ts'
-import { Serving } from './seeding/serving.ts'
+import { Seeder } from './seeding/seeder.ts'
 import { blobReader } from './transfer/blob-reader.ts'
 import { Finding, type FindOptions } from './transfer/finding.ts'
 import { Liars } from './transfer/list-candidates.ts'
@@ -46,7 +46,7 @@ const defaultLimits: ExchangeLimits = {
 
 type Stored = Pick<Blobs, 'open' | 'stat'>
 
-/** Throws LaneError when the lanes' port cannot be listened on. */
+/** Throws DirectError when the port for direct connections cannot be listened on. */
 export async function openExchange(options: ExchangeOptions): Promise<Exchange> {
   const { identity, host, blobs, members, providers, mayRead } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
@@ -63,17 +63,20 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const { pieceLists: storage, hashPieces } = options
   const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
   const memory = new MemoryBudget(limits.memoryBytes)
-  const direct =
-    options.lanes === undefined ? undefined : await openDirectLanes({ ...options.lanes, background, clock })
-  const links = new PeerLinks({
+  const listener =
+    options.direct === undefined ? undefined : await openDirect({ ...options.direct, background, clock })
+  const links = new Connections({
+    self: identity.peerId,
     host,
     background,
     faults,
     traffic,
     clock,
-    ...(direct === undefined || options.lanes === undefined
+    seed: (connection) => seeder.open(connection),
+    onTick: () => seeder.tick(),
+    ...(listener === undefined || options.direct === undefined
       ? {}
-      : { lanes: { direct, addressesOf: options.lanes.addressesOf } }),
+      : { direct: { listener, addressesOf: options.direct.addressesOf } }),
   })
   const admits = async (wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<boolean> => {
     if (await mayRead(wanted.repository, wanted.digest)) return true
@@ -100,17 +103,16 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     stallMs: limits.stallMs,
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     graceMs: limits.graceMs,
-    onLess: (peer, digest) => serving.retell(peer, digest),
+    onLess: (peer, digest) => seeder.retell(peer, digest),
     ...bucket(limits.downloadBytesPerSecond, clock),
   })
-  const serving = new Serving({
+  const seeder = new Seeder({
     ...shared,
     complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
     traffic,
     limits: limits.upload,
     ...bucket(limits.uploadBytesPerSecond, clock),
-    ...(direct === undefined ? {} : { lanes: direct }),
-    onAsker: (peer, digest) => transfers.get(digest)?.consider(peer),
+    onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),
     isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
   })
   const finding = new Finding({ blobs, transfers, clock })
@@ -196,10 +198,9 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     exchangeProtocol,
     { maxFrameBytes, maxInboundPerPeer: 4 },
     async (channel, peer, context) => {
-      await serving.serve(channel, peer, { signal: bounded(context.signal) })
+      await links.accept(channel, peer, { signal: bounded(context.signal) })
     },
   )
-  background.start('sweep', async (signal) => await links.sweep(signal))
 
   return {
     open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
@@ -229,7 +230,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }),
     observe: (digest) => transfers.get(digest)?.view,
     async [Symbol.asyncDispose]() {
-      await direct?.[Symbol.asyncDispose]()
+      await listener?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()
       await holdings[Symbol.asyncDispose]()
     },

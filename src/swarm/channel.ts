@@ -1,7 +1,7 @@
 /** Length-prefixed frames over one libp2p stream, with backpressure both ways. */
 import type { Stream } from '@libp2p/interface'
 import { Semaphore } from '../base/base.ts'
-import { type Channel, ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
+import { type BatchChannel, ChannelBrokenError, TooLargeError } from '../wire/wire.ts'
 import { StreamReader } from './stream-reader.ts'
 import { StreamWriter } from './stream-writer.ts'
 
@@ -12,11 +12,11 @@ const lingerMs = 15_000
  * Attaches to a stream, in the same turn in which it was received. A frame's memory may be used again once `send` was called; a
  * `receive` that was aborted took nothing; 15 s after `close` a peer that has not ended its side is reset.
  */
-export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): Channel {
+export function channelOver(stream: Stream, { maxFrameBytes }: { maxFrameBytes: number }): BatchChannel {
   return new StreamChannel(stream, new StreamReader(stream).attach(), maxFrameBytes)
 }
 
-class StreamChannel implements Channel {
+class StreamChannel implements BatchChannel {
   readonly #stream: Stream
   readonly #reader: StreamReader
   readonly #writer: StreamWriter
@@ -30,11 +30,20 @@ class StreamChannel implements Channel {
     this.#maxFrameBytes = maxFrameBytes
   }
 
-  async send(frame: Uint8Array, { signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    if (frame.length > this.#maxFrameBytes) throw new TooLargeError(frame.length, this.#maxFrameBytes)
-    const bytes = new Uint8Array(prefixBytes + frame.length)
-    new DataView(bytes.buffer).setUint32(0, frame.length)
-    bytes.set(frame, prefixBytes)
+  async send(frame: Uint8Array, options: { signal?: AbortSignal } = {}): Promise<void> {
+    await this.sendAll([frame], options)
+  }
+
+  async sendAll(frames: readonly Uint8Array[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    const bytes = new Uint8Array(frames.reduce((sum, { length }) => sum + prefixBytes + length, 0))
+    const view = new DataView(bytes.buffer)
+    let at = 0
+    for (const frame of frames) {
+      if (frame.length > this.#maxFrameBytes) throw new TooLargeError(frame.length, this.#maxFrameBytes)
+      view.setUint32(at, frame.length)
+      bytes.set(frame, at + prefixBytes)
+      at += prefixBytes + frame.length
+    }
     await this.#sending.run(async () => {
       await this.#writer.room({ signal })
       await this.#whole(() => this.#writer.write(bytes, { signal }))
@@ -58,6 +67,25 @@ class StreamChannel implements Channel {
     }
     this.#reader.take(prefixBytes)
     return this.#reader.take(length)
+  }
+
+  async receiveAll(options: { signal?: AbortSignal } = {}): Promise<Uint8Array[] | undefined> {
+    const first = await this.receive(options)
+    if (first === undefined) return undefined
+    const frames = [first]
+    for (let length = this.#nextLength(); length !== undefined; length = this.#nextLength()) {
+      this.#reader.take(prefixBytes)
+      frames.push(this.#reader.take(length))
+    }
+    return frames
+  }
+
+  /** Of a frame that is here whole; one that is too long is left for `receive` to refuse. */
+  #nextLength(): number | undefined {
+    if (this.#reader.buffered < prefixBytes) return undefined
+    const length = new DataView(this.#reader.peek(prefixBytes).buffer).getUint32(0)
+    const isHere = length <= this.#maxFrameBytes && this.#reader.buffered >= prefixBytes + length
+    return isHere ? length : undefined
   }
 
   async close(): Promise<void> {

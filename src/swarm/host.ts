@@ -9,7 +9,7 @@ import {
   type Metrics,
   steadyClock,
 } from '../base/base.ts'
-import { type Channel, ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
+import { type BatchChannel, ChannelBrokenError, MalformedError, TooLargeError } from '../wire/wire.ts'
 import { isPeerId } from './addresses.ts'
 import { channelOver } from './channel.ts'
 import type { Conduct } from './conduct.ts'
@@ -18,7 +18,7 @@ import type { Libp2pNode } from './libp2p-node.ts'
 
 /** The channel is closed when the handler resolves, and reset when it throws. */
 export type ChannelHandler = (
-  channel: Channel,
+  channel: BatchChannel,
   peer: string,
   options: { signal: AbortSignal },
 ) => Promise<void>
@@ -43,7 +43,7 @@ export interface Host {
     peer: string,
     protocol: string | string[],
     options: { maxFrameBytes: number; signal?: AbortSignal },
-  ): Promise<Channel>
+  ): Promise<BatchChannel>
 }
 
 /** A host that knows who is still talking. */
@@ -76,7 +76,7 @@ export function createHost(options: HostOptions): ListeningHost {
     stream.addEventListener('message', () => heardMs.set(peer, performance.now()))
   }
 
-  const serve = async (channel: Channel, peer: string, protocol: string, handler: ChannelHandler) => {
+  const serve = async (channel: BatchChannel, peer: string, protocol: string, handler: ChannelHandler) => {
     try {
       await handler(channel, peer, { signal: tasks.signal })
       await channel.close()

@@ -1,11 +1,11 @@
 /** Two channels joined in memory, with the backpressure of a real one and a count of what moved. */
-import type { Channel } from './channel.ts'
+import type { BatchChannel } from './channel.ts'
 import { ChannelBrokenError } from './errors.ts'
 import { frameHeader, frameHeaderBytes } from './frame.ts'
 
 export interface ChannelPair {
-  a: Channel
-  b: Channel
+  a: BatchChannel
+  b: BatchChannel
   /** Bytes sent so far, headers included. */
   sent: { a: number; b: number }
 }
@@ -35,8 +35,8 @@ export function channelPair(options: PairOptions = {}): ChannelPair {
   }
 }
 
-function end(out: Pipe, back: Pipe, maxFrameBytes: number): Channel {
-  return {
+function end(out: Pipe, back: Pipe, maxFrameBytes: number): BatchChannel {
+  const pair: BatchChannel = {
     async send(frame, { signal } = {}) {
       frameHeader(frame.length, maxFrameBytes)
       out.push(frame)
@@ -46,12 +46,22 @@ function end(out: Pipe, back: Pipe, maxFrameBytes: number): Channel {
       await back.wait(() => back.hasNews, signal)
       return back.shift()
     },
+    async sendAll(frames, { signal } = {}) {
+      for (const frame of frames) frameHeader(frame.length, maxFrameBytes)
+      for (const frame of frames) out.push(frame)
+      await out.wait(() => out.hasRoom, signal)
+    },
+    async receiveAll(options) {
+      const first = await pair.receive(options)
+      return first === undefined ? undefined : [first, ...back.shiftAll()]
+    },
     close: async () => out.finish(),
     abort(reason) {
       out.fail(reason)
       back.fail(reason)
     },
   }
+  return pair
 }
 
 /** One direction. */
@@ -90,6 +100,13 @@ class Pipe {
     this.#waiting -= frame?.length ?? 0
     this.#signal()
     return frame
+  }
+
+  shiftAll(): Uint8Array[] {
+    const frames = this.#frames.splice(0)
+    this.#waiting = 0
+    this.#signal()
+    return frames
   }
 
   finish(): void {

@@ -9,3 +9,11 @@ export interface Channel {
   /** Ends both sides at once. */
   abort(reason: Error): void
 }
+
+/** A channel that moves many frames at once: what a small one costs alone, a dozen together hardly cost more. */
+export interface BatchChannel extends Channel {
+  /** As `send`, all of them as one write where they are small. Their memory may be used again once the next call resolves. */
+  sendAll(frames: readonly Uint8Array[], options?: { signal?: AbortSignal }): Promise<void>
+  /** As `receive`, every frame that has come whole: one at least. */
+  receiveAll(options?: { signal?: AbortSignal }): Promise<Uint8Array[] | undefined>
+}

@@ -1,5 +1,5 @@
 /** What crosses the network: strict CBOR, length-prefixed frames, channels, and signed envelopes. */
-export type { Channel } from './channel.ts'
+export type { BatchChannel, Channel } from './channel.ts'
 export { type ChannelPair, channelPair } from './channel-pair.ts'
 export { type Codec, codec } from './codec.ts'
 export {

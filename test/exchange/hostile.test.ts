@@ -3,7 +3,7 @@ import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Fault } from '../../src/exchange/peer/faults.ts'
 import { packLists } from '../../src/exchange/protocol/list-pack.ts'
-import { encodeAnswer } from '../../src/exchange/protocol/messages.ts'
+import { encodeMessage } from '../../src/exchange/protocol/messages.ts'
 import { signPieceList } from '../../src/exchange/protocol/piece-list.ts'
 import { layoutOf, maxBlobBytes } from '../../src/exchange/protocol/piece-size.ts'
 import { encodeData, listFrames } from '../../src/exchange/protocol/raw-frames.ts'
@@ -151,7 +151,7 @@ describe('a peer that', () => {
     ['never sends its list', { onList: async () => undefined }],
     [
       'says that it has no list',
-      { onList: async (id, { channel }) => await channel.send(encodeAnswer({ type: 'no-list', id })) },
+      { onList: async (id, { channel }) => await channel.send(encodeMessage({ type: 'no-list', id })) },
     ],
   ])('%s costs little', async (_, options) => {
     const hostile = await besides(options)
@@ -167,8 +167,8 @@ describe('a peer that', () => {
         onWant: async (id, { channel, signal }) => {
           const bitfield = new Uint8Array(2)
           bitfield[0] = 0x80
-          await channel.send(encodeAnswer({ type: 'partial', id, size: 12 * pieceBytes, bitfield }))
-          await flood(channel, encodeAnswer({ type: 'update', id, pieces: [0] }), signal)
+          await channel.send(encodeMessage({ type: 'partial', id, size: 12 * pieceBytes, bitfield }))
+          await flood(channel, encodeMessage({ type: 'update', id, pieces: [0] }), signal)
         },
       },
     ],
@@ -179,7 +179,7 @@ describe('a peer that', () => {
         onWant: async (id, { channel, signal }) => {
           const bitfield = new Uint8Array(2)
           bitfield[0] = 0x80
-          const again = encodeAnswer({ type: 'partial', id, size: 12 * pieceBytes, bitfield })
+          const again = encodeMessage({ type: 'partial', id, size: 12 * pieceBytes, bitfield })
           await flood(channel, again, signal)
         },
       },
@@ -189,7 +189,7 @@ describe('a peer that', () => {
       'protocol',
       {
         onWant: async (_id, { channel, signal }) => {
-          await flood(channel, encodeAnswer({ type: 'alive' }), signal)
+          await flood(channel, encodeMessage({ type: 'alive' }), signal)
         },
       },
     ],
@@ -198,8 +198,8 @@ describe('a peer that', () => {
       'protocol',
       {
         onWant: async (id, { channel }) => {
-          await channel.send(encodeAnswer({ type: 'complete', id, size: 1000 }))
-          await channel.send(encodeAnswer({ type: 'update', id, pieces: [1] }))
+          await channel.send(encodeMessage({ type: 'complete', id, size: 1000 }))
+          await channel.send(encodeMessage({ type: 'update', id, pieces: [1] }))
         },
       },
     ],
@@ -208,8 +208,8 @@ describe('a peer that', () => {
       'protocol',
       {
         onWant: async (id, { channel }) => {
-          await channel.send(encodeAnswer({ type: 'complete', id, size: 1000 }))
-          await channel.send(encodeAnswer({ type: 'complete', id, size: 1001 }))
+          await channel.send(encodeMessage({ type: 'complete', id, size: 1000 }))
+          await channel.send(encodeMessage({ type: 'complete', id, size: 1001 }))
         },
       },
     ],
@@ -240,6 +240,61 @@ describe('a peer that', () => {
         onPiece: async (id, piece, { channel }) => {
           await channel.send(encodeData({ id, piece, offset: 0, bytes: someBytes(200_000) }))
           await channel.send(encodeData({ id, piece, offset: 200_000, bytes: someBytes(200_000) }))
+        },
+      },
+    ],
+    [
+      'sends a piece in a thousand frames',
+      'protocol',
+      {
+        onPiece: async (id, piece, { channel }) => {
+          for (let offset = 0; offset < pieceBytes; offset += 256) {
+            await channel.send(encodeData({ id, piece, offset, bytes: someBytes(256) }))
+          }
+        },
+      },
+    ],
+    [
+      'sends tiny frames that nobody asked for',
+      'protocol',
+      {
+        onWant: async (id, { channel, signal }) => {
+          await flood(channel, encodeData({ id, piece: 0, offset: 0, bytes: someBytes(1) }), signal)
+        },
+      },
+    ],
+    [
+      'sends its list in a thousand frames',
+      'protocol',
+      {
+        onList: async (id, { channel }) => {
+          const list = packLists([
+            signPieceList(
+              { digest: digestOf(someBytes(9)), size: 12 * pieceBytes, hashes: someBytes(384) },
+              openWorld().identity(),
+            ),
+          ])
+          for (let offset = 0; offset < list.length; offset++) {
+            await channel.send(
+              Buffer.concat([
+                Uint8Array.of(
+                  2,
+                  0,
+                  id >> 8,
+                  id & 0xff,
+                  0,
+                  0,
+                  list.length >> 8,
+                  list.length & 0xff,
+                  0,
+                  0,
+                  offset >> 8,
+                  offset & 0xff,
+                ),
+                list.subarray(offset, offset + 1),
+              ]),
+            )
+          }
         },
       },
     ],
@@ -284,7 +339,7 @@ describe('a peer that', () => {
       {
         onPiece: async (_id, _piece, { channel, signal }) => {
           while (!signal.aborted) {
-            await channel.send(encodeAnswer({ type: 'alive' }))
+            await channel.send(encodeMessage({ type: 'alive' }))
             await delay(100, undefined, { signal })
           }
         },
@@ -294,7 +349,7 @@ describe('a peer that', () => {
       'is always busy',
       {
         onPiece: async (id, _piece, { channel }) => {
-          await channel.send(encodeAnswer({ type: 'busy', id, retryAfterMs: 60_000 }))
+          await channel.send(encodeMessage({ type: 'busy', id, retryAfterMs: 60_000 }))
         },
       },
     ],
@@ -302,7 +357,7 @@ describe('a peer that', () => {
       'tells of other sizes',
       {
         onWant: async (id, { channel }) => {
-          await channel.send(encodeAnswer({ type: 'complete', id, size: maxBlobBytes }))
+          await channel.send(encodeMessage({ type: 'complete', id, size: maxBlobBytes }))
         },
         onList: async () => undefined,
       },
@@ -317,7 +372,7 @@ describe('a peer that', () => {
     const hashes = new Uint8Array(layoutOf(size).count * 32)
     const list = signPieceList({ digest, size, hashes }, world.identity())
     return {
-      onWant: async (id, { channel }) => await channel.send(encodeAnswer({ type: 'complete', id, size })),
+      onWant: async (id, { channel }) => await channel.send(encodeMessage({ type: 'complete', id, size })),
       onList: async (id, { channel }) => await sendAll(channel, listFrames(id, packLists([list]))),
     }
   }

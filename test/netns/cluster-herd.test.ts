@@ -64,6 +64,6 @@ describe('a herd of docker engines', requires(...networkNeeds, 'nsenter', 'docke
 
 async function pieceBytesSent(node: ClusterNode): Promise<number> {
   const { body } = await node.client.ask('GET', '/metrics')
-  const lanes = body.toString().matchAll(/^shoal_exchange_sent_bytes_total\{.*\} (\d+)$/gm)
-  return [...lanes].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
+  const ways = body.toString().matchAll(/^shoal_exchange_sent_bytes_total\{.*\} (\d+)$/gm)
+  return [...ways].reduce((sum, [, bytes]) => sum + Number(bytes), 0)
 }

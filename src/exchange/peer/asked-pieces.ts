@@ -1,9 +1,10 @@
 /** The pieces that one peer was asked for: told to it in few messages, and put together as their frames come. */
+import { MalformedError } from '../../wire/wire.ts'
 import type { Ask } from '../protocol/messages.ts'
 import { maxPiecesPerRequest } from '../protocol/messages.ts'
 import { PieceAssembly } from '../protocol/piece-assembly.ts'
 import { type Layout, pieceLength } from '../protocol/piece-size.ts'
-import type { DataFrame } from '../protocol/raw-frames.ts'
+import { type DataFrame, leastChunkBytes } from '../protocol/raw-frames.ts'
 
 export interface AskedPiecesOptions {
   /** Of the want. */
@@ -85,6 +86,9 @@ export class AskedPieces {
       this.#options.stray(assembly.received)
       assembly = new PieceAssembly(assembly.length)
       this.#pieces.set(piece, assembly)
+    }
+    if (bytes.length < leastChunkBytes && offset + bytes.length < assembly.length) {
+      throw new MalformedError(`${bytes.length} bytes of a piece in one frame`)
     }
     assembly.add(offset, bytes)
     if (!assembly.complete) return { isAsked: true }

@@ -1,6 +1,6 @@
 /**
  * A self-signed certificate made at start: X.509 (RFC 5280) with an Ed25519 key (RFC 8410), written in DER by hand.
- * Nobody checks its names or dates: each side knows the other's fingerprint from a channel that is proven already.
+ * Nobody checks its names or dates: each side knows the other's fingerprint from a stream that is proven already.
  */
 import { generateKeyPairSync, hash, randomBytes, sign } from 'node:crypto'
 

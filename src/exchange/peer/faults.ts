@@ -14,12 +14,12 @@ export type Fault =
   | 'stalled'
   /** Others had to step in for it again and again. */
   | 'slow'
-  /** Its channel broke or could not be opened. */
+  /** Its connection broke or could not be opened. */
   | 'broken'
   /** It told that a piece was wrong which is right here. */
   | 'false-complaint'
-  /** The direct lane to it broke, or it may not be had. */
-  | 'lane'
+  /** The direct connection to it broke, or cannot be had. */
+  | 'direct'
 
 /** Faults that are malice or a broken machine, and never just a network that failed. */
 export type Misconduct = Extract<Fault, 'wrong-bytes' | 'wrong-list' | 'lying-list' | 'protocol'>

@@ -1,8 +1,8 @@
 /** Bytes that moved from and to each peer. */
 import type { Metrics } from '../../base/base.ts'
 
-/** How bytes of pieces travel: on the members' channel, or on a TLS connection of their own. */
-export type LaneKind = 'channel' | 'direct'
+/** How bytes of pieces travel: on a stream of the members' connection, or on a TLS connection of their own. */
+export type Way = 'stream' | 'direct'
 
 export interface PeerTraffic {
   receivedBytes: number
@@ -19,14 +19,14 @@ export class Traffic {
     this.#metrics = metrics
   }
 
-  received(peer: string, bytes: number, lane: LaneKind): void {
+  received(peer: string, bytes: number, way: Way): void {
     this.#of(peer).receivedBytes += bytes
-    this.#metrics.count('shoal_exchange_received_bytes_total', { lane }, bytes)
+    this.#metrics.count('shoal_exchange_received_bytes_total', { connection: way }, bytes)
   }
 
-  sent(peer: string, bytes: number, lane: LaneKind): void {
+  sent(peer: string, bytes: number, way: Way): void {
     this.#of(peer).sentBytes += bytes
-    this.#metrics.count('shoal_exchange_sent_bytes_total', { lane }, bytes)
+    this.#metrics.count('shoal_exchange_sent_bytes_total', { connection: way }, bytes)
   }
 
   of(peer: string): PeerTraffic {

@@ -24,8 +24,6 @@ export type WantEvent =
   | { type: 'alive' }
   | { type: 'bytes'; piece: number; bytes: number }
   | { type: 'piece'; piece: number; chunks: Uint8Array[] }
-  /** Everything that was asked for has to be asked for again. */
-  | { type: 'reset' }
   /** Nothing comes from here any more. */
   | { type: 'ended' }
 
@@ -41,6 +39,8 @@ export interface WantOptions extends AskedPiecesOptions {
   wanted: Wanted
   listener: WantListener
   now(): number
+  /** Pieces of a blob of this size are asked for. */
+  onSize(bytes: number): void
 }
 
 export class Want {
@@ -73,6 +73,7 @@ export class Want {
   request(pieces: readonly number[], urgent: boolean): void {
     const layout = this.#layout
     if (layout === undefined) throw new RangeError('pieces are asked for before the peer told what it holds')
+    this.#options.onSize(layout.size)
     this.#asked.request(pieces, urgent, layout)
   }
 
@@ -92,7 +93,7 @@ export class Want {
   askList(from: number): void {
     if (this.#layout === undefined || this.#list !== undefined) return
     this.#list = new ListAssembly(this.#layout.size)
-    this.#options.send({ type: 'list', id: this.id, ...(from === 0 ? {} : { from }) })
+    this.#options.send({ type: 'ask-list', id: this.id, ...(from === 0 ? {} : { from }) })
   }
 
   /** Throws `MALFORMED`. */
@@ -146,12 +147,6 @@ export class Want {
     this.#tell({ type: 'alive' })
   }
 
-  /** What was asked for will not come: the lane is another one now. */
-  reset(): void {
-    this.#forgetAll()
-    this.#tell({ type: 'reset' })
-  }
-
   end(): void {
     this.#forgetAll()
     this.#tell({ type: 'ended' })
@@ -164,7 +159,7 @@ export class Want {
 
   #aboutPieces(answer: WantAnswer & { type: 'update' | 'lost' | 'later' }): void {
     const [layout, held] = [this.#layout, this.#held]
-    // A holder that became absent may have had these on their way.
+    // A seeder that has it no more may have had these on their way.
     if (layout === undefined || held === undefined) {
       this.#idleAnswer()
       return

@@ -27,8 +27,6 @@ export type DownloadEvent =
       retryAfterMs: number
     }
   | { type: 'busy'; peer: string; retryAfterMs: number }
-  /** The lane broke: nothing that was asked of the peer will come. */
-  | { type: 'reset'; peer: string }
   /** For each reader, the piece that it waits for or reads. Replaces what was said before. */
   | { type: 'readers'; pieces: readonly number[] }
   /** A piece that was held is not any more. */

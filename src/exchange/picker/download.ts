@@ -165,9 +165,6 @@ export class Download {
         this.#book.forgetAll(peer)
         peer.busyUntilMs = nowMs + event.retryAfterMs
         break
-      case 'reset':
-        this.#book.forgetAll(peer)
-        break
     }
   }
 

@@ -23,8 +23,6 @@ export type UploadEvent =
   | { type: 'done'; asker: string; blob: string }
   /** All of its channels ended. */
   | { type: 'left'; asker: string }
-  /** All requests of the asker are forgotten, its wants stay: its lane broke. */
-  | { type: 'reset'; asker: string }
   /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
   | { type: 'sent'; asker: string; blob: string; piece: number }
   /** Time has passed. */
@@ -126,7 +124,6 @@ export class Upload {
     else if (asker !== undefined) {
       if (event.type === 'request') this.#request(asker, event)
       else if (event.type === 'left') this.#left(asker, nowMs)
-      else if (event.type === 'reset') this.#drop(asker, () => true)
       else if (event.type === 'done') this.#done(asker, event.blob, nowMs)
       else this.#drop(asker, ({ blob, piece }) => blob === event.blob && event.pieces.includes(piece))
     }

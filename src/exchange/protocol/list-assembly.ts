@@ -1,7 +1,7 @@
 /** Signed piece lists on their way in. */
 import { MalformedError } from '../../wire/wire.ts'
 import { listPackLimit } from './list-pack.ts'
-import type { ListFrame } from './raw-frames.ts'
+import { type ListFrame, leastChunkBytes } from './raw-frames.ts'
 
 export class ListAssembly {
   readonly #limit: number
@@ -20,6 +20,9 @@ export class ListAssembly {
     }
     if (offset !== this.#received) {
       throw new MalformedError(`a piece list goes on at ${offset} instead of ${this.#received}`)
+    }
+    if (bytes.length < leastChunkBytes && offset + bytes.length < totalBytes) {
+      throw new MalformedError(`${bytes.length} bytes of a piece list in one frame`)
     }
     this.#bytes ??= new Uint8Array(totalBytes)
     this.#bytes.set(bytes, offset)

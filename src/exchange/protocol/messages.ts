@@ -1,6 +1,7 @@
 /**
- * The messages of the exchange protocol. A channel serves one direction: the *asker* opens it and downloads, the *holder*
- * answers. Frames whose first byte is below 0x80 carry raw bytes (raw-frames.ts); all others are one of these, in CBOR.
+ * The messages of the exchange protocol. Two neighbours have one connection, on which both ask and both answer: who downloads
+ * sends `Ask`s, who seeds sends `Answer`s, and the ids of both are those of the downloader. Frames whose first byte is below
+ * 0x80 carry raw bytes (raw-frames.ts); all others are one of these, in CBOR.
  */
 import {
   bytes,
@@ -23,15 +24,15 @@ export const exchangeProtocol = '/shoal/exchange/1.0.0'
 
 /** Of a control message; raw frames have their own limit. */
 export const maxMessageBytes = 16 * 1024
-/** Wants that a channel may have open at once; a holder resets a channel that has more. */
+/** Wants that one side of a connection may have open at once; the other ends a connection that has more. */
 export const maxWants = 256
 /** Pieces in one request, cancel, later or lost. */
 export const maxPiecesPerRequest = 64
 /** Pieces in one update. */
 export const maxPiecesPerUpdate = 1024
-/** Other askers that a holder names at once. */
+/** Other downloaders that a seeder names at once. */
 export const maxOthers = 16
-/** Longest time that a holder may send an asker away for. */
+/** Longest time that a seeder may send a downloader away for. */
 export const maxRetryAfterMs = 60_000
 
 const id = uint({ max: 0xffff })
@@ -41,89 +42,91 @@ const retryAfterMs = uint({ max: maxRetryAfterMs })
 const fingerprint = bytes({ length: 32 })
 const size = uint({ max: maxBlobBytes })
 
-const askCodec = codec(
-  variant('type', {
-    /** Is this blob here? Every change of the answer is told too, until `done`. */
-    want: struct({
-      type: literal('want'),
-      id,
-      digest: digestText,
-      repository: repositoryText,
-    }),
-    /** Send the signed piece lists that tell of piece `from` (default the first) and those behind it, in list frames. */
-    list: struct({ type: literal('list'), id, from: optional(piece) }),
-    /** Send these pieces, in this order if nothing speaks against it. `urgent` asks not to be told `later`. */
-    request: struct({ type: literal('request'), id, pieces, urgent: optional(literal(1)) }),
-    cancel: struct({ type: literal('cancel'), id, pieces }),
-    /** These have arrived, whatever they are worth: others may be sent now. */
-    got: struct({ type: literal('got'), id, pieces }),
-    /** This piece came from you and does not have its hash. */
-    bad: struct({ type: literal('bad'), id, piece }),
-    /** Ends a want and all that hangs on it; the id may be used again. */
-    done: struct({ type: literal('done'), id }),
-    /** May I connect to you directly? With the SHA-256 of the certificate that I will show. */
-    'lane-ask': struct({ type: literal('lane-ask'), fingerprint }),
-    /** The direct lane is gone: forget every request of this channel, and answer on the channel itself from now on. */
-    'lane-lost': struct({ type: literal('lane-lost') }),
-  }),
-  { maxBytes: maxMessageBytes },
-)
+/** From who downloads. */
+const asks = {
+  /** Is this blob here? Every change of the answer is told too, until `done`. */
+  want: struct({ type: literal('want'), id, digest: digestText, repository: repositoryText }),
+  /** Send the signed piece lists that tell of piece `from` (default the first) and those behind it, in list frames. */
+  'ask-list': struct({ type: literal('ask-list'), id, from: optional(piece) }),
+  /** Send these pieces, in this order if nothing speaks against it. `urgent` asks not to be told `later`. */
+  request: struct({ type: literal('request'), id, pieces, urgent: optional(literal(1)) }),
+  cancel: struct({ type: literal('cancel'), id, pieces }),
+  /** These have arrived, whatever they are worth: others may be sent now. */
+  got: struct({ type: literal('got'), id, pieces }),
+  /** This piece came from you and does not have its hash. */
+  bad: struct({ type: literal('bad'), id, piece }),
+  /** Ends a want and all that hangs on it; the id may be used again. */
+  done: struct({ type: literal('done'), id }),
+}
 
-const answerCodec = codec(
-  variant('type', {
-    /** Not here, or not for you; what was here before is gone. */
-    absent: struct({ type: literal('absent'), id }),
-    complete: struct({ type: literal('complete'), id, size }),
-    partial: struct({ type: literal('partial'), id, size, bitfield: bytes({ max: maxPieces / 8 }) }),
-    /** These pieces are here now too. */
-    update: struct({ type: literal('update'), id, pieces: list(piece, { max: maxPiecesPerUpdate }) }),
-    /** These are not here after all (a rotten disk); requests for them are forgotten. */
-    lost: struct({ type: literal('lost'), id, pieces }),
-    /** There is no piece list to give yet. */
-    'no-list': struct({ type: literal('no-list'), id }),
-    /**
-     * These requests are forgotten, because others have just been given the same pieces and will pass them on.
-     * Ask for `instead`, which nobody was given yet; ask again for these after the time if no one else has them.
-     */
-    later: struct({ type: literal('later'), id, pieces, instead: pieces, retryAfterMs }),
-    /** Every request for this blob is forgotten; ask again after the time. */
-    busy: struct({ type: literal('busy'), id, retryAfterMs }),
-    /** Requests are queued here and I live. Sent when nothing else was for `aliveMs` or a little longer. */
-    alive: struct({ type: literal('alive') }),
-    /** Public keys of others who ask me for this blob, so that you can ask each other. */
-    others: struct({ type: literal('others'), id, peers: list(bytes({ length: 32 }), { max: maxOthers }) }),
-    /** Connect to this TCP port of mine, expect a certificate with this SHA-256, and send `ticket` first. It serves once. */
-    'lane-offer': struct({
-      type: literal('lane-offer'),
-      port: uint({ max: 65_535 }),
-      fingerprint,
-      ticket: bytes({ length: 32 }),
-    }),
-    'lane-none': struct({ type: literal('lane-none') }),
-  }),
-  { maxBytes: maxMessageBytes },
-)
+/** From who seeds. */
+const answers = {
+  /** Not here, or not for you; what was here before is gone. */
+  absent: struct({ type: literal('absent'), id }),
+  complete: struct({ type: literal('complete'), id, size }),
+  partial: struct({ type: literal('partial'), id, size, bitfield: bytes({ max: maxPieces / 8 }) }),
+  /** These pieces are here now too. */
+  update: struct({ type: literal('update'), id, pieces: list(piece, { max: maxPiecesPerUpdate }) }),
+  /** These are not here after all (a rotten disk); requests for them are forgotten. */
+  lost: struct({ type: literal('lost'), id, pieces }),
+  /** There is no piece list to give yet. */
+  'no-list': struct({ type: literal('no-list'), id }),
+  /**
+   * These requests are forgotten, because others have just been given the same pieces and will pass them on.
+   * Ask for `instead`, which nobody was given yet; ask again for these after the time if no one else has them.
+   */
+  later: struct({ type: literal('later'), id, pieces, instead: pieces, retryAfterMs }),
+  /** Every request for this blob is forgotten; ask again after the time. */
+  busy: struct({ type: literal('busy'), id, retryAfterMs }),
+  /** Requests are queued here and I live: the heartbeat. Sent when nothing else was for `aliveMs` or a little longer. */
+  alive: struct({ type: literal('alive') }),
+  /** Public keys of others who ask me for this blob, so that you can ask each other. */
+  others: struct({ type: literal('others'), id, peers: list(bytes({ length: 32 }), { max: maxOthers }) }),
+}
 
-/** How long a holder that has an asker's requests queued says nothing to it; with more than 8 askers up to twice as long. */
+/** How the two go over from the stream to a direct connection; each side sends each of these once at most. */
+const moves = {
+  /** Connect to this TCP port of mine, expect a certificate with this SHA-256, and send `ticket` first. It serves once. */
+  direct: struct({
+    type: literal('direct'),
+    port: uint({ max: 65_535 }),
+    fingerprint,
+    ticket: bytes({ length: 32 }),
+  }),
+  /** We stay on the stream. */
+  'no-direct': struct({ type: literal('no-direct') }),
+  /** I cannot reach you: connect to me. */
+  dial: struct({ type: literal('dial') }),
+  /** My last frame on the stream; all that follows comes on the direct connection. */
+  moved: struct({ type: literal('moved') }),
+}
+
+const messageCodec = codec(variant('type', { ...asks, ...answers, ...moves }), { maxBytes: maxMessageBytes })
+
+/** How long a seeder that has a downloader's requests queued says nothing to it; with more than 8 of them up to twice as long. */
 export const aliveMs = 200
 
-/** From the one who opened the channel. */
-export type Ask = ReturnType<typeof askCodec.decode>
-/** From the one who serves it. */
-export type Answer = ReturnType<typeof answerCodec.decode>
+export type Message = ReturnType<typeof messageCodec.decode>
+export type Ask = Extract<Message, { type: keyof typeof asks }>
+export type Answer = Extract<Message, { type: keyof typeof answers }>
+export type Move = Extract<Message, { type: keyof typeof moves }>
 
 /** Throws `TOO_LARGE`. */
-export const encodeAsk = (ask: Ask): Uint8Array => askCodec.encode(ask)
-/** Throws `MALFORMED`. */
-export const decodeAsk = (frame: Uint8Array): Ask => askCodec.decode(frame)
-/** Throws `TOO_LARGE`. */
-export const encodeAnswer = (answer: Answer): Uint8Array => answerCodec.encode(answer)
+export const encodeMessage = (message: Message): Uint8Array => messageCodec.encode(message)
 
 /** A message or raw bytes, whichever the frame is. Raw bytes are a view of `frame`. Throws `MALFORMED`. */
-export function decodeAnswer(frame: Uint8Array): Answer | RawFrame {
+export function decodeFrame(frame: Uint8Array): Message | RawFrame {
   if ((frame[0] ?? 0x80) < 0x80) return parseRawFrame(frame)
-  const answer = answerCodec.decode(frame)
-  if (answer.type === 'partial') Bitfield.parse(answer.bitfield, layoutOf(answer.size).count)
-  if (answer.type === 'lane-offer' && answer.port === 0) throw new MalformedError('port 0 cannot be dialled')
-  return answer
+  const message = messageCodec.decode(frame)
+  if (message.type === 'partial') Bitfield.parse(message.bitfield, layoutOf(message.size).count)
+  if (message.type === 'direct' && message.port === 0) throw new MalformedError('port 0 cannot be dialled')
+  return message
+}
+
+export function isAsk(message: Message | RawFrame): message is Ask {
+  return Object.hasOwn(asks, message.type)
+}
+
+export function isMove(message: Message | RawFrame): message is Move {
+  return Object.hasOwn(moves, message.type)
 }

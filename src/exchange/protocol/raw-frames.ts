@@ -14,6 +14,9 @@ export const maxFrameBytes = 262_060
 /** Bytes of a piece or list in one frame. */
 export const maxChunkBytes = maxFrameBytes - rawHeaderBytes
 
+/** And at least, but at its end: a peer may not make a thousand frames of a piece. */
+export const leastChunkBytes = 16 * 1024
+
 const dataKind = 1
 const listKind = 2
 

@@ -1,4 +1,4 @@
-/** What askers call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
+/** What downloaders call wrong is read and hashed again: either the disk is rotten, and the blob with it, or the complaint is false. */
 import { webcrypto } from 'node:crypto'
 import {
   type Background,

@@ -22,7 +22,7 @@ export class OpenBlobs implements AsyncDisposable {
 
   /** Ends without a chunk, and returns false, when the blob is not here. */
   async *chunks(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array, boolean, undefined> {
-    // Askers hash each piece, and complain.
+    // Downloaders hash each piece, and complain.
     const opening = (): Promise<OpenBlob | undefined> => this.#blobs.open(digest, { receiverProves: true })
     const entry = this.#kept.get(digest) ?? { opening: opening(), users: 0 }
     this.#kept.delete(digest)

@@ -157,7 +157,6 @@ export class Attempt {
       case 'busy':
       case 'bytes':
       case 'alive':
-      case 'reset':
         this.#pieces({ ...event, peer })
         return
       case 'absent':

@@ -5,15 +5,15 @@
 import { type Clock, Fifo, firstOf, type Logger, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import { algorithmOf, digestBytes } from '../../oci/oci.ts'
 import type { ExchangeMembers, Providers } from '../contract.ts'
+import type { Asking } from '../peer/asking.ts'
 import type { Faults } from '../peer/faults.ts'
-import type { PeerLink } from '../peer/peer-link.ts'
 import type { Want, WantEvent } from '../peer/want.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 
 export interface LookUpOptions {
   self: string
-  links: { to(peer: string): Pick<PeerLink, 'want' | 'release'> }
+  links: { to(peer: string): Pick<Asking, 'want' | 'release'> }
   members: Pick<ExchangeMembers, 'peers'>
   providers: Pick<Providers, 'find'>
   faults: Pick<Faults, 'add'>

@@ -3,15 +3,15 @@ import { type Clock, type Logger, untilOrAfter } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { peerIdOf } from '../../wire/wire.ts'
 import type { ExchangeMembers, Providers } from '../contract.ts'
-import type { PeerLink } from '../peer/peer-link.ts'
-import type { PeerLinks } from '../peer/peer-links.ts'
+import type { Asking } from '../peer/asking.ts'
+import type { Connections } from '../peer/connections.ts'
 import type { Want, WantEvent } from '../peer/want.ts'
 import type { Bitfield } from '../protocol/bitfield.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 
 export interface Source {
   readonly peer: string
-  readonly link: PeerLink
+  readonly link: Asking
   readonly want: Want
   /** It has said whether it holds anything. */
   answered: boolean
@@ -31,7 +31,7 @@ export type HoldingSource = Source & { holds: { size: number; held: Bitfield } }
 export interface SourcesOptions {
   self: string
   wanted: Wanted
-  links: PeerLinks
+  links: Connections
   members: ExchangeMembers
   providers: Pick<Providers, 'find'>
   clock: Clock

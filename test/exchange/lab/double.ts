@@ -1,17 +1,17 @@
 /** A holder that speaks the protocol and answers as it is told to: honest where nothing else is said. */
 
 import { packLists } from '../../../src/exchange/protocol/list-pack.ts'
-import { type Ask, decodeAsk, encodeAnswer } from '../../../src/exchange/protocol/messages.ts'
+import { type Ask, decodeFrame, encodeMessage, isAsk } from '../../../src/exchange/protocol/messages.ts'
 import { signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { layoutOf, pieceRange } from '../../../src/exchange/protocol/piece-size.ts'
 import { encodeData, listFrames, maxChunkBytes } from '../../../src/exchange/protocol/raw-frames.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
-import type { Channel, Identity } from '../../../src/wire/wire.ts'
+import type { BatchChannel, Identity } from '../../../src/wire/wire.ts'
 import { digestOf, pieceHashes } from './fixture.ts'
 import type { Mesh } from './mesh.ts'
 
 export interface DoubleContext {
-  channel: Channel
+  channel: BatchChannel
   /** Where a test counts what it was asked. */
   asked: Ask[]
   signal: AbortSignal
@@ -45,10 +45,10 @@ export function double(options: DoubleOptions): Double {
   const answer = async (ask: Ask, context: DoubleContext): Promise<void> => {
     const { channel } = context
     if (ask.type === 'want') {
-      if (ask.digest !== digest) await channel.send(encodeAnswer({ type: 'absent', id: ask.id }))
+      if (ask.digest !== digest) await channel.send(encodeMessage({ type: 'absent', id: ask.id }))
       else if (options.onWant !== undefined) await options.onWant(ask.id, context)
-      else await channel.send(encodeAnswer({ type: 'complete', id: ask.id, size: bytes.length }))
-    } else if (ask.type === 'list') {
+      else await channel.send(encodeMessage({ type: 'complete', id: ask.id, size: bytes.length }))
+    } else if (ask.type === 'ask-list') {
       if (options.onList !== undefined) await options.onList(ask.id, context)
       else for (const frame of listFrames(ask.id, packLists([list]))) await channel.send(frame)
     } else if (ask.type === 'request') {
@@ -68,9 +68,11 @@ export function double(options: DoubleOptions): Double {
     for (;;) {
       const frame = await channel.receive({ signal })
       if (frame === undefined) return
-      const ask = decodeAsk(frame)
-      asked.push(ask)
-      await answer(ask, context)
+      const ask = decodeFrame(frame)
+      if (isAsk(ask)) {
+        asked.push(ask)
+        await answer(ask, context)
+      } else if (ask.type === 'direct') await channel.send(encodeMessage({ type: 'no-direct' }))
     }
   })
   mesh.join(identity.peerId)
@@ -79,7 +81,7 @@ export function double(options: DoubleOptions): Double {
 
 /** `bytes` as the piece. */
 export async function sendPiece(
-  channel: Channel,
+  channel: BatchChannel,
   id: number,
   piece: number,
   bytes: Uint8Array,

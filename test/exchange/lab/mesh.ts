@@ -1,8 +1,13 @@
 /** Hosts joined in memory: every channel of a host can be counted, cut, or made to hang. */
 import type { ExchangeHost } from '../../../src/exchange/contract.ts'
-import { type Channel, ChannelBrokenError, type ChannelPair, channelPair } from '../../../src/wire/wire.ts'
+import {
+  type BatchChannel,
+  ChannelBrokenError,
+  type ChannelPair,
+  channelPair,
+} from '../../../src/wire/wire.ts'
 
-type Handler = (channel: Channel, peer: string, options: { signal: AbortSignal }) => Promise<void>
+type Handler = (channel: BatchChannel, peer: string, options: { signal: AbortSignal }) => Promise<void>
 
 interface Link {
   /** Who opened it, and who serves it. */
@@ -35,7 +40,7 @@ export class Mesh {
         const serving = this.#serve(handler, copying(pair.b), self)
         this.#serving.add(serving)
         void serving.finally(() => this.#serving.delete(serving))
-        return pair.a
+        return copying(pair.a)
       },
     }
   }
@@ -78,9 +83,11 @@ export class Mesh {
     }
   }
 
-  /** Bytes that a holder sent to all its askers. */
+  /** Bytes that a host sent to all its neighbours. */
   sentBy(peer: string): number {
-    return this.#links.reduce((sum, { holder, pair }) => sum + (holder === peer ? pair.sent.b : 0), 0)
+    return this.#links.reduce((sum, { asker, holder, pair: { sent } }) => {
+      return sum + (holder === peer ? sent.b : 0) + (asker === peer ? sent.a : 0)
+    }, 0)
   }
 
   async close(): Promise<void> {
@@ -88,7 +95,7 @@ export class Mesh {
     await Promise.all(this.#serving)
   }
 
-  async #serve(handler: Handler, channel: Channel, peer: string): Promise<void> {
+  async #serve(handler: Handler, channel: BatchChannel, peer: string): Promise<void> {
     try {
       await handler(channel, peer, { signal: this.#stopping.signal })
       await channel.close()
@@ -99,9 +106,15 @@ export class Mesh {
 }
 
 /** As real channels do: what was sent is the sender's again. */
-function copying(channel: Channel): Channel {
+function copying(channel: BatchChannel): BatchChannel {
   return {
     send: async (frame, options) => await channel.send(frame.slice(), options),
+    sendAll: async (frames, options) =>
+      await channel.sendAll(
+        frames.map((frame) => frame.slice()),
+        options,
+      ),
+    receiveAll: async (options) => await channel.receiveAll(options),
     receive: async (options) => await channel.receive(options),
     close: async () => await channel.close(),
     abort: (reason) => channel.abort(reason),

@@ -26,7 +26,6 @@ const step = fc.record({
     'wrong',
     'later',
     'busy',
-    'reset',
     'wake',
   ),
   peer: fc.constantFrom(...peers),
@@ -148,7 +147,7 @@ class Model {
       }
       default:
         requests.clear()
-        return what === 'busy' ? { type: 'busy', peer, retryAfterMs: passMs } : { type: 'reset', peer }
+        return { type: 'busy', peer, retryAfterMs: passMs }
     }
   }
 }

@@ -4,10 +4,11 @@ import { describe, expect, it } from 'vitest'
 import {
   type Answer,
   type Ask,
-  decodeAnswer,
-  decodeAsk,
-  encodeAnswer,
-  encodeAsk,
+  decodeFrame,
+  encodeMessage,
+  isAsk,
+  isMove,
+  type Move,
 } from '../../../src/exchange/protocol/messages.ts'
 import { maxPieceListBytes } from '../../../src/exchange/protocol/piece-list.ts'
 import { maxPieces } from '../../../src/exchange/protocol/piece-size.ts'
@@ -36,8 +37,8 @@ const asks: [Ask, string][] = [
     { type: 'want', id: 1, digest, repository },
     'a46269640164747970656477616e746664696765737478477368613235363a353537306133636630323230376631643335326432636665613338356265346263306232623934313466363036626161366635356462363062323332663232316a7265706f7369746f7279687465616d2f617070',
   ],
-  [{ type: 'list', id: 1 }, 'a2626964016474797065646c697374'],
-  [{ type: 'list', id: 1, from: 7 }, 'a3626964016466726f6d076474797065646c697374'],
+  [{ type: 'ask-list', id: 1 }, 'a26269640164747970656861736b2d6c697374'],
+  [{ type: 'ask-list', id: 1, from: 7 }, 'a3626964016466726f6d0764747970656861736b2d6c697374'],
   [
     { type: 'request', id: 1, pieces: [3, 4464] },
     'a36269640164747970656772657175657374667069656365738203191170',
@@ -50,11 +51,6 @@ const asks: [Ask, string][] = [
   [{ type: 'got', id: 1, pieces: [3] }, 'a362696401647479706563676f74667069656365738103'],
   [{ type: 'bad', id: 1, piece: 3 }, 'a36269640164747970656362616465706965636503'],
   [{ type: 'done', id: 1 }, 'a262696401647479706564646f6e65'],
-  [
-    { type: 'lane-ask', fingerprint: key },
-    'a26474797065686c616e652d61736b6b66696e6765727072696e745820abababababababababababababababababababababababababababababababab',
-  ],
-  [{ type: 'lane-lost' }, 'a16474797065696c616e652d6c6f7374'],
 ]
 const answers: [Answer, string][] = [
   [{ type: 'absent', id: 1 }, 'a262696401647479706566616273656e74'],
@@ -82,22 +78,22 @@ const answers: [Answer, string][] = [
     { type: 'others', id: 1, peers: [key] },
     'a3626964016474797065666f7468657273657065657273815820abababababababababababababababababababababababababababababababab',
   ],
-  [
-    { type: 'lane-offer', port: 5002, fingerprint: key, ticket: key },
-    'a464706f727419138a64747970656a6c616e652d6f66666572667469636b65745820abababababababababababababababababababababababababababababababab6b66696e6765727072696e745820abababababababababababababababababababababababababababababababab',
-  ],
-  [{ type: 'lane-none' }, 'a16474797065696c616e652d6e6f6e65'],
 ]
+const moves: [Move, string][] = [
+  [
+    { type: 'direct', port: 5002, fingerprint: key, ticket: key },
+    'a464706f727419138a647479706566646972656374667469636b65745820abababababababababababababababababababababababababababababababab6b66696e6765727072696e745820abababababababababababababababababababababababababababababababab',
+  ],
+  [{ type: 'no-direct' }, 'a16474797065696e6f2d646972656374'],
+  [{ type: 'dial' }, 'a16474797065646469616c'],
+  [{ type: 'moved' }, 'a16474797065656d6f766564'],
+]
+const messages = [...asks, ...answers, ...moves]
 
 describe('a message', () => {
-  it.each(asks)('%j has these bytes', (ask, golden) => {
-    expect(hex(encodeAsk(ask))).toBe(golden)
-    expect(decodeAsk(unhex(golden))).toEqual(ask)
-  })
-
-  it.each(answers)('%j has these bytes', (answer, golden) => {
-    expect(hex(encodeAnswer(answer))).toBe(golden)
-    expect(decodeAnswer(unhex(golden))).toEqual(answer)
+  it.each(messages)('%j has these bytes', (message, golden) => {
+    expect(hex(encodeMessage(message))).toBe(golden)
+    expect(decodeFrame(unhex(golden))).toEqual(message)
   })
 
   it('is shown in the documentation as it is', () => {
@@ -105,21 +101,24 @@ describe('a message', () => {
     const shown = [...text.matchAll(/^ {4}(?:request|partial|later),.* ([0-9a-f]+)$/gm)].map(
       ([, frame]) => frame,
     )
-    const golden = [...asks, ...answers].map(([, frame]) => frame)
+    const golden = messages.map(([, frame]) => frame)
     expect(shown).toHaveLength(3)
     for (const frame of shown) expect(golden).toContain(frame)
   })
 
-  it('belongs to one direction', () => {
-    for (const [answer] of answers) expect(() => decodeAsk(encodeAnswer(answer))).toThrow(malformed)
-    for (const [ask] of asks) expect(() => decodeAnswer(encodeAsk(ask))).toThrow(malformed)
+  it('is of who downloads, of who seeds, or of the connection', () => {
+    for (const [message] of messages) {
+      expect([isAsk(message), isMove(message)]).toEqual([
+        asks.some(([{ type }]) => type === message.type),
+        moves.some(([{ type }]) => type === message.type),
+      ])
+    }
+    const data = decodeFrame(encodeData({ id: 1, piece: 1, offset: 0, bytes: Uint8Array.of(1) }))
+    expect([isAsk(data), isMove(data)]).toEqual([false, false])
   })
 
   it('is read or refused as malformed, whatever the bytes', () => {
-    const frames = [
-      ...asks.map(([ask]) => encodeAsk(ask)),
-      ...answers.map(([answer]) => encodeAnswer(answer)),
-    ]
+    const frames = messages.map(([message]) => encodeMessage(message))
     const changed = fc
       .tuple(fc.constantFrom(...frames), fc.nat(), fc.nat({ max: 255 }))
       .map(([frame, at, byte]) =>
@@ -127,12 +126,10 @@ describe('a message', () => {
       )
     fc.assert(
       fc.property(fc.oneof(changed, fc.uint8Array({ maxLength: 100 })), (frame) => {
-        for (const decode of [decodeAsk, decodeAnswer]) {
-          try {
-            decode(frame)
-          } catch (error) {
-            expect(error).toEqual(malformed)
-          }
+        try {
+          decodeFrame(frame)
+        } catch (error) {
+          expect(error).toEqual(malformed)
         }
       }),
       { numRuns: 500 },
@@ -171,9 +168,8 @@ describe('a message', () => {
     ['an urgency of 2', { type: 'request', id: 1, pieces: [1], urgent: 2 }],
     ['what is not a digest', { type: 'want', id: 1, digest: 'sha256:00', repository: 'a' }],
     ['what is not a repository', { type: 'want', id: 1, digest, repository: '../a' }],
-    ['a short fingerprint', { type: 'lane-ask', fingerprint: new Uint8Array(31) }],
-  ])('from an asker is refused with %s', (_, message) => {
-    expect(() => decodeAsk(loose.encode(message))).toThrow(malformed)
+  ])('from who downloads is refused with %s', (_, message) => {
+    expect(() => decodeFrame(loose.encode(message))).toThrow(malformed)
   })
 
   it.each([
@@ -186,16 +182,16 @@ describe('a message', () => {
     ['a wait of more than a minute', { type: 'busy', id: 1, retryAfterMs: 60_001 }],
     ['17 others', { type: 'others', id: 1, peers: many(17).map(() => key) }],
     ['half a key', { type: 'others', id: 1, peers: [key.subarray(16)] }],
-    ['port 0', { type: 'lane-offer', port: 0, fingerprint: key, ticket: key }],
-    ['port 65,536', { type: 'lane-offer', port: 65_536, fingerprint: key, ticket: key }],
-    ['a short ticket', { type: 'lane-offer', port: 1, fingerprint: key, ticket: key.subarray(1) }],
-  ])('from a holder is refused with %s', (_, message) => {
-    expect(() => decodeAnswer(loose.encode(message))).toThrow(malformed)
+    ['a short fingerprint', { type: 'direct', port: 1, fingerprint: key.subarray(1), ticket: key }],
+    ['port 0', { type: 'direct', port: 0, fingerprint: key, ticket: key }],
+    ['port 65,536', { type: 'direct', port: 65_536, fingerprint: key, ticket: key }],
+    ['a short ticket', { type: 'direct', port: 1, fingerprint: key, ticket: key.subarray(1) }],
+  ])('from who seeds is refused with %s', (_, message) => {
+    expect(() => decodeFrame(loose.encode(message))).toThrow(malformed)
   })
 
   it('is refused when it is larger than any message', () => {
-    expect(() => decodeAsk(new Uint8Array(16 * 1024 + 1).fill(0xa0))).toThrow(malformed)
-    expect(() => decodeAnswer(new Uint8Array(16 * 1024 + 1).fill(0xa0))).toThrow(malformed)
+    expect(() => decodeFrame(new Uint8Array(16 * 1024 + 1).fill(0xa0))).toThrow(malformed)
   })
 })
 
@@ -204,7 +200,7 @@ describe('a raw frame', () => {
     const bytes = Uint8Array.of(0xca, 0xfe)
     const data = { id: 0x0102, piece: 0x0304, offset: 0x050607, bytes }
     expect(hex(encodeData(data))).toBe('010001020000030400050607cafe')
-    expect(decodeAnswer(encodeData(data))).toEqual({ type: 'data', ...data })
+    expect(decodeFrame(encodeData(data))).toEqual({ type: 'data', ...data })
     const frames = [...listFrames(7, bytes)]
     expect(frames.map(hex)).toEqual(['020000070000000200000000cafe'])
     expect(parseRawFrame(frames[0] ?? bytes)).toEqual({
@@ -254,11 +250,11 @@ describe('a raw frame', () => {
     ['of a list beyond any list', '02000102ffffffff00000000ff'],
     ['past the end of its list', '02000102000000050000000500ff'],
   ])('is refused %s', (_, frame) => {
-    expect(() => decodeAnswer(unhex(frame))).toThrow(malformed)
+    expect(() => decodeFrame(unhex(frame))).toThrow(malformed)
   })
 
   it('is refused empty or too large', () => {
-    expect(() => decodeAnswer(new Uint8Array())).toThrow(malformed)
-    expect(() => decodeAnswer(new Uint8Array(maxFrameBytes + 1).fill(1, 0, 1))).toThrow(malformed)
+    expect(() => decodeFrame(new Uint8Array())).toThrow(malformed)
+    expect(() => decodeFrame(new Uint8Array(maxFrameBytes + 1).fill(1, 0, 1))).toThrow(malformed)
   })
 })

@@ -1,13 +1,13 @@
 /** The holder's side: rotten disks, false complaints, askers that break the protocol, and what is told to whom. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
 import {
-  type Answer,
   type Ask,
-  decodeAnswer,
-  encodeAnswer,
-  encodeAsk,
+  decodeFrame,
+  encodeMessage,
   exchangeProtocol,
+  type Message,
   maxWants,
 } from '../../../src/exchange/protocol/messages.ts'
 import { decodePieceList } from '../../../src/exchange/protocol/piece-list.ts'
@@ -15,8 +15,7 @@ import { layoutOf, pieceRange } from '../../../src/exchange/protocol/piece-size.
 import { maxFrameBytes, type RawFrame } from '../../../src/exchange/protocol/raw-frames.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
-import type { Channel } from '../../../src/wire/wire.ts'
-import { double } from '../lab/double.ts'
+import type { BatchChannel } from '../../../src/wire/wire.ts'
 import {
   openWorld,
   pieceBytes,
@@ -32,7 +31,7 @@ import {
 describe('a holder', () => {
   let world: World
   let holder: TestNode
-  let channel: Channel
+  let channel: BatchChannel
   beforeEach(async () => {
     world = openWorld()
     holder = await world.node()
@@ -42,14 +41,14 @@ describe('a holder', () => {
     await world[Symbol.asyncDispose]()
   })
 
-  async function connect(): Promise<Channel> {
+  async function connect(): Promise<BatchChannel> {
     const host = world.mesh.host(world.identity().peerId)
     return await host.open(holder.peer, exchangeProtocol, { maxFrameBytes })
   }
 
-  const ask = async (message: Ask): Promise<void> => await channel.send(encodeAsk(message))
+  const ask = async (message: Ask): Promise<void> => await channel.send(encodeMessage(message))
 
-  async function want(digest: Digest, id = 1): Promise<Answer | RawFrame> {
+  async function want(digest: Digest, id = 1): Promise<Message | RawFrame> {
     await ask({ type: 'want', id, digest, repository })
     return await heard(channel)
   }
@@ -58,7 +57,7 @@ describe('a holder', () => {
     const bytes = someBytes(5 * pieceBytes + 3)
     const digest = await holder.holds(bytes)
     expect(await want(digest)).toEqual({ type: 'complete', id: 1, size: bytes.length })
-    await ask({ type: 'list', id: 1 })
+    await ask({ type: 'ask-list', id: 1 })
     const frame = await heard(channel, 'list')
     if (frame.type !== 'list' || !('bytes' in frame)) throw new Error('a list frame was expected')
     const list = decodePieceList(frame.bytes.subarray(4))
@@ -115,7 +114,7 @@ describe('a holder', () => {
     }
     const first = [await whole(), await whole()]
     // What is asked for now is answered before the third piece.
-    await ask({ type: 'list', id: 1 })
+    await ask({ type: 'ask-list', id: 1 })
     expect((await heard(channel)).type).toBe('list')
     await ask({ type: 'got', id: 1, pieces: first.slice(0, 1) })
     expect(first).not.toContain(await whole())
@@ -128,7 +127,7 @@ describe('a holder', () => {
     await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
     const known = new Set<number>()
     let isComplete = false
-    const learn = (answer: Answer | RawFrame): void => {
+    const learn = (answer: Message | RawFrame): void => {
       if (answer.type === 'partial') {
         const held = Bitfield.parse(answer.bitfield, 6)
         for (let piece = 0; piece < 6; piece++) if (held.has(piece)) known.add(piece)
@@ -148,44 +147,32 @@ describe('a holder', () => {
   it('does not tell a peer of what it said it holds, and does once it holds less', async () => {
     const source = await world.node({ limits: { uploadBytesPerSecond: 256 * 1024 } })
     const bytes = someBytes(8 * pieceBytes)
-    const identity = world.identity()
-    let [lose, hold] = [async (): Promise<void> => undefined, async (): Promise<void> => undefined]
-    double({
-      mesh: world.mesh,
-      identity,
-      bytes,
-      async onWant(id, { channel: from }) {
-        lose = async () => await from.send(encodeAnswer({ type: 'absent', id }))
-        hold = async () => {
-          const bitfield = new Uint8Array([0xff])
-          await from.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
-        }
-        await hold()
-      },
-      // It never sends what it is asked for.
-      onPiece: async () => undefined,
-    })
     const digest = await source.holds(bytes)
+    const heldThere = (): number => holder.exchange.status().transfers[0]?.held ?? 0
     const fetching = holder.exchange.fetch(wanted(digest))
-    await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
-    const to = await world.mesh.host(identity.peerId).open(holder.peer, exchangeProtocol, { maxFrameBytes })
-    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
-    expect((await heard(to)).type).toBe('partial')
-    await until('more pieces', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 2)
-    await lose()
-    const told = await heard(to)
+    await until('the first piece', () => heldThere() > 0)
+    // Who asks for it is asked, too.
+    const asked = await want(digest)
+    if (asked.type !== 'want') throw new Error(`want was expected, ${asked.type} came`)
+    expect((await heard(channel)).type).toBe('partial')
+    const hold = async (): Promise<void> => {
+      const bitfield = new Uint8Array([0xff])
+      await channel.send(encodeMessage({ type: 'partial', id: asked.id, size: bytes.length, bitfield }))
+    }
+    // It never sends what it is asked for.
+    await hold()
+    await until('more pieces', () => heldThere() > 2)
+    await channel.send(encodeMessage({ type: 'absent', id: asked.id }))
+    const told = await heard(channel, 'partial')
     if (told.type !== 'partial') throw new Error(`partial was expected, ${told.type} came`)
     expect(Bitfield.parse(told.bitfield, 8).held).toBeGreaterThan(2)
     // To say the same once more is not to hold less: nothing is told again.
     await hold()
-    const before = holder.exchange.status().transfers[0]?.held ?? 0
-    await until('two more pieces', () => {
-      const [transfer] = holder.exchange.status().transfers
-      return transfer === undefined || transfer.held >= before + 2
-    })
+    const before = heldThere()
+    await until('two more pieces', () => heldThere() >= before + 2 || heldThere() === 0)
     await hold()
     const rest = new Set<string>()
-    while (!rest.has('complete')) rest.add((await heard(to)).type)
+    while (!rest.has('complete')) rest.add((await heard(channel)).type)
     expect([...rest]).not.toContain('partial')
     expect(await fetching).toBe(true)
   })
@@ -196,8 +183,9 @@ describe('a holder', () => {
     const to = await world.mesh
       .host(world.identity().peerId)
       .open(slow.peer, exchangeProtocol, { maxFrameBytes })
-    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
-    await to.send(encodeAsk({ type: 'request', id: 1, pieces: [0, 1, 2, 3] }))
+    await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+    await heard(to, 'complete')
+    await to.send(encodeMessage({ type: 'request', id: 1, pieces: [0, 1, 2, 3] }))
     expect((await heard(to, 'alive')).type).toBe('alive')
   })
 
@@ -208,7 +196,7 @@ describe('a holder', () => {
     const second = await world.mesh
       .host(identity.peerId)
       .open(holder.peer, exchangeProtocol, { maxFrameBytes })
-    await second.send(encodeAsk({ type: 'want', id: 7, digest, repository }))
+    await second.send(encodeMessage({ type: 'want', id: 7, digest, repository }))
     expect(await heard(second, 'others')).toMatchObject({ id: 7, peers: [expect.any(Uint8Array)] })
   })
 
@@ -235,11 +223,12 @@ describe('a holder', () => {
       .host(world.identity().peerId)
       .open(rotten.peer, exchangeProtocol, { maxFrameBytes })
     await rotten.holds(bytes)
-    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
-    await to.send(encodeAsk({ type: 'list', id: 1 }))
+    await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+    await heard(to, 'complete')
+    await to.send(encodeMessage({ type: 'ask-list', id: 1 }))
     await heard(to, 'list')
     rot.piece = 1
-    await to.send(encodeAsk({ type: 'bad', id: 1, piece: 1 }))
+    await to.send(encodeMessage({ type: 'bad', id: 1, piece: 1 }))
     expect(await heard(to, 'lost')).toEqual({ type: 'lost', id: 1, pieces: [1] })
     expect(await heard(to, 'absent')).toEqual({ type: 'absent', id: 1 })
     await until('the store to be told', () => rotten.rotten.length === 1)
@@ -264,12 +253,13 @@ describe('a holder', () => {
     const to = await world.mesh
       .host(world.identity().peerId)
       .open(node.peer, exchangeProtocol, { maxFrameBytes })
-    await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
-    await to.send(encodeAsk({ type: 'list', id: 1 }))
+    await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+    await heard(to, 'complete')
+    await to.send(encodeMessage({ type: 'ask-list', id: 1 }))
     await heard(to, 'list')
     refusing.code = 'EMFILE'
     node.exchange.changed(digest)
-    await to.send(encodeAsk({ type: 'bad', id: 1, piece: 1 }))
+    await to.send(encodeMessage({ type: 'bad', id: 1, piece: 1 }))
     expect(await heard(to, 'lost')).toEqual({ type: 'lost', id: 1, pieces: [1] })
     await until('the store to be told', () => node.rotten.length === 1)
     expect(node.lists.has(digest)).toBe(true)
@@ -323,11 +313,12 @@ describe('a holder', () => {
 
   it('does not let an asker that takes nothing keep others from being served', async () => {
     const digest = await holder.holds(someBytes(40 * pieceBytes))
-    const stuck: Channel[] = []
+    const stuck: BatchChannel[] = []
     for (let count = 0; count < 4; count++) {
       const to = await connect()
-      await to.send(encodeAsk({ type: 'want', id: 1, digest, repository }))
-      await to.send(encodeAsk({ type: 'request', id: 1, pieces: [0, 1, 2, 3], urgent: 1 }))
+      await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+      await heard(to, 'complete')
+      await to.send(encodeMessage({ type: 'request', id: 1, pieces: [0, 1, 2, 3], urgent: 1 }))
       stuck.push(to)
     }
     const asker = await world.node()
@@ -335,13 +326,31 @@ describe('a holder', () => {
     for (const to of stuck) to.abort(new Error('over'))
   })
 
+  it('does not let six that take a little now and then keep others from being served', async () => {
+    const digest = await holder.holds(someBytes(40 * pieceBytes))
+    const over = new AbortController()
+    const dripping: Promise<void>[] = []
+    for (let count = 0; count < 6; count++) {
+      const to = await connect()
+      await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+      await heard(to, 'complete')
+      await to.send(encodeMessage({ type: 'request', id: 1, pieces: [0, 1, 2, 3, 4, 5], urgent: 1 }))
+      dripping.push(drip(to, over.signal))
+    }
+    const asker = await world.node()
+    const began = world.clock.now()
+    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    expect(world.clock.now() - began).toBeLessThan(8000)
+    over.abort(new Error('over'))
+    await Promise.all(dripping)
+  })
+
   it('ignores asks for what it does not hold', async () => {
     const digest = await (await world.node()).holds(someBytes(100))
     await want(digest)
     await ask({ type: 'request', id: 1, pieces: [0] })
-    await ask({ type: 'list', id: 1 })
+    await ask({ type: 'ask-list', id: 1 })
     await ask({ type: 'cancel', id: 3, pieces: [0] })
-    await ask({ type: 'lane-lost' })
     await ask({ type: 'done', id: 1 })
     expect(await want(digest, 2)).toEqual({ type: 'absent', id: 2 })
   })
@@ -352,17 +361,30 @@ function openWant(id: number, digest: Digest): Ask {
 }
 
 /** The next message, or the next of a type. */
-async function heard(channel: Channel, type?: string): Promise<Answer | RawFrame> {
+async function heard(channel: BatchChannel, type?: string): Promise<Message | RawFrame> {
   for (;;) {
     const frame = await channel.receive({ signal: AbortSignal.timeout(5000) })
     if (frame === undefined) throw new Error('the channel ended')
-    const answer = decodeAnswer(frame)
+    const answer = decodeFrame(frame)
     if (type === undefined || answer.type === type) return answer
   }
 }
 
-async function drain(channel: Channel): Promise<void> {
+async function drain(channel: BatchChannel): Promise<void> {
   while ((await channel.receive({ signal: AbortSignal.timeout(5000) })) !== undefined);
+}
+
+/** Takes a frame just before it would count as one that takes nothing, and says what it got. */
+async function drip(channel: BatchChannel, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const frame = await channel.receive()
+    const data = frame === undefined ? undefined : decodeFrame(frame)
+    if (data?.type !== 'data') continue
+    await channel.send(encodeMessage({ type: 'got', id: 1, pieces: [data.piece] }))
+    // The slowness is what is tested.
+    await delay(400)
+  }
+  channel.abort(new Error('over'))
 }
 
 /** The store of the node, with one piece of every blob other than it was. */

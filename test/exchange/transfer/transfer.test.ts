@@ -1,7 +1,7 @@
 /** Blobs between exchanges: whole, in part, shared, resumed. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { noMetrics, steadyClock } from '../../../src/base/base.ts'
-import { encodeAnswer } from '../../../src/exchange/protocol/messages.ts'
+import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { parseRepository } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
 import { double } from '../lab/double.ts'
@@ -109,7 +109,7 @@ describe('a transfer', () => {
         bytes,
         onWant: async (id, { channel }) => {
           events.push('absent')
-          await channel.send(encodeAnswer({ type: 'absent', id }))
+          await channel.send(encodeMessage({ type: 'absent', id }))
         },
       })
     }
@@ -155,7 +155,7 @@ describe('a transfer', () => {
       bytes,
       onWant: async (id, { channel }) => {
         const bitfield = new Uint8Array([0b10000000])
-        await channel.send(encodeAnswer({ type: 'partial', id, size: bytes.length, bitfield }))
+        await channel.send(encodeMessage({ type: 'partial', id, size: bytes.length, bitfield }))
       },
     })
     const over = new AbortController()

@@ -1,7 +1,7 @@
 /** Messages of members to each other, and the frames that they come in. */
 import { activityMessage, activityRequest } from '../../../node/cluster/activity.ts'
 import { bringAnswer, bringRequest } from '../../../node/cluster/bring-messages.ts'
-import { decodeAnswer, decodeAsk, encodeAnswer, encodeAsk } from '../../../src/exchange/protocol/messages.ts'
+import { decodeFrame, encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
@@ -74,31 +74,22 @@ const pieceLists: Decoder = {
   },
 }
 
-const asks: Decoder = {
+const exchange: Decoder = {
   seeds: [
-    encodeAsk({ type: 'want', id: 1, digest, repository }),
-    encodeAsk({ type: 'request', id: 1, pieces: [0, 5], urgent: 1 }),
-    encodeAsk({ type: 'list', id: 65_535, from: 3 }),
-    encodeAsk({ type: 'lane-ask', fingerprint: key }),
-  ],
-  check(bytes) {
-    const ask = refusing(['MALFORMED'], () => decodeAsk(bytes))
-    if (ask !== undefined) mustBe(Buffer.compare(encodeAsk(ask), bytes) === 0, 'an ask with two encodings')
-  },
-}
-
-const answers: Decoder = {
-  seeds: [
-    encodeAnswer({ type: 'partial', id: 1, size: 100 * 1024, bitfield: new Uint8Array([0x80]) }),
-    encodeAnswer({ type: 'later', id: 1, pieces: [1], instead: [2], retryAfterMs: 10 }),
-    encodeAnswer({ type: 'lane-offer', port: 4001, fingerprint: key, ticket: key }),
+    encodeMessage({ type: 'want', id: 1, digest, repository }),
+    encodeMessage({ type: 'request', id: 1, pieces: [0, 5], urgent: 1 }),
+    encodeMessage({ type: 'ask-list', id: 65_535, from: 3 }),
+    encodeMessage({ type: 'partial', id: 1, size: 100 * 1024, bitfield: new Uint8Array([0x80]) }),
+    encodeMessage({ type: 'later', id: 1, pieces: [1], instead: [2], retryAfterMs: 10 }),
+    encodeMessage({ type: 'direct', port: 4001, fingerprint: key, ticket: key }),
+    encodeMessage({ type: 'moved' }),
     Uint8Array.from([1, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 0, 5, 5]),
     Uint8Array.from([2, 0, 0, 7, 0, 0, 0, 2, 0, 0, 0, 0, 5, 5]),
   ],
   check(bytes) {
-    const answer = refusing(['MALFORMED'], () => decodeAnswer(bytes))
-    if (answer === undefined || 'bytes' in answer) return
-    mustBe(Buffer.compare(encodeAnswer(answer), bytes) === 0, 'an answer with two encodings')
+    const message = refusing(['MALFORMED'], () => decodeFrame(bytes))
+    if (message === undefined || 'bytes' in message) return
+    mustBe(Buffer.compare(encodeMessage(message), bytes) === 0, 'a message with two encodings')
   },
 }
 
@@ -124,8 +115,7 @@ const range = { prefix: 'a', after: '', upTo: 'f'.repeat(32), items: new Uint8Ar
 export const members: Target = {
   decoders: {
     frames,
-    asks,
-    answers,
+    exchange,
     pieceLists,
     brings,
     bringRequests: canonical(bringRequest, [{ digest, repository }]),

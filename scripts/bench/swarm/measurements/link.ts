@@ -1,6 +1,6 @@
 /**
  * One large blob between two nodes, disk to disk, beside a bare TCP connection that does the same work at its ends: over a direct
- * TLS lane, and over the Noise channel where the lane's port cannot be reached.
+ * TLS connection, and over the Noise stream where the port of that cannot be reached.
  */
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -42,7 +42,7 @@ export const noise: Measurement = {
     const folder = await makeFolder(bench, 'noise')
     await using network = await openNetwork(2)
     const { hosts } = network
-    for (const host of hosts) await refuseLanes(host, bench)
+    for (const host of hosts) await refuseDirect(host, bench)
     await using cluster = await openCluster({ folder, size: 2, hosts })
     const what = `${sizeText(scaled(bench, 1024))} over Noise`
     return await transfers(bench, { what, folder, nodes: cluster.nodes, host: hosts[0], atLeast: 0.45 })
@@ -50,7 +50,7 @@ export const noise: Measurement = {
 }
 
 /** Nothing but the port of members is reached from there. */
-async function refuseLanes(host: NetworkHost, bench: SwarmBench): Promise<void> {
+async function refuseDirect(host: NetworkHost, bench: SwarmBench): Promise<void> {
   const rule = ['-p', 'tcp', '--syn', '!', '-o', 'lo', '!', '--dport', String(memberPort)]
   const { command, args } = host.command('iptables', ['--wait', '-A', 'OUTPUT', ...rule, '-j', 'REJECT'])
   await runCommand(command, args, bench)

@@ -1,6 +1,6 @@
 /**
- * Direct connections for the bytes of pieces: TLS 1.3 between two nodes that know each other's certificates from the channel
- * that they have already.
+ * Direct connections between neighbours: TLS 1.3 between two nodes that know each other's certificates from the stream that they
+ * have already.
  *
  * The one who connects sends the ticket first, as it is, and the TLS handshake begins when the listener has answered with one
  * byte. So whoever has no ticket costs the listener no handshake; a ticket that was overheard is of no use without the key of
@@ -10,59 +10,65 @@ import { hash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, connect as secure, TLSSocket } from 'node:tls'
-import { type Background, type Clock, CodedError, networkOf, WaitingRoom } from '../../base/base.ts'
-import type { Channel } from '../../wire/wire.ts'
+import {
+  type Background,
+  type Clock,
+  CodedError,
+  networkOf,
+  unlessAborted,
+  WaitingRoom,
+} from '../../base/base.ts'
 import { createCertificate } from './certificate.ts'
-import { SocketLane } from './socket-lane.ts'
+import { SocketChannel } from './socket-channel.ts'
 
-/** No direct lane came about. */
-export class LaneError extends CodedError {
-  readonly code = 'LANE_FAILED'
-  /** The other side may believe that there is one. */
-  readonly isHalfOpen: boolean
+/** No direct connection came about. */
+export class DirectError extends CodedError {
+  readonly code = 'DIRECT_FAILED'
+  /** The listener has answered, so that the fault is not the way to it. */
+  readonly isReached: boolean
 
-  constructor(message: string, options: { isHalfOpen?: boolean; cause?: unknown } = {}) {
+  constructor(message: string, options: { isReached?: boolean; cause?: unknown } = {}) {
     super(message, options)
-    this.isHalfOpen = options.isHalfOpen ?? false
+    this.isReached = options.isReached ?? false
   }
 }
 
-export interface LaneOffer {
+export interface DirectOffer {
   port: number
   fingerprint: Uint8Array
   ticket: Uint8Array
 }
 
-export interface DirectLanes extends AsyncDisposable {
-  /** Of this node's certificate. */
-  readonly fingerprint: Uint8Array
-  readonly port: number
-  /**
-   * Awaits one connection from the holder of that certificate; `undefined` when too many are awaited already.
-   * `arrival` resolves to `undefined` when it does not come in time.
-   */
-  expect(fingerprint: Uint8Array): { offer: LaneOffer; arrival: Promise<Channel | undefined> } | undefined
-  /** Throws LaneError. */
-  connect(
-    host: string,
-    offer: LaneOffer,
-    options: { signal: AbortSignal; onBytes?: () => void },
-  ): Promise<Channel>
+export interface Expectation {
+  /** To be told to the peer. */
+  readonly offer: DirectOffer
+  /** `undefined` when it does not come in time, or not with the certificate that it told. */
+  readonly arrival: Promise<SocketChannel | undefined>
+  /** The SHA-256 of the certificate with which it will come: nobody is let in before. */
+  from(fingerprint: Uint8Array): void
+  cancel(): void
 }
 
-export interface DirectLanesOptions {
+export interface Direct extends AsyncDisposable {
+  /** `undefined` when too many are expected already. */
+  expect(): Expectation | undefined
+  /** Throws DirectError. */
+  connect(host: string, offer: DirectOffer, options: { signal: AbortSignal }): Promise<SocketChannel>
+}
+
+export interface DirectOptions {
+  /** To listen on; port 0 for any. */
   host: string
-  /** 0 for any. */
   port: number
-  /** For the whole of connecting, the handshake included; default 10 s, since pieces come on the channel meanwhile. */
-  connectMs?: number
+  /** How long the other's listener may take to answer; default 3 s. */
+  reachMs?: number
   background: Background
   clock: Clock
 }
 
 interface Expected {
-  fingerprint: Uint8Array
-  arrival: PromiseWithResolvers<Channel | undefined>
+  fingerprint: PromiseWithResolvers<Uint8Array>
+  arrival: PromiseWithResolvers<SocketChannel | undefined>
 }
 
 const ticketBytes = 32
@@ -72,11 +78,12 @@ const unproven = { most: 32, mostOfOne: 8 }
 const unprovenMs = 2000
 /** As long as a node may take for it whose processors are all busy. */
 const handshakeMs = 10_000
-const ticketMs = 10_000
+/** Long enough for the other side to fail at being reached first. */
+const ticketMs = 15_000
 const accepted = Buffer.of(1)
 
-export async function openDirectLanes(options: DirectLanesOptions): Promise<DirectLanes> {
-  const { host, port, connectMs = 10_000, background, clock } = options
+export async function openDirect(options: DirectOptions): Promise<Direct> {
+  const { host, port, reachMs = 3000, background, clock } = options
   const { certificate, key, fingerprint } = createCertificate()
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()
@@ -103,7 +110,7 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       const signal = AbortSignal.any([stop, AbortSignal.timeout(unprovenMs)])
       const ticket = await readTicket(socket, signal)
       const found = expected.get(ticket)
-      if (found === undefined) throw new LaneError('an unknown ticket')
+      if (found === undefined) throw new DirectError('an unknown ticket')
       expected.delete(ticket)
       return found
     } finally {
@@ -122,10 +129,10 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       const tls = wrapped(socket, new TLSSocket(socket, options))
       current = tls
       await once(tls, 'secure', { signal })
-      check(tls, found.fingerprint)
-      found.arrival.resolve(SocketLane.over(tls))
+      check(tls, await unlessAborted(found.fingerprint.promise, signal))
+      found.arrival.resolve(SocketChannel.over(tls))
     } catch {
-      // Whoever it was has no business here, or has gone; the one that was expected uses the channel instead.
+      // Whoever it was has no business here, or has gone; the one that was expected stays on the stream.
       current.destroy()
     } finally {
       found?.arrival.resolve(undefined)
@@ -138,43 +145,50 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
       return
     }
     keep(socket)
-    background.start('lane', async (signal) => await admit(socket, signal))
+    background.start('direct', async (signal) => await admit(socket, signal))
   })
   await listening(server, host, port)
   const address = server.address()
-  if (address === null || typeof address === 'string') throw new LaneError('no port to listen on')
+  if (address === null || typeof address === 'string') throw new DirectError('no port to listen on')
 
   return {
-    fingerprint,
-    port: address.port,
-
-    expect(theirs) {
+    expect() {
       if (expected.size >= maxExpected) return undefined
       const ticket = randomBytes(ticketBytes)
       const name = ticket.toString('latin1')
-      const arrival = Promise.withResolvers<Channel | undefined>()
+      const theirs = Promise.withResolvers<Uint8Array>()
+      const arrival = Promise.withResolvers<SocketChannel | undefined>()
+      const over = new AbortController()
       expected.set(name, { fingerprint: theirs, arrival })
       background.start('ticket', async (signal) => {
         try {
-          await clock.sleep(ticketMs, { signal })
+          await clock.sleep(ticketMs, { signal: AbortSignal.any([signal, over.signal]) })
+        } catch (error) {
+          if (!signal.aborted && !over.signal.aborted) throw error
         } finally {
           if (expected.delete(name)) arrival.resolve(undefined)
         }
       })
-      return { offer: { port: address.port, fingerprint, ticket }, arrival: arrival.promise }
+      return {
+        offer: { port: address.port, fingerprint, ticket },
+        arrival: arrival.promise,
+        from: (told) => theirs.resolve(told),
+        cancel: () => over.abort(new DirectError('it is not expected any more')),
+      }
     },
 
-    async connect(to, offer, { signal, onBytes }) {
-      const timely = AbortSignal.any([signal, background.signal, AbortSignal.timeout(connectMs)])
+    async connect(to, offer, { signal }) {
+      const either = AbortSignal.any([signal, background.signal])
       const socket = connect({ host: to, port: offer.port, noDelay: true })
       keep(socket)
       let current: Socket = socket
-      let isHalfOpen = false
+      let isReached = false
       try {
-        await once(socket, 'connect', { signal: timely })
+        const reaching = AbortSignal.any([either, AbortSignal.timeout(reachMs)])
+        await once(socket, 'connect', { signal: reaching })
         socket.write(offer.ticket)
-        await readExactly(socket, accepted.length, timely)
-        isHalfOpen = true
+        await readExactly(socket, accepted.length, reaching)
+        isReached = true
         const options = {
           secureContext,
           minVersion: 'TLSv1.3',
@@ -183,12 +197,13 @@ export async function openDirectLanes(options: DirectLanesOptions): Promise<Dire
         } as const
         const tls = wrapped(socket, secure({ socket, ...options }))
         current = tls
-        await once(tls, 'secureConnect', { signal: timely })
+        const proving = AbortSignal.any([either, AbortSignal.timeout(handshakeMs)])
+        await once(tls, 'secureConnect', { signal: proving })
         check(tls, offer.fingerprint)
-        return SocketLane.over(tls, onBytes)
+        return SocketChannel.over(tls)
       } catch (cause) {
         current.destroy()
-        throw new LaneError(`no direct lane to ${to}:${offer.port}`, { isHalfOpen, cause })
+        throw new DirectError(`no direct connection to ${to}:${offer.port}`, { isReached, cause })
       }
     },
 
@@ -210,9 +225,9 @@ function check(socket: TLSSocket, fingerprint: Uint8Array): void {
   const { raw } = socket.getPeerCertificate()
   // The handshake has proven that the other side has the key of this certificate.
   if (raw === undefined || Buffer.compare(hash('sha256', raw, 'buffer'), fingerprint) !== 0) {
-    throw new LaneError('another certificate than was told')
+    throw new DirectError('another certificate than was told')
   }
-  if (socket.getProtocol() !== 'TLSv1.3') throw new LaneError(`${socket.getProtocol()} is not TLSv1.3`)
+  if (socket.getProtocol() !== 'TLSv1.3') throw new DirectError(`${socket.getProtocol()} is not TLSv1.3`)
 }
 
 async function readTicket(socket: Socket, signal: AbortSignal): Promise<string> {
@@ -224,10 +239,10 @@ async function readExactly(socket: Socket, count: number, signal: AbortSignal): 
   for (;;) {
     const bytes: Buffer | null = socket.read(count)
     if (bytes !== null) {
-      if (bytes.length < count) throw new LaneError('the connection ended')
+      if (bytes.length < count) throw new DirectError('the connection ended')
       return bytes
     }
-    if (socket.readableEnded || socket.destroyed) throw new LaneError('the connection ended')
+    if (socket.readableEnded || socket.destroyed) throw new DirectError('the connection ended')
     await once(socket, 'readable', { signal })
   }
 }

@@ -1,0 +1,296 @@
+/**
+ * The connection to one neighbour: frames in order both ways, on a libp2p stream at first and on a direct TLS connection once
+ * that is worth it. One writer puts messages before pieces, and what is small into one write with what follows.
+ *
+ * Each side's last frame on the stream is `moved`; the other reads the stream up to there and goes on on the direct connection.
+ * So nothing is lost or told twice. When either breaks, the connection has ended for both. The stream stays open beneath the
+ * direct connection: a member whose stream is cut, as when it is banned, is cut off here, too.
+ */
+import { type Clock, Fifo } from '../../base/base.ts'
+import { type BatchChannel, ChannelBrokenError, MalformedError, TooLargeError } from '../../wire/wire.ts'
+import {
+  type Answer,
+  type Ask,
+  decodeFrame,
+  encodeMessage,
+  isMove,
+  type Message,
+  type Move as MoveMessage,
+} from '../protocol/messages.ts'
+import type { RawFrame } from '../protocol/raw-frames.ts'
+import { type DirectAccess, Move } from './move.ts'
+import type { SocketChannel } from './socket-channel.ts'
+import type { Way } from './traffic.ts'
+
+/** Pieces and lists on their way out. */
+export interface FrameSource {
+  /** Something is about to be written: what can go with it is sent now. */
+  beforeWrite(): void
+  /** The next frame that is ready; called again after `wake`. */
+  next(): Uint8Array | undefined
+  /** The frame's memory may be used again. */
+  written(frame: Uint8Array): void
+}
+
+export interface ConnectionOptions {
+  peer: string
+  /** Of the two neighbours one does: it decides when they go over to the direct connection. */
+  leads: boolean
+  clock: Clock
+  access?: DirectAccess | undefined
+  source: FrameSource
+  /** What the peer says; a promise holds back what comes after it. Throws `MALFORMED`. */
+  onFrame(frame: Ask | Answer | RawFrame, way: Way): Promise<void> | undefined
+  /** Bytes come, though not necessarily a whole frame. */
+  onBytes(): void
+}
+
+/** A peer that lets so many messages pile up does not read. */
+const maxWaiting = 1024
+/** Of messages in one write. */
+const batchBytes = 64 * 1024
+
+/** It was ended in order, or another took its place: nobody's fault. */
+export class ConnectionOverError extends ChannelBrokenError {}
+
+export class Connection {
+  readonly peer: string
+  readonly #options: ConnectionOptions
+  readonly #move: Move
+  readonly #over = new AbortController()
+  readonly #messages = new Fifo<Uint8Array>()
+  #state: 'opening' | 'on-stream' | 'direct' | 'ended' = 'opening'
+  #direct: SocketChannel | undefined
+  /** Where the writer goes next. */
+  #next: SocketChannel | undefined
+  #wake = Promise.withResolvers<void>()
+  #isClosing = false
+  #writtenMs: number
+  /** When the write that is under way was begun. */
+  #writingSinceMs: number | undefined
+
+  constructor(options: ConnectionOptions) {
+    this.peer = options.peer
+    this.#options = options
+    this.#writtenMs = options.clock.now()
+    this.#move = new Move({
+      leads: options.leads,
+      access: options.access,
+      signal: this.#over.signal,
+      send: (message) => this.send(message),
+      onReached: (channel) => this.#goTo(channel),
+    })
+  }
+
+  /** The peer has said nothing yet. */
+  get isOpening(): boolean {
+    return this.#state === 'opening'
+  }
+
+  /** How what is written now travels. */
+  get way(): Way {
+    return this.#direct !== undefined && this.#next === undefined ? 'direct' : 'stream'
+  }
+
+  get isDirect(): boolean {
+    return this.#state === 'direct'
+  }
+
+  get hasEnded(): boolean {
+    return this.#state === 'ended' || this.#isClosing
+  }
+
+  /** Aborts when it has ended. */
+  get signal(): AbortSignal {
+    return this.#over.signal
+  }
+
+  /** Whether messages wait to be written. */
+  get isBehind(): boolean {
+    return this.#messages.length > 0
+  }
+
+  /** For how long nothing was written. */
+  get silentMs(): number {
+    return this.#options.clock.now() - this.#writtenMs
+  }
+
+  /** For how long the peer has taken nothing, although something is being written. */
+  get blockedMs(): number {
+    return this.#writingSinceMs === undefined ? 0 : this.#options.clock.now() - this.#writingSinceMs
+  }
+
+  /** What of the messages goes out with the next write, whichever causes it. */
+  sendAlong(message: Message): void {
+    if (this.hasEnded) return
+    if (this.#messages.length >= maxWaiting) {
+      this.abort(new ChannelBrokenError(`the peer left ${maxWaiting} messages unread`))
+      return
+    }
+    this.#messages.push(encodeMessage(message))
+  }
+
+  send(message: Message): void {
+    this.sendAlong(message)
+    this.wake()
+  }
+
+  /** The source has a frame to send. */
+  wake(): void {
+    this.#wake.resolve()
+  }
+
+  /** So much is to come that a direct connection is worth its handshake. */
+  preferDirect(): void {
+    this.#move.begin()
+  }
+
+  /** Carries frames until both sides have ended. Throws why it ended, unless that was in order. */
+  async run(stream: BatchChannel, came: readonly Uint8Array[] = []): Promise<void> {
+    const { signal } = this.#over
+    const cut = (): void => {
+      stream.abort(asError(signal.reason))
+      this.#direct?.abort(asError(signal.reason))
+      this.#wake.resolve()
+    }
+    signal.addEventListener('abort', cut, { once: true })
+    if (signal.aborted) cut()
+    const writing = this.#ending(this.#write(stream))
+    try {
+      await this.#ending(this.#read(stream, came))
+    } finally {
+      // What is still to be sent means nothing to a peer that has ended; the end itself is written.
+      if (!this.#isClosing && !signal.aborted) this.close()
+      await writing
+      this.#end(new ConnectionOverError('the connection has ended'))
+    }
+    const { reason } = signal
+    if (!(reason instanceof ConnectionOverError)) throw reason
+  }
+
+  /** Ends it in order: what was sent before still goes out. */
+  close(): void {
+    this.#isClosing = true
+    this.wake()
+  }
+
+  /** Gives the peer up. */
+  abort(reason: Error): void {
+    this.#end(reason)
+  }
+
+  #end(reason: Error): void {
+    this.#state = 'ended'
+    this.#over.abort(reason)
+  }
+
+  /** A loop of this connection: when it fails, so does the other. */
+  async #ending(loop: Promise<void>): Promise<void> {
+    try {
+      await loop
+    } catch (error) {
+      this.#end(asError(error))
+    }
+  }
+
+  async #read(stream: BatchChannel, came: readonly Uint8Array[]): Promise<void> {
+    let input: BatchChannel = stream
+    for (let frames: readonly Uint8Array[] | undefined = came; frames !== undefined; ) {
+      for (const [at, frame] of frames.entries()) {
+        const message = decodeFrame(frame)
+        if (this.#state === 'opening') this.#state = 'on-stream'
+        if (message.type === 'moved') {
+          if (at + 1 < frames.length) throw new MalformedError('frames on the stream behind `moved`')
+          if (input !== stream) throw new MalformedError('`moved` on the direct connection')
+          input = await this.#follow(stream)
+          continue
+        }
+        const held = this.#take(message)
+        // Without a turn in between, what is answered to all that came goes out in one write.
+        if (held !== undefined) await held
+      }
+      frames = await input.receiveAll()
+    }
+  }
+
+  #take(message: Exclude<Message, { type: 'moved' }> | RawFrame): Promise<void> | undefined {
+    if (isMove(message)) {
+      this.#move.take(message as Exclude<MoveMessage, { type: 'moved' }>)
+      return undefined
+    }
+    return this.#options.onFrame(message, this.isDirect ? 'direct' : 'stream')
+  }
+
+  async #follow(stream: BatchChannel): Promise<SocketChannel> {
+    const direct = await this.#move.follow()
+    this.#goTo(direct)
+    this.#state = 'direct'
+    void this.#ending(this.#watch(stream))
+    return direct
+  }
+
+  /** Nothing comes on the stream any more but its end. */
+  async #watch(stream: BatchChannel): Promise<void> {
+    const frames = await stream.receiveAll()
+    if (frames !== undefined) throw new MalformedError('frames on the stream behind `moved`')
+  }
+
+  #goTo(direct: SocketChannel): void {
+    if (this.#direct !== undefined) return
+    direct.onBytes = () => this.#options.onBytes()
+    this.#direct = direct
+    this.#next = direct
+    this.wake()
+  }
+
+  async #write(stream: BatchChannel): Promise<void> {
+    const { source, clock } = this.#options
+    let lent: Uint8Array | undefined
+    for (let out = stream; !this.#over.signal.aborted; ) {
+      const { messages, frame } = this.#batch()
+      const next = frame === undefined ? this.#next : undefined
+      if (next !== undefined) messages.push(encodeMessage({ type: 'moved' }))
+      const batch = frame === undefined ? messages : [...messages, frame]
+      if (batch.length === 0) {
+        if (this.#isClosing) break
+        await this.#wake.promise
+        this.#wake = Promise.withResolvers()
+        continue
+      }
+      this.#writingSinceMs = clock.now()
+      await out.sendAll(batch)
+      this.#writingSinceMs = undefined
+      this.#writtenMs = clock.now()
+      if (lent !== undefined) source.written(lent)
+      lent = frame
+      if (next !== undefined) {
+        out = next
+        this.#next = undefined
+      }
+    }
+    await Promise.all([stream.close(), this.#direct?.close()])
+  }
+
+  /** Messages first, since little waits for a piece and much for a word. */
+  #batch(): { messages: Uint8Array[]; frame: Uint8Array | undefined } {
+    const { source } = this.#options
+    const frame = this.#next === undefined && !this.#isClosing ? source.next() : undefined
+    if (frame !== undefined || this.#messages.length > 0) source.beforeWrite()
+    const messages: Uint8Array[] = []
+    for (let bytes = 0; bytes < batchBytes; bytes += messages.at(-1)?.length ?? 0) {
+      const message = this.#messages.shift()
+      if (message === undefined) break
+      messages.push(message)
+    }
+    return { messages, frame }
+  }
+}
+
+/** Whether the peer has broken the protocol. */
+export function isBreach(error: unknown): boolean {
+  return error instanceof MalformedError || error instanceof TooLargeError
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new ChannelBrokenError('the connection failed', { cause })
+}

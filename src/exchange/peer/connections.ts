@@ -1,0 +1,249 @@
+/** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
+import type { Background, Clock } from '../../base/base.ts'
+import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
+import type { ExchangeHost } from '../contract.ts'
+import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
+import { maxFrameBytes } from '../protocol/raw-frames.ts'
+import { Asking } from './asking.ts'
+import { Connection, ConnectionOverError, type FrameSource, isBreach } from './connection.ts'
+import { type Direct, DirectError } from './direct.ts'
+import type { Faults } from './faults.ts'
+import type { DirectAccess } from './move.ts'
+import type { Traffic } from './traffic.ts'
+
+/** The other side of a connection: the neighbour's wants, and what is sent to it. */
+export interface Seeding extends FrameSource {
+  /** A promise holds back what the neighbour says next. Throws `MALFORMED`. */
+  take(ask: Ask): Promise<void> | undefined
+  /** Whether the neighbour wants anything. */
+  readonly isWanted: boolean
+  /** To be called every `tickMs`. */
+  check(): void
+  end(): void
+}
+
+export interface ConnectionsOptions {
+  self: string
+  host: ExchangeHost
+  background: Background
+  faults: Faults
+  traffic: Traffic
+  clock: Clock
+  /** Where direct connections lead; absent, everything takes the streams. */
+  direct?: {
+    listener: Direct
+    /** Hosts at which the peer may be reached, the likeliest first. */
+    addressesOf(peer: string): string[]
+  }
+  seed(connection: Connection): Seeding
+  /** Called every `tickMs` while there are neighbours. */
+  onTick(): void
+}
+
+interface Neighbour {
+  connection: Connection
+  asking: Asking
+  seeding: Seeding
+  /** Who opened it closes it when nobody has used it for a while. */
+  isMine: boolean
+  usedMs: number
+}
+
+export const tickMs = 25
+const openTimeoutMs = 3000
+const idleMs = 30_000
+/** A stream that lost against this node's own is left by the peer within this time. */
+const leaveMs = 10_000
+/** How long a peer to which a direct connection failed is spoken to on the stream alone. */
+const withoutDirectMs = 5 * 60_000
+const maxRemembered = 1024
+
+export class Connections {
+  readonly #options: ConnectionsOptions
+  readonly #neighbours = new Map<string, Neighbour>()
+  /** Until when. */
+  readonly #withoutDirect = new Map<string, number>()
+  #isTicking = false
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options
+  }
+
+  /** What is asked of the peer; a connection is opened in the background when there is none. */
+  to(peer: string): Asking {
+    const known = this.#neighbours.get(peer)
+    if (known !== undefined && !known.connection.hasEnded) return known.asking
+    const neighbour = this.#add(peer, { isMine: true })
+    const { host, background } = this.#options
+    background.start('connection', async (signal) => {
+      await this.#run(neighbour, signal, async () => {
+        const opening = AbortSignal.any([
+          signal,
+          neighbour.connection.signal,
+          AbortSignal.timeout(openTimeoutMs),
+        ])
+        const stream = await host.open(peer, exchangeProtocol, { maxFrameBytes, signal: opening })
+        await neighbour.connection.run(stream)
+      })
+    })
+    return neighbour.asking
+  }
+
+  /** Carries a connection that the peer opened to its end. */
+  async accept(stream: BatchChannel, peer: string, { signal }: { signal: AbortSignal }): Promise<void> {
+    const came = await stream.receiveAll({ signal })
+    if (came === undefined) return
+    const known = this.#neighbours.get(peer)
+    const isCrossing = known?.connection.isOpening === true && !known.connection.hasEnded
+    if (isCrossing && this.#leads(peer)) {
+      await leaveTo(stream, signal)
+      return
+    }
+    // Of two that cross the smaller id's stays. Otherwise an earlier one is what the peer left behind.
+    const neighbour = this.#add(peer, { isMine: false, ...(isCrossing ? { asking: known.asking } : {}) })
+    known?.connection.abort(new ConnectionOverError('the peer opened another'))
+    await this.#run(neighbour, signal, async () => await neighbour.connection.run(stream, came))
+  }
+
+  #add(peer: string, { isMine, asking: before }: { isMine: boolean; asking?: Asking }): Neighbour {
+    const { clock, traffic, seed } = this.#options
+    const asking: Asking =
+      before ??
+      new Asking({
+        peer,
+        clock,
+        onMuch: () => this.#carrying(asking)?.preferDirect(),
+        abort: (cause) => {
+          const carrying = this.#carrying(asking)
+          if (carrying?.isDirect === true) this.#goWithoutDirect(peer)
+          carrying?.abort(new ConnectionOverError(`given up: ${cause.message}`, { cause }))
+        },
+      })
+    const connection: Connection = new Connection({
+      peer,
+      leads: this.#leads(peer),
+      clock,
+      access: this.#accessTo(peer),
+      source: {
+        beforeWrite: () => seeding.beforeWrite(),
+        next: () => seeding.next(),
+        written: (frame) => seeding.written(frame),
+      },
+      onFrame: (frame, way) => {
+        if (isAsk(frame)) {
+          asking.moved()
+          return seeding.take(frame)
+        }
+        if ('bytes' in frame) traffic.received(peer, frame.bytes.length, way)
+        asking.take(frame)
+        return undefined
+      },
+      onBytes: () => asking.moved(),
+    })
+    const seeding = seed(connection)
+    const neighbour = { connection, asking, seeding, isMine, usedMs: clock.now() }
+    this.#neighbours.set(peer, neighbour)
+    asking.speak((ask) => connection.send(ask))
+    this.#tick()
+    return neighbour
+  }
+
+  /** To its end, which both sides hear of. */
+  async #run(neighbour: Neighbour, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+    const { connection, asking, seeding } = neighbour
+    const { peer } = connection
+    const stop = (): void => connection.abort(new ConnectionOverError('the node is closing'))
+    signal.addEventListener('abort', stop, { once: true })
+    try {
+      signal.throwIfAborted()
+      await work()
+    } catch (error) {
+      if (!signal.aborted) this.#failed(neighbour, error)
+    } finally {
+      signal.removeEventListener('abort', stop)
+      connection.abort(new ConnectionOverError('the connection has ended'))
+      seeding.end()
+      const current = this.#neighbours.get(peer)
+      if (current === neighbour) this.#neighbours.delete(peer)
+      if (current?.asking !== asking || current === neighbour) asking.end()
+    }
+  }
+
+  #failed({ connection, asking, seeding }: Neighbour, error: unknown): void {
+    const { faults } = this.#options
+    const { peer, signal, isDirect } = connection
+    // A stream that was given up for one that the peer opened.
+    if (signal.reason instanceof ConnectionOverError) return
+    const reason = error instanceof Error ? error.message : String(error)
+    if (isDirect) this.#goWithoutDirect(peer)
+    if (isBreach(error)) faults.add(peer, 'protocol', { reason })
+    else if (isDirect) faults.add(peer, 'direct', { reason })
+    else if (asking.wants > 0 || seeding.isWanted) faults.add(peer, 'broken', { reason })
+  }
+
+  #tick(): void {
+    if (this.#isTicking) return
+    this.#isTicking = true
+    const { background, clock } = this.#options
+    background.start('connections', async (signal) => {
+      while (this.#neighbours.size > 0) {
+        await clock.sleep(tickMs, { signal })
+        this.#options.onTick()
+        for (const neighbour of this.#neighbours.values()) this.#check(neighbour)
+      }
+      this.#isTicking = false
+    })
+  }
+
+  #check(neighbour: Neighbour): void {
+    const { connection, asking, seeding, isMine } = neighbour
+    seeding.check()
+    const nowMs = this.#options.clock.now()
+    if (asking.wants > 0 || seeding.isWanted) neighbour.usedMs = nowMs
+    else if (isMine && nowMs - neighbour.usedMs > idleMs) connection.close()
+  }
+
+  #carrying(asking: Asking): Connection | undefined {
+    const neighbour = this.#neighbours.get(asking.peer)
+    return neighbour?.asking === asking ? neighbour.connection : undefined
+  }
+
+  #leads(peer: string): boolean {
+    return this.#options.self < peer
+  }
+
+  #accessTo(peer: string): DirectAccess | undefined {
+    const { direct, clock, background, faults } = this.#options
+    if (direct === undefined || (this.#withoutDirect.get(peer) ?? 0) > clock.now()) return undefined
+    const { listener, addressesOf } = direct
+    return {
+      expect: () => listener.expect(),
+      connect: async (offer, options) => {
+        const [address] = addressesOf(peer)
+        if (address === undefined) throw new DirectError(`no address of ${peer} is known`)
+        return await listener.connect(address, offer, options)
+      },
+      start: (work) => background.start('direct', work),
+      onFailed: (error) => {
+        faults.add(peer, 'direct', { reason: error.message })
+        this.#goWithoutDirect(peer)
+      },
+    }
+  }
+
+  #goWithoutDirect(peer: string): void {
+    const [oldest] = this.#withoutDirect.keys()
+    if (this.#withoutDirect.size >= maxRemembered && oldest !== undefined) this.#withoutDirect.delete(oldest)
+    this.#withoutDirect.set(peer, this.#options.clock.now() + withoutDirectMs)
+  }
+}
+
+/** Reads what comes until the peer gives the stream up for the other one; throws when it does not. */
+async function leaveTo(stream: BatchChannel, signal: AbortSignal): Promise<void> {
+  const timely = AbortSignal.any([signal, AbortSignal.timeout(leaveMs)])
+  try {
+    while ((await stream.receiveAll({ signal: timely })) !== undefined);
+  } catch (error) {
+    if (!(error instanceof ChannelBrokenError)) throw error
+  }
+}

@@ -1,0 +1,157 @@
+/** Frames over a TLS socket, with backpressure both ways. */
+import type { Duplex } from 'node:stream'
+import { unlessAborted } from '../../base/base.ts'
+import { type BatchChannel, ChannelBrokenError, FrameReader, frameHeader } from '../../wire/wire.ts'
+import { maxFrameBytes } from '../protocol/raw-frames.ts'
+
+/** Frames that wait to be received; beyond, the socket is not read. */
+const highWaterBytes = 1024 * 1024
+/** What a frame costs besides its bytes: a peer may send tiny ones. */
+const frameCostBytes = 256
+/** A frame below this is copied beside its neighbours, so that many of them are one write. */
+const smallBytes = 16 * 1024
+
+export class SocketChannel implements BatchChannel {
+  readonly #socket: Duplex
+  readonly #reader = new FrameReader({ maxBytes: maxFrameBytes })
+  #frames: Uint8Array[] = []
+  #waitingBytes = 0
+  #written: Promise<void> = Promise.resolve()
+  #change = Promise.withResolvers<void>()
+  #ended = false
+  #failure: Error | undefined
+  /** Called whenever bytes come, long before a frame is whole on a narrow link. */
+  onBytes: () => void = () => undefined
+
+  private constructor(socket: Duplex) {
+    this.#socket = socket
+  }
+
+  /** Takes the socket over. */
+  static over(socket: Duplex): SocketChannel {
+    const channel = new SocketChannel(socket)
+    socket.on('data', (chunk: Uint8Array) => {
+      channel.#read(chunk)
+      channel.onBytes()
+    })
+    socket.on('end', () => channel.#end())
+    socket.on('error', (cause) => channel.#fail(new ChannelBrokenError('the socket failed', { cause })))
+    socket.on('close', () => channel.#fail(new ChannelBrokenError('the socket was closed')))
+    return channel
+  }
+
+  async send(frame: Uint8Array, options?: { signal?: AbortSignal }): Promise<void> {
+    await this.sendAll([frame], options)
+  }
+
+  /** Resolves when the frames before these are out, whose memory may be used again then. */
+  async sendAll(frames: readonly Uint8Array[], { signal }: { signal?: AbortSignal } = {}): Promise<void> {
+    this.#check()
+    const before = this.#written
+    const written = Promise.withResolvers<void>()
+    this.#written = written.promise
+    const parts = joined(frames)
+    const last = parts.length - 1
+    this.#socket.cork()
+    // The callback is also called when the socket fails, which `#check` tells.
+    for (const [at, part] of parts.entries()) {
+      if (at < last) this.#socket.write(part)
+      else this.#socket.write(part, () => written.resolve())
+    }
+    this.#socket.uncork()
+    await unlessAborted(before, signal)
+    this.#check()
+  }
+
+  async receive(options?: { signal?: AbortSignal }): Promise<Uint8Array | undefined> {
+    const frames = await this.receiveAll(options)
+    const first = frames?.shift()
+    if (frames !== undefined) for (const frame of frames) this.#keep(frame)
+    return first
+  }
+
+  async receiveAll({ signal }: { signal?: AbortSignal } = {}): Promise<Uint8Array[] | undefined> {
+    while (this.#frames.length === 0) {
+      if (this.#ended) return undefined
+      this.#check()
+      // Listening to a signal costs as much as the rest; whoever gives none ends its waiting by `abort`.
+      await unlessAborted(this.#change.promise, signal)
+    }
+    const frames = this.#frames
+    this.#frames = []
+    this.#waitingBytes = 0
+    if (this.#socket.isPaused()) this.#socket.resume()
+    return frames
+  }
+
+  async close(): Promise<void> {
+    this.#socket.end()
+  }
+
+  abort(reason: Error): void {
+    this.#fail(new ChannelBrokenError('the connection was given up', { cause: reason }))
+    this.#socket.destroy()
+  }
+
+  #read(chunk: Uint8Array): void {
+    if (this.#failure !== undefined) return
+    try {
+      for (const frame of this.#reader.push(chunk)) this.#keep(frame)
+    } catch (error) {
+      this.#fail(asError(error))
+      this.#socket.destroy()
+    }
+    if (this.#waitingBytes > highWaterBytes) this.#socket.pause()
+    if (this.#frames.length > 0) this.#news()
+  }
+
+  #keep(frame: Uint8Array): void {
+    this.#frames.push(frame)
+    this.#waitingBytes += frame.length + frameCostBytes
+  }
+
+  #end(): void {
+    try {
+      this.#reader.end()
+      this.#ended = true
+      this.#news()
+    } catch (error) {
+      this.#fail(asError(error))
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    this.#news()
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure
+  }
+
+  #news(): void {
+    const { resolve } = this.#change
+    this.#change = Promise.withResolvers()
+    resolve()
+  }
+}
+
+/** Headers and small frames in one piece each time, large frames as they are. Throws `TOO_LARGE`. */
+function joined(frames: readonly Uint8Array[]): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  let small: Uint8Array[] = []
+  for (const frame of frames) {
+    small.push(frameHeader(frame.length, maxFrameBytes))
+    if (frame.length < smallBytes) small.push(frame)
+    else {
+      parts.push(small.length === 1 ? (small[0] ?? frame) : Buffer.concat(small), frame)
+      small = []
+    }
+  }
+  if (small.length > 0) parts.push(Buffer.concat(small))
+  return parts
+}
+
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new ChannelBrokenError('no frame came', { cause })
+}

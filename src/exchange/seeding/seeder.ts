@@ -1,0 +1,163 @@
+/** What this node gives to others: answers downloaders, sends what the fairness among them grants, and looks again at what they call wrong. */
+import type { Background, Clock, Logger, TokenBucket } from '../../base/base.ts'
+import type { Digest } from '../../oci/oci.ts'
+import { parsePeerId } from '../../wire/wire.ts'
+import { type Connection, ConnectionOverError } from '../peer/connection.ts'
+import type { Faults } from '../peer/faults.ts'
+import type { Traffic } from '../peer/traffic.ts'
+import { Upload, type UploadAction, type UploadEvent, type UploadLimits } from '../picker/upload.ts'
+import { aliveMs, maxOthers } from '../protocol/messages.ts'
+import { rawHeaderBytes } from '../protocol/raw-frames.ts'
+import type { Complaints } from './complaints.ts'
+import type { Holdings } from './holdings.ts'
+import { FramePool } from './piece-frames.ts'
+import type { PieceLists } from './piece-lists.ts'
+import { Sender } from './sender.ts'
+import { type HeldWant, type PieceAsk, Session } from './session.ts'
+
+export interface SeederOptions {
+  background: Background
+  holdings: Holdings
+  lists: PieceLists
+  complaints: Complaints
+  faults: Faults
+  traffic: Traffic
+  limits: Partial<UploadLimits>
+  budget?: TokenBucket
+  /** A peer asks for this blob, and so may soon have some of it. */
+  onDownloader(peer: string, digest: Digest): void
+  /** Whether the peer has said that it holds the piece: it need not be told who else does. */
+  isWith(peer: string, digest: Digest, piece: number): boolean
+  clock: Clock
+  logger: Logger
+}
+
+/** What waiting downloaders are told, all together: 40 messages a second, as long as each hears something every 400 ms. */
+const messageMs = 25
+const mostPaceMs = 2 * aliveMs
+/** A downloader that takes nothing for so long is let go. */
+const blockedMs = 15_000
+/** 8 MiB. */
+const maxFreeFrames = 32
+
+export class Seeder {
+  readonly #options: SeederOptions
+  readonly #upload: Upload
+  readonly #pool = new FramePool({ most: maxFreeFrames })
+  readonly #sessions = new Map<string, Session>()
+  #opened = 0
+
+  constructor(options: SeederOptions) {
+    this.#options = options
+    this.#upload = new Upload(options.limits)
+  }
+
+  /** Serves the neighbour as long as the connection lasts. */
+  open(connection: Connection): Session {
+    const { peer } = connection
+    const { clock, holdings, background, budget, traffic, complaints } = this.#options
+    const id = `${peer}/${this.#opened++}`
+    const sender = new Sender({
+      holdings,
+      pool: this.#pool,
+      clock,
+      budget,
+      wantOf: (digest) => session.wantOf(digest),
+      wake: () => connection.wake(),
+      onSent: (bytes) => traffic.sent(peer, bytes - rawHeaderBytes, connection.way),
+      onOver: ({ digest, piece }) => this.#feed({ type: 'sent', asker: id, blob: digest, piece }),
+      onUnreadable: (digest, piece, error) => complaints.unreadable(digest, piece, error),
+    })
+    const session: Session = new Session({
+      ...this.#options,
+      id,
+      connection,
+      sender,
+      onWant: (_, { digest }) => this.#options.onDownloader(peer, digest),
+      onHolding: (_, want) => this.#introduce(session, want),
+      onPieces: (_, want, ask) => this.#asked(session, want, ask),
+      onBad: (_, want, piece) => complaints.hear(peer, want, piece),
+      onGone: (_, digest) => this.#feed({ type: 'done', asker: id, blob: digest }),
+      onCheck: () => this.#check(session),
+      onEnd: () => {
+        this.#sessions.delete(id)
+        this.#feed({ type: 'left', asker: id })
+      },
+      onWritten: (frame) => this.#pool.give(frame),
+      isWith: (digest, piece) => this.#options.isWith(peer, digest, piece),
+      isBusy: () => this.#upload.isBusyWith(id),
+      paceMs: () => Math.min(mostPaceMs, Math.max(aliveMs, messageMs * this.#sessions.size)),
+    })
+    this.#sessions.set(id, session)
+    background.start('sender', async () => await sender.run(connection.signal))
+    return session
+  }
+
+  /** To be called every now and then. */
+  tick(): void {
+    this.#feed({ type: 'wake' })
+  }
+
+  /** What the peer was not told of the blob, as it had it, it may lack now. */
+  retell(peer: string, digest: Digest): void {
+    for (const session of this.#sessions.values()) if (session.peer === peer) session.retell(digest)
+  }
+
+  #introduce(session: Session, { id, digest, holding }: HeldWant): void {
+    const peers = new Set<string>()
+    for (const other of this.#upload.askersOf(digest)) {
+      const known = this.#sessions.get(other)?.peer
+      if (known !== undefined && known !== session.peer && peers.size < maxOthers) peers.add(known)
+    }
+    const { held, isOrigin } = holding
+    this.#feed({ type: 'want', asker: session.id, blob: digest, held, isOrigin })
+    if (peers.size > 0) session.say({ type: 'others', id, peers: [...peers].map(parsePeerId) })
+  }
+
+  #asked(session: Session, { digest: blob, holding }: HeldWant, ask: PieceAsk): void {
+    const { id: asker, sender } = session
+    const { pieces } = ask
+    if (ask.type === 'got') for (const piece of pieces) sender.confirm(blob, piece)
+    else if (ask.type === 'cancel') this.#feed({ type: 'cancel', asker, blob, pieces })
+    else if (ask.type === 'request') {
+      // Told again each time: the node may have had too many downloaders when it was told first.
+      const { held, isOrigin } = holding
+      this.#feed({ type: 'want', asker, blob, held, isOrigin })
+      this.#feed({ type: 'request', asker, blob, pieces, urgent: ask.urgent === 1 })
+    }
+  }
+
+  #feed(event: UploadEvent): void {
+    for (const action of this.#upload.handle(event, this.#options.clock.now())) this.#perform(action)
+  }
+
+  #perform(action: UploadAction): void {
+    const session = this.#sessions.get(action.asker)
+    const digest = action.blob as Digest
+    if (action.type === 'send') {
+      const { asker, blob, piece } = action
+      if (session === undefined) this.#feed({ type: 'sent', asker, blob, piece })
+      else session.sender.push(digest, piece)
+      return
+    }
+    if (action.type === 'stop') {
+      session?.sender.stop(digest, action.piece)
+      return
+    }
+    const id = session?.wantOf(digest)?.id
+    if (id === undefined) return
+    const { retryAfterMs } = action
+    if (action.type === 'busy') session?.say({ type: 'busy', id, retryAfterMs })
+    else {
+      const { pieces, instead } = action
+      session?.say({ type: 'later', id, pieces, instead, retryAfterMs })
+    }
+  }
+
+  #check({ connection, peer }: Session): void {
+    if (connection.blockedMs > blockedMs) {
+      this.#options.faults.add(peer, 'stalled')
+      connection.abort(new ConnectionOverError('the downloader takes nothing'))
+    }
+  }
+}

@@ -1,0 +1,171 @@
+/** Sends one downloader the pieces that were granted to it and the lists that it asked for, read a little ahead of the writer. */
+import { type Clock, Fifo, type TokenBucket } from '../../base/base.ts'
+import type { Digest } from '../../oci/oci.ts'
+import { layoutOf, pieceRange } from '../protocol/piece-size.ts'
+import type { Holding, Holdings } from './holdings.ts'
+import { type FramePool, pieceFrames } from './piece-frames.ts'
+
+export interface SendJob {
+  readonly digest: Digest
+  readonly piece: number
+  /** The downloader does not want it any more. */
+  isStopped: boolean
+  /** All of it is written, and perhaps still in the buffers of the network. */
+  isWritten: boolean
+}
+
+export interface SenderOptions {
+  holdings: Pick<Holdings, 'chunks'>
+  pool: FramePool
+  clock: Clock
+  budget?: TokenBucket | undefined
+  /** The want by which the downloader gets the blob. */
+  wantOf(digest: Digest): { id: number; holding: Holding } | undefined
+  /** There is something to write. */
+  wake(): void
+  onSent(bytes: number): void
+  /** The job is over: the piece arrived, or was stopped, or cannot be read. Once for each. */
+  onOver(job: SendJob): void
+  /** The piece cannot be read. */
+  onUnreadable(digest: Digest, piece: number, error: unknown): void
+}
+
+/** A megabyte: four small pieces, or what a large one takes to be read without a pause. */
+const aheadFrames = 4
+
+export class Sender {
+  readonly #options: SenderOptions
+  /** Granted, and not over. */
+  readonly #jobs = new Set<SendJob>()
+  readonly #waiting = new Fifo<SendJob>()
+  readonly #ready = new Fifo<{ job: SendJob; frame: Uint8Array; isLast: boolean }>()
+  readonly #lists = new Fifo<Uint8Array>()
+  #news = Promise.withResolvers<void>()
+  #room = Promise.withResolvers<void>()
+
+  constructor(options: SenderOptions) {
+    this.#options = options
+  }
+
+  get isIdle(): boolean {
+    return this.#jobs.size === 0
+  }
+
+  push(digest: Digest, piece: number): void {
+    const job: SendJob = { digest, piece, isStopped: false, isWritten: false }
+    this.#jobs.add(job)
+    this.#waiting.push(job)
+    this.#news.resolve()
+  }
+
+  /** The downloader has the piece. */
+  confirm(digest: Digest, piece: number): void {
+    const job = this.#find(digest, piece)
+    if (job?.isWritten === true) this.#over(job)
+  }
+
+  /** Ends the sending of a piece, after the frame that is on its way. */
+  stop(digest: Digest, piece: number): void {
+    const job = this.#find(digest, piece)
+    if (job === undefined) return
+    job.isStopped = true
+    this.#over(job)
+  }
+
+  /** Sends the frames of a list as long as it is wanted. */
+  async give(frames: Iterable<Uint8Array>, isWanted: () => boolean): Promise<void> {
+    for (const frame of frames) {
+      while (isWanted() && this.#lists.length > 0) await this.#room.promise
+      if (!isWanted()) return
+      this.#lists.push(frame)
+      this.#options.wake()
+    }
+  }
+
+  /** The next frame to write. */
+  next(): Uint8Array | undefined {
+    const list = this.#lists.shift()
+    for (let entry = list === undefined ? this.#ready.shift() : undefined; ; entry = this.#ready.shift()) {
+      this.#makeRoom()
+      if (entry === undefined) return list
+      const { job, frame, isLast } = entry
+      if (job.isStopped) {
+        this.#options.pool.give(frame)
+        continue
+      }
+      this.#options.onSent(frame.length)
+      job.isWritten = isLast
+      return frame
+    }
+  }
+
+  /** Reads what was granted, until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const stop = (): void => {
+      this.#news.resolve()
+      this.#makeRoom()
+    }
+    signal.addEventListener('abort', stop, { once: true })
+    while (!signal.aborted) {
+      const job = this.#waiting.shift()
+      if (job !== undefined) await this.#read(job, signal)
+      else {
+        await this.#news.promise
+        this.#news = Promise.withResolvers()
+      }
+    }
+    for (const job of this.#jobs) this.#over(job)
+  }
+
+  async #read(job: SendJob, signal: AbortSignal): Promise<void> {
+    const { holdings, pool, wantOf, wake, onUnreadable } = this.#options
+    const { digest, piece } = job
+    const want = wantOf(digest)
+    if (want === undefined || job.isStopped) {
+      this.#over(job)
+      return
+    }
+    const { start, end } = pieceRange(layoutOf(want.holding.size), piece)
+    const chunks = holdings.chunks(digest, start, end)
+    try {
+      for await (const { frame, isLast } of pieceFrames({
+        id: want.id,
+        piece,
+        length: end - start,
+        chunks,
+        pool,
+      })) {
+        await this.#afford(frame.length, signal)
+        while (this.#ready.length >= aheadFrames && !signal.aborted) await this.#room.promise
+        if (job.isStopped || signal.aborted) return
+        this.#ready.push({ job, frame, isLast })
+        wake()
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      job.isStopped = true
+      this.#over(job)
+      onUnreadable(digest, piece, error)
+    }
+  }
+
+  async #afford(bytes: number, signal: AbortSignal): Promise<void> {
+    const { budget, clock } = this.#options
+    const waitMs = budget?.take(bytes, clock.now()) ?? 0
+    if (waitMs > 0) await clock.sleep(waitMs, { signal })
+  }
+
+  #find(digest: Digest, piece: number): SendJob | undefined {
+    for (const job of this.#jobs) if (job.digest === digest && job.piece === piece) return job
+    return undefined
+  }
+
+  #over(job: SendJob): void {
+    if (this.#jobs.delete(job)) this.#options.onOver(job)
+  }
+
+  #makeRoom(): void {
+    this.#room.resolve()
+    this.#room = Promise.withResolvers()
+  }
+}
