@@ -161,6 +161,23 @@ describe('at two nodes', () => {
     for (const node of [a, b]) expect(await node.getTag(two)).toBe(image.digest)
   })
 
+  it('a tag that is older than deletions are remembered goes with its manifest for good', async () => {
+    await using scene = await openScene(2)
+    const [a, b] = [scene.at(0), scene.at(1)]
+    const image = await a.pushBlobs()
+    await a.push(image, [one])
+    await scene.heal()
+    scene.clock.ms += 40 * 24 * 3_600_000
+    await a.registry.deletion.deleteManifest(a.repository, { digest: image.digest })
+    // Buried before B has heard of it, which brings the tag again.
+    await a.names.sweep()
+    await scene.heal()
+    scene.clock.ms += 1_000
+    await a.push(image, [])
+    await scene.heal()
+    for (const node of [a, b]) expect(await node.listTags()).toEqual([])
+  })
+
   it('a tag that its deleted manifest took along is neither listed nor kept', async () => {
     await using scene = await openScene(2)
     const [a, b] = [scene.at(0), scene.at(1)]
