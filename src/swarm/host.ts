@@ -3,7 +3,7 @@ import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import {
   type Background,
-  ClosingError,
+  isExpected,
   type Logger,
   LogLimit,
   type Metrics,
@@ -84,7 +84,7 @@ export function createHost(options: HostOptions): ListeningHost {
       channel.abort(cause instanceof Error ? cause : new ChannelBrokenError('the handler failed', { cause }))
       if (cause instanceof MalformedError || cause instanceof TooLargeError)
         conduct.penalise(peer, 'protocol')
-      else if (isOfThePeer(cause) || cause instanceof ClosingError || tasks.signal.aborted)
+      else if (isOfThePeer(cause) || isExpected(cause) || tasks.signal.aborted)
         logger.debug({ err: cause, peer, protocol }, 'a peer was not served')
       else {
         limit.line(`${protocol} ${cause instanceof Error ? cause.name : ''}`, (unsaid) => {

@@ -1,6 +1,7 @@
 /** What is said of channels that could not be served. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { ClosingError, silentLogger } from '../../src/base/base.ts'
+import { StoreFullError } from '../../src/store/store.ts'
 import { connected, newCluster, startSwarm, until } from './fixture.ts'
 
 let stack: AsyncDisposableStack
@@ -32,12 +33,16 @@ test('members that say nothing, and what stops here, cause no line each, and a f
     served++
     throw new ClosingError('the exchange is closing')
   })
-  for (const protocol of ['/silent/1', '/stopping/1', '/faulty/1']) {
+  await a.swarm.handle('/full/1', limits, async () => {
+    served++
+    throw new StoreFullError('the disk is full')
+  })
+  for (const protocol of ['/silent/1', '/stopping/1', '/full/1', '/faulty/1']) {
     for (let n = 0; n < 10; n++) {
       const channel = await b.swarm.open(a.swarm.peerId, protocol, limits).catch(() => undefined)
       await channel?.send(new Uint8Array(1)).catch(() => undefined)
     }
   }
-  await until('all to be served', () => served === 30)
+  await until('all to be served', () => served === 40)
   expect(warnings).toEqual(['serving a peer failed'])
 })
