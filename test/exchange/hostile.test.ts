@@ -470,6 +470,14 @@ describe('a peer that', () => {
     expect(await short.exchange.fetch(wanted(digest))).toBe(false)
   })
 
+  it('never sends its list keeps nobody else from being asked, however many of its kind there are', async () => {
+    for (let count = 0; count < 6; count++) {
+      double({ mesh: world.mesh, identity: world.identity(), bytes, onList: async () => undefined })
+    }
+    await besides({ onList: async () => undefined })
+    expect(await fetched()).toBeLessThan(2 * soonMs)
+  })
+
   it('lied costs nothing of what a restart goes on with', async () => {
     const wrong = someBytes(bytes.length)
     double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })

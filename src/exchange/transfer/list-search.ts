@@ -13,7 +13,7 @@ import { BadSignatureError, MalformedError, type Verifier } from '../../wire/wir
 import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
-import { openLists } from '../protocol/list-pack.ts'
+import { listPackLimit, openLists } from '../protocol/list-pack.ts'
 import { PieceHashes } from '../protocol/piece-hashes.ts'
 import { firstPiece, pieceHashBytes, type SignedPieceList } from '../protocol/piece-list.ts'
 import type { Layout } from '../protocol/piece-size.ts'
@@ -55,8 +55,10 @@ interface Suspect {
 
 /** A peer that has not sent its list for so long does not keep another from being asked. */
 const patienceMs = 150
-const maxAsked = 4
 const refusedMs = 1000
+/** And one that has not for so long is let go, for what has come of it is in memory. */
+const silentMs = 10_000
+const maxWaitingBytes = 16 * 1024 * 1024
 /** For one list that was given up for another; doubled each time. */
 const againMs = 1000
 
@@ -67,6 +69,8 @@ export class ListSearch {
   /** Whose sections made up a wrong blob. */
   readonly #doubted = new Set<string>()
   readonly #wrong: Candidate[] = []
+  /** So many are asked next. */
+  #atOnce = 1
   /** What peers held, as they said, by lists that are known to be wrong. */
   readonly #worthless = new WeakSet<object>()
   #refusal: Error | undefined
@@ -143,26 +147,32 @@ export class ListSearch {
     return own === current ? undefined : own
   }
 
-  /** Asks one holder after the other for its list. */
+  /** Asks holders for their lists: one first, and twice as many each time that none has answered. */
   ask(): void {
     const { sources, clock } = this.#options
     const nowMs = clock.now()
-    const holding = sources.holding()
-    let recent = 0
-    let asked = 0
-    for (const source of holding) {
+    let waitingBytes = 0
+    for (const source of sources.holding()) {
       const age = nowMs - source.listAskedMs
       if (source.list === 'refused' && age > refusedMs) source.list = 'none'
       if (source.list !== 'asked') continue
-      asked++
-      if (age < patienceMs) recent++
+      if (age < patienceMs) return
+      if (age > silentMs) sources.shun(source, 'for-now')
+      else waitingBytes += listPackLimit(source.holds.size)
     }
-    if (recent > 0 || asked >= maxAsked) return
-    const next =
-      holding.find(({ list, holds }) => list === 'none' && holds.held.complete) ??
-      // Who has nothing yet that it could give may not know a hash either.
-      holding.find(({ list, holds }) => list === 'none' && holds.held.held > 0)
-    if (next !== undefined) sources.askList(next)
+    // Who has nothing yet that it could give may not know a hash either. Whoever claims most is asked last.
+    const able = sources
+      .holding()
+      .filter(({ list, holds }) => list === 'none' && (holds.held.held > 0 || holds.size === 0))
+    able.sort(
+      (a, b) => Number(b.holds.held.complete) - Number(a.holds.held.complete) || a.holds.size - b.holds.size,
+    )
+    for (const source of able.slice(0, this.#atOnce)) {
+      waitingBytes += listPackLimit(source.holds.size)
+      if (waitingBytes > maxWaitingBytes) return
+      sources.askList(source)
+    }
+    if (able.length > 0) this.#atOnce *= 2
   }
 
   /** Asks someone who holds more than the list tells of how it goes on. */
@@ -300,6 +310,7 @@ export class ListSearch {
     if (isLie && source.holds !== undefined) this.#worthless.add(source.holds)
     source.listAskedMs = clock.now()
     source.list = candidate === undefined ? 'refused' : 'given'
+    if (candidate !== undefined) this.#atOnce = 1
     // It goes on from a list that is not known here: that list is wanted whole.
     const isOther = candidate === undefined && !isLie && (signed[0]?.after?.pieces ?? 0) > 0
     if (isOther) sources.askList(source)
