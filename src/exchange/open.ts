@@ -136,7 +136,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     const foundMs = clock.now()
     const { transfer, release } = share
     try {
-      const layout = await unlessAborted(transfer.ready, signal)
+      const layout = await unlessAborted(transfer.state.ready, signal)
       const begun = { askedMs, foundMs, readyMs: clock.now() }
       const reader = blobReader({ transfer, layout, blobs, release })
       return provenanceReader(reader, { transfer, layout, begun, clock })
@@ -155,7 +155,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       return false
     }
     try {
-      await unlessAborted(share.transfer.done, signal)
+      await unlessAborted(share.transfer.state.done, signal)
       return true
     } catch (error) {
       if (!signal.aborted) finding.inVain(wanted.digest)

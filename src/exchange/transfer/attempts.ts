@@ -99,7 +99,7 @@ export class Attempts {
   async check(): Promise<void> {
     const { now } = this.#state
     if (now.name === 'searching') {
-      this.#search.ask()
+      this.#search.asking.ask()
       // Whoever waits for a list looks whether there is any to wait for.
       if (this.#tooLargeMs !== undefined) this.#state.news()
     }
@@ -197,7 +197,7 @@ export class Attempts {
       const isFed = this.#host.isOrigin || this.#sources.holding().length > 0
       if (candidate !== undefined && isFed) return candidate
       if (this.#search.isTooLarge) this.#refuse()
-      this.#search.ask()
+      this.#search.asking.ask()
       await unlessAborted(this.#state.change, signal)
     }
   }
@@ -311,7 +311,7 @@ export class Attempts {
     const { attempt } = now
     const { candidate } = attempt
     if (source.holds.size !== candidate.list.layout.size) {
-      this.#search.question(source)
+      this.#search.asking.question(source)
       return
     }
     const own = this.#search.dissentOf(source, candidate)?.list

@@ -4,11 +4,11 @@ import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
 import type { Transfer } from './transfer.ts'
-import type { Follower } from './transfer-state.ts'
+import type { Follower, TransferState } from './transfer-state.ts'
 import { Unproven } from './unproven.ts'
 
 export interface BlobReaderOptions {
-  transfer: Pick<Transfer, 'digest' | 'follow' | 'unfollow' | 'followed' | 'woken' | 'state' | 'tail'>
+  transfer: Pick<Transfer, 'state' | 'tail'>
   layout: Layout
   blobs: Pick<Blobs, 'open'>
   /** The reader needs the transfer no more. */
@@ -16,21 +16,22 @@ export interface BlobReaderOptions {
 }
 
 export function blobReader(options: BlobReaderOptions): OpenBlob {
-  const { transfer, layout, release } = options
+  const { layout, release } = options
+  const { state } = options.transfer
   const closing = new AbortController()
   return {
     size: layout.size,
     async *chunks(start, end, { signal } = {}) {
       const either = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
-      const follower = transfer.follow(pieceAt(layout, start))
+      const follower = state.follow(pieceAt(layout, start))
       try {
         yield* read(options, follower, { start, end: Math.min(end, layout.size), signal: either })
       } finally {
-        transfer.unfollow(follower)
+        state.unfollow(follower)
       }
     },
     async [Symbol.asyncDispose]() {
-      closing.abort(new BlobUnavailableError(transfer.digest, 'its reader was closed'))
+      closing.abort(new BlobUnavailableError(state.digest, 'its reader was closed'))
       release()
     },
   }
@@ -47,28 +48,29 @@ async function* read(
   follower: Follower,
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { transfer, layout, blobs } = options
+  const { layout, blobs } = options
+  const { state } = options.transfer
   const unproven = new Unproven()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
-    const { state } = transfer
-    if (state.name === 'failed') throw state.error
-    if (state.name === 'proven') {
-      await using blob = await blobs.open(transfer.digest)
-      if (blob === undefined) throw new BlobUnavailableError(transfer.digest, 'it was removed')
+    const { now } = state
+    if (now.name === 'failed') throw now.error
+    if (now.name === 'proven') {
+      await using blob = await blobs.open(state.digest)
+      if (blob === undefined) throw new BlobUnavailableError(state.digest, 'it was removed')
       await settle(options, unproven, { blob, size: blob.size, signal })
       yield* blob.chunks(position, end, { signal })
       return
     }
-    move(transfer, follower, pieceAt(layout, position))
-    const partial = state.name === 'searching' ? undefined : state.attempt.partial
+    move(state, follower, pieceAt(layout, position))
+    const partial = now.name === 'searching' ? undefined : now.attempt.partial
     const isReadable = partial !== undefined && (unproven.isEmpty || partial.has(unproven.pieceIn(layout)))
     const readable = isReadable ? readableTo(partial, layout, position, end) : position
     if (partial === undefined || readable === position) {
       const fresh = coming(options, unproven, position, end)
       if (fresh === undefined) {
-        await unlessAborted(transfer.woken(follower), signal)
+        await unlessAborted(state.woken(follower), signal)
         continue
       }
       position += fresh.length
@@ -80,14 +82,14 @@ async function* read(
       for await (const chunk of partial.chunks(position, readable, { signal })) {
         if (follower.failure !== undefined) throw follower.failure
         position += chunk.length
-        move(transfer, follower, pieceAt(layout, Math.min(position, layout.size - 1)))
+        move(state, follower, pieceAt(layout, Math.min(position, layout.size - 1)))
         yield chunk
       }
     } catch (error) {
       if (error instanceof BlobUnprovenError) throw error
       // The part is closed when it becomes a blob, or when another list is believed: then there is another way on.
-      while (transfer.state.name === 'proving') await unlessAborted(transfer.woken(follower), signal)
-      if (transfer.state === state && follower.failure === undefined) throw error
+      while (state.now.name === 'proving') await unlessAborted(state.woken(follower), signal)
+      if (state.now === now && follower.failure === undefined) throw error
     }
   }
 }
@@ -115,7 +117,7 @@ async function settle(
   { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
 ): Promise<void> {
   const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
-  if (!isSame) throw new BlobUnprovenError(transfer.digest)
+  if (!isSame) throw new BlobUnprovenError(transfer.state.digest)
 }
 
 /** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */
@@ -132,8 +134,8 @@ function readableTo(
   return Math.min(end, pieceRange(layout, piece).end)
 }
 
-function move(transfer: BlobReaderOptions['transfer'], follower: Follower, piece: number): void {
+function move(state: TransferState, follower: Follower, piece: number): void {
   if (follower.piece === piece) return
   follower.piece = piece
-  transfer.followed()
+  state.followed()
 }

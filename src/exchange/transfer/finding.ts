@@ -48,7 +48,7 @@ export class Finding {
       // Only what members hold: nobody outside is asked for the sake of a push.
       if (!(await transfers.isHeldFor(wanted, { signal: either, withinMs }))) return
       share = await transfers.join(wanted, { signal: either })
-      await share?.transfer.done
+      await share?.transfer.state.done
     }
     try {
       await untilOrAfter(bringing(), withinMs, { clock, signal })
@@ -59,7 +59,7 @@ export class Finding {
       return size === undefined || isVain ? undefined : { size }
     } catch (error) {
       // Why it did not come is for those to hear who cannot send it instead.
-      if (error === share?.transfer.failure) return undefined
+      if (error === share?.transfer.state.failure) return undefined
       throw error
     } finally {
       over.abort(new ExchangeClosedError('it is not waited for any more'))

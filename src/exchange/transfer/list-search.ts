@@ -1,5 +1,5 @@
 /**
- * Getting a piece list to download by, as far as there is one, and finding out who is wrong when a piece does not match it.
+ * The piece lists that came for one blob: which may be gone by, and who is wrong when a piece does not match one.
  *
  * A peer that signed the hash and sends what does not match it is convicted at once. Another is asked for its own list: one that
  * says the same of the piece convicts the peer, another one is a dissent between their authors, which only the whole digest
@@ -13,11 +13,12 @@ import { BadSignatureError, MalformedError, type Verifier } from '../../wire/wir
 import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
-import { listPackLimit, openLists } from '../protocol/list-pack.ts'
+import { openLists } from '../protocol/list-pack.ts'
 import { PieceHashes } from '../protocol/piece-hashes.ts'
 import { firstPiece, pieceHashBytes, type SignedPieceList } from '../protocol/piece-list.ts'
 import type { Layout } from '../protocol/piece-size.ts'
 import type { PieceLists } from '../seeding/piece-lists.ts'
+import { ListAsking } from './list-asking.ts'
 import {
   type Candidate,
   hasSigned,
@@ -53,30 +54,24 @@ interface Suspect {
   against: Candidate
 }
 
-/** A peer that has not sent its list for so long does not keep another from being asked. */
-const patienceMs = 150
-const refusedMs = 1000
-/** And one that has not for so long is let go, for what has come of it is in memory. */
-const silentMs = 10_000
-const maxWaitingBytes = 16 * 1024 * 1024
 /** For one list that was given up for another; doubled each time. */
 const againMs = 1000
 
 export class ListSearch {
+  readonly asking: ListAsking
   readonly #options: ListSearchOptions
   readonly #candidates = new ListCandidates()
   readonly #suspects = new Map<string, Suspect>()
   /** Whose sections made up a wrong blob. */
   readonly #doubted = new Set<string>()
   readonly #wrong: Candidate[] = []
-  /** So many are asked next. */
-  #atOnce = 1
   /** What peers held, as they said, by lists that are known to be wrong. */
   readonly #worthless = new WeakSet<object>()
   #refusal: Error | undefined
 
   constructor(options: ListSearchOptions) {
     this.#options = options
+    this.asking = new ListAsking(options)
   }
 
   /** Believes a list that was kept from before, if any. */
@@ -147,59 +142,9 @@ export class ListSearch {
     return own === current ? undefined : own
   }
 
-  /** Asks holders for their lists: one first, and twice as many each time that none has answered. */
-  ask(): void {
-    const { sources, clock } = this.#options
-    const nowMs = clock.now()
-    let waitingBytes = 0
-    for (const source of sources.holding()) {
-      const age = nowMs - source.listAskedMs
-      if (source.list === 'refused' && age > refusedMs) source.list = 'none'
-      if (source.list !== 'asked') continue
-      if (age < patienceMs) return
-      if (age > silentMs) sources.shun(source, 'for-now')
-      else waitingBytes += listPackLimit(source.holds.size)
-    }
-    // Who has nothing yet that it could give may not know a hash either. Whoever claims most is asked last.
-    const able = sources
-      .holding()
-      .filter(({ list, holds }) => list === 'none' && (holds.held.held > 0 || holds.size === 0))
-    able.sort(
-      (a, b) => Number(b.holds.held.complete) - Number(a.holds.held.complete) || a.holds.size - b.holds.size,
-    )
-    for (const source of able.slice(0, this.#atOnce)) {
-      waitingBytes += listPackLimit(source.holds.size)
-      if (waitingBytes > maxWaitingBytes) return
-      sources.askList(source)
-    }
-    if (able.length > 0) this.#atOnce *= 2
-  }
-
   /** Asks someone who holds more than the list tells of how it goes on. */
   grow(current: Candidate): void {
-    const { sources, clock } = this.#options
-    const { known, complete } = current.list
-    if (complete) return
-    const nowMs = clock.now()
-    const holding = sources.holding().filter(({ holds }) => holds.size === current.list.layout.size)
-    if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
-    const next = holding.find(
-      (source) =>
-        this.#mayAsk(source, known, nowMs) &&
-        source.holds.held.hasFrom(known) &&
-        !this.isDoubted(source, current),
-    )
-    if (next !== undefined) sources.askList(next, known)
-  }
-
-  #mayAsk({ list, listAskedMs, listFrom }: Source, from: number, nowMs: number): boolean {
-    if (list === 'given') return listFrom !== from || nowMs - listAskedMs > patienceMs
-    return list === 'none' || (list === 'refused' && nowMs - listAskedMs > refusedMs)
-  }
-
-  /** Asks a holder that disagrees on the size. */
-  question(source: Source): void {
-    if (source.list === 'none') this.#options.sources.askList(source)
+    this.asking.grow(current.list, (source) => !this.isDoubted(source, current))
   }
 
   /** A piece of the peer does not have the hash that the list says. */
@@ -310,7 +255,7 @@ export class ListSearch {
     if (isLie && source.holds !== undefined) this.#worthless.add(source.holds)
     source.listAskedMs = clock.now()
     source.list = candidate === undefined ? 'refused' : 'given'
-    if (candidate !== undefined) this.#atOnce = 1
+    if (candidate !== undefined) this.asking.answered()
     // It goes on from a list that is not known here: that list is wanted whole.
     const isOther = candidate === undefined && !isLie && (signed[0]?.after?.pieces ?? 0) > 0
     if (isOther) sources.askList(source)

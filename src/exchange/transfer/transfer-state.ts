@@ -28,7 +28,7 @@ export interface Follower {
 }
 
 export class TransferState {
-  readonly #digest: Digest
+  readonly digest: Digest
   readonly #followers = new Set<Follower>()
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
@@ -39,7 +39,7 @@ export class TransferState {
   #layout: Layout | undefined
 
   constructor(digest: Digest) {
-    this.#digest = digest
+    this.digest = digest
     // Whoever waits hears of a failure; when nobody does, it is of no account.
     for (const { promise } of [this.#found, this.#ready, this.#done]) promise.catch(() => undefined)
   }
@@ -71,11 +71,12 @@ export class TransferState {
 
   /** Returns the reason: the first there was. */
   fail(error: unknown): Error {
-    const failure = error instanceof Error ? error : new BlobUnavailableError(this.#digest, String(error))
+    const failure = error instanceof Error ? error : new BlobUnavailableError(this.digest, String(error))
     this.go({ name: 'failed', error: failure })
     return this.failure ?? failure
   }
 
+  /** Whether a member holds any of it, or it comes from the origin: known within about six seconds. Rejects when that failed. */
   get found(): Promise<boolean> {
     return this.#found.promise
   }
@@ -91,6 +92,7 @@ export class TransferState {
     return this.#layout === undefined ? this.#ready.promise : Promise.resolve(this.#layout)
   }
 
+  /** Resolves when it is in the store. */
   get done(): Promise<void> {
     return this.#done.promise
   }
@@ -103,7 +105,7 @@ export class TransferState {
   show(layout: Layout): void {
     // Whoever began to read was told another size.
     if (this.#layout !== undefined && this.#layout.size !== layout.size) {
-      this.disappoint(new BlobUnprovenError(this.#digest))
+      this.disappoint(new BlobUnprovenError(this.digest))
     }
     this.#layout = layout
     this.#ready.resolve(layout)
@@ -113,12 +115,17 @@ export class TransferState {
   follow(piece: number): Follower {
     const follower = { from: piece, piece, failure: undefined, wake: () => undefined }
     this.#followers.add(follower)
+    this.followed()
     return follower
   }
 
-  /** Returns whether it was one. */
-  unfollow(follower: Follower): boolean {
-    return this.#followers.delete(follower)
+  unfollow(follower: Follower): void {
+    if (this.#followers.delete(follower)) this.followed()
+  }
+
+  /** A follower has moved. */
+  followed(): void {
+    this.attempt?.readers(this.pieces())
   }
 
   /** Where the followers are. */

@@ -18,7 +18,7 @@ import { ListSearch } from './list-search.ts'
 import type { Tail } from './origin-pieces.ts'
 import { OriginSource, type OriginSourceHost, type OriginSourceOptions } from './origin-source.ts'
 import { isHolding, type Source, Sources, type SourcesOptions } from './sources.ts'
-import { type Follower, type State, TransferState } from './transfer-state.ts'
+import { TransferState } from './transfer-state.ts'
 import { type TransferView, viewOf } from './transfer-view.ts'
 
 /** What all transfers of a node share. */
@@ -45,13 +45,13 @@ export class Transfer {
   readonly digest: Digest
   /** On whose behalf a member let this node have it. */
   readonly repositories: Set<Repository>
+  readonly state: TransferState
   readonly #context: TransferContext
   readonly #wanted: Wanted
   readonly #sources: Sources
   readonly #search: ListSearch
   readonly #attempts: Attempts
   readonly #origin: OriginSource
-  readonly #state: TransferState
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
   #announced = false
@@ -71,7 +71,7 @@ export class Transfer {
     this.repositories = new Set([wanted.repository])
     this.#context = context
     this.#movedMs = context.clock.now()
-    this.#state = new TransferState(wanted.digest)
+    this.state = new TransferState(wanted.digest)
     this.#sources = new Sources({
       ...context,
       wanted,
@@ -83,24 +83,19 @@ export class Transfer {
       digest: wanted.digest,
       sources: this.#sources,
       ...context,
-      current: () => this.#state.attempt?.candidate,
+      current: () => this.state.attempt?.candidate,
       onFound: () => this.#attempts.reconsider(),
       onGuilty: (source, piece) => this.#convictSource(source, piece),
       onDisproved: (candidate) => this.#attempts.abandon(candidate),
     })
-    const parts = { state: this.#state, sources: this.#sources, search: this.#search }
+    const parts = { state: this.state, sources: this.#sources, search: this.#search }
     this.#attempts = new Attempts(this.#attemptsHost(), parts, context)
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     this.#origin = new OriginSource(this.#originHost(), { ...context, over: this.#over.signal })
     void this.#sources.asked.then(() => {
       this.#isAsked = true
     })
-    if (!this.#origin.isPossible) void this.#sources.found.then((isFound) => this.#state.find(isFound))
-  }
-
-  /** Whether a member holds any of it, or it comes from the origin: known within about six seconds. Rejects when that failed. */
-  get found(): Promise<boolean> {
-    return this.#state.found
+    if (!this.#origin.isPossible) void this.#sources.found.then((isFound) => this.state.find(isFound))
   }
 
   /** Someone here wants it: when no member has it, it is brought from the origin. */
@@ -116,28 +111,9 @@ export class Transfer {
   /** What has come from the origin of a piece that is not whole yet: a copy. */
   tail(position: number, end: number): Tail | undefined {
     const tail = this.#origin.tail(position, end)
-    const { layout } = this.#state
+    const { layout } = this.state
     if (tail !== undefined && layout !== undefined) this.#givers.set(pieceAt(layout, position), fromUpstream)
     return tail
-  }
-
-  /** Resolves when it can be read. */
-  get ready(): Promise<Layout> {
-    return this.#state.ready
-  }
-
-  /** Resolves when it is in the store. */
-  get done(): Promise<void> {
-    return this.#state.done
-  }
-
-  /** What can be read of it changes with this. */
-  get state(): State {
-    return this.#state.now
-  }
-
-  get failure(): Error | undefined {
-    return this.#state.failure
   }
 
   /** Who gave the piece; `undefined` when it was here before, or is not here. */
@@ -151,7 +127,7 @@ export class Transfer {
   }
 
   get progress(): { size: number | undefined; held: number; pieces: number; peers: number } {
-    const { attempt } = this.#state
+    const { attempt } = this.state
     const layout = this.#layout
     return {
       size: layout?.size,
@@ -163,36 +139,16 @@ export class Transfer {
 
   /** As it stands, for whoever watches. */
   get view(): TransferView {
-    const { attempt } = this.#state
+    const { attempt } = this.state
     return viewOf({
       digest: this.digest,
       repositories: this.repositories,
       layout: this.#layout,
       held: attempt?.held,
-      proving: this.state.name === 'proving',
+      proving: this.state.now.name === 'proving',
       sources: this.#sources.all(),
       delayOf: (source) => attempt?.delayOf(source),
     })
-  }
-
-  follow(piece: number): Follower {
-    const follower = this.#state.follow(piece)
-    this.followed()
-    return follower
-  }
-
-  unfollow(follower: Follower): void {
-    if (this.#state.unfollow(follower)) this.followed()
-  }
-
-  /** Resolves when there may be more for the follower to read. */
-  woken(follower: Follower): Promise<void> {
-    return this.#state.woken(follower)
-  }
-
-  /** A follower has moved. */
-  followed(): void {
-    this.#state.attempt?.readers(this.#state.pieces())
   }
 
   /** Whether the peer has said that it holds the piece. */
@@ -210,7 +166,7 @@ export class Transfer {
     this.#sources.add(peer)
   }
 
-  /** To its end, or until stopped, which keeps the part. Never throws: see `failure`. */
+  /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const either = AbortSignal.any([signal, this.#over.signal])
     const beside = [
@@ -227,7 +183,7 @@ export class Transfer {
     } finally {
       this.#over.abort(new Error('the transfer is over'))
       await Promise.all(beside)
-      this.#state.find(false)
+      this.state.find(false)
       this.#sources.close()
     }
   }
@@ -247,7 +203,7 @@ export class Transfer {
       await this.#attempts.check()
       this.#origin.check()
       const idleMs = this.#context.clock.now() - this.#movedMs
-      if (idleMs > this.#context.giveUpMs && this.#state.attempt?.held.complete !== true) {
+      if (idleMs > this.#context.giveUpMs && this.state.attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
         throw new BlobUnavailableError(this.digest, reason)
       }
@@ -278,7 +234,7 @@ export class Transfer {
     const transfer = this
     return {
       wanted: this.#wanted,
-      state: this.#state,
+      state: this.state,
       attempts: this.#attempts,
       get isElsewhere() {
         const holding = transfer.#sources.holding()
@@ -291,19 +247,19 @@ export class Transfer {
       moved: () => {
         this.#movedMs = this.#context.clock.now()
       },
-      nowhere: () => this.#state.find(false),
+      nowhere: () => this.state.find(false),
     }
   }
 
   /** As far as it is known. */
   get #layout(): Layout | undefined {
-    return this.#state.attempt?.candidate.list.layout ?? this.#state.layout
+    return this.state.attempt?.candidate.list.layout ?? this.state.layout
   }
 
   /** Someone here lacks pieces that nobody has. */
   #isMissing(): boolean {
     if (!this.#isWanted) return false
-    const { attempt } = this.#state
+    const { attempt } = this.state
     const holding = this.#sources.holding()
     if (attempt === undefined) return holding.length === 0
     if (holding.some(({ holds }) => holds.held.complete)) return false
@@ -312,9 +268,9 @@ export class Transfer {
 
   #heard(source: Source, event: WantEvent): void {
     if (event.type === 'bytes') this.#move(event.bytes)
-    if (isHolding(source)) this.#state.find(true)
+    if (isHolding(source)) this.state.find(true)
     this.#attempts.heard(source, event)
-    if (isNews.has(event.type) || this.#origin.isOrigin) this.#state.news()
+    if (isNews.has(event.type) || this.#origin.isOrigin) this.state.news()
   }
 
   /** Bytes of which nobody knows yet whether they are right: they put off giving up by as long as a slow link takes for them. */
@@ -328,7 +284,7 @@ export class Transfer {
     this.#context.metrics.count('shoal_exchange_pieces_total', { source })
     this.#announce()
     this.#context.holdings.gained(this.digest, piece)
-    this.#state.gained(piece)
+    this.state.gained(piece)
   }
 
   #announce(): void {
@@ -350,11 +306,11 @@ export class Transfer {
   #convictSource(source: Source, piece: number): void {
     this.#context.faults.add(source.peer, 'wrong-bytes', { digest: this.digest, piece })
     source.want.bad(piece)
-    this.#state.attempt?.leave(source)
+    this.state.attempt?.leave(source)
     this.#sources.shun(source, 'for-good')
   }
 
   #fail(error: unknown): void {
-    this.#over.abort(this.#state.fail(error))
+    this.#over.abort(this.state.fail(error))
   }
 }

@@ -59,7 +59,7 @@ export class Transfers {
     const share = await this.#share(wanted)
     share.transfer.want()
     try {
-      if (await unlessAborted(share.transfer.found, signal)) return share
+      if (await unlessAborted(share.transfer.state.found, signal)) return share
     } catch (error) {
       share.release()
       if (!(error instanceof BlobUnavailableError) || error.cause !== undefined) throw error
@@ -110,7 +110,7 @@ export class Transfers {
   async #share(wanted: Wanted): Promise<Share> {
     let entry = this.#entries.get(wanted.digest)
     // One that is ending still has the part open.
-    while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.failure !== undefined)) {
+    while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.state.failure !== undefined)) {
       await entry.ended.promise
       entry = this.#entries.get(wanted.digest)
     }
@@ -139,7 +139,7 @@ export class Transfers {
     this.#entries.set(wanted.digest, entry)
     background.start('transfer', async (signal) => {
       await transfer.run({ signal: AbortSignal.any([signal, entry.stop.signal]) })
-      const { failure } = transfer
+      const { failure } = transfer.state
       const result =
         failure === undefined ? 'done' : stop.signal.aborted || signal.aborted ? 'stopped' : 'failed'
       this.#options.metrics.count('shoal_exchange_transfers_total', { result })

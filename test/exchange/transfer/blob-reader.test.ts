@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { blobReader } from '../../../src/exchange/transfer/blob-reader.ts'
-import { type Follower, TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
+import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
 import type { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { memoryStore } from '../../../src/store/store.ts'
 import { digestOf, pieceBytes, read, someBytes } from '../lab/fixture.ts'
@@ -33,19 +33,9 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
       throw new Error('the file has another name by now')
     },
   }
-  const attempt = { partial } as unknown as Attempt
+  const attempt = { partial, readers: () => undefined } as unknown as Attempt
   state.go({ name: 'downloading', attempt, trials: undefined as unknown as Trials })
-  const transfer = {
-    digest,
-    follow: (piece: number) => state.follow(piece),
-    unfollow: () => undefined,
-    followed: () => undefined,
-    tail: () => undefined,
-    woken: (follower: Follower) => state.woken(follower),
-    get state() {
-      return state.now
-    },
-  }
+  const transfer = { state, tail: () => undefined }
   await using blob = blobReader({ transfer, layout, blobs: store.blobs, release: () => undefined })
   expect(Buffer.compare(await read(blob), bytes)).toBe(0)
 })

@@ -6,7 +6,7 @@ import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
 import { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { digestOf } from '../lab/fixture.ts'
 
-const attempt = { candidate: {} } as unknown as Attempt
+const attempt = { candidate: {}, readers: () => undefined } as unknown as Attempt
 const digest = digestOf(new Uint8Array())
 
 function open() {
