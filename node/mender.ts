@@ -26,22 +26,23 @@ const pageLength = 100
 const nobody = { announce: () => undefined, prefetch: () => undefined }
 
 export async function openMender({ database, store, names, logger }: MenderOptions): Promise<Mender> {
-  const table = database.sublevel<string, string>('mending', {})
+  const { damage } = database
   const background = new Background('the mender', logger)
   const { signal } = background
-  let isNeeded = database.damage.tables.length > 0 || (await table.get('rows')) !== undefined
+  let isNeeded = damage.isOpen
   let working: Promise<void> | undefined
 
   async function mend(): Promise<void> {
     isNeeded = false
+    const { cuts } = damage
     try {
-      // A run that does not come to its end leaves the rest to the next.
-      await table.put('rows', 'cut')
       await names.audit({ signal })
       let manifests = 0
       for await (const repository of repositories()) manifests += await relink(repository)
       if (isNeeded) return await mend()
-      await table.del('rows')
+      // What was made anew stands in the log, which a power cut takes with it.
+      await database.sync()
+      damage.close(cuts)
       logger.info({ manifests }, 'links and references were made anew')
     } catch (error) {
       isNeeded = true
@@ -87,12 +88,12 @@ export async function openMender({ database, store, names, logger }: MenderOptio
     isNeeded = true
     background.start('make anew what was cut out of the database', finish)
   }
-  database.damage.listeners.add(onDamage)
+  damage.listeners.add(onDamage)
   if (isNeeded) onDamage()
   return {
     finish,
     async [Symbol.asyncDispose]() {
-      database.damage.listeners.delete(onDamage)
+      damage.listeners.delete(onDamage)
       await background[Symbol.asyncDispose]()
     },
   }

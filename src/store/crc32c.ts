@@ -13,3 +13,9 @@ export function crc32c(bytes: Uint8Array): number {
   for (let at = 0; at < bytes.length; at++) sum = (sum >>> 8) ^ (table[(sum ^ (bytes[at] ?? 0)) & 255] ?? 0)
   return (sum ^ 0xffffffff) >>> 0
 }
+
+/** As LevelDB stores it, since bytes that hold their own sum have sums that tell little (util/crc32c.h). */
+export function maskedCrc32c(bytes: Uint8Array): number {
+  const sum = crc32c(bytes)
+  return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0
+}

@@ -52,10 +52,13 @@ export function watchIterator(iterator: unknown, onError: (error: unknown) => un
   return reading
 }
 
-/** Whether LevelDB met a block that is none. */
+/** Whether LevelDB met a block that is none, or a table that is shorter than it was (`util/env_posix.cc`, `PosixMmapReadableFile`). */
 export function isDamage(error: unknown): boolean {
-  for (let reason = error; reason instanceof Error; reason = reason.cause)
-    if ('code' in reason && reason.code === 'LEVEL_CORRUPTION') return true
+  for (let reason = error; reason instanceof Error; reason = reason.cause) {
+    const code = 'code' in reason ? reason.code : undefined
+    if (code === 'LEVEL_CORRUPTION') return true
+    if (code === 'LEVEL_IO_ERROR' && reason.message.endsWith('.ldb: Invalid argument')) return true
+  }
   return false
 }
 

@@ -10,21 +10,13 @@
  */
 import { Background, type Clock, type Logger, type Metrics } from '../base/base.ts'
 import { syncFolder } from './blob-files.ts'
-import { asStoreError, diskUsage } from './disk-space.ts'
-import { DatabaseFaultError, StoreFullError } from './errors.ts'
-import {
-  type Bytes,
-  cutOff,
-  droppedIn,
-  Engine,
-  gatheringBatch,
-  isDamage,
-  type Operation,
-  type Resource,
-  raw,
-  watchIterator,
-} from './level-engine.ts'
-import { type CutTable, cutDamage, Damage, findDamage, listTables, TableDamagedError } from './table-files.ts'
+import { Damage } from './damage.ts'
+import { diskUsage } from './disk-space.ts'
+import { StoreFullError } from './errors.ts'
+import { GuardedLevel } from './guarded-level.ts'
+import { droppedIn, isDamage, type Operation } from './level-engine.ts'
+import { faultOf, type Reopenable, refusalOf, type State, unreadable } from './level-state.ts'
+import { TableDamagedError } from './table-files.ts'
 import { WriteQueue } from './write-queue.ts'
 
 export interface SoundLevelOptions {
@@ -35,38 +27,20 @@ export interface SoundLevelOptions {
   reopenBytes: number
 }
 
-type State =
-  | { name: 'sound' }
-  /**
-   * A write failed, or a read met damage. What else is stored can be read; `before` is what stood where the failed write may
-   * have come through.
-   */
-  | { name: 'faulty'; fault: unknown; before: Operation[] }
-  /** Closed and on its way back: readers wait. */
-  | { name: 'reopening'; fault: unknown; opened: Promise<void> }
-  /** It could not be opened again, so nothing can be read either. */
-  | { name: 'shut'; fault: unknown; before: Operation[] }
-  /** Opened again, it lacks what was acknowledged. */
-  | { name: 'lost'; fault: unknown }
-
 /** Goes up with each write, in the same batch: whether it is there says whether the write is. */
 const counterKey = Buffer.from('writes')
-const clearedAtOnce = 1_000
 const retryMs = 1_000
-/** No table takes longer to be written. */
-const writtenMs = 5_000
 
-export class SoundLevel extends Engine {
+export class SoundLevel extends GuardedLevel {
   readonly #options: SoundLevelOptions
   readonly #queue = new WriteQueue()
   readonly #background: Background
-  /** Iterators and snapshots: they end when the database is closed, also in between. */
-  readonly #readers = new Set<Resource>()
   #openOptions: object = {}
   #state: State = { name: 'sound' }
   /** Of the last acknowledged write. */
   #counter = 0
   #writing: Promise<void> | undefined
+  #isMending = false
   /** Why it could not be opened again when that was tried last. */
   #obstacle: string | undefined
   /** What was cut out of it. */
@@ -81,12 +55,12 @@ export class SoundLevel extends Engine {
 
   /** Why nothing can be written now. */
   problem(): string | undefined {
-    return this.#state.name === 'sound' ? undefined : this.#refusal(this.#state).message
+    return this.#state.name === 'sound' ? undefined : refusalOf(this.#state, this.#obstacle).message
   }
 
   /** Everything that was written before survives a power cut when this resolves. */
   async sync(): Promise<void> {
-    await this.#write([], true)
+    await this.write([], true)
   }
 
   override async _open(options: object): Promise<void> {
@@ -97,10 +71,10 @@ export class SoundLevel extends Engine {
     } catch (error) {
       if (!isDamage(error)) throw error
       await super._close()
-      const cut = await this.#cutDamage()
+      await this.damage.cut()
       await this.#openEngine()
       this.#counter = (await this.#readCounter()) ?? 0
-      await this.damage.tell(cut)
+      this.damage.tell()
     }
   }
 
@@ -110,83 +84,8 @@ export class SoundLevel extends Engine {
     if (this.#state.name !== 'shut') await super._close()
   }
 
-  override async _get(key: Bytes, options: object): Promise<unknown> {
-    await this.#readable()
-    return await this.#watched(super._get(key, options))
-  }
-
-  override _getSync(key: Bytes, options: object): unknown {
-    this.#checkReadable()
-    try {
-      return super._getSync(key, options)
-    } catch (error) {
-      throw this.#readFault(error)
-    }
-  }
-
-  override async _getMany(keys: Bytes[], options: object): Promise<unknown[]> {
-    await this.#readable()
-    return await this.#watched(super._getMany(keys, options))
-  }
-
-  override async _has(key: Bytes, options: object): Promise<boolean> {
-    await this.#readable()
-    return await this.#watched(super._has(key, options))
-  }
-
-  override async _hasMany(keys: Bytes[], options: object): Promise<boolean[]> {
-    await this.#readable()
-    return await this.#watched(super._hasMany(keys, options))
-  }
-
-  override _iterator(options: object): unknown {
-    this.#checkReadable()
-    return watchIterator(super._iterator(options), (error) => this.#readFault(error))
-  }
-
-  override _snapshot(options: object): unknown {
-    this.#checkReadable()
-    return super._snapshot(options)
-  }
-
-  override async _put(key: Bytes, value: Bytes, { sync = false }: { sync?: boolean }): Promise<void> {
-    await this.#write([{ type: 'put', key, value }], sync)
-  }
-
-  override async _del(key: Bytes, { sync = false }: { sync?: boolean }): Promise<void> {
-    await this.#write([{ type: 'del', key }], sync)
-  }
-
-  override async _batch(operations: Operation[], { sync = false }: { sync?: boolean }): Promise<void> {
-    await this.#write(operations, sync)
-  }
-
-  override async _clear(options: object): Promise<void> {
-    await using keys = this.keys(options)
-    for (let some = await keys.nextv(clearedAtOnce); some.length > 0; some = await keys.nextv(clearedAtOnce))
-      await this.#write(
-        some.map((key) => ({ type: 'del', key })),
-        false,
-      )
-  }
-
-  override _chainedBatch(): unknown {
-    return gatheringBatch.call(this)
-  }
-
-  override attachResource(resource: Resource): void {
-    super.attachResource(resource)
-    // Sublevels and batches hold nothing of LevelDB's.
-    if (!('put' in resource)) this.#readers.add(resource)
-  }
-
-  override detachResource(resource: Resource): void {
-    super.detachResource(resource)
-    this.#readers.delete(resource)
-  }
-
-  async #write(operations: Operation[], sync: boolean): Promise<void> {
-    if (this.#state.name !== 'sound') throw this.#refusal(this.#state)
+  protected override async write(operations: Operation[], sync: boolean): Promise<void> {
+    if (this.#state.name !== 'sound') throw refusalOf(this.#state, this.#obstacle)
     const written = this.#queue.add(operations, sync)
     this.#writing ??= this.#writeAll()
     await written
@@ -205,14 +104,14 @@ export class SoundLevel extends Engine {
       }
       group.resolve()
       // A read has met damage meanwhile.
-      if (this.#state.name !== 'sound') this.#queue.reject(this.#refusal(this.#state))
+      if (this.#state.name !== 'sound') this.#queue.reject(refusalOf(this.#state, this.#obstacle))
     }
     this.#writing = undefined
   }
 
   async #append(operations: Operation[], sync: boolean): Promise<void> {
     const counter = this.#counter + 1
-    await super._batch([...operations, { type: 'put', key: counterKey, value: String(counter) }], { sync })
+    await this.writeRaw([...operations, { type: 'put', key: counterKey, value: String(counter) }], sync)
     this.#counter = counter
   }
 
@@ -239,30 +138,16 @@ export class SoundLevel extends Engine {
 
   /** Reads all of its tables and compares their sums, as LevelDB does not; what is damaged is cut out. */
   async check({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
-    const { clock } = this.#options
-    for (const name of await listTables(this.location)) {
-      await clock.sleep(0, signal === undefined ? {} : { signal })
-      const found = await findDamage(this.location, name)
-      if (found === undefined) continue
-      // A compaction may just be writing it.
-      await clock.sleep(writtenMs, signal === undefined ? {} : { signal })
-      const again = await findDamage(this.location, name)
-      if (again === undefined || again.length !== found.length) continue
-      this.#readFault(new TableDamagedError(`${name} is not what was written`))
-      return
-    }
-  }
-
-  async #watched<T>(reading: Promise<T>): Promise<T> {
     try {
-      return await reading
+      await this.damage.find(signal === undefined ? {} : { signal })
     } catch (error) {
-      throw this.#readFault(error)
+      if (!(error instanceof TableDamagedError)) throw error
+      this.readFault(error)
     }
   }
 
   /** What to throw for what a read threw. After damage the database is mended by itself. */
-  #readFault(error: unknown): unknown {
+  protected override readFault(error: unknown): unknown {
     if (!isDamage(error)) return error
     const { logger, metrics } = this.#options
     const fault = faultOf(error)
@@ -280,29 +165,42 @@ export class SoundLevel extends Engine {
 
   async #readBefore(operations: Operation[]): Promise<Operation[]> {
     const keys = [...operations.map(({ key }) => Buffer.from(key)), counterKey]
-    const values = (await super._getMany(keys, raw)) as (Uint8Array | undefined)[]
+    const values = await this.readRaw(keys)
     return keys.map((key, index) => {
       const value = values[index]
       return value === undefined ? { type: 'del', key } : { type: 'put', key, value }
     })
   }
 
-  /** Tries until it is sound again, or closed. */
+  /** Tries until it is sound again, or closed. Whatever else goes wrong meanwhile is mended with it. */
   async #mend(signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#options
-    while (!signal.aborted && (this.#state.name === 'faulty' || this.#state.name === 'shut')) {
-      try {
-        await this.#writing
-        await this.#checkRoom()
-        await this.#reopen(this.#state)
-      } catch (error) {
-        const why = error instanceof Error ? error.message : String(error)
-        const isNews = why !== this.#obstacle
-        this.#obstacle = why
-        if (isNews) logger.warn({ err: error }, 'the database cannot be opened again yet')
-        await clock.sleep(retryMs, { signal })
-      }
+    if (this.#isMending) return
+    this.#isMending = true
+    try {
+      while (!signal.aborted && this.#toReopen() !== undefined) await this.#tryToReopen(signal)
+    } finally {
+      this.#isMending = false
     }
+  }
+
+  async #tryToReopen(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#options
+    try {
+      await this.#writing
+      await this.#checkRoom()
+      const state = this.#toReopen()
+      if (state !== undefined) await this.#reopen(state)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      const isNews = why !== this.#obstacle
+      this.#obstacle = why
+      if (isNews) logger.warn({ err: error }, 'the database cannot be opened again yet')
+      await clock.sleep(retryMs, { signal })
+    }
+  }
+
+  #toReopen(): Reopenable | undefined {
+    return this.#state.name === 'faulty' || this.#state.name === 'shut' ? this.#state : undefined
   }
 
   /** While it is only faulty it can be read: it is not closed before there is room to open it again. */
@@ -315,18 +213,17 @@ export class SoundLevel extends Engine {
       )
   }
 
-  async #reopen(state: Extract<State, { name: 'faulty' | 'shut' }>): Promise<void> {
+  async #reopen(state: Reopenable): Promise<void> {
     const { fault, before } = state
     const opened = Promise.withResolvers<void>()
-    const cut: CutTable[] = []
     this.#state = { name: 'reopening', fault, opened: opened.promise }
     const reading = unreadable(fault)
     try {
       if (state.name === 'faulty') {
-        await Promise.all([...this.#readers].map((reader) => cutOff(reader, reading)))
+        await this.cutOffReaders(reading)
         await super._close()
       }
-      if (isDamage(fault)) cut.push(...(await this.#cutDamage()))
+      if (isDamage(fault)) await this.damage.cut()
       await this.#openEngine()
     } catch (error) {
       this.#state = { name: 'shut', fault, before }
@@ -347,15 +244,11 @@ export class SoundLevel extends Engine {
     }
     // What failed is undone, so that it does not show what this process holds for not written.
     const counter: Operation = { type: 'put', key: counterKey, value: String(this.#counter) }
-    await super._batch([...before, ...(isDamage(fault) ? [counter] : [])], { sync: true })
+    await this.writeRaw([...before, ...(isDamage(fault) ? [counter] : [])], true)
     this.#state = { name: 'sound' }
     this.#obstacle = undefined
     this.#options.logger.info({ writes: this.#counter }, 'the database was opened again and takes writes')
-    await this.damage.tell(cut)
-  }
-
-  #cutDamage(): Promise<CutTable[]> {
-    return cutDamage(this.location, Math.floor(this.#options.clock.now()))
+    this.damage.tell()
   }
 
   async #openEngine(): Promise<void> {
@@ -367,43 +260,16 @@ export class SoundLevel extends Engine {
   }
 
   async #readCounter(): Promise<number | undefined> {
-    const value = (await super._get(counterKey, raw)) as Uint8Array | undefined
+    const [value] = await this.readRaw([counterKey])
     return value === undefined ? undefined : Number(Buffer.from(value).toString())
   }
 
-  async #readable(): Promise<void> {
+  protected override async readable(): Promise<void> {
     if (this.#state.name === 'reopening') await this.#state.opened
     if (this.#state.name === 'shut') throw unreadable(this.#state.fault)
   }
 
-  #checkReadable(): void {
+  protected override checkReadable(): void {
     if (this.#state.name === 'reopening' || this.#state.name === 'shut') throw unreadable(this.#state.fault)
   }
-
-  #refusal({ name, fault }: Exclude<State, { name: 'sound' }>): DatabaseFaultError | StoreFullError {
-    const why = fault instanceof Error ? fault.message : String(fault)
-    if (name === 'lost')
-      return new DatabaseFaultError(`the database lost what it had acknowledged, after: ${why}`, {
-        cause: fault,
-      })
-    const when = this.#obstacle === undefined ? 'at once' : `as soon as it can be (${this.#obstacle})`
-    const message = `a write to the database failed (${why}); it is opened again ${when}, and takes nothing until then`
-    return fault instanceof StoreFullError
-      ? new StoreFullError(message, { cause: fault })
-      : new DatabaseFaultError(message, { cause: fault })
-  }
-}
-
-/** Who reads is told of the database, be it for want of room that it is opened again. */
-function unreadable(fault: unknown): DatabaseFaultError {
-  return new DatabaseFaultError('the database is being opened again, as a write to it failed', {
-    cause: fault,
-  })
-}
-
-function faultOf(error: unknown): unknown {
-  const known = asStoreError(error)
-  return known instanceof StoreFullError
-    ? known
-    : new DatabaseFaultError(error instanceof Error ? error.message : String(error), { cause: error })
 }

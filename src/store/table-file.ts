@@ -3,7 +3,7 @@
  * LevelDB pass over these. It reads without its checksums: of a changed block it gives wrong rows, or refuses every read that
  * needs it, and every write once a compaction has met it.
  */
-import { crc32c } from './crc32c.ts'
+import { maskedCrc32c } from './crc32c.ts'
 import { uncompress } from './snappy.ts'
 
 interface Handle {
@@ -30,14 +30,14 @@ const magic = 0xdb4775248b80fb57n
 /** After each block: how it is compressed, and a sum of both. */
 const trailerBytes = 5
 
-/** `file` is the whole of a table that LevelDB has finished. */
-export function checkTable(file: Buffer): TableCheck {
-  const footer = readFooter(file)
+/** `size` is where the file ends for LevelDB. It may be shorter than that now, or longer after it was cut. */
+export function checkTable(file: Buffer, size: number): TableCheck {
+  const own = file.subarray(0, size)
+  const footer = own.length < size ? undefined : readFooter(own)
   const index = footer && readEntries(file, footer.index)
   // Nobody knows where its rows are.
   if (footer === undefined || index === undefined)
-    return { damaged: 1, bytes: file.length, mended: withBlocks(file, [], undefined) }
-  const own = file.subarray(0, footer.end)
+    return { damaged: 1, bytes: own.length, mended: withBlocks(own, size, [], undefined) }
   const sound: Entry[] = []
   let bytes = 0
   for (const entry of index) {
@@ -49,8 +49,8 @@ export function checkTable(file: Buffer): TableCheck {
   const isFilterSound = checkFilter(file, footer.metaindex)
   if (damaged === 0 && isFilterSound) return { damaged: 0, bytes: 0, mended: undefined }
   // One that was put behind an earlier cut goes with it.
-  const isKept = isFilterSound && footer.metaindex.offset < own.length
-  return { damaged, bytes, mended: withBlocks(own, sound, isKept ? footer.metaindex : undefined) }
+  const isKept = isFilterSound && footer.metaindex.offset < size
+  return { damaged, bytes, mended: withBlocks(own, size, sound, isKept ? footer.metaindex : undefined) }
 }
 
 /** What a changed filter hides is there all the same. */
@@ -64,13 +64,11 @@ function checkFilter(file: Buffer, metaindex: Handle): boolean {
   )
 }
 
-/**
- * The file with another index. Where it ends for LevelDB is written elsewhere, so the footer stays in its place, and what it
- * leads to comes behind, and then the footer once more, for the next check.
- */
-function withBlocks(file: Buffer, index: Entry[], metaindex: Handle | undefined): Buffer {
+/** The file with another index. LevelDB looks for the footer where it has always been, so what that leads to comes behind it. */
+function withBlocks(own: Buffer, size: number, index: Entry[], metaindex: Handle | undefined): Buffer {
+  const table = Buffer.alloc(Math.max(size, footerBytes))
   const added: Buffer[] = []
-  let end = Math.max(file.length, footerBytes)
+  let end = table.length
   const add = (entries: Entry[]): Handle => {
     const block = writeBlock(entries)
     const handle = { offset: end, size: block.length - trailerBytes }
@@ -80,22 +78,19 @@ function withBlocks(file: Buffer, index: Entry[], metaindex: Handle | undefined)
   }
   const indexAt = add(index)
   const metaindexAt = metaindex ?? add([])
-  const footer = Buffer.alloc(footerBytes)
+  own.copy(table)
+  const footer = table.subarray(-footerBytes).fill(0)
   Buffer.concat([writeHandle(metaindexAt), writeHandle(indexAt)]).copy(footer)
   footer.writeBigUInt64LE(magic, footerBytes - 8)
-  const rows = file.subarray(0, Math.max(0, file.length - footerBytes))
-  return Buffer.concat([rows, footer, ...added, footer])
+  return Buffer.concat([table, ...added])
 }
 
-/** `end` is where it ends for LevelDB. */
-function readFooter(file: Buffer): { metaindex: Handle; index: Handle; end: number } | undefined {
-  if (file.length < footerBytes || file.readBigUInt64LE(file.length - 8) !== magic) return undefined
-  const footer = file.subarray(file.length - footerBytes)
+function readFooter(own: Buffer): { metaindex: Handle; index: Handle } | undefined {
+  if (own.length < footerBytes || own.readBigUInt64LE(own.length - 8) !== magic) return undefined
+  const footer = own.subarray(own.length - footerBytes)
   const metaindex = readHandle(footer, 0)
   const index = metaindex && readHandle(footer, metaindex.end)
-  if (metaindex === undefined || index === undefined) return undefined
-  const isCut = file.subarray(Math.max(0, index.offset - footerBytes), index.offset).equals(footer)
-  return { metaindex, index, end: isCut ? index.offset : file.length }
+  return index && { metaindex, index }
 }
 
 function readHandle(bytes: Buffer, start: number): (Handle & { end: number }) | undefined {
@@ -108,7 +103,7 @@ function readHandle(bytes: Buffer, start: number): (Handle & { end: number }) | 
 function readBlock(file: Buffer, { offset, size }: Handle): Buffer | undefined {
   const end = offset + size
   if (end + trailerBytes > file.length) return undefined
-  if (file.readUInt32LE(end + 1) !== mask(crc32c(file.subarray(offset, end + 1)))) return undefined
+  if (file.readUInt32LE(end + 1) !== maskedCrc32c(file.subarray(offset, end + 1))) return undefined
   const content = file.subarray(offset, end)
   return file[end] === 0 ? content : uncompress(content)
 }
@@ -154,14 +149,14 @@ function writeBlock(entries: Entry[]): Buffer {
   tail.writeUInt32LE(restarts.length, 4 * restarts.length)
   const summed = Buffer.concat([...parts, tail])
   const sum = Buffer.alloc(4)
-  sum.writeUInt32LE(mask(crc32c(summed)))
+  sum.writeUInt32LE(maskedCrc32c(summed))
   return Buffer.concat([summed, sum])
 }
 
 const writeHandle = ({ offset, size }: Handle): Buffer =>
   Buffer.concat([writeVarint(offset), writeVarint(size)])
 
-function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
+export function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
   let value = 0
   for (let at = start, scale = 1; at < bytes.length && at < start + 7; at++, scale *= 128) {
     const byte = bytes[at] ?? 0
@@ -176,9 +171,4 @@ function writeVarint(value: number): Buffer {
   let rest = value
   for (; rest >= 128; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128)
   return Buffer.from([...bytes, rest])
-}
-
-/** As LevelDB stores sums, since bytes that hold their own sum have sums that tell little (util/crc32c.h). */
-function mask(sum: number): number {
-  return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0
 }

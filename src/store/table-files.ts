@@ -1,9 +1,10 @@
-/** The table files of a closed database: what a disk changed in them is cut out, and kept aside. */
-import { link, mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import { CodedError, type Logger, type Metrics } from '../base/base.ts'
+/** The table files of a database: what a disk changed in them is found, cut out while it is closed, and kept aside. */
+import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { CodedError } from '../base/base.ts'
 import { orMissing, syncFolder } from './blob-files.ts'
-import { checkTable } from './table-file.ts'
+import { type LiveTable, readLiveTables } from './level-manifest.ts'
+import { checkTable, type TableCheck } from './table-file.ts'
 
 export interface CutTable {
   name: string
@@ -19,71 +20,69 @@ export class TableDamagedError extends CodedError {
   readonly code = 'LEVEL_CORRUPTION'
 }
 
-export async function listTables(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter((name) => name.endsWith('.ldb') || name.endsWith('.sst'))
+interface Found extends TableCheck {
+  name: string
+  place: string
 }
 
-/** `undefined` for a table that is as it was written, or gone. */
-export async function findDamage(directory: string, name: string): Promise<{ length: number } | undefined> {
-  const file = await orMissing(readFile(join(directory, name)))
-  return file === undefined || checkTable(file).mended === undefined ? undefined : { length: file.length }
+/** The tables that LevelDB reads, one after the other as they are asked for. */
+export async function* checkTables(directory: string): AsyncGenerator<Found> {
+  for (const table of (await readLiveTables(directory)) ?? []) {
+    const place = await placeOf(directory, table)
+    const file = place && (await orMissing(readFile(place)))
+    // One that is gone was compacted meanwhile; LevelDB does not open where one is missing.
+    if (place && file) yield { ...checkTable(file, table.size), name: table.name, place }
+  }
 }
 
-/** Has LevelDB find nothing in the blocks of `directory`'s tables that are not as they were written. */
-export async function cutDamage(directory: string, stamp: number): Promise<CutTable[]> {
-  const aside = join(dirname(directory), 'quarantine')
-  const cut: CutTable[] = []
-  for (const name of await listTables(directory)) {
-    const place = join(directory, name)
-    const { damaged, bytes, mended } = checkTable(await readFile(place))
+/** Has LevelDB find nothing in the blocks that are not as they were written. Each is given to `onCut` as it was cut. */
+export async function cutTables(directory: string, onCut: (table: CutTable) => void): Promise<void> {
+  for await (const { name, place, damaged, bytes, mended } of checkTables(directory)) {
     if (mended === undefined) continue
-    const path = join(aside, `${name}.${stamp}`)
-    await mkdir(aside, { recursive: true, mode: 0o700 })
-    await link(place, path)
-    await replace(place, mended)
-    cut.push({ name, blocks: damaged, bytes, path })
+    const path = await keepAside(place, join(dirname(directory), 'quarantine'))
+    try {
+      await replace(place, mended)
+    } catch (error) {
+      await rm(path, { force: true })
+      throw error
+    }
+    onCut({ name, blocks: damaged, bytes, path })
   }
-  if (cut.length > 0) await syncFolder(directory)
-  return cut
+  await syncFolder(directory)
 }
 
-/** What was cut out of a database since it was opened by its owner. */
-export class Damage {
-  readonly tables: CutTable[] = []
-  /** Told once it takes writes again. */
-  readonly listeners = new Set<() => void>()
-  readonly #directory: string
-  readonly #options: { logger: Logger; metrics: Metrics }
-
-  constructor(directory: string, options: { logger: Logger; metrics: Metrics }) {
-    this.#directory = directory
-    this.#options = options
+async function placeOf(directory: string, { name }: LiveTable): Promise<string | undefined> {
+  // As LevelDB looks for them, the second for what its first versions wrote.
+  for (const ending of ['ldb', 'sst']) {
+    const place = join(directory, `${name}.${ending}`)
+    if ((await orMissing(stat(place))) !== undefined) return place
   }
+  return undefined
+}
 
-  /** Called when it was opened again. */
-  async tell(cut: CutTable[]): Promise<void> {
-    const names = await readdir(this.#directory)
-    const tables = cut.filter(({ name }) => names.includes(name))
-    // The others were left by a compaction that did not end: LevelDB removes them when it opens, and nothing was lost.
-    for (const { path } of cut.filter((table) => !tables.includes(table))) await rm(path, { force: true })
-    if (tables.length === 0) return
-    this.tables.push(...tables)
-    const { logger, metrics } = this.#options
-    metrics.count('shoal_database_damaged_tables_total', {}, tables.length)
-    logger.error(
-      { tables },
-      'the disk changed parts of the database: they are cut out, and their rows are made anew or come from members',
-    )
-    for (const listener of this.listeners) listener()
+/** Under a name that is free there. */
+async function keepAside(place: string, aside: string): Promise<string> {
+  await mkdir(aside, { recursive: true, mode: 0o700 })
+  for (let attempt = 0; ; attempt++) {
+    const path = join(aside, `${basename(place)}.${attempt}`)
+    try {
+      await link(place, path)
+      return path
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    }
   }
 }
 
 async function replace(place: string, bytes: Uint8Array): Promise<void> {
   const anew = `${place}.new`
-  {
+  try {
     await using file = await open(anew, 'w', 0o600)
     await file.writeFile(bytes)
     await file.sync()
+  } catch (error) {
+    await rm(anew, { force: true })
+    throw error
   }
   await rename(anew, place)
 }

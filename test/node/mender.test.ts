@@ -19,7 +19,7 @@ it('collects nothing before what lost its links has them again', async () => {
     const { links, references, children } = openTables(database)
     for (const table of [links, references, children]) await table.clear()
     // As after a kill in the middle of mending.
-    await database.sublevel<string, string>('mending', {}).put('rows', 'cut')
+    await database.damage.cut()
   }
   await using node = await openNode(folder.path)
   const { store, names } = node.local
