@@ -9,7 +9,14 @@ import { type FileStore, isReadFault } from '../../src/store/store.ts'
 export interface HealerOptions {
   store: Pick<
     FileStore,
-    'onQuarantined' | 'onUnreadable' | 'verifyBlob' | 'setAside' | 'takeBack' | 'links' | 'manifests'
+    | 'onQuarantined'
+    | 'onUnreadable'
+    | 'verifyBlob'
+    | 'setAside'
+    | 'listAside'
+    | 'takeBack'
+    | 'links'
+    | 'manifests'
   >
   names: Pick<Names, 'findManifest'>
   providers: { announce(digest: Digest): void; withdraw(digest: Digest): void }
@@ -147,6 +154,10 @@ export function openHealer(options: HealerOptions): Healer {
     providers.withdraw(digest)
     if (kind === 'blob') exchange.changed(digest)
     add({ kind, digest, tries: 0 })
+  })
+  // A restart is what a disk that comes back often takes.
+  background.start('look for what was set aside before', async () => {
+    for (const aside of await store.listAside()) later({ kind: 'aside', ...aside, tries: 0 })
   })
   return {
     suspect,

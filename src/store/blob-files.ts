@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, isDigest } from '../oci/oci.ts'
 
 const algorithms: DigestAlgorithm[] = ['sha256', 'sha512']
+const unreadEnding = '.unread'
 
 export class BlobFiles {
   readonly #root: string
@@ -73,9 +74,9 @@ export class BlobFiles {
     await rm(this.blobPath(digest), { force: true })
   }
 
-  /** Moves a blob out of the way; returns where it lies now. */
-  async quarantine(digest: Digest, stamp: number): Promise<string> {
-    const path = this.quarantinePath(digest, stamp)
+  /** Moves a blob out of the way; returns where it lies now. What was not read is told from what is wrong by its name. */
+  async quarantine(digest: Digest, stamp: number, { isUnread = false } = {}): Promise<string> {
+    const path = `${this.quarantinePath(digest, stamp)}${isUnread ? unreadEnding : ''}`
     await rename(this.blobPath(digest), path)
     await syncFolder(dirname(path))
     await syncFolder(dirname(this.blobPath(digest)))
@@ -84,6 +85,16 @@ export class BlobFiles {
 
   quarantinePath(digest: Digest, stamp: number): string {
     return join(this.#root, 'quarantine', `${digest.replace(':', '-')}.${stamp}`)
+  }
+
+  /** What was put there because it was not read. */
+  async listUnread(): Promise<{ digest: Digest; path: string }[]> {
+    const folder = join(this.#root, 'quarantine')
+    return (await readdir(folder)).flatMap((name) => {
+      const [, algorithm, hex] = /^(sha256|sha512)-([0-9a-f]+)\.\d+\.unread$/.exec(name) ?? []
+      const digest = `${algorithm}:${hex}`
+      return isDigest(digest) ? [{ digest, path: join(folder, name) }] : []
+    })
   }
 
   /** Every blob's digest, folder by folder. Files with other names are left alone. */

@@ -72,6 +72,8 @@ export interface FileStore extends Store {
   onUnreadable(listener: (digest: Digest) => void): () => void
   /** Moves a blob out of the way so that another copy can come; `undefined` when it is not here, or is written just now. */
   setAside(digest: Digest): Promise<string | undefined>
+  /** What was set aside, also before a restart, and is not here again. */
+  listAside(): Promise<{ digest: Digest; path: string }[]>
   /** True once a blob that was set aside is here again: another copy, or the file itself, which turned out to be right. */
   takeBack(digest: Digest, path: string): Promise<boolean>
   /** Reads everything again within a set time, when somebody runs it. */
@@ -147,6 +149,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       return () => unreadable.listeners.delete(listener)
     },
     setAside: (digest) => unreadable.setAside(digest),
+    listAside: () => unreadable.listAside(),
     takeBack: (digest, path) => work.run(undefined, () => unreadable.takeBack(digest, path)),
     scrub: {
       status: () => scrub.status(),

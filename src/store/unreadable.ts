@@ -41,11 +41,20 @@ export class Unreadable {
     const path = await context.claims.setAside(digest, async () =>
       (await files.stat(digest)) === undefined
         ? undefined
-        : await files.quarantine(digest, context.leases.now()),
+        : await files.quarantine(digest, context.leases.now(), { isUnread: true }),
     )
     if (path !== undefined)
       verifier.tell({ kind: 'blob', digest }, path, 'a blob cannot be read and was set aside')
     return path
+  }
+
+  /** What was set aside, also before a restart, and is not here again. */
+  async listAside(): Promise<{ digest: Digest; path: string }[]> {
+    const { files } = this.#options
+    const missing: { digest: Digest; path: string }[] = []
+    for (const aside of await files.listUnread())
+      if ((await files.stat(aside.digest)) === undefined) missing.push(aside)
+    return missing
   }
 
   /** True once the blob is here again: another copy, or the file itself, if it can be read after all and is right. */

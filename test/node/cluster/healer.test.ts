@@ -195,6 +195,16 @@ describe('a blob that the disk does not give', () => {
     expectBytes(await readBlob(store, digest), bytes)
     expect(await readdir(join(folder, 'quarantine'))).toEqual([])
   })
+
+  it('is here again after a restart, once its file can be read', async () => {
+    await store.blobs.write(digest, inChunks(bytes))
+    await store.links.add(repository, [digest])
+    expect(await store.setAside(digest)).toBeDefined()
+    expect(await store.blobs.stat(digest)).toBeUndefined()
+    await joinMesh()
+    expect(await announced.promise).toBe(digest)
+    expectBytes(await readBlob(store, digest), bytes)
+  })
 })
 
 /** What all open files have in common. */
