@@ -118,8 +118,10 @@ export class Attempts {
       this.#search.heard(source, event)
     }
     if (now.name === 'downloading') {
-      const wrong = now.trials.heard(source, event, this.#options.clock.now())
-      if (wrong !== undefined) this.#search.suspect(source, wrong.piece, wrong.candidate)
+      const tried = now.trials.heard(source, event, this.#options.clock.now())
+      if (tried?.isRight === false) this.#search.suspect(source, tried.piece, tried.candidate)
+      // By the list that is gone by, it would be wrong.
+      if (tried !== undefined) return
     }
     if (event.type === 'holds' && isHolding(source)) this.#join(source)
     else attempt?.heard(source, event)

@@ -65,8 +65,8 @@ export class Trials {
     giver.want.request([piece], true)
   }
 
-  /** What a giver sent for its trial. Returns the piece when it is wrong by the giver's own list. */
-  heard(source: Source, event: WantEvent, nowMs: number): Trial | undefined {
+  /** The trial that a giver sent this for, if any, and whether it is right by the giver's own list. */
+  heard(source: Source, event: WantEvent, nowMs: number): (Trial & { isRight: boolean }) | undefined {
     if (event.type !== 'piece') return undefined
     for (const trial of this.#trials.values()) {
       const { candidate, giver, piece } = trial
@@ -74,9 +74,10 @@ export class Trials {
       const digest = hash('sha256', Buffer.concat(event.chunks), 'buffer')
       if (Buffer.compare(digest, pieceHash(candidate.list, piece)) !== 0) {
         this.#trials.delete(candidate)
-        return trial
+        return { ...trial, isRight: false }
       }
       trial.rate = pieceLength(candidate.list.layout, piece) / Math.max(1, nowMs - trial.sinceMs)
+      return { ...trial, isRight: true }
     }
     return undefined
   }

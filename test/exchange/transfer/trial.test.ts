@@ -55,7 +55,8 @@ describe('a list on trial', () => {
   it('is gone on by when the download gets nowhere in several times what its piece took', () => {
     const { trials, rival, give, verdict } = open()
     trials.begin(rival, 0)
-    expect(give(bytes, 100)).toBeUndefined()
+    expect(give(bytes, 100)).toMatchObject({ isRight: true })
+    expect(give(bytes, 110)).toBeUndefined()
     expect(verdict(250)).toBeUndefined()
     expect(verdict(401)).toBe(rival.candidate)
   })
@@ -74,7 +75,7 @@ describe('a list on trial', () => {
     expect(verdict(3001)).toBeUndefined()
     expect([vain, asked]).toEqual([[rival.candidate], ['request 2', 'cancel 2']])
     trials.begin(rival, 4000)
-    expect(give(lie, 4100)).toMatchObject({ piece: 2, candidate: rival.candidate })
+    expect(give(lie, 4100)).toMatchObject({ piece: 2, candidate: rival.candidate, isRight: false })
     expect(verdict(5000)).toBeUndefined()
   })
 })
