@@ -1,12 +1,13 @@
 /** A command's end of the admin socket. */
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { CodedError } from '../../src/base/base.ts'
 import { findOwner } from '../owner.ts'
-import { type AdminLine, socketPath } from './protocol.ts'
+import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 
 /** What the running node refused, or failed at, with its code and words. */
 export class OperationError extends CodedError {
@@ -62,7 +63,21 @@ function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS
   })
 }
 
-/** Whether a node runs on that data directory. Throws SocketForbiddenError. */
+/** Who has that data directory and a socket; `undefined` when nobody does. Throws SocketForbiddenError. */
+export async function findAnswerer(dataDirectory: string): Promise<Answerer | undefined> {
+  const path = socketPath(dataDirectory)
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage | undefined>()
+  request({ socketPath: path, path: answererPath }, resolve)
+    .on('error', (error: NodeJS.ErrnoException) => {
+      if (isNobody(error) || error.code === 'ECONNRESET') resolve(undefined)
+      else reject(explained(path, error))
+    })
+    .end()
+  const answer = await promise
+  return answer && ((await text(answer)) === 'command' ? 'command' : 'node')
+}
+
+/** Whether a node, or a command that is one for a while, has that data directory. Throws SocketForbiddenError. */
 export function runningNodeAnswers(dataDirectory: string): Promise<boolean> {
   const path = socketPath(dataDirectory)
   return new Promise((resolve, reject) => {

@@ -7,6 +7,12 @@ export type AdminLine =
   | { result: unknown }
   | { error: { code: string; message: string } }
 
+/** A node that serves, or a command that is one for as long as it takes. */
+export type Answerer = 'node' | 'command'
+
+/** Where `GET` says who it is. */
+export const answererPath = '/answerer'
+
 export function socketPath(dataDirectory: string): string {
   return join(dataDirectory, 'admin.sock')
 }

@@ -30,7 +30,7 @@ async function openOwnNode(settings: Settings): Promise<AsyncDisposable> {
   const registry = opened.use(createRegistry({ store, names, allowDelete: !settings['no-delete'] }))
   const context = { node, registry }
   const run: OperationRunner = (...call) => runOperation(context, ...call)
-  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(context)))
+  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(context), 'command'))
   const resources = opened.move()
   return { [Symbol.asyncDispose]: () => resources.disposeAsync() }
 }

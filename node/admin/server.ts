@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { CodedError, type Logger, logFailure, steadyClock, untilOrAfter } from '../../src/base/base.ts'
 import { BodyWatch, holdBody } from '../../src/http/http.ts'
 import type { ContentHandler } from './content-server.ts'
-import { type AdminLine, socketPath } from './protocol.ts'
+import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 
 /** Runs one operation; throws a CodedError for what the caller should read. */
 export type OperationRunner = (
@@ -26,6 +26,7 @@ export async function openAdminServer(
   runOperation: OperationRunner,
   logger: Logger,
   answerContent: ContentHandler,
+  answerer: Answerer = 'node',
 ): Promise<AsyncDisposable> {
   const path = socketPath(dataDirectory)
   // The data directory is this process's own while it holds the database, so an old socket is a dead one's.
@@ -35,7 +36,8 @@ export async function openAdminServer(
   const underWay = new Set<Promise<void>>()
   const server = createServer({ requestTimeout: 0 }, (request, response) => {
     const answering = async (): Promise<void> => {
-      if (!(await answerContent(request, response)))
+      if (request.url === answererPath) response.end(answerer)
+      else if (!(await answerContent(request, response)))
         await answer(request, response, { runOperation, bodies, logger })
     }
     const answered = answering()

@@ -2,12 +2,13 @@
 import { flushCompileCache } from 'node:module'
 import { setTimeout } from 'node:timers/promises'
 import { CodedError } from '../../src/base/base.ts'
-import { runningNodeAnswers } from '../admin/client.ts'
+import { findAnswerer } from '../admin/client.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { openHttpPort } from '../http-port.ts'
-import { allSettings } from '../settings/settings.ts'
+import { allSettings, type Settings } from '../settings/settings.ts'
 
 const firstAnswersMs = 15
+const lookAgainMs = 200
 
 export const command = defineCommand({
   usage: ['serve [flags]'],
@@ -27,7 +28,7 @@ The first node starts a cluster; every other one joins it.`,
   async run({ settings, flags }) {
     const stopped = untilSignal()
     // Before the port, which that node has as well: it would be blamed.
-    if (await runningNodeAnswers(settings.data)) throw new AlreadyRunningError(settings.data)
+    if (!(await untilNoCommandHasIt(settings, stopped))) return 0
     await using port = await openHttpPort(settings.http)
     // Whoever tries every few milliseconds is answered before loading the rest holds the event loop.
     await setTimeout(firstAnswersMs)
@@ -51,6 +52,26 @@ The first node starts a cluster; every other one joins it.`,
     return 0
   },
 })
+
+/** An import to a stopped node takes its time. False when the stop came first. */
+async function untilNoCommandHasIt(settings: Settings, stopped: Promise<void>): Promise<boolean> {
+  const { data } = settings
+  let isStopped = false
+  for (let looks = 0; !isStopped; looks++) {
+    const answerer = await findAnswerer(data)
+    if (answerer === undefined) return true
+    if (answerer === 'node') throw new AlreadyRunningError(data)
+    if (looks === 0) {
+      const { createLogger } = await import('../logger.ts')
+      createLogger(settings['log-level'], { format: settings['log-format'] }).info(
+        { data },
+        'a command of shoal has the data directory; the node starts when that is done',
+      )
+    }
+    isStopped = await Promise.race([setTimeout(lookAgainMs, false), stopped.then(() => true)])
+  }
+  return false
+}
 
 /** Two nodes would be one identity, and have one database. */
 class AlreadyRunningError extends CodedError {

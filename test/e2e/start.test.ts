@@ -2,6 +2,8 @@
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { openReachableNode } from '../../node/admin/reachable-node.ts'
+import { readSettings } from '../../node/settings/settings.ts'
 import { findCluster, parseToken, startCluster, tokenOf } from '../../src/swarm/swarm.ts'
 import { type RunResult, run } from './command.ts'
 import { type Daemon, startDaemon } from './process.ts'
@@ -44,6 +46,20 @@ describe('a start that fails', requires('shoal'), () => {
     const failure = await failedServe(registry.data, flags)
     expect(failure).toContain(`a node already runs on ${registry.data}`)
     expect(failure).not.toContain('in use')
+  })
+
+  test('is none where a command has the data directory: the node waits for its end', async () => {
+    await using registry = await openRegistry()
+    const flags = ['--http', `127.0.0.1:${registry.port}`, '--p2p', '127.0.0.1:0', '--no-mdns']
+    await registry.stop()
+    const { settings } = readSettings(['--data', registry.data], {})
+    const command = await openReachableNode(settings)
+    await using node = await serve(registry.data, flags, {
+      ready: /a command of shoal has the data directory/,
+    })
+    expect(node.output()).not.toContain('is ready')
+    await command[Symbol.asyncDispose]()
+    await untilHealthy(registry.port)
   })
 
   test('says that the port for peers is taken in words of its own, and keeps nobody from joining', async () => {
