@@ -6,6 +6,7 @@ import type {
   DownloadEvent,
   DownloadLimits,
 } from '../../src/exchange/picker/download-events.ts'
+import { maxNeighbours } from '../../src/exchange/picker/neighbourhood.ts'
 import {
   Upload,
   type UploadAction,
@@ -14,6 +15,7 @@ import {
 } from '../../src/exchange/picker/upload.ts'
 import { Bitfield } from '../../src/exchange/protocol/bitfield.ts'
 import { type Layout, pieceLength } from '../../src/exchange/protocol/piece-size.ts'
+import { Circle } from './circle.ts'
 import { type Network, overhead, type Port } from './network.ts'
 import { Sendings } from './sendings.ts'
 import { Tellings } from './tellings.ts'
@@ -46,7 +48,12 @@ interface Blob {
   /** How many hashes are known here, and whether more are being asked for. */
   known: number
   isLearning?: boolean
+  /** Whom it asks, while it fetches. */
+  circle?: Circle<Host>
 }
+
+/** As in src/exchange/transfer/sources.ts. */
+const turnPieces = 4
 
 export class Host {
   readonly name: string
@@ -132,11 +139,24 @@ export class Host {
       limits: downloadLimits,
       ...(fetchesFar === undefined ? {} : { fetchesFar: (piece: number) => fetchesFar(this, blob, piece) }),
     })
-    this.#blobs.set(blob, { download, held: download.held, finished: false, known })
+    const circle = new Circle<Host>({
+      random,
+      turnBytes: turnPieces * maxNeighbours * layout.pieceBytes,
+      isComplete: (other) => other.has(blob) === layout.count,
+      ask: (other) => this.#ask(blob, other),
+      leave: (other) => {
+        this.#send(other, () => other.#up({ type: 'done', asker: this.name, blob }))
+        this.#down(blob, { type: 'left', peer: other.name })
+      },
+    })
+    this.#blobs.set(blob, { download, held: download.held, finished: false, known, circle })
     if (reader) this.#down(blob, { type: 'readers', pieces: [0] })
-    for (const neighbour of this.neighbours) {
-      this.#ask(blob, neighbour)
-      neighbour.#ask(blob, this)
+    const others = [...this.neighbours]
+    const start = Math.floor(random() * others.length)
+    for (const other of [...others.slice(start), ...others.slice(0, start)]) {
+      if (!other.knows(blob)) continue
+      circle.meet(other)
+      other.#blobs.get(blob)?.circle?.meet(this)
     }
     timeline.after(this.#world.wakeMs * random(), () => this.#wake(blob))
   }
@@ -183,7 +203,10 @@ export class Host {
   }
 
   #lose(other: Host): void {
-    for (const blob of this.#blobs.keys()) this.#down(blob, { type: 'left', peer: other.name })
+    for (const [blob, { circle }] of this.#blobs) {
+      this.#down(blob, { type: 'left', peer: other.name })
+      circle?.lose(other)
+    }
     this.#up({ type: 'left', asker: other.name })
     this.#tellings.forget(other)
     this.#sendings.stopAll(other.port)
@@ -196,20 +219,22 @@ export class Host {
     this.#send(other, () => {
       const theirs = other.#blobs.get(blob)
       if (theirs === undefined) return
-      other.#up({
-        type: 'want',
-        asker: this.name,
-        blob,
-        held: theirs.held,
-        isOrigin: theirs.isOrigin === true,
-      })
+      other.#wanted(blob, this.name)
+      const isServed = other.#upload.askersOf(blob).includes(this.name)
       const held = Bitfield.copy(theirs.held)
       const near = other.port.site === this.port.site
       other.#send(this, () => {
+        if (!isServed && mine.circle?.refused(other) === true) return
         this.#down(blob, { type: 'peer', peer: other.name, held, near })
         this.#learn(blob, other)
       })
     })
+  }
+
+  #wanted(blob: string, asker: string): void {
+    const mine = this.#blobs.get(blob)
+    if (mine === undefined) return
+    this.#up({ type: 'want', asker, blob, held: mine.held, isOrigin: mine.isOrigin === true })
   }
 
   #send(to: Host, deliver: () => void): void {
@@ -247,7 +272,11 @@ export class Host {
     const asker = this.name
     if (action.type === 'request') {
       const { pieces, urgent } = action
-      this.#send(peer, () => peer.#up({ type: 'request', asker, blob, pieces, urgent }))
+      this.#send(peer, () => {
+        // Told again each time, as nodes do: it may have had no place before.
+        peer.#wanted(blob, asker)
+        peer.#up({ type: 'request', asker, blob, pieces, urgent })
+      })
     } else if (action.type === 'cancel') {
       const { pieces } = action
       this.#send(peer, () => peer.#up({ type: 'cancel', asker, blob, pieces }))
@@ -290,6 +319,7 @@ export class Host {
     const blob = this.#blobs.get(name)
     if (blob === undefined) return
     this.#send(from, confirm)
+    blob.circle?.received(from, pieceLength(this.#layout(name), piece))
     if (blob.held.has(piece)) return
     this.#down(name, { type: 'arrived', peer: from.name, piece })
     this.#news(name, piece)

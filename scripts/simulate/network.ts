@@ -11,7 +11,6 @@ const burstBytes = 64 * 1024
 /** One message of so many is lost where the queue is full, and comes so much later. */
 const lossShare = 0.1
 const againMs = 250
-const leastWindowBytes = 16 * 1024
 
 export class Link {
   readonly bytesPerMs: number
@@ -76,7 +75,8 @@ export interface NetworkOptions {
   frameBytes: number
   /** What a socket takes before the network does. */
   socketBytes: number
-  /** What of a lane is on its way at once. */
+  /** What of a lane is on its way at once: its share of the receiver's queue, within these. */
+  leastWindowBytes: number
   windowBytes: number
   /** Longest that a message waits behind data in one link; default what its queue holds. */
   messageQueueMs?: number
@@ -211,7 +211,7 @@ export class Network {
 
   /** Whoever sends to one receiver shares the queue before its link. */
   #windowTo(to: Port): number {
-    const { windowBytes } = this.#options
+    const { leastWindowBytes, windowBytes } = this.#options
     const share = (to.down.queueMs * to.down.bytesPerMs) / Math.max(1, this.#toward.get(to) ?? 0)
     return Math.min(windowBytes, Math.max(leastWindowBytes, share))
   }

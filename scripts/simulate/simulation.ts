@@ -96,6 +96,7 @@ class Simulation {
         farLatencyMs: 20,
         frameBytes: coarse ? 16 * mebibyte : 16 * 1024,
         socketBytes: 128 * 1024,
+        leastWindowBytes: coarse ? 512 * 1024 : 16 * 1024,
         windowBytes: coarse ? 2 * mebibyte : 128 * 1024,
         ...(messageQueueMs === undefined ? {} : { messageQueueMs }),
       }),

@@ -43,6 +43,8 @@ export interface UploadLimits {
   /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
   maxQueuedPerAsker: number
   maxAskers: number
+  /** Of one blob; beyond, an asker that asks for nothing loses its place, or the new one is told that the node is busy. */
+  maxAskersOfBlob: number
 }
 
 export const defaultUploadLimits: UploadLimits = {
@@ -51,6 +53,7 @@ export const defaultUploadLimits: UploadLimits = {
   maxSlots: 64,
   maxQueuedPerAsker: 256,
   maxAskers: 256,
+  maxAskersOfBlob: 12,
 }
 
 const suggestedPieces = 4
@@ -80,6 +83,8 @@ interface Asker {
   sending: Sending[]
   flight: Flight
   blobs: Set<string>
+  /** When it last asked for something, or got it. */
+  activeMs: number
 }
 
 export class Upload {
@@ -119,10 +124,10 @@ export class Upload {
       return this.#actions
     }
     const asker = this.#askers.get(event.asker)
-    if (event.type === 'want') this.#want(event)
+    if (event.type === 'want') this.#want(event, nowMs)
     else if (event.type === 'sent') this.#sent(asker, event, nowMs)
     else if (asker !== undefined) {
-      if (event.type === 'request') this.#request(asker, event)
+      if (event.type === 'request') this.#request(asker, event, nowMs)
       else if (event.type === 'left') this.#left(asker, nowMs)
       else if (event.type === 'done') this.#done(asker, event.blob, nowMs)
       else this.#drop(asker, ({ blob, piece }) => blob === event.blob && event.pieces.includes(piece))
@@ -131,14 +136,18 @@ export class Upload {
     return this.#actions
   }
 
-  #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }): void {
+  #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }, nowMs: number): void {
+    if (!this.#hasPlace(id, blob, nowMs)) {
+      this.#busy(id, blob)
+      return
+    }
     if (!this.#askers.has(id)) {
       if (this.#askers.size >= this.#limits.maxAskers) {
         this.#busy(id, blob)
         return
       }
       const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
-      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set() })
+      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set(), activeMs: nowMs })
     }
     this.#askers.get(id)?.blobs.add(blob)
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
@@ -147,7 +156,28 @@ export class Upload {
     handed.askers.add(id)
   }
 
-  #request(asker: Asker, { blob, pieces, urgent = false }: UploadEvent & { type: 'request' }): void {
+  /** Who has asked for nothing for a while makes place for who comes. */
+  #hasPlace(id: string, blob: string, nowMs: number): boolean {
+    const { askers } = this.#blobs.get(blob) ?? { askers: new Set<string>() }
+    if (askers.has(id) || askers.size < this.#limits.maxAskersOfBlob) return true
+    const beforeMs = nowMs - bounded(this.#usual.p90Ms, patience)
+    for (const other of askers) {
+      const asker = this.#askers.get(other)
+      if (asker === undefined || asker.queue.length + asker.sending.length > 0) continue
+      if (asker.activeMs > beforeMs) continue
+      this.#done(asker, blob, nowMs)
+      this.#busy(other, blob)
+      return true
+    }
+    return false
+  }
+
+  #request(
+    asker: Asker,
+    { blob, pieces, urgent = false }: UploadEvent & { type: 'request' },
+    nowMs: number,
+  ): void {
+    asker.activeMs = nowMs
     const handed = this.#blobs.get(blob)
     if (handed === undefined || !asker.blobs.has(blob)) return
     const taken: number[] = []
@@ -237,6 +267,7 @@ export class Upload {
     this.#flight.end(over.beganMs, nowMs, { arrived })
     if (arrived) this.#usual.add(1, nowMs - over.beganMs)
     if (asker === undefined) return
+    asker.activeMs = nowMs
     const at = asker.sending.indexOf(over)
     if (at < 0) return
     asker.sending.splice(at, 1)

@@ -6,7 +6,9 @@ import type { ExchangeMembers, Providers } from '../contract.ts'
 import type { Asking } from '../peer/asking.ts'
 import type { Connections } from '../peer/connections.ts'
 import type { Want, WantEvent } from '../peer/want.ts'
+import { maxNeighbours, Neighbourhood } from '../picker/neighbourhood.ts'
 import type { Bitfield } from '../protocol/bitfield.ts'
+import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 
 export interface Source {
@@ -48,9 +50,13 @@ export interface SourcesOptions {
   onEvent(source: Source, event: WantEvent): void
 }
 
-/** Members that are asked at once; beyond, those that the look-up finds. */
+/** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
 const maxMembers = 32
 const maxSources = 64
+/** Pieces that come from each neighbour, on average, before one is exchanged for another. */
+const turnPieces = 4
+/** Whether that is so is looked at this often. */
+const reviewBytes = 1024 * 1024
 /** With so many of many members, no further ones are looked for. */
 const enoughHolding = 4
 /** A member whose uplink is full answers behind all that it has to carry. */
@@ -64,6 +70,14 @@ export class Sources {
   readonly #sources = new Map<string, Source>()
   /** Peers that failed: not asked again before the time, which doubles. */
   readonly #shunned = new Map<string, { untilMs: number; forMs: number }>()
+  readonly #neighbourhood: Neighbourhood
+  /** Known, and no neighbours for want of a place; those that were left last are tried last. */
+  readonly #strangers = new Set<string>()
+  /** They fetch it too, so that they will have some of it. */
+  readonly #downloaders = new Set<string>()
+  /** Of all of it, when a neighbour was last looked for. */
+  #reviewedBytes = 0
+  #receivedBytes = 0
   readonly #first = Promise.withResolvers<boolean>()
   readonly #asked = Promise.withResolvers<void>()
   readonly #leave: () => void
@@ -74,6 +88,7 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options
+    this.#neighbourhood = new Neighbourhood({ random: () => options.random() })
     this.#leave = options.members.onChange(({ kind, peer }) => {
       if (kind === 'join' && this.#sources.size < maxMembers) this.add(peer)
     })
@@ -149,12 +164,30 @@ export class Sources {
     return isYoung || holding.some(({ holds }) => holds.held.complete)
   }
 
-  /** Asks the peer, unless it is known, shunned, or one too many. */
+  /** A peer that asks for the blob: asked in turn, and waited for. */
+  consider(peer: string): void {
+    if (this.#downloaders.size < maxRemembered) this.#downloaders.add(peer)
+    this.add(peer)
+  }
+
+  /** Asks the peer, unless it is known, shunned, or one too many: then it is tried when there is a place. */
   add(peer: string): void {
-    const { self, links, wanted, clock, refuses } = this.#options
-    if (this.#closed || peer === self || this.#sources.has(peer) || this.#sources.size >= maxSources) return
+    const { self, clock, refuses } = this.#options
+    if (this.#closed || peer === self || this.#sources.has(peer)) return
     if (refuses?.(peer) === true) return
-    if ((this.#shunned.get(peer)?.untilMs ?? 0) > clock.now()) return
+    const isFull = this.holding().length >= maxNeighbours || this.#sources.size >= maxSources
+    if (isFull || (this.#shunned.get(peer)?.untilMs ?? 0) > clock.now()) this.#know(peer)
+    else this.#ask(peer)
+  }
+
+  #know(peer: string): void {
+    this.#strangers.delete(peer)
+    if (this.#strangers.size < maxRemembered) this.#strangers.add(peer)
+  }
+
+  #ask(peer: string): void {
+    const { links, wanted } = this.#options
+    this.#strangers.delete(peer)
     const link = links.to(peer)
     let source: Source | undefined
     const want = link.want(wanted, (event) => {
@@ -186,15 +219,73 @@ export class Sources {
   shun(source: Source, how: 'for-now' | 'for-good'): void {
     if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer)
     source.link.release(source.want)
-    const before = this.#shunned.get(source.peer)
+    this.#coolDown(source.peer, how)
+    this.#options.onLess?.(source.peer, this.#options.wanted.digest)
+    if (source.holds !== undefined && this.holding().length === 0) this.#lonely.resolve()
+    if (how === 'for-now') this.#know(source.peer)
+    this.#review()
+    this.#settle()
+  }
+
+  #coolDown(peer: string, how: 'for-now' | 'for-good' = 'for-now'): void {
+    const before = this.#shunned.get(peer)
     const forMs = Math.min(coolDownMs.most, before === undefined ? coolDownMs.least : 2 * before.forMs)
     const untilMs = how === 'for-good' ? Number.POSITIVE_INFINITY : this.#options.clock.now() + forMs
     const [oldest] = this.#shunned.keys()
     if (this.#shunned.size >= maxRemembered && oldest !== undefined) this.#shunned.delete(oldest)
-    this.#shunned.set(source.peer, { untilMs, forMs })
-    this.#options.onLess?.(source.peer, this.#options.wanted.digest)
-    if (source.holds !== undefined && this.holding().length === 0) this.#lonely.resolve()
-    this.#settle()
+    this.#shunned.set(peer, { untilMs, forMs })
+  }
+
+  /** Lets go of a neighbour for another. */
+  #part(source: Source): void {
+    this.#sources.delete(source.peer)
+    source.link.release(source.want)
+    this.#know(source.peer)
+    this.#options.onEvent(source, { type: 'ended' })
+  }
+
+  /** Whom to have as neighbours from now on. */
+  #review(): void {
+    if (this.#closed) return
+    const { clock } = this.#options
+    const holding = this.holding()
+    const [first] = holding
+    if (first === undefined) return
+    this.#reviewedBytes = this.#receivedBytes
+    const neighbours = holding.map(({ peer, holds, receivedBytes }) => ({
+      peer,
+      isComplete: holds.held.complete,
+      receivedBytes,
+    }))
+    const strangers = [...this.#strangers].filter(
+      (peer) => (this.#shunned.get(peer)?.untilMs ?? 0) <= clock.now(),
+    )
+    const { leave, tries } = this.#neighbourhood.review(neighbours, {
+      strangers: strangers.length,
+      turnBytes: turnPieces * maxNeighbours * layoutOf(first.holds.size).pieceBytes,
+    })
+    for (const source of holding) if (leave.includes(source.peer)) this.#part(source)
+    // Those that are asked already may be neighbours in a moment.
+    const asked = [...this.#sources.values()].filter(({ answered }) => !answered).length
+    for (const peer of strangers.slice(0, Math.max(0, tries - asked))) this.#ask(peer)
+  }
+
+  /** It has no place for this node: others may. */
+  #refused(source: Source): void {
+    if (source.receivedBytes > 0 || this.holding().length < 2) return
+    this.#coolDown(source.peer)
+    this.#part(source)
+    this.#review()
+  }
+
+  /** Who has nothing of it is not listened to, once others have, and unless it fetches it too. */
+  #dismiss(): void {
+    if (this.#sources.size <= maxNeighbours || this.holding().length === 0) return
+    for (const source of this.#sources.values()) {
+      if (!source.answered || source.holds !== undefined || this.#downloaders.has(source.peer)) continue
+      this.#sources.delete(source.peer)
+      source.link.release(source.want)
+    }
   }
 
   close(): void {
@@ -235,6 +326,8 @@ export class Sources {
       (before !== undefined && holds !== before && holds?.held.includes(before.held) !== true)
     if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
+    const isNews = event.type === 'holds' || event.type === 'absent'
+    if (isNews || this.#receivedBytes - this.#reviewedBytes >= reviewBytes) this.#review()
     this.#settle()
   }
 
@@ -256,6 +349,10 @@ export class Sources {
         break
       case 'bytes':
         source.receivedBytes += event.bytes
+        this.#receivedBytes += event.bytes
+        break
+      case 'busy':
+        this.#refused(source)
         break
       case 'others':
         for (const key of event.keys) this.add(peerIdOf(key))
@@ -272,6 +369,7 @@ export class Sources {
     // Among few members each is asked; of many, the look-up finds who has it.
     if (haveAnswered && (!this.#searching || this.#options.members.peers().length <= maxMembers)) {
       this.#asked.resolve()
+      this.#dismiss()
     }
   }
 }

@@ -163,7 +163,7 @@ export class Transfer {
 
   /** A peer that asks for this blob may soon have some of it. */
   consider(peer: string): void {
-    this.#sources.add(peer)
+    this.#sources.consider(peer)
   }
 
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */

@@ -170,6 +170,54 @@ describe('the holder', () => {
     expect(scene.request('b', [0])).toEqual([])
   })
 
+  it('has places for so many askers of a blob, and gives that of one that asks for nothing to who comes', () => {
+    const scene = new Scene({ maxAskersOfBlob: 2 })
+    scene.want('a')
+    scene.want('b')
+    const sent = scene.request('a', [0])
+    const wants = (asker: string): UploadAction[] =>
+      scene.give({ type: 'want', asker, blob, held: Bitfield.full(16) })
+    expect(wants('c')).toEqual([{ type: 'busy', asker: 'c', blob, retryAfterMs: 500 }])
+    expect(wants('b')).toEqual([])
+    scene.nowMs += 60_000
+    expect(wants('c')).toMatchObject([{ type: 'busy', asker: 'b' }])
+    expect(scene.upload.askersOf(blob)).toEqual(['a', 'c'])
+    scene.drain(sent)
+    // It has just been served.
+    expect(wants('b')).toMatchObject([{ type: 'busy', asker: 'b' }])
+  })
+
+  it('does not wait for what takes far longer than is usual', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b']) scene.want(asker)
+    for (let piece = 0; piece < 3; piece++) {
+      scene.request('a', [piece])
+      scene.nowMs += 200
+      scene.give({ type: 'sent', asker: 'a', blob, piece })
+    }
+    scene.request('a', [4])
+    expect(scene.request('b', [5])).toEqual([])
+    scene.nowMs += 700
+    expect(scene.give({ type: 'wake' })).toEqual([])
+    scene.nowMs += 200
+    expect(scene.give({ type: 'wake' })).toMatchObject([{ type: 'send', asker: 'b', piece: 5 }])
+    // However late, it is over then, and counts no more than once.
+    scene.request('b', [6])
+    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 4 })).toEqual([])
+    expect(scene.give({ type: 'sent', asker: 'b', blob, piece: 5 })).toMatchObject([{ piece: 6 }])
+  })
+
+  it('sends whoever it sends away for twice as long as a piece takes', () => {
+    const scene = new Scene()
+    for (const asker of ['a', 'b']) scene.want(asker)
+    for (let piece = 0; piece < 3; piece++) {
+      scene.request('a', [piece])
+      scene.nowMs += 1500
+      scene.give({ type: 'sent', asker: 'a', blob, piece })
+    }
+    expect(scene.request('b', [0])).toMatchObject([{ type: 'later', retryAfterMs: 3000 }])
+  })
+
   it('sends only what was wanted and is held', () => {
     const scene = new Scene()
     scene.want('a')
