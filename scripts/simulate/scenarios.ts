@@ -1,7 +1,7 @@
 /** The simulated fetches: what a bench on one machine can repeat, and what it cannot. */
 import { mebibyte, type Scenario } from './scenario.ts'
 
-export const groups = ['small', 'thousand', 'ten-thousand'] as const
+export const groups = ['links', 'small', 'thousand', 'ten-thousand'] as const
 export type Group = (typeof groups)[number]
 
 const even = (mbps: number): Scenario['links'] => [{ up: mbps, down: mbps, share: 1 }]
@@ -20,6 +20,22 @@ const eight: Scenario = {
   links: even(50),
 }
 
+/** The rows of `npm run bench:swarm`. */
+const links = [
+  [8, 4, 16],
+  [24, 8, 16],
+  [47, 4, 16],
+  [8, 25, 64],
+  [8, 100, 64],
+  [8, 1000, 256],
+].map(([hosts = 0, mbps = 0, mebibytes = 0]) => ({
+  group: 'links' as const,
+  name: `${hosts} hosts, ${mebibytes} MiB, ${mbps.toLocaleString('en')} Mbit/s`,
+  hosts,
+  sizes: [mebibytes * mebibyte],
+  links: even(mbps),
+}))
+
 function many(hosts: number, mebibytes: number): Omit<Scenario, 'name' | 'links'> {
   return {
     hosts,
@@ -31,6 +47,7 @@ function many(hosts: number, mebibytes: number): Omit<Scenario, 'name' | 'links'
 }
 
 export const scenarios: (Scenario & { group: Group })[] = [
+  ...links,
   { group: 'small', ...eight },
   {
     group: 'small',
@@ -49,7 +66,9 @@ export const scenarios: (Scenario & { group: Group })[] = [
   { group: 'small', ...eight, name: '8 hosts, one more after 10 s', lateMs: 10_000 },
   { group: 'small', ...eight, name: '8 hosts, the holder dies', killHolder: 'closed' },
   { group: 'small', ...eight, name: '8 hosts, the holder falls silent', killHolder: 'silent' },
+  { group: 'thousand', ...many(100, 32), name: '100 hosts, 32 MiB, 100 Mbit/s', links: even(100) },
   { group: 'thousand', ...many(1000, 32), name: '1,000 hosts, 32 MiB, 100 Mbit/s', links: even(100) },
+  { group: 'thousand', ...many(100, 2048), name: '100 hosts, 2 GiB, 100 Mbit/s', links: even(100) },
   { group: 'thousand', ...many(1000, 32), name: '1,000 hosts, mixed links', links: mixed },
   { group: 'thousand', ...many(1000, 32), name: '1,000 hosts, 10 % leave', links: even(100), churn: 0.1 },
   { group: 'thousand', ...many(1000, 32), name: '1,000 hosts in 10 sites', links: even(100), sites },

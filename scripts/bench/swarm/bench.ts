@@ -17,9 +17,31 @@ export interface SwarmBench {
   readonly root: string
   readonly signal: AbortSignal
   readonly memory: MemoryWatch
+  /** Keeps a row of the table of link speeds and sizes. */
+  keepRegime(row: RegimeRow): void
   /** Keeps what the plot is made of. */
   keep(fanout: Fanout): void
   say(text: string): void
+}
+
+/** One herd at one link speed; a value for each turn. */
+export interface RegimeRow {
+  hosts: number
+  megabits: number
+  mebibytes: number
+  /** Over the size by the link's speed. */
+  slowest: RegimeCell
+  /** That the holder sent. */
+  copies: RegimeCell
+  /** Of all nodes, for each MiB and host. */
+  cpuMs: RegimeCell
+  /** The slowest host at a central registry, where there was one. */
+  central?: RegimeCell
+}
+
+export interface RegimeCell {
+  values: number[]
+  reach?: Reach
 }
 
 /** One herd that got one blob in both ways. */

@@ -98,6 +98,8 @@ export class HerdFigures {
   readonly received: number[] = []
   readonly busy: number[] = []
   readonly nodesBusy: number[] = []
+  /** Of processors, by all nodes together. */
+  readonly nodesMs: number[] = []
   readonly holderMsPerMiB: number[] = []
   readonly coldMsPerMiB: number[] = []
   readonly #bench: SwarmBench
@@ -119,6 +121,7 @@ export class HerdFigures {
     this.holderCopies.push((holder?.sentBytes ?? 0) / bytes)
     this.received.push(coldBytes / (bytes * cold.length))
     this.busy.push(use.busy * 100)
+    this.nodesMs.push(sum(use.processMs))
     this.nodesBusy.push((sum(use.processMs) / (use.elapsedMs * availableParallelism())) * 100)
     this.holderMsPerMiB.push(holderMs / ((holder?.sentBytes ?? bytes) / mib))
     const coldMsPerMiB = sum(coldMs) / (coldBytes / mib)

@@ -5,7 +5,7 @@ import { OptionError } from '../options.ts'
 
 export const usage = `npm run bench:swarm -- [options]
 
-  --only NAME      measure this alone (repeatable): NAMES
+  --only NAME      measure this alone (repeatable): NAMES; 24x8 is 24 hosts at 8 Mbit/s
   --reps N         turns of each measurement (default 3)
   --scale X        multiply all sizes and pauses by this (default 1); smaller ones are for trying it
   --mbit N         speed of every shaped link, both ways (default 25; half of it with sixteen hosts)

@@ -10,10 +10,10 @@ import { dockerRegistry } from '../docker-registry.ts'
 import { OptionError } from '../options.ts'
 import { peakMiB } from '../resident.ts'
 import { shoal } from '../shoal.ts'
-import type { Fanout, Figure, Measurement, SwarmBench } from './bench.ts'
+import type { Fanout, Figure, Measurement, RegimeRow, SwarmBench } from './bench.ts'
 import { type Options, parseOptions } from './options.ts'
 import { drawFanout } from './plot.ts'
-import { renderFigures } from './table.ts'
+import { renderFigures, renderRegimes } from './table.ts'
 
 export interface BenchCommand {
   /** As it is called. */
@@ -55,6 +55,7 @@ async function run(
   const say = (text: string): void => void process.stderr.write(`· ${text}\n`)
   const peaks: number[] = []
   const fanouts: Fanout[] = []
+  const regimes: RegimeRow[] = []
   const bench: SwarmBench = {
     ...options,
     maker: new BlobMaker(),
@@ -65,6 +66,7 @@ async function run(
         peaks.push(...(await Promise.all(nodes.map(({ pid }) => peakMiB(pid)))))
       },
     },
+    keepRegime: (row) => void regimes.push(row),
     keep: (kept) => void fanouts.push(kept),
     say,
   }
@@ -89,8 +91,12 @@ async function run(
     const most = Math.max(...peaks)
     figures.push({ what: 'memory of any node', unit: 'MiB', values: [most], reach: { atMost: 250 } })
   }
-  process.stdout.write(`${heading.join('\n')}\n\n${renderFigures(figures)}\n`)
-  if (options.json !== undefined) await writeFile(options.json, JSON.stringify({ heading, figures }))
+  const tables = [
+    regimes.length === 0 ? [] : renderRegimes(regimes),
+    figures.length === 0 ? [] : renderFigures(figures),
+  ]
+  process.stdout.write(`${[heading.join('\n'), ...tables.flat()].join('\n\n')}\n`)
+  if (options.json !== undefined) await writeFile(options.json, JSON.stringify({ heading, regimes, figures }))
   const drawn = middle(fanouts)
   if (options.plot !== undefined && drawn !== undefined) await writeFile(options.plot, drawFanout(drawn))
   return signal.aborted ? 130 : failed ? 1 : 0

@@ -1,11 +1,41 @@
 /** The figures as text that is also Markdown. */
 import { median } from '../statistics.ts'
-import type { Figure, Reach } from './bench.ts'
+import type { Figure, Reach, RegimeCell, RegimeRow } from './bench.ts'
 
 const heads = ['what', 'reach', 'measured', 'turns', '']
 
+const regimeHeads = [
+  'hosts',
+  'link, Mbit/s',
+  'MiB',
+  'slowest ×',
+  "seeder's copies",
+  'CPU ms per MiB and host',
+  'central ×',
+]
+
 export function renderFigures(figures: readonly Figure[]): string {
-  const rows = [heads, ...figures.map(cells)]
+  return render(heads, figures.map(cells))
+}
+
+/** Medians, with what is to be reached where it is missed. */
+export function renderRegimes(regimes: readonly RegimeRow[]): string {
+  const rows = regimes.map(({ hosts, megabits, mebibytes, slowest, copies, cpuMs, central }) => [
+    ...[hosts, megabits, mebibytes].map(String),
+    ...[slowest, copies, cpuMs, central].map(regimeText),
+  ])
+  return render(regimeHeads, rows)
+}
+
+function regimeText(cell: RegimeCell | undefined): string {
+  if (cell === undefined) return ''
+  const measured = median(cell.values)
+  const isMissed = verdict(measured, cell.reach) === 'missed'
+  return isMissed ? `${decimals(measured)} (${reachText(cell.reach, '').trim()})` : decimals(measured)
+}
+
+function render(heads: readonly string[], body: string[][]): string {
+  const rows = [[...heads], ...body]
   const widths = heads.map((_, column) => Math.max(3, ...rows.map((row) => row[column]?.length ?? 0)))
   const line = (row: string[]): string =>
     `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`

@@ -84,7 +84,7 @@ export const sixteen: Measurement = {
   },
 }
 
-async function pullFromSwarm(
+export async function pullFromSwarm(
   bench: SwarmBench,
   herd: Herd,
   content: Content,
@@ -101,7 +101,7 @@ async function pullFromSwarm(
   return seen.result
 }
 
-async function pullFromCentral(
+export async function pullFromCentral(
   bench: SwarmBench,
   herd: Herd,
   central: NetworkHost,
