@@ -45,7 +45,7 @@ describe.each(queues)('a simulated swarm whose messages wait up to $messageQueue
   ] as [Scenario, number, number][])(
     'of $name takes little more than one download, and one upload',
     (scenario, slowest, copies) => {
-      for (const seed of [1, 2, 3]) {
+      for (const seed of [1, 2]) {
         const outcome = simulate({ ...scenario, messageQueueMs, seed })
         expect(outcome.finished).toBe(outcome.expected)
         expect(outcome.slowest).toBeLessThan(slowest)
@@ -77,13 +77,13 @@ describe.each(queues)('a simulated swarm whose messages wait up to $messageQueue
 describe('a simulated swarm over narrow links, in the queues of which messages wait and are lost', () => {
   it.each([
     [8, 4, 1.25, 1.15],
-    [24, 8, 1.4, 1.3],
-    [47, 4, 1.65, 1.25],
+    [24, 8, 1.45, 1.3],
+    [47, 4, 1.6, 1.35],
   ])(
     'of %i hosts at %i Mbit/s takes little more than one download, and one upload',
     (hosts, mbps, slowest, copies) => {
       const links = [{ up: mbps, down: mbps, share: 1 }]
-      const outcome = simulate({ name: 'narrow', hosts, neighbours: 12, sizes: [16 * mebibyte], links })
+      const outcome = simulate({ name: 'narrow', hosts, sizes: [16 * mebibyte], links })
       expect(outcome.finished).toBe(hosts)
       expect(outcome.slowest).toBeLessThan(slowest)
       expect(outcome.holderCopies).toBeLessThan(copies)

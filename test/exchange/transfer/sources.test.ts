@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { silentLogger, steadyClock } from '../../../src/base/base.ts'
-import type { PeerLink } from '../../../src/exchange/peer/peer-link.ts'
-import type { PeerLinks } from '../../../src/exchange/peer/peer-links.ts'
+import type { Asking } from '../../../src/exchange/peer/asking.ts'
+import type { Connections } from '../../../src/exchange/peer/connections.ts'
 import type { Want, WantEvent, WantListener } from '../../../src/exchange/peer/want.ts'
 import { maxNeighbours } from '../../../src/exchange/picker/neighbourhood.ts'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
@@ -24,7 +24,7 @@ class Scene {
     this.sources = new Sources({
       self: 'me',
       wanted: { repository, digest },
-      links: { to: (peer: string) => this.#link(peer) } as unknown as PeerLinks,
+      links: { to: (peer: string) => this.#link(peer) } as unknown as Connections,
       members: { peers: () => this.members, onChange: () => () => undefined },
       providers: { find: nobody },
       clock: steadyClock,
@@ -57,7 +57,7 @@ class Scene {
     this.tell(peer, { type: 'holds', size, held })
   }
 
-  #link(peer: string): PeerLink {
+  #link(peer: string): Asking {
     const want = { id: 1 } as unknown as Want
     return {
       peer,
@@ -66,7 +66,7 @@ class Scene {
         return want
       },
       release: () => this.open.delete(peer),
-    } as unknown as PeerLink
+    } as unknown as Asking
   }
 }
 
