@@ -14,6 +14,12 @@ interface DamageOptions {
   clock: Clock
 }
 
+export interface CheckOptions {
+  signal?: AbortSignal
+  /** Called after each table: it takes some 20 ms. */
+  pace?(): Promise<void>
+}
+
 export class Damage {
   /** What was cut out since it was opened by its owner. */
   readonly tables: CutTable[] = []
@@ -48,10 +54,12 @@ export class Damage {
   }
 
   /** Reads all of its tables and compares their sums, as LevelDB does not. Throws TableDamagedError. */
-  async find({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  async find({ signal, pace }: CheckOptions = {}): Promise<void> {
+    const { clock } = this.#options
+    const rest = pace ?? (() => clock.sleep(0, signal === undefined ? {} : { signal }))
     for await (const { name, mended } of checkTables(this.#directory)) {
       if (mended !== undefined) throw new TableDamagedError(`${name} is not what was written`)
-      await this.#options.clock.sleep(0, signal === undefined ? {} : { signal })
+      await rest()
     }
   }
 

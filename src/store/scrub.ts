@@ -97,7 +97,8 @@ export class Scrub {
     const { context } = this.#options
     const until = (position: string): Promise<void> =>
       this.#sleepUntil(round.startedMs + fractionOf(position) * periodMs, signal)
-    if (round.position === '') await this.#orUnread(round, signal, () => context.database.check({ signal }))
+    if (round.position === '')
+      await this.#orUnread(round, signal, () => context.database.check({ signal, pace: this.#pace(signal) }))
     for (const shard of shards) {
       const end = `${shard}g`
       if (end <= round.position) continue

@@ -10,7 +10,7 @@
  */
 import { Background, type Clock, type Logger, type Metrics } from '../base/base.ts'
 import { syncFolder } from './blob-files.ts'
-import { Damage } from './damage.ts'
+import { type CheckOptions, Damage } from './damage.ts'
 import { diskUsage } from './disk-space.ts'
 import { StoreFullError } from './errors.ts'
 import { GuardedLevel } from './guarded-level.ts'
@@ -137,9 +137,9 @@ export class SoundLevel extends GuardedLevel {
   }
 
   /** Reads all of its tables and compares their sums, as LevelDB does not; what is damaged is cut out. */
-  async check({ signal }: { signal?: AbortSignal } = {}): Promise<void> {
+  async check(options: CheckOptions = {}): Promise<void> {
     try {
-      await this.damage.find(signal === undefined ? {} : { signal })
+      await this.damage.find(options)
     } catch (error) {
       if (!(error instanceof TableDamagedError)) throw error
       this.readFault(error)

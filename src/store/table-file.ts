@@ -42,7 +42,7 @@ export function checkTable(file: Buffer, size: number): TableCheck {
   let bytes = 0
   for (const entry of index) {
     const handle = readHandle(entry.value, 0)
-    if (handle !== undefined && readBlock(file, handle) !== undefined) sound.push(entry)
+    if (handle !== undefined && isSound(file, handle)) sound.push(entry)
     else bytes += handle?.size ?? 0
   }
   const damaged = index.length - sound.length
@@ -59,7 +59,7 @@ function checkFilter(file: Buffer, metaindex: Handle): boolean {
   return (
     entries?.every(({ value }) => {
       const handle = readHandle(value, 0)
-      return handle !== undefined && readBlock(file, handle) !== undefined
+      return handle !== undefined && isSound(file, handle)
     }) ?? false
   )
 }
@@ -99,12 +99,18 @@ function readHandle(bytes: Buffer, start: number): (Handle & { end: number }) | 
   return size && { offset: offset.value, size: size.value, end: size.end }
 }
 
-/** The content of a block, or `undefined` when it is not what was written. */
-function readBlock(file: Buffer, { offset, size }: Handle): Buffer | undefined {
+/** Whether a block is what was written. */
+function isSound(file: Buffer, { offset, size }: Handle): boolean {
   const end = offset + size
-  if (end + trailerBytes > file.length) return undefined
-  if (file.readUInt32LE(end + 1) !== maskedCrc32c(file.subarray(offset, end + 1))) return undefined
-  const content = file.subarray(offset, end)
+  if (end + trailerBytes > file.length) return false
+  return file.readUInt32LE(end + 1) === maskedCrc32c(file.subarray(offset, end + 1))
+}
+
+/** The content of a block, or `undefined` when it is not what was written. */
+function readBlock(file: Buffer, handle: Handle): Buffer | undefined {
+  if (!isSound(file, handle)) return undefined
+  const end = handle.offset + handle.size
+  const content = file.subarray(handle.offset, end)
   return file[end] === 0 ? content : uncompress(content)
 }
 

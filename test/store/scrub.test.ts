@@ -1,5 +1,5 @@
 /** Reading everything again: when, in what order, behind whom, and what is kept of it. */
-import { open, rm } from 'node:fs/promises'
+import { open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { algorithmOf, type Digest, hexOf } from '../../src/oci/oci.ts'
@@ -156,6 +156,18 @@ describe('the scrub', () => {
     await scrubUntil(startMs + periodMs + 1)
     expect(slept.filter((ms) => ms === 10)).toHaveLength(2)
     expect((await opened.store.scrub.status()).last?.bytes).toBe(20 * 1024 * 1024)
+  })
+
+  it('rests between the tables of the database', async () => {
+    await pushManifest(opened.store, 'm', [])
+    await opened[Symbol.asyncDispose]()
+    // What was written is in a table from then on.
+    await openStoreHere()
+    const tables = (await readdir(join(folder.path, 'db'))).filter((name) => name.endsWith('.ldb'))
+    expect(tables).not.toEqual([])
+    slept = []
+    await scrubUntil(startMs + periodMs / 2)
+    expect(slept.filter((ms) => ms === 10)).toHaveLength(tables.length)
   })
 
   it('finds manifests that rotted in the database', async () => {
