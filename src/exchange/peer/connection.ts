@@ -59,11 +59,12 @@ export class Connection {
   readonly #move: Move
   readonly #over = new AbortController()
   readonly #messages = new Fifo<Uint8Array>()
-  #state: 'opening' | 'on-stream' | 'direct' | 'ended' = 'opening'
+  #state: 'opening' | 'unanswered' | 'on-stream' | 'direct' | 'ended' = 'opening'
   #direct: SocketChannel | undefined
   /** Where the writer goes next. */
   #next: SocketChannel | undefined
   #wake = Promise.withResolvers<void>()
+  readonly #heard = Promise.withResolvers<boolean>()
   #isClosing = false
   #writtenMs: number
   /** When the write that is under way was begun. */
@@ -82,14 +83,24 @@ export class Connection {
     })
   }
 
-  /** The peer has said nothing yet. */
+  /** There is no stream yet, so that the peer knows nothing of it. */
   get isOpening(): boolean {
     return this.#state === 'opening'
+  }
+
+  /** The peer has said nothing yet. */
+  get isUnanswered(): boolean {
+    return this.#state === 'opening' || this.#state === 'unanswered'
   }
 
   /** How what is written now travels. */
   get way(): Way {
     return this.#direct !== undefined && this.#next === undefined ? 'direct' : 'stream'
+  }
+
+  /** Whether the peer has said anything, once it has, or the connection has ended. */
+  get heard(): Promise<boolean> {
+    return this.#heard.promise
   }
 
   get isDirect(): boolean {
@@ -120,7 +131,7 @@ export class Connection {
     return this.#writingSinceMs === undefined ? 0 : this.#options.clock.now() - this.#writingSinceMs
   }
 
-  /** What of the messages goes out with the next write, whichever causes it. */
+  /** Goes out with the next write, whatever causes it, and by itself with the next `check`. */
   sendAlong(message: Message): void {
     if (this.hasEnded) return
     if (this.#messages.length >= maxWaiting) {
@@ -140,6 +151,11 @@ export class Connection {
     this.#wake.resolve()
   }
 
+  /** To be called every now and then. */
+  check(): void {
+    if (this.isBehind) this.wake()
+  }
+
   /** So much is to come that a direct connection is worth its handshake. */
   preferDirect(): void {
     this.#move.begin()
@@ -155,6 +171,7 @@ export class Connection {
     }
     signal.addEventListener('abort', cut, { once: true })
     if (signal.aborted) cut()
+    else this.#state = 'unanswered'
     const writing = this.#ending(this.#write(stream))
     try {
       await this.#ending(this.#read(stream, came))
@@ -181,6 +198,7 @@ export class Connection {
 
   #end(reason: Error): void {
     this.#state = 'ended'
+    this.#heard.resolve(false)
     this.#over.abort(reason)
   }
 
@@ -198,7 +216,10 @@ export class Connection {
     for (let frames: readonly Uint8Array[] | undefined = came; frames !== undefined; ) {
       for (const [at, frame] of frames.entries()) {
         const message = decodeFrame(frame)
-        if (this.#state === 'opening') this.#state = 'on-stream'
+        if (this.#state === 'unanswered') {
+          this.#state = 'on-stream'
+          this.#heard.resolve(true)
+        }
         if (message.type === 'moved') {
           if (at + 1 < frames.length) throw new MalformedError('frames on the stream behind `moved`')
           if (input !== stream) throw new MalformedError('`moved` on the direct connection')
@@ -222,10 +243,10 @@ export class Connection {
   }
 
   async #follow(stream: BatchChannel): Promise<SocketChannel> {
+    void this.#ending(this.#watch(stream))
     const direct = await this.#move.follow()
     this.#goTo(direct)
     this.#state = 'direct'
-    void this.#ending(this.#watch(stream))
     return direct
   }
 

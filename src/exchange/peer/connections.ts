@@ -1,5 +1,5 @@
 /** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
-import type { Background, Clock } from '../../base/base.ts'
+import { type Background, type Clock, unlessAborted } from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
 import type { ExchangeHost } from '../contract.ts'
 import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
@@ -93,19 +93,25 @@ export class Connections {
   async accept(stream: BatchChannel, peer: string, { signal }: { signal: AbortSignal }): Promise<void> {
     const came = await stream.receiveAll({ signal })
     if (came === undefined) return
-    const known = this.#neighbours.get(peer)
-    const isCrossing = known?.connection.isOpening === true && !known.connection.hasEnded
-    if (isCrossing && this.#leads(peer)) {
+    const mine = this.#neighbours.get(peer)?.connection
+    // Of two that cross the one of the smaller id stays, unless it comes to nothing.
+    const isCrossing = mine?.isUnanswered === true && !mine.isOpening
+    if (isCrossing && this.#leads(peer) && (await unlessAborted(mine.heard, signal))) {
       await leaveTo(stream, signal)
       return
     }
-    // Of two that cross the smaller id's stays. Otherwise an earlier one is what the peer left behind.
-    const neighbour = this.#add(peer, { isMine: false, ...(isCrossing ? { asking: known.asking } : {}) })
+    const known = this.#neighbours.get(peer)
+    // What it has not heard is said to it here; where it was heard, this is another connection, and the peer left that one behind.
+    const asking = known?.connection.isUnanswered === true ? known.asking : undefined
+    const neighbour = this.#add(peer, { isMine: false, asking })
     known?.connection.abort(new ConnectionOverError('the peer opened another'))
     await this.#run(neighbour, signal, async () => await neighbour.connection.run(stream, came))
   }
 
-  #add(peer: string, { isMine, asking: before }: { isMine: boolean; asking?: Asking }): Neighbour {
+  #add(
+    peer: string,
+    { isMine, asking: before }: { isMine: boolean; asking?: Asking | undefined },
+  ): Neighbour {
     const { clock, traffic, seed } = this.#options
     const asking: Asking =
       before ??
@@ -143,7 +149,8 @@ export class Connections {
     const seeding = seed(connection)
     const neighbour = { connection, asking, seeding, isMine, usedMs: clock.now() }
     this.#neighbours.set(peer, neighbour)
-    asking.speak((ask) => connection.send(ask))
+    // A request mostly follows the piece that came, once its hash is known, and takes the word of it along.
+    asking.speak((ask) => (ask.type === 'got' ? connection.sendAlong(ask) : connection.send(ask)))
     this.#tick()
     return neighbour
   }
@@ -198,6 +205,7 @@ export class Connections {
   #check(neighbour: Neighbour): void {
     const { connection, asking, seeding, isMine } = neighbour
     seeding.check()
+    connection.check()
     const nowMs = this.#options.clock.now()
     if (asking.wants > 0 || seeding.isWanted) neighbour.usedMs = nowMs
     else if (isMine && nowMs - neighbour.usedMs > idleMs) connection.close()

@@ -68,6 +68,8 @@ const maxAnswering = 32
 const maxListing = 4
 /** News goes with whatever is written, but not oftener than this. */
 const soonMs = 20
+/** By itself it waits for the next piece as long as that usually takes, and no longer than this. */
+const mostNewsMs = 100
 
 export class Session implements Seeding {
   readonly id: string
@@ -81,6 +83,9 @@ export class Session implements Seeding {
   #answering = 0
   #hasNews = false
   #toldMs = 0
+  /** What usually passes from one piece that comes to the next. */
+  #intervalMs = 0
+  #gainedMs = 0
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -147,10 +152,8 @@ export class Session implements Seeding {
   check(): void {
     const { clock, isBusy, paceMs, onCheck } = this.#options
     const isWaiting = isBusy(this)
-    if (this.#hasNews && (!isWaiting || clock.now() - this.#toldMs >= paceMs())) {
-      this.#tellNews()
-      this.connection.wake()
-    }
+    const newsMs = isWaiting ? paceMs() : Math.min(this.#intervalMs, mostNewsMs)
+    if (this.#hasNews && clock.now() - this.#toldMs >= newsMs) this.#tellNews()
     const isOwed = isWaiting || !this.sender.isIdle
     // Behind what waits already it would say nothing.
     if (isOwed && !this.connection.isBehind && this.connection.silentMs > paceMs())
@@ -263,6 +266,9 @@ export class Session implements Seeding {
       if (holding === undefined) return
       want.news.push(news.piece)
       this.#hasNews = true
+      const nowMs = this.#options.clock.now()
+      this.#intervalMs += (Math.min(nowMs - this.#gainedMs, 2 * mostNewsMs) - this.#intervalMs) / 8
+      this.#gainedMs = nowMs
       return
     }
     if (news.type === 'lost') {
