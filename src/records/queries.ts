@@ -19,13 +19,18 @@ const tagsAtOnce = 1024
 export function createQueries(db: Database, records: StoredRecords, clock: Clock): Queries {
   /** What a row says, or, where the disk changed or lost it, what the record says from which it follows. */
   const find = <T>(at: string, key: string): T | undefined => {
-    // A synchronous read takes 5 µs where the thread pool's detour takes 45 and delays every other request.
-    const row: string | undefined = db.getSync(at)
-    const entry = row === undefined ? undefined : decodeRow<T>(at, row)
-    if (entry !== undefined) return entry
-    const bytes = records.find(key)
-    const derived = bytes === undefined ? undefined : entryOf(decodeRecord(bytes))
-    if (row !== undefined || derived !== undefined) records.damaged(key)
+    let derived: TagEntry | ManifestEntry | undefined
+    // A write may come in between the two reads, and not twice in a row.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      // A synchronous read takes 5 µs where the thread pool's detour takes 45 and delays every other request.
+      const row: string | undefined = db.getSync(at)
+      const entry = row === undefined ? undefined : decodeRow<T>(at, row)
+      if (entry !== undefined) return entry
+      const bytes = records.find(key)
+      derived = bytes === undefined ? undefined : entryOf(decodeRecord(bytes))
+      if (row === undefined && derived === undefined) return undefined
+    }
+    records.damaged(key)
     return derived as T | undefined
   }
 
