@@ -31,7 +31,7 @@ export class DownloadPeer {
   lastArrivalMs = 0
   busyUntilMs = 0
   /** Silent although asked: gets no requests until it is heard of again. */
-  suspect = false
+  snubbed = false
   /** Nothing to ask it for, until something changes. */
   dry = false
   /** Pieces in a row for which someone else had to step in. */

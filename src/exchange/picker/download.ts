@@ -1,5 +1,5 @@
 /**
- * The asker's side of one blob: decides which peer is asked for which piece, and when someone else has to step in.
+ * The downloader's side of one blob: decides which peer is asked for which piece, and when someone else has to step in.
  *
  * Pure: give it every event with the time, a `wake` at least every `wakeEveryMs`, and carry out the actions it returns, in
  * order. What arrives is always welcome, also when it is not asked for any more. Callers check that what peers name are pieces
@@ -39,7 +39,7 @@ export class Download {
   #heads: number[] = []
   /** A limit kept peers that were ready from being asked. */
   #isHeldBack = false
-  #herd = false
+  #swarm = false
 
   constructor(options: DownloadOptions) {
     this.#options = options
@@ -78,7 +78,7 @@ export class Download {
   /** Whether a peer that takes part keeps this node waiting, and how. */
   delayOf(id: string, nowMs: number): 'silent' | 'busy' | undefined {
     const peer = this.#peers.get(id)
-    if (peer?.suspect === true) return 'silent'
+    if (peer?.snubbed === true) return 'silent'
     return peer !== undefined && peer.busyUntilMs > nowMs ? 'busy' : undefined
   }
 
@@ -109,7 +109,7 @@ export class Download {
     if (this.#banned.has(id)) return
     const known = this.#peers.get(id)
     if (known === undefined && this.#peers.size >= this.#limits.maxPeers) return
-    if (!held.complete) this.#herd = true
+    if (!held.complete) this.#swarm = true
     if (near) this.#far.news(nowMs)
     if (known === undefined) {
       const peer = new DownloadPeer(id, { near, held: Bitfield.copy(held), nowMs })
@@ -154,7 +154,7 @@ export class Download {
         this.#drop(peer, 'wrong-piece')
         break
       case 'later':
-        this.#herd = true
+        this.#swarm = true
         for (const piece of event.pieces) {
           this.#book.forget(peer, piece)
           peer.defer(piece, nowMs + event.retryAfterMs)
@@ -169,14 +169,14 @@ export class Download {
   }
 
   #heard(peer: DownloadPeer, nowMs: number): void {
-    if (peer.suspect || peer.requests.size > 0) this.#late.heard(peer, nowMs)
+    if (peer.snubbed || peer.requests.size > 0) this.#late.heard(peer, nowMs)
     peer.seenMs = nowMs
-    if (peer.suspect) this.#trust(peer)
+    if (peer.snubbed) this.#trust(peer)
   }
 
   /** Also after a while without a word: who is asked for nothing has nothing to say. */
   #trust(peer: DownloadPeer): void {
-    this.#book.suspect(peer, false)
+    this.#book.setSnubbed(peer, false)
     peer.dry = false
   }
 
@@ -209,7 +209,7 @@ export class Download {
 
   /** Whether what is missing can be had without it. */
   #isSpare(peer: DownloadPeer): boolean {
-    const others = [...this.#peers.values()].filter((other) => other !== peer && !other.suspect)
+    const others = [...this.#peers.values()].filter((other) => other !== peer && !other.snubbed)
     for (let piece = 0; piece < this.#board.layout.count; piece++) {
       if (this.#board.held.has(piece) || !peer.held.has(piece)) continue
       if (!others.some((other) => other.held.has(piece))) return false
@@ -220,7 +220,7 @@ export class Download {
   #wake(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
       if (peer.requests.size > 0) this.#watch(peer, nowMs)
-      else if (peer.suspect && nowMs - peer.seenMs > this.#limits.deadMs / 2) this.#trust(peer)
+      else if (peer.snubbed && nowMs - peer.seenMs > this.#limits.deadMs / 2) this.#trust(peer)
       // A time may have run out: of being deferred or busy, or of patience with the near ones.
       if (peer.deferred.size > 0 || peer.busyUntilMs > 0 || !peer.near) peer.dry = false
     }
@@ -231,8 +231,8 @@ export class Download {
       this.#drop(peer, 'stalled')
       return
     }
-    if (this.#late.isSilent(peer, nowMs)) this.#book.suspect(peer, true)
-    if (peer.suspect || this.#late.isLate(peer, nowMs)) this.#relief.hedge(peer, this.#heads, nowMs)
+    if (this.#late.isSilent(peer, nowMs)) this.#book.setSnubbed(peer, true)
+    if (peer.snubbed || this.#late.isLate(peer, nowMs)) this.#relief.hedge(peer, this.#heads, nowMs)
   }
 
   #fill(peers: readonly DownloadPeer[], nowMs: number): void {
@@ -242,7 +242,7 @@ export class Download {
     if (able.length === 0) return
     const ready = new Set(able.filter(({ dry }) => !dry))
     const choice: Choice = {
-      herd: this.#herd,
+      swarm: this.#swarm,
       heads: this.#heads,
       nowMs,
       random: this.#options.random,

@@ -77,7 +77,7 @@ export class Lateness {
 
   /** Whether one more piece is to be asked of the peer. */
   hasRoom(peer: DownloadPeer, pieceBytes: number, nowMs: number): boolean {
-    if (peer.suspect || peer.busyUntilMs > nowMs) return false
+    if (peer.snubbed || peer.busyUntilMs > nowMs) return false
     const { maxPeerBytes, queueMs } = this.#limits
     const least = pieceBytes <= smallPieceBytes ? 2 * pieceBytes : pieceBytes
     const wanted = (peer.meter.bytesPerMs ?? 0) * queueMs

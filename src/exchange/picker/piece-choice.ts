@@ -10,7 +10,7 @@ import type { PieceBoard } from './piece-board.ts'
 
 export interface Choice {
   /** Others download this blob too. */
-  herd: boolean
+  swarm: boolean
   /** The first missing piece of each waiting reader. */
   heads: readonly number[]
   nowMs: number
@@ -23,7 +23,7 @@ export interface Choice {
 const windowPieces = 8
 
 export function choosePiece(board: PieceBoard, peer: DownloadPeer, choice: Choice): number | undefined {
-  const { herd, heads, nowMs, allows } = choice
+  const { swarm, heads, nowMs, allows } = choice
   for (const piece of peer.suggested) {
     if (eligible(board, peer, piece, nowMs) && allows(peer, piece)) return piece
     peer.suggested.delete(piece)
@@ -34,7 +34,7 @@ export function choosePiece(board: PieceBoard, peer: DownloadPeer, choice: Choic
   let bestRank = Number.POSITIVE_INFINITY
   for (let step = 0; step < open.length; step++) {
     const piece = open[start + step < open.length ? start + step : start + step - open.length] ?? 0
-    const rank = rankOf(piece, availability[piece] ?? 0, herd, heads)
+    const rank = rankOf(piece, availability[piece] ?? 0, swarm, heads)
     if (rank >= bestRank || !peer.held.has(piece) || peer.isDeferred(piece, nowMs)) continue
     if (!allows(peer, piece)) continue
     best = piece
@@ -48,10 +48,10 @@ function eligible(board: PieceBoard, peer: DownloadPeer, piece: number, nowMs: n
 }
 
 /** Lower is sooner. */
-function rankOf(piece: number, availability: number, herd: boolean, heads: readonly number[]): number {
+function rankOf(piece: number, availability: number, swarm: boolean, heads: readonly number[]): number {
   let near = Number.POSITIVE_INFINITY
   for (const head of heads) if (piece >= head) near = Math.min(near, piece - head)
-  if (!herd) return near < Number.POSITIVE_INFINITY ? near : 2 ** 20 + piece
+  if (!swarm) return near < Number.POSITIVE_INFINITY ? near : 2 ** 20 + piece
   if (near === 0 && availability > 1) return 0
   return near <= windowPieces ? availability - 0.5 : availability
 }

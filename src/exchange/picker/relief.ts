@@ -32,7 +32,7 @@ export class Relief {
     for (const piece of pieces) {
       if (!peer.requests.has(piece) || this.#requestsTo(piece, peer).length > 0) continue
       const others = [...peers.values()].filter(
-        (other) => other !== peer && !other.suspect && other.busyUntilMs <= nowMs && mayBring(other, piece),
+        (other) => other !== peer && !other.snubbed && other.busyUntilMs <= nowMs && mayBring(other, piece),
       )
       const other = late.leastLoaded(others, 0)
       if (other !== undefined) book.ask(other, piece, nowMs)
@@ -46,7 +46,7 @@ export class Relief {
   replace(peers: readonly DownloadPeer[], { isPressing }: { isPressing: boolean }, nowMs: number): void {
     const { late } = this.#parts
     for (const silent of this.#parts.peers.values()) {
-      if (!silent.suspect) continue
+      if (!silent.snubbed) continue
       if (isPressing || late.isSilent(silent, nowMs, patience)) this.#replace(silent, peers, nowMs)
     }
   }
@@ -94,7 +94,7 @@ export class Relief {
 
   /** Who is asked for the piece and not silent, but for one. */
   #requestsTo(piece: number, but?: DownloadPeer): PieceRequest[] {
-    return this.#parts.board.requestsFor(piece).filter(({ peer }) => peer !== but && !peer.suspect)
+    return this.#parts.board.requestsFor(piece).filter(({ peer }) => peer !== but && !peer.snubbed)
   }
 }
 

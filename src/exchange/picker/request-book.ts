@@ -47,10 +47,10 @@ export class RequestBook {
   }
 
   /** The peer has fallen silent, or is heard of again: what is asked of a silent one holds nothing else up. */
-  suspect(peer: DownloadPeer, isSuspect: boolean): void {
-    if (peer.suspect === isSuspect) return
-    peer.suspect = isSuspect
-    if (!peer.near) this.farRequests += isSuspect ? -peer.requests.size : peer.requests.size
+  setSnubbed(peer: DownloadPeer, isSnubbed: boolean): void {
+    if (peer.snubbed === isSnubbed) return
+    peer.snubbed = isSnubbed
+    if (!peer.near) this.farRequests += isSnubbed ? -peer.requests.size : peer.requests.size
   }
 
   /** The peer will not send the piece, or is not waited for. */
@@ -76,7 +76,7 @@ export class RequestBook {
   close(request: PieceRequest): void {
     if (request.peer.remove(request.piece) === undefined) return
     this.#bytes -= request.bytes
-    if (!request.peer.near && !request.peer.suspect) this.farRequests--
+    if (!request.peer.near && !request.peer.snubbed) this.farRequests--
   }
 
   act(action: DownloadAction): void {

@@ -1,5 +1,5 @@
 /**
- * The holder's side, for all blobs and askers of a node: whose request is served next, and with what.
+ * The seeder's side, for all blobs and downloaders (askers) of a node: whose request is served next, and with what.
  *
  * Askers take turns, whatever blob they ask for. Each gets what was handed out least among what it asks for. While a node that
  * has a whole blob still has pieces that nobody got, an asker of one that another asker was given is sent to those instead: so
