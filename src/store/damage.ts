@@ -63,14 +63,15 @@ export class Damage {
     }
   }
 
-  /** Called while the database is closed. */
-  async cut(): Promise<void> {
+  /** Called while the database is closed. False where all is as it was written. */
+  async cut(): Promise<boolean> {
     this.#cuts++
     const mark = openSync(this.#mark, 'w', 0o600)
     fsyncSync(mark)
     closeSync(mark)
     await syncFolder(dirname(this.#mark))
     await cutTables(this.#directory, (table) => this.#untold.push(table))
+    return this.#untold.length > 0
   }
 
   /** Called when it was opened again. */

@@ -30,6 +30,8 @@ export interface SoundLevelOptions {
 /** Goes up with each write, in the same batch: whether it is there says whether the write is. */
 const counterKey = Buffer.from('writes')
 const retryMs = 1_000
+/** A look at all tables that found nothing does not help the next reader, and closes the database for everybody. */
+const vainMs = 10 * 60_000
 
 export class SoundLevel extends GuardedLevel {
   readonly #options: SoundLevelOptions
@@ -41,6 +43,8 @@ export class SoundLevel extends GuardedLevel {
   #counter = 0
   #writing: Promise<void> | undefined
   #isMending = false
+  /** Until then what a read calls damage is not looked for again. */
+  #vainUntilMs = Number.NEGATIVE_INFINITY
   /** Why it could not be opened again when that was tried last. */
   #obstacle: string | undefined
   /** What was cut out of it. */
@@ -149,9 +153,9 @@ export class SoundLevel extends GuardedLevel {
   /** What to throw for what a read threw. After damage the database is mended by itself. */
   protected override readFault(error: unknown): unknown {
     if (!isDamage(error)) return error
-    const { logger, metrics } = this.#options
+    const { clock, logger, metrics } = this.#options
     const fault = faultOf(error)
-    if (this.#state.name === 'sound') {
+    if (this.#state.name === 'sound' && clock.now() >= this.#vainUntilMs) {
       metrics.count('shoal_database_faults_total')
       logger.error(
         { err: fault },
@@ -215,6 +219,7 @@ export class SoundLevel extends GuardedLevel {
 
   async #reopen(state: Reopenable): Promise<void> {
     const { fault, before } = state
+    const { clock } = this.#options
     const opened = Promise.withResolvers<void>()
     this.#state = { name: 'reopening', fault, opened: opened.promise }
     const reading = unreadable(fault)
@@ -223,7 +228,7 @@ export class SoundLevel extends GuardedLevel {
         await this.cutOffReaders(reading)
         await super._close()
       }
-      if (isDamage(fault)) await this.damage.cut()
+      if (isDamage(fault) && !(await this.damage.cut())) this.#vainUntilMs = clock.now() + vainMs
       await this.#openEngine()
     } catch (error) {
       this.#state = { name: 'shut', fault, before }

@@ -278,6 +278,24 @@ describe('damage that is met at a bad moment', () => {
     await database.close()
   })
 
+  it('has the database closed once where its tables are as they were written', async () => {
+    const openedAgain = Promise.withResolvers<void>()
+    const info = (_: object, message: string): void => {
+      if (message === 'the database was opened again and takes writes') openedAgain.resolve()
+    }
+    const database = await openDatabase(folder.path, { reopenBytes: 0, logger: { ...silentLogger, info } })
+    const reading = Level.prototype as unknown as { _getSync(key: unknown, options: object): unknown }
+    vi.spyOn(reading, '_getSync').mockImplementation(() => {
+      throw Object.assign(new Error('Corruption: bad entry in block'), { code: 'LEVEL_CORRUPTION' })
+    })
+    expect(() => database.getSync(keyOf(1))).toThrow('bad entry')
+    expect(database.problem()).toContain('bad entry')
+    await openedAgain.promise
+    expect(() => database.getSync(keyOf(1))).toThrow('bad entry')
+    expect(database.problem()).toBeUndefined()
+    await database.close()
+  })
+
   it('is none where a table is not finished yet', async () => {
     const { database } = await openDamaged()
     await writeFile(join(folder.path, 'db', '009999.ldb'), 'half of a tab')
