@@ -10,12 +10,16 @@ export interface CircleOptions<Other> {
   leave(other: Other): void
 }
 
+/** As in src/exchange/transfer/sources.ts. */
+const starvedMs = 5000
+
 export class Circle<Other extends { name: string }> {
   readonly #options: CircleOptions<Other>
   readonly #neighbourhood: Neighbourhood
   readonly #asked = new Map<Other, number>()
   readonly #strangers = new Set<Other>()
   #receivedBytes = 0
+  #movedMs = 0
 
   constructor(options: CircleOptions<Other>) {
     this.#options = options
@@ -26,6 +30,14 @@ export class Circle<Other extends { name: string }> {
     if (this.#asked.has(other)) return
     if (this.#asked.size >= maxNeighbours) this.#strangers.add(other)
     else this.#ask(other)
+  }
+
+  /** To be called now and then: for a while nothing may come. */
+  check(nowMs: number, isMoving: boolean): void {
+    if (isMoving) this.#movedMs = nowMs
+    if (nowMs - this.#movedMs < starvedMs) return
+    this.#movedMs = nowMs
+    this.#review(true)
   }
 
   received(other: Other, bytes: number): void {
@@ -59,14 +71,18 @@ export class Circle<Other extends { name: string }> {
     this.#options.ask(other)
   }
 
-  #review(): void {
+  #review(isStarved = false): void {
     const { turnBytes, isComplete, leave } = this.#options
     const neighbours: Neighbour[] = [...this.#asked].map(([other, receivedBytes]) => ({
       peer: other.name,
       isComplete: isComplete(other),
       receivedBytes,
     }))
-    const review = this.#neighbourhood.review(neighbours, { strangers: this.#strangers.size, turnBytes })
+    const review = this.#neighbourhood.review(neighbours, {
+      isStarved,
+      strangers: this.#strangers.size,
+      turnBytes,
+    })
     const strangers = [...this.#strangers].slice(0, review.tries)
     for (const other of this.#asked.keys()) {
       if (!review.leave.includes(other.name)) continue

@@ -50,6 +50,8 @@ interface Blob {
   isLearning?: boolean
   /** Whom it asks, while it fetches. */
   circle?: Circle<Host>
+  /** Pieces, when it last looked. */
+  heldBefore?: number
 }
 
 /** As in src/exchange/transfer/sources.ts. */
@@ -361,6 +363,8 @@ export class Host {
     const blob = this.#blobs.get(name)
     if (blob === undefined || blob.finished || !this.port.alive) return
     this.#down(name, { type: 'wake' })
+    blob.circle?.check(this.#world.timeline.now, blob.held.held > (blob.heldBefore ?? -1))
+    blob.heldBefore = blob.held.held
     this.#world.timeline.after(this.#world.wakeMs, () => this.#wake(name))
   }
 }

@@ -39,17 +39,18 @@ export class Neighbourhood {
 
   /**
    * To be asked when a neighbour came or went, and now and then. `turnBytes` have to come from all of them before one is
-   * exchanged for one of `strangers`.
+   * exchanged for one of `strangers`; or nothing at all for a while, since they may all lack the same.
    */
   review(
     neighbours: readonly Neighbour[],
-    { strangers, turnBytes }: { strangers: number; turnBytes: number },
+    { strangers, turnBytes, isStarved }: { strangers: number; turnBytes: number; isStarved?: boolean },
   ): Review {
     const spare = maxNeighbours - neighbours.length
     if (spare < 0) return { leave: this.#leastUseful(neighbours, -spare), tries: 0 }
     if (spare > 0) return { leave: [], tries: Math.min(spare, strangers) }
     const bytes = neighbours.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0)
-    if (strangers === 0 || bytes - this.#turnBytes < turnBytes) return { leave: [], tries: 0 }
+    const isTurn = isStarved === true || bytes - this.#turnBytes >= turnBytes
+    if (strangers === 0 || !isTurn) return { leave: [], tries: 0 }
     const leave = this.#leastUseful(neighbours, 1)
     const stay = neighbours.filter(({ peer }) => !leave.includes(peer))
     this.#given = new Map(stay.map(({ peer, receivedBytes }) => [peer, receivedBytes]))

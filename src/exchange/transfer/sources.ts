@@ -138,9 +138,11 @@ export class Sources {
       this.#searching = false
       this.#settle()
       const wasAlone = this.holding().length === 0
+      const receivedBytes = this.#receivedBytes
       await untilOrAfter(this.#lonely.promise, waitMs, { clock, signal })
       this.#lonely = Promise.withResolvers()
       const isAlone = this.holding().length === 0
+      if (this.#receivedBytes === receivedBytes) this.#review({ isStarved: true })
       // Who was left just now may be asked again after this.
       if (isAlone && !wasAlone) await clock.sleep(coolDownMs.least, { signal })
       waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
@@ -245,7 +247,7 @@ export class Sources {
   }
 
   /** Whom to have as neighbours from now on. */
-  #review(): void {
+  #review({ isStarved = false } = {}): void {
     if (this.#closed) return
     const { clock } = this.#options
     const holding = this.holding()
@@ -261,6 +263,7 @@ export class Sources {
       (peer) => (this.#shunned.get(peer)?.untilMs ?? 0) <= clock.now(),
     )
     const { leave, tries } = this.#neighbourhood.review(neighbours, {
+      isStarved,
       strangers: strangers.length,
       turnBytes: turnPieces * maxNeighbours * layoutOf(first.holds.size).pieceBytes,
     })

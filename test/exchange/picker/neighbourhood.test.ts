@@ -30,6 +30,16 @@ describe('a neighbourhood', () => {
     expect(places.review(some(maxNeighbours, of), { strangers: 5, turnBytes: 50 }).leave).toEqual([])
   })
 
+  it('exchanges one although nothing comes, when that is so for a while, and never the last that has all of it', () => {
+    const of = (index: number): Partial<Neighbour> => ({ isComplete: index === 0 })
+    const starved = { strangers: 5, turnBytes: 50, isStarved: true }
+    const review = neighbourhood().review(some(maxNeighbours, of), starved)
+    expect(review).toEqual({ leave: ['peer-1'], tries: 1 })
+    expect(neighbourhood().review(some(maxNeighbours, of), { ...starved, isStarved: false }).leave).toEqual(
+      [],
+    )
+  })
+
   it('counts what came in this turn alone, and spares who came in it', () => {
     const places = neighbourhood()
     const first = some(maxNeighbours, (index) => ({ receivedBytes: index === 0 ? 1 : 1000 * index }))
