@@ -14,9 +14,11 @@
 import type { Provenance } from '../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../oci/oci.ts'
 
-export { type Database, openDatabase } from './database.ts'
-export { describeDropped, readDropped } from './database-log.ts'
-export { diskUsage } from './disk-space.ts'
+export type { ScrubStatus } from './blobs/scrub.ts'
+export { isReadFault } from './blobs/unreadable.ts'
+export { type Database, openDatabase } from './database/database.ts'
+export { describeDropped, readDropped } from './database/database-log.ts'
+export type { CutTable } from './database/table-files.ts'
 export {
   BlobMissingError,
   BlobRottenError,
@@ -30,11 +32,9 @@ export {
   WorkerLostError,
 } from './errors.ts'
 export { type FileStore, openStore, type StoreOptions } from './file-store.ts'
-export { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
-export type { PartialBlob, PartialPlan, Partials } from './partial.ts'
-export type { ScrubStatus } from './scrub.ts'
-export type { CutTable } from './table-files.ts'
-export { isReadFault } from './unreadable.ts'
+export { diskUsage } from './files/disk-space.ts'
+export { type MemoryStoreOptions, memoryStore } from './memory/memory-store.ts'
+export type { PartialBlob, PartialPlan, Partials } from './partials/partial.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs

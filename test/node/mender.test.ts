@@ -1,6 +1,6 @@
 /** What a node makes anew after parts of its database were cut out. */
 import { expect, it } from 'vitest'
-import { openTables } from '../../src/store/database.ts'
+import { openTables } from '../../src/store/database/database.ts'
 import { openDatabase } from '../../src/store/store.ts'
 import { type BlobName, blobDigest, manifestOf, openNode, work } from '../power-cut/work.ts'
 import { temporaryFolder } from '../store/scenery.ts'

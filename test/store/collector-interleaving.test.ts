@@ -1,14 +1,14 @@
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { Keyed, noMetrics } from '../../src/base/base.ts'
 import type { Digest } from '../../src/oci/oci.ts'
-import { BlobFiles } from '../../src/store/blob-files.ts'
-import { Claims } from '../../src/store/claims.ts'
-import { Collector } from '../../src/store/collector.ts'
-import { openDatabase, openTables } from '../../src/store/database.ts'
-import { DiskSpace } from '../../src/store/disk-space.ts'
-import { Leases } from '../../src/store/leases.ts'
-import { LinkTable, type TableContext } from '../../src/store/link-table.ts'
-import { ManifestTable } from '../../src/store/manifest-table.ts'
+import { openDatabase, openTables } from '../../src/store/database/database.ts'
+import { BlobFiles } from '../../src/store/files/blob-files.ts'
+import { DiskSpace } from '../../src/store/files/disk-space.ts'
+import { Claims } from '../../src/store/links/claims.ts'
+import { Collector } from '../../src/store/links/collector.ts'
+import { Leases } from '../../src/store/links/leases.ts'
+import { LinkTable, type TableContext } from '../../src/store/links/link-table.ts'
+import { ManifestTable } from '../../src/store/links/manifest-table.ts'
 import {
   digestOf,
   graceMs,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { algorithmOf, type Digest, digestBytes, hexOf } from '../../src/oci/oci.ts'
-import { linkKey, openTables } from '../../src/store/database.ts'
+import { linkKey, openTables } from '../../src/store/database/database.ts'
 import { openDatabase, type Store } from '../../src/store/store.ts'
 import {
   digestOf,

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { type Digest, OciError } from '../../../src/oci/oci.ts'
-import type { PartialBlob, PartialPlan, Partials } from '../../../src/store/partial.ts'
+import type { PartialBlob, PartialPlan, Partials } from '../../../src/store/partials/partial.ts'
 import { type Blobs, StoreFullError } from '../../../src/store/store.ts'
 
 interface Part {

@@ -6,7 +6,7 @@ import { openHealer } from '../../../node/cluster/healer.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Digest, hexOf, mediaTypes } from '../../../src/oci/oci.ts'
-import { openTables } from '../../../src/store/database.ts'
+import { openTables } from '../../../src/store/database/database.ts'
 import { type FileStore, openDatabase, openStore, StoreFullError } from '../../../src/store/store.ts'
 import { openWorld, repository, type World } from '../../exchange/lab/fixture.ts'
 import {

@@ -1,0 +1,211 @@
+/** Blobs as they are read: whoever cannot prove the bytes by themselves never gets the last of them before they are. */
+import type { Stats } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import type { Digest } from '../../oci/oci.ts'
+import { BlobRottenError, BlobTruncatedError } from '../errors.ts'
+import { type BlobFiles, orMissing } from '../files/blob-files.ts'
+import { type BlobSums, blockBytes, PassingBlocks, partialBlocks } from '../files/block-sums.ts'
+import { readChunks } from '../files/open-blob.ts'
+import type { ReadBuffers } from '../files/read-buffers.ts'
+import type { OpenBlob, OpenOptions } from '../store.ts'
+import type { SoundFiles } from './sound-files.ts'
+import type { SumTable } from './sum-table.ts'
+import type { Unreadable } from './unreadable.ts'
+
+export interface CheckedBlobsOptions {
+  files: BlobFiles
+  buffers: ReadBuffers
+  sums: SumTable
+  sound: SoundFiles
+  /** Hashes the whole of it again; false when it was wrong and is in quarantine now, or is not here. */
+  verify(digest: Digest): Promise<boolean>
+  unreadable: Pick<Unreadable, 'note'>
+}
+
+interface BlobBeingRead {
+  digest: Digest
+  file: FileHandle
+  stats: Stats
+  known: BlobSums | undefined
+}
+
+interface Stretch {
+  start: number
+  end: number
+}
+
+export class CheckedBlobs {
+  readonly #options: CheckedBlobsOptions
+  /** Blobs that look wrong, until it is known. */
+  readonly #suspects = new Map<Digest, Promise<boolean>>()
+
+  constructor(options: CheckedBlobsOptions) {
+    this.#options = options
+  }
+
+  async stat(digest: Digest): Promise<{ size: number } | undefined> {
+    for (;;) {
+      await this.#suspects.get(digest)
+      const file = await this.#options.files.stat(digest)
+      if (file === undefined) return undefined
+      if (this.#fits(digest, file)) return { size: file.size }
+      if (!(await this.#suspect(digest))) return undefined
+    }
+  }
+
+  /** Whether it is here with the length that it had. Waits for nothing, and changes nothing. */
+  async seems(digest: Digest): Promise<boolean> {
+    const file = await this.#options.files.stat(digest)
+    return file !== undefined && this.#fits(digest, file)
+  }
+
+  async open(digest: Digest, { receiverProves = false }: OpenOptions = {}): Promise<OpenBlob | undefined> {
+    for (;;) {
+      await this.#suspects.get(digest)
+      const file = await orMissing(open(this.#options.files.blobPath(digest), 'r'))
+      if (file === undefined) return undefined
+      try {
+        const stats = await file.stat()
+        const isFit = this.#fits(digest, stats)
+        if (isFit && (receiverProves || (await this.#isReadable(digest, file, stats))))
+          return this.#opened(digest, file, stats, receiverProves)
+      } catch (error) {
+        await file.close()
+        this.#options.unreadable.note(digest, error)
+        throw error
+      }
+      await file.close()
+      if (!(await this.#suspect(digest))) return undefined
+    }
+  }
+
+  /** Throws BlobRottenError unless all of it is what was proven. */
+  async prove(digest: Digest): Promise<void> {
+    await using blob = await this.open(digest)
+    if (blob === undefined) throw new BlobRottenError(`${digest} is not here any more`)
+    for await (const _ of blob.chunks(0, blob.size));
+  }
+
+  /** What is read at once anyway is checked before anything is promised: who asks for it gets another member's copy instead. */
+  async #isReadable(digest: Digest, file: FileHandle, stats: Stats): Promise<boolean> {
+    const { sound, sums } = this.#options
+    if (stats.size > blockBytes || stats.size === 0 || sound.has(digest, stats)) return true
+    const known = sums.find(digest)
+    const blob = { digest, file, stats, known }
+    const isRight =
+      known === undefined
+        ? await this.#suspect(digest)
+        : await this.#isBlockRight(blob, known, { start: 0, end: stats.size })
+    if (isRight) sound.add(digest, stats)
+    return isRight
+  }
+
+  #opened(digest: Digest, file: FileHandle, stats: Stats, receiverProves: boolean): OpenBlob {
+    const { buffers, sound, sums } = this.#options
+    const { size } = stats
+    // Found now: they go with the blob when it is collected, and whoever has it open reads on.
+    const known = receiverProves || sound.has(digest, stats) ? undefined : sums.find(digest)
+    const chunks: OpenBlob['chunks'] = (start, end, options = {}) => {
+      const stretch = { start, end: Math.min(end, size) }
+      if (receiverProves || sound.has(digest, stats))
+        return this.#noting(digest, readChunks(file, buffers, stretch.start, stretch.end, options))
+      return this.#noting(digest, this.#checked({ digest, file, stats, known }, stretch, options))
+    }
+    return { size, chunks, [Symbol.asyncDispose]: () => file.close() }
+  }
+
+  async *#noting(digest: Digest, read: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* read
+    } catch (error) {
+      this.#options.unreadable.note(digest, error)
+      throw error
+    }
+  }
+
+  async *#checked(
+    blob: BlobBeingRead,
+    { start, end }: Stretch,
+    options: { signal?: AbortSignal },
+  ): AsyncGenerator<Uint8Array> {
+    const { digest, file, stats, known } = blob
+    let passing = known === undefined ? undefined : new PassingBlocks(known, start)
+    /** Of the chunks that were read, and not yet given. */
+    const results: boolean[] = []
+    const onRead = (chunk: Uint8Array): void => {
+      results.push(passing?.areRight(chunk) ?? true)
+    }
+    const read = readChunks(file, this.#options.buffers, start, end, { ...options, onRead })
+    // What cannot be told from the bytes that pass: the rest of blocks, or the whole. Its failure is thrown at the end.
+    const rest = known === undefined ? this.#suspect(digest) : this.#areRestsRight(blob, known, start, end)
+    rest.catch(() => undefined)
+    try {
+      let position = start
+      for await (const chunk of read) {
+        position += chunk.length
+        let isRight = results.shift() ?? false
+        if (!isRight && known !== undefined) {
+          isRight = await this.#isRightAfterAll(digest, known)
+          // What is read already was compared with sums that are wrong.
+          passing = undefined
+          results.fill(true)
+        }
+        if (position >= end) {
+          isRight &&= await rest
+          if (isRight && start === 0 && end === stats.size) this.#options.sound.add(digest, stats)
+        }
+        if (!isRight) throw new BlobRottenError(`the disk gives other bytes for ${digest} than were stored`)
+        yield chunk
+      }
+    } finally {
+      // Blocks are read from the file that whoever reads this closes next.
+      if (known !== undefined) await Promise.allSettled([rest])
+    }
+  }
+
+  async #areRestsRight(blob: BlobBeingRead, known: BlobSums, start: number, end: number): Promise<boolean> {
+    for (const block of partialBlocks(blob.stats.size, start, end))
+      if (!(await this.#isBlockRight(blob, known, block))) return false
+    return true
+  }
+
+  async #isBlockRight(
+    { digest, file }: BlobBeingRead,
+    known: BlobSums,
+    { start, end }: Stretch,
+  ): Promise<boolean> {
+    const passing = new PassingBlocks(known, start)
+    try {
+      for await (const chunk of readChunks(file, this.#options.buffers, start, end))
+        if (!passing.areRight(chunk)) return await this.#isRightAfterAll(digest, known)
+      return true
+    } catch (error) {
+      if (!(error instanceof BlobTruncatedError)) throw error
+      return await this.#isRightAfterAll(digest, known)
+    }
+  }
+
+  /** Either rotted, the bytes or their sums: what hashes right had sums that were wrong. */
+  async #isRightAfterAll(digest: Digest, known: BlobSums): Promise<boolean> {
+    return (await this.#suspect(digest)) && !isSame(known, this.#options.sums.find(digest))
+  }
+
+  #fits(digest: Digest, file: Stats): boolean {
+    const { sound, sums } = this.#options
+    if (sound.has(digest, file)) return true
+    const known = sums.find(digest)
+    return known === undefined || known.size === file.size
+  }
+
+  #suspect(digest: Digest): Promise<boolean> {
+    const known = this.#suspects.get(digest)
+    if (known !== undefined) return known
+    const verified = this.#options.verify(digest).finally(() => this.#suspects.delete(digest))
+    this.#suspects.set(digest, verified)
+    return verified
+  }
+}
+
+function isSame(a: BlobSums, b: BlobSums | undefined): boolean {
+  return b !== undefined && a.size === b.size && Buffer.compare(a.sums, b.sums) === 0
+}

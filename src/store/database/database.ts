@@ -1,0 +1,162 @@
+/** The store's tables in LevelDB, and how the database of a data directory is opened. */
+import { existsSync } from 'node:fs'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { noMetrics, silentLogger, steadyClock } from '../../base/base.ts'
+import type { Digest, DigestAlgorithm, Repository } from '../../oci/oci.ts'
+import type { ScrubState } from '../blobs/scrub.ts'
+import { DatabaseFaultError, StoreFullError, StoreLockedError } from '../errors.ts'
+import { orMissing, syncFolder } from '../files/blob-files.ts'
+import { asStoreError } from '../files/disk-space.ts'
+import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
+
+/** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
+export type Database = SoundLevel
+
+/**
+ * Opens (or makes) `directory/db`. Throws StoreLockedError when another process has it, StoreFullError when there is no
+ * room for what opening writes. The caller closes it.
+ */
+export async function openDatabase(
+  directory: string,
+  options: Partial<SoundLevelOptions> = {},
+): Promise<Database> {
+  const path = join(directory, 'db')
+  // While it is there nothing was acknowledged: LevelDB does not sync the first file of a new database.
+  const unfinished = `${path}.new`
+  const found = (await orMissing(readdir(path))) ?? []
+  if (found.length === 0) {
+    await mkdir(directory, { recursive: true, mode: 0o700 })
+    await writeFile(unfinished, '', { mode: 0o600 })
+    await syncFolder(directory)
+  } else if (!found.includes('CURRENT') && !existsSync(unfinished)) {
+    throw new DatabaseFaultError(
+      `${path} has files and no CURRENT, which names the valid one among them: restore the data directory, or move ${path} away and let the node join anew`,
+    )
+  }
+  await mkdir(path, { recursive: true, mode: 0o700 })
+  const open = async (): Promise<Database> => {
+    const database = new SoundLevel(path, {
+      logger: silentLogger,
+      metrics: noMetrics,
+      clock: steadyClock,
+      reopenBytes: 16 * 2 ** 20,
+      ...options,
+    })
+    await database.open()
+    return database
+  }
+  try {
+    const database = await open()
+    await finish(directory, unfinished)
+    return database
+  } catch (error) {
+    if (codeOf(error) === 'LEVEL_LOCKED')
+      throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
+    const known = asStoreError(error)
+    if (known instanceof StoreFullError)
+      throw new StoreFullError(
+        `the disk of ${directory} is full, and its database takes up to 16 MiB to be opened: make room, and start again`,
+        { cause: error },
+      )
+    if (codeOf(error) !== 'LEVEL_CORRUPTION' || !existsSync(unfinished)) throw error
+  }
+  await rm(path, { recursive: true })
+  await mkdir(path, { mode: 0o700 })
+  const database = await open()
+  await finish(directory, unfinished)
+  return database
+}
+
+/** From here on it holds what is acknowledged, and is never made anew. */
+async function finish(directory: string, unfinished: string): Promise<void> {
+  if (!existsSync(unfinished)) return
+  await rm(unfinished)
+  await syncFolder(directory)
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error && 'code' in error.cause
+    ? error.cause.code
+    : undefined
+}
+
+export interface SessionRow {
+  repository: Repository
+  algorithm: DigestAlgorithm
+  touchedMs: number
+  /** Set before the file may be given this digest's name: without its file, the session had been proven to be this blob. */
+  finishing?: Digest
+}
+
+export interface PartialRow {
+  size: number
+  pieceBytes: number
+  /** Pieces that were verified. */
+  held: number[]
+  writtenMs: number
+}
+
+/** A manifest that the collector found without a tag. */
+export interface UntaggedRow {
+  /** Since then. */
+  sinceMs: number
+  /** As `Untagged.statedMs` was. */
+  statedMs: number
+}
+
+export type Tables = ReturnType<typeof openTables>
+
+/**
+ * - `links`: digest NUL repository → lease in milliseconds of the store's time, see `leases.ts`
+ * - `references`: child NUL repository NUL parent → nothing
+ * - `children`: parent NUL repository → the digests that this manifest refers to, so that they can be dropped with it
+ * - `manifests`: digest → bytes
+ * - `sessions`: upload id → SessionRow
+ * - `partials`: digest → PartialRow
+ * - `scrub`: `state` → ScrubState
+ * - `sums`: digest → the blob's size and the sums of its blocks; they follow from the digest, so a row is never stale
+ * - `untagged`: digest NUL repository → UntaggedRow
+ * - `facts`: name → what the store knows of itself
+ */
+export function openTables(database: Database) {
+  return {
+    links: database.sublevel<string, string>(['store', 'links'], {}),
+    references: database.sublevel<string, string>(['store', 'references'], {}),
+    children: database.sublevel<string, Digest[]>(['store', 'children'], { valueEncoding: 'json' }),
+    manifests: database.sublevel<string, Uint8Array>(['store', 'manifests'], { valueEncoding: 'view' }),
+    sessions: database.sublevel<string, SessionRow>(['store', 'sessions'], { valueEncoding: 'json' }),
+    partials: database.sublevel<string, PartialRow>(['store', 'partials'], { valueEncoding: 'json' }),
+    sums: database.sublevel<string, Uint8Array>(['store', 'sums'], { valueEncoding: 'view' }),
+    untagged: database.sublevel<string, UntaggedRow>(['store', 'untagged'], { valueEncoding: 'json' }),
+    facts: database.sublevel<string, string>(['store', 'facts'], {}),
+    scrub: database.sublevel<string, ScrubState>(['store', 'scrub'], { valueEncoding: 'json' }),
+    /** What a dry run of the collector would remove; empty otherwise. */
+    doomed: database.sublevel<string, string>(['store', 'doomed'], {}),
+  }
+}
+
+export const timeKey = 'time'
+
+/** The key under `links`, `children` and `untagged`. */
+export const linkKey = (digest: Digest, repository: Repository): string => `${digest}\0${repository}`
+
+export function parseLinkKey(key: string): { digest: Digest; repository: Repository } {
+  const nul = key.indexOf('\0')
+  return { digest: key.slice(0, nul) as Digest, repository: key.slice(nul + 1) as Repository }
+}
+
+export const referenceKey = (child: Digest, repository: Repository, parent: Digest): string =>
+  `${child}\0${repository}\0${parent}`
+
+/** All keys that begin with these parts. */
+export function within(...parts: string[]): { gt: string; lt: string } {
+  const prefix = parts.join('\0')
+  return { gt: `${prefix}\0`, lt: `${prefix}\x01` }
+}
+
+/** Whether `table` has a key that begins with these parts. */
+export async function hasWithin(table: Tables['links' | 'references'], ...parts: string[]): Promise<boolean> {
+  for await (const _ of table.keys({ ...within(...parts), limit: 1 })) return true
+  return false
+}

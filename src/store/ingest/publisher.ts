@@ -1,0 +1,77 @@
+/** The last step of every way in: prove the bytes, then give the file its digest's name. */
+import { randomUUID } from 'node:crypto'
+import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, OciError } from '../../oci/oci.ts'
+import type { SumTable } from '../blobs/sum-table.ts'
+import type { BlobFiles } from '../files/blob-files.ts'
+import { asStoreError, type DiskSpace } from '../files/disk-space.ts'
+import type { Claims } from '../links/claims.ts'
+import type { Leases } from '../links/leases.ts'
+import type { BodyOptions } from '../store.ts'
+import { pump } from './body.ts'
+import type { Ingest } from './ingest.ts'
+import type { IngestPool } from './ingest-pool.ts'
+
+export interface PublisherOptions {
+  files: BlobFiles
+  pool: IngestPool
+  claims: Claims
+  leases: Leases
+  space: DiskSpace
+  sums: SumTable
+}
+
+export class Publisher {
+  readonly files: BlobFiles
+  readonly space: DiskSpace
+  readonly #options: PublisherOptions
+
+  constructor(options: PublisherOptions) {
+    this.files = options.files
+    this.space = options.space
+    this.#options = options
+  }
+
+  async open(id: string, algorithm: DigestAlgorithm): Promise<Ingest> {
+    return await this.#options.pool.open(this.files.uploadPath(id), algorithm)
+  }
+
+  /** Runs `commit` once the blob is durable, before the collector can see it. Throws `DIGEST_INVALID`; the file is the caller's to remove. */
+  async publish(
+    ingest: Ingest,
+    id: string,
+    digest: Digest,
+    commit: () => Promise<void>,
+  ): Promise<{ size: number }> {
+    return await this.#options.claims.write([digest], async () => {
+      const { hex, size, sums } = await ingest.finish(algorithmOf(digest), this.#options.leases.now())
+      if (hex !== hexOf(digest))
+        throw new OciError(
+          'DIGEST_INVALID',
+          `the ${size} bytes hash to ${algorithmOf(digest)}:${hex}, not to ${digest}`,
+        )
+      await this.#options.sums.put(digest, { size, sums })
+      await this.files.publish(id, digest)
+      await commit()
+      return { size }
+    })
+  }
+
+  /** A whole blob in one go, without a session and without a link. */
+  async write(
+    digest: Digest,
+    body: AsyncIterable<Uint8Array>,
+    maxBytes: number,
+    { transfer = false, signal }: BodyOptions & { signal: AbortSignal },
+  ): Promise<{ size: number }> {
+    const id = randomUUID()
+    const ingest = await this.open(id, algorithmOf(digest))
+    try {
+      await pump(ingest, body, { maxBytes, transfer, signal })
+      return await this.publish(ingest, id, digest, async () => undefined)
+    } catch (error) {
+      if (!ingest.isLost) await ingest.close()
+      await this.files.removeUpload(id)
+      throw asStoreError(error)
+    }
+  }
+}

@@ -1,0 +1,104 @@
+/** Which repository may read what, as LevelDB rows with a lease each. */
+import type { Keyed } from '../../base/base.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
+import {
+  type Database,
+  linkKey,
+  parseLinkKey,
+  referenceKey,
+  type Tables,
+  within,
+} from '../database/database.ts'
+import { takesNothing } from '../errors.ts'
+import type { Links } from '../store.ts'
+import type { Claims } from './claims.ts'
+import type { Leases } from './leases.ts'
+
+export interface TableContext {
+  database: Database
+  tables: Tables
+  /** Those who write one link and what hangs on it take turns, by its key. */
+  turns: Keyed
+  claims: Claims
+  leases: Leases
+}
+
+export class LinkTable implements Links {
+  readonly #context: TableContext
+
+  constructor(context: TableContext) {
+    this.#context = context
+  }
+
+  async has(repository: Repository, digest: Digest): Promise<boolean> {
+    const { tables, claims, leases } = this.#context
+    const key = linkKey(digest, repository)
+    const lease = tables.links.getSync(key)
+    if (lease === undefined || leases.isFresh(Number(lease))) return lease !== undefined
+    return await claims.hold([digest], async () => {
+      // Once more: the collector may have removed it while the claim waited.
+      if (tables.links.getSync(key) === undefined) return false
+      try {
+        await tables.links.put(key, String(leases.now()))
+      } catch (error) {
+        // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
+        if (!takesNothing(error)) throw error
+      }
+      return true
+    })
+  }
+
+  async anyRepository(digest: Digest): Promise<Repository | undefined> {
+    for await (const key of this.#context.tables.links.keys(within(digest))) {
+      const { repository } = parseLinkKey(key)
+      // Renewed, so that the mount which follows finds the content.
+      if (await this.has(repository, digest)) return repository
+    }
+    return undefined
+  }
+
+  async add(
+    repository: Repository,
+    digests: Digest[],
+    { durable = false }: { durable?: boolean } = {},
+  ): Promise<void> {
+    const { database, tables, claims, leases } = this.#context
+    await claims.hold(digests, async () => {
+      const batch = database.batch()
+      for (const digest of digests)
+        batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
+      await batch.write({ sync: durable })
+    })
+  }
+
+  async remove(repository: Repository, digest: Digest): Promise<boolean> {
+    const { tables, turns } = this.#context
+    const key = linkKey(digest, repository)
+    // A manifest's link goes with its records alone.
+    return await turns.run(key, async () =>
+      (await tables.children.has(key))
+        ? false
+        : removeLink(this.#context, repository, digest, { sync: true }),
+    )
+  }
+}
+
+/** Removes a link, and the references of its manifest when it is one's. */
+export async function removeLink(
+  { database, tables }: TableContext,
+  repository: Repository,
+  digest: Digest,
+  options: { sync: boolean },
+): Promise<boolean> {
+  const key = linkKey(digest, repository)
+  const children = (await tables.children.get(key)) ?? []
+  const found = tables.links.getSync(key) !== undefined
+  const batch = database.batch()
+  batch.del(key, { sublevel: tables.links })
+  batch.del(key, { sublevel: tables.children })
+  batch.del(key, { sublevel: tables.untagged })
+  for (const child of children)
+    batch.del(referenceKey(child, repository, digest), { sublevel: tables.references })
+  await batch.write(options)
+  return found
+}

@@ -1,0 +1,35 @@
+/** What the main thread and the piece worker say to each other. Requests about one file are met in order. */
+import type { DigestAlgorithm } from '../../oci/oci.ts'
+
+export type PieceRequest =
+  /** Opens or makes the file at its full size; of the pieces in `claimed` those that hash right are `held`. `hashes` may be the first ones only. */
+  | {
+      type: 'open'
+      file: number
+      path: string
+      size: number
+      pieceBytes: number
+      hashes: Uint8Array
+      algorithm: DigestAlgorithm
+      claimed: number[]
+    }
+  /** Proves a piece and writes it in its place. Value: `right`. */
+  | { type: 'write'; file: number; piece: number; chunks: Uint8Array[] }
+  /** Writes the first piece that has no hash yet. Value: `hash`. */
+  | { type: 'take'; file: number; piece: number; chunks: Uint8Array[] }
+  /** Hashes of the pieces from `from` on; those that are known stay. */
+  | { type: 'learn'; file: number; from: number; hashes: Uint8Array }
+  /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Values: `hex` of the whole, and its `sums`. */
+  | { type: 'finish'; file: number; timeMs: number }
+  | { type: 'close'; file: number }
+  /** Hashes each piece of a whole file; `file` is a number of its own. Value: `hashes`. */
+  | { type: 'hash'; file: number; path: string; pieceBytes: number }
+
+export interface PieceValue {
+  held?: number[]
+  right?: boolean
+  hash?: Uint8Array
+  hex?: string
+  sums?: Uint8Array
+  hashes?: Uint8Array
+}

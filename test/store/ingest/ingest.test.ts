@@ -1,0 +1,44 @@
+/** How much memory uploads hold on their way to a disk that is slower than they are. */
+import { setImmediate } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { DiskSpace } from '../../../src/store/files/disk-space.ts'
+import { Ingest } from '../../../src/store/ingest/ingest.ts'
+import { IngestBudget } from '../../../src/store/ingest/ingest-budget.ts'
+import type { IngestThread } from '../../../src/store/ingest/ingest-pool.ts'
+
+const mib = 1024 * 1024
+const space = new DiskSpace('/', 0, { usage: async () => ({ freeBytes: 2 ** 40 }) })
+/** As behind a disk that stands still: nothing is ever written. */
+const stuck = { isLost: false, call: () => new Promise(() => undefined) } as unknown as IngestThread
+
+/** What each takes until it lets nobody give it more, in all. */
+async function taken(uploads: number, chunkBytes: number): Promise<number> {
+  const budget = new IngestBudget()
+  const ingests = Array.from({ length: uploads }, (_, file) => {
+    return new Ingest({ thread: stuck, file, offset: 0, space, budget, onClosed: () => undefined })
+  })
+  for (const ingest of ingests) ingest.begin()
+  const filling = ingests.map(async (ingest) => {
+    for (let isFull = false; !isFull; ) {
+      isFull = true
+      const adding = ingest.add(new Uint8Array(chunkBytes), false).then(() => {
+        isFull = false
+      })
+      adding.catch(() => undefined)
+      await setImmediate()
+      await setImmediate()
+    }
+  })
+  await Promise.all(filling)
+  return ingests.reduce((sum, { accepted }) => sum + accepted, 0)
+}
+
+it('one upload may be far ahead of the disk', async () => {
+  expect(await taken(1, 64 * 1024)).toBeGreaterThanOrEqual(8 * mib)
+})
+
+it('uploads share the memory, however many there are', async () => {
+  for (const uploads of [1, 10, 100]) expect(await taken(uploads, 64 * 1024)).toBeLessThanOrEqual(40 * mib)
+  // Of so many each has a batch, and no more.
+  expect(await taken(1000, 16 * 1024)).toBeLessThanOrEqual(1000 * 64 * 1024)
+})

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest'
+import { FreshPieces } from '../../../src/store/partials/fresh-pieces.ts'
+
+const mebibyte = 2 ** 20
+
+it('pieces that were written lately count as being in memory, and only whole ranges of them', () => {
+  const fresh = new FreshPieces(mebibyte)
+  fresh.add(3)
+  fresh.add(4)
+  expect(fresh.has(3 * mebibyte, 5 * mebibyte)).toBe(true)
+  expect(fresh.has(3 * mebibyte + 1, 3 * mebibyte + 2)).toBe(true)
+  expect(fresh.has(3 * mebibyte - 1, 4 * mebibyte)).toBe(false)
+  expect(fresh.has(4 * mebibyte, 5 * mebibyte + 1)).toBe(false)
+})
+
+it('the first ones are taken for gone when 256 MiB came after them', () => {
+  const fresh = new FreshPieces(16 * mebibyte)
+  for (let piece = 0; piece <= 16; piece++) fresh.add(piece)
+  expect(fresh.has(0, 1)).toBe(false)
+  expect(fresh.has(16 * mebibyte, 17 * 16 * mebibyte)).toBe(true)
+})
+
+it('a read that took as long as one of a disk ends that for all that was written before', () => {
+  const fresh = new FreshPieces(mebibyte)
+  fresh.add(0)
+  fresh.took(1)
+  expect(fresh.has(0, 1)).toBe(true)
+  fresh.took(20)
+  expect(fresh.has(0, 1)).toBe(false)
+  fresh.add(1)
+  expect(fresh.has(mebibyte, 2 * mebibyte)).toBe(true)
+})
