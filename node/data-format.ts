@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CodedError } from '../src/base/base.ts'
-import { writeSecretFile } from '../src/swarm/secret-file.ts'
+import { writeSecretFile } from '../src/swarm/cluster/secret-file.ts'
 
 /**
  * Goes up when data can no longer be read by the versions before; the change brings what converts the older data.

@@ -1,8 +1,8 @@
 /** Which node this is and which cluster it belongs to: read from the data directory, made or joined on the first start. */
 import type { Logger } from '../src/base/base.ts'
-import { findAuthority } from '../src/swarm/authority.ts'
-import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster.ts'
-import { type NodeIdentity, openIdentity } from '../src/swarm/identity.ts'
+import { findAuthority } from '../src/swarm/cluster/authority.ts'
+import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster/cluster.ts'
+import { type NodeIdentity, openIdentity } from '../src/swarm/cluster/identity.ts'
 import type { Identity } from '../src/wire/wire.ts'
 import type { Settings } from './settings/settings.ts'
 

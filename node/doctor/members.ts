@@ -1,6 +1,6 @@
 /** Whether the members of the cluster can be reached. */
 import { connect } from 'node:net'
-import { findCluster } from '../../src/swarm/cluster.ts'
+import { findCluster } from '../../src/swarm/cluster/cluster.ts'
 import { formatCount } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 

@@ -3,7 +3,7 @@ import { createPrivateKey } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CodedError } from '../../src/base/base.ts'
-import { parseToken } from '../../src/swarm/token.ts'
+import { parseToken } from '../../src/swarm/cluster/token.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
 export interface SecretFacts {

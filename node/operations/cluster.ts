@@ -1,7 +1,7 @@
 /** Operations on the cluster: its token, its members, and the key that governs it. */
 import { CodedError } from '../../src/base/base.ts'
-import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/authority.ts'
-import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster.ts'
+import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/cluster/authority.ts'
+import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster/cluster.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { withSealer } from './policy.ts'
 

@@ -4,7 +4,7 @@ import { TopicValidatorResult } from '@libp2p/gossipsub'
 import type { PeerId } from '@libp2p/interface'
 import { type Clock, isExpected, type Logger, LogLimit, logFailure, type Metrics } from '../base/base.ts'
 import { TooLargeError } from '../wire/wire.ts'
-import type { Conduct } from './conduct.ts'
+import type { Conduct } from './streams/conduct.ts'
 
 /**
  * `accept`: new and right, pass it on. `ignore`: not wrong, but of no use (already known, or this node lacks what it needs

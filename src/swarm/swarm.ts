@@ -3,20 +3,19 @@
  * libp2p stays inside this folder. A node without the cluster's secret cannot finish a handshake with one that has it.
  */
 import type { Clock, Logger, Metrics } from '../base/base.ts'
-import type { HostPort } from './addresses.ts'
-import type { Cluster } from './cluster.ts'
-import type { Conduct } from './conduct.ts'
-import type { SwarmDatabase } from './datastore.ts'
-import type { PolicyExchange } from './farewell.ts'
-import type { Host } from './host.ts'
-import type { NodeIdentity } from './identity.ts'
-import type { Members } from './members.ts'
-import type { ClaimLimits } from './provider-claims.ts'
-import type { Providers } from './providers.ts'
+import type { Cluster } from './cluster/cluster.ts'
+import type { NodeIdentity } from './cluster/identity.ts'
+import type { ClaimLimits } from './dht/provider-claims.ts'
+import type { Providers } from './dht/providers.ts'
+import type { PolicyExchange } from './members/farewell.ts'
+import type { Members } from './members/members.ts'
 import type { Spread } from './spread.ts'
+import type { HostPort } from './streams/addresses.ts'
+import type { Conduct } from './streams/conduct.ts'
+import type { SwarmDatabase } from './streams/datastore.ts'
+import type { Host } from './streams/host.ts'
 
-export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './authority.ts'
-export { clonedProblem } from './clones.ts'
+export { dropAuthority, exportAuthority, findAuthority, importAuthority } from './cluster/authority.ts'
 export {
   type Cluster,
   clusterId,
@@ -25,9 +24,9 @@ export {
   rotateSecret,
   startCluster,
   tokenOf,
-} from './cluster.ts'
-export type { Misdeed } from './conduct.ts'
-export type { SwarmDatabase } from './datastore.ts'
+} from './cluster/cluster.ts'
+export { type NodeIdentity, openIdentity } from './cluster/identity.ts'
+export { checkMultiaddr, parseToken, type TokenContent } from './cluster/token.ts'
 export {
   AuthorityAbsentError,
   ClusterConflictError,
@@ -36,13 +35,14 @@ export {
   SwarmFileError,
   TokenError,
 } from './errors.ts'
-export type { PolicyExchange } from './farewell.ts'
-export type { ChannelHandler, Host, ProtocolOptions } from './host.ts'
-export { type NodeIdentity, openIdentity } from './identity.ts'
-export type { Member, MemberEvent, Members } from './members.ts'
+export { clonedProblem } from './members/clones.ts'
+export type { PolicyExchange } from './members/farewell.ts'
+export type { Member, MemberEvent, Members } from './members/members.ts'
 export { openSwarm } from './open-swarm.ts'
 export type { Spread, SpreadHandler, Verdict } from './spread.ts'
-export { checkMultiaddr, parseToken, type TokenContent } from './token.ts'
+export type { Misdeed } from './streams/conduct.ts'
+export type { SwarmDatabase } from './streams/datastore.ts'
+export type { ChannelHandler, Host, ProtocolOptions } from './streams/host.ts'
 
 export interface Swarm extends Host, AsyncDisposable {
   readonly peerId: string

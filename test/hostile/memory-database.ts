@@ -1,5 +1,5 @@
 /** Where a member that is gone after the test keeps what libp2p stores. */
-import type { DatabaseOperation, SwarmDatabase } from '../../src/swarm/datastore.ts'
+import type { DatabaseOperation, SwarmDatabase } from '../../src/swarm/streams/datastore.ts'
 
 export class MemoryDatabase implements SwarmDatabase {
   readonly #entries = new Map<string, Uint8Array>()

@@ -1,6 +1,6 @@
 /** A member that connects and says nothing at all. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { createSeed } from '../../src/swarm/key-file.ts'
+import { createSeed } from '../../src/swarm/cluster/key-file.ts'
 import { identityFromSeed } from '../../src/wire/wire.ts'
 import { newCluster, startSwarm, until } from '../swarm/fixture.ts'
 import { openHostileMember } from './member.ts'

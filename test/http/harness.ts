@@ -11,7 +11,7 @@ import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, type MembersTime, openLedger } from '../../src/records/records.ts'
 import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
 import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
-import { openIdentity } from '../../src/swarm/identity.ts'
+import { openIdentity } from '../../src/swarm/cluster/identity.ts'
 
 export interface Answer {
   status: number

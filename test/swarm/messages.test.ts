@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { statusMessage, statusRequest } from '../../src/swarm/status-message.ts'
+import { statusMessage, statusRequest } from '../../src/swarm/members/status-message.ts'
 import { type Codec, MalformedError, peerIdOf } from '../../src/wire/wire.ts'
 import { expectMalformedAtMost } from '../wire/malformed.ts'
 

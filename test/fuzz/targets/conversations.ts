@@ -9,8 +9,8 @@ import {
   type Spread,
   spreadRecords,
 } from '../../../src/records/records.ts'
-import { createClones } from '../../../src/swarm/clones.ts'
-import { createSeed } from '../../../src/swarm/key-file.ts'
+import { createSeed } from '../../../src/swarm/cluster/key-file.ts'
+import { createClones } from '../../../src/swarm/members/clones.ts'
 import {
   bytes as bytesOf,
   type Channel,

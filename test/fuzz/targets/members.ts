@@ -6,7 +6,7 @@ import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/p
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'
-import { statusMessage, statusRequest } from '../../../src/swarm/status-message.ts'
+import { statusMessage, statusRequest } from '../../../src/swarm/members/status-message.ts'
 import { FrameReader, frameHeader, identityFromSeed, peerIdOf, seal } from '../../../src/wire/wire.ts'
 import { canonical, type Decoder, hex, mustBe, refusing, type Target } from '../target.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { readSettings } from '../../../node/settings/settings.ts'
 import { parsePlatform } from '../../../src/oci/oci.ts'
-import { encodeToken, parseToken, sealText } from '../../../src/swarm/token.ts'
+import { encodeToken, parseToken, sealText } from '../../../src/swarm/cluster/token.ts'
 import { ascii, type Decoder, latin1, mustBe, refusing, type Target } from '../target.ts'
 
 const prefix = 'shoal1:'

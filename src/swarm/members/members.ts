@@ -1,0 +1,284 @@
+/** The members that are connected now, what they tell about themselves, and whom they know. */
+import { peerIdFromString } from '@libp2p/peer-id'
+import type { Background, Clock, Logger } from '../../base/base.ts'
+import { hostOf, isPeerId, worthAnnouncing } from '../streams/addresses.ts'
+import type { Host } from '../streams/host.ts'
+import type { Libp2pNode } from '../streams/libp2p-node.ts'
+import type { Clones } from './clones.ts'
+import type { Dialer } from './dialer.ts'
+import type { Farewell } from './farewell.ts'
+import type { Pulse } from './pulse.ts'
+import {
+  maxAddressesTold,
+  maxAddressLength,
+  maxKeepsTold,
+  maxPeersTold,
+  maxStatusBytes,
+  maxUpstreamsTold,
+  statusMessage,
+  statusProtocol,
+  statusRequest,
+} from './status-message.ts'
+
+export interface Member {
+  peer: string
+  /** Multiaddrs of its open connections, as seen from here. */
+  addresses: string[]
+  /** Round trip, measured every 5 s; absent until the first. */
+  latencyMs?: number
+  /** When it connected, in milliseconds since the epoch. */
+  sinceMs: number
+  /** Such as `shoal/0.1.0`; absent until it has told. */
+  agent?: string
+  /** How many digests it announces; absent until it has told. */
+  announces?: number
+  /** Names of the upstreams that it reaches, as it last told. */
+  upstreams: string[]
+  /** Keep rules of which it holds its site's share, as `SITE/RULE`, as it last told. */
+  keeps: string[]
+}
+
+export interface MemberEvent {
+  kind: 'join' | 'leave'
+  peer: string
+}
+
+export interface Members {
+  /** In order of peer id. */
+  list(): Member[]
+  /** Peer ids of those connected, without the cost of `list`. */
+  peers(): string[]
+  /** Members of earlier that are not connected, with the multiaddrs at which they were; a part of them when they are many. */
+  missing(): Promise<{ peer: string; addresses: string[] }[]>
+  /** Where the connections to this one lead: IP addresses, as seen from here. */
+  hostsOf(peer: string): string[]
+  /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
+  keeping(rule: string): string[]
+  /** Those that mirror the upstream of this name, whether or not they reach it now, as they last told. */
+  mirroring(upstream: string): string[]
+  /** Those that reach the upstream of this name, as they last told. */
+  reaching(upstream: string): string[]
+  /** Tells all of them anew what this node says of itself, because it has changed. Returns at once. */
+  tell(): void
+  /** A joined member can be sent to at once. Returns the unsubscriber. */
+  onChange(listener: (event: MemberEvent) => void): () => void
+}
+
+const statusTimeoutMs = 5000
+const maxMissing = 256
+const statusIntervalMs = 60_000
+
+export interface MembersOptions {
+  node: Libp2pNode
+  host: Host
+  dialer: Dialer
+  pulse: Pulse
+  farewell: Pick<Farewell, 'part'>
+  isUnwelcome(peer: string): boolean
+  tasks: Background
+  clock: Clock
+  random: () => number
+  logger: Logger
+  clones: Clones
+  agent: string
+  /** How many digests this node announces. */
+  announces(): number
+  /** Names of the upstreams that this node reaches now. */
+  upstreams(): string[]
+  /** Names of those that it mirrors and does not reach. */
+  upstreamsAway(): string[]
+  /** Keep rules of which this node holds its site's share. */
+  keeps(): string[]
+}
+
+interface Known {
+  sinceMs: number
+  agent?: string
+  announces?: number
+  upstreams: string[]
+  away: string[]
+  keeps: string[]
+}
+
+export async function openMembers(options: MembersOptions): Promise<Members> {
+  const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
+  const { farewell, isUnwelcome } = options
+  const ownFacts = () => ({
+    running: clones.statement(),
+    keeps: options.keeps().slice(0, maxKeepsTold),
+    upstreams: options.upstreams().slice(0, maxUpstreamsTold),
+    away: options.upstreamsAway().slice(0, maxUpstreamsTold),
+  })
+  const members = new Map<string, Known>()
+  const listeners = new Set<(event: MemberEvent) => void>()
+
+  const emit = (event: MemberEvent): void => {
+    for (const listener of listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        logger.error({ err: error, ...event }, 'a listener for members failed')
+      }
+    }
+  }
+
+  const knownPeers = async (except: string): Promise<{ peer: string; addresses: string[] }[]> => {
+    const others = [...members.keys()].filter((peer) => peer !== except)
+    const told = others.length <= maxPeersTold ? others : sample(others, maxPeersTold, random)
+    const entries = await Promise.all(
+      told.map(async (peer) => {
+        const id = peerIdFromString(peer)
+        // One that has said nothing since it connected is not there.
+        const addresses = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses : []
+        const worth = worthAnnouncing(addresses.map(({ multiaddr }) => multiaddr)).map(String)
+        return {
+          peer,
+          addresses: worth.filter((entry) => entry.length <= maxAddressLength).slice(0, maxAddressesTold),
+        }
+      }),
+    )
+    return entries.filter(({ addresses }) => addresses.length > 0)
+  }
+
+  /** Who is being asked, and whether it is to be asked again. */
+  const asking = new Map<string, { again: boolean }>()
+
+  /** One at a time with each, however often there is a reason. */
+  const askStatus = async (peer: string): Promise<void> => {
+    const running = asking.get(peer)
+    if (running !== undefined) {
+      running.again = true
+      return
+    }
+    const mine = { again: true }
+    asking.set(peer, mine)
+    while (mine.again && members.has(peer)) {
+      mine.again = false
+      await askOnce(peer)
+    }
+    asking.delete(peer)
+  }
+
+  const askOnce = async (peer: string): Promise<void> => {
+    const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
+    try {
+      const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
+      await channel.send(statusRequest.encode(ownFacts()), { signal })
+      const answer = await channel.receive({ signal })
+      await channel.close()
+      const known = members.get(peer)
+      if (answer === undefined || known === undefined) return
+      const told = statusMessage.decode(answer)
+      clones.heard(peer, told.running)
+      if (told.rival !== undefined) await clones.told(peer, told.rival)
+      known.agent = told.agent
+      known.announces = told.announces
+      known.upstreams = told.upstreams
+      known.away = told.away
+      known.keeps = told.keeps
+      for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
+    } catch (error) {
+      if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
+    }
+  }
+
+  await host.handle(
+    statusProtocol,
+    { maxFrameBytes: maxStatusBytes, maxInboundPerPeer: 4 },
+    async (channel, peer) => {
+      const signal = AbortSignal.timeout(statusTimeoutMs)
+      const request = await channel.receive({ signal })
+      if (request === undefined) return
+      const { away, keeps, running, upstreams } = statusRequest.decode(request)
+      const rival = clones.heard(peer, running)
+      const known = members.get(peer)
+      if (known !== undefined) Object.assign(known, { away, keeps, upstreams })
+      const answer = {
+        agent,
+        announces: announces(),
+        peers: await knownPeers(peer),
+        ...(rival === undefined ? {} : { rival }),
+        ...ownFacts(),
+      }
+      await channel.send(statusMessage.encode(answer), { signal })
+    },
+  )
+
+  node.addEventListener('peer:connect', ({ detail }) => {
+    const peer = detail.toString()
+    if (isUnwelcome(peer)) {
+      farewell.part(peer)
+      return
+    }
+    members.set(peer, { sinceMs: clock.now(), upstreams: [], away: [], keeps: [] })
+    logger.info({ peer }, 'member joined')
+    pulse.joined(peer)
+    emit({ kind: 'join', peer })
+  })
+  node.addEventListener('peer:disconnect', ({ detail }) => {
+    const peer = detail.toString()
+    if (!members.delete(peer)) return
+    logger.info({ peer }, 'member left')
+    pulse.left(peer)
+    emit({ kind: 'leave', peer })
+  })
+  // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
+  node.addEventListener('peer:identify', ({ detail }) => {
+    tasks.start('status', async () => await askStatus(detail.peerId.toString()))
+  })
+  const askAll = async (): Promise<void> => {
+    await Promise.all([...members.keys()].map(askStatus))
+  }
+  tasks.every('status', statusIntervalMs, { clock, random }, askAll)
+
+  return {
+    list() {
+      return [...members]
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([peer, { away: _, ...known }]) => {
+          const connections = node.getConnections(peerIdFromString(peer))
+          const latencyMs = pulse.latencyMs(peer)
+          const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString())
+          return { peer, addresses, ...known, ...(latencyMs === undefined ? {} : { latencyMs }) }
+        })
+    },
+    peers: () => [...members.keys()],
+    async missing() {
+      const known = await node.peerStore.all()
+      return known
+        .map(({ id, addresses }) => ({
+          peer: id.toString(),
+          addresses: addresses.map(({ multiaddr }) => multiaddr.toString()).slice(0, maxAddressesTold),
+        }))
+        .filter(
+          ({ peer, addresses }) =>
+            peer !== node.peerId.toString() && !members.has(peer) && addresses.length > 0 && isPeerId(peer),
+        )
+        .slice(0, maxMissing)
+    },
+    hostsOf(peer) {
+      const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
+      return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
+    },
+    keeping: (rule) => [...members].filter(([, known]) => known.keeps.includes(rule)).map(([peer]) => peer),
+    mirroring: (upstream) =>
+      [...members]
+        .filter(([, { upstreams, away }]) => upstreams.includes(upstream) || away.includes(upstream))
+        .map(([peer]) => peer),
+    reaching: (upstream) =>
+      [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
+    tell: () => tasks.start('status', askAll),
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+}
+
+function sample<T>(items: T[], count: number, random: () => number): T[] {
+  return items
+    .map((item) => ({ item, rank: random() }))
+    .sort((a, b) => a.rank - b.rank)
+    .slice(0, count)
+    .map(({ item }) => item)
+}

@@ -1,0 +1,119 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { Background, noMetrics, silentLogger } from '../../../src/base/base.ts'
+import { type Digest, digestBytes } from '../../../src/oci/oci.ts'
+import { createAnnouncer } from '../../../src/swarm/dht/announcer.ts'
+import { cidOf } from '../../../src/swarm/dht/finder.ts'
+import type { Members } from '../../../src/swarm/members/members.ts'
+import type { Libp2pNode } from '../../../src/swarm/streams/libp2p-node.ts'
+import { SteppedClock } from '../../mirror/stepped-clock.ts'
+
+const peer = (name: string) => ({
+  toString: () => name,
+  equals: (other: { toString(): string }) => other.toString() === name,
+})
+
+/** A node in a mesh, whose own part of the DHT knows who announces what. */
+function announcerWith(
+  known: Map<Digest, string[]>,
+  mesh: { complete: boolean; peers: string[]; settleMs?: number },
+) {
+  const self = peer('self')
+  const provided: string[] = []
+  const dht = {
+    async *provide(cid: object) {
+      provided.push(String(cid))
+      yield { name: 'PEER_RESPONSE', messageName: 'ADD_PROVIDER' }
+    },
+    async *findProviders(cid: object) {
+      const found = [...known].find(([digest]) => String(cidOf(digest)) === String(cid))?.[1]
+      if (found !== undefined)
+        yield { name: 'PEER_RESPONSE', from: self, providers: found.map((name) => ({ id: peer(name) })) }
+      yield { name: 'SEND_QUERY' }
+      throw new Error('asked others')
+    },
+  }
+  const tasks = new Background('the test', silentLogger)
+  const clock = new SteppedClock()
+  let changed = (): void => undefined
+  const announcer = createAnnouncer({
+    node: { peerId: self, services: { dht } } as unknown as Libp2pNode,
+    members: {
+      peers: () => mesh.peers,
+      onChange: (listener: () => void) => {
+        changed = listener
+      },
+    } as unknown as Members,
+    isComplete: () => mesh.complete,
+    tasks,
+    clock,
+    random: () => 0.5,
+    logger: silentLogger,
+    metrics: noMetrics,
+    settleMs: mesh.settleMs,
+  })
+  return { announcer, provided, tasks, clock, changed: () => changed() }
+}
+
+const few = ['a', 'b', 'c', 'd']
+const many = [...few, ...Array.from({ length: 40 }, (_, index) => `more-${index}`)]
+const names = ['common', 'known', 'remembered', 'rare']
+const digests = names.map((text) => digestBytes(Buffer.from(text)))
+const nameOf = new Map(digests.map((digest, index) => [String(cidOf(digest)), names[index]]))
+const knowing = new Map(
+  [['a', 'b', 'c'], ['a'], ['gone']].map((peers, index) => [
+    digests[index] ?? digestBytes(Buffer.of()),
+    peers,
+  ]),
+)
+
+async function settle(clock: SteppedClock, ms: number): Promise<void> {
+  for (const stepMs of [0, ms, 1000, 1000, 1000, 1000]) {
+    clock.advance(stepMs)
+    for (let turns = 0; turns < 20; turns++) await turn()
+  }
+}
+
+test.each([
+  ['of few that are all connected one', few, true, ['rare', 'remembered']],
+  ['of few of which one is out of reach nobody', few, false, ['rare', 'remembered', 'known', 'common']],
+  ['of many that are all connected three', many, true, ['rare', 'remembered', 'known']],
+])('what members announce is left to them: %s', async (_, peers, complete, expected) => {
+  const { announcer, provided, tasks, clock } = announcerWith(knowing, { complete, peers, settleMs: 1000 })
+  // The newest is the first that is announced.
+  for (const digest of digests) announcer.announce(digest)
+  await settle(clock, 1000)
+  expect(provided.map((cid) => nameOf.get(cid))).toEqual(expected)
+  expect(announcer.size).toBe(4)
+  await tasks[Symbol.asyncDispose]()
+})
+
+test.each([
+  ['few that are all connected', few, true, 10 * 60_000],
+  ['few of which one is out of reach', few, false, 15_000],
+  ['many', many, true, 1000],
+])('news waits the longer the less it helps: among %s', async (_, peers, complete, settleMs) => {
+  const { announcer, provided, tasks, clock } = announcerWith(new Map(), { complete, peers })
+  for (const digest of digests) announcer.announce(digest)
+  await settle(clock, 0)
+  clock.advance(settleMs - 10_000)
+  await settle(clock, 0)
+  if (settleMs > 20_000) expect(provided).toEqual([])
+  await settle(clock, settleMs)
+  expect(provided).toHaveLength(4)
+  await tasks[Symbol.asyncDispose]()
+})
+
+test('news that waited among all is told once a member is gone', async () => {
+  const mesh = { complete: true, peers: few }
+  const { announcer, provided, tasks, clock, changed } = announcerWith(new Map(), mesh)
+  for (const digest of digests) announcer.announce(digest)
+  await settle(clock, 60_000)
+  expect(provided).toEqual([])
+  mesh.complete = false
+  mesh.peers = ['a', 'b', 'c']
+  changed()
+  await settle(clock, 0)
+  expect(provided).toHaveLength(4)
+  await tasks[Symbol.asyncDispose]()
+})
