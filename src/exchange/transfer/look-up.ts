@@ -30,6 +30,14 @@ export interface ReadOptions {
   signal: AbortSignal
 }
 
+interface HoldingOptions {
+  /** Those that are asked are added, and closed by whoever reads their answers. */
+  questions: Map<string, Question>
+  signal: AbortSignal
+  likely?: string | undefined
+  isThorough: boolean
+}
+
 /** Members that are asked at once; names cost nothing, so no number of them may keep the others from being asked. */
 const maxAsked = 256
 /** A hung member delays "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
@@ -57,7 +65,12 @@ export class LookUp {
     wanted: Wanted,
     { signal }: { signal: AbortSignal },
   ): AsyncGenerator<string, void, undefined> {
-    for await (const { peer } of this.#holding(wanted, { signal, isThorough: false })) yield peer
+    const questions = new Map<string, Question>()
+    try {
+      for await (const { peer } of this.#holding(wanted, { questions, signal, isThorough: false })) yield peer
+    } finally {
+      for (const question of questions.values()) question.close()
+    }
   }
 
   /** The bytes, which hash to the digest; `undefined` when no member gives them. A member that gives others is blamed. */
@@ -67,8 +80,10 @@ export class LookUp {
   ): Promise<{ bytes: Uint8Array; peer: string } | undefined> {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
+    const questions = new Map<string, Question>()
     try {
-      const found = await firstOf(this.#holding(wanted, { signal: either, likely, isThorough: true }), {
+      const offers = this.#holding(wanted, { questions, signal: either, likely, isThorough: true })
+      const found = await firstOf(offers, {
         deliver: async (question, options) => {
           const stop = AbortSignal.any([either, options.signal])
           const bytes = await this.#bring(question, wanted, maxBytes, stop)
@@ -83,6 +98,7 @@ export class LookUp {
       return found
     } finally {
       over.abort(new Error('the look-up is over'))
+      for (const question of questions.values()) question.close()
     }
   }
 
@@ -92,17 +108,16 @@ export class LookUp {
    */
   async *#holding(
     wanted: Wanted,
-    { signal, likely, isThorough }: { signal: AbortSignal; likely?: string | undefined; isThorough: boolean },
+    { questions, signal, likely, isThorough }: HoldingOptions,
   ): AsyncGenerator<Question, void, undefined> {
     const { self, members, providers, clock, random, logger } = this.#options
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
-    const questions = new Map<string, Question>()
     const holding = new Fifo<Question>()
     const state = { asking: 0, isFound: false, isSearched: false, isSearching: false }
     let news = Promise.withResolvers<void>()
     const ask = async (peer: string): Promise<void> => {
-      if (peer === self || questions.has(peer) || questions.size >= maxAsked) return
+      if (either.aborted || peer === self || questions.has(peer) || questions.size >= maxAsked) return
       const question = new Question(peer, wanted, this.#options)
       questions.set(peer, question)
       state.asking++
@@ -145,8 +160,8 @@ export class LookUp {
         else void search()
       }
     } finally {
+      // The questions stay open: what one of them brings may still be on its way when there is nobody left to ask.
       over.abort(new Error('the look-up is over'))
-      for (const question of questions.values()) question.close()
     }
   }
 

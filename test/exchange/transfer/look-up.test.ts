@@ -72,7 +72,7 @@ describe('content of a manifest’s size', () => {
   })
 })
 
-type Behaviour = 'gives' | 'lies' | 'hangs' | 'stalls' | 'lacks' | 'leaves' | 'is busy'
+type Behaviour = 'gives' | 'gives late' | 'lies' | 'hangs' | 'stalls' | 'lacks' | 'leaves' | 'is busy'
 
 /** Members that behave as they are told to, and what is asked of them, in order. */
 function lab(behaviours: Record<string, Behaviour>, inDht: string[] = []) {
@@ -105,8 +105,9 @@ function lab(behaviours: Record<string, Behaviour>, inDht: string[] = []) {
               tell({ type: 'holds', size: bytes.length, held: Bitfield.full(layout.count) })
           })
           return {
-            request(pieces: number[]) {
+            async request(pieces: number[]) {
               if (behaviour === 'stalls') return
+              if (behaviour === 'gives late') await clock.sleep(2000)
               if (behaviour === 'leaves') return tell({ type: 'ended' })
               if (behaviour === 'is busy') return tell({ type: 'busy', retryAfterMs: 1000 })
               const given = behaviour === 'lies' ? bytes.map((byte) => byte ^ 1) : bytes
@@ -155,6 +156,18 @@ describe('a member', () => {
     clearInterval(ticking)
     expect(blamed).toEqual([])
   })
+
+  it.each([undefined, 'a'])(
+    'that takes its time is waited for when nobody else has it (likely: %s)',
+    async (likely) => {
+      const { read, clock, blamed } = lab({ a: 'gives late', b: 'lacks' })
+      const reading = read(likely)
+      const ticking = setInterval(() => clock.advance(50), 1)
+      expect(await reading).toBe('a')
+      clearInterval(ticking)
+      expect(blamed).toEqual([])
+    },
+  )
 
   it('that the DHT names is asked when those that are connected give nothing', async () => {
     const { read, blamed, searches } = lab({ a: 'lies', b: 'lacks', far: 'gives' }, ['far'])
