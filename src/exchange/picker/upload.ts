@@ -45,6 +45,9 @@ export interface UploadLimits {
   maxAskers: number
   /** Of one blob; beyond, an asker that asks for nothing loses its place, or the new one is told that the node is busy. */
   maxAskersOfBlob: number
+  /** Blobs of a single piece, such as manifests, that are sent to one asker, and to all, beside what has slots. */
+  smallPerAsker: number
+  maxSmall: number
 }
 
 export const defaultUploadLimits: UploadLimits = {
@@ -54,6 +57,8 @@ export const defaultUploadLimits: UploadLimits = {
   maxQueuedPerAsker: 256,
   maxAskers: 256,
   maxAskersOfBlob: 12,
+  smallPerAsker: 8,
+  maxSmall: 64,
 }
 
 const suggestedPieces = 4
@@ -73,8 +78,9 @@ interface Sending extends Waiting {
   readonly beganMs: number
   /** Not wanted any more: asked for again, it is sent again. */
   stopped: boolean
-  /** It takes too long to be counted among what is on its way to all. */
+  /** It takes too long to be counted among what is on its way to all, or is too small. */
   overdue: boolean
+  readonly isSmall: boolean
 }
 
 interface Asker {
@@ -188,6 +194,10 @@ export class Upload {
         this.#busy(asker.id, blob)
         return
       }
+      if (this.#isSmall(asker, handed)) {
+        this.#send(asker, { blob, piece, urgent }, nowMs, { isSmall: true })
+        continue
+      }
       if (!urgent && handed.spreads && handed.isTaken(piece)) taken.push(piece)
       else {
         asker.queue.push({ blob, piece, urgent })
@@ -262,16 +272,16 @@ export class Upload {
     if (over === undefined) return
     this.#sending.delete(over)
     if (!over.overdue) this.#counted--
-    // What was stopped says nothing of the way.
+    // What was stopped says nothing of the way, nor does what is small.
     const arrived = !over.stopped
-    this.#flight.end(over.beganMs, nowMs, { arrived })
-    if (arrived) this.#usual.add(1, nowMs - over.beganMs)
+    if (!over.isSmall) this.#flight.end(over.beganMs, nowMs, { arrived })
+    if (arrived && !over.isSmall) this.#usual.add(1, nowMs - over.beganMs)
     if (asker === undefined) return
     asker.activeMs = nowMs
     const at = asker.sending.indexOf(over)
     if (at < 0) return
     asker.sending.splice(at, 1)
-    asker.flight.end(over.beganMs, nowMs, { arrived })
+    if (!over.isSmall) asker.flight.end(over.beganMs, nowMs, { arrived })
   }
 
   #find(asker: string, blob: string, piece: number): Sending | undefined {
@@ -300,22 +310,35 @@ export class Upload {
       const next = this.#next(nowMs)
       if (next === undefined) return
       const { asker, waiting } = next
-      const { blob, piece } = waiting
       asker.queue.splice(asker.queue.indexOf(waiting), 1)
-      const sending = { ...waiting, asker: asker.id, beganMs: nowMs, stopped: false, overdue: false }
-      asker.sending.push(sending)
-      this.#sending.add(sending)
-      const handed = this.#blobs.get(blob)
-      handed?.unqueue(piece)
-      handed?.hand(piece, asker.id, nowMs)
+      this.#blobs.get(waiting.blob)?.unqueue(waiting.piece)
+      this.#send(asker, waiting, nowMs)
       this.#counted++
       this.#flight.begin(nowMs)
       asker.flight.begin(nowMs)
       // Whoever was served goes to the end of the line.
       this.#askers.delete(asker.id)
       this.#askers.set(asker.id, asker)
-      this.#actions.push({ type: 'send', asker: asker.id, blob, piece })
     }
+  }
+
+  #send(asker: Asker, waiting: Waiting, nowMs: number, { isSmall = false } = {}): void {
+    const { blob, piece } = waiting
+    const sending = { ...waiting, asker: asker.id, beganMs: nowMs, stopped: false, overdue: isSmall, isSmall }
+    asker.sending.push(sending)
+    this.#sending.add(sending)
+    this.#blobs.get(blob)?.hand(piece, asker.id, nowMs)
+    this.#actions.push({ type: 'send', asker: asker.id, blob, piece })
+  }
+
+  /** Somebody waits for the whole of it, and it costs those who get pieces next to nothing. */
+  #isSmall({ sending }: Asker, { held }: HandedOut): boolean {
+    if (held.count > 1) return false
+    const isSmall = (each: Sending): boolean => each.isSmall
+    const { smallPerAsker, maxSmall } = this.#limits
+    return (
+      sending.filter(isSmall).length < smallPerAsker && [...this.#sending].filter(isSmall).length < maxSmall
+    )
   }
 
   /** The first in turn; but what nobody has yet goes before what someone passes on. */

@@ -1,7 +1,7 @@
 /** Sends one downloader the pieces that were granted to it and the lists that it asked for, read a little ahead of the writer. */
 import { type Clock, Fifo, type TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
-import { layoutOf, pieceRange } from '../protocol/piece-size.ts'
+import { layoutOf, minPieceBytes, pieceRange } from '../protocol/piece-size.ts'
 import type { Holding, Holdings } from './holdings.ts'
 import { type FramePool, pieceFrames } from './piece-frames.ts'
 
@@ -32,13 +32,30 @@ export interface SenderOptions {
 
 /** A megabyte: four small pieces, or what a large one takes to be read without a pause. */
 const aheadFrames = 4
+/** What `--max-upload` may be behind before a blob of one small piece waits for it, too: all else waits the longer for that. */
+const debtMs = 10_000
+
+interface Frame {
+  job: SendJob
+  frame: Uint8Array
+  isLast: boolean
+}
+
+/** What is read one after the other. */
+interface Lane {
+  readonly waiting: Fifo<SendJob>
+  readonly ready: Fifo<Frame>
+  /** How far the budget may be overdrawn. */
+  readonly debtMs: number
+}
 
 export class Sender {
   readonly #options: SenderOptions
   /** Granted, and not over. */
   readonly #jobs = new Set<SendJob>()
-  readonly #waiting = new Fifo<SendJob>()
-  readonly #ready = new Fifo<{ job: SendJob; frame: Uint8Array; isLast: boolean }>()
+  /** Manifests and the like, for which somebody waits, before what takes long anyway. */
+  readonly #small: Lane = { waiting: new Fifo(), ready: new Fifo(), debtMs }
+  readonly #large: Lane = { waiting: new Fifo(), ready: new Fifo(), debtMs: 0 }
   readonly #lists = new Fifo<Uint8Array>()
   #news = Promise.withResolvers<void>()
   #room = Promise.withResolvers<void>()
@@ -54,8 +71,10 @@ export class Sender {
   push(digest: Digest, piece: number): void {
     const job: SendJob = { digest, piece, isStopped: false, isWritten: false }
     this.#jobs.add(job)
-    this.#waiting.push(job)
-    this.#news.resolve()
+    const size = this.#options.wantOf(digest)?.holding.size ?? 0
+    const lane = size <= minPieceBytes ? this.#small : this.#large
+    lane.waiting.push(job)
+    this.#tellNews()
   }
 
   /** The downloader has the piece. */
@@ -85,9 +104,14 @@ export class Sender {
   /** The next frame to write. */
   next(): Uint8Array | undefined {
     const list = this.#lists.shift()
-    for (let entry = list === undefined ? this.#ready.shift() : undefined; ; entry = this.#ready.shift()) {
+    if (list !== undefined) {
       this.#makeRoom()
-      if (entry === undefined) return list
+      return list
+    }
+    for (;;) {
+      const entry = this.#small.ready.shift() ?? this.#large.ready.shift()
+      this.#makeRoom()
+      if (entry === undefined) return undefined
       const { job, frame, isLast } = entry
       if (job.isStopped) {
         this.#options.pool.give(frame)
@@ -102,22 +126,23 @@ export class Sender {
   /** Reads what was granted, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = (): void => {
-      this.#news.resolve()
+      this.#tellNews()
       this.#makeRoom()
     }
     signal.addEventListener('abort', stop, { once: true })
-    while (!signal.aborted) {
-      const job = this.#waiting.shift()
-      if (job !== undefined) await this.#read(job, signal)
-      else {
-        await this.#news.promise
-        this.#news = Promise.withResolvers()
-      }
-    }
+    await Promise.all([this.#readAll(this.#small, signal), this.#readAll(this.#large, signal)])
     for (const job of this.#jobs) this.#over(job)
   }
 
-  async #read(job: SendJob, signal: AbortSignal): Promise<void> {
+  async #readAll(lane: Lane, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const job = lane.waiting.shift()
+      if (job !== undefined) await this.#read(job, lane, signal)
+      else await this.#news.promise
+    }
+  }
+
+  async #read(job: SendJob, lane: Lane, signal: AbortSignal): Promise<void> {
     const { holdings, pool, wantOf, wake, onUnreadable } = this.#options
     const { digest, piece } = job
     const want = wantOf(digest)
@@ -135,10 +160,10 @@ export class Sender {
         chunks,
         pool,
       })) {
-        await this.#afford(frame.length, signal)
-        while (this.#ready.length >= aheadFrames && !signal.aborted) await this.#room.promise
+        await this.#afford(frame.length, lane, signal)
+        while (lane.ready.length >= aheadFrames && !signal.aborted) await this.#room.promise
         if (job.isStopped || signal.aborted) return
-        this.#ready.push({ job, frame, isLast })
+        lane.ready.push({ job, frame, isLast })
         wake()
       }
     } catch (error) {
@@ -149,9 +174,9 @@ export class Sender {
     }
   }
 
-  async #afford(bytes: number, signal: AbortSignal): Promise<void> {
+  async #afford(bytes: number, lane: Lane, signal: AbortSignal): Promise<void> {
     const { budget, clock } = this.#options
-    const waitMs = budget?.take(bytes, clock.now()) ?? 0
+    const waitMs = (budget?.take(bytes, clock.now()) ?? 0) - lane.debtMs
     if (waitMs > 0) await clock.sleep(waitMs, { signal })
   }
 
@@ -162,6 +187,12 @@ export class Sender {
 
   #over(job: SendJob): void {
     if (this.#jobs.delete(job)) this.#options.onOver(job)
+  }
+
+  #tellNews(): void {
+    const { resolve } = this.#news
+    this.#news = Promise.withResolvers()
+    resolve()
   }
 
   #makeRoom(): void {

@@ -48,6 +48,21 @@ class Scene {
 }
 
 describe('the holder', () => {
+  it('sends a blob of one piece beside what has slots, so many at once to one asker, and waits for none of it', () => {
+    const scene = new Scene({ smallPerAsker: 2 })
+    scene.want('a')
+    const small = ['sha256:01', 'sha256:02', 'sha256:03']
+    for (const name of small) scene.want('a', Bitfield.full(1), name)
+    expect(scene.request('a', [0, 1])).toMatchObject([{ type: 'send', blob, piece: 0 }])
+    const [first, second, third] = small.map((name) => scene.request('a', [0], { blob: name }))
+    expect(first).toMatchObject([{ type: 'send', blob: small[0] }])
+    expect(second).toMatchObject([{ type: 'send', blob: small[1] }])
+    // Beyond that it takes its turn like anything else.
+    expect(third).toEqual([])
+    expect(scene.give({ type: 'sent', asker: 'a', blob: 'sha256:01', piece: 0 })).toEqual([])
+    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 0 })).toHaveLength(1)
+  })
+
   it('gives what it brings from outside to one asker, which passes it on, and to another that came back for it in vain', () => {
     const scene = new Scene()
     const held = new Bitfield(16)
