@@ -188,7 +188,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
-  const lookUp = new LookUp({ ...shared, self: identity.peerId, links, members })
+  const lookUp = new LookUp({ ...shared, self: identity.peerId, links, members, stop: background.signal })
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 

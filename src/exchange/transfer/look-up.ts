@@ -2,7 +2,16 @@
  * What members hold, asked of them without a transfer: who has a blob whole, and content that is small enough to be proven at once,
  * such as a manifest. Nothing of either is kept.
  */
-import { type Clock, Fifo, firstOf, type Logger, unlessAborted, untilOrAfter } from '../../base/base.ts'
+import {
+  type Clock,
+  Fifo,
+  firstOf,
+  Keyed,
+  type Logger,
+  SingleFlight,
+  unlessAborted,
+  untilOrAfter,
+} from '../../base/base.ts'
 import { algorithmOf, digestBytes } from '../../oci/oci.ts'
 import type { ExchangeMembers, Providers } from '../contract.ts'
 import type { Asking } from '../peer/asking.ts'
@@ -20,6 +29,8 @@ export interface LookUpOptions {
   clock: Clock
   random(): number
   logger: Logger
+  /** Aborts when the exchange closes. */
+  stop: AbortSignal
 }
 
 export interface ReadOptions {
@@ -53,8 +64,15 @@ const maxAtOnce = 8
 const slowMs = 5000
 const slowBytesPerMs = 32
 
+interface Small {
+  bytes: Uint8Array
+  peer: string
+}
+
 export class LookUp {
   readonly #options: LookUpOptions
+  readonly #reading = new SingleFlight<Small | undefined>()
+  readonly #turns = new Keyed()
 
   constructor(options: LookUpOptions) {
     this.#options = options
@@ -74,10 +92,16 @@ export class LookUp {
   }
 
   /** The bytes, which hash to the digest; `undefined` when no member gives them. A member that gives others is blamed. */
-  async read(
-    wanted: Wanted,
-    { maxBytes, likely, signal }: ReadOptions,
-  ): Promise<{ bytes: Uint8Array; peer: string } | undefined> {
+  async read(wanted: Wanted, { signal, ...options }: ReadOptions): Promise<Small | undefined> {
+    const { repository, digest } = wanted
+    // A member sends a piece once, whoever asks for it here: those who ask at once share it, or take turns.
+    const reading = this.#reading.run(`${repository}@${digest}`, () =>
+      this.#turns.run(digest, () => this.#read(wanted, { ...options, signal: this.#options.stop })),
+    )
+    return await unlessAborted(reading, signal)
+  }
+
+  async #read(wanted: Wanted, { maxBytes, likely, signal }: ReadOptions): Promise<Small | undefined> {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
     const questions = new Map<string, Question>()

@@ -6,8 +6,17 @@ import type { WantEvent } from '../../../src/exchange/peer/want.ts'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { LookUp, type LookUpOptions } from '../../../src/exchange/transfer/look-up.ts'
+import { parseRepository } from '../../../src/oci/oci.ts'
 import { SteppedClock } from '../../mirror/stepped-clock.ts'
-import { digestOf, openWorld, someBytes, type TestNode, type World, wanted } from '../lab/fixture.ts'
+import {
+  digestOf,
+  openWorld,
+  repository,
+  someBytes,
+  type TestNode,
+  type World,
+  wanted,
+} from '../lab/fixture.ts'
 
 const maxBytes = 4 * 1024 * 1024
 const { signal } = new AbortController()
@@ -52,6 +61,20 @@ describe('content of a manifest’s size', () => {
     expect(await exchange.read(wanted(digest), { maxBytes })).toBeUndefined()
   })
 
+  it('is read once by those who ask for it at the same time, and for two repositories in turn', async () => {
+    const other = parseRepository('team/other')
+    const holder = await world.node()
+    holder.readers.add(other)
+    const digest = await holder.holds(someBytes(2000))
+    const { exchange } = await reader()
+    const found = await Promise.all(
+      [repository, repository, other].map((name) =>
+        exchange.read({ repository: name, digest }, { maxBytes }),
+      ),
+    )
+    expect(found.map((small) => small?.peer)).toEqual([holder.peer, holder.peer, holder.peer])
+  })
+
   it('is not read when it is larger than may be', async () => {
     const digest = await (await world.node()).holds(someBytes(1001))
     expect(await (await reader()).exchange.read(wanted(digest), { maxBytes: 1000 })).toBeUndefined()
@@ -86,6 +109,7 @@ function lab(behaviours: Record<string, Behaviour>, inDht: string[] = []) {
     clock,
     random: () => 0.5,
     logger: silentLogger,
+    stop: signal,
     members: { peers: () => Object.keys(behaviours).filter((peer) => !inDht.includes(peer)) },
     providers: {
       async *find() {
