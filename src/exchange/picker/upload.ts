@@ -194,7 +194,7 @@ export class Upload {
         this.#busy(asker.id, blob)
         return
       }
-      if (this.#isSmall(asker, handed)) {
+      if (this.#isSmall(asker, handed, nowMs)) {
         this.#send(asker, { blob, piece, urgent }, nowMs, { isSmall: true })
         continue
       }
@@ -332,13 +332,14 @@ export class Upload {
   }
 
   /** Somebody waits for the whole of it, and it costs those who get pieces next to nothing. */
-  #isSmall({ sending }: Asker, { held }: HandedOut): boolean {
+  #isSmall({ sending }: Asker, { held }: HandedOut, nowMs: number): boolean {
     if (held.count > 1) return false
-    const isSmall = (each: Sending): boolean => each.isSmall
     const { smallPerAsker, maxSmall } = this.#limits
-    return (
-      sending.filter(isSmall).length < smallPerAsker && [...this.#sending].filter(isSmall).length < maxSmall
-    )
+    const afterMs = nowMs - bounded(this.#usual.p90Ms, patience)
+    let count = 0
+    // Whoever does not say that it has them keeps nobody else from being sent some.
+    for (const { isSmall, beganMs } of this.#sending) if (isSmall && beganMs > afterMs) count++
+    return count < maxSmall && sending.filter(({ isSmall }) => isSmall).length < smallPerAsker
   }
 
   /** The first in turn; but what nobody has yet goes before what someone passes on. */

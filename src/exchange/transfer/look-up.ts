@@ -60,6 +60,8 @@ const likelyMs = 500
 /** One that takes longer is not waited for alone, and so many bring it at once. */
 const besideMs = 400
 const maxAtOnce = 8
+/** All members together may delay a "nobody has it" by this, however many of them begin to give and do not go on. */
+const readMs = 30_000
 /** What a member may take for all of it: less is no narrow link, but no link. */
 const slowMs = 5000
 const slowBytesPerMs = 32
@@ -105,9 +107,14 @@ export class LookUp {
     const over = new AbortController()
     const either = AbortSignal.any([signal, over.signal])
     const questions = new Map<string, Question>()
+    const { clock } = this.#options
+    const late = clock.sleep(readMs, { signal: either }).then(
+      () => undefined,
+      () => undefined,
+    )
     try {
       const offers = this.#holding(wanted, { questions, signal: either, likely, isThorough: true })
-      const found = await firstOf(offers, {
+      const reading = firstOf(offers, {
         deliver: async (question, options) => {
           const stop = AbortSignal.any([either, options.signal])
           const bytes = await this.#bring(question, wanted, maxBytes, stop)
@@ -116,8 +123,9 @@ export class LookUp {
         discard: () => undefined,
         besideMs,
         most: maxAtOnce,
-        clock: this.#options.clock,
+        clock,
       })
+      const found = await Promise.race([reading, late])
       signal.throwIfAborted()
       return found
     } finally {

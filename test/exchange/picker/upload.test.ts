@@ -48,6 +48,19 @@ class Scene {
 }
 
 describe('the holder', () => {
+  it('sends what is small to others while some do not say that they have got it', () => {
+    const scene = new Scene({ maxSmall: 2 })
+    const small = ['sha256:01', 'sha256:02', 'sha256:03']
+    for (const [at, name] of small.entries()) scene.want(`asker-${at}`, Bitfield.full(1), name)
+    scene.want('asker-0')
+    scene.request('asker-0', [0])
+    const ask = (at: number) => scene.request(`asker-${at}`, [0], { blob: small[at] ?? '' })
+    expect([ask(0).length, ask(1).length, ask(2).length]).toEqual([1, 1, 0])
+    scene.give({ type: 'cancel', asker: 'asker-2', blob: 'sha256:03', pieces: [0] })
+    scene.nowMs += 10_000
+    expect(ask(2)).toMatchObject([{ type: 'send', blob: 'sha256:03' }])
+  })
+
   it('sends a blob of one piece beside what has slots, so many at once to one asker, and waits for none of it', () => {
     const scene = new Scene({ smallPerAsker: 2 })
     scene.want('a')

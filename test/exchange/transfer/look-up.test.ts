@@ -205,6 +205,19 @@ describe('a member', () => {
     expect(searches()).toBe(0)
   })
 
+  it('that begins to give and does not go on delays the word that nobody has it by half a minute, however many do', async () => {
+    const stalling = Object.fromEntries(
+      Array.from({ length: 40 }, (_, n) => [`stalling-${n}`, 'stalls' as const]),
+    )
+    const { read, clock } = lab(stalling)
+    const beganMs = clock.now()
+    const reading = read()
+    const ticking = setInterval(() => clock.advance(250), 1)
+    expect(await reading).toBeUndefined()
+    clearInterval(ticking)
+    expect(clock.now() - beganMs).toBeLessThan(32_000)
+  })
+
   it('that nobody is leaves it unread', async () => {
     const { read, searches } = lab({ a: 'lacks', b: 'lacks' })
     expect(await read()).toBeUndefined()
