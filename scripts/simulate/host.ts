@@ -7,12 +7,8 @@ import type {
   DownloadLimits,
 } from '../../src/exchange/picker/download-events.ts'
 import { maxNeighbours } from '../../src/exchange/picker/neighbourhood.ts'
-import {
-  Upload,
-  type UploadAction,
-  type UploadEvent,
-  type UploadLimits,
-} from '../../src/exchange/picker/upload.ts'
+import { Upload } from '../../src/exchange/picker/upload.ts'
+import type { UploadAction, UploadEvent, UploadLimits } from '../../src/exchange/picker/upload-events.ts'
 import { Bitfield } from '../../src/exchange/protocol/bitfield.ts'
 import { type Layout, pieceLength } from '../../src/exchange/protocol/piece-size.ts'
 import { Circle } from './circle.ts'

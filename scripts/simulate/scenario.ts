@@ -1,6 +1,6 @@
 /** What is simulated, and what it came to. */
 import type { DownloadLimits } from '../../src/exchange/picker/download-events.ts'
-import type { UploadLimits } from '../../src/exchange/picker/upload.ts'
+import type { UploadLimits } from '../../src/exchange/picker/upload-events.ts'
 
 export const mebibyte = 1024 * 1024
 

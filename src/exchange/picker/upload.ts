@@ -10,56 +10,15 @@
  * Pure: give it every event with the time and carry out the actions, in order. Memory is bounded by askers × queued requests,
  * and by the pieces of the blobs that are asked for.
  */
-import type { Bitfield } from '../protocol/bitfield.ts'
 import { Flight } from './flight.ts'
 import { HandedOut } from './handed-out.ts'
 import { ServiceMeter } from './service-meter.ts'
-
-export type UploadEvent =
-  /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
-  | { type: 'want'; asker: string; blob: string; held: Bitfield; isOrigin?: boolean }
-  | { type: 'request'; asker: string; blob: string; pieces: readonly number[]; urgent?: boolean }
-  | { type: 'cancel'; asker: string; blob: string; pieces: readonly number[] }
-  | { type: 'done'; asker: string; blob: string }
-  /** All of its channels ended. */
-  | { type: 'left'; asker: string }
-  /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
-  | { type: 'sent'; asker: string; blob: string; piece: number }
-  /** Time has passed. */
-  | { type: 'wake' }
-
-export type UploadAction =
-  | { type: 'send'; asker: string; blob: string; piece: number }
-  /** Stop what is being sent, after the frame that is on its way; then report `sent`. */
-  | { type: 'stop'; asker: string; blob: string; piece: number }
-  | { type: 'later'; asker: string; blob: string; pieces: number[]; instead: number[]; retryAfterMs: number }
-  | { type: 'busy'; asker: string; blob: string; retryAfterMs: number }
-
-export interface UploadLimits {
-  /** Pieces being sent at once, to all and to one asker; more where the way is long for them (flight.ts), up to `maxSlots`. */
-  slots: number
-  slotsPerAsker: number
-  maxSlots: number
-  /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
-  maxQueuedPerAsker: number
-  maxAskers: number
-  /** Of one blob; beyond, an asker that asks for nothing loses its place, or the new one is told that the node is busy. */
-  maxAskersOfBlob: number
-  /** Blobs of a single piece, such as manifests, that are sent to one asker, and to all, beside what has slots. */
-  smallPerAsker: number
-  maxSmall: number
-}
-
-export const defaultUploadLimits: UploadLimits = {
-  slots: 8,
-  slotsPerAsker: 2,
-  maxSlots: 64,
-  maxQueuedPerAsker: 256,
-  maxAskers: 256,
-  maxAskersOfBlob: 12,
-  smallPerAsker: 8,
-  maxSmall: 64,
-}
+import {
+  defaultUploadLimits,
+  type UploadAction,
+  type UploadEvent,
+  type UploadLimits,
+} from './upload-events.ts'
 
 const suggestedPieces = 4
 /** An asker that is sent away may come back when so many of a piece's usual times have passed. */

@@ -10,6 +10,7 @@ import { maxNeighbours, Neighbourhood } from '../picker/neighbourhood.ts'
 import type { Bitfield } from '../protocol/bitfield.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import { CoolDowns, leastCoolDownMs } from './cool-downs.ts'
 
 export interface Source {
   readonly peer: string
@@ -62,14 +63,12 @@ const enoughHolding = 4
 /** A member whose uplink is full answers behind all that it has to carry. */
 const firstSearchMs = 6000
 const againMs = { least: 250, most: 5000 }
-const coolDownMs = { least: 500, most: 10_000 }
 const maxRemembered = 1024
 
 export class Sources {
   readonly #options: SourcesOptions
   readonly #sources = new Map<string, Source>()
-  /** Peers that failed: not asked again before the time, which doubles. */
-  readonly #shunned = new Map<string, { untilMs: number; forMs: number }>()
+  readonly #coolDowns: CoolDowns
   readonly #neighbourhood: Neighbourhood
   /** Known, and no neighbours for want of a place; those that were left last are tried last. */
   readonly #strangers = new Set<string>()
@@ -88,6 +87,7 @@ export class Sources {
 
   constructor(options: SourcesOptions) {
     this.#options = options
+    this.#coolDowns = new CoolDowns(options.clock)
     this.#neighbourhood = new Neighbourhood({ random: () => options.random() })
     this.#leave = options.members.onChange(({ kind, peer }) => {
       if (kind === 'join' && this.#sources.size < maxMembers) this.add(peer)
@@ -144,7 +144,7 @@ export class Sources {
       const isAlone = this.holding().length === 0
       if (this.#receivedBytes === receivedBytes) this.#review({ isStarved: true })
       // Who was left just now may be asked again after this.
-      if (isAlone && !wasAlone) await clock.sleep(coolDownMs.least, { signal })
+      if (isAlone && !wasAlone) await clock.sleep(leastCoolDownMs, { signal })
       waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
       this.#addMembers()
     }
@@ -174,11 +174,11 @@ export class Sources {
 
   /** Asks the peer, unless it is known, shunned, or one too many: then it is tried when there is a place. */
   add(peer: string): void {
-    const { self, clock, refuses } = this.#options
+    const { self, refuses } = this.#options
     if (this.#closed || peer === self || this.#sources.has(peer)) return
     if (refuses?.(peer) === true) return
     const isFull = this.holding().length >= maxNeighbours || this.#sources.size >= maxSources
-    if (isFull || (this.#shunned.get(peer)?.untilMs ?? 0) > clock.now()) this.#know(peer)
+    if (isFull || this.#coolDowns.has(peer)) this.#know(peer)
     else this.#ask(peer)
   }
 
@@ -221,21 +221,12 @@ export class Sources {
   shun(source: Source, how: 'for-now' | 'for-good'): void {
     if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer)
     source.link.release(source.want)
-    this.#coolDown(source.peer, how)
+    this.#coolDowns.add(source.peer, how)
     this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     if (source.holds !== undefined && this.holding().length === 0) this.#lonely.resolve()
     if (how === 'for-now') this.#know(source.peer)
     this.#review()
     this.#settle()
-  }
-
-  #coolDown(peer: string, how: 'for-now' | 'for-good' = 'for-now'): void {
-    const before = this.#shunned.get(peer)
-    const forMs = Math.min(coolDownMs.most, before === undefined ? coolDownMs.least : 2 * before.forMs)
-    const untilMs = how === 'for-good' ? Number.POSITIVE_INFINITY : this.#options.clock.now() + forMs
-    const [oldest] = this.#shunned.keys()
-    if (this.#shunned.size >= maxRemembered && oldest !== undefined) this.#shunned.delete(oldest)
-    this.#shunned.set(peer, { untilMs, forMs })
   }
 
   /** Lets go of a neighbour for another. */
@@ -249,7 +240,6 @@ export class Sources {
   /** Whom to have as neighbours from now on. */
   #review({ isStarved = false } = {}): void {
     if (this.#closed) return
-    const { clock } = this.#options
     const holding = this.holding()
     const [first] = holding
     if (first === undefined) return
@@ -259,9 +249,7 @@ export class Sources {
       isComplete: holds.held.complete,
       receivedBytes,
     }))
-    const strangers = [...this.#strangers].filter(
-      (peer) => (this.#shunned.get(peer)?.untilMs ?? 0) <= clock.now(),
-    )
+    const strangers = [...this.#strangers].filter((peer) => !this.#coolDowns.has(peer))
     const { leave, tries } = this.#neighbourhood.review(neighbours, {
       isStarved,
       strangers: strangers.length,
@@ -276,7 +264,7 @@ export class Sources {
   /** It has no place for this node: others may. */
   #refused(source: Source): void {
     if (source.receivedBytes > 0 || this.holding().length < 2) return
-    this.#coolDown(source.peer)
+    this.#coolDowns.add(source.peer)
     this.#part(source)
     this.#review()
   }

@@ -1,11 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  Upload,
-  type UploadAction,
-  type UploadEvent,
-  type UploadLimits,
-} from '../../../src/exchange/picker/upload.ts'
+import { Upload } from '../../../src/exchange/picker/upload.ts'
+import type { UploadAction, UploadEvent, UploadLimits } from '../../../src/exchange/picker/upload-events.ts'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
 
 const blob = 'sha256:aa'
