@@ -72,15 +72,14 @@ export class Holdings implements AsyncDisposable {
         },
       }
     }
-    if (this.#rotten.has(digest)) return undefined
-    const known = this.#complete.get(digest)
-    if (known !== undefined) return known
     const found = await this.#options.blobs.stat(digest)
-    if (found === undefined) return undefined
+    if (found === undefined || this.#rotten.has(digest)) return undefined
+    const known = this.#complete.get(digest)
+    if (known?.size === found.size) return known
     const held = Bitfield.full(layoutOf(found.size).count)
     const holding = { size: found.size, complete: true, held, isOrigin: false }
-    if (this.#watchers.has(digest)) this.#complete.set(digest, this.#complete.get(digest) ?? holding)
-    return this.#complete.get(digest) ?? holding
+    if (this.#watchers.has(digest)) this.#complete.set(digest, holding)
+    return holding
   }
 
   /** The list under which a partial blob is held, `undefined` when it is held whole or not at all. */
@@ -152,7 +151,6 @@ export class Holdings implements AsyncDisposable {
   /** The store holds something else of it than before: it was stored, mended, or removed. */
   changed(digest: Digest): void {
     this.#rotten.delete(digest)
-    this.#complete.delete(digest)
     this.#open.forget(digest)
     this.#tell(digest, { type: 'changed' })
   }

@@ -117,8 +117,12 @@ export class Session implements Seeding {
       return undefined
     }
     const want = this.#wants.get(ask.id)
-    // What was asked before it was known that the blob is gone.
-    if (want === undefined || !isHeld(want)) return undefined
+    if (want === undefined) return undefined
+    if (!isHeld(want)) {
+      // It was asked before it was known that the blob is gone. Who waits for a list asks for no other.
+      if (ask.type === 'ask-list') this.say({ type: 'no-list', id: want.id })
+      return undefined
+    }
     check(want, piecesOf(ask))
     if (ask.type === 'bad') onBad(this, want, ask.piece)
     else if (ask.type === 'ask-list') this.#list(want, ask.from ?? 0)
@@ -247,11 +251,14 @@ export class Session implements Seeding {
 
   #tell(want: SeededWant, holding: Holding | undefined): void {
     const { id } = want
+    const before = want.holding
+    if (before?.complete === true && before === holding) return
     want.holding = holding
     want.news = []
     want.isCurtailed = false
     if (!isHeld(want)) {
       this.say({ type: 'absent', id })
+      if (before !== undefined) this.#gone(want.digest)
       return
     }
     const { size, held, complete } = want.holding
@@ -275,8 +282,8 @@ export class Session implements Seeding {
       if (holding !== undefined) this.say({ type: 'lost', id: want.id, pieces: [news.piece] })
       return
     }
-    // From part to whole everything that was asked stays right. Anything else begins anew.
-    if (holding !== undefined && !(holding.held.complete && !holding.complete)) {
+    // Of what is here whole everything that was asked stays right. Anything else begins anew.
+    if (holding?.held.complete === false) {
       want.holding = undefined
       want.news = []
       this.say({ type: 'absent', id: want.id })

@@ -81,6 +81,32 @@ describe('a holder', () => {
     expect(await heard(channel)).toEqual({ type: 'complete', id: 1, size: 100 })
   })
 
+  it('forgets nothing that was asked when what it has whole is said to have changed, and has not', async () => {
+    const bytes = someBytes(6 * pieceBytes)
+    const digest = await holder.holds(bytes)
+    await want(digest)
+    await ask({ type: 'request', id: 1, pieces: [0, 1, 2, 3, 4, 5] })
+    holder.exchange.changed(digest)
+    await ask({ type: 'ask-list', id: 1 })
+    for (let received = 0, lists = 0; received < bytes.length || lists < 1; ) {
+      const frame = await heard(channel)
+      if (frame.type === 'list') lists++
+      else if (frame.type !== 'data') throw new Error(`data was expected, ${frame.type} came`)
+      else {
+        received += frame.bytes.length
+        await ask({ type: 'got', id: 1, pieces: [frame.piece] })
+      }
+    }
+  })
+
+  it('tells when what it has whole is not for the asker any more', async () => {
+    const digest = await holder.holds(someBytes(100))
+    await want(digest)
+    holder.readers.delete(repository)
+    holder.exchange.changed(digest)
+    expect(await heard(channel)).toEqual({ type: 'absent', id: 1 })
+  })
+
   it('sends each piece in order and whole', async () => {
     const bytes = someBytes(2 * pieceBytes + 3)
     await want(await holder.holds(bytes))
@@ -345,11 +371,12 @@ describe('a holder', () => {
     await Promise.all(dripping)
   })
 
-  it('ignores asks for what it does not hold', async () => {
+  it('answers whoever asks for the list of what it does not hold, and ignores all else', async () => {
     const digest = await (await world.node()).holds(someBytes(100))
     await want(digest)
     await ask({ type: 'request', id: 1, pieces: [0] })
     await ask({ type: 'ask-list', id: 1 })
+    expect(await heard(channel)).toEqual({ type: 'no-list', id: 1 })
     await ask({ type: 'cancel', id: 3, pieces: [0] })
     await ask({ type: 'done', id: 1 })
     expect(await want(digest, 2)).toEqual({ type: 'absent', id: 2 })
