@@ -1,25 +1,32 @@
 /** What happens to an upload, what it wants done, and its limits. */
 import type { Bitfield } from '../protocol/bitfield.ts'
 
+/** A blob asked for by an asker. One that has several wants of it gives each a name of its own. */
+export interface UploadWant {
+  asker: string
+  blob: string
+  want?: number | undefined
+}
+
 export type UploadEvent =
   /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
-  | { type: 'want'; asker: string; blob: string; held: Bitfield; isOrigin?: boolean }
-  | { type: 'request'; asker: string; blob: string; pieces: readonly number[]; urgent?: boolean }
-  | { type: 'cancel'; asker: string; blob: string; pieces: readonly number[] }
-  | { type: 'done'; asker: string; blob: string }
+  | ({ type: 'want'; held: Bitfield; isOrigin?: boolean } & UploadWant)
+  | ({ type: 'request'; pieces: readonly number[]; urgent?: boolean } & UploadWant)
+  | ({ type: 'cancel'; pieces: readonly number[] } & UploadWant)
+  | ({ type: 'done' } & UploadWant)
   /** All of its channels ended. */
   | { type: 'left'; asker: string }
   /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
-  | { type: 'sent'; asker: string; blob: string; piece: number }
+  | ({ type: 'sent'; piece: number } & UploadWant)
   /** Time has passed. */
   | { type: 'wake' }
 
 export type UploadAction =
-  | { type: 'send'; asker: string; blob: string; piece: number }
+  | ({ type: 'send'; piece: number } & UploadWant)
   /** Stop what is being sent, after the frame that is on its way; then report `sent`. */
-  | { type: 'stop'; asker: string; blob: string; piece: number }
-  | { type: 'later'; asker: string; blob: string; pieces: number[]; instead: number[]; retryAfterMs: number }
-  | { type: 'busy'; asker: string; blob: string; retryAfterMs: number }
+  | ({ type: 'stop'; piece: number } & UploadWant)
+  | ({ type: 'later'; pieces: number[]; instead: number[]; retryAfterMs: number } & UploadWant)
+  | ({ type: 'busy'; retryAfterMs: number } & UploadWant)
 
 export interface UploadLimits {
   /** Pieces being sent at once, to all and to one asker; more where the way is long for them (flight.ts), up to `maxSlots`. */

@@ -18,6 +18,7 @@ import {
   type UploadAction,
   type UploadEvent,
   type UploadLimits,
+  type UploadWant,
 } from './upload-events.ts'
 
 const suggestedPieces = 4
@@ -26,14 +27,12 @@ const retry = { factor: 2, leastMs: 100, mostMs: 5000, atFirstMs: 500 }
 /** A piece that takes so much longer than usual is not waited for by others. */
 const patience = { factor: 4, leastMs: 500, mostMs: 10_000, atFirstMs: 1000 }
 
-interface Waiting {
-  blob: string
+interface Waiting extends UploadWant {
   piece: number
   urgent: boolean
 }
 
 interface Sending extends Waiting {
-  readonly asker: string
   readonly beganMs: number
   /** Not wanted any more: asked for again, it is sent again. */
   stopped: boolean
@@ -47,7 +46,8 @@ interface Asker {
   queue: Waiting[]
   sending: Sending[]
   flight: Flight
-  blobs: Set<string>
+  /** By blob. */
+  wants: Map<string, Set<number | undefined>>
   /** When it last asked for something, or got it. */
   activeMs: number
 }
@@ -94,27 +94,29 @@ export class Upload {
     else if (asker !== undefined) {
       if (event.type === 'request') this.#request(asker, event, nowMs)
       else if (event.type === 'left') this.#left(asker, nowMs)
-      else if (event.type === 'done') this.#done(asker, event.blob, nowMs)
-      else this.#drop(asker, ({ blob, piece }) => blob === event.blob && event.pieces.includes(piece))
+      else if (event.type === 'done') this.#done(asker, event, nowMs)
+      else this.#drop(asker, (waiting) => isOf(waiting, event) && event.pieces.includes(waiting.piece))
     }
     this.#serve(nowMs)
     return this.#actions
   }
 
-  #want({ asker: id, blob, held, isOrigin = false }: UploadEvent & { type: 'want' }, nowMs: number): void {
+  #want(event: UploadEvent & { type: 'want' }, nowMs: number): void {
+    const { asker: id, blob, want, held, isOrigin = false } = event
     if (!this.#hasPlace(id, blob, nowMs)) {
-      this.#busy(id, blob)
+      this.#busy(event)
       return
     }
     if (!this.#askers.has(id)) {
       if (this.#askers.size >= this.#limits.maxAskers) {
-        this.#busy(id, blob)
+        this.#busy(event)
         return
       }
       const flight = new Flight({ least: this.#limits.slotsPerAsker, most: this.#limits.maxSlots })
-      this.#askers.set(id, { id, queue: [], sending: [], flight, blobs: new Set(), activeMs: nowMs })
+      this.#askers.set(id, { id, queue: [], sending: [], flight, wants: new Map(), activeMs: nowMs })
     }
-    this.#askers.get(id)?.blobs.add(blob)
+    const wants = this.#askers.get(id)?.wants
+    wants?.set(blob, (wants.get(blob) ?? new Set()).add(want))
     const handed = this.#blobs.get(blob) ?? new HandedOut(held)
     this.#blobs.set(blob, handed)
     handed.isOrigin = isOrigin
@@ -130,64 +132,57 @@ export class Upload {
       const asker = this.#askers.get(other)
       if (asker === undefined || asker.queue.length + asker.sending.length > 0) continue
       if (asker.activeMs > beforeMs) continue
-      this.#done(asker, blob, nowMs)
-      this.#busy(other, blob)
+      for (const want of [...(asker.wants.get(blob) ?? [])]) {
+        this.#done(asker, { asker: other, blob, want }, nowMs)
+        this.#busy({ asker: other, blob, want })
+      }
       return true
     }
     return false
   }
 
-  #request(
-    asker: Asker,
-    { blob, pieces, urgent = false }: UploadEvent & { type: 'request' },
-    nowMs: number,
-  ): void {
+  #request(asker: Asker, event: UploadEvent & { type: 'request' }, nowMs: number): void {
     asker.activeMs = nowMs
+    const { blob, want, pieces, urgent = false } = event
     const handed = this.#blobs.get(blob)
-    if (handed === undefined || !asker.blobs.has(blob)) return
+    if (handed === undefined || asker.wants.get(blob)?.has(want) !== true) return
+    const asked = { asker: asker.id, blob, want }
     const taken: number[] = []
     for (const piece of pieces) {
-      if (!handed.held.has(piece) || isKnown(asker, blob, piece)) continue
+      if (!handed.held.has(piece) || isKnown(asker, asked, piece)) continue
       if (asker.queue.length >= this.#limits.maxQueuedPerAsker) {
-        this.#drop(asker, (waiting) => waiting.blob === blob)
-        this.#busy(asker.id, blob)
+        this.#drop(asker, (waiting) => isOf(waiting, asked))
+        this.#busy(asked)
         return
       }
       if (this.#isSmall(asker, handed, nowMs)) {
-        this.#send(asker, { blob, piece, urgent }, nowMs, { isSmall: true })
+        this.#send(asker, { ...asked, piece, urgent }, nowMs, { isSmall: true })
         continue
       }
       if (!urgent && handed.spreads && handed.isTaken(piece)) taken.push(piece)
       else {
-        asker.queue.push({ blob, piece, urgent })
+        asker.queue.push({ ...asked, piece, urgent })
         handed.queue(piece)
       }
     }
-    if (taken.length > 0) this.#later(asker, blob, taken, handed)
+    if (taken.length > 0) this.#later(asker, asked, taken, handed)
   }
 
-  #later(asker: Asker, blob: string, pieces: number[], handed: HandedOut): void {
+  #later(asker: Asker, asked: UploadWant, pieces: number[], handed: HandedOut): void {
     const instead = handed.suggest(Math.max(suggestedPieces, pieces.length))
     // With nothing else to offer, it waits here as well as anywhere; unless this uplink is what everyone waits for.
     if (instead.length === 0 && !handed.isOrigin) {
       for (const piece of pieces) {
-        asker.queue.push({ blob, piece, urgent: false })
+        asker.queue.push({ ...asked, piece, urgent: false })
         handed.queue(piece)
       }
       return
     }
-    this.#actions.push({
-      type: 'later',
-      asker: asker.id,
-      blob,
-      pieces,
-      instead,
-      retryAfterMs: this.#retryAfterMs,
-    })
+    this.#actions.push({ type: 'later', ...asked, pieces, instead, retryAfterMs: this.#retryAfterMs })
   }
 
-  #busy(asker: string, blob: string): void {
-    this.#actions.push({ type: 'busy', asker, blob, retryAfterMs: this.#retryAfterMs })
+  #busy({ asker, blob, want }: UploadWant): void {
+    this.#actions.push({ type: 'busy', asker, blob, want, retryAfterMs: this.#retryAfterMs })
   }
 
   get #retryAfterMs(): number {
@@ -202,32 +197,34 @@ export class Upload {
       return false
     })
     for (const sending of asker.sending.filter(matches)) {
-      const { blob, piece } = sending
+      const { blob, want, piece } = sending
       if (sending.stopped) continue
       sending.stopped = true
-      this.#actions.push({ type: 'stop', asker: asker.id, blob, piece })
+      this.#actions.push({ type: 'stop', asker: asker.id, blob, want, piece })
     }
   }
 
-  #done(asker: Asker, blob: string, nowMs: number): void {
-    this.#drop(asker, (waiting) => waiting.blob === blob)
-    asker.blobs.delete(blob)
+  #done(asker: Asker, over: UploadWant, nowMs: number): void {
+    const { blob, want } = over
+    this.#drop(asker, (waiting) => isOf(waiting, over))
+    const wants = asker.wants.get(blob)
+    wants?.delete(want)
+    if (wants !== undefined && wants.size > 0) return
+    asker.wants.delete(blob)
     const handed = this.#blobs.get(blob)
     handed?.leave(asker.id, nowMs)
     if (handed?.askers.size === 0) this.#blobs.delete(blob)
-    if (asker.blobs.size === 0) this.#askers.delete(asker.id)
+    if (asker.wants.size === 0) this.#askers.delete(asker.id)
   }
 
   #left(asker: Asker, nowMs: number): void {
-    for (const blob of [...asker.blobs]) this.#done(asker, blob, nowMs)
+    for (const [blob, wants] of [...asker.wants]) {
+      for (const want of [...wants]) this.#done(asker, { asker: asker.id, blob, want }, nowMs)
+    }
   }
 
-  #sent(
-    asker: Asker | undefined,
-    { asker: id, blob, piece }: UploadEvent & { type: 'sent' },
-    nowMs: number,
-  ): void {
-    const over = this.#find(id, blob, piece)
+  #sent(asker: Asker | undefined, event: UploadEvent & { type: 'sent' }, nowMs: number): void {
+    const over = this.#find(event)
     if (over === undefined) return
     this.#sending.delete(over)
     if (!over.overdue) this.#counted--
@@ -243,10 +240,10 @@ export class Upload {
     if (!over.isSmall) asker.flight.end(over.beganMs, nowMs, { arrived })
   }
 
-  #find(asker: string, blob: string, piece: number): Sending | undefined {
+  #find(event: UploadEvent & { type: 'sent' }): Sending | undefined {
     let found: Sending | undefined
     for (const sending of this.#sending) {
-      if (sending.piece !== piece || sending.asker !== asker || sending.blob !== blob) continue
+      if (sending.piece !== event.piece || sending.asker !== event.asker || !isOf(sending, event)) continue
       // One that was stopped is over before the one that was asked for again.
       found ??= sending
       if (sending.stopped) return sending
@@ -282,12 +279,12 @@ export class Upload {
   }
 
   #send(asker: Asker, waiting: Waiting, nowMs: number, { isSmall = false } = {}): void {
-    const { blob, piece } = waiting
-    const sending = { ...waiting, asker: asker.id, beganMs: nowMs, stopped: false, overdue: isSmall, isSmall }
+    const { blob, want, piece } = waiting
+    const sending = { ...waiting, beganMs: nowMs, stopped: false, overdue: isSmall, isSmall }
     asker.sending.push(sending)
     this.#sending.add(sending)
     this.#blobs.get(blob)?.hand(piece, asker.id, nowMs)
-    this.#actions.push({ type: 'send', asker: asker.id, blob, piece })
+    this.#actions.push({ type: 'send', asker: asker.id, blob, want, piece })
   }
 
   /** Somebody waits for the whole of it, and it costs those who get pieces next to nothing. */
@@ -335,8 +332,12 @@ function onTheirWay({ sending }: Asker): number {
   return count
 }
 
-function isKnown({ queue, sending }: Asker, blob: string, piece: number): boolean {
-  const same = (waiting: Waiting): boolean => waiting.blob === blob && waiting.piece === piece
+function isOf(waiting: UploadWant, { blob, want }: UploadWant): boolean {
+  return waiting.blob === blob && waiting.want === want
+}
+
+function isKnown({ queue, sending }: Asker, asked: UploadWant, piece: number): boolean {
+  const same = (waiting: Waiting): boolean => waiting.piece === piece && isOf(waiting, asked)
   return queue.some(same) || sending.some((each) => same(each) && !each.stopped)
 }
 

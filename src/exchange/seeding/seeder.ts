@@ -63,10 +63,11 @@ export class Seeder {
       pool: this.#pool,
       clock,
       budget,
-      wantOf: (digest) => session.wantOf(digest),
+      want: (wantId) => session.want(wantId),
       wake: () => connection.wake(),
       onSent: (bytes) => traffic.sent(peer, bytes - rawHeaderBytes, connection.way),
-      onOver: ({ digest, piece }) => this.#feed({ type: 'sent', asker: id, blob: digest, piece }),
+      onOver: (job) =>
+        this.#feed({ type: 'sent', asker: id, blob: job.digest, want: job.id, piece: job.piece }),
       onUnreadable: (digest, piece, error) => complaints.unreadable(digest, piece, error),
     })
     const session: Session = new Session({
@@ -78,7 +79,7 @@ export class Seeder {
       onHolding: (_, want) => this.#introduce(session, want),
       onPieces: (_, want, ask) => this.#asked(session, want, ask),
       onBad: (_, want, piece) => complaints.hear(peer, want, piece),
-      onGone: (_, digest) => this.#feed({ type: 'done', asker: id, blob: digest }),
+      onGone: (_, want) => this.#feed({ type: 'done', asker: id, blob: want.digest, want: want.id }),
       onCheck: () => this.#check(session),
       onEnd: () => {
         this.#sessions.delete(id)
@@ -111,20 +112,21 @@ export class Seeder {
       if (known !== undefined && known !== session.peer && peers.size < maxOthers) peers.add(known)
     }
     const { held, isOrigin } = holding
-    this.#feed({ type: 'want', asker: session.id, blob: digest, held, isOrigin })
+    this.#feed({ type: 'want', asker: session.id, blob: digest, want: id, held, isOrigin })
     if (peers.size > 0) session.say({ type: 'others', id, peers: [...peers].map(parsePeerId) })
   }
 
-  #asked(session: Session, { digest: blob, holding }: HeldWant, ask: PieceAsk): void {
-    const { id: asker, sender } = session
+  #asked(session: Session, { id, digest, holding }: HeldWant, ask: PieceAsk): void {
+    const { sender } = session
+    const asked = { asker: session.id, blob: digest, want: id }
     const { pieces } = ask
-    if (ask.type === 'got') for (const piece of pieces) sender.confirm(blob, piece)
-    else if (ask.type === 'cancel') this.#feed({ type: 'cancel', asker, blob, pieces })
+    if (ask.type === 'got') for (const piece of pieces) sender.confirm(id, piece)
+    else if (ask.type === 'cancel') this.#feed({ type: 'cancel', ...asked, pieces })
     else if (ask.type === 'request') {
       // Told again each time: the node may have had too many downloaders when it was told first.
       const { held, isOrigin } = holding
-      this.#feed({ type: 'want', asker, blob, held, isOrigin })
-      this.#feed({ type: 'request', asker, blob, pieces, urgent: ask.urgent === 1 })
+      this.#feed({ type: 'want', ...asked, held, isOrigin })
+      this.#feed({ type: 'request', ...asked, pieces, urgent: ask.urgent === 1 })
     }
   }
 
@@ -134,19 +136,18 @@ export class Seeder {
 
   #perform(action: UploadAction): void {
     const session = this.#sessions.get(action.asker)
-    const digest = action.blob as Digest
+    // Each of its events named one.
+    const id = action.want ?? 0
     if (action.type === 'send') {
-      const { asker, blob, piece } = action
-      if (session === undefined) this.#feed({ type: 'sent', asker, blob, piece })
-      else session.sender.push(digest, piece)
+      if (session === undefined) this.#feed({ ...action, type: 'sent' })
+      else session.sender.push(id, action.blob as Digest, action.piece)
       return
     }
     if (action.type === 'stop') {
-      session?.sender.stop(digest, action.piece)
+      session?.sender.stop(id, action.piece)
       return
     }
-    const id = session?.wantOf(digest)?.id
-    if (id === undefined) return
+    if (session?.want(id) === undefined) return
     const { retryAfterMs } = action
     if (action.type === 'busy') session?.say({ type: 'busy', id, retryAfterMs })
     else {

@@ -6,6 +6,8 @@ import type { Holding, Holdings } from './holdings.ts'
 import { type FramePool, pieceFrames } from './piece-frames.ts'
 
 export interface SendJob {
+  /** The want that asked for it. */
+  readonly id: number
   readonly digest: Digest
   readonly piece: number
   /** The downloader does not want it any more. */
@@ -19,8 +21,8 @@ export interface SenderOptions {
   pool: FramePool
   clock: Clock
   budget?: TokenBucket | undefined
-  /** The want by which the downloader gets the blob. */
-  wantOf(digest: Digest): { id: number; holding: Holding } | undefined
+  /** The want of this id, as long as it lasts and the blob is here. */
+  want(id: number): { digest: Digest; holding: Holding } | undefined
   /** There is something to write. */
   wake(): void
   onSent(bytes: number): void
@@ -68,24 +70,24 @@ export class Sender {
     return this.#jobs.size === 0
   }
 
-  push(digest: Digest, piece: number): void {
-    const job: SendJob = { digest, piece, isStopped: false, isWritten: false }
+  push(id: number, digest: Digest, piece: number): void {
+    const job: SendJob = { id, digest, piece, isStopped: false, isWritten: false }
     this.#jobs.add(job)
-    const size = this.#options.wantOf(digest)?.holding.size ?? 0
+    const size = this.#options.want(id)?.holding.size ?? 0
     const lane = size <= minPieceBytes ? this.#small : this.#large
     lane.waiting.push(job)
     this.#tellNews()
   }
 
   /** The downloader has the piece. */
-  confirm(digest: Digest, piece: number): void {
-    const job = this.#find(digest, piece)
+  confirm(id: number, piece: number): void {
+    const job = this.#find(id, piece)
     if (job?.isWritten === true) this.#over(job)
   }
 
   /** Ends the sending of a piece, after the frame that is on its way. */
-  stop(digest: Digest, piece: number): void {
-    const job = this.#find(digest, piece)
+  stop(id: number, piece: number): void {
+    const job = this.#find(id, piece)
     if (job === undefined) return
     job.isStopped = true
     this.#over(job)
@@ -143,10 +145,10 @@ export class Sender {
   }
 
   async #read(job: SendJob, lane: Lane, signal: AbortSignal): Promise<void> {
-    const { holdings, pool, wantOf, wake, onUnreadable } = this.#options
-    const { digest, piece } = job
-    const want = wantOf(digest)
-    if (want === undefined || job.isStopped) {
+    const { holdings, pool, wake, onUnreadable } = this.#options
+    const { id, digest, piece } = job
+    const want = this.#options.want(id)
+    if (want === undefined || want.digest !== digest || job.isStopped) {
       this.#over(job)
       return
     }
@@ -154,7 +156,7 @@ export class Sender {
     const chunks = holdings.chunks(digest, start, end)
     try {
       for await (const { frame, isLast } of pieceFrames({
-        id: want.id,
+        id,
         piece,
         length: end - start,
         chunks,
@@ -180,8 +182,8 @@ export class Sender {
     if (waitMs > 0) await clock.sleep(waitMs, { signal })
   }
 
-  #find(digest: Digest, piece: number): SendJob | undefined {
-    for (const job of this.#jobs) if (job.digest === digest && job.piece === piece) return job
+  #find(id: number, piece: number): SendJob | undefined {
+    for (const job of this.#jobs) if (job.id === id && job.piece === piece) return job
     return undefined
   }
 

@@ -47,8 +47,8 @@ export interface SessionOptions {
   onHolding(session: Session, want: HeldWant): void
   onPieces(session: Session, want: HeldWant, ask: PieceAsk): void
   onBad(session: Session, want: HeldWant, piece: number): void
-  /** What was asked of this blob means nothing any more. */
-  onGone(session: Session, digest: Digest): void
+  /** What was asked by this want means nothing any more. */
+  onGone(session: Session, want: SeededWant): void
   onEnd(session: Session): void
   onCheck(): void
   onWritten(frame: Uint8Array): void
@@ -77,7 +77,6 @@ export class Session implements Seeding {
   readonly sender: Sender
   readonly #options: SessionOptions
   readonly #wants = new Map<number, SeededWant>()
-  readonly #askedBy = new Map<Digest, number>()
   readonly #asks: TokenBucket
   readonly #listing = new Semaphore(maxListing)
   #answering = 0
@@ -126,19 +125,14 @@ export class Session implements Seeding {
     check(want, piecesOf(ask))
     if (ask.type === 'bad') onBad(this, want, ask.piece)
     else if (ask.type === 'ask-list') this.#list(want, ask.from ?? 0)
-    else {
-      if (ask.type === 'request') this.#askedBy.set(want.digest, want.id)
-      onPieces(this, want, ask)
-    }
+    else onPieces(this, want, ask)
     return undefined
   }
 
-  /** The want of the blob that asked for pieces last, or any other that was told that it is here. */
-  wantOf(digest: Digest): HeldWant | undefined {
-    const asking = this.#wants.get(this.#askedBy.get(digest) ?? -1)
-    if (asking !== undefined && isHeld(asking)) return asking
-    for (const want of this.#wants.values()) if (want.digest === digest && isHeld(want)) return want
-    return undefined
+  /** The want of this id that was told that its blob is here. */
+  want(id: number): HeldWant | undefined {
+    const want = this.#wants.get(id)
+    return want !== undefined && isHeld(want) ? want : undefined
   }
 
   beforeWrite(): void {
@@ -204,12 +198,7 @@ export class Session implements Seeding {
     if (want === undefined) return
     want.unwatch()
     this.#wants.delete(id)
-    if (this.#askedBy.get(want.digest) === id) this.#askedBy.delete(want.digest)
-    if (isHeld(want)) this.#gone(want.digest)
-  }
-
-  #gone(digest: Digest): void {
-    if (this.wantOf(digest) === undefined) this.#options.onGone(this, digest)
+    if (isHeld(want)) this.#options.onGone(this, want)
   }
 
   /** Tells of all pieces that came since the last time, and that the downloader lacks. */
@@ -258,7 +247,7 @@ export class Session implements Seeding {
     want.isCurtailed = false
     if (!isHeld(want)) {
       this.say({ type: 'absent', id })
-      if (before !== undefined) this.#gone(want.digest)
+      if (before !== undefined) this.#options.onGone(this, want)
       return
     }
     const { size, held, complete } = want.holding
@@ -287,7 +276,7 @@ export class Session implements Seeding {
       want.holding = undefined
       want.news = []
       this.say({ type: 'absent', id: want.id })
-      this.#gone(want.digest)
+      this.#options.onGone(this, want)
     }
     void this.#refresh(want)
   }

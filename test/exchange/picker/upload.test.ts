@@ -268,6 +268,7 @@ describe('the holder', () => {
       what: fc.constantFrom('want', 'request', 'request', 'urgent', 'cancel', 'done', 'left', 'sent', 'sent'),
       asker: fc.constantFrom(...askers),
       blob: fc.constantFrom('x', 'y'),
+      want: fc.nat({ max: 1 }),
       pieces: fc.uniqueArray(fc.nat({ max: 9 }), { maxLength: 6 }),
       choice: fc.nat(),
     })
@@ -278,7 +279,8 @@ describe('the holder', () => {
         const open = new Set<string>()
         const give = (event: UploadEvent): void => {
           for (const action of upload.handle(event, 0)) {
-            const { asker, blob: name } = action
+            const { asker } = action
+            const name = `${action.blob}${action.want}`
             if (action.type === 'send') {
               expect(open.delete(`${asker} ${name} ${action.piece}`)).toBe(true)
               sending.push(action)
@@ -290,7 +292,10 @@ describe('the holder', () => {
             else {
               const stopped = sending.find(
                 (each) =>
-                  each.asker === asker && each.blob === name && each.piece === action.piece && !each.stopped,
+                  each.asker === asker &&
+                  `${each.blob}${each.want}` === name &&
+                  each.piece === action.piece &&
+                  !each.stopped,
               )
               expect(stopped).toBeDefined()
               if (stopped !== undefined) stopped.stopped = true
@@ -303,30 +308,36 @@ describe('the holder', () => {
         const finish = (choice: number): void => {
           const [over] = sending.splice(choice % Math.max(1, sending.length), 1)
           if (over === undefined) return
-          give({ type: 'sent', asker: over.asker, blob: over.blob, piece: over.piece })
+          give({ ...over, type: 'sent' })
         }
         const wants = new Set<string>()
-        for (const { what, asker, blob: name, pieces, choice } of steps) {
+        for (const { what, asker, blob: of, want, pieces, choice } of steps) {
+          const asked = { asker, blob: of, want }
+          const name = `${of}${want}`
           if (what === 'want') {
             wants.add(`${asker} ${name}`)
-            give({ type: 'want', asker, blob: name, held: Bitfield.full(10) })
+            give({ type: 'want', ...asked, held: Bitfield.full(10) })
           } else if (what === 'request' || what === 'urgent') {
             const busy = (piece: number): boolean =>
               sending.some(
-                (each) => each.asker === asker && each.blob === name && each.piece === piece && !each.stopped,
+                (each) =>
+                  each.asker === asker &&
+                  `${each.blob}${each.want}` === name &&
+                  each.piece === piece &&
+                  !each.stopped,
               )
             if (wants.has(`${asker} ${name}`)) {
               for (const piece of pieces) if (!busy(piece)) open.add(`${asker} ${name} ${piece}`)
             }
-            give({ type: 'request', asker, blob: name, pieces, urgent: what === 'urgent' })
+            give({ type: 'request', ...asked, pieces, urgent: what === 'urgent' })
           } else if (what === 'sent') finish(choice)
           else {
             if (what === 'cancel') close((key) => pieces.some((piece) => key === `${asker} ${name} ${piece}`))
             if (what === 'done') close((key) => key.startsWith(`${asker} ${name} `))
             if (what === 'left') close((key) => key.startsWith(`${asker} `))
             if (what === 'done') wants.delete(`${asker} ${name}`)
-            if (what === 'left') for (const each of ['x', 'y']) wants.delete(`${asker} ${each}`)
-            if (what === 'cancel' || what === 'done') give({ type: what, asker, blob: name, pieces })
+            if (what === 'left') for (const each of ['x0', 'x1', 'y0', 'y1']) wants.delete(`${asker} ${each}`)
+            if (what === 'cancel' || what === 'done') give({ type: what, ...asked, pieces })
             else give({ type: what, asker })
           }
         }

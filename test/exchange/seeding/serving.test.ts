@@ -13,7 +13,7 @@ import {
 import { decodePieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { layoutOf, pieceRange } from '../../../src/exchange/protocol/piece-size.ts'
 import { maxFrameBytes, type RawFrame } from '../../../src/exchange/protocol/raw-frames.ts'
-import type { Digest } from '../../../src/oci/oci.ts'
+import { type Digest, parseRepository } from '../../../src/oci/oci.ts'
 import type { OpenBlob } from '../../../src/store/store.ts'
 import type { BatchChannel } from '../../../src/wire/wire.ts'
 import {
@@ -124,6 +124,32 @@ describe('a holder', () => {
       const { start, end } = pieceRange(layout, piece)
       expect(Buffer.compare(part, bytes.subarray(start, end))).toBe(0)
     }
+  })
+
+  it('sends a piece for each want of one neighbour, also where two are of the same blob', async () => {
+    const other = parseRepository('team/other')
+    holder.readers.add(other)
+    const digest = await holder.holds(someBytes(3 * pieceBytes))
+    await want(digest, 1)
+    await ask({ type: 'want', id: 2, digest, repository: other })
+    expect(await heard(channel)).toMatchObject({ type: 'complete', id: 2 })
+    const received = new Map<string, number>()
+    const all = async (...names: string[]): Promise<void> => {
+      while (names.some((name) => received.get(name) !== pieceBytes)) {
+        const frame = await heard(channel, 'data')
+        if (frame.type !== 'data') throw new Error('a data frame was expected')
+        const name = `${frame.id} ${frame.piece}`
+        received.set(name, (received.get(name) ?? 0) + frame.bytes.length)
+      }
+    }
+    for (const id of [1, 2]) await ask({ type: 'request', id, pieces: [0] })
+    await all('1 0', '2 0')
+    for (const id of [1, 2]) await ask({ type: 'got', id, pieces: [0] })
+    // The end of one is not that of what the other asked for.
+    for (const id of [1, 2]) await ask({ type: 'request', id, pieces: [1] })
+    await ask({ type: 'done', id: 1 })
+    await ask({ type: 'request', id: 2, pieces: [2] })
+    await all('2 1', '2 2')
   })
 
   it('sends an asker that says what it got no more than a few pieces ahead', async () => {
