@@ -17,8 +17,6 @@ export type DownloadEvent =
   | { type: 'bytes'; peer: string; piece: number; bytes: number }
   /** A whole piece came and its hash is right. */
   | { type: 'arrived'; peer: string; piece: number }
-  /** A whole piece came and its hash is not right. */
-  | { type: 'wrong'; peer: string; piece: number }
   | {
       type: 'later'
       peer: string
@@ -29,19 +27,15 @@ export type DownloadEvent =
   | { type: 'busy'; peer: string; retryAfterMs: number }
   /** For each reader, the piece that it waits for or reads. Replaces what was said before. */
   | { type: 'readers'; pieces: readonly number[] }
-  /** A piece that was held is not any more. */
-  | { type: 'dropped'; piece: number }
   /** The hashes of so many pieces are known now, from the first on. */
   | { type: 'known'; pieces: number }
   | { type: 'wake' }
 
-export type DropReason = 'wrong-piece' | 'stalled' | 'slow'
+export type DropReason = 'stalled' | 'slow'
 
 export type DownloadAction =
   | { type: 'request'; peer: string; pieces: number[]; urgent: boolean }
   | { type: 'cancel'; peer: string; pieces: number[] }
-  /** Tell the peer that this piece was wrong. */
-  | { type: 'bad'; peer: string; piece: number }
   /** Give the peer up for this blob: it is forgotten here, and its later events mean nothing until it joins again. */
   | { type: 'drop'; peer: string; reason: DropReason }
 

@@ -23,7 +23,6 @@ import { Relief } from './relief.ts'
 import { RequestBook } from './request-book.ts'
 
 const maxOvertaken = 4
-const maxBanned = 1024
 
 export class Download {
   readonly #options: DownloadOptions
@@ -34,7 +33,6 @@ export class Download {
   readonly #far: FarRule
   readonly #relief: Relief
   readonly #peers = new Map<string, DownloadPeer>()
-  readonly #banned = new Set<string>()
   /** The first missing piece of each reader. */
   #heads: number[] = []
   /** A limit kept peers that were ready from being asked. */
@@ -88,14 +86,13 @@ export class Download {
     if (event.type === 'peer') this.#join(event, nowMs)
     else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
-    else if (event.type === 'dropped') this.#board.drop(event.piece)
     else if (event.type === 'known') this.#board.learn(event.pieces)
     else {
       ready = this.#peers.get(event.peer)
       if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
     }
-    if (event.type === 'dropped' || event.type === 'known' || this.#book.takeReopened()) {
+    if (event.type === 'known' || this.#book.takeReopened()) {
       for (const peer of this.#peers.values()) peer.dry = false
       ready = undefined
     }
@@ -106,7 +103,6 @@ export class Download {
   }
 
   #join({ peer: id, held, near = true }: DownloadEvent & { type: 'peer' }, nowMs: number): void {
-    if (this.#banned.has(id)) return
     const known = this.#peers.get(id)
     if (known === undefined && this.#peers.size >= this.#limits.maxPeers) return
     if (!held.complete) this.#swarm = true
@@ -148,10 +144,6 @@ export class Download {
       }
       case 'arrived':
         this.#arrived(peer, event.piece, nowMs)
-        break
-      case 'wrong':
-        this.#book.act({ type: 'bad', peer: peer.id, piece: event.piece })
-        this.#drop(peer, 'wrong-piece')
         break
       case 'later':
         this.#swarm = true
@@ -274,9 +266,6 @@ export class Download {
   }
 
   #drop(peer: DownloadPeer, reason: DropReason): void {
-    const [oldest] = this.#banned
-    if (this.#banned.size >= maxBanned && oldest !== undefined) this.#banned.delete(oldest)
-    if (reason === 'wrong-piece') this.#banned.add(peer.id)
     this.#remove(peer)
     this.#book.act({ type: 'drop', peer: peer.id, reason })
   }

@@ -79,13 +79,6 @@ export class PieceBoard {
     return requests
   }
 
-  /** What was held is not any more. Returns whether it is to be asked for. */
-  drop(piece: number): boolean {
-    if (!this.held.delete(piece)) return false
-    this.#reopen(piece)
-    return true
-  }
-
   #reopen(piece: number): void {
     this.#openAt[piece] = this.open.push(piece) - 1
   }

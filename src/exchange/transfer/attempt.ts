@@ -268,7 +268,6 @@ export class Attempt {
     if (source === undefined) return
     if (action.type === 'request') source.want.request(action.pieces, action.urgent)
     else if (action.type === 'cancel') source.want.cancel(action.pieces)
-    else if (action.type === 'bad') source.want.bad(action.piece)
     else {
       this.#sources.delete(source.peer)
       this.#options.onDrop(source, action.reason)

@@ -294,10 +294,6 @@ export class Transfer {
   }
 
   #dropped(source: Source, reason: DropReason): void {
-    if (reason === 'wrong-piece') {
-      this.#sources.shun(source, 'for-good')
-      return
-    }
     this.#context.faults.add(source.peer, reason, { digest: this.digest })
     this.#sources.shun(source, 'for-now')
     if (reason === 'stalled') source.link.abort(new BlobUnavailableError(this.digest, 'the peer is silent'))

@@ -15,19 +15,7 @@ const honest = 'honest'
 
 /** What one of the peers does next; numbers choose among what is possible then. */
 const step = fc.record({
-  what: fc.constantFrom(
-    'join',
-    'has',
-    'lost',
-    'left',
-    'serve',
-    'serve',
-    'serve',
-    'wrong',
-    'later',
-    'busy',
-    'wake',
-  ),
+  what: fc.constantFrom('join', 'has', 'lost', 'left', 'serve', 'serve', 'serve', 'later', 'busy', 'wake'),
   peer: fc.constantFrom(...peers),
   pieces: fc.uniqueArray(fc.nat({ max: count - 1 }), { maxLength: 6 }),
   choice: fc.nat(),
@@ -40,7 +28,6 @@ class Model {
   readonly download: Download
   readonly held = new Map<string, Set<number>>()
   readonly requests = new Map<string, Set<number>>()
-  readonly banned = new Set<string>()
   readonly deferred = new Map<string, Set<number>>()
   readonly busyUntil = new Map<string, number>()
   nowMs = 0
@@ -69,7 +56,6 @@ class Model {
         expect(this.held.get(action.peer)?.has(piece)).toBe(true)
         expect(this.download.held.has(piece)).toBe(false)
         expect(requests.has(piece)).toBe(false)
-        expect(this.banned.has(action.peer)).toBe(false)
         requests.add(piece)
         const askers = [...this.requests].filter(
           ([peer, each]) => each.has(piece) && this.download.delayOf(peer, this.nowMs) !== 'silent',
@@ -82,7 +68,6 @@ class Model {
   }
 
   join(peer: string, pieces: readonly number[]): void {
-    if (this.banned.has(peer)) return
     const held = new Bitfield(count)
     for (const piece of pieces) held.add(piece)
     this.held.set(peer, new Set(pieces))
@@ -133,13 +118,6 @@ class Model {
       case 'left':
         this.forget(peer)
         return { type: 'left', peer }
-      case 'wrong': {
-        const [piece] = requests
-        if (piece === undefined) return undefined
-        this.banned.add(peer)
-        this.forget(peer)
-        return { type: 'wrong', peer, piece }
-      }
       case 'later': {
         const sentAway = [...requests].slice(0, 1 + (choice % 3))
         for (const piece of sentAway) requests.delete(piece)
