@@ -196,7 +196,9 @@ export class RegistryClient {
   #addRead(answer: Answer | undefined, beginMs: number, read: ReadFacts, how: string): Call {
     const { chronicle } = this.#ground
     const note = `${how}, ${answer?.status ?? 'broken'}`
-    return answer?.status === 507
+    // 503 where a single member says how large it is, which is not enough to call the disk too small.
+    const isFull = answer?.status === 507 || (answer?.status === 503 && this.had(['disk'], beginMs))
+    return isFull
       ? chronicle.noteRead(this.node, this.task, beginMs, read, note)
       : chronicle.addRead(this.node, this.task, beginMs, read, note)
   }
