@@ -30,9 +30,9 @@ export class ListAsking {
       if (source.list === 'refused' && age > refusedMs) source.list = 'none'
       if (source.list !== 'asked') continue
       if (age < patienceMs) return
-      if (age > silentMs) sources.shun(source, 'for-now')
-      else waitingBytes += listPackLimit(source.holds.size)
+      waitingBytes += listPackLimit(source.holds.size)
     }
+    this.#leaveSilent(nowMs)
     // Who has nothing yet that it could give may not know a hash either. Whoever claims most is asked last.
     const able = sources
       .holding()
@@ -53,12 +53,21 @@ export class ListAsking {
     const { sources, clock } = this.#options
     if (complete) return
     const nowMs = clock.now()
+    this.#leaveSilent(nowMs)
     const holding = sources.holding().filter(({ holds }) => holds.size === layout.size)
     if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
     const next = holding.find(
       (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
     )
     if (next !== undefined) sources.askList(next, known)
+  }
+
+  /** Who owes a list is not asked for another; asked anew as a source, it is. */
+  #leaveSilent(nowMs: number): void {
+    const { sources } = this.#options
+    for (const source of sources.holding()) {
+      if (source.list === 'asked' && nowMs - source.listAskedMs > silentMs) sources.shun(source, 'for-now')
+    }
   }
 
   /** One that can be read has come. */
