@@ -32,6 +32,7 @@ import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
 import { Prefetches } from './transfer/prefetches.ts'
 import { provenanceReader } from './transfer/provenance-reader.ts'
+import { progressOf } from './transfer/transfer-view.ts'
 import { Transfers } from './transfer/transfers.ts'
 
 const defaultLimits: ExchangeLimits = {
@@ -138,8 +139,9 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     try {
       const layout = await unlessAborted(transfer.state.ready, signal)
       const begun = { askedMs, foundMs, readyMs: clock.now() }
-      const reader = blobReader({ transfer, layout, blobs, release })
-      return provenanceReader(reader, { transfer, layout, begun, clock })
+      const { state } = transfer
+      const reader = blobReader({ state, layout, blobs, release })
+      return provenanceReader(reader, { state, layout, begun, clock })
     } catch (error) {
       release()
       if (error instanceof BlobUnavailableError && error.cause === undefined) return undefined
@@ -217,10 +219,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       preparations.add(digest)
     },
     status: () => ({
-      transfers: transfers.list().map(({ digest, progress }) => {
-        const { size, ...rest } = progress
-        return { digest, ...(size === undefined ? {} : { size }), ...rest }
-      }),
+      transfers: transfers.list().map(({ state }) => progressOf(state)),
       peers: [...new Set([...traffic.peers(), ...faults.peers()])].map((peer) => ({
         peer,
         ...traffic.of(peer),

@@ -1,4 +1,4 @@
-/** A download under one piece list: hands events to the scheduler, carries out what it wants, and writes what arrives. */
+/** A download under one piece list: hands events to the picker, carries out what it wants, and writes what arrives. */
 import { type Clock, fromUpstream, type TokenBucket } from '../../base/base.ts'
 import type { PartialBlob } from '../../store/store.ts'
 import type { WantEvent } from '../peer/want.ts'
@@ -6,33 +6,41 @@ import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
+import { pieceLength } from '../protocol/piece-size.ts'
 import type { Candidate } from './list-candidates.ts'
 import type { HoldingSource, Source } from './sources.ts'
+import { Trials } from './trial.ts'
 import type { ComingPiece } from './unproven.ts'
 
 export interface AttemptOptions {
   candidate: Candidate
   partial: PartialBlob
   limits: Partial<DownloadLimits>
-  budget?: TokenBucket
+  budget?: TokenBucket | undefined
   clock: Clock
   random(): number
   /** A piece is about to be written: it can be read before `onGained`, or is found wrong. */
   onWrite(piece: number, giver: string): void
   onGained(piece: number, giver: string): void
-  /** The scheduler has been told that the peer left. */
-  onWrong(source: Source, piece: number): void
+  /** The source's piece is wrong by this list. It takes no part in the download any more. */
+  onWrong(source: Source, piece: number, by: Candidate): void
   onDrop(source: Source, reason: DropReason): void
+}
+
+interface Peer {
+  readonly source: Source
+  /** Which of its pieces may be asked for. */
+  allows(piece: number): boolean
 }
 
 export class Attempt {
   readonly candidate: Candidate
   readonly partial: PartialBlob
+  /** Of other lists, beside it. */
+  readonly trials: Trials
   readonly #options: AttemptOptions
   readonly #download: Download
-  readonly #sources = new Map<string, Source>()
-  /** Which pieces may be had of a source, where not all. */
-  readonly #allowed = new Map<string, (piece: number) => boolean>()
+  readonly #peers = new Map<string, Peer>()
   readonly #writes = new Set<Promise<void>>()
   readonly #over = Promise.withResolvers<void>()
   /** Pieces whose hashes the part knows. */
@@ -40,23 +48,18 @@ export class Attempt {
   #isOver = false
 
   constructor(options: AttemptOptions) {
-    const { candidate, partial, limits, budget, random } = options
+    const { candidate, partial, limits, budget, random, clock } = options
     const { layout } = candidate.list
     this.#options = options
     this.candidate = candidate
     this.partial = partial
+    this.trials = new Trials(candidate, clock.now())
     // The list may have grown while the part was being opened.
     this.#learnt = partial.plan.hashes.length / pieceHashBytes
     const held = new Bitfield(layout.count)
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
-    this.#download = new Download({
-      layout,
-      held,
-      known: this.#learnt,
-      random,
-      limits,
-      ...(budget === undefined ? {} : { budget }),
-    })
+    const known = this.#learnt
+    this.#download = new Download({ layout, held, known, random, limits, ...(budget && { budget }) })
     // Whoever waits for it hears of a failure; one that comes when nobody does is of no account.
     this.#over.promise.catch(() => undefined)
     if (this.#download.complete) this.#end()
@@ -69,7 +72,7 @@ export class Attempt {
 
   /** How many peers it may ask. */
   get peers(): number {
-    return this.#sources.size
+    return this.#peers.size
   }
 
   /** Resolves when every piece is here; rejects when one could not be written. */
@@ -87,69 +90,63 @@ export class Attempt {
     const { list } = this.candidate
     if (this.#isOver || list.known <= this.#learnt) return
     const from = this.#learnt
+    const hashes = list.hashes.slice(from * pieceHashBytes)
     this.#learnt = list.known
-    this.#keep(this.#learn(from, list.hashes.slice(from * pieceHashBytes)))
+    this.#keep(async () => {
+      await this.partial.learn(from, hashes)
+      this.#feed({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
+    })
   }
 
   /** Writes a piece that came from the origin; false when others signed another hash for it. Rejects when it cannot be written. */
   take(piece: number, coming: ComingPiece): Promise<boolean> {
     const taking = this.#take(piece, coming)
-    this.#keep(
-      taking.then(
-        () => undefined,
-        (error: unknown) => this.#break(error),
-      ),
-    )
+    this.#keep(async () => void (await taking))
     return taking
   }
 
-  /** `allows` tells which of its pieces may be asked for; default all. */
-  join(source: HoldingSource, allows?: (piece: number) => boolean): void {
-    const { peer } = source
-    const { held } = source.holds
-    this.#sources.set(peer, source)
-    this.#allowed.delete(peer)
-    if (allows === undefined) {
-      this.#pieces({ type: 'peer', peer, held })
-      return
-    }
-    this.#allowed.set(peer, allows)
-    const allowed = new Bitfield(held.count)
-    for (const piece of held.pieces()) if (allows(piece)) allowed.add(piece)
-    this.#pieces({ type: 'peer', peer, held: allowed })
+  /** `allows` tells which of its pieces may be asked for. */
+  join(source: HoldingSource, allows: (piece: number) => boolean): void {
+    const { peer, holds } = source
+    this.#peers.set(peer, { source, allows })
+    const held = new Bitfield(holds.held.count)
+    for (const piece of holds.held.pieces()) if (allows(piece)) held.add(piece)
+    this.#feed({ type: 'peer', peer, held })
   }
 
   leave(source: Source): void {
-    if (this.#sources.get(source.peer) !== source) return
-    this.#sources.delete(source.peer)
-    this.#pieces({ type: 'left', peer: source.peer })
+    if (!this.has(source)) return
+    this.#peers.delete(source.peer)
+    this.#feed({ type: 'left', peer: source.peer })
   }
 
-  delayOf(source: Source): 'silent' | 'busy' | undefined {
-    return this.#download.delayOf(source.peer, this.#options.clock.now())
+  delayOf({ peer }: Source): 'silent' | 'busy' | undefined {
+    return this.#download.delayOf(peer, this.#options.clock.now())
   }
 
   has(source: Source): boolean {
-    return this.#sources.get(source.peer) === source
+    return this.#peers.get(source.peer)?.source === source
   }
 
   readers(pieces: number[]): void {
-    this.#pieces({ type: 'readers', pieces })
+    this.#feed({ type: 'readers', pieces })
   }
 
   wake(): void {
-    this.#pieces({ type: 'wake' })
+    this.#feed({ type: 'wake' })
   }
 
-  /** What a peer that takes part said or sent. */
+  /** What a peer said or sent. */
   heard(source: Source, event: WantEvent): void {
-    if (!this.has(source)) return
+    const tried = this.trials.heard(source, event, this.#options.clock.now())
+    if (tried?.isRight === false) this.#options.onWrong(source, tried.piece, tried.candidate)
+    // What is right by another list would be wrong by the one that is gone by.
+    if (tried !== undefined || !this.has(source)) return
     const { peer } = source
     switch (event.type) {
       case 'has': {
-        const allows = this.#allowed.get(peer)
-        const pieces = allows === undefined ? event.pieces : event.pieces.filter(allows)
-        this.#pieces({ type: 'has', peer, pieces })
+        const pieces = event.pieces.filter((piece) => this.#peers.get(peer)?.allows(piece))
+        this.#feed({ type: 'has', peer, pieces })
         return
       }
       case 'lost':
@@ -157,7 +154,7 @@ export class Attempt {
       case 'busy':
       case 'bytes':
       case 'alive':
-        this.#pieces({ ...event, peer })
+        this.#feed({ ...event, peer })
         return
       case 'absent':
       case 'ended':
@@ -165,40 +162,32 @@ export class Attempt {
         return
       case 'piece':
         this.#arrived(source, event.piece, event.chunks)
-        return
     }
   }
 
   /** Ends it as it stands: nothing more is asked for, and what was being written is. */
   async close(): Promise<void> {
     this.#end()
-    for (const source of this.#sources.values()) source.want.cancelAll()
-    this.#sources.clear()
+    this.trials.close()
+    for (const { source } of this.#peers.values()) source.want.cancelAll()
+    this.#peers.clear()
     while (this.#writes.size > 0) await Promise.all(this.#writes)
   }
 
   #arrived(source: Source, piece: number, chunks: Uint8Array[]): void {
     if (this.#isOver) return
-    if (this.held.has(piece)) {
-      this.#pieces({ type: 'arrived', peer: source.peer, piece })
-      return
-    }
-    this.#keep(this.#write(source, piece, chunks))
+    if (this.held.has(piece)) this.#feed({ type: 'arrived', peer: source.peer, piece })
+    else this.#keep(async () => await this.#write(source, piece, chunks))
   }
 
-  /** Work on the part, which does not fail. */
-  #keep(work: Promise<void>): void {
-    this.#writes.add(work)
-    void work.finally(() => this.#writes.delete(work))
-  }
-
-  async #learn(from: number, hashes: Uint8Array): Promise<void> {
-    try {
-      await this.partial.learn(from, hashes)
-      this.#pieces({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
-    } catch (error) {
-      this.#break(error)
-    }
+  /** Work on the part: what fails ends the download. */
+  #keep(work: () => Promise<void>): void {
+    const kept = work().catch((error: unknown) => {
+      this.#over.reject(error)
+      this.#isOver = true
+    })
+    this.#writes.add(kept)
+    void kept.finally(() => this.#writes.delete(kept))
   }
 
   async #take(piece: number, coming: ComingPiece): Promise<boolean> {
@@ -211,11 +200,9 @@ export class Attempt {
     if (!coming.isKept) return false
     if (piece >= this.#learnt) {
       this.#learnt = piece + 1
-      this.#pieces({ type: 'known', pieces: this.#learnt })
+      this.#feed({ type: 'known', pieces: this.#learnt })
     }
-    const isNews = !this.held.has(piece)
-    this.#pieces({ type: 'arrived', peer: '', piece })
-    if (isNews) this.#options.onGained(piece, fromUpstream)
+    this.#gained('', piece, fromUpstream)
     return true
   }
 
@@ -231,31 +218,26 @@ export class Attempt {
   }
 
   async #write(source: Source, piece: number, chunks: Uint8Array[]): Promise<void> {
-    try {
-      if (!this.partial.has(piece)) this.#options.onWrite(piece, source.peer)
-      const isRight = await this.partial.write(piece, chunks)
-      if (!isRight) return this.#wrong(source, piece)
-      const isNews = !this.held.has(piece)
-      this.#pieces({ type: 'arrived', peer: source.peer, piece })
-      if (isNews) this.#options.onGained(piece, source.peer)
-    } catch (error) {
-      this.#break(error)
+    const { peer } = source
+    if (!this.partial.has(piece)) this.#options.onWrite(piece, peer)
+    if (await this.partial.write(piece, chunks)) this.#gained(peer, piece, peer)
+    else if (!this.#isOver) {
+      this.leave(source)
+      source.want.cancelAll()
+      this.#options.onWrong(source, piece, this.candidate)
     }
   }
 
-  #break(error: unknown): void {
-    this.#over.reject(error)
-    this.#isOver = true
+  #gained(peer: string, piece: number, giver: string): void {
+    const { clock, onGained } = this.#options
+    const isNews = !this.held.has(piece)
+    this.#feed({ type: 'arrived', peer, piece })
+    if (!isNews) return
+    this.trials.gained(pieceLength(this.candidate.list.layout, piece), clock.now())
+    onGained(piece, giver)
   }
 
-  #wrong(source: Source, piece: number): void {
-    if (this.#isOver) return
-    this.leave(source)
-    source.want.cancelAll()
-    this.#options.onWrong(source, piece)
-  }
-
-  #pieces(event: DownloadEvent): void {
+  #feed(event: DownloadEvent): void {
     // Pieces that were being written when all else ended still count as held.
     if (this.#isOver && event.type !== 'arrived') return
     const actions = this.#download.handle(event, this.#options.clock.now())
@@ -264,12 +246,12 @@ export class Attempt {
   }
 
   #perform(action: DownloadAction): void {
-    const source = this.#sources.get(action.peer)
+    const source = this.#peers.get(action.peer)?.source
     if (source === undefined) return
     if (action.type === 'request') source.want.request(action.pieces, action.urgent)
     else if (action.type === 'cancel') source.want.cancel(action.pieces)
     else {
-      this.#sources.delete(source.peer)
+      this.#peers.delete(source.peer)
       this.#options.onDrop(source, action.reason)
     }
   }

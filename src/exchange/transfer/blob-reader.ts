@@ -3,12 +3,11 @@ import { unlessAborted } from '../../base/base.ts'
 import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
-import type { Transfer } from './transfer.ts'
 import type { Follower, TransferState } from './transfer-state.ts'
 import { Unproven } from './unproven.ts'
 
 export interface BlobReaderOptions {
-  transfer: Pick<Transfer, 'state' | 'tail'>
+  state: TransferState
   layout: Layout
   blobs: Pick<Blobs, 'open'>
   /** The reader needs the transfer no more. */
@@ -16,8 +15,7 @@ export interface BlobReaderOptions {
 }
 
 export function blobReader(options: BlobReaderOptions): OpenBlob {
-  const { layout, release } = options
-  const { state } = options.transfer
+  const { state, layout, release } = options
   const closing = new AbortController()
   return {
     size: layout.size,
@@ -48,8 +46,7 @@ async function* read(
   follower: Follower,
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const { layout, blobs } = options
-  const { state } = options.transfer
+  const { state, layout, blobs } = options
   const unproven = new Unproven()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
@@ -96,7 +93,7 @@ async function* read(
 
 /** What has come from the origin of a piece that is not whole yet. */
 function coming(
-  { transfer, layout }: BlobReaderOptions,
+  { state, layout }: BlobReaderOptions,
   unproven: Unproven,
   position: number,
   end: number,
@@ -105,19 +102,19 @@ function coming(
   const proofs = [end - 1, pieceRange(layout, layout.count - 1).start]
   if (!unproven.isEmpty) proofs.push(pieceRange(layout, unproven.pieceIn(layout)).end)
   const limit = Math.min(...proofs)
-  const tail = transfer.tail(position, limit)
+  const tail = state.tail(position, limit)
   if (tail !== undefined) unproven.add(position, tail.bytes.length, tail.piece)
   return tail?.bytes
 }
 
 /** Throws BlobUnprovenError when what was given is not in what is here. */
 async function settle(
-  { transfer, layout }: BlobReaderOptions,
+  { state, layout }: BlobReaderOptions,
   unproven: Unproven,
   { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
 ): Promise<void> {
   const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
-  if (!isSame) throw new BlobUnprovenError(transfer.state.digest)
+  if (!isSame) throw new BlobUnprovenError(state.digest)
 }
 
 /** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */

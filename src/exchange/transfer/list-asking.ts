@@ -12,18 +12,20 @@ const silentMs = 10_000
 const maxWaitingBytes = 16 * 1024 * 1024
 
 export class ListAsking {
-  readonly #options: { sources: Sources; clock: Clock }
+  readonly #sources: Sources
+  readonly #clock: Clock
   /** So many are asked next. */
   #atOnce = 1
 
-  constructor(options: { sources: Sources; clock: Clock }) {
-    this.#options = options
+  constructor(sources: Sources, clock: Clock) {
+    this.#sources = sources
+    this.#clock = clock
   }
 
   /** Asks holders for their lists: one first, and twice as many each time that none has answered. */
   ask(): void {
-    const { sources, clock } = this.#options
-    const nowMs = clock.now()
+    const sources = this.#sources
+    const nowMs = this.#clock.now()
     let waitingBytes = 0
     for (const source of sources.holding()) {
       const age = nowMs - source.listAskedMs
@@ -50,23 +52,22 @@ export class ListAsking {
 
   /** Asks someone who holds more than the list tells of how it goes on. */
   grow({ known, complete, layout }: PieceHashes, isGood: (source: HoldingSource) => boolean): void {
-    const { sources, clock } = this.#options
     if (complete) return
-    const nowMs = clock.now()
+    const nowMs = this.#clock.now()
     this.#leaveSilent(nowMs)
-    const holding = sources.holding().filter(({ holds }) => holds.size === layout.size)
+    const holding = this.#sources.holding().filter(({ holds }) => holds.size === layout.size)
     if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
     const next = holding.find(
       (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
     )
-    if (next !== undefined) sources.askList(next, known)
+    if (next !== undefined) this.#sources.askList(next, known)
   }
 
   /** Who owes a list is not asked for another; asked anew as a source, it is. */
   #leaveSilent(nowMs: number): void {
-    const { sources } = this.#options
-    for (const source of sources.holding()) {
-      if (source.list === 'asked' && nowMs - source.listAskedMs > silentMs) sources.shun(source, 'for-now')
+    for (const source of this.#sources.holding()) {
+      if (source.list === 'asked' && nowMs - source.listAskedMs > silentMs)
+        this.#sources.shun(source, 'for-now')
     }
   }
 
@@ -78,10 +79,5 @@ export class ListAsking {
   #mayAsk({ list, listAskedMs, listFrom }: Source, from: number, nowMs: number): boolean {
     if (list === 'given') return listFrom !== from || nowMs - listAskedMs > patienceMs
     return list === 'none' || (list === 'refused' && nowMs - listAskedMs > refusedMs)
-  }
-
-  /** Asks a holder that disagrees on the size. */
-  question(source: Source): void {
-    if (source.list === 'none') this.#options.sources.askList(source)
   }
 }

@@ -1,27 +1,23 @@
 /** A blob's bytes from the origin: cut into pieces, written as the next ones nobody has, and to be read meanwhile. */
 import { type Clock, unlessAborted } from '../../base/base.ts'
-import type { Digest } from '../../oci/oci.ts'
 import type { Origin, OriginStream } from '../contract.ts'
 import { OriginError } from '../errors.ts'
 import { type Layout, pieceAt, pieceLength, pieceRange } from '../protocol/piece-size.ts'
-import type { Wanted } from '../protocol/wanted.ts'
 import type { Attempt } from './attempt.ts'
-import type { Attempts } from './attempts.ts'
+import type { ListChoice } from './list-choice.ts'
+import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { TransferState } from './transfer-state.ts'
 import type { ComingPiece } from './unproven.ts'
 
-/** The transfer that they come into. */
-export interface OriginPiecesHost {
-  readonly wanted: Wanted
-  readonly state: TransferState
-  readonly attempts: Pick<Attempts, 'isListed' | 'begin' | 'grow'>
-  /** Others hold some of it. */
-  readonly isElsewhere: boolean
+/** Of the transfer that they come into. */
+export interface OriginPiecesParts {
+  state: TransferState
+  search: Pick<ListSearch, 'isElsewhere' | 'grow'>
+  choice: Pick<ListChoice, 'isListed' | 'begin'>
 }
 
 export interface OriginPiecesOptions {
-  host: OriginPiecesHost
   origin: Origin
   memory: MemoryBudget
   clock: Clock
@@ -41,6 +37,7 @@ const learnMs = 1000
 const tickMs = 50
 
 export class OriginPieces {
+  readonly #parts: OriginPiecesParts
   readonly #options: OriginPiecesOptions
   readonly #stalled = new AbortController()
   /** The piece that is being received. */
@@ -48,12 +45,9 @@ export class OriginPieces {
   #waitsSinceMs: number | undefined
   #received = 0
 
-  constructor(options: OriginPiecesOptions) {
+  constructor(parts: OriginPiecesParts, options: OriginPiecesOptions) {
+    this.#parts = parts
     this.#options = options
-  }
-
-  get digest(): Digest {
-    return this.#options.host.wanted.digest
   }
 
   /** Bytes from the origin so far. */
@@ -72,9 +66,9 @@ export class OriginPieces {
   /** Call it now and then. */
   check(): void {
     const sinceMs = this.#waitsSinceMs
-    const { clock, stallMs, host } = this.#options
+    const { clock, stallMs } = this.#options
     if (sinceMs === undefined || clock.now() - sinceMs <= stallMs) return
-    this.#stalled.abort(new OriginError(host.wanted.digest, `nothing came from the origin for ${stallMs} ms`))
+    this.#stalled.abort(this.#broken(`nothing came from the origin for ${stallMs} ms`))
   }
 
   /**
@@ -96,20 +90,21 @@ export class OriginPieces {
       using _lease = await memory.lend({ least: bytes, most: bytes, signal: either })
       const isSame = await this.#copy(stream, { start, attempt, signal: either })
       // What came contradicts what others signed: one of both is wrong, and only the whole digest says which.
-      if (!isSame) this.#options.host.attempts.begin(stream.size)
+      if (!isSame) this.#parts.choice.begin(stream.size)
     }
   }
 
   /** Where to read on: at the first piece that no member has. `undefined` when the transfer needs nothing more. */
   async #next(signal: AbortSignal): Promise<number | undefined> {
-    const { host, clock } = this.#options
+    const { clock } = this.#options
+    const { state, search, choice } = this.#parts
     const untilMs = clock.now() + learnMs
     for (;;) {
       signal.throwIfAborted()
-      const { attempt, now } = host.state
-      if (now.name === 'proven' || attempt?.held.complete === true) return undefined
+      const { attempt } = state
+      if (state.isProven || attempt?.held.complete === true) return undefined
       // A list is to be had from who holds some of it.
-      const isAwaited = host.attempts.isListed || (host.isElsewhere && clock.now() <= untilMs)
+      const isAwaited = choice.isListed || (search.isElsewhere && clock.now() <= untilMs)
       if (attempt === undefined && !isAwaited) return 0
       if (attempt !== undefined) {
         const { known, layout } = attempt.candidate.list
@@ -117,24 +112,24 @@ export class OriginPieces {
         const isLearnt = piece === undefined || piece <= known
         if (piece !== undefined && isLearnt) return pieceRange(layout, piece).start
         if (!isLearnt && clock.now() > untilMs) return pieceRange(layout, known).start
-        host.attempts.grow()
+        search.grow(attempt.candidate)
       }
-      await Promise.race([unlessAborted(host.state.change, signal), clock.sleep(tickMs, { signal })])
+      await Promise.race([unlessAborted(state.change, signal), clock.sleep(tickMs, { signal })])
     }
   }
 
   /** The download for a blob of this size. */
   async #attemptFor(size: number, signal: AbortSignal): Promise<Attempt> {
-    const { host } = this.#options
+    const { state, choice } = this.#parts
     let isBegun = false
     for (;;) {
-      const { attempt } = host.state
+      const { attempt } = state
       if (attempt?.candidate.list.layout.size === size) return attempt
-      if (!isBegun && (attempt !== undefined || !host.attempts.isListed)) {
+      if (!isBegun && (attempt !== undefined || !choice.isListed)) {
         isBegun = true
-        host.attempts.begin(size)
+        choice.begin(size)
       }
-      await unlessAborted(host.state.change, signal)
+      await unlessAborted(state.change, signal)
     }
   }
 
@@ -169,7 +164,7 @@ export class OriginPieces {
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
-        this.#options.host.state.received()
+        this.#parts.state.received()
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write
@@ -209,6 +204,6 @@ export class OriginPieces {
   }
 
   #broken(what: string): OriginError {
-    return new OriginError(this.digest, what)
+    return new OriginError(this.#parts.state.digest, what)
   }
 }

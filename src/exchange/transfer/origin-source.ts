@@ -3,22 +3,18 @@ import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { LeadOptions, Origin, Outside } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import type { Attempts } from './attempts.ts'
+import type { ListChoice } from './list-choice.ts'
+import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import { OriginPieces, type OriginPiecesHost, type Tail } from './origin-pieces.ts'
+import { OriginPieces } from './origin-pieces.ts'
+import type { Sources } from './sources.ts'
+import type { TransferState } from './transfer-state.ts'
 
-/** The transfer that is supplied. */
-export interface OriginSourceHost extends OriginPiecesHost {
-  readonly wanted: Wanted
-  readonly attempts: Attempts
-  /** A reader here lacks pieces that no member has. */
-  readonly isMissing: boolean
-  /** Resolves when every member has said whether it holds any of it. */
-  readonly asked: Promise<void>
-  /** Something came. */
-  moved(): void
-  /** It is neither in the cluster nor outside. */
-  nowhere(): void
+export interface OriginParts {
+  state: TransferState
+  sources: Sources
+  search: ListSearch
+  choice: ListChoice
 }
 
 export interface OriginSourceOptions {
@@ -34,6 +30,13 @@ export interface OriginSourceOptions {
   over: AbortSignal
 }
 
+/** One run for all who want this node to bring the blob: it ends when the last of them has left. */
+interface Run {
+  readonly users: Set<LeadOptions>
+  readonly stop: AbortController
+  readonly done: Promise<boolean>
+}
+
 const tickMs = 50
 /** Members that do not answer hold it back for so long that a blob is brought from the origin. */
 const askedMs = 1000
@@ -41,24 +44,21 @@ const askedMs = 1000
 const maxTries = 2
 
 export class OriginSource {
-  readonly #host: OriginSourceHost
+  readonly #parts: OriginParts
   readonly #options: OriginSourceOptions
   readonly #begun = Promise.withResolvers<void>()
-  #shared: SharedOrigin | undefined
+  #run: Run | undefined
+  /** Of what came from the origin, so much was told. */
+  #toldBytes = 0
 
-  constructor(host: OriginSourceHost, options: OriginSourceOptions) {
-    this.#host = host
+  constructor(parts: OriginParts, options: OriginSourceOptions) {
+    this.#parts = parts
     this.#options = options
   }
 
   /** Whether the blob can come from the origin at all. */
   get isPossible(): boolean {
-    return this.#options.outside?.has(this.#host.wanted.repository) === true
-  }
-
-  /** This node brings it now. */
-  get isOrigin(): boolean {
-    return this.#shared !== undefined
+    return this.#options.outside?.has(this.#wanted.repository) === true
   }
 
   /** What was kept of the blob is known: before, nobody can say what is missing. */
@@ -68,119 +68,109 @@ export class OriginSource {
 
   /** Call it now and then. */
   check(): void {
-    if (this.#shared?.check() === true) this.#host.moved()
-  }
-
-  /** What has come of a piece that is not whole yet: a copy. */
-  tail(position: number, end: number): Tail | undefined {
-    return this.#shared?.tail(position, end)
+    const { state } = this.#parts
+    if (this.#run === undefined || state.origin === undefined) return
+    state.origin.check()
+    if (state.origin.received === this.#toldBytes) return
+    this.#toldBytes = state.origin.received
+    for (const { onProgress } of this.#run.users) onProgress?.()
+    this.#moved()
   }
 
   /** Brings it here for the whole cluster; see `Exchange`. */
   async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
     await unlessAborted(this.#begun.promise, options.signal)
-    const { wanted, attempts } = this.#host
     // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
-    const isDoubtful = this.#shared === undefined && attempts.isListed
-    if (isDoubtful && !(await this.#options.admits(wanted, origin, options.signal))) return false
-    this.#shared ??= this.#share(origin)
-    this.#host.state.news()
-    return await this.#shared.join(options)
+    const isDoubtful = this.#run === undefined && this.#parts.choice.isListed
+    if (isDoubtful && !(await this.#options.admits(this.#wanted, origin, options.signal))) return false
+    this.#run ??= this.#start(origin)
+    this.#parts.state.news()
+    const { users, stop, done } = this.#run
+    users.add(options)
+    try {
+      return await unlessAborted(done, options.signal)
+    } finally {
+      users.delete(options)
+      if (users.size === 0) {
+        stop.abort(new BlobUnavailableError(this.#wanted.digest, 'nobody wants it brought any more'))
+      }
+    }
   }
 
   /** Has it brought, by whomever, whenever pieces are missing that no member has. */
   async run(signal: AbortSignal): Promise<void> {
     const { outside, clock } = this.#options
+    const { state } = this.#parts
     if (outside === undefined || !this.isPossible) return
-    const host = this.#host
     await this.#untilAsked(signal)
     for (;;) {
-      while (this.isOrigin || !host.isMissing) await clock.sleep(tickMs, { signal })
-      const isThere = await outside.bring(host.wanted, {
+      while (this.#run !== undefined || !this.#isMissing) await clock.sleep(tickMs, { signal })
+      const isThere = await outside.bring(this.#wanted, {
         signal,
         lead: async (origin, options) => await this.lead(origin, options),
-        hasBegun: () => (host.state.attempt ?? host.state.layout) !== undefined,
-        onProgress: () => host.moved(),
+        hasBegun: () => state.layout !== undefined,
+        onProgress: () => this.#moved(),
       })
       if (!isThere) {
-        host.nowhere()
-        throw new BlobUnavailableError(host.wanted.digest, 'it is neither in the cluster nor outside')
+        state.find(false)
+        throw new BlobUnavailableError(state.digest, 'it is neither in the cluster nor outside')
       }
       await clock.sleep(tickMs, { signal })
     }
   }
 
-  #share(origin: Origin): SharedOrigin {
+  get #wanted(): Wanted {
+    return this.#parts.state.wanted
+  }
+
+  #moved(): void {
+    this.#parts.state.movedMs = this.#options.clock.now()
+  }
+
+  /** Someone here lacks pieces that nobody has. */
+  get #isMissing(): boolean {
+    const { state, sources } = this.#parts
+    if (!state.isWanted) return false
+    const holding = sources.holding()
+    if (state.attempt === undefined) return holding.length === 0
+    return !holding.some(({ holds }) => holds.held.complete) && state.attempt.firstAbsent() !== undefined
+  }
+
+  #start(origin: Origin): Run {
     const { originMemory: memory, clock, stallMs, over } = this.#options
-    const host = this.#host
-    const { state } = host
-    const { proofs } = host.attempts
-    const isProven = (): boolean => state.now.name === 'proven'
-    const pieces = new OriginPieces({ host, origin, memory, clock, stallMs })
-    return new SharedOrigin(pieces, async (stop) => {
-      const signal = AbortSignal.any([stop, over])
-      try {
-        await this.#untilAsked(signal)
-        for (let tries = 1; ; tries++) {
-          const before = proofs.unproven
-          if (!(await pieces.run({ signal }))) return false
-          while (!isProven() && proofs.unproven === before) await unlessAborted(state.change, signal)
-          if (isProven()) return true
-          // What others had from the origin may have been wrong, and this node's be right.
-          if (proofs.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(host.wanted.digest)
-        }
-      } finally {
-        this.#shared = undefined
-        state.news()
+    const { state } = this.#parts
+    const stop = new AbortController()
+    const pieces = new OriginPieces(this.#parts, { origin, memory, clock, stallMs })
+    state.origin = pieces
+    this.#toldBytes = 0
+    const done = this.#bring(pieces, AbortSignal.any([stop.signal, over]))
+    // Whoever waits for it hears of a failure.
+    done.catch(() => undefined)
+    return { users: new Set(), stop, done }
+  }
+
+  async #bring(pieces: OriginPieces, signal: AbortSignal): Promise<boolean> {
+    const { state, search } = this.#parts
+    try {
+      await this.#untilAsked(signal)
+      for (let tries = 1; ; tries++) {
+        const before = search.unproven
+        if (!(await pieces.run({ signal }))) return false
+        while (!state.isProven && search.unproven === before) await unlessAborted(state.change, signal)
+        if (state.isProven) return true
+        // What others had from the origin may have been wrong, and this node's be right.
+        if (search.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(state.digest)
       }
-    })
+    } finally {
+      this.#run = undefined
+      state.origin = undefined
+      state.news()
+    }
   }
 
   /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
   async #untilAsked(signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#begun.promise, signal)
-    await untilOrAfter(this.#host.asked, askedMs, { clock: this.#options.clock, signal })
-  }
-}
-
-/** One run for all who want this node to bring a blob from its origin: it ends when the last of them has left. */
-class SharedOrigin {
-  readonly #pieces: OriginPieces
-  readonly #stop = new AbortController()
-  readonly #users = new Set<LeadOptions>()
-  readonly #done: Promise<boolean>
-  #told = 0
-
-  /** `run` goes on until it is stopped or over. */
-  constructor(pieces: OriginPieces, run: (signal: AbortSignal) => Promise<boolean>) {
-    this.#pieces = pieces
-    this.#done = run(this.#stop.signal)
-    // Whoever waits for it hears of a failure.
-    this.#done.catch(() => undefined)
-  }
-
-  async join(options: LeadOptions): Promise<boolean> {
-    this.#users.add(options)
-    try {
-      return await unlessAborted(this.#done, options.signal)
-    } finally {
-      this.#users.delete(options)
-      if (this.#users.size === 0) {
-        this.#stop.abort(new BlobUnavailableError(this.#pieces.digest, 'nobody wants it brought any more'))
-      }
-    }
-  }
-
-  tail(position: number, end: number): Tail | undefined {
-    return this.#pieces.tail(position, end)
-  }
-
-  /** Call it now and then. Returns whether more has come since the last time. */
-  check(): boolean {
-    this.#pieces.check()
-    const isMore = this.#pieces.received > this.#told
-    this.#told = this.#pieces.received
-    if (isMore) for (const { onProgress } of this.#users) onProgress?.()
-    return isMore
+    await untilOrAfter(this.#parts.sources.asked, askedMs, { clock: this.#options.clock, signal })
   }
 }

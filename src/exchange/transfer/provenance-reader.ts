@@ -2,10 +2,10 @@
 import { type Clock, fromUpstream, type Provenance } from '../../base/base.ts'
 import type { OpenBlob } from '../../store/store.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
-import type { Transfer } from './transfer.ts'
+import type { TransferState } from './transfer-state.ts'
 
 export interface ProvenanceReaderOptions {
-  transfer: Pick<Transfer, 'giverOf' | 'proof'>
+  state: Pick<TransferState, 'giverOf' | 'proof'>
   layout: Layout
   /** When it was asked for, when somebody was found who holds it, and when it could be read. */
   begun: { askedMs: number; foundMs: number; readyMs: number }
@@ -13,7 +13,7 @@ export interface ProvenanceReaderOptions {
 }
 
 export function provenanceReader(reader: OpenBlob, options: ProvenanceReaderOptions): OpenBlob {
-  const { transfer, layout, begun, clock } = options
+  const { state, layout, begun, clock } = options
   const origins = { local: 0, upstream: 0, peers: new Map<string, number>() }
 
   const count = (bytes: number, giver: string | undefined): void => {
@@ -27,14 +27,14 @@ export function provenanceReader(reader: OpenBlob, options: ProvenanceReaderOpti
     for (let at = start; at < end; ) {
       const piece = pieceAt(layout, at)
       const next = Math.min(end, pieceRange(layout, piece).end)
-      count(next - at, transfer.giverOf(piece))
+      count(next - at, state.giverOf(piece))
       at = next
     }
   }
 
   const stages = (): Provenance['stages'] => {
     const { askedMs, foundMs, readyMs } = begun
-    const { proof } = transfer
+    const { proof } = state
     const list: { stage: 'find' | 'list' | 'transfer' | 'disk'; startMs: number; endMs: number }[] = [
       { stage: 'find', startMs: askedMs, endMs: foundMs },
       { stage: 'list', startMs: foundMs, endMs: readyMs },

@@ -80,6 +80,7 @@ export class Sources {
   readonly #first = Promise.withResolvers<boolean>()
   readonly #asked = Promise.withResolvers<void>()
   readonly #leave: () => void
+  #isAsked = false
   #searching = true
   #closed = false
   /** The last that held something has gone. */
@@ -102,6 +103,10 @@ export class Sources {
   /** Resolves when every member that was connected at the start has answered, or failed to. */
   get asked(): Promise<void> {
     return this.#asked.promise
+  }
+
+  get isAsked(): boolean {
+    return this.#isAsked
   }
 
   /** Those that hold something. */
@@ -359,6 +364,7 @@ export class Sources {
     else if (!this.#searching && haveAnswered) this.#first.resolve(false)
     // Among few members each is asked; of many, the look-up finds who has it.
     if (haveAnswered && (!this.#searching || this.#options.members.peers().length <= maxMembers)) {
+      this.#isAsked = true
       this.#asked.resolve()
       this.#dismiss()
     }

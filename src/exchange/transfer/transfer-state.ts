@@ -1,15 +1,17 @@
-/** Where a transfer stands, its readers, and whoever waits for either to get on. */
-import type { Digest } from '../../oci/oci.ts'
+/** One blob on its way here, as all of its transfer's parts see it: where it stands, what has come, its readers, and whoever waits for news. */
+import { fromUpstream } from '../../base/base.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
-import type { Layout } from '../protocol/piece-size.ts'
+import { type Layout, pieceAt } from '../protocol/piece-size.ts'
+import type { Wanted } from '../protocol/wanted.ts'
 import type { Attempt } from './attempt.ts'
-import type { Trials } from './trial.ts'
+import type { OriginPieces, Tail } from './origin-pieces.ts'
 
 export type State =
   /** No list is gone by: members are asked for one, or it begins to come from the origin. */
   | { readonly name: 'searching' }
   /** By a list that may turn out to be wrong; others are tried beside it. */
-  | { readonly name: 'downloading'; readonly attempt: Attempt; readonly trials: Trials }
+  | { readonly name: 'downloading'; readonly attempt: Attempt }
   /** All of it is here, and the whole is hashed. */
   | { readonly name: 'proving'; readonly attempt: Attempt }
   /** It is in the store. */
@@ -28,7 +30,19 @@ export interface Follower {
 }
 
 export class TransferState {
-  readonly digest: Digest
+  readonly wanted: Wanted
+  /** On whose behalf a member let this node have it. */
+  readonly repositories: Set<Repository>
+  /** Someone here wants it: where no member has it, it is brought from the origin. */
+  isWanted = false
+  /** What this node brings from the origin now. */
+  origin: OriginPieces | undefined
+  /** When something came last. */
+  movedMs: number
+  /** How long the last proof took. */
+  proof: { startMs: number; endMs: number } | undefined
+  /** By piece, of those that came since it began. */
+  readonly #givers = new Map<number, string>()
   readonly #followers = new Set<Follower>()
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
@@ -38,10 +52,16 @@ export class TransferState {
   /** As readers were told. */
   #layout: Layout | undefined
 
-  constructor(digest: Digest) {
-    this.digest = digest
+  constructor(wanted: Wanted, nowMs: number) {
+    this.wanted = wanted
+    this.repositories = new Set([wanted.repository])
+    this.movedMs = nowMs
     // Whoever waits hears of a failure; when nobody does, it is of no account.
     for (const { promise } of [this.#found, this.#ready, this.#done]) promise.catch(() => undefined)
+  }
+
+  get digest(): Digest {
+    return this.wanted.digest
   }
 
   get now(): State {
@@ -53,13 +73,17 @@ export class TransferState {
     return this.#now.name === 'downloading' || this.#now.name === 'proving' ? this.#now.attempt : undefined
   }
 
+  get isProven(): boolean {
+    return this.#now.name === 'proven'
+  }
+
   get failure(): Error | undefined {
     return this.#now.name === 'failed' ? this.#now.error : undefined
   }
 
   /** What is proven, or has failed, stays that. */
   go(state: State): void {
-    if (this.#now.name === 'proven' || this.#now.name === 'failed') return
+    if (this.isProven || this.failure !== undefined) return
     this.#now = state
     if (state.name === 'proven') this.#done.resolve()
     if (state.name === 'failed') {
@@ -97,8 +121,9 @@ export class TransferState {
     return this.#done.promise
   }
 
+  /** As far as anyone can say. */
   get layout(): Layout | undefined {
-    return this.#layout
+    return this.attempt?.candidate.list.layout ?? this.#layout
   }
 
   /** It can be read, and is cut like this. */
@@ -110,6 +135,25 @@ export class TransferState {
     this.#layout = layout
     this.#ready.resolve(layout)
     this.#found.resolve(true)
+  }
+
+  /** The piece is about to be written: it can be read before it is `gained`. */
+  writes(piece: number, giver: string): void {
+    this.#givers.set(piece, giver)
+  }
+
+  /** Who gave the piece; `undefined` when it was here before, or is not here. */
+  giverOf(piece: number): string | undefined {
+    return this.#givers.get(piece)
+  }
+
+  /** What has come from the origin of a piece that is not whole yet: a copy. */
+  tail(position: number, end: number): Tail | undefined {
+    const tail = this.origin?.tail(position, end)
+    if (tail !== undefined && this.layout !== undefined) {
+      this.#givers.set(pieceAt(this.layout, position), fromUpstream)
+    }
+    return tail
   }
 
   follow(piece: number): Follower {

@@ -1,8 +1,8 @@
 /** What a transfer shows of itself: which pieces are here, and what each peer holds, sends, or keeps it waiting for. */
 import type { Digest, Repository } from '../../oci/oci.ts'
-import type { Bitfield } from '../protocol/bitfield.ts'
-import type { Layout } from '../protocol/piece-size.ts'
+import type { ExchangeStatus } from '../contract.ts'
 import type { Source } from './sources.ts'
+import type { TransferState } from './transfer-state.ts'
 
 export interface TransferView {
   digest: Digest
@@ -33,29 +33,28 @@ export interface TransferPeer {
   receivedBytes: number
 }
 
-export interface TransferParts {
-  digest: Digest
-  repositories: ReadonlySet<Repository>
-  layout: Layout | undefined
-  held: Bitfield | undefined
-  proving: boolean
-  sources: Iterable<Source>
-  delayOf(source: Source): 'silent' | 'busy' | undefined
-}
-
-export function viewOf(parts: TransferParts): TransferView {
-  const { digest, repositories, layout, held, proving, sources, delayOf } = parts
+/** The part of it that costs nothing. */
+export function progressOf({ digest, layout, attempt }: TransferState): ExchangeStatus['transfers'][number] {
   return {
     digest,
-    repositories: [...repositories],
-    ...(layout === undefined ? {} : { size: layout.size, pieceBytes: layout.pieceBytes }),
+    ...(layout && { size: layout.size }),
     pieces: layout?.count ?? 0,
-    held: held?.held ?? 0,
-    bitfield: held?.toBytes() ?? new Uint8Array(Math.ceil((layout?.count ?? 0) / 8)),
-    proving,
+    held: attempt?.held.held ?? 0,
+    peers: attempt?.peers ?? 0,
+  }
+}
+
+export function viewOf(state: TransferState, sources: Iterable<Source>): TransferView {
+  const { attempt, layout, now, repositories } = state
+  return {
+    ...progressOf(state),
+    repositories: [...repositories],
+    ...(layout && { pieceBytes: layout.pieceBytes }),
+    bitfield: attempt?.held.toBytes() ?? new Uint8Array(Math.ceil((layout?.count ?? 0) / 8)),
+    proving: now.name === 'proving',
     peers: Array.from(sources, (source) => ({
       peer: source.peer,
-      state: stateOf(source, delayOf(source)),
+      state: stateOf(source, attempt?.delayOf(source)),
       held: source.holds?.held.held ?? 0,
       waiting: source.want.waiting,
       receivedBytes: source.receivedBytes,

@@ -57,7 +57,7 @@ export class Transfers {
       known.transfer.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted)
-    share.transfer.want()
+    share.transfer.state.isWanted = true
     try {
       if (await unlessAborted(share.transfer.state.found, signal)) return share
     } catch (error) {

@@ -6,13 +6,8 @@ import { hash } from 'node:crypto'
 import type { WantEvent } from '../peer/want.ts'
 import { pieceHash } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
-import { type Candidate, isAgreedOn } from './list-candidates.ts'
+import { type Candidate, isAgreedOn, type Rival } from './list-candidates.ts'
 import type { HoldingSource, Source } from './sources.ts'
-
-export interface Rival {
-  candidate: Candidate
-  giver: HoldingSource
-}
 
 interface Trial extends Rival {
   piece: number

@@ -4,9 +4,8 @@ import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { blobReader } from '../../../src/exchange/transfer/blob-reader.ts'
 import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
-import type { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { memoryStore } from '../../../src/store/store.ts'
-import { digestOf, pieceBytes, read, someBytes } from '../lab/fixture.ts'
+import { digestOf, pieceBytes, read, someBytes, wanted } from '../lab/fixture.ts'
 
 it('goes on from the store when the part becomes the blob under it, whatever is told meanwhile', async () => {
   const bytes = someBytes(3 * pieceBytes)
@@ -19,7 +18,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     })(),
   )
   const layout = layoutOf(bytes.length)
-  const state = new TransferState(digest)
+  const state = new TransferState(wanted(digest), 0)
   const partial = {
     plan: { digest, size: layout.size, pieceBytes, hashes: new Uint8Array() },
     has: () => true,
@@ -34,8 +33,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
     },
   }
   const attempt = { partial, readers: () => undefined } as unknown as Attempt
-  state.go({ name: 'downloading', attempt, trials: undefined as unknown as Trials })
-  const transfer = { state, tail: () => undefined }
-  await using blob = blobReader({ transfer, layout, blobs: store.blobs, release: () => undefined })
+  state.go({ name: 'downloading', attempt })
+  await using blob = blobReader({ state, layout, blobs: store.blobs, release: () => undefined })
   expect(Buffer.compare(await read(blob), bytes)).toBe(0)
 })

@@ -30,7 +30,7 @@ describe('asking for lists', () => {
       },
       shun: ({ peer }: Source) => left.push(peer),
     } as unknown as Sources
-    const asking = new ListAsking({ sources, clock })
+    const asking = new ListAsking(sources, clock)
     const list = new PieceHashes(digestOf(Buffer.from('a blob')), layout)
     nowMs += 1000
     asking.grow(list, () => true)

@@ -5,10 +5,10 @@ import type { Origin } from '../../../src/exchange/contract.ts'
 import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { MemoryBudget } from '../../../src/exchange/transfer/memory-budget.ts'
-import { OriginPieces, type OriginPiecesHost } from '../../../src/exchange/transfer/origin-pieces.ts'
+import { OriginPieces, type OriginPiecesParts } from '../../../src/exchange/transfer/origin-pieces.ts'
 import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
-import { Trials } from '../../../src/exchange/transfer/trial.ts'
-import { parseDigest, parseRepository } from '../../../src/oci/oci.ts'
+import { parseDigest } from '../../../src/oci/oci.ts'
+import { wanted } from '../lab/fixture.ts'
 
 const digest = parseDigest(`sha256:${'ab'.repeat(32)}`)
 const layout = layoutOf(3 * minPieceBytes)
@@ -20,23 +20,21 @@ function openPieces(origin: Origin, take: (piece: number) => Promise<boolean>) {
   const candidate = { list: { layout, known: layout.count } }
   const fake = { candidate, held: { complete: false }, firstAbsent: (from = 0) => from, take }
   const attempt = fake as unknown as Attempt
-  const state = new TransferState(digest)
-  state.go({ name: 'downloading', attempt, trials: new Trials(attempt.candidate, 0) })
-  const host: OriginPiecesHost = {
-    wanted: { digest, repository: parseRepository('team/app') },
+  const state = new TransferState(wanted(digest), 0)
+  state.go({ name: 'downloading', attempt })
+  const parts: OriginPiecesParts = {
     state,
-    attempts: {
+    choice: {
       isListed: true,
       begin: (size) => {
         begun.push(size)
         state.go({ name: 'proven' })
       },
-      grow: () => undefined,
     },
-    isElsewhere: true,
+    search: { grow: () => undefined, isElsewhere: true },
   }
-  const options = { host, origin, clock: steadyClock, stallMs: 1000 }
-  return { pieces: new OriginPieces({ ...options, memory: new MemoryBudget(16 * minPieceBytes) }), begun }
+  const memory = new MemoryBudget(16 * minPieceBytes)
+  return { pieces: new OriginPieces(parts, { origin, memory, clock: steadyClock, stallMs: 1000 }), begun }
 }
 
 /** One whole piece and a part of the next; then the line breaks, once `breaks` says so. */

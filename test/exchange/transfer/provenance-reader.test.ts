@@ -18,8 +18,8 @@ function readerOf(givers: (string | undefined)[], proof?: { startMs: number; end
     },
     [Symbol.asyncDispose]: async () => undefined,
   }
-  const transfer = { giverOf: (piece: number) => givers[piece], proof }
-  return provenanceReader(reader, { transfer, layout, begun, clock })
+  const state = { giverOf: (piece: number) => givers[piece], proof }
+  return provenanceReader(reader, { state, layout, begun, clock })
 }
 
 it('counts the bytes of each piece for whoever gave it, also where a chunk is of several', async () => {

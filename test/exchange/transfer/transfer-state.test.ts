@@ -3,14 +3,12 @@ import { expect, it } from 'vitest'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
 import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
-import { Trials } from '../../../src/exchange/transfer/trial.ts'
-import { digestOf } from '../lab/fixture.ts'
+import { digestOf, wanted } from '../lab/fixture.ts'
 
-const attempt = { candidate: {}, readers: () => undefined } as unknown as Attempt
-const digest = digestOf(new Uint8Array())
+const attempt = { readers: () => undefined } as unknown as Attempt
 
 function open() {
-  const state = new TransferState(digest)
+  const state = new TransferState(wanted(digestOf(new Uint8Array())), 0)
   const woken: string[] = []
   const wait = (name: string, piece: number) => {
     const follower = state.follow(piece)
@@ -33,7 +31,7 @@ it('wakes readers by the piece that they wait for, or that theirs follows on, an
 it('wakes all readers when it stands elsewhere, and by what comes from outside', async () => {
   const { state, woken, wait } = open()
   wait('a', 0)
-  state.go({ name: 'downloading', attempt, trials: new Trials(attempt.candidate, 0) })
+  state.go({ name: 'downloading', attempt })
   await settled()
   wait('b', 5)
   state.received()

@@ -1,7 +1,6 @@
 /** When another list is gone on by: what it gave in its trial against what the download got in the same time. */
 import { describe, expect, it } from 'vitest'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
-import { PieceHashes } from '../../../src/exchange/protocol/piece-hashes.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Candidate, ListCandidates } from '../../../src/exchange/transfer/list-candidates.ts'
 import type { HoldingSource } from '../../../src/exchange/transfer/sources.ts'
@@ -14,10 +13,10 @@ const digest = digestOf(bytes)
 const [pieceBytes, count] = [layout.pieceBytes, layout.count]
 
 function candidateOf(content: Uint8Array): Candidate {
-  const list = new PieceHashes(digest, layout)
+  const candidate = new ListCandidates(digest).begin(layout)
   const hashes = pieceHashes(content)
-  for (let at = 0; at < hashes.length; at += 32) list.append(hashes.subarray(at, at + 32))
-  return new ListCandidates().begin(list)
+  for (let at = 0; at < hashes.length; at += 32) candidate.list.append(hashes.subarray(at, at + 32))
+  return candidate
 }
 
 /** The download goes by a list that differs in the piece 2 alone. */
