@@ -20,6 +20,7 @@ import { exchangeProtocol } from './protocol/messages.ts'
 import { pieceListDomain } from './protocol/piece-list.ts'
 import { maxFrameBytes } from './protocol/raw-frames.ts'
 import type { Wanted } from './protocol/wanted.ts'
+import { Acquaintances } from './seeding/acquaintances.ts'
 import { Complaints } from './seeding/complaints.ts'
 import { Holdings } from './seeding/holdings.ts'
 import { PieceLists } from './seeding/piece-lists.ts'
@@ -107,12 +108,14 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     onLess: (peer, digest) => seeder.retell(peer, digest),
     ...bucket(limits.downloadBytesPerSecond, clock),
   })
+  const acquaintances = new Acquaintances(members, clock)
   const seeder = new Seeder({
     ...shared,
     complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
     traffic,
     limits: limits.upload,
     ...bucket(limits.uploadBytesPerSecond, clock),
+    knownMs: (peer) => acquaintances.knownMs(peer),
     onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),
     isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
   })
@@ -229,6 +232,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }),
     observe: (digest) => transfers.get(digest)?.view,
     async [Symbol.asyncDispose]() {
+      acquaintances[Symbol.dispose]()
       await listener?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()
       await holdings[Symbol.asyncDispose]()

@@ -13,6 +13,8 @@ export class HandedOut {
   readonly #times: Uint16Array
   readonly #queued: Uint16Array
   readonly #last: ({ asker: string; atMs: number } | undefined)[] = []
+  /** How many pieces each asker was given, also of those that have no place any more. */
+  readonly #given = new Map<string, number>()
   /** Pieces that were never handed out. */
   #fresh: number
   #cursor = 0
@@ -57,6 +59,27 @@ export class HandedOut {
     if (times === 0) this.#fresh--
     this.#times[piece] = Math.min(times + 1, 0xffff)
     this.#last[piece] = { asker, atMs }
+    this.#given.set(asker, (this.#given.get(asker) ?? 0) + 1)
+  }
+
+  /** `undefined` for one that never had a place. */
+  given(asker: string): number | undefined {
+    return this.#given.get(asker)
+  }
+
+  seat(asker: string): void {
+    this.askers.add(asker)
+    if (!this.#given.has(asker)) this.#given.set(asker, 0)
+  }
+
+  /** It has lost its place, and goes on downloading elsewhere. */
+  unseat(asker: string): void {
+    this.askers.delete(asker)
+  }
+
+  /** The asker will not come again. */
+  forget(asker: string): void {
+    this.#given.delete(asker)
   }
 
   /** Up to `max` pieces that nobody was given or waits for; different ones at every call. */

@@ -9,8 +9,11 @@ export interface UploadWant {
 }
 
 export type UploadEvent =
-  /** `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster. */
-  | ({ type: 'want'; held: Bitfield; isOrigin?: boolean } & UploadWant)
+  /**
+   * `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster, `knownMs`
+   * since when the asker is known here, which decides where there are more than places.
+   */
+  | ({ type: 'want'; held: Bitfield; isOrigin?: boolean; knownMs?: number } & UploadWant)
   | ({ type: 'request'; pieces: readonly number[]; urgent?: boolean } & UploadWant)
   | ({ type: 'cancel'; pieces: readonly number[] } & UploadWant)
   | ({ type: 'done' } & UploadWant)
@@ -36,7 +39,7 @@ export interface UploadLimits {
   /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
   maxQueuedPerAsker: number
   maxAskers: number
-  /** Of one blob; beyond, an asker that asks for nothing loses its place, or the new one is told that the node is busy. */
+  /** Of one blob; beyond, one gives way (places.ts), or the new one is told that the node is busy. */
   maxAskersOfBlob: number
   /** Blobs of a single piece, such as manifests, that are sent to one asker, and to all, beside what has slots. */
   smallPerAsker: number

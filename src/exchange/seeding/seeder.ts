@@ -6,11 +6,11 @@ import { type Connection, ConnectionOverError } from '../peer/connection.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { Traffic } from '../peer/traffic.ts'
 import { Upload } from '../picker/upload.ts'
-import type { UploadAction, UploadEvent, UploadLimits } from '../picker/upload-events.ts'
+import type { UploadAction, UploadEvent, UploadLimits, UploadWant } from '../picker/upload-events.ts'
 import { aliveMs, maxOthers } from '../protocol/messages.ts'
 import { rawHeaderBytes } from '../protocol/raw-frames.ts'
 import type { Complaints } from './complaints.ts'
-import type { Holdings } from './holdings.ts'
+import type { Holding, Holdings } from './holdings.ts'
 import { FramePool } from './piece-frames.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { Sender } from './sender.ts'
@@ -25,6 +25,8 @@ export interface SeederOptions {
   traffic: Traffic
   limits: Partial<UploadLimits>
   budget?: TokenBucket
+  /** Since when the peer is known. */
+  knownMs(peer: string): number
   /** A peer asks for this blob, and so may soon have some of it. */
   onDownloader(peer: string, digest: Digest): void
   /** Whether the peer has said that it holds the piece: it need not be told who else does. */
@@ -111,8 +113,7 @@ export class Seeder {
       const known = this.#sessions.get(other)?.peer
       if (known !== undefined && known !== session.peer && peers.size < maxOthers) peers.add(known)
     }
-    const { held, isOrigin } = holding
-    this.#feed({ type: 'want', asker: session.id, blob: digest, want: id, held, isOrigin })
+    this.#want({ asker: session.id, blob: digest, want: id }, session, holding)
     if (peers.size > 0) session.say({ type: 'others', id, peers: [...peers].map(parsePeerId) })
   }
 
@@ -124,10 +125,13 @@ export class Seeder {
     else if (ask.type === 'cancel') this.#feed({ type: 'cancel', ...asked, pieces })
     else if (ask.type === 'request') {
       // Told again each time: the node may have had too many downloaders when it was told first.
-      const { held, isOrigin } = holding
-      this.#feed({ type: 'want', ...asked, held, isOrigin })
+      this.#want(asked, session, holding)
       this.#feed({ type: 'request', ...asked, pieces, urgent: ask.urgent === 1 })
     }
+  }
+
+  #want(asked: UploadWant, { peer }: Session, { held, isOrigin }: Holding): void {
+    this.#feed({ type: 'want', ...asked, held, isOrigin, knownMs: this.#options.knownMs(peer) })
   }
 
   #feed(event: UploadEvent): void {

@@ -397,6 +397,27 @@ describe('a holder', () => {
     await Promise.all(dripping)
   })
 
+  it('gives a member that it has known for long a place, though as many as there are belong to new keys', async () => {
+    const known = await world.node()
+    const digest = await holder.holds(someBytes(40 * pieceBytes))
+    const strange: BatchChannel[] = []
+    for (let count = 0; count < 12; count++) {
+      const to = await connect()
+      await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+      await heard(to, 'complete')
+      await to.send(encodeMessage({ type: 'request', id: 1, pieces: [count], urgent: 1 }))
+      strange.push(to)
+    }
+    const to = await world.mesh.host(known.peer).open(holder.peer, exchangeProtocol, { maxFrameBytes })
+    await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
+    const answers: string[] = []
+    while (answers.length < 2) answers.push((await heard(to)).type)
+    expect(answers).toEqual(['complete', 'others'])
+    const busy = await Promise.any(strange.map(async (each) => await heard(each, 'busy')))
+    expect(busy).toMatchObject({ type: 'busy', id: 1 })
+    for (const each of [...strange, to]) each.abort(new Error('over'))
+  })
+
   it('answers whoever asks for the list of what it does not hold, and ignores all else', async () => {
     const digest = await (await world.node()).holds(someBytes(100))
     await want(digest)
