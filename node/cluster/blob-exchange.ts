@@ -2,6 +2,7 @@
 import { type Logger, type Metrics, steadyClock } from '../../src/base/base.ts'
 import {
   type Exchange,
+  type ExchangeMembers,
   type ExchangeOptions,
   layoutOf,
   type Outside,
@@ -9,7 +10,7 @@ import {
   type PieceListStorage,
 } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
-import type { Swarm } from '../../src/swarm/swarm.ts'
+import type { Members, Swarm } from '../../src/swarm/swarm.ts'
 import type { BytesTable, LocalNode } from '../local-node.ts'
 
 export async function openBlobExchange(
@@ -33,7 +34,7 @@ export async function openBlobExchange(
       return await store.hashPieces(digest, layoutOf(blob.size).pieceBytes)
     },
     providers: swarm.providers,
-    members: swarm.members,
+    members: settings.site === undefined ? swarm.members : withSites(swarm.members, settings.site),
     mayRead: (repository, digest) => store.links.has(repository, digest),
     outside,
     blame: (peer, misconduct) => swarm.penalise(peer, misconduct === 'protocol' ? 'protocol' : 'wrong-bytes'),
@@ -48,6 +49,15 @@ export async function openBlobExchange(
     logger,
     metrics,
   })
+}
+
+/** Members of whom nobody knows where they are count as near. */
+function withSites(members: Members, site: string): ExchangeMembers {
+  return {
+    peers: () => members.peers(),
+    onChange: (listener) => members.onChange(listener),
+    isFar: (peer) => (members.siteOf(peer) ?? site) !== site,
+  }
 }
 
 /** Manifests as if they were blobs; read anew each time, so that what waits for members takes no memory. */

@@ -58,6 +58,7 @@ export async function openMember(
       agent: `shoal/${node.version}`,
       isBanned: (peer) => names.isBanned(peer),
       policy: policyExchange(names),
+      site: settings.site,
       upstreams: () => reaching.names(),
       upstreamsAway: () => reaching.away(),
       keeps: () => keepNames(settings.site, node.keepRules.list()),

@@ -72,7 +72,7 @@ export const table = {
     kind: word,
     fallback: undefined,
     value: 'NAME',
-    help: 'the site of this node, among whose nodes keep rules with --site share their images',
+    help: 'the site of this node: each blob comes into it about once, and its nodes share what keep rules with --site match',
   },
   'no-mdns': {
     kind: flag,

@@ -6,6 +6,7 @@ export interface CircleOptions<Other> {
   /** Bytes after which one neighbour may be exchanged. */
   turnBytes: number
   isComplete(other: Other): boolean
+  isFar(other: Other): boolean
   ask(other: Other): void
   leave(other: Other): void
 }
@@ -72,18 +73,21 @@ export class Circle<Other extends { name: string }> {
   }
 
   #review(isStarved = false): void {
-    const { turnBytes, isComplete, leave } = this.#options
+    const { turnBytes, isComplete, isFar, leave } = this.#options
     const neighbours: Neighbour[] = [...this.#asked].map(([other, receivedBytes]) => ({
       peer: other.name,
       isComplete: isComplete(other),
+      isFar: isFar(other),
       receivedBytes,
     }))
+    const far = [...this.#strangers].filter(isFar)
+    const near = [...this.#strangers].filter((other) => !isFar(other))
     const review = this.#neighbourhood.review(neighbours, {
       isStarved,
-      strangers: this.#strangers.size,
+      strangers: { near: near.length, far: far.length },
       turnBytes,
     })
-    const strangers = [...this.#strangers].slice(0, review.tries)
+    const strangers = [...near.slice(0, review.tries.near), ...far.slice(0, review.tries.far)]
     for (const other of this.#asked.keys()) {
       if (!review.leave.includes(other.name)) continue
       this.#asked.delete(other)

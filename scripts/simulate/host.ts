@@ -31,7 +31,8 @@ export interface World {
   isCoarse: boolean
   downloadLimits: Partial<DownloadLimits>
   uploadLimits: Partial<UploadLimits>
-  fetchesFar?: (host: Host, blob: string, piece: number) => boolean
+  /** Hosts know in which site others are. */
+  knowsSites: boolean
   onComplete(host: Host, blob: string): void
 }
 
@@ -127,7 +128,7 @@ export class Host {
   }
 
   fetch(blob: string, { reader = true } = {}): void {
-    const { random, downloadLimits, fetchesFar, timeline, isBrought } = this.#world
+    const { random, downloadLimits, timeline, isBrought } = this.#world
     const layout = this.#layout(blob)
     const known = isBrought ? 0 : layout.count
     const download = new Download({
@@ -135,12 +136,13 @@ export class Host {
       known,
       random,
       limits: downloadLimits,
-      ...(fetchesFar === undefined ? {} : { fetchesFar: (piece: number) => fetchesFar(this, blob, piece) }),
+      site: { self: this.name, blob, isFar: (name) => this.#isFar(name) },
     })
     const circle = new Circle<Host>({
       random,
       turnBytes: turnPieces * maxNeighbours * layout.pieceBytes,
       isComplete: (other) => other.has(blob) === layout.count,
+      isFar: (other) => this.isFar(other),
       ask: (other) => this.#ask(blob, other),
       leave: (other) => {
         this.#send(other, () => other.#up({ type: 'done', asker: this.name, blob }))
@@ -155,8 +157,28 @@ export class Host {
       if (!other.knows(blob)) continue
       circle.meet(other)
       other.#blobs.get(blob)?.circle?.meet(this)
+      other.#tellFellows(blob)
     }
+    this.#tellFellows(blob)
     timeline.after(this.#world.wakeMs * random(), () => this.#wake(blob))
+  }
+
+  isFar(other: Host): boolean {
+    return this.#world.knowsSites && other.port.site !== this.port.site
+  }
+
+  #isFar(name: string): boolean {
+    const other = this.#world.hosts.get(name)
+    return other !== undefined && this.isFar(other)
+  }
+
+  /** Those of its site that fetch it, too, as far as it knows them. */
+  #tellFellows(blob: string): void {
+    if (!this.#world.knowsSites) return
+    const fellows = [...this.neighbours].filter(
+      (other) => !this.isFar(other) && other.#blobs.get(blob)?.finished === false,
+    )
+    this.#down(blob, { type: 'fellows', peers: fellows.map(({ name }) => name) })
   }
 
   connect(other: Host): void {
@@ -204,6 +226,7 @@ export class Host {
     for (const [blob, { circle }] of this.#blobs) {
       this.#down(blob, { type: 'left', peer: other.name })
       circle?.lose(other)
+      this.#tellFellows(blob)
     }
     this.#up({ type: 'left', asker: other.name })
     this.#tellings.forget(other)
@@ -220,10 +243,9 @@ export class Host {
       other.#wanted(blob, this.name)
       const isServed = other.#upload.askersOf(blob).includes(this.name)
       const held = Bitfield.copy(theirs.held)
-      const near = other.port.site === this.port.site
       other.#send(this, () => {
         if (!isServed && mine.circle?.refused(other) === true) return
-        this.#down(blob, { type: 'peer', peer: other.name, held, near })
+        this.#down(blob, { type: 'peer', peer: other.name, held })
         this.#learn(blob, other)
       })
     })

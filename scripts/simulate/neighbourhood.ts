@@ -1,8 +1,11 @@
-/** Who knows whom, and who fetches over a narrow link. */
+/** Who knows whom. */
 import type { Host } from './host.ts'
 import type { Scenario } from './scenario.ts'
 
-/** Connects a newcomer to some that are there: when sites are known, to its own site, and the candidates to those of others. */
+/** Of the hosts that one knows, in other sites, when sites are known. */
+const farShare = 0.25
+
+/** Connects a newcomer to some that are there: when sites are known, mostly to those of its own. */
 export function introduce(
   host: Host,
   joined: readonly Host[],
@@ -14,37 +17,30 @@ export function introduce(
     for (const other of joined) host.connect(other)
     return
   }
-  const aware = sites?.aware === true
-  const near = aware ? joined.filter((other) => other.port.site === host.port.site) : joined
-  const wanted = Math.min(near.length, most >> 1)
-  for (let tries = 0; host.neighbours.size < wanted && tries < wanted * 8; tries++) {
-    const other = near[Math.floor(random() * near.length)]
-    if (other !== undefined && other.neighbours.size < most && other.port.alive) host.connect(other)
+  if (sites?.aware !== true) {
+    meet(host, joined, { most, wanted: most >> 1 }, random)
+    return
   }
-  const isCandidate = (other: Host): boolean => Number(other.name.slice(5)) < (sites?.count ?? 0) * candidates
-  if (!aware || !isCandidate(host)) return
-  for (const other of joined)
-    if (other.port.site !== host.port.site && isCandidate(other)) host.connect(other)
+  const wantedFar = Math.round((most >> 1) * farShare)
+  meet(
+    host,
+    joined.filter((other) => other.isFar(host)),
+    { most, wanted: wantedFar },
+    random,
+  )
+  const near = joined.filter((other) => !other.isFar(host))
+  meet(host, near, { most, wanted: (most >> 1) - wantedFar }, random)
 }
 
-/** Hosts of each site that know those of other sites. */
-const candidates = 4
-
-/**
- * In each site the hosts that come first in an order that all of them know fetch from other sites, each a share of the pieces;
- * when one is gone, the next takes its place.
- */
-export function gatewayRule(
-  all: readonly Host[],
-  gateways: number,
-): (host: Host, blob: string, piece: number) => boolean {
-  const bySite = Map.groupBy(all, (host) => host.port.site)
-  return (host, blob, piece) => {
-    const elected: Host[] = []
-    for (const other of bySite.get(host.port.site) ?? []) {
-      if (other.port.alive && other.knows(blob)) elected.push(other)
-      if (elected.length === gateways) break
-    }
-    return elected[piece % elected.length] === host
+function meet(
+  host: Host,
+  others: readonly Host[],
+  { most, wanted }: { most: number; wanted: number },
+  random: () => number,
+): void {
+  const enough = host.neighbours.size + Math.min(others.length, wanted)
+  for (let tries = 0; host.neighbours.size < enough && tries < wanted * 8; tries++) {
+    const other = others[Math.floor(random() * others.length)]
+    if (other !== undefined && other.neighbours.size < most && other.port.alive) host.connect(other)
   }
 }

@@ -28,7 +28,7 @@ export interface Scenario {
   churn?: number
   /** The first holder dies when the others have each piece at least once. */
   killHolder?: 'closed' | 'silent'
-  sites?: { count: number; narrowMbps: number; aware: boolean; gateways?: number }
+  sites?: { count: number; narrowMbps: number; aware: boolean }
   /** Coarse: whole pieces as frames, rarer wakes and updates. For thousands of hosts. */
   coarse?: boolean
   seed?: number

@@ -1,7 +1,7 @@
 /** Plays one scenario in virtual time: hosts join, leave and die, and the outcome is measured. */
 import { type Layout, layoutOf } from '../../src/exchange/protocol/piece-size.ts'
 import { Host, type World } from './host.ts'
-import { gatewayRule, introduce } from './neighbourhood.ts'
+import { introduce } from './neighbourhood.ts'
 import { Link, Network, overhead, type Port } from './network.ts'
 import { mebibyte, type Outcome, type Scenario } from './scenario.ts'
 import { seededRandom, Timeline } from './timeline.ts'
@@ -46,9 +46,6 @@ class Simulation {
       this.#hosts.push(this.#openHost(index))
     }
     this.#holder = at(this.#hosts, 0)
-    if (scenario.sites?.aware === true) {
-      this.#world.fetchesFar = gatewayRule(this.#hosts, scenario.sites.gateways ?? 2)
-    }
   }
 
   run(): Outcome {
@@ -105,6 +102,7 @@ class Simulation {
       isBrought: this.#scenario.isBrought === true,
       wakeMs: coarse ? 250 : 100,
       isCoarse: coarse,
+      knowsSites: this.#scenario.sites?.aware === true,
       // Coarse frames are no signs of life.
       downloadLimits: { ...(coarse ? { silentMs: 1e9, deadMs: 1e9 } : {}), ...downloadLimits },
       uploadLimits,

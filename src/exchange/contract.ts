@@ -142,6 +142,8 @@ export interface Providers {
 export interface ExchangeMembers {
   peers(): string[]
   onChange(listener: (event: { kind: 'join' | 'leave'; peer: string }) => void): () => void
+  /** Whether it says that it is in another site than this node: what it has is dear. Default no member is. */
+  isFar?(peer: string): boolean
 }
 
 export interface ExchangeLimits {

@@ -11,6 +11,7 @@
 
 export type {
   Exchange,
+  ExchangeMembers,
   ExchangeOptions,
   ExchangeStatus,
   LeadOptions,

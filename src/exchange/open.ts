@@ -105,6 +105,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     stallMs: limits.stallMs,
     ...(options.outside === undefined ? {} : { outside: options.outside }),
     graceMs: limits.graceMs,
+    downloadersOf: (digest) => seeder.downloadersOf(digest),
     onLess: (peer, digest) => seeder.retell(peer, digest),
     ...bucket(limits.downloadBytesPerSecond, clock),
   })
@@ -117,6 +118,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     ...bucket(limits.uploadBytesPerSecond, clock),
     knownMs: (peer) => acquaintances.knownMs(peer),
     onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),
+    onCeased: (digest) => transfers.get(digest)?.ceased(),
     isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
   })
   const finding = new Finding({ blobs, transfers, clock })

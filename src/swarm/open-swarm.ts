@@ -122,6 +122,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     upstreams,
     upstreamsAway,
     keeps,
+    site: options.site,
   })
   const announcer = createAnnouncer({
     node,

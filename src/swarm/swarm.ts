@@ -77,6 +77,8 @@ export interface SwarmOptions {
   mdns?: boolean
   /** Such as `shoal/0.1.0`. */
   agent?: string
+  /** Where this node is, to tell the others; what members in other sites hold is dear. */
+  site?: string | undefined
   /** Names of the upstreams that this node reaches now, to tell the others; call `members.tell` when that changes. */
   upstreams?(): string[]
   /** Names of those that it mirrors and does not reach now, to tell the others likewise. */

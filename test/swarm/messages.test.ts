@@ -12,21 +12,22 @@ const status = {
   away: ['quay.io'],
   running: Buffer.alloc(4, 7),
   rival: Buffer.alloc(4, 8),
+  site: 'berlin',
   upstreams: ['docker.io'],
 }
-const { away, keeps, running, upstreams } = status
+const { away, keeps, running, site, upstreams } = status
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
 describe('messages between members', () => {
   test('have one encoding each', () => {
     expect({
-      request: hex(statusRequest.encode({ away, keeps, running, upstreams })),
+      request: hex(statusRequest.encode({ away, keeps, running, site, upstreams })),
       status: hex(statusMessage.encode(status)),
     }).toMatchInlineSnapshot(`
       {
-        "request": "a464617761798167717561792e696f656b6565707381736265726c696e2f3662346366646138366531306772756e6e696e67440707070769757073747265616d738169646f636b65722e696f",
-        "status": "a864617761798167717561792e696f656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303165726976616c44080808086772756e6e696e67440707070769616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
+        "request": "a564617761798167717561792e696f6473697465666265726c696e656b6565707381736265726c696e2f3662346366646138366531306772756e6e696e67440707070769757073747265616d738169646f636b65722e696f",
+        "status": "a964617761798167717561792e696f6473697465666265726c696e656167656e746b73686f616c2f302e312e30656b6565707381736265726c696e2f36623463666461383665313065706565727381a264706565727834313244334b6f6f574152647132716d6f5761775866686b7a5a48676350673268676b7754364746727a474d7675515a486377644a6961646472657373657381772f6970342f3139322e302e322e312f7463702f3530303165726976616c44080808086772756e6e696e67440707070769616e6e6f756e6365730369757073747265616d738169646f636b65722e696f",
       }
     `)
   })
@@ -52,6 +53,7 @@ describe('messages between members', () => {
     ['a peer that is none', { ...status, peers: [{ addresses: [], peer: 'nobody' }] }],
     ['an address that is none', { ...status, peers: [{ addresses: ['localhost:5001'], peer }] }],
     ['an upstream that no repository can be named after', { ...status, upstreams: ['DOCKER\n'] }],
+    ['a longer name of a site than is told', { ...status, site: 'a'.repeat(65) }],
     ['a longer statement than is told', { ...status, running: new Uint8Array(257) }],
     ['more keep rules than are told', { ...status, keeps: Array.from({ length: 65 }, () => 'a/b') }],
     ['more upstreams than are told', { ...status, upstreams: Array.from({ length: 33 }, () => 'quay.io') }],

@@ -6,8 +6,8 @@ import type { Layout } from '../protocol/piece-size.ts'
 export const wakeEveryMs = 100
 
 export type DownloadEvent =
-  /** A peer that holds something has come, or tells anew what it holds. `near` peers are asked before others. */
-  | { type: 'peer'; peer: string; held: Bitfield; near?: boolean }
+  /** A peer that holds something has come, or tells anew what it holds. */
+  | { type: 'peer'; peer: string; held: Bitfield }
   | { type: 'has'; peer: string; pieces: readonly number[] }
   | { type: 'lost'; peer: string; pieces: readonly number[] }
   /** Its channel ended, or it has nothing any more. */
@@ -29,6 +29,8 @@ export type DownloadEvent =
   | { type: 'readers'; pieces: readonly number[] }
   /** The hashes of so many pieces are known now, from the first on. */
   | { type: 'known'; pieces: number }
+  /** Those near that download the blob, too, as far as they are known. Replaces what was said before. */
+  | { type: 'fellows'; peers: readonly string[] }
   | { type: 'wake' }
 
 export type DropReason = 'stalled' | 'slow'
@@ -48,12 +50,17 @@ export interface DownloadOptions {
   random: () => number
   /** Shared by all downloads. */
   budget?: TokenBucket
-  /**
-   * Whether this node is the one of its site that fetches the piece from far peers. Anyone does when nothing new came from
-   * near for `farPatienceMs`. Default: every node fetches everything.
-   */
-  fetchesFar?: (piece: number) => boolean
+  /** Which peers are far, in other sites, as far as it is known; default none. */
+  site?: Site
   limits?: Partial<DownloadLimits>
+}
+
+export interface Site {
+  /** This node and the blob, by names that all use. */
+  self: string
+  blob: string
+  /** May change its mind. */
+  isFar(peer: string): boolean
 }
 
 export interface DownloadLimits {
@@ -75,6 +82,7 @@ export interface DownloadLimits {
   minLateMs: number
   /** Before any p90 is known. */
   firstLateMs: number
+  /** Of a node that waits for what others of its site fetch, before it knows how long that takes (far-rule.ts). */
   farPatienceMs: number
 }
 

@@ -14,7 +14,7 @@ export interface PieceRequest {
 
 export class DownloadPeer {
   readonly id: string
-  readonly near: boolean
+  near: boolean
   held: Bitfield
   /** In the order in which they were asked for. */
   readonly requests = new Map<number, PieceRequest>()

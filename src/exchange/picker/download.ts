@@ -44,9 +44,10 @@ export class Download {
     this.#limits = { ...defaultDownloadLimits, ...options.limits }
     this.#board = new PieceBoard(options.layout, options.held, options.known)
     this.#late = new Lateness(this.#limits)
-    const { budget, fetchesFar, random } = options
+    const { budget, site, random } = options
     this.#book = new RequestBook(this.#board, { maxBytes: this.#limits.maxBytes, budget })
-    this.#far = new FarRule({ fetchesFar, patienceMs: this.#limits.farPatienceMs, random })
+    const patienceMs = this.#limits.farPatienceMs
+    this.#far = new FarRule({ site, book: this.#book, peers: this.#peers, patienceMs, random })
     this.#relief = new Relief({
       board: this.#board,
       book: this.#book,
@@ -83,10 +84,12 @@ export class Download {
   handle(event: DownloadEvent, nowMs: number): DownloadAction[] {
     this.#far.begin(nowMs)
     let ready: DownloadPeer | undefined
+    const { farRequests } = this.#book
     if (event.type === 'peer') this.#join(event, nowMs)
     else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
     else if (event.type === 'known') this.#board.learn(event.pieces)
+    else if (event.type === 'fellows') this.#fellows(event.peers)
     else {
       ready = this.#peers.get(event.peer)
       if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
@@ -96,18 +99,23 @@ export class Download {
       for (const peer of this.#peers.values()) peer.dry = false
       ready = undefined
     }
+    // What was asked of one far peer kept others from being asked.
+    if (this.#book.farRequests < farRequests) {
+      this.#retryFar()
+      ready = undefined
+    }
     // What one peer says or sends makes none but itself ready for a request, unless a limit held others back.
     const peers = ready === undefined || this.#isHeldBack ? [...this.#peers.values()] : [ready]
     if (!this.complete) this.#fill(peers, nowMs)
     return this.#book.takeActions()
   }
 
-  #join({ peer: id, held, near = true }: DownloadEvent & { type: 'peer' }, nowMs: number): void {
+  #join({ peer: id, held }: DownloadEvent & { type: 'peer' }, nowMs: number): void {
     const known = this.#peers.get(id)
     if (known === undefined && this.#peers.size >= this.#limits.maxPeers) return
     if (!held.complete) this.#swarm = true
-    if (near) this.#far.news(nowMs)
     if (known === undefined) {
+      const near = this.#far.isNear(id)
       const peer = new DownloadPeer(id, { near, held: Bitfield.copy(held), nowMs })
       this.#peers.set(id, peer)
     } else {
@@ -129,7 +137,6 @@ export class Download {
       case 'has':
         for (const piece of event.pieces) if (peer.held.add(piece)) this.#board.count(piece, 1)
         peer.dry = false
-        if (peer.near) this.#far.news(nowMs)
         break
       case 'lost':
         for (const piece of event.pieces) {
@@ -181,6 +188,7 @@ export class Download {
       from.overtaken = 0
     }
     if (this.#board.held.has(piece)) return
+    if (request !== undefined) this.#far.arrived(request, nowMs)
     for (const other of this.#board.arrive(piece)) {
       if (other === request) continue
       this.#book.close(other)
@@ -211,6 +219,7 @@ export class Download {
 
   #wake(nowMs: number): void {
     for (const peer of [...this.#peers.values()]) {
+      this.#book.setNear(peer, this.#far.isNear(peer.id))
       if (peer.requests.size > 0) this.#watch(peer, nowMs)
       else if (peer.snubbed && nowMs - peer.seenMs > this.#limits.deadMs / 2) this.#trust(peer)
       // A time may have run out: of being deferred or busy, or of patience with the near ones.
@@ -238,7 +247,7 @@ export class Download {
       heads: this.#heads,
       nowMs,
       random: this.#options.random,
-      allows: (peer, piece) => this.#far.allows(peer, piece, this.#book, nowMs),
+      allows: (peer, piece) => this.#far.allows(peer, piece, nowMs),
     }
     while (this.#board.open.length > 0 && this.#book.mayAsk(nowMs)) {
       const peer = this.#late.leastLoaded(ready, pieceBytes)
@@ -253,6 +262,15 @@ export class Download {
     if (!this.#isHeldBack) this.#relief.relieve(able, nowMs)
     // What was taken from one peer here was given to another.
     this.#book.takeReopened()
+  }
+
+  #fellows(peers: readonly string[]): void {
+    this.#far.fellows(peers)
+    this.#retryFar()
+  }
+
+  #retryFar(): void {
+    for (const peer of this.#peers.values()) if (!peer.near) peer.dry = false
   }
 
   #advance(readers: readonly number[]): void {

@@ -26,13 +26,18 @@ export class Relief {
 
   /** While there is more to fetch than this node can take, a late piece costs nothing unless a reader waits for it. */
   hedge(peer: DownloadPeer, heads: readonly number[], nowMs: number): void {
-    const { board, book, late, peers } = this.#parts
+    const { board, book, late, far, peers } = this.#parts
     const head = peer.head()?.piece
     const pieces = board.isEnd && head !== undefined ? [head, ...heads] : heads
     for (const piece of pieces) {
       if (!peer.requests.has(piece) || this.#requestsTo(piece, peer).length > 0) continue
       const others = [...peers.values()].filter(
-        (other) => other !== peer && !other.snubbed && other.busyUntilMs <= nowMs && mayBring(other, piece),
+        (other) =>
+          other !== peer &&
+          !other.snubbed &&
+          other.busyUntilMs <= nowMs &&
+          mayBring(other, piece) &&
+          far.allows(other, piece, nowMs),
       )
       const other = late.leastLoaded(others, 0)
       if (other !== undefined) book.ask(other, piece, nowMs)
@@ -88,8 +93,9 @@ export class Relief {
   }
 
   #mayHelp(peer: DownloadPeer, piece: number, nowMs: number): boolean {
-    const { book, far } = this.#parts
-    return mayBring(peer, piece) && !peer.isDeferred(piece, nowMs) && far.allows(peer, piece, book, nowMs)
+    return (
+      mayBring(peer, piece) && !peer.isDeferred(piece, nowMs) && this.#parts.far.allows(peer, piece, nowMs)
+    )
   }
 
   /** Who is asked for the piece and not silent, but for one. */

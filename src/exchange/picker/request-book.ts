@@ -53,6 +53,13 @@ export class RequestBook {
     if (!peer.near) this.farRequests += isSnubbed ? -peer.requests.size : peer.requests.size
   }
 
+  /** What is known of where it is has changed. */
+  setNear(peer: DownloadPeer, near: boolean): void {
+    if (peer.near === near) return
+    peer.near = near
+    if (!peer.snubbed) this.farRequests += near ? -peer.requests.size : peer.requests.size
+  }
+
   /** The peer will not send the piece, or is not waited for. */
   forget(peer: DownloadPeer, piece: number): void {
     const request = peer.requests.get(piece)

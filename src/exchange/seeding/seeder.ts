@@ -29,6 +29,8 @@ export interface SeederOptions {
   knownMs(peer: string): number
   /** A peer asks for this blob, and so may soon have some of it. */
   onDownloader(peer: string, digest: Digest): void
+  /** And does so no more. */
+  onCeased(digest: Digest): void
   /** Whether the peer has said that it holds the piece: it need not be told who else does. */
   isWith(peer: string, digest: Digest, piece: number): boolean
   clock: Clock
@@ -78,6 +80,7 @@ export class Seeder {
       connection,
       sender,
       onWant: (_, { digest }) => this.#options.onDownloader(peer, digest),
+      onCeased: (_, digest) => this.#options.onCeased(digest),
       onHolding: (_, want) => this.#introduce(session, want),
       onPieces: (_, want, ask) => this.#asked(session, want, ask),
       onBad: (_, want, piece) => complaints.hear(peer, want, piece),
@@ -95,6 +98,11 @@ export class Seeder {
     this.#sessions.set(id, session)
     background.start('sender', async () => await sender.run(connection.signal))
     return session
+  }
+
+  /** Who asks for the blob. */
+  downloadersOf(digest: Digest): string[] {
+    return [...this.#sessions.values()].filter((session) => session.wants(digest)).map(({ peer }) => peer)
   }
 
   /** To be called every now and then. */

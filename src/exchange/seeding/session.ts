@@ -43,6 +43,8 @@ export interface SessionOptions {
   sender: Sender
   /** It asks for this blob, and so may soon have some of it. */
   onWant(session: Session, want: SeededWant): void
+  /** And does so no more. */
+  onCeased(session: Session, digest: Digest): void
   /** It was told that the blob is here. */
   onHolding(session: Session, want: HeldWant): void
   onPieces(session: Session, want: HeldWant, ask: PieceAsk): void
@@ -101,6 +103,12 @@ export class Session implements Seeding {
 
   get isWanted(): boolean {
     return this.#wants.size > 0
+  }
+
+  /** Whether it asks for the blob. */
+  wants(digest: Digest): boolean {
+    for (const want of this.#wants.values()) if (want.digest === digest) return true
+    return false
   }
 
   say(answer: Answer): void {
@@ -199,6 +207,7 @@ export class Session implements Seeding {
     want.unwatch()
     this.#wants.delete(id)
     if (isHeld(want)) this.#options.onGone(this, want)
+    this.#options.onCeased(this, want.digest)
   }
 
   /** Tells of all pieces that came since the last time, and that the downloader lacks. */

@@ -19,6 +19,11 @@ export interface AttemptOptions {
   budget?: TokenBucket | undefined
   clock: Clock
   random(): number
+  /** This node, as others know it. */
+  self: string
+  /** Those near it that fetch the blob, too. */
+  fellows(): string[]
+  isFar(peer: string): boolean
   /** A piece is about to be written: it can be read before `onGained`, or is found wrong. */
   onWrite(piece: number, giver: string): void
   onGained(piece: number, giver: string): void
@@ -45,6 +50,7 @@ export class Attempt {
   readonly #over = Promise.withResolvers<void>()
   /** Pieces whose hashes the part knows. */
   #learnt: number
+  #areFellowsStale = false
   #isOver = false
 
   constructor(options: AttemptOptions) {
@@ -59,9 +65,11 @@ export class Attempt {
     const held = new Bitfield(layout.count)
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
     const known = this.#learnt
-    this.#download = new Download({ layout, held, known, random, limits, ...(budget && { budget }) })
+    const site = { self: options.self, blob: partial.plan.digest, isFar: options.isFar }
+    this.#download = new Download({ layout, held, known, site, random, limits, ...(budget && { budget }) })
     // Whoever waits for it hears of a failure; one that comes when nobody does is of no account.
     this.#over.promise.catch(() => undefined)
+    this.#tellFellows()
     if (this.#download.complete) this.#end()
   }
 
@@ -109,6 +117,7 @@ export class Attempt {
   join(source: HoldingSource, allows: (piece: number) => boolean): void {
     const { peer, holds } = source
     this.#peers.set(peer, { source, allows })
+    this.fellowsChanged()
     const held = new Bitfield(holds.held.count)
     for (const piece of holds.held.pieces()) if (allows(piece)) held.add(piece)
     this.#feed({ type: 'peer', peer, held })
@@ -117,6 +126,7 @@ export class Attempt {
   leave(source: Source): void {
     if (!this.has(source)) return
     this.#peers.delete(source.peer)
+    this.fellowsChanged()
     this.#feed({ type: 'left', peer: source.peer })
   }
 
@@ -132,7 +142,13 @@ export class Attempt {
     this.#feed({ type: 'readers', pieces })
   }
 
+  /** Others may have begun to fetch it, or ceased to: looked at when it is woken, however often that is said. */
+  fellowsChanged(): void {
+    this.#areFellowsStale = true
+  }
+
   wake(): void {
+    if (this.#areFellowsStale) this.#tellFellows()
     this.#feed({ type: 'wake' })
   }
 
@@ -172,6 +188,11 @@ export class Attempt {
     for (const { source } of this.#peers.values()) source.want.cancelAll()
     this.#peers.clear()
     while (this.#writes.size > 0) await Promise.all(this.#writes)
+  }
+
+  #tellFellows(): void {
+    this.#areFellowsStale = false
+    this.#feed({ type: 'fellows', peers: this.#options.fellows() })
   }
 
   #arrived(source: Source, piece: number, chunks: Uint8Array[]): void {

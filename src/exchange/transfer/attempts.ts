@@ -33,6 +33,7 @@ export interface AttemptsOptions {
   faults: Faults
   providers: Pick<Providers, 'announce'>
   clock: Clock
+  self: string
   random(): number
   logger: Logger
   metrics: Metrics
@@ -117,7 +118,7 @@ export class Attempts {
 
   /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
   async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
-    const { holdings, memory, clock, random, budget, limits } = this.#options
+    const { holdings, memory, clock, self, random, budget, limits } = this.#options
     const state = this.#state
     const { pieceBytes } = candidate.list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
@@ -128,6 +129,9 @@ export class Attempts {
       partial,
       limits: { ...limits, maxBytes: Math.max(1, lease.bytes - pieceBytes) },
       clock,
+      self,
+      fellows: () => this.#sources.fellows(),
+      isFar: (peer) => this.#sources.isFar(peer),
       random,
       budget,
       onWrite: (piece, giver) => state.writes(piece, giver),

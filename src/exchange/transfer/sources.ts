@@ -46,6 +46,8 @@ export interface SourcesOptions {
   isOutside?: boolean
   /** The peer may hold less of it than it said before. */
   onLess?(peer: string, digest: Digest): void
+  /** Who asks this node for the blob now. */
+  downloadersOf?(digest: Digest): string[]
   /** Peers that are not asked. */
   refuses?(peer: string): boolean
   onEvent(source: Source, event: WantEvent): void
@@ -54,6 +56,8 @@ export interface SourcesOptions {
 /** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
 const maxMembers = 32
 const maxSources = 64
+/** Of these, in other sites. */
+const farMembers = 8
 /** Pieces that come from each neighbour, on average, before one is exchanged for another. */
 const turnPieces = 4
 /** Whether that is so is looked at this often. */
@@ -112,6 +116,19 @@ export class Sources {
   /** Those that hold something. */
   holding(): HoldingSource[] {
     return [...this.#sources.values()].filter(isHolding)
+  }
+
+  isFar(peer: string): boolean {
+    return this.#options.members.isFar?.(peer) === true
+  }
+
+  /** Those of this node's site that fetch it, too, as far as they are known. */
+  fellows(): string[] {
+    const { members, wanted, downloadersOf } = this.#options
+    if (members.isFar === undefined) return []
+    const holding = this.holding().map(({ peer }) => peer)
+    const fellows = new Set([...holding, ...(downloadersOf?.(wanted.digest) ?? [])])
+    return [...fellows].filter((peer) => !this.isFar(peer) && this.get(peer)?.holds?.held.complete !== true)
   }
 
   all(): Iterable<Source> {
@@ -252,18 +269,28 @@ export class Sources {
     const neighbours = holding.map(({ peer, holds, receivedBytes }) => ({
       peer,
       isComplete: holds.held.complete,
+      isFar: this.isFar(peer),
       receivedBytes,
     }))
-    const strangers = [...this.#strangers].filter((peer) => !this.#coolDowns.has(peer))
+    const known = [...this.#strangers].filter((peer) => !this.#coolDowns.has(peer))
+    const strangers = {
+      near: known.filter((peer) => !this.isFar(peer)),
+      far: known.filter((peer) => this.isFar(peer)),
+    }
     const { leave, tries } = this.#neighbourhood.review(neighbours, {
       isStarved,
-      strangers: strangers.length,
+      strangers: { near: strangers.near.length, far: strangers.far.length },
       turnBytes: turnPieces * maxNeighbours * layoutOf(first.holds.size).pieceBytes,
     })
     for (const source of holding) if (leave.includes(source.peer)) this.#part(source)
     // Those that are asked already may be neighbours in a moment.
-    const asked = [...this.#sources.values()].filter(({ answered }) => !answered).length
-    for (const peer of strangers.slice(0, Math.max(0, tries - asked))) this.#ask(peer)
+    const asked = [...this.#sources.values()].filter(({ answered }) => !answered)
+    const askedFar = asked.filter(({ peer }) => this.isFar(peer)).length
+    const tried = [
+      ...strangers.near.slice(0, Math.max(0, tries.near - (asked.length - askedFar))),
+      ...strangers.far.slice(0, Math.max(0, tries.far - askedFar)),
+    ]
+    for (const peer of tried) this.#ask(peer)
   }
 
   /** It has no place for this node: others may. */
@@ -297,8 +324,12 @@ export class Sources {
     const peers = members.peers()
     // Everyone asks others first, so that no member is asked by all.
     const start = Math.floor(random() * peers.length)
-    for (let step = 0; step < peers.length && this.#sources.size < maxMembers; step++) {
-      this.add(peers[(start + step) % peers.length] ?? '')
+    const inTurn = [...peers.slice(start), ...peers.slice(0, start)]
+    const far = inTurn.filter((peer) => this.isFar(peer))
+    const near = inTurn.filter((peer) => !this.isFar(peer))
+    for (const peer of [...far.splice(0, farMembers), ...near, ...far]) {
+      if (this.#sources.size >= maxMembers) return
+      this.add(peer)
     }
   }
 

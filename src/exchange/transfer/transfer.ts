@@ -103,6 +103,12 @@ export class Transfer {
   /** A peer that asks for this blob may soon have some of it. */
   consider(peer: string): void {
     this.#sources.consider(peer)
+    this.state.attempt?.fellowsChanged()
+  }
+
+  /** A peer that asked for this blob does so no more. */
+  ceased(): void {
+    this.state.attempt?.fellowsChanged()
   }
 
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */

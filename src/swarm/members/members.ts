@@ -32,6 +32,8 @@ export interface Member {
   agent?: string
   /** How many digests it announces; absent until it has told. */
   announces?: number
+  /** Where it says it is. */
+  site?: string
   /** Names of the upstreams that it reaches, as it last told. */
   upstreams: string[]
   /** Keep rules of which it holds its site's share, as `SITE/RULE`, as it last told. */
@@ -54,6 +56,8 @@ export interface Members {
   hostsOf(peer: string): string[]
   /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
   keeping(rule: string): string[]
+  /** The site in which the member says it is, if any. */
+  siteOf(peer: string): string | undefined
   /** Those that mirror the upstream of this name, whether or not they reach it now, as they last told. */
   mirroring(upstream: string): string[]
   /** Those that reach the upstream of this name, as they last told. */
@@ -83,6 +87,8 @@ export interface MembersOptions {
   agent: string
   /** How many digests this node announces. */
   announces(): number
+  /** Of this node. */
+  site: string | undefined
   /** Names of the upstreams that this node reaches now. */
   upstreams(): string[]
   /** Names of those that it mirrors and does not reach. */
@@ -95,6 +101,7 @@ interface Known {
   sinceMs: number
   agent?: string
   announces?: number
+  site?: string
   upstreams: string[]
   away: string[]
   keeps: string[]
@@ -102,9 +109,10 @@ interface Known {
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
-  const { farewell, isUnwelcome } = options
+  const { farewell, isUnwelcome, site } = options
   const ownFacts = () => ({
     running: clones.statement(),
+    ...(site === undefined ? {} : { site }),
     keeps: options.keeps().slice(0, maxKeepsTold),
     upstreams: options.upstreams().slice(0, maxUpstreamsTold),
     away: options.upstreamsAway().slice(0, maxUpstreamsTold),
@@ -176,6 +184,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.upstreams = told.upstreams
       known.away = told.away
       known.keeps = told.keeps
+      tellSite(known, told.site)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
@@ -189,10 +198,13 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const { away, keeps, running, upstreams } = statusRequest.decode(request)
+      const { away, keeps, running, site: theirs, upstreams } = statusRequest.decode(request)
       const rival = clones.heard(peer, running)
       const known = members.get(peer)
-      if (known !== undefined) Object.assign(known, { away, keeps, upstreams })
+      if (known !== undefined) {
+        Object.assign(known, { away, keeps, upstreams })
+        tellSite(known, theirs)
+      }
       const answer = {
         agent,
         announces: announces(),
@@ -261,6 +273,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
     },
     keeping: (rule) => [...members].filter(([, known]) => known.keeps.includes(rule)).map(([peer]) => peer),
+    siteOf: (peer) => members.get(peer)?.site,
     mirroring: (upstream) =>
       [...members]
         .filter(([, { upstreams, away }]) => upstreams.includes(upstream) || away.includes(upstream))
@@ -273,6 +286,11 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return () => listeners.delete(listener)
     },
   }
+}
+
+function tellSite(known: Known, site: string | undefined): void {
+  if (site === undefined) delete known.site
+  else known.site = site
 }
 
 function sample<T>(items: T[], count: number, random: () => number): T[] {

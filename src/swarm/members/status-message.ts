@@ -13,6 +13,7 @@ export const maxUpstreamsTold = 32
 const maxUpstreamLength = 128
 export const maxKeepsTold = 64
 const maxKeepLength = 96
+const maxSiteLength = 64
 
 const address = text({ max: maxAddressLength, parse: checkMultiaddr })
 /** Names of the upstreams that the sender reaches now: the first word of a mirrored repository's name. */
@@ -22,11 +23,14 @@ const upstreams = list(text({ max: maxUpstreamLength, parse: (name): string => p
 /** Keep rules of which the sender holds its site's share, as `SITE/RULE`. */
 const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 
+/** Where the sender says it is. */
+const site = optional(text({ max: maxSiteLength }))
+
 /** That the sender runs, in its own words: see clones.ts. */
 const running = bytes({ max: maxStatementBytes })
 
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ away: upstreams, keeps, running, upstreams }), {
+export const statusRequest = codec(struct({ away: upstreams, keeps, running, site, upstreams }), {
   maxBytes: 16 * 1024,
 })
 
@@ -46,6 +50,7 @@ export const statusMessage = codec(
     /** What another process than the one that asks lately said under the asker's identity. */
     rival: optional(bytes({ max: maxStatementBytes })),
     running,
+    site,
     upstreams,
   }),
   { maxBytes: maxStatusBytes },

@@ -14,13 +14,16 @@ import { layoutOf, minPieceBytes } from '../../../src/exchange/protocol/piece-si
 export class Scene {
   readonly download: Download
   readonly count: number
+  /** Peers in other sites. */
+  readonly far = new Set<string>()
   nowMs = 1000
   readonly log: DownloadAction[] = []
 
   constructor(count: number, options: Partial<DownloadOptions> = {}) {
     this.count = count
     const layout = layoutOf(count * minPieceBytes)
-    this.download = new Download({ layout, random: () => 0.5, ...options })
+    const site = { self: 'me', blob: 'a blob', isFar: (peer: string) => this.far.has(peer) }
+    this.download = new Download({ layout, site, random: () => 0.5, ...options })
   }
 
   give(event: DownloadEvent): DownloadAction[] {
@@ -32,7 +35,8 @@ export class Scene {
   join(peer: string, pieces?: number[], near = true): DownloadAction[] {
     const held = pieces === undefined ? Bitfield.full(this.count) : new Bitfield(this.count)
     for (const piece of pieces ?? []) held.add(piece)
-    return this.give({ type: 'peer', peer, held, near })
+    if (!near) this.far.add(peer)
+    return this.give({ type: 'peer', peer, held })
   }
 
   arrive(peer: string, piece: number, afterMs = 10): DownloadAction[] {

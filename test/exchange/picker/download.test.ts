@@ -85,12 +85,12 @@ describe('a download', () => {
     expect(asked(scene.log, 'far')).toEqual([5])
   })
 
-  it('leaves far peers to those of its site that fetch from them, unless nothing comes', () => {
-    const scene = new Scene(8, { fetchesFar: (piece) => piece === 2, random: () => 0 })
-    expect(asked(scene.join('far', undefined, false))).toEqual([2])
-    expect(asked(scene.pass(1400, ['far']))).toEqual([])
-    scene.arrive('far', 2)
-    expect(asked(scene.pass(1600, ['far']))).toHaveLength(1)
+  it('asks far peers for all when no one near wants it, too', () => {
+    const scene = new Scene(8)
+    scene.join('far', undefined, false)
+    scene.join('other', undefined, false)
+    for (let round = 0; round < 8; round++) for (const piece of asked(scene.log)) scene.arrive('far', piece)
+    expect(scene.download.complete).toBe(true)
   })
 
   it('asks what it is told to ask instead, and again for what it was sent away for, urgently in the end', () => {

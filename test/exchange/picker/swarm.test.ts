@@ -107,16 +107,29 @@ describe('a simulated swarm of many', () => {
     expect(outcome.finished).toBe(outcome.expected)
   })
 
-  it('brings little more than one copy into each of five sites when sites are known', () => {
+  it('brings little more than one copy into each of four sites when sites are known', () => {
     const outcome = simulate({
       ...eight,
-      hosts: 100,
-      sizes: [4 * mebibyte],
-      neighbours: 16,
+      hosts: 60,
+      sizes: [16 * mebibyte],
+      neighbours: 40,
       coarse: true,
-      sites: { count: 5, narrowMbps: 50, aware: true },
+      sites: { count: 4, narrowMbps: 50, aware: true },
     })
-    expect(outcome.finished).toBe(100)
-    expect(outcome.copiesPerSite?.most).toBeLessThan(2)
+    expect(outcome.finished).toBe(60)
+    expect(outcome.copiesPerSite?.most).toBeLessThan(1.4)
+  })
+
+  it('of two sites takes little more than one copy over the narrow link between them', () => {
+    const outcome = simulate({
+      ...eight,
+      hosts: 7,
+      sizes: [16 * mebibyte],
+      sites: { count: 2, narrowMbps: 5, aware: true },
+    })
+    expect(outcome.finished).toBe(7)
+    // Ten times what the hosts' own links would need.
+    expect(outcome.slowest).toBeLessThan(12.5)
+    expect(outcome.copiesPerSite?.most).toBeLessThan(1.1)
   })
 })
