@@ -1,5 +1,6 @@
 /** Whether docker on this host is set up so that it can use the node. */
 import { readFile } from 'node:fs/promises'
+import { BlockList, isIP, isIPv6 } from 'node:net'
 import { type Address, formatAddress } from '../settings/kinds.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 import { type DockerState, readDocker } from './docker-engine.ts'
@@ -11,7 +12,7 @@ export interface DockerFacts {
   config?: string
   engine: DockerState
   /** Where the node serves clients. */
-  registry: Address
+  registry: Address & { tls?: boolean }
 }
 
 export function judgeDocker(facts: DockerFacts): Finding[] {
@@ -72,7 +73,8 @@ function judgeMirrors(config: Config, { engine, configFile, registry }: DockerFa
   const mirrors = textsOf(config['registry-mirrors'])
   const findings = mirrors.flatMap((mirror): Finding[] => {
     const url = URL.canParse(mirror) ? new URL(mirror) : undefined
-    const right = `http://${formatAddress({ ...registry, host: isLoopback(registry.host) ? 'localhost' : registry.host })}`
+    const scheme = registry.tls === true ? 'https' : 'http'
+    const right = `${scheme}://${formatAddress({ ...registry, host: isLoopback(registry.host) ? 'localhost' : registry.host })}`
     if (url === undefined || !/^https?:$/.test(url.protocol)) {
       return [
         fault(
@@ -90,10 +92,11 @@ function judgeMirrors(config: Config, { engine, configFile, registry }: DockerFa
       ]
     }
     if (!isLoopback(url.hostname)) return []
-    if (url.protocol === 'https:') {
+    if (url.protocol !== `${scheme}:`) {
+      const spoken = registry.tls === true ? 'TLS' : 'plain HTTP'
       return [
         fault(
-          `registry-mirrors in ${configFile} has "${mirror}", and the node speaks plain HTTP`,
+          `registry-mirrors in ${configFile} has "${mirror}", and the node speaks ${spoken}`,
           `write "${right}"`,
         ),
       ]
@@ -122,25 +125,52 @@ function withSlash(mirror: string): string {
   return mirror.endsWith('/') ? mirror : `${mirror}/`
 }
 
-function judgeInsecure(config: Config, { configFile, registry }: DockerFacts): Finding[] {
-  return textsOf(config['insecure-registries']).flatMap((entry): Finding[] => {
+function judgeInsecure(config: Config, facts: DockerFacts): Finding[] {
+  const entries = textsOf(config['insecure-registries'])
+  const misspelt = entries.flatMap((entry): Finding[] => {
     if (entry.includes('://') || (entry.includes('/') && !/^[0-9a-fA-F:.]+\/\d+$/.test(entry))) {
       const host = entry.replace(/^.*:\/\//, '').replace(/\/.*$/, '')
       return [
         fault(
-          `insecure-registries in ${configFile} has "${entry}"; it takes HOST:PORT, so dockerd does not start or ignores it`,
+          `insecure-registries in ${facts.configFile} has "${entry}"; it takes HOST:PORT, so dockerd does not start or ignores it`,
           `write "${host}"`,
         ),
       ]
     }
-    const isOwn = entry === `localhost:${registry.port}` || entry === `127.0.0.1:${registry.port}`
-    return isOwn
-      ? [note(`insecure-registries in ${configFile} has "${entry}", which docker trusts without it`)]
-      : []
+    return []
   })
+  if (misspelt.length > 0 || !Array.isArray(config['insecure-registries'])) return misspelt
+  return judgeLoopback(entries, facts)
 }
 
-const misspelt: Record<string, string> = {
+/** moby #53868: the key, be it empty, replaces what docker trusts by itself, which is loopback. */
+function judgeLoopback(entries: string[], { configFile, engine, registry }: DockerFacts): Finding[] {
+  const isReached = isLoopback(registry.host) || registry.host === '0.0.0.0' || registry.host === '::'
+  if (registry.tls === true || !isReached) return []
+  if (entries.some((entry) => trusts(entry, registry.port))) return []
+  const found = `insecure-registries in ${configFile} is set without this node, and dockerd 29.10 and later trust loopback by themselves only where the key is absent`
+  const advice = 'remove the key, or add "127.0.0.0/8" and "::1/128" to it, then: systemctl reload docker'
+  const isConcerned = engine.state === 'answers' && isFrom(engine.info.version, 29, 10)
+  return [isConcerned ? fault(found, advice) : note(found, advice)]
+}
+
+/** Whether an entry covers the node's port on loopback: that host and port, or a network. */
+function trusts(entry: string, port: number): boolean {
+  const [network = '', bits] = entry.split('/')
+  if (bits === undefined) return ['localhost', '127.0.0.1', '[::1]'].some((host) => entry === `${host}:${port}`)
+  const family = isIPv6(network) ? 'ipv6' : 'ipv4'
+  if (isIP(network) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (family === 'ipv6' ? 128 : 32)) return false
+  const covered = new BlockList()
+  covered.addSubnet(network, Number(bits), family)
+  return covered.check(family === 'ipv6' ? '::1' : '127.0.0.1', family)
+}
+
+function isFrom(version: string, major: number, minor: number): boolean {
+  const [, ofMajor, ofMinor] = /^(\d+)\.(\d+)/.exec(version) ?? []
+  return Number(ofMajor) > major || (Number(ofMajor) === major && Number(ofMinor) >= minor)
+}
+
+const misspeltKeys: Record<string, string> = {
   'registry-mirror': 'registry-mirrors',
   registry_mirrors: 'registry-mirrors',
   'insecure-registry': 'insecure-registries',
@@ -149,7 +179,7 @@ const misspelt: Record<string, string> = {
 
 function judgeSpelling(config: Config, configFile: string): Finding[] {
   return Object.keys(config).flatMap((key) => {
-    const right = misspelt[key]
+    const right = misspeltKeys[key]
     if (right === undefined) return []
     return [
       fault(

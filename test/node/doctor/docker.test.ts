@@ -29,7 +29,6 @@ describe("docker's configuration", () => {
     ['{}', []],
     ['{"registry-mirrors": ["http://localhost:5000"]}', []],
     ['{"registry-mirrors": ["https://mirror.example"]}', []],
-    ['{"insecure-registries": ["10.0.0.0/8", "registry.example:5000"]}', []],
     ['{', ['is not a JSON object']],
     ['[]', ['is not a JSON object']],
     ['{"registry-mirrors": ["localhost:5000"]}', ['is no URL.*write "http://localhost:5000"']],
@@ -45,12 +44,57 @@ describe("docker's configuration", () => {
     ['{"registry-mirror": ["http://localhost:5000"]}', ['does not know.*write "registry-mirrors"']],
     ['{"insecure-registries": ["http://192.0.2.1:5000"]}', ['takes HOST:PORT.*write "192.0.2.1:5000"']],
     ['{"insecure-registries": ["192.0.2.1:5000/team"]}', ['takes HOST:PORT.*write "192.0.2.1:5000"']],
-    ['{"insecure-registries": ["localhost:5000"]}', ['note: .*trusts without it']],
+    ['{"insecure-registries": ["localhost:5000"]}', []],
     ['{"insecure-registries": "localhost:5000"}', []],
   ])('of %s', (config, expected) => {
     const mirrors = ['http://localhost:5000/', 'https://mirror.example/']
     const findings = judge({ config, engine: answering({ mirrors }) })
     expect(findings).toEqual(expected.map((pattern) => expect.stringMatching(pattern)))
+  })
+
+  describe('once insecure-registries is set', () => {
+    const version = (engine: string) => answering({ version: engine })
+    const silent = { state: 'absent', socket: '/run/docker.sock' } as const
+    const lost = 'and dockerd 29.10 and later trust loopback by themselves only where the key is absent'
+
+    it.each([
+      ['{}', '29.10.0', []],
+      ['{"insecure-registries": []}', '29.9.3', ['note']],
+      ['{"insecure-registries": []}', '29.10.0', ['fault']],
+      ['{"insecure-registries": ["10.0.0.0/8", "registry.example:5000"]}', '29.10.0-rc.1', ['fault']],
+      ['{"insecure-registries": ["10.0.0.0/8", "registry.example:5000"]}', '26.1.5', ['note']],
+      ['{"insecure-registries": ["localhost:5050"]}', '30.0.1', ['fault']],
+      ['{"insecure-registries": ["localhost:5000"]}', '29.10.0', []],
+      ['{"insecure-registries": ["10.0.0.0/8", "127.0.0.0/8"]}', '29.10.0', []],
+      ['{"insecure-registries": ["127.0.0.1:5000"]}', '29.10.0', []],
+    ])('%s leaves loopback trusted by docker %s, or is told of', (config, engine, levels) => {
+      const findings = judge({ config, engine: version(engine) })
+      expect(findings).toEqual(levels.map((level) => expect.stringMatching(`^${level}: .*${lost}`)))
+      for (const finding of findings) expect(finding).toContain('or add "127.0.0.0/8" and "::1/128"')
+    })
+
+    it('tells of it where no engine says how old it is', () => {
+      const findings = judge({ config: '{"insecure-registries": []}', engine: { ...silent, state: 'silent' } })
+      expect(findings[1]).toMatch(new RegExp(`^note: .*${lost}`))
+    })
+
+    it('does not matter to a node that speaks TLS, or listens elsewhere alone', () => {
+      const config = '{"insecure-registries": []}'
+      const engine = version('29.10.0')
+      expect(judge({ config, engine, registry: { ...facts.registry, tls: true } })).toEqual([])
+      expect(judge({ config, engine, registry: { host: '192.0.2.1', port: 5000 } })).toEqual([])
+      expect(judge({ config, engine, registry: { host: '0.0.0.0', port: 5000 } })).toHaveLength(1)
+    })
+  })
+
+  it('names the mirror as the node speaks', () => {
+    const registry = { ...facts.registry, tls: true }
+    expect(judge({ config: '{"registry-mirrors": ["http://localhost:5000"]}', registry })).toEqual([
+      expect.stringMatching('speaks TLS.*write "https://localhost:5000"'),
+    ])
+    const mirrors = ['https://localhost:5000/']
+    const config = '{"registry-mirrors": ["https://localhost:5000"]}'
+    expect(judge({ config, registry, engine: answering({ mirrors }) })).toEqual([])
   })
 
   it('is read anew only when dockerd is told to', () => {
