@@ -1,4 +1,5 @@
-/** What crosses the network: strict CBOR, length-prefixed frames, channels, and signed envelopes. */
+/** What crosses the network: strict CBOR, length-prefixed frames, channels, signed envelopes, and certificates. */
+export { type CertificateContent, certificatePem, writeCertificate } from './certificate.ts'
 export type { BatchChannel, Channel } from './channel.ts'
 export { type ChannelPair, channelPair } from './channel-pair.ts'
 export { type Codec, codec } from './codec.ts'
