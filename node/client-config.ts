@@ -1,6 +1,7 @@
 /** What docker, containerd and podman have to be told so that they pull through this node, from the node's settings. */
-import { formatAddress, localAddress } from './settings/kinds.ts'
-import type { Settings } from './settings/settings.ts'
+import { hostname } from 'node:os'
+import { formatAddress, isLoopback, localAddress } from './settings/kinds.ts'
+import { type Settings, speaksTls } from './settings/settings.ts'
 
 export const clients = ['docker', 'containerd', 'podman'] as const
 export type ClientName = (typeof clients)[number]
@@ -17,16 +18,82 @@ export interface ClientConfig {
   notes: string[]
 }
 
-export function clientConfig(client: ClientName, { http, upstream }: Settings): ClientConfig {
-  const address = formatAddress(localAddress(http))
-  if (upstream.length === 0) return { files: [], notes: [] }
-  const names = upstream.map(({ name }) => name)
-  if (client === 'docker') return dockerConfig(address, names)
-  return client === 'containerd' ? containerdConfig(address, upstream) : podmanConfig(address, names)
+/** How the node is reached, and what its certificate is trusted by: PEM where the authority is its own. */
+interface Door {
+  scheme: 'http' | 'https'
+  /** HOST:PORT from this host. */
+  address: string
+  /** All that clients of this host, and of others where these are served, write before a repository's name. */
+  names: string[]
+  authority: string | undefined
 }
 
-function dockerConfig(address: string, names: string[]): ClientConfig {
-  const settings = { 'registry-mirrors': [`http://${address}`] }
+/** `authority` is that of `--tls self`. */
+export function clientConfig(
+  client: ClientName,
+  settings: Settings,
+  { authority }: { authority?: string | undefined } = {},
+): ClientConfig {
+  const { http, upstream } = settings
+  const address = formatAddress(localAddress(http))
+  const isLocal = isLoopback(localAddress(http).host)
+  const names = [
+    ...(isLocal ? [`localhost:${http.port}`] : []),
+    address,
+    ...(isLoopback(http.host) ? [] : [`${hostname()}:${http.port}`]),
+  ]
+  const scheme = speaksTls(settings) ? 'https' : 'http'
+  const door: Door = { scheme, address, names: [...new Set(names)], authority }
+  const trust = scheme === 'https' ? trustOf(client, door) : { files: [], notes: [] }
+  if (upstream.length === 0) return trust
+  const mirror =
+    client === 'docker'
+      ? dockerConfig(door, upstream)
+      : client === 'containerd'
+        ? containerdConfig(door, upstream)
+        : podmanConfig(door, upstream)
+  return { files: [...mirror.files, ...trust.files], notes: [...mirror.notes, ...trust.notes] }
+}
+
+/** Where each client looks for the authority of one registry, and trusts it for that registry alone. */
+const certificateFolders: Record<ClientName, string> = {
+  docker: '/etc/docker/certs.d',
+  containerd: '/etc/containerd/certs.d',
+  podman: '/etc/containers/certs.d',
+}
+
+function authorityPath(client: ClientName, name: string): string {
+  return `${certificateFolders[client]}/${name}/ca.crt`
+}
+
+function trustOf(client: ClientName, { names, authority }: Door): ClientConfig {
+  const elsewhere =
+    client === 'docker'
+      ? 'docker reads it at the next pull; on another host the folder is called as that host calls this one, with the port.'
+      : 'They are read at the next pull; on another host the folder is called as that host calls this one, with the port.'
+  if (authority === undefined) {
+    const paths = names.map((name) => authorityPath(client, name)).join(', ')
+    return {
+      files: [],
+      notes: [
+        `Where the host does not trust the authority of the node's certificate anyway, its certificate (PEM) goes to ${paths}`,
+        elsewhere,
+      ],
+    }
+  }
+  const files = names.flatMap((name): ClientFile[] => {
+    const path = authorityPath(client, name)
+    const own = { path, content: authority }
+    if (client !== 'containerd') return [own]
+    const lines = [`server = "https://${name}"`, '', `[host."https://${name}"]`, `  ca = "${path}"`, '']
+    return [{ path: `${certificateFolders.containerd}/${name}/hosts.toml`, content: lines.join('\n') }, own]
+  })
+  return { files, notes: [elsewhere] }
+}
+
+function dockerConfig({ scheme, address }: Door, upstreams: Settings['upstream']): ClientConfig {
+  const names = upstreams.map(({ name }) => name)
+  const settings = { 'registry-mirrors': [`${scheme}://${address}`] }
   const others = names.filter((name) => name !== 'docker.io')
   const notes = ['Merge it into the file if there is one, then: systemctl reload docker']
   if (names[0] !== 'docker.io') {
@@ -45,15 +112,19 @@ function dockerConfig(address: string, names: string[]): ClientConfig {
   }
 }
 
-function containerdConfig(address: string, upstreams: Settings['upstream']): ClientConfig {
+function containerdConfig(
+  { scheme, address, authority }: Door,
+  upstreams: Settings['upstream'],
+): ClientConfig {
   return {
     files: upstreams.map(({ name, url }) => ({
-      path: `/etc/containerd/certs.d/${name}/hosts.toml`,
+      path: `${certificateFolders.containerd}/${name}/hosts.toml`,
       content: [
         `server = ${JSON.stringify(url.origin)}`,
         '',
-        `[host."http://${address}"]`,
+        `[host."${scheme}://${address}"]`,
         '  capabilities = ["pull", "resolve"]',
+        ...(authority === undefined ? [] : [`  ca = "${authorityPath('containerd', address)}"`]),
         '',
       ].join('\n'),
     })),
@@ -66,8 +137,8 @@ function containerdConfig(address: string, upstreams: Settings['upstream']): Cli
   }
 }
 
-function podmanConfig(address: string, names: string[]): ClientConfig {
-  const tables = names.map((name) =>
+function podmanConfig({ scheme, address }: Door, upstreams: Settings['upstream']): ClientConfig {
+  const tables = upstreams.map(({ name }) =>
     [
       '[[registry]]',
       `prefix = ${JSON.stringify(name)}`,
@@ -75,7 +146,7 @@ function podmanConfig(address: string, names: string[]): ClientConfig {
       '',
       '[[registry.mirror]]',
       `location = ${JSON.stringify(`${address}/${name}`)}`,
-      'insecure = true',
+      ...(scheme === 'https' ? [] : ['insecure = true']),
       '',
     ].join('\n'),
   )

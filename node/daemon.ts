@@ -18,11 +18,13 @@ import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics/metrics.ts'
+import { checkNetworkAccess, untilAccessRules } from './network-access.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { openReports } from './requests/reports.ts'
 import { openScrubber } from './scrubber.ts'
 import type { Settings } from './settings/settings.ts'
+import { openNodeTls } from './tls/tls.ts'
 import { openNodeUpstreams } from './upstreams.ts'
 
 export interface Daemon extends AsyncDisposable {
@@ -42,6 +44,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
   )
   const { store, names } = node
+  const access = checkNetworkAccess(settings, names)
+  opened.use(await openNodeTls(settings, { port, logger }))
   const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
   const peers = lateMirrorPeers(peerIdOf(node.membership.identity.publicKey))
@@ -90,7 +94,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const { tracer } = opened.use(
     await openReports({ node, address: port.address, environment, logger, metrics }),
   )
-  port.serve(createHttpHandler({ registry, hosts, bodies, logger, metrics, tracer, besides }))
+  const serve = () =>
+    port.serve(createHttpHandler({ registry, hosts, bodies, logger, metrics, tracer, besides }))
+  if (access === 'now') serve()
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.
   opened.use(page)
@@ -102,7 +108,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await serveInquiries(member.swarm, mirror)
   peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
   await metrics.start()
-  const serving = { startedMs: steadyClock.now(), http: port.address }
+  if (access === 'later') {
+    await untilAccessRules(settings, names, steadyClock)
+    serve()
+  }
+  const serving = { startedMs: steadyClock.now(), http: port.address, scheme: port.scheme }
   context = { node, registry, member, upstreams, serving }
   joined = member
   running.resolve(context)

@@ -4,14 +4,20 @@ import type { AddressInfo } from 'node:net'
 import { CodedError, steadyClock, untilOrAfter } from '../src/base/base.ts'
 import { makeRoomFromQuiet } from './quiet-connections.ts'
 import { type Address, formatAddress } from './settings/kinds.ts'
+import type { SecureConnectionsOptions } from './tls/connections.ts'
+import type { KeyPair } from './tls/key-pair.ts'
 
 /** Answers a request, and may go on after its client left. */
 type Answerer = (request: IncomingMessage, response: ServerResponse) => unknown
 
 export interface HttpPort extends AsyncDisposable {
   readonly address: string
+  /** `https` where it speaks TLS, which needs `secure` to be called. */
+  readonly scheme: 'http' | 'https'
   /** Answers from now on, those first who wait. */
   serve(listener: Answerer): void
+  /** TLS has this key and certificate from now on; before the first, connections wait. */
+  secure(pair: KeyPair): void
 }
 
 /** The address is taken, or not this machine's. */
@@ -37,10 +43,17 @@ export interface HttpLimits {
   maxConnections: number
 }
 
+export interface HttpPortOptions extends Partial<HttpLimits> {
+  tls?: Pick<SecureConnectionsOptions, 'plainOnLoopback'>
+}
+
 const defaults: HttpLimits = { headersMs: 30_000, checkMs: 5_000, maxConnections: 4096 }
 
 /** Throws ListenError. */
-export async function openHttpPort(address: Address, limits: Partial<HttpLimits> = {}): Promise<HttpPort> {
+export async function openHttpPort(
+  address: Address,
+  { tls, ...limits }: HttpPortOptions = {},
+): Promise<HttpPort> {
   const { headersMs, checkMs, maxConnections } = { ...defaults, ...limits }
   const server = createServer({
     // Node's default cuts every request, an upload of hours too, after 300 s.
@@ -51,7 +64,10 @@ export async function openHttpPort(address: Address, limits: Partial<HttpLimits>
     noDelay: true,
   })
   server.maxConnections = maxConnections
-  makeRoomFromQuiet(server, maxConnections)
+  // Loaded only then: plain HTTP is up sooner without it.
+  const module = tls === undefined ? undefined : await import('./tls/connections.ts')
+  const secured = tls && module?.secureConnections(server, { ...tls, handshakeMs: headersMs })
+  makeRoomFromQuiet(server, maxConnections, secured?.carrierOf)
   server.setTimeout(idleMs)
   // No more of them than connections.
   const waiting: [IncomingMessage, ServerResponse][] = []
@@ -65,6 +81,8 @@ export async function openHttpPort(address: Address, limits: Partial<HttpLimits>
   let draining: Promise<void> | undefined
   return {
     address: bound,
+    scheme: secured === undefined ? 'http' : 'https',
+    secure: (pair) => secured?.use(pair),
     serve(listener) {
       const answer = (request: IncomingMessage, response: ServerResponse): void => {
         const answering = Promise.try(listener, request, response).finally(() => underWay.delete(answering))
@@ -75,6 +93,7 @@ export async function openHttpPort(address: Address, limits: Partial<HttpLimits>
     },
     async [Symbol.asyncDispose]() {
       for (const [request] of waiting.splice(0)) request.destroy()
+      secured?.close()
       draining ??= drain(server)
       await draining
       // What they work with is closed next.

@@ -9,7 +9,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import type { Page, PageMember, PageNode } from './page/page.ts'
-import type { Address } from './settings/kinds.ts'
+import { isLoopback } from './settings/kinds.ts'
 
 export interface PageDoorOptions {
   node: LocalNode
@@ -57,7 +57,7 @@ async function open(options: PageDoorOptions): Promise<Page> {
     node: nodeOf(options),
     hosts,
     bodies,
-    mayChange: mayChange ? 'anyone' : isLoopback(http) ? 'loopback' : 'nobody',
+    mayChange: mayChange ? 'anyone' : isLoopback(http.host) ? 'loopback' : 'nobody',
     clock: steadyClock,
     logger,
     ...(directory === undefined ? {} : { directory }),
@@ -97,8 +97,4 @@ function memberOf({ swarm, exchange, lost, problems, activities }: ClusterMember
     askActivity: (peer, options) => activities.use(peer, (channel) => askActivity(channel, options), options),
     problems,
   }
-}
-
-function isLoopback({ host }: Address): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.')
 }

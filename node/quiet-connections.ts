@@ -2,7 +2,12 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
-export function makeRoomFromQuiet(server: Server, maxConnections: number): void {
+/** `carrierOf` gives the connection that a request's socket is on, where that is another: TLS has one of its own. */
+export function makeRoomFromQuiet(
+  server: Server,
+  maxConnections: number,
+  carrierOf: (socket: Socket) => Socket = (socket) => socket,
+): void {
   const quiet = new Set<Socket>()
   let connections = 0
   server.on('connection', (socket) => {
@@ -16,7 +21,8 @@ export function makeRoomFromQuiet(server: Server, maxConnections: number): void 
     const [oldest] = quiet
     oldest?.destroy()
   })
-  server.on('request', ({ socket }, response) => {
+  server.on('request', (request, response) => {
+    const socket = carrierOf(request.socket)
     quiet.delete(socket)
     response.once('close', () => {
       if (!socket.destroyed) quiet.add(socket)

@@ -4,18 +4,19 @@ import { type ClientConfig, type ClientName, clientConfig, clients } from '../cl
 import { defineCommand, json } from '../command-line/command.ts'
 import { print, printJson } from '../screen/output.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
+import { authorityOf } from '../tls/own-authority.ts'
 
 export const command = defineCommand({
   usage: ['client-config docker|containerd|podman [--json]'],
   about: `
 Prints what to write into which file so that the client's pulls of the mirrored registries go through this node, and
-to the registries themselves when it does not answer: as the node that runs on the data directory is set, or, where
-upstreams are named here, as a node with these settings would be.
+to the registries themselves when it does not answer, and so that the client trusts the node's TLS: as the node that runs on the data directory is set, or, where
+upstreams or TLS are named here, as a node with these settings would be.
 
 podman stands for buildah, skopeo and CRI-O too. Without any of this, every client pulls by prefix:
   docker pull localhost:5000/docker.io/library/alpine:3.20`,
   flags: { json },
-  settings: ['data', 'http', 'upstream'],
+  settings: ['data', 'http', 'upstream', 'tls'],
   actions: [...clients],
   maxWords: 1,
   examples: [
@@ -34,13 +35,16 @@ podman stands for buildah, skopeo and CRI-O too. Without any of this, every clie
   },
 })
 
-/** From the upstreams that are named here, or else as the running node has them. */
+/** From what is named here, or else as the running node has them. */
 async function findConfig(settings: Settings, client: ClientName): Promise<ClientConfig> {
-  if (settings.upstream.length > 0) return clientConfig(client, settings)
+  const configured = async () => clientConfig(client, settings, await authorityOf(settings))
+  if (settings.upstream.length > 0 || settings.tls !== undefined) return await configured()
   const answer = await callRunningNode(settings.data, 'client-config', { client }, () => undefined)
-  const config = answer === undefined ? clientConfig(client, settings) : (answer.result as ClientConfig)
-  if (config.files.length > 0) return config
-  throw new UsageError('no upstream is configured; name those of the node, such as --upstream docker.io')
+  const config = answer === undefined ? await configured() : (answer.result as ClientConfig)
+  if (config.files.length + config.notes.length > 0) return config
+  throw new UsageError(
+    'neither an upstream nor TLS is configured; name those of the node, such as --upstream docker.io',
+  )
 }
 
 /** The notes as comments behind the files. */

@@ -1,7 +1,8 @@
 /** `shoal health`: whether this host's node answers, for supervisors that run a command instead of asking over HTTP. */
-import { get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
+import { readUpTo } from '../chunks.ts'
 import { defineCommand, json } from '../command-line/command.ts'
+import { getLocal } from '../local-request.ts'
 import { print, printJson } from '../screen/output.ts'
 import { type Address, duration, flag, formatAddress, localAddress } from '../settings/kinds.ts'
 
@@ -39,18 +40,15 @@ export const command = defineCommand({
   },
 })
 
-function ask(address: Address, path: string): Promise<{ well: boolean; text: string }> {
-  const { host, port } = localAddress(address)
-  return new Promise((resolve) => {
-    const fail = (error: Error) =>
-      resolve({ well: false, text: `${formatAddress({ host, port })} does not answer: ${error.message}\n` })
-    get({ host, port, path, signal: AbortSignal.timeout(answerMs) }, (answer) => {
-      let text = ''
-      answer.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk
-        if (text.length > maxAnswerBytes) answer.destroy(new Error('what answers there is no node'))
-      })
-      answer.on('error', fail).on('end', () => resolve({ well: answer.statusCode === 200, text }))
-    }).on('error', fail)
-  })
+async function ask(address: Address, path: string): Promise<{ well: boolean; text: string }> {
+  const where = formatAddress(localAddress(address))
+  try {
+    const answer = await getLocal(address, path, { signal: AbortSignal.timeout(answerMs) })
+    const body = await readUpTo(answer, maxAnswerBytes)
+    if (body === undefined) throw new Error('what answers there is no node')
+    return { well: answer.statusCode === 200, text: body.toString('utf8') }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    return { well: false, text: `${where} does not answer: ${error.message}\n` }
+  }
 }

@@ -5,7 +5,7 @@ import { CodedError } from '../../src/base/base.ts'
 import { findAnswerer } from '../admin/client.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { openHttpPort } from '../http-port.ts'
-import { allSettings, type Settings } from '../settings/settings.ts'
+import { allSettings, type Settings, speaksTls } from '../settings/settings.ts'
 
 const firstAnswersMs = 15
 const lookAgainMs = 200
@@ -23,13 +23,16 @@ The first node starts a cluster; every other one joins it.`,
   examples: [
     ['serve', 'start the first node'],
     ['serve --join "$(ssh host-a shoal token)"', 'join its cluster'],
-    ['serve --http 0.0.0.0:5000', 'serve other hosts, too; there are no accounts'],
+    ['serve --http 0.0.0.0:5000 --tls self', 'serve other hosts, too, by the access rules of the policy'],
   ],
   async run({ settings, flags }) {
     const stopped = untilSignal()
     // Before the port, which that node has as well: it would be blamed.
     if (!(await untilNoCommandHasIt(settings, stopped))) return 0
-    await using port = await openHttpPort(settings.http)
+    await using port = await openHttpPort(
+      settings.http,
+      speaksTls(settings) ? { tls: { plainOnLoopback: settings['plain-loopback'] } } : {},
+    )
     // Whoever tries every few milliseconds is answered before loading the rest holds the event loop.
     await setTimeout(firstAnswersMs)
     const { createLogger } = await import('../logger.ts')
@@ -43,7 +46,7 @@ The first node starts a cluster; every other one joins it.`,
     process.stdout.write(
       flags.json
         ? `${JSON.stringify(addresses)}\n`
-        : `shoal is ready: registry http://${addresses.http}, peers ${addresses.p2p}\n`,
+        : `shoal is ready: registry ${port.scheme}://${addresses.http}, peers ${addresses.p2p}\n`,
     )
     // Not left to the end: a node that is killed would compile everything anew.
     flushCompileCache()

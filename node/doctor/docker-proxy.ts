@@ -1,5 +1,5 @@
 /** Whether dockerd asks a proxy for what it should ask the node for. */
-import type { Address } from '../settings/kinds.ts'
+import { type Address, isLoopback } from '../settings/kinds.ts'
 import { type Finding, fault, note } from './check.ts'
 import type { DockerState } from './docker-engine.ts'
 
@@ -40,10 +40,6 @@ function covers(entry: string, host: string): boolean {
   if (entry === '*' || entry === host) return true
   const name = entry.startsWith('.') ? entry.slice(1) : entry
   return name !== '' && host.endsWith(`.${name}`) && !/^[\d.]+$/.test(host)
-}
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(?:\.\d+){3}$/.test(host)
 }
 
 function withoutPassword(proxy: string): string {

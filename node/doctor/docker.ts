@@ -1,10 +1,11 @@
 /** Whether docker on this host is set up so that it can use the node. */
 import { readFile } from 'node:fs/promises'
 import { BlockList, isIP, isIPv6 } from 'node:net'
-import { type Address, formatAddress } from '../settings/kinds.ts'
+import { type Address, formatAddress, isLoopback } from '../settings/kinds.ts'
+import { speaksTls } from '../settings/settings.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 import { type DockerState, readDocker } from './docker-engine.ts'
-import { isLoopback, judgeProxy } from './docker-proxy.ts'
+import { judgeProxy } from './docker-proxy.ts'
 
 export interface DockerFacts {
   configFile: string
@@ -91,7 +92,7 @@ function judgeMirrors(config: Config, { engine, configFile, registry }: DockerFa
         ),
       ]
     }
-    if (!isLoopback(url.hostname)) return []
+    if (!isLoopback(url.hostname.replace(/^\[|\]$/g, ''))) return []
     if (url.protocol !== `${scheme}:`) {
       const spoken = registry.tls === true ? 'TLS' : 'plain HTTP'
       return [
@@ -157,9 +158,11 @@ function judgeLoopback(entries: string[], { configFile, engine, registry }: Dock
 /** Whether an entry covers the node's port on loopback: that host and port, or a network. */
 function trusts(entry: string, port: number): boolean {
   const [network = '', bits] = entry.split('/')
-  if (bits === undefined) return ['localhost', '127.0.0.1', '[::1]'].some((host) => entry === `${host}:${port}`)
+  if (bits === undefined)
+    return ['localhost', '127.0.0.1', '[::1]'].some((host) => entry === `${host}:${port}`)
   const family = isIPv6(network) ? 'ipv6' : 'ipv4'
-  if (isIP(network) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (family === 'ipv6' ? 128 : 32)) return false
+  if (isIP(network) === 0 || !/^\d{1,3}$/.test(bits) || Number(bits) > (family === 'ipv6' ? 128 : 32))
+    return false
   const covered = new BlockList()
   covered.addSubnet(network, Number(bits), family)
   return covered.check(family === 'ipv6' ? '::1' : '127.0.0.1', family)
@@ -211,7 +214,7 @@ export const docker: Check = {
       configFile,
       ...(config === undefined ? {} : { config }),
       engine: await readDocker(socket, signal),
-      registry: { host, port },
+      registry: { host, port, tls: running === undefined ? speaksTls(settings) : running.scheme === 'https' },
     })
   },
 }

@@ -1,6 +1,6 @@
 /** Whether the node has its ports, or could have them. */
-import { request } from 'node:http'
 import { createServer } from 'node:net'
+import { getLocal } from '../local-request.ts'
 import { type Address, formatAddress } from '../settings/kinds.ts'
 import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
 import { findHolder, listListeners } from './listeners.ts'
@@ -103,17 +103,16 @@ function bind({ host, port }: Address): Promise<Error | undefined> {
   })
 }
 
-function answers({ host, port }: Address, signal: AbortSignal): Promise<boolean> {
+async function answers(address: Address, signal: AbortSignal): Promise<boolean> {
   const either = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
-  const reached = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host
-  return new Promise((resolve) => {
-    const call = request({ host: reached, port, path: '/v2/', signal: either }, (response) => {
-      response.resume()
-      resolve(response.headers['docker-distribution-api-version'] !== undefined)
-    })
-    call.once('error', () => resolve(false))
-    call.end()
-  })
+  try {
+    const response = await getLocal(address, '/v2/', { signal: either })
+    response.resume()
+    return response.headers['docker-distribution-api-version'] !== undefined
+  } catch (error) {
+    if (error instanceof Error) return false
+    throw error
+  }
 }
 
 async function findTwin({ host, port }: Address, own: number | undefined): Promise<Pick<PortFacts, 'twin'>> {

@@ -4,10 +4,11 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CodedError } from '../../src/base/base.ts'
 import { parseToken } from '../../src/swarm/cluster/token.ts'
+import { authorityFrom } from '../tls/own-authority.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
 export interface SecretFacts {
-  name: 'identity' | 'cluster' | 'authority'
+  name: 'identity' | 'cluster' | 'authority' | 'tls-authority'
   path: string
   state: 'whole' | 'broken' | 'absent' | 'unreadable'
   mode: number
@@ -20,6 +21,8 @@ const remedies = {
     'restore it from a backup; without it this node would come back as another one, and its rules with it',
   cluster: 'join again: shoal serve --join "$(ssh OTHER-HOST shoal token)"',
   authority: 'import the key from where you keep it: shoal authority import FILE',
+  'tls-authority':
+    'restore it from a backup; or remove it, restart the node, and give clients the new one: shoal client-config docker',
 }
 
 /** `hasData` tells whether a node has worked in this folder before. */
@@ -28,7 +31,9 @@ export function judgeSecrets(secrets: SecretFacts[], hasData: boolean): Finding[
     if (state === 'unreadable')
       return [note(`${path} cannot be read by this user`, 'run shoal doctor as the user of the node')]
     if (state === 'absent') {
-      return hasData && name !== 'authority' ? [fault(`${path} is gone`, remedies[name])] : []
+      return hasData && (name === 'identity' || name === 'cluster')
+        ? [fault(`${path} is gone`, remedies[name])]
+        : []
     }
     const broken = state === 'broken' ? [fault(`${path} is broken: ${reason}`, remedies[name])] : []
     const open = (mode & 0o077) !== 0
@@ -51,7 +56,7 @@ export function judgeSecrets(secrets: SecretFacts[], hasData: boolean): Finding[
 export const secrets: Check = {
   name: 'secrets',
   async examine({ settings }) {
-    const names = ['identity', 'cluster', 'authority'] as const
+    const names = ['identity', 'cluster', 'authority', 'tls-authority'] as const
     const looked = await Promise.all(names.map((name) => look(name, join(settings.data, name))))
     return judgeSecrets(looked, await exists(join(settings.data, 'db')))
   },
@@ -75,7 +80,9 @@ async function look(name: SecretFacts['name'], path: string): Promise<SecretFact
 function findDamage(name: SecretFacts['name'], text: string): string | undefined {
   try {
     if (name === 'cluster') parseToken(text)
-    else if (createPrivateKey(text).asymmetricKeyType !== 'ed25519') return 'it holds no Ed25519 key'
+    else if (name === 'tls-authority') {
+      if (authorityFrom(text) === undefined) return 'it holds no key with its certificate'
+    } else if (createPrivateKey(text).asymmetricKeyType !== 'ed25519') return 'it holds no Ed25519 key'
     return undefined
   } catch (error) {
     return error instanceof CodedError ? error.message : 'it holds no private key in PEM form'

@@ -26,7 +26,7 @@ import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
-import { type NodeStatus, showStatus } from './status.ts'
+import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
 import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
 import { listUpstreams, showClientConfig } from './upstreams.ts'
@@ -121,7 +121,7 @@ export interface OperationContext {
   upstreams?: Upstreams
   member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem'>
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */
-  serving?: { startedMs: number; http: string }
+  serving?: Pick<RunningStatus, 'startedMs' | 'http' | 'scheme'>
 }
 
 export type Operation<N extends OperationName> = (

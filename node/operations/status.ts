@@ -46,6 +46,8 @@ export interface RunningStatus {
   startedMs: number
   /** HOST:PORT that clients reach. */
   http: string
+  /** `https` where it speaks TLS to them. */
+  scheme: 'http' | 'https'
   /** Multiaddrs that members reach. */
   p2p: string[]
 }

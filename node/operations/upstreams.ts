@@ -1,5 +1,6 @@
 /** The operations behind `shoal upstreams` and `shoal client-config`. */
 import { clientConfig } from '../client-config.ts'
+import { authorityOf } from '../tls/own-authority.ts'
 import { NotRunningError } from './cluster.ts'
 import type { Operation } from './operations.ts'
 
@@ -11,4 +12,4 @@ export const listUpstreams: Operation<'upstreams'> = async ({ upstreams }) => {
 }
 
 export const showClientConfig: Operation<'client-config'> = async ({ node }, { client }) =>
-  clientConfig(client, node.settings)
+  clientConfig(client, node.settings, await authorityOf(node.settings))

@@ -89,7 +89,7 @@ function nodeLines({ version, peer, data, running, nowMs }: NodeStatus): [string
     ['Node', peer],
     ['Running', `shoal ${version}, up ${up}, process ${running.pid}`],
     ['Data', data],
-    ['Registry', `http://${running.http}`],
+    ['Registry', `${running.scheme}://${running.http}`],
     ['Peers at', `${first.replace(/\/p2p\/.*/, '')}${more}`],
   ]
 }

@@ -27,6 +27,10 @@ export function localAddress({ host, port }: Address): Address {
   return host === '::' ? { host: '::1', port } : { host, port }
 }
 
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d+){3}$/.test(host)
+}
+
 export const path: Kind<string> = (text) => {
   if (text === '' || text.includes('\0')) throw expected('a path')
   return text

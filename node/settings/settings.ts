@@ -1,11 +1,12 @@
 /** What a node is told, read from flags, then the environment, then the config file, then defaults. */
 import { resolve } from 'node:path'
-import { checkDataPath, checkUpstreamNames } from './checks.ts'
+import { checkDataPath, checkTls, checkUpstreamNames } from './checks.ts'
 import { readConfigFile } from './config-file.ts'
 import { type ExtraFlag, type ExtraValues, parseFlags } from './flags.ts'
 import { allSettings, fallbackOf, type Settings, table } from './table.ts'
 import { readValue } from './value.ts'
 
+export { speaksTls } from './checks.ts'
 export { type ExtraFlag, flagsOfSettings, readFlag } from './flags.ts'
 export { allSettings, type SettingName, type Settings } from './table.ts'
 export { UsageError } from './usage-error.ts'
@@ -36,6 +37,7 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
   settings.data = resolve(settings.data)
   checkUpstreamNames(settings.upstream)
   checkDataPath(settings.data)
+  checkTls(settings)
   const extras = Object.fromEntries(Object.keys(extra ?? {}).map((name) => [name, values[name]]))
   return { settings, rest: positionals, extra: extras as ExtraValues<F> }
 }

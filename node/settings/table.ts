@@ -54,6 +54,31 @@ export const table = {
     help: "a name by which clients reach it, besides this host's own; *.NAME for all below, * for any; may be given several times",
     repeatable: true,
   },
+  'tls-cert': {
+    kind: path,
+    fallback: undefined,
+    value: 'FILE',
+    help: 'speak TLS to clients with this certificate, and those between it and its authority behind it (PEM); read again when it changes',
+  },
+  'tls-key': { kind: path, fallback: undefined, value: 'FILE', help: 'the key of --tls-cert (PEM)' },
+  tls: {
+    kind: oneOf('self'),
+    fallback: undefined,
+    value: 'self',
+    help: "speak TLS with certificates of this node's own authority; shoal client-config says where clients need it",
+  },
+  'plain-loopback': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'with TLS: programs on this host may speak plain HTTP, too',
+  },
+  'allow-anonymous-network': {
+    kind: flag,
+    fallback: 'false',
+    value: '',
+    help: 'listen for clients of other hosts without TLS, or without access rules: who reaches the port may do everything',
+  },
   p2p: { kind: address, fallback: '0.0.0.0:5001', value: 'HOST:PORT', help: 'where other nodes reach it' },
   join: {
     kind: text,

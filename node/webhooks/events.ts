@@ -66,13 +66,14 @@ function contentTarget(content: Pulled | Pushed, { request }: FinishedRequest, s
   const tag = tagOf(content)
   const host = headerOf(request, 'host')
   const authority = hostPattern.test(host) ? host : source.addr
+  const scheme = 'encrypted' in request.socket ? 'https' : 'http'
   return {
     mediaType,
     size,
     digest,
     length: size,
     repository,
-    url: `http://${authority}/v2/${repository}/${kind}s/${digest}`,
+    url: `${scheme}://${authority}/v2/${repository}/${kind}s/${digest}`,
     ...(tag === undefined ? {} : { tag }),
   }
 }

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { clientConfig } from '../../node/client-config.ts'
 import { readSettings } from '../../node/settings/settings.ts'
@@ -35,6 +36,53 @@ describe('the configuration of clients', () => {
       '[[registry]]\nprefix = "registry.corp"\nlocation = "registry.corp"\n\n' +
         '[[registry.mirror]]\nlocation = "127.0.0.1:5000/registry.corp"\ninsecure = true\n',
     )
+  })
+
+  describe('of a node that speaks TLS', () => {
+    const authority = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+    const own = settingsOf('--tls', 'self', ...both)
+
+    it.each([
+      ['docker', '/etc/docker/certs.d'],
+      ['podman', '/etc/containers/certs.d'],
+    ] as const)('says where %s looks for the authority', (client, folder) => {
+      const { files } = clientConfig(client, settingsOf('--tls', 'self'), { authority })
+      expect(files).toEqual([
+        { path: `${folder}/localhost:5000/ca.crt`, content: authority },
+        { path: `${folder}/127.0.0.1:5000/ca.crt`, content: authority },
+      ])
+    })
+
+    it('tells containerd of it for the mirrors, and for the node itself', () => {
+      const { files } = clientConfig('containerd', own, { authority })
+      const contentOf = (path: string) =>
+        files.find((file) => file.path === `/etc/containerd/certs.d/${path}`)?.content
+      expect(contentOf('docker.io/hosts.toml')).toContain(
+        '[host."https://127.0.0.1:5000"]\n  capabilities = ["pull", "resolve"]\n  ca = "/etc/containerd/certs.d/127.0.0.1:5000/ca.crt"\n',
+      )
+      expect(contentOf('localhost:5000/hosts.toml')).toBe(
+        'server = "https://localhost:5000"\n\n[host."https://localhost:5000"]\n  ca = "/etc/containerd/certs.d/localhost:5000/ca.crt"\n',
+      )
+      expect(contentOf('127.0.0.1:5000/ca.crt')).toBe(authority)
+    })
+
+    it('is a mirror over TLS', () => {
+      expect(clientConfig('docker', own, { authority }).files[0]?.content).toContain('https://127.0.0.1:5000')
+      expect(clientConfig('podman', own, { authority }).files[0]?.content).not.toContain('insecure')
+    })
+
+    it('is trusted under its host’s name, where other hosts reach it', () => {
+      const { files } = clientConfig('docker', settingsOf('--tls', 'self', '--http', '0.0.0.0:443'), {
+        authority,
+      })
+      expect(files.map(({ path }) => path)).toContain(`/etc/docker/certs.d/${hostname()}:443/ca.crt`)
+    })
+
+    it('leaves the authority of a given certificate to whoever has it', () => {
+      const { files, notes } = clientConfig('docker', settingsOf('--tls-cert', 'c', '--tls-key', 'k'))
+      expect(files).toEqual([])
+      expect(notes.join()).toContain('/etc/docker/certs.d/localhost:5000/ca.crt')
+    })
   })
 
   it('has nothing to say where no upstream is configured', () => {

@@ -74,7 +74,10 @@ describe("docker's configuration", () => {
     })
 
     it('tells of it where no engine says how old it is', () => {
-      const findings = judge({ config: '{"insecure-registries": []}', engine: { ...silent, state: 'silent' } })
+      const findings = judge({
+        config: '{"insecure-registries": []}',
+        engine: { ...silent, state: 'silent' },
+      })
       expect(findings[1]).toMatch(new RegExp(`^note: .*${lost}`))
     })
 

@@ -19,6 +19,7 @@ function status(changes: Partial<NodeStatus> = {}): NodeStatus {
       pid: 4711,
       startedMs,
       http: '127.0.0.1:5000',
+      scheme: 'http',
       p2p: ['/ip4/192.0.2.1/tcp/5001/p2p/12D3', '/ip6/2001:db8::1/tcp/5001/p2p/12D3'],
     },
     cluster: { id: '0123456789ab', holdsAuthority: true, records: 1234, members: [] },

@@ -55,6 +55,11 @@ describe('settings', () => {
     ...['registry.example:5000', 'http://registry.example', '', '*x', 'a..b'].map(
       (host): [string[], string] => [['--allow-host', host], 'expected a host name without a port'],
     ),
+    [['--tls-cert', 'c'], '--tls-cert is given without --tls-key'],
+    [['--tls-key', 'k'], '--tls-key is given without --tls-cert'],
+    [['--tls', 'self', '--tls-cert', 'c', '--tls-key', 'k'], '--tls self and --tls-cert are both given'],
+    [['--tls', 'on'], '--tls: "on" is not accepted; expected one of self'],
+    [['--plain-loopback'], '--plain-loopback is given without TLS'],
     [['--name', ' x'], '--name: " x" is not accepted; expected a name of up to 64 characters'],
     [['--name', 'a\nb'], '--name: '],
     [['--http', '127.0.0.1:70000'], '--http: "127.0.0.1:70000" is not accepted'],

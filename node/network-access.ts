@@ -1,0 +1,58 @@
+/** Whether clients of other hosts may be served: over TLS and by access rules, or as whoever runs the node says. */
+import { type Clock, untilOrAfter } from '../src/base/base.ts'
+import type { Ledger, Policy } from '../src/records/records.ts'
+import { isLoopback } from './settings/kinds.ts'
+import { type Settings, speaksTls, UsageError } from './settings/settings.ts'
+
+type Asked = Pick<Settings, 'http' | 'join' | 'tls' | 'tls-cert' | 'allow-anonymous-network'>
+type Rules = Pick<Ledger, 'policy' | 'findRecord' | 'onChange'>
+
+/** Within which a node that has just joined has to have heard the cluster's policy. */
+const policyMs = 30_000
+
+/** Whether the cluster says what each client may do, so that not everybody may everything. */
+export function hasAccessRules(names: Pick<Ledger, 'policy'>): boolean {
+  const policy: Policy & { access?: readonly unknown[] } = names.policy()
+  return policy.access !== undefined && policy.access.length > 0
+}
+
+/**
+ * Throws UsageError where the registry would listen for other hosts without TLS or without rules. `later` is for a node that
+ * joins and knows no policy yet: serve after `untilAccessRules`.
+ */
+export function checkNetworkAccess(settings: Asked, names: Rules): 'now' | 'later' {
+  const { http, join, 'allow-anonymous-network': isMeant } = settings
+  if (isMeant || isLoopback(http.host)) return 'now'
+  if (!speaksTls(settings))
+    throw refusal(http.host, 'what clients say and send would cross the network unprotected')
+  if (hasAccessRules(names)) return 'now'
+  if (join !== undefined && names.findRecord({ kind: 'policy' }) === undefined) return 'later'
+  throw refusal(
+    http.host,
+    'the policy has no access rules, so whoever reaches the port may pull, push and delete everything',
+  )
+}
+
+/** Throws as `checkNetworkAccess` does when the members have none, or say nothing in time. */
+export async function untilAccessRules({ http }: Asked, names: Rules, clock: Clock): Promise<void> {
+  const arrived = Promise.withResolvers<void>()
+  const look = (): void => {
+    if (names.findRecord({ kind: 'policy' }) !== undefined) arrived.resolve()
+  }
+  const stop = names.onChange(look)
+  look()
+  await untilOrAfter(arrived.promise, policyMs, { clock })
+  stop()
+  if (!hasAccessRules(names))
+    throw refusal(
+      http.host,
+      'no member has told this node of access rules, so whoever reaches the port might do everything',
+    )
+}
+
+function refusal(host: string, why: string): UsageError {
+  return new UsageError(
+    `--http: ${host} is reached from other hosts, and ${why}. Add --tls self (or --tls-cert and --tls-key) and ` +
+      'access rules (the key "access" of the policy: shoal policy set), or listen on 127.0.0.1; --allow-anonymous-network serves all the same',
+  )
+}

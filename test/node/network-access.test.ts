@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { checkNetworkAccess, untilAccessRules } from '../../node/network-access.ts'
+import { readSettings } from '../../node/settings/settings.ts'
+import type { ChangedKey, Policy } from '../../src/records/records.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
+
+const open: Policy = { rules: [], immutable: [], sealers: [], banned: [] }
+const governed = { ...open, access: [{ repositories: '**', who: ['anyone'], may: ['pull'] }] }
+
+/** What a node knows of the policy: nothing yet, or that one. */
+function knowing(first: Policy | undefined) {
+  let policy = first
+  const listeners = new Set<(keys: ChangedKey[]) => void>()
+  return {
+    policy: () => policy ?? open,
+    findRecord: () => (policy === undefined ? undefined : new Uint8Array(1)),
+    onChange(listener: (keys: ChangedKey[]) => void) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    hear(next: Policy) {
+      policy = next
+      for (const listener of listeners) listener([])
+    },
+    listeners,
+  }
+}
+
+const settingsOf = (...flags: string[]) => readSettings(flags, {}).settings
+const network = ['--http', '0.0.0.0:5000']
+const tls = [...network, '--tls', 'self']
+
+describe('clients of other hosts', () => {
+  it.each([
+    [['--http', '127.0.0.1:5000'], open],
+    [['--http', '127.0.0.2:5000'], open],
+    [['--http', '[::1]:5000'], open],
+    [['--http', 'localhost:5000'], open],
+    [tls, governed],
+    [[...network, '--tls-cert', 'c', '--tls-key', 'k'], governed],
+    [[...network, '--allow-anonymous-network'], open],
+    [[...tls, '--allow-anonymous-network'], open],
+  ])('are served, or are none: %j', (flags, policy) => {
+    expect(checkNetworkAccess(settingsOf(...flags), knowing(policy))).toBe('now')
+  })
+
+  it.each([
+    [network, open, 'would cross the network unprotected'],
+    [network, governed, 'would cross the network unprotected'],
+    [[...network, '--join', 'token'], undefined, 'would cross the network unprotected'],
+    [['--http', '192.0.2.1:5000'], open, '192.0.2.1 is reached from other hosts'],
+    [['--http', '[::]:5000'], open, ':: is reached from other hosts'],
+    [['--http', 'host-a:5000'], open, 'host-a is reached from other hosts'],
+    [tls, open, 'the policy has no access rules'],
+    [tls, { ...governed, access: [] }, 'the policy has no access rules'],
+    [tls, undefined, 'the policy has no access rules'],
+    [[...tls, '--join', 'token'], open, 'the policy has no access rules'],
+  ])('are not served without TLS and rules, and it is said what to do: %j', (flags, policy, why) => {
+    const check = () => checkNetworkAccess(settingsOf(...flags), knowing(policy))
+    expect(check).toThrow(why)
+    expect(check).toThrow(/Add --tls self .* or listen on 127.0.0.1; --allow-anonymous-network/)
+  })
+
+  it('wait for the rules of the cluster that the node has just joined', async () => {
+    const [names, clock] = [knowing(undefined), new SteppedClock()]
+    const settings = settingsOf(...tls, '--join', 'token')
+    expect(checkNetworkAccess(settings, names)).toBe('later')
+    const waiting = untilAccessRules(settings, names, clock)
+    names.hear(governed)
+    await waiting
+    expect(names.listeners.size).toBe(0)
+  })
+
+  it.each([open, undefined])('wait in vain where there are none: %j', async (policy) => {
+    const [names, clock] = [knowing(undefined), new SteppedClock()]
+    const waiting = untilAccessRules(settingsOf(...tls), names, clock)
+    const refused = expect(waiting).rejects.toThrow('no member has told this node of access rules')
+    if (policy === undefined) await clock.pass(30_000)
+    else names.hear(policy)
+    await refused
+  })
+})
