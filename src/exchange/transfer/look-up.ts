@@ -3,7 +3,6 @@
  * such as a manifest. Nothing of either is kept.
  */
 import {
-  type Clock,
   Fifo,
   firstOf,
   Keyed,
@@ -14,19 +13,15 @@ import {
 } from '../../base/base.ts'
 import { algorithmOf, digestBytes } from '../../oci/oci.ts'
 import type { ExchangeMembers, Providers } from '../contract.ts'
-import type { Asking } from '../peer/asking.ts'
 import type { Faults } from '../peer/faults.ts'
-import type { Want, WantEvent } from '../peer/want.ts'
-import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import { Question, type QuestionOptions } from './question.ts'
 
-export interface LookUpOptions {
+export interface LookUpOptions extends QuestionOptions {
   self: string
-  links: { to(peer: string): Pick<Asking, 'want' | 'release'> }
   members: Pick<ExchangeMembers, 'peers'>
   providers: Pick<Providers, 'find'>
   faults: Pick<Faults, 'add'>
-  clock: Clock
   random(): number
   logger: Logger
   /** Aborts when the exchange closes. */
@@ -51,8 +46,6 @@ interface HoldingOptions {
 
 /** Members that are asked at once; names cost nothing, so no number of them may keep the others from being asked. */
 const maxAsked = 256
-/** A hung member delays "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
-const answerMs = 6000
 /** How long the DHT waits for members that are asked. */
 const headStartMs = 200
 /** One that hangs must not cost more than asking the others does. */
@@ -62,9 +55,6 @@ const besideMs = 400
 const maxAtOnce = 8
 /** All members together may delay a "nobody has it" by this, however many of them begin to give and do not go on. */
 const readMs = 30_000
-/** What a member may take for all of it: less is no narrow link, but no link. */
-const slowMs = 5000
-const slowBytesPerMs = 32
 
 interface Small {
   bytes: Uint8Array
@@ -108,10 +98,7 @@ export class LookUp {
     const either = AbortSignal.any([signal, over.signal])
     const questions = new Map<string, Question>()
     const { clock } = this.#options
-    const late = clock.sleep(readMs, { signal: either }).then(
-      () => undefined,
-      () => undefined,
-    )
+    let found: Small | undefined
     try {
       const offers = this.#holding(wanted, { questions, signal: either, likely, isThorough: true })
       const reading = firstOf(offers, {
@@ -125,8 +112,10 @@ export class LookUp {
         most: maxAtOnce,
         clock,
       })
-      const found = await Promise.race([reading, late])
-      signal.throwIfAborted()
+      const isRead = reading.then((small) => {
+        found = small
+      })
+      await untilOrAfter(isRead, readMs, { clock, signal })
       return found
     } finally {
       over.abort(new Error('the look-up is over'))
@@ -209,84 +198,6 @@ export class LookUp {
     return undefined
   }
 }
-
-/** One member that is asked whether it holds the content, and for all of it at once. */
-class Question {
-  readonly peer: string
-  readonly #clock: Clock
-  readonly #close: () => void
-  readonly #want: Want | undefined
-  readonly #answer = Promise.withResolvers<boolean>()
-  readonly #whole = Promise.withResolvers<Uint8Array | undefined>()
-  /** As the member says. */
-  #size = 0
-  #pieces: Uint8Array[][] = []
-  #missing = 0
-
-  constructor(peer: string, wanted: Wanted, { links, clock }: Pick<LookUpOptions, 'links' | 'clock'>) {
-    this.peer = peer
-    this.#clock = clock
-    const link = links.to(peer)
-    this.#want = link.want(wanted, (event) => this.#heard(event))
-    const want = this.#want
-    this.#close = () => want && link.release(want)
-    if (want === undefined) this.#fail()
-  }
-
-  /** Whether it holds all of it, as it says; false when it does not answer in time. */
-  async answer(signal: AbortSignal): Promise<boolean> {
-    return (await this.#within(this.#answer.promise, answerMs, signal)) ?? false
-  }
-
-  /** `undefined` when it is more than `maxBytes`, or does not come. */
-  async bring(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    if (this.#size > maxBytes || signal.aborted) return undefined
-    const { count } = layoutOf(this.#size)
-    this.#missing = count
-    if (count === 0) return new Uint8Array()
-    this.#want?.request([...Array(count).keys()], true)
-    return await this.#within(this.#whole.promise, slowMs + this.#size / slowBytesPerMs, signal)
-  }
-
-  close(): void {
-    this.#fail()
-    this.#close()
-  }
-
-  #heard(event: WantEvent): void {
-    if (event.type === 'holds') {
-      this.#size = event.size
-      this.#answer.resolve(event.held.complete)
-    } else if (event.type === 'piece') {
-      if (this.#pieces[event.piece] === undefined) this.#missing--
-      this.#pieces[event.piece] = event.chunks
-      if (this.#missing === 0) this.#whole.resolve(new Uint8Array(Buffer.concat(this.#pieces.flat())))
-    } else if (!isTalk.has(event.type)) this.#fail()
-  }
-
-  #fail(): void {
-    this.#answer.resolve(false)
-    this.#whole.resolve(undefined)
-    this.#pieces = []
-  }
-
-  async #within<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
-    const late = this.#clock.sleep(ms, { signal: either }).then(
-      () => undefined,
-      () => undefined,
-    )
-    try {
-      return await Promise.race([promise, late])
-    } finally {
-      over.abort(new Error('it is not waited for any more'))
-    }
-  }
-}
-
-/** What neither answers a question nor ends it. */
-const isTalk: ReadonlySet<WantEvent['type']> = new Set(['alive', 'bytes', 'others', 'has', 'list', 'no-list'])
 
 function shuffled(peers: readonly string[], random: () => number): string[] {
   return peers
