@@ -119,6 +119,6 @@ export class ListChoice {
   #refuse(refusal: Error): void {
     const nowMs = this.#clock.now()
     this.#tooLargeMs ??= nowMs
-    if (nowMs - this.#tooLargeMs >= sizesMs || this.#sources.isAsked) throw refusal
+    if (nowMs - this.#tooLargeMs >= sizesMs || this.#sources.search.isAsked) throw refusal
   }
 }

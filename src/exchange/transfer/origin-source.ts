@@ -171,6 +171,6 @@ export class OriginSource {
   /** What was kept is known, and every member has said whether it holds any of it, or has had time enough. */
   async #untilAsked(signal: AbortSignal): Promise<void> {
     await unlessAborted(this.#begun.promise, signal)
-    await untilOrAfter(this.#parts.sources.asked, askedMs, { clock: this.#options.clock, signal })
+    await untilOrAfter(this.#parts.sources.search.asked, askedMs, { clock: this.#options.clock, signal })
   }
 }

@@ -63,7 +63,7 @@ export class Transfer {
     const parts = { state: this.state, sources: this.#sources, search: this.#search, choice }
     this.#origin = new OriginSource(parts, { ...context, over: this.#over.signal })
     // With another way to have it, it is not known to be nowhere before that has failed, too.
-    if (!this.#origin.isPossible) void this.#sources.found.then((isFound) => this.state.find(isFound))
+    if (!this.#origin.isPossible) void this.#sources.search.found.then((isFound) => this.state.find(isFound))
   }
 
   get digest(): Digest {
@@ -114,7 +114,7 @@ export class Transfer {
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const either = AbortSignal.any([signal, this.#over.signal])
-    const beside = [this.#sources.search(either), this.#tick(either), this.#origin.run(either)].map(
+    const beside = [this.#sources.search.run(either), this.#tick(either), this.#origin.run(either)].map(
       async (loop) => {
         try {
           await loop

@@ -94,13 +94,13 @@ export class Transfers {
     const sources = new Sources({ ...this.#options, ...within, wanted, onEvent: () => undefined })
     this.#options.background.start('find', async () => {
       try {
-        await sources.search(either)
+        await sources.search.run(either)
       } catch (error) {
         if (!either.aborted) throw error
       }
     })
     try {
-      return await unlessAborted(sources.found, either)
+      return await unlessAborted(sources.search.found, either)
     } finally {
       over.abort(new ExchangeClosedError('the look-up is over'))
       sources.close()

@@ -37,7 +37,7 @@ class Scene {
   }
 
   search(): Promise<void> {
-    return this.sources.search(this.#stop.signal)
+    return this.sources.search.run(this.#stop.signal)
   }
 
   stop(): void {

@@ -1,0 +1,162 @@
+/** Who may have one blob: members, asked at once, and whom the look-up in the DHT names, again while there is nobody, or might be more. */
+import { type Clock, type Logger, untilOrAfter } from '../../base/base.ts'
+import type { ExchangeMembers, Providers } from '../contract.ts'
+import type { Wanted } from '../protocol/wanted.ts'
+import type { Sources } from './sources.ts'
+import { leastCoolDownMs } from './strangers.ts'
+
+export interface MemberSearchOptions {
+  wanted: Wanted
+  members: ExchangeMembers
+  providers: Pick<Providers, 'find'>
+  clock: Clock
+  logger: Logger
+  random(): number
+  /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
+  withinMs?: number
+  /** It can come from the origin, so that nobody waits for a look-up. */
+  isOutside?: boolean
+}
+
+/** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
+const maxMembers = 32
+/** Of these, in other sites, as long as there are enough near. */
+const farMembers = 8
+/** With so many of many members, no further ones are looked for. */
+const enoughHolding = 4
+/** A member whose uplink is full answers behind all that it has to carry. */
+const firstSearchMs = 6000
+const againMs = { least: 250, most: 5000 }
+
+export class MemberSearch {
+  readonly #sources: Sources
+  readonly #options: MemberSearchOptions
+  readonly #found = Promise.withResolvers<boolean>()
+  readonly #asked = Promise.withResolvers<void>()
+  #isAsked = false
+  #isSearching = true
+  /** The last that held something has gone. */
+  #lonely = Promise.withResolvers<void>()
+
+  constructor(sources: Sources, options: MemberSearchOptions) {
+    this.#sources = sources
+    this.#options = options
+  }
+
+  /** Whether anyone holds any of it, within about six seconds. */
+  get found(): Promise<boolean> {
+    return this.#found.promise
+  }
+
+  /** Resolves when every member that was connected at the start has answered, or failed to. */
+  get asked(): Promise<void> {
+    return this.#asked.promise
+  }
+
+  get isAsked(): boolean {
+    return this.#isAsked
+  }
+
+  /** Until stopped. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, withinMs = firstSearchMs } = this.#options
+    const endFirst = async (): Promise<void> => {
+      await clock.sleep(withinMs, { signal })
+      this.close()
+    }
+    this.#addMembers()
+    this.settle()
+    await Promise.all([this.#run(signal), endFirst()])
+  }
+
+  /** A member has come. */
+  joined(peer: string): void {
+    if (this.#sources.size < maxMembers) this.#sources.add(peer)
+  }
+
+  /** To be told when the last that held something has gone. */
+  lonely(): void {
+    this.#lonely.resolve()
+  }
+
+  /** To be told when any has said whether it holds something. Returns whether all that are asked have. */
+  settle(): boolean {
+    const { hasAnswered } = this.#sources
+    if (this.#sources.holding().length > 0) this.#found.resolve(true)
+    else if (!this.#isSearching && hasAnswered) this.#found.resolve(false)
+    // Among few members each is asked; of many, the look-up finds who has it.
+    const isAsked = hasAnswered && (!this.#isSearching || !this.#areMany)
+    if (isAsked) {
+      this.#isAsked = true
+      this.#asked.resolve()
+    }
+    return isAsked
+  }
+
+  /** What was not found by now is not waited for. */
+  close(): void {
+    this.#found.resolve(false)
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options
+    const sources = this.#sources
+    await this.#untilWorthIt(signal)
+    for (let waitMs = againMs.least; !signal.aborted; ) {
+      if (!this.#isEnough(waitMs)) await this.#lookUp(signal)
+      this.#isSearching = false
+      sources.settle()
+      const wasAlone = sources.holding().length === 0
+      const { receivedBytes } = sources
+      await untilOrAfter(this.#lonely.promise, waitMs, { clock, signal })
+      this.#lonely = Promise.withResolvers()
+      const isAlone = sources.holding().length === 0
+      if (sources.receivedBytes === receivedBytes) sources.review({ isStarved: true })
+      // Who was left just now may be asked again after this.
+      if (isAlone && !wasAlone) await clock.sleep(leastCoolDownMs, { signal })
+      waitMs = isAlone ? Math.min(2 * waitMs, againMs.most) : againMs.most
+      this.#addMembers()
+    }
+  }
+
+  get #areMany(): boolean {
+    return this.#options.members.peers().length > maxMembers
+  }
+
+  /** Where every member is asked anyway, a look-up makes all of them answer once more: it comes first only when none of them has it. */
+  async #untilWorthIt(signal: AbortSignal): Promise<void> {
+    const { clock, isOutside } = this.#options
+    if (this.#areMany) return
+    await untilOrAfter(this.#asked.promise, againMs.least, { clock, signal })
+    if (isOutside === true || this.#sources.holding().length > 0) await clock.sleep(againMs.least, { signal })
+  }
+
+  /** Where every member is asked, whoever has it brings the others along, unless after a while nobody has all of it. */
+  #isEnough(waitMs: number): boolean {
+    const holding = this.#sources.holding()
+    if (this.#areMany) return holding.length >= enoughHolding
+    const isYoung = waitMs === againMs.least && holding.length > 0
+    return isYoung || holding.some(({ holds }) => holds.held.complete)
+  }
+
+  #addMembers(): void {
+    const { members, random } = this.#options
+    const peers = members.peers()
+    // Everyone asks others first, so that no member is asked by all.
+    const start = Math.floor(random() * peers.length)
+    const inTurn = [...peers.slice(start), ...peers.slice(0, start)]
+    const far = inTurn.filter((peer) => this.#sources.isFar(peer))
+    const near = inTurn.filter((peer) => !this.#sources.isFar(peer))
+    for (const peer of [...far.splice(0, farMembers), ...near, ...far]) this.joined(peer)
+  }
+
+  async #lookUp(signal: AbortSignal): Promise<void> {
+    const { providers, wanted, logger } = this.#options
+    try {
+      for await (const peer of providers.find(wanted, { signal })) this.#sources.add(peer)
+    } catch (error) {
+      signal.throwIfAborted()
+      logger.warn({ err: error, digest: wanted.digest }, 'a look-up of providers failed')
+    }
+  }
+}
