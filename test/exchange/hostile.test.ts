@@ -478,6 +478,36 @@ describe('a peer that', () => {
     expect(await fetched()).toBeLessThan(2 * soonMs)
   })
 
+  it.each<[string, Partial<DoubleOptions>]>([
+    ['and no list', { onList: async () => undefined }],
+    ['and the list, but no piece', { onPiece: async () => undefined }],
+    [
+      'and the list, and that it lives',
+      {
+        onPiece: async (_id, _piece, { channel, signal }) => {
+          while (!signal.aborted) {
+            await channel.send(encodeMessage({ type: 'alive' }))
+            await delay(100, undefined, { signal })
+          }
+        },
+      },
+    ],
+  ])(
+    'says that it has all %s keeps nobody else from being a neighbour, however many of its kind there are',
+    async (_, options) => {
+      const victim = await world.node({ override: { random: () => 0 } })
+      for (let count = 0; count < 64; count++) {
+        double({ mesh: world.mesh, identity: world.identity(), bytes, ...options })
+      }
+      honest = await world.node()
+      await honest.holds(bytes)
+      const began = world.clock.now()
+      expect(await victim.exchange.fetch(wanted(digest))).toBe(true)
+      expect(world.clock.now() - began).toBeLessThan(4 * soonMs)
+      expect(victim.blamed).toEqual([])
+    },
+  )
+
   it('lied costs nothing of what a restart goes on with', async () => {
     const wrong = someBytes(bytes.length)
     double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })

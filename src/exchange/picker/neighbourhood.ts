@@ -56,18 +56,25 @@ export class Neighbourhood {
    * To be asked when a neighbour came or went, and now and then. `turnBytes` have to come from all of them before one is
    * exchanged for a stranger; or nothing at all for a while, since they may all lack the same.
    */
-  review(neighbours: readonly Neighbour[], { strangers, ...turn }: Turn & { strangers: Strangers }): Review {
+  review(
+    neighbours: readonly Neighbour[],
+    {
+      strangers,
+      places = maxNeighbours,
+      ...turn
+    }: Turn & {
+      strangers: Strangers
+      /** How many there are; default as many as do well. */
+      places?: number
+    },
+  ): Review {
     const far = neighbours.filter(({ isFar }) => isFar === true)
     const near = neighbours.filter(({ isFar }) => isFar !== true)
     const known = { near: near.length + strangers.near, far: far.length + strangers.far }
-    const forFar = Math.min(known.far, Math.max(farPlaces, maxNeighbours - known.near))
+    const forFar = Math.min(known.far, Math.max(farPlaces, places - known.near))
     // The last that has the whole of it may be in either group.
     const complete = neighbours.filter(({ isComplete }) => isComplete).length
-    const ofNear = this.#near.review(
-      near,
-      { ...turn, complete, strangers: strangers.near },
-      maxNeighbours - forFar,
-    )
+    const ofNear = this.#near.review(near, { ...turn, complete, strangers: strangers.near }, places - forFar)
     const left = near.filter(({ peer, isComplete }) => isComplete && ofNear.leave.includes(peer)).length
     const ofFar = this.#far.review(
       far,

@@ -199,6 +199,7 @@ export class Attempts {
     this.#state.movedMs = clock.now()
     metrics.count('shoal_exchange_pieces_total', { source: giver === fromUpstream ? 'upstream' : 'peer' })
     this.#announce()
+    this.#sources.gave(giver)
     holdings.gained(this.#state.digest, piece)
     this.#state.gained(piece)
     this.#show(attempt)

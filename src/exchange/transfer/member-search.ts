@@ -150,6 +150,15 @@ export class MemberSearch {
     for (const peer of [...far.splice(0, farMembers), ...near, ...far]) this.joined(peer)
   }
 
+  /** Adds so many more, of those that are not known. */
+  widen(count: number, isKnown: (peer: string) => boolean): void {
+    const { members, random } = this.#options
+    const peers = members.peers()
+    const start = Math.floor(random() * peers.length)
+    const others = [...peers.slice(start), ...peers.slice(0, start)].filter((peer) => !isKnown(peer))
+    for (const peer of others.slice(0, Math.max(0, count))) this.#sources.add(peer)
+  }
+
   async #lookUp(signal: AbortSignal): Promise<void> {
     const { providers, wanted, logger } = this.#options
     try {

@@ -7,6 +7,7 @@ import type { Want, WantEvent } from '../peer/want.ts'
 import { maxNeighbours, Neighbourhood } from '../picker/neighbourhood.ts'
 import type { Bitfield } from '../protocol/bitfield.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
+import { Debts } from './debts.ts'
 import { MemberSearch, type MemberSearchOptions } from './member-search.ts'
 import { Strangers } from './strangers.ts'
 
@@ -25,6 +26,7 @@ export interface Source {
   listFrom: number
   /** Of pieces of this blob. */
   receivedBytes: number
+  readonly askedMs: number
 }
 
 export type HoldingSource = Source & { holds: { size: number; held: Bitfield } }
@@ -54,6 +56,7 @@ export class Sources {
   readonly #sources = new Map<string, Source>()
   readonly #strangers: Strangers
   readonly #neighbourhood: Neighbourhood
+  readonly #debts: Debts
   /** They fetch it too, so that they will have some of it. */
   readonly #downloaders = new Set<string>()
   /** Of all of it, when a neighbour was last looked for. */
@@ -67,6 +70,11 @@ export class Sources {
     this.search = new MemberSearch(this, options)
     this.#strangers = new Strangers(options.clock)
     this.#neighbourhood = new Neighbourhood({ random: () => options.random() })
+    this.#debts = new Debts({
+      clock: options.clock,
+      holding: () => this.holding(),
+      onPause: (source, retryAfterMs) => options.onEvent(source, { type: 'busy', retryAfterMs }),
+    })
     this.#leave = options.members.onChange(({ kind, peer }) => {
       if (kind === 'join') this.search.joined(peer)
     })
@@ -123,7 +131,7 @@ export class Sources {
     const { self, refuses } = this.#options
     if (this.#closed || peer === self || this.#sources.has(peer)) return
     if (refuses?.(peer) === true) return
-    const isFull = this.holding().length >= maxNeighbours || this.#sources.size >= maxSources
+    const isFull = this.#debts.neighbours().length >= this.#debts.places || this.#sources.size >= maxSources
     if (isFull || this.#strangers.isCooling(peer)) this.#strangers.add(peer)
     else this.#ask(peer)
   }
@@ -147,6 +155,7 @@ export class Sources {
       listAskedMs: 0,
       listFrom: 0,
       receivedBytes: 0,
+      askedMs: this.#options.clock.now(),
     }
     this.#sources.set(peer, source)
   }
@@ -178,11 +187,34 @@ export class Sources {
     this.#options.onEvent(source, { type: 'ended' })
   }
 
+  /** To be called now and then: whoever owes what it says it holds makes room for others. */
+  check(): void {
+    if (!this.#debts.look()) return
+    if (this.#debts.isHungry) {
+      this.#debts.pause()
+      const tries = this.#debts.places - this.#debts.neighbours().length
+      this.#leaveOverdue(tries)
+      this.search.widen(tries, (peer) => this.#sources.has(peer) || this.#strangers.has(peer))
+    }
+    this.review()
+  }
+
+  /** A piece of the peer was proven. */
+  gave(peer: string): void {
+    const source = this.#sources.get(peer)
+    if (source !== undefined) this.#debts.gave(source)
+  }
+
+  /** So many others are to be asked. */
+  #leaveOverdue(tries: number): void {
+    for (const source of this.#debts.spare(this.#sources.size + tries - maxSources)) this.#part(source)
+  }
+
   /** Whom to have as neighbours from now on. */
   review({ isStarved = false } = {}): void {
     if (this.#closed) return
-    const holding = this.holding()
-    const [first] = holding
+    const holding = this.#debts.neighbours()
+    const [first] = this.holding()
     if (first === undefined) return
     this.#reviewedBytes = this.#receivedBytes
     const neighbours = holding.map(({ peer, holds, receivedBytes }) => ({
@@ -196,10 +228,12 @@ export class Sources {
     const near = strangers.filter((peer) => !this.isFar(peer))
     const { leave, tries } = this.#neighbourhood.review(neighbours, {
       isStarved,
+      places: this.#debts.places,
       strangers: { near: near.length, far: far.length },
       turnBytes: turnPieces * maxNeighbours * layoutOf(first.holds.size).pieceBytes,
     })
     for (const source of holding) if (leave.includes(source.peer)) this.#part(source)
+    if (strangers.length > 0) this.#leaveOverdue(tries.near + tries.far)
     // Those that are asked already may be neighbours in a moment.
     const asked = [...this.#sources.values()].filter(({ answered }) => !answered)
     const askedFar = asked.filter(({ peer }) => this.isFar(peer)).length
@@ -254,6 +288,7 @@ export class Sources {
   #remember(source: Source, event: WantEvent): void {
     switch (event.type) {
       case 'holds':
+        if (!source.answered) this.#debts.answered(this.#options.clock.now() - source.askedMs)
         source.answered = true
         source.holds = { size: event.size, held: event.held }
         break

@@ -22,6 +22,10 @@ export class Strangers {
     return [...this.#known].filter((peer) => !this.isCooling(peer))
   }
 
+  has(peer: string): boolean {
+    return this.#known.has(peer)
+  }
+
   add(peer: string): void {
     this.#known.delete(peer)
     if (this.#known.size < maxRemembered) this.#known.add(peer)

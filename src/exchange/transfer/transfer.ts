@@ -142,6 +142,7 @@ export class Transfer {
     const { clock, giveUpMs } = this.#context
     for (;;) {
       await clock.sleep(tickMs, { signal })
+      this.#sources.check()
       await this.#attempts.check()
       this.#origin.check()
       const idleMs = clock.now() - this.state.movedMs
