@@ -1,6 +1,7 @@
 /** One blob asked of one peer: checks what the peer says about it, and puts its frames together. */
 import { TokenBucket } from '../../base/base.ts'
 import { MalformedError } from '../../wire/wire.ts'
+import type { PeerNews } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { ListAssembly } from '../protocol/list-assembly.ts'
 import type { Answer } from '../protocol/messages.ts'
@@ -11,18 +12,13 @@ import { AskedPieces, type AskedPiecesOptions } from './asked-pieces.ts'
 
 /** What a peer told or sent, checked against the layout that follows from the size that it told. */
 export type WantEvent =
-  /** Replaces all that was known of the peer's pieces. */
+  | PeerNews
+  /** Replaces all that was known of the peer's pieces. `held` is live: read it only. */
   | { type: 'holds'; size: number; held: Bitfield }
   | { type: 'absent' }
-  | { type: 'has'; pieces: number[] }
-  | { type: 'lost'; pieces: number[] }
-  | { type: 'later'; pieces: number[]; instead: number[]; retryAfterMs: number }
-  | { type: 'busy'; retryAfterMs: number }
   | { type: 'others'; keys: Uint8Array[] }
   | { type: 'list'; bytes: Uint8Array }
   | { type: 'no-list' }
-  | { type: 'alive' }
-  | { type: 'bytes'; piece: number; bytes: number }
   | { type: 'piece'; piece: number; chunks: Uint8Array[] }
   /** Nothing comes from here any more. */
   | { type: 'ended' }
@@ -202,7 +198,7 @@ export class Want {
     this.#layout = layout
     this.#held = held
     this.#asked.forget(this.#asked.all().filter((piece) => !held.has(piece)))
-    this.#tell({ type: 'holds', size: layout.size, held: Bitfield.copy(held) })
+    this.#tell({ type: 'holds', size: layout.size, held })
   }
 
   #data(frame: DataFrame): void {

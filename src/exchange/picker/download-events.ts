@@ -5,26 +5,24 @@ import type { Layout } from '../protocol/piece-size.ts'
 
 export const wakeEveryMs = 100
 
+/** What a peer says of its pieces, and what comes of them. */
+export type PeerNews =
+  | { type: 'has'; pieces: readonly number[] }
+  | { type: 'lost'; pieces: readonly number[] }
+  | { type: 'later'; pieces: readonly number[]; instead: readonly number[]; retryAfterMs: number }
+  | { type: 'busy'; retryAfterMs: number }
+  | { type: 'alive' }
+  /** Part of a piece came. */
+  | { type: 'bytes'; piece: number; bytes: number }
+
 export type DownloadEvent =
+  | (PeerNews & { peer: string })
   /** A peer that holds something has come, or tells anew what it holds. */
   | { type: 'peer'; peer: string; held: Bitfield }
-  | { type: 'has'; peer: string; pieces: readonly number[] }
-  | { type: 'lost'; peer: string; pieces: readonly number[] }
   /** Its channel ended, or it has nothing any more. */
   | { type: 'left'; peer: string }
-  | { type: 'alive'; peer: string }
-  /** Part of a piece came. */
-  | { type: 'bytes'; peer: string; piece: number; bytes: number }
   /** A whole piece came and its hash is right. */
   | { type: 'arrived'; peer: string; piece: number }
-  | {
-      type: 'later'
-      peer: string
-      pieces: readonly number[]
-      instead: readonly number[]
-      retryAfterMs: number
-    }
-  | { type: 'busy'; peer: string; retryAfterMs: number }
   /** For each reader, the piece that it waits for or reads. Replaces what was said before. */
   | { type: 'readers'; pieces: readonly number[] }
   /** The hashes of so many pieces are known now, from the first on. */

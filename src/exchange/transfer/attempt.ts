@@ -1,14 +1,14 @@
-/** A download under one piece list: hands events to the picker, carries out what it wants, and writes what arrives. */
+/** A download under one piece list: hands events to the picker, carries out what it wants, and has what arrives written. */
 import { type Clock, fromUpstream, type TokenBucket } from '../../base/base.ts'
 import type { PartialBlob } from '../../store/store.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
-import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
 import type { Candidate } from './list-candidates.ts'
-import type { HoldingSource, Source } from './sources.ts'
+import { PieceWrites } from './piece-writes.ts'
+import type { HoldingSource, Source } from './source.ts'
 import { Trials } from './trial.ts'
 import type { ComingPiece } from './unproven.ts'
 
@@ -46,10 +46,8 @@ export class Attempt {
   readonly #options: AttemptOptions
   readonly #download: Download
   readonly #peers = new Map<string, Peer>()
-  readonly #writes = new Set<Promise<void>>()
+  readonly #writes: PieceWrites
   readonly #over = Promise.withResolvers<void>()
-  /** Pieces whose hashes the part knows. */
-  #learnt: number
   #areFellowsStale = false
   #isOver = false
 
@@ -60,11 +58,18 @@ export class Attempt {
     this.candidate = candidate
     this.partial = partial
     this.trials = new Trials(candidate, clock.now())
-    // The list may have grown while the part was being opened.
-    this.#learnt = partial.plan.hashes.length / pieceHashBytes
+    this.#writes = new PieceWrites({
+      list: candidate.list,
+      partial,
+      onKnown: (pieces) => this.#feed({ type: 'known', pieces }),
+      onFailure: (error) => {
+        this.#over.reject(error)
+        this.#isOver = true
+      },
+    })
     const held = new Bitfield(layout.count)
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
-    const known = this.#learnt
+    const { known } = this.#writes
     const site = { self: options.self, blob: partial.plan.digest, isFar: options.isFar }
     this.#download = new Download({ layout, held, known, site, random, limits, ...(budget && { budget }) })
     // Whoever waits for it hears of a failure; one that comes when nobody does is of no account.
@@ -95,21 +100,13 @@ export class Attempt {
 
   /** The list has grown, by what others signed. */
   learn(): void {
-    const { list } = this.candidate
-    if (this.#isOver || list.known <= this.#learnt) return
-    const from = this.#learnt
-    const hashes = list.hashes.slice(from * pieceHashBytes)
-    this.#learnt = list.known
-    this.#keep(async () => {
-      await this.partial.learn(from, hashes)
-      this.#feed({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
-    })
+    if (!this.#isOver) this.#writes.learn()
   }
 
   /** Writes a piece that came from the origin; false when others signed another hash for it. Rejects when it cannot be written. */
   take(piece: number, coming: ComingPiece): Promise<boolean> {
     const taking = this.#take(piece, coming)
-    this.#keep(async () => void (await taking))
+    this.#writes.start(async () => void (await taking))
     return taking
   }
 
@@ -176,8 +173,11 @@ export class Attempt {
       case 'ended':
         this.leave(source)
         return
-      case 'piece':
-        this.#arrived(source, event.piece, event.chunks)
+      case 'piece': {
+        const { piece, chunks } = event
+        if (this.held.has(piece)) this.#feed({ type: 'arrived', peer, piece })
+        else if (!this.#isOver) this.#writes.start(async () => await this.#write(source, piece, chunks))
+      }
     }
   }
 
@@ -187,7 +187,7 @@ export class Attempt {
     this.trials.close()
     for (const { source } of this.#peers.values()) source.want.cancelAll()
     this.#peers.clear()
-    while (this.#writes.size > 0) await Promise.all(this.#writes)
+    await this.#writes.settled()
   }
 
   #tellFellows(): void {
@@ -195,46 +195,14 @@ export class Attempt {
     this.#feed({ type: 'fellows', peers: this.#options.fellows() })
   }
 
-  #arrived(source: Source, piece: number, chunks: Uint8Array[]): void {
-    if (this.#isOver) return
-    if (this.held.has(piece)) this.#feed({ type: 'arrived', peer: source.peer, piece })
-    else this.#keep(async () => await this.#write(source, piece, chunks))
-  }
-
-  /** Work on the part: what fails ends the download. */
-  #keep(work: () => Promise<void>): void {
-    const kept = work().catch((error: unknown) => {
-      this.#over.reject(error)
-      this.#isOver = true
-    })
-    this.#writes.add(kept)
-    void kept.finally(() => this.#writes.delete(kept))
-  }
-
   async #take(piece: number, coming: ComingPiece): Promise<boolean> {
     if (this.#isOver || this.held.has(piece) || this.partial.has(piece)) return true
-    this.learn()
     // The piece is this one from here on, or the list is believed no more.
     coming.isKept = true
     this.#options.onWrite(piece, fromUpstream)
-    coming.isKept = await this.#put(piece, coming.bytes)
+    coming.isKept = await this.#writes.take(piece, coming.bytes)
     if (!coming.isKept) return false
-    if (piece >= this.#learnt) {
-      this.#learnt = piece + 1
-      this.#feed({ type: 'known', pieces: this.#learnt })
-    }
     this.#gained('', piece, fromUpstream)
-    return true
-  }
-
-  /** False when others signed another hash for it. */
-  async #put(piece: number, bytes: Uint8Array): Promise<boolean> {
-    const { list } = this.candidate
-    if (piece < list.known) return await this.partial.write(piece, [bytes])
-    const hash = await this.partial.take(piece, [bytes])
-    // Another may have brought it at the same time.
-    if (piece < list.known) return Buffer.compare(pieceHash(list, piece), hash) === 0
-    list.append(hash)
     return true
   }
 

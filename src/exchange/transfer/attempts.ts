@@ -20,7 +20,8 @@ import type { Candidate } from './list-candidates.ts'
 import { ListChoice } from './list-choice.ts'
 import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
-import { type HoldingSource, isHolding, type Source, type Sources } from './sources.ts'
+import { type HoldingSource, isHolding, type Source } from './source.ts'
+import type { Sources } from './sources.ts'
 import type { TransferState } from './transfer-state.ts'
 
 export interface AttemptsOptions {

@@ -7,7 +7,7 @@
 import type { Clock } from '../../base/base.ts'
 import { maxNeighbours } from '../picker/neighbourhood.ts'
 import { ServiceMeter } from '../picker/service-meter.ts'
-import type { HoldingSource, Source } from './sources.ts'
+import type { HoldingSource, Source } from './source.ts'
 
 export interface DebtsOptions {
   clock: Clock

@@ -2,7 +2,8 @@
 import type { Clock } from '../../base/base.ts'
 import { listPackLimit } from '../protocol/list-pack.ts'
 import type { PieceHashes } from '../protocol/piece-hashes.ts'
-import type { HoldingSource, Source, Sources } from './sources.ts'
+import type { HoldingSource, Source } from './source.ts'
+import type { Sources } from './sources.ts'
 
 /** A peer that has not sent its list for so long does not keep another from being asked. */
 const patienceMs = 150
@@ -45,7 +46,7 @@ export class ListAsking {
     for (const source of able.slice(0, this.#atOnce)) {
       waitingBytes += listPackLimit(source.holds.size)
       if (waitingBytes > maxWaitingBytes) return
-      sources.askList(source)
+      source.askList(nowMs)
     }
     if (able.length > 0) this.#atOnce *= 2
   }
@@ -60,7 +61,7 @@ export class ListAsking {
     const next = holding.find(
       (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
     )
-    if (next !== undefined) this.#sources.askList(next, known)
+    next?.askList(nowMs, known)
   }
 
   /** Who owes a list is not asked for another; asked anew as a source, it is. */

@@ -11,7 +11,7 @@ import {
   type SignedPieceList,
 } from '../protocol/piece-list.ts'
 import type { Layout } from '../protocol/piece-size.ts'
-import type { HoldingSource } from './sources.ts'
+import type { HoldingSource } from './source.ts'
 
 export interface Candidate {
   /** Grows while others, or this node, bring the blob from the origin. */

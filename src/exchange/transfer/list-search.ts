@@ -24,7 +24,8 @@ import {
   ListCandidates,
   liarsOf,
 } from './list-candidates.ts'
-import type { HoldingSource, Source, Sources } from './sources.ts'
+import type { HoldingSource, Source } from './source.ts'
+import type { Sources } from './sources.ts'
 import type { TransferState } from './transfer-state.ts'
 
 export interface ListSearchOptions {
@@ -96,7 +97,7 @@ export class ListSearch {
   /** Which pieces of the source may be asked for under the list; `undefined` of none. Who says another size is asked for its list. */
   allows(source: HoldingSource, current: Candidate): ((piece: number) => boolean) | undefined {
     if (source.holds.size !== current.list.layout.size) {
-      if (source.list === 'none') this.#sources.askList(source)
+      if (source.list === 'none') source.askList(this.#options.clock.now())
       return undefined
     }
     const own = this.dissentOf(source, current)?.list
@@ -122,7 +123,7 @@ export class ListSearch {
       return
     }
     this.#suspects.set(source.peer, { source, piece, against })
-    if (source.list !== 'asked') this.#sources.askList(source)
+    if (source.list !== 'asked') source.askList(this.#options.clock.now())
   }
 
   /** Whether a piece of the peer did not match this list, and it has not said yet what it goes by; or that is known to be wrong. */
@@ -230,7 +231,7 @@ export class ListSearch {
     if (candidate !== undefined) this.asking.answered()
     // It goes on from a list that is not known here: that list is wanted whole.
     const isOther = candidate === undefined && !isLie && (signed[0]?.after?.pieces ?? 0) > 0
-    if (isOther) this.#sources.askList(source)
+    if (isOther) source.askList(clock.now())
     else this.#judge(source, candidate)
     onFound()
   }

@@ -1,35 +1,14 @@
 /** The peers that have one blob, or may: each asked through its link and heard, and those that are exchanged with chosen among them. */
 import type { Digest } from '../../oci/oci.ts'
 import { peerIdOf } from '../../wire/wire.ts'
-import type { Asking } from '../peer/asking.ts'
 import type { Connections } from '../peer/connections.ts'
-import type { Want, WantEvent } from '../peer/want.ts'
+import type { WantEvent } from '../peer/want.ts'
 import { maxNeighbours, Neighbourhood } from '../picker/neighbourhood.ts'
-import type { Bitfield } from '../protocol/bitfield.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import { Debts } from './debts.ts'
 import { MemberSearch, type MemberSearchOptions } from './member-search.ts'
+import { type HoldingSource, isHolding, Source } from './source.ts'
 import { Strangers } from './strangers.ts'
-
-export interface Source {
-  readonly peer: string
-  readonly link: Asking
-  readonly want: Want
-  /** It has said whether it holds anything. */
-  answered: boolean
-  /** The blob's size as it says, and what of it it holds; `undefined` while that is nothing. */
-  holds: { size: number; held: Bitfield } | undefined
-  /** Whether its list was asked for, and what came of that. */
-  list: 'none' | 'asked' | 'given' | 'refused'
-  listAskedMs: number
-  /** From which piece on it was asked for. */
-  listFrom: number
-  /** Of pieces of this blob. */
-  receivedBytes: number
-  readonly askedMs: number
-}
-
-export type HoldingSource = Source & { holds: { size: number; held: Bitfield } }
 
 export interface SourcesOptions extends MemberSearchOptions {
   self: string
@@ -145,26 +124,8 @@ export class Sources {
       if (source !== undefined) this.#heard(source, event)
     })
     if (want === undefined) return
-    source = {
-      peer,
-      link,
-      want,
-      answered: false,
-      holds: undefined,
-      list: 'none',
-      listAskedMs: 0,
-      listFrom: 0,
-      receivedBytes: 0,
-      askedMs: this.#options.clock.now(),
-    }
+    source = new Source(link, want, this.#options.clock.now())
     this.#sources.set(peer, source)
-  }
-
-  askList(source: Source, from = 0): void {
-    source.list = 'asked'
-    source.listAskedMs = this.#options.clock.now()
-    source.listFrom = from
-    source.want.askList(from)
   }
 
   /** Lets go of a peer; it may be asked again after a while, or never. */
@@ -272,12 +233,13 @@ export class Sources {
 
   #heard(source: Source, event: WantEvent): void {
     if (this.#sources.get(source.peer) !== source) return
-    const before = source.holds
-    this.#remember(source, event)
-    const { holds } = source
-    const isLess =
-      event.type === 'lost' ||
-      (before !== undefined && holds !== before && holds?.held.includes(before.held) !== true)
+    if (event.type === 'bytes') this.#receivedBytes += event.bytes
+    if (event.type === 'holds' && !source.answered)
+      this.#debts.answered(this.#options.clock.now() - source.askedMs)
+    const isLess = source.heard(event)
+    if (event.type === 'busy') this.#refused(source)
+    else if (event.type === 'ended') this.shun(source, 'for-now')
+    else if (event.type === 'others') for (const key of event.keys) this.add(peerIdOf(key))
     if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
     const isNews = event.type === 'holds' || event.type === 'absent'
@@ -285,43 +247,7 @@ export class Sources {
     this.settle()
   }
 
-  #remember(source: Source, event: WantEvent): void {
-    switch (event.type) {
-      case 'holds':
-        if (!source.answered) this.#debts.answered(this.#options.clock.now() - source.askedMs)
-        source.answered = true
-        source.holds = { size: event.size, held: event.held }
-        break
-      case 'absent':
-        source.answered = true
-        source.holds = undefined
-        break
-      case 'has':
-        for (const piece of event.pieces) source.holds?.held.add(piece)
-        break
-      case 'lost':
-        for (const piece of event.pieces) source.holds?.held.delete(piece)
-        break
-      case 'bytes':
-        source.receivedBytes += event.bytes
-        this.#receivedBytes += event.bytes
-        break
-      case 'busy':
-        this.#refused(source)
-        break
-      case 'others':
-        for (const key of event.keys) this.add(peerIdOf(key))
-        break
-      case 'ended':
-        this.shun(source, 'for-now')
-    }
-  }
-
   settle(): void {
     if (this.search.settle()) this.#dismiss()
   }
-}
-
-export function isHolding(source: Source): source is HoldingSource {
-  return source.holds !== undefined
 }

@@ -1,7 +1,7 @@
 /** What a transfer shows of itself: which pieces are here, and what each peer holds, sends, or keeps it waiting for. */
 import type { Digest, Repository } from '../../oci/oci.ts'
 import type { ExchangeStatus } from '../contract.ts'
-import type { Source } from './sources.ts'
+import type { Source } from './source.ts'
 import type { TransferState } from './transfer-state.ts'
 
 export interface TransferView {

@@ -7,7 +7,7 @@ import type { WantEvent } from '../peer/want.ts'
 import { pieceHash } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
 import { type Candidate, isAgreedOn, type Rival } from './list-candidates.ts'
-import type { HoldingSource, Source } from './sources.ts'
+import type { HoldingSource, Source } from './source.ts'
 
 interface Trial extends Rival {
   piece: number

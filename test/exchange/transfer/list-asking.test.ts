@@ -3,7 +3,8 @@ import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
 import { PieceHashes } from '../../../src/exchange/protocol/piece-hashes.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { ListAsking } from '../../../src/exchange/transfer/list-asking.ts'
-import type { HoldingSource, Source, Sources } from '../../../src/exchange/transfer/sources.ts'
+import type { HoldingSource, Source } from '../../../src/exchange/transfer/source.ts'
+import type { Sources } from '../../../src/exchange/transfer/sources.ts'
 import { digestOf } from '../lab/fixture.ts'
 
 const layout = layoutOf(16 * 1024 * 1024)
@@ -12,22 +13,21 @@ describe('asking for lists', () => {
   it('lets go of a peer that never says how its list goes on, so that it is asked anew', () => {
     let nowMs = 0
     const clock = { now: () => nowMs, sleep: async () => undefined }
+    const asked: number[] = []
     const source = {
       peer: 'seeder',
       list: 'given',
       listAskedMs: clock.now(),
       listFrom: 0,
       holds: { size: layout.size, held: Bitfield.full(layout.count) },
-    } as HoldingSource
-    const left: string[] = []
-    const asked: number[] = []
-    const sources = {
-      holding: () => (left.length === 0 ? [source] : []),
-      askList(_source: Source, from: number) {
-        source.list = 'asked'
-        source.listAskedMs = clock.now()
+      askList(atMs: number, from: number) {
+        Object.assign(source, { list: 'asked', listAskedMs: atMs })
         asked.push(from)
       },
+    } as HoldingSource
+    const left: string[] = []
+    const sources = {
+      holding: () => (left.length === 0 ? [source] : []),
       shun: ({ peer }: Source) => left.push(peer),
     } as unknown as Sources
     const asking = new ListAsking(sources, clock)

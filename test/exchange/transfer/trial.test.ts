@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Candidate, ListCandidates } from '../../../src/exchange/transfer/list-candidates.ts'
-import type { HoldingSource } from '../../../src/exchange/transfer/sources.ts'
+import type { HoldingSource } from '../../../src/exchange/transfer/source.ts'
 import { Trials } from '../../../src/exchange/transfer/trial.ts'
 import { digestOf, pieceHashes, someBytes } from '../lab/fixture.ts'
 

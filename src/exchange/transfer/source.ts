@@ -1,0 +1,63 @@
+/** One peer that may have a blob, as a transfer knows it: what it says that it holds, and what came of asking for its list. */
+import type { Asking } from '../peer/asking.ts'
+import type { Want, WantEvent } from '../peer/want.ts'
+import type { Bitfield } from '../protocol/bitfield.ts'
+
+export interface Holds {
+  /** Of the blob, as the peer says. */
+  readonly size: number
+  /** Live. */
+  readonly held: Bitfield
+}
+
+export type HoldingSource = Source & { readonly holds: Holds }
+
+export class Source {
+  readonly link: Asking
+  readonly want: Want
+  readonly askedMs: number
+  /** It has said whether it holds anything. */
+  answered = false
+  /** `undefined` while that is nothing. */
+  holds: Holds | undefined
+  /** Whether its list was asked for, and what came of that. */
+  list: 'none' | 'asked' | 'given' | 'refused' = 'none'
+  listAskedMs = 0
+  /** From which piece on it was asked for. */
+  listFrom = 0
+  /** Of pieces of this blob. */
+  receivedBytes = 0
+
+  constructor(link: Asking, want: Want, askedMs: number) {
+    this.link = link
+    this.want = want
+    this.askedMs = askedMs
+  }
+
+  get peer(): string {
+    return this.link.peer
+  }
+
+  askList(nowMs: number, from = 0): void {
+    this.list = 'asked'
+    this.listAskedMs = nowMs
+    this.listFrom = from
+    this.want.askList(from)
+  }
+
+  /** Keeps what it says of what it holds. Returns whether that may be less than before. */
+  heard(event: WantEvent): boolean {
+    const { holds: before } = this
+    if (event.type === 'holds' || event.type === 'absent') {
+      this.answered = true
+      this.holds = event.type === 'absent' ? undefined : { size: event.size, held: event.held }
+      return before !== undefined && this.holds?.held.includes(before.held) !== true
+    }
+    if (event.type === 'bytes') this.receivedBytes += event.bytes
+    return event.type === 'lost'
+  }
+}
+
+export function isHolding(source: Source): source is HoldingSource {
+  return source.holds !== undefined
+}
