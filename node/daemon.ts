@@ -3,14 +3,12 @@ import type { Middleware } from 'koa'
 import { ClosingError, type Logger, steadyClock } from '../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
-import { peerIdOf } from '../src/wire/wire.ts'
 import { onceUnlocked } from './admin/client.ts'
 import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
-import { clusterMirrorPeers, lateMirrorPeers, serveInquiries } from './cluster/mirror-peers.ts'
 import { healthEndpoints, localProblems } from './health.ts'
 import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
@@ -48,8 +46,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   opened.use(await openNodeTls(settings, { port, logger }))
   const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
-  const peers = lateMirrorPeers(peerIdOf(node.membership.identity.publicKey))
-  const mirror = openNodeMirror(node, { upstreams, peers, elsewhere, logger })
+  const mirror = openNodeMirror(node, { upstreams, elsewhere, logger })
   const registry = opened.use(
     createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
   )
@@ -103,10 +100,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await steadyClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
-  const member = opened.use(await openMember(node, upstreams, logger, metrics))
+  const member = opened.use(await openMember(node, mirror, logger, metrics))
   elsewhere.arrive(member.elsewhere)
-  await serveInquiries(member.swarm, mirror)
-  peers.arrive(clusterMirrorPeers(member.swarm, names, member.elsewhere))
   await metrics.start()
   if (access === 'later') {
     await untilAccessRules(settings, names, steadyClock)

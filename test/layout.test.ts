@@ -54,7 +54,7 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
   'src/upstream': { values: ['src/oci', 'src/base'] },
   'src/mirror': {
     values: ['src/upstream', 'src/wire', 'src/oci', 'src/base'],
-    types: ['src/records', 'src/registry'],
+    types: ['src/records', 'src/registry', 'src/exchange'],
   },
   'src/registry': {
     values: ['src/oci', 'src/base', 'src/store'],

@@ -5,7 +5,7 @@ import {
   type ExchangeMembers,
   type ExchangeOptions,
   layoutOf,
-  type Outside,
+  type OriginDelegation,
   openExchange,
   type PieceListStorage,
 } from '../../src/exchange/exchange.ts'
@@ -16,7 +16,7 @@ import type { BytesTable, LocalNode } from '../local-node.ts'
 export async function openBlobExchange(
   node: LocalNode,
   swarm: Swarm,
-  { outside, onRotten }: { outside: Outside; onRotten(digest: Digest): void },
+  { delegation, onRotten }: { delegation: OriginDelegation; onRotten(digest: Digest): void },
   logger: Logger,
   metrics: Metrics,
 ): Promise<Exchange> {
@@ -36,7 +36,7 @@ export async function openBlobExchange(
     providers: swarm.providers,
     members: settings.site === undefined ? swarm.members : withSites(swarm.members, settings.site),
     mayRead: (repository, digest) => store.links.has(repository, digest),
-    outside,
+    delegation,
     blame: (peer, misconduct) => swarm.penalise(peer, misconduct === 'protocol' ? 'protocol' : 'wrong-bytes'),
     onRotten,
     // Any port will do: neighbours tell each other, and where firewalls close both their stream carries everything.

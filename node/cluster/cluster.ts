@@ -5,23 +5,18 @@ import type { Digest } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
-import type { Upstreams } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
-import { answerBringing } from './bring-answering.ts'
-import { bringLimits, bringProtocol } from './bring-messages.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
-import { wordOfMembers } from './mirror-peers.ts'
-import { openOutside } from './outside.ts'
+import type { NodeMirror } from './mirror.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
-import { openReaching } from './reaching.ts'
 
 export interface ClusterMember extends AsyncDisposable {
   readonly swarm: Swarm
@@ -40,13 +35,13 @@ export interface ClusterMember extends AsyncDisposable {
 /** Listens and connects. A failed start closes what it had opened. */
 export async function openMember(
   node: LocalNode,
-  upstreams: Upstreams,
+  mirror: NodeMirror,
   logger: Logger,
   metrics: Metrics,
 ): Promise<ClusterMember> {
   const { settings, names, membership } = node
   await using opened = new AsyncDisposableStack()
-  const reaching = openReaching(upstreams, steadyClock)
+  const { reaching, delegation } = mirror
   const swarm = opened.use(
     await openSwarm({
       identity: membership.identity,
@@ -86,17 +81,9 @@ export async function openMember(
     repair.answer(channel, peer, options),
   )
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
-  const outside = openOutside({
-    swarm,
-    upstreams,
-    wordFor: (upstream, name) => wordOfMembers(swarm, names, upstream, name),
-    reaching,
-    clock: steadyClock,
-    logger,
-  })
   const onRotten = (digest: Digest): void => healer.suspect(digest)
-  const exchange = opened.use(await openBlobExchange(node, swarm, { outside, onRotten }, logger, metrics))
-  const elsewhere = clusterElsewhere(node, swarm, { exchange, outside }, logger)
+  const exchange = opened.use(await openBlobExchange(node, swarm, { delegation, onRotten }, logger, metrics))
+  const elsewhere = clusterElsewhere(node, swarm, { exchange, delegation }, logger)
   const healer = opened.use(
     openHealer({
       store: node.store,
@@ -108,8 +95,7 @@ export async function openMember(
       logger,
     }),
   )
-  const { links } = node.store
-  await swarm.handle(bringProtocol, bringLimits, answerBringing({ upstreams, exchange, links }))
+  await mirror.join({ swarm, exchange, elsewhere })
   const told = { name: node.name, maxUpload: settings['max-upload'] }
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),

@@ -1,10 +1,9 @@
 /** The registry's view of the rest of the cluster: records asked of members, content found and fetched from them. */
 import { type Logger, steadyClock, unlessAborted } from '../../src/base/base.ts'
-import type { Exchange, Outside } from '../../src/exchange/exchange.ts'
-import { type Digest, maxManifestBytes, OciError, type Repository } from '../../src/oci/oci.ts'
+import type { Exchange, OriginDelegation } from '../../src/exchange/exchange.ts'
+import { type Digest, maxManifestBytes, type Repository } from '../../src/oci/oci.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
-import { UpstreamUnavailableError } from '../../src/upstream/upstream.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
 
@@ -14,7 +13,7 @@ const findWithinMs = 1_000
 export function clusterElsewhere(
   node: LocalNode,
   swarm: Swarm,
-  { exchange, outside }: { exchange: Exchange; outside: Outside },
+  { exchange, delegation }: { exchange: Exchange; delegation: OriginDelegation },
   logger: Logger,
 ): Elsewhere {
   const { names } = node
@@ -41,13 +40,13 @@ export function clusterElsewhere(
     askForManifest: (repository, digest, { signal } = {}) =>
       unlessAborted(asker.ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`), signal),
     fetchManifest,
-    fetchBlob: (repository, digest, options) => orRefused(exchange.fetch({ repository, digest }, options)),
-    openBlob: (repository, digest, options) => orRefused(exchange.open({ repository, digest }, options)),
+    fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
+    openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),
     async findBlob(repository, digest, { within = 'anywhere', ...options } = {}) {
-      if (within === 'cluster' || !outside.has(repository))
+      if (within === 'cluster' || !delegation.covers(repository))
         return await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })
       // Nobody pushes it: whoever asks how large it is wants it next.
-      await using blob = await orRefused(exchange.open({ repository, digest }, options))
+      await using blob = await exchange.open({ repository, digest }, options)
       return blob === undefined ? undefined : { size: blob.size }
     },
     prefetch(repository, digests) {
@@ -65,19 +64,5 @@ export function clusterElsewhere(
         exchange.changed(digest)
       }
     },
-  }
-}
-
-/** What an upstream did not give, as the client is told it. */
-async function orRefused<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work
-  } catch (error) {
-    if (!(error instanceof UpstreamUnavailableError)) throw error
-    const { trouble, retryAfterMs } = error
-    throw new OciError(trouble === 'paused' ? 'TOOMANYREQUESTS' : 'UNAVAILABLE', error.message, {
-      cause: error,
-      retryAfterMs,
-    })
   }
 }

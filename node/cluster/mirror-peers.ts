@@ -1,44 +1,88 @@
-/** The other members as the mirror sees them: who reaches an upstream, and what they answer about it. */
-import { Semaphore } from '../../src/base/base.ts'
-import { answerInquiries, inquire, type MirrorPeers, type OpenMirror } from '../../src/mirror/mirror.ts'
+/** The other members as the mirror sees them: who reaches an upstream, what they answer about it, and the swarm for its blobs. */
+import { type Clock, Semaphore } from '../../src/base/base.ts'
+import type { Exchange } from '../../src/exchange/exchange.ts'
+import {
+  answerOver,
+  askOver,
+  type MirrorPeers,
+  mirrorLimits,
+  mirrorProtocol,
+  type OpenMirror,
+} from '../../src/mirror/mirror.ts'
 import type { MirrorWord } from '../../src/oci/oci.ts'
 import { askedFor, type Ledger } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
+import type { Store } from '../../src/store/store.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
-import {
-  inquiryLimits,
-  inquiryProtocol,
-  referrerInquiryLimits,
-  referrerInquiryProtocol,
-} from './protocols.ts'
 
 export interface LateMirrorPeers extends MirrorPeers {
   /** From now on the members are asked. */
   arrive(peers: Omit<MirrorPeers, 'self'>): void
 }
 
-/** Longer than a member waits for an upstream. */
-const answerMs = 25_000
-/** Fewer than a member answers at once. */
+export interface MirrorPeersOptions {
+  swarm: Swarm
+  names: Ledger
+  links: Pick<Store['links'], 'add'>
+  elsewhere: Pick<Elsewhere, 'askForTag'>
+  exchange: Pick<Exchange, 'lead' | 'changed'>
+  clock: Clock
+}
+
+/** Of all but blobs: fewer than a member answers at once. */
 const maxQuestions = 96
-const maxReferrerQuestions = 24
 
 /** Stands in for the members until they can be reached: what is here, and what this node reaches itself, is served before. */
 export function lateMirrorPeers(self: string): LateMirrorPeers {
   let current: Omit<MirrorPeers, 'self'> | undefined
+  const joined = (): Omit<MirrorPeers, 'self'> => {
+    if (current === undefined) throw new Error('the node is still joining its cluster')
+    return current
+  }
   return {
     self,
     wordFor: (upstream, name) => current?.wordFor(upstream, name),
     reaching: (upstream, name) => current?.reaching(upstream, name) ?? [],
-    async ask(peer, question) {
-      if (current === undefined) throw new Error('the node is still joining its cluster')
-      return current.ask(peer, question)
-    },
+    ask: async (...question) => joined().ask(...question),
     accept: async (peer, records, keys) => current?.accept(peer, records, keys),
     askForTag: async (repository, tag) => current?.askForTag(repository, tag),
+    lead: async (...blob) => joined().lead(...blob),
     arrive(peers) {
       current = peers
+    },
+  }
+}
+
+export function clusterMirrorPeers(options: MirrorPeersOptions): Omit<MirrorPeers, 'self'> {
+  const { swarm, names, links, elsewhere, exchange, clock } = options
+  const questions = new Semaphore(maxQuestions)
+  const { maxFrameBytes } = mirrorLimits
+  const pool = new ChannelPool((peer, { signal }) =>
+    swarm.open(peer, mirrorProtocol, { maxFrameBytes, signal }),
+  )
+  return {
+    wordFor: (upstream, name) => wordOfMembers(swarm, names, upstream, name),
+    reaching: (upstream, name) =>
+      swarm.members.reaching(upstream).filter((peer) => names.permission(peer, name) !== undefined),
+    async ask(peer, question, { signal }) {
+      using _turn = question.about === 'blob' ? undefined : await questions.acquire({ signal })
+      return await pool.use(peer, (channel) => askOver(channel, question, { clock, signal }), { signal })
+    },
+    async accept(peer, records, keys) {
+      const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })
+      if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
+    },
+    async askForTag(repository, tag) {
+      await elsewhere.askForTag(repository, tag)
+    },
+    async lead(wanted, origin, how) {
+      if (!(await exchange.lead(wanted, origin, how))) return false
+      const { repository, digest } = wanted
+      // The upstream lets this repository have it, so this node does, too; who was told otherwise is told anew.
+      await links.add(repository, [digest])
+      exchange.changed(digest)
+      return true
     },
   }
 }
@@ -47,7 +91,7 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
  * What the members that mirror an upstream make of a name that begins with its own. A mirrored tag is a record that they sign,
  * so those count whom the policy lets publish under that name; where no rule says who may, it is no more than a claim.
  */
-export function wordOfMembers(
+function wordOfMembers(
   { members }: { members: Pick<Swarm['members'], 'mirroring'> },
   names: Pick<Ledger, 'permission'>,
   upstream: string,
@@ -58,45 +102,13 @@ export function wordOfMembers(
   return permissions.includes('no rule') ? 'claim' : undefined
 }
 
-export function clusterMirrorPeers(
-  swarm: Swarm,
-  names: Ledger,
-  elsewhere: Pick<Elsewhere, 'askForTag'>,
-): Omit<MirrorPeers, 'self'> {
-  const askBy = (protocol: string, limits: { maxFrameBytes: number }, atOnce: number): MirrorPeers['ask'] => {
-    const questions = new Semaphore(atOnce)
-    const pool = new ChannelPool((peer, options) => swarm.open(peer, protocol, { ...limits, ...options }))
-    return (peer, question) =>
-      questions.run(async () => {
-        const signal = AbortSignal.timeout(answerMs)
-        return await pool.use(peer, (channel) => inquire(channel, question, { signal }), { signal })
-      })
-  }
-  const ask = askBy(inquiryProtocol, inquiryLimits, maxQuestions)
-  const askForReferrers = askBy(referrerInquiryProtocol, referrerInquiryLimits, maxReferrerQuestions)
-  return {
-    wordFor: (upstream, name) => wordOfMembers(swarm, names, upstream, name),
-    reaching: (upstream, name) =>
-      swarm.members.reaching(upstream).filter((peer) => names.permission(peer, name) !== undefined),
-    ask: (peer, question) => (question.about === 'referrers' ? askForReferrers : ask)(peer, question),
-    async accept(peer, records, keys) {
-      const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })
-      if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
-    },
-    async askForTag(repository, tag) {
-      await elsewhere.askForTag(repository, tag)
-    },
-  }
-}
-
 /** Answers the members' questions about upstreams. */
-export async function serveInquiries(swarm: Swarm, mirror: Pick<OpenMirror, 'answer'>): Promise<void> {
-  for (const { protocol, limits } of [
-    { protocol: inquiryProtocol, limits: inquiryLimits },
-    { protocol: referrerInquiryProtocol, limits: referrerInquiryLimits },
-  ]) {
-    await swarm.handle(protocol, limits, (channel, _peer, options) =>
-      answerInquiries(channel, (question) => mirror.answer(question), options),
-    )
-  }
+export async function serveMirror(
+  swarm: Swarm,
+  mirror: Pick<OpenMirror, 'answer'>,
+  clock: Clock,
+): Promise<void> {
+  await swarm.handle(mirrorProtocol, mirrorLimits, (channel, _peer, { signal }) =>
+    answerOver(channel, (question, options) => mirror.answer(question, options), { clock, signal }),
+  )
 }

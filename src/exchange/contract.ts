@@ -31,9 +31,9 @@ export interface Exchange extends AsyncDisposable {
     options: { signal?: AbortSignal; withinMs: number; sizes?: readonly number[] },
   ): Promise<{ size: number } | undefined>
   /**
-   * Brings a blob from outside for the whole cluster: what no member has comes from `origin`, in order, and is passed on piece
+   * Has a blob come from its origin for the whole cluster: what no member has comes from `origin`, in order, and is passed on piece
    * by piece at once. Whoever calls it for the same blob meanwhile shares it; it ends when the last of them aborts. False when
-   * there is no such blob outside. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
+   * there is no such blob. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
    */
   lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
   /**
@@ -58,7 +58,7 @@ export interface Exchange extends AsyncDisposable {
   observe(digest: Digest): TransferView | undefined
 }
 
-/** A blob as it can be had from outside the cluster. */
+/** Where a blob comes from that no member holds, such as a registry outside of the cluster. */
 export interface Origin {
   /** Its bytes from `start` on, or from 0; `undefined` when there is no such blob. Nothing proves them but the whole digest. */
   open(start: number, options: { signal: AbortSignal }): Promise<OriginStream | undefined>
@@ -71,23 +71,23 @@ export interface OriginStream extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
-/** Where blobs come from that no member holds. */
-export interface Outside {
-  /** Whether blobs of the repository may be had there at all. */
-  has(repository: Repository): boolean
+/** How blobs are had that no member holds: one member, the delegate, fetches each from its origin for all. */
+export interface OriginDelegation {
+  /** Whether blobs of the repository have an origin at all. */
+  covers(repository: Repository): boolean
   /**
-   * Sees to it that one member brings the blob, and watches over it: this node by calling `lead`, or another. Resolves when
-   * whoever brought it needs no more watching, and is called again while pieces are missing that no member has; false when
-   * there is no such blob outside. Throws when no member can bring it: that is what its readers hear.
+   * Has the blob fetched and watches over it: by this node, which calls `lead`, or by another. Resolves when whoever fetched it
+   * needs no more watching, and is called again while pieces are missing that no member has; false when there is no such blob.
+   * Throws when no member can fetch it: that is what its readers hear.
    */
-  bring(
+  fetch(
     wanted: Wanted,
     options: {
       signal: AbortSignal
       lead(origin: Origin, options: LeadOptions): Promise<boolean>
-      /** Whether anything of it is known here. */
-      hasBegun(): boolean
-      /** More came from outside. */
+      /** How long nothing of it has come here, from whomever; `undefined` while nothing of it is known here. */
+      idleMs(): number | undefined
+      /** More came from the origin. */
       onProgress(): void
     },
   ): Promise<boolean>
@@ -95,7 +95,7 @@ export interface Outside {
 
 export interface LeadOptions {
   signal: AbortSignal
-  /** More came from outside. Not for each chunk. */
+  /** More came from the origin. Not for each chunk. */
   onProgress?(): void
 }
 
@@ -180,7 +180,7 @@ export interface ExchangeOptions {
   /** The peer did what no honest and healthy one does. */
   blame(peer: string, misconduct: Misconduct): void
   /** Default: there is nothing but the cluster. */
-  outside?: Outside
+  delegation?: OriginDelegation
   /** A stored blob is not what it was: it wants to be moved away and fetched again. Nothing of it is served meanwhile. */
   onRotten(digest: Digest): void
   /** Direct TLS connections between neighbours; default none, everything takes the streams of the host. */

@@ -25,13 +25,13 @@ export class BlobUnprovenError extends CodedError {
   }
 }
 
-/** What a blob was to be brought from outside the cluster by failed: it stalled, ended early, or sent too much. */
+/** The origin of a blob failed: it stalled, ended early, or sent too much. */
 export class OriginError extends CodedError {
   readonly code = 'ORIGIN_FAILED'
   readonly digest: Digest
 
   constructor(digest: Digest, reason: string) {
-    super(`${digest} cannot be had from outside: ${reason}`)
+    super(`${digest} cannot be had from its origin: ${reason}`)
     this.digest = digest
   }
 }

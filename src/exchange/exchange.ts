@@ -16,7 +16,7 @@ export type {
   ExchangeStatus,
   LeadOptions,
   Origin,
-  Outside,
+  OriginDelegation,
 } from './contract.ts'
 export { openExchange } from './open.ts'
 export { layoutOf, maxBlobBytes } from './protocol/piece-size.ts'

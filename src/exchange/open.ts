@@ -103,7 +103,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     giveUpMs: limits.giveUpMs,
     metrics,
     stallMs: limits.stallMs,
-    ...(options.outside === undefined ? {} : { outside: options.outside }),
+    ...(options.delegation === undefined ? {} : { delegation: options.delegation }),
     graceMs: limits.graceMs,
     downloadersOf: (digest) => seeder.downloadersOf(digest),
     onLess: (peer, digest) => seeder.retell(peer, digest),

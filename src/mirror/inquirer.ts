@@ -2,21 +2,22 @@
  * Asks an upstream for the whole cluster, as the member that is ranked first for the question: keeps the manifest, publishes what
  * the upstream said as signed records, and answers with them. What was just answered is not asked again.
  */
-import { CodedError, type Logger, SingleFlight } from '../base/base.ts'
-import { manifestFacts, OciError, parseManifest, type Repository, withoutUpstream } from '../oci/oci.ts'
+import { type Logger, SingleFlight } from '../base/base.ts'
+import { manifestFacts, parseManifest, type Repository, withoutUpstream } from '../oci/oci.ts'
 import type { Change, TagEntry } from '../records/records.ts'
 import { type Upstream, type UpstreamManifest, UpstreamUnavailableError } from '../upstream/upstream.ts'
+import { CircuitBreakers } from './circuit-breaker.ts'
+import type { ShortQuestion } from './delegates.ts'
+import { failureOf } from './failures.ts'
 import { absentMs, KnownAnswers, type KnownAnswersOptions } from './known-answers.ts'
 import {
   type Answer,
+  failure,
   type ManifestQuestion,
-  type Question,
   questionName,
   type ReferrersQuestion,
-  reasonText,
   type TagQuestion,
 } from './messages.ts'
-import { type Failure, Outages } from './outage.ts'
 import { ReferrerInquiry } from './referrer-inquiry.ts'
 
 export interface InquirerOptions extends KnownAnswersOptions {
@@ -39,49 +40,62 @@ type Said = UpstreamManifest | Pick<TagEntry, 'digest' | 'mediaType' | 'size'>
 /** From then on others are told that the upstream does not answer; this node goes on waiting, to know when it does. */
 const slowMs = 3_000
 const giveUpMs = 20_000
+/** With so many questions under way none is begun for a member: names cost them nothing, and clients here wait behind them. */
+const maxAsking = 256
 /** A check that found nothing new is published so often at most, however often it is made. */
 const republishMs = 60_000
 
 export class Inquirer {
   readonly #options: InquirerOptions
-  readonly #outages: Outages
+  readonly #breakers: CircuitBreakers
   readonly #known: KnownAnswers
   readonly #referrers: ReferrerInquiry
   readonly #flights = new SingleFlight<Answer>()
+  #asking = 0
 
   constructor(options: InquirerOptions) {
     this.#options = options
-    this.#outages = new Outages(options.clock)
+    this.#breakers = new CircuitBreakers(options.clock)
     this.#known = new KnownAnswers(options)
     this.#referrers = new ReferrerInquiry(options)
   }
 
   /** Never throws for what the upstream does. */
-  async answer(question: Question): Promise<Answer> {
+  async answer(question: ShortQuestion, { isForMember = false } = {}): Promise<Answer> {
     const upstream = this.#options.findUpstream(question.repository)
-    if (upstream === undefined) {
-      return { answer: 'refused', reason: 'the member that was asked does not mirror it for everyone' }
-    }
+    if (upstream === undefined)
+      return failure('unable', 'is not mirrored for everyone by the member that was asked')
     const known = await this.#known.find(question)
-    return known ?? this.#flights.run(questionName(question), () => this.#ask(upstream, question))
+    if (known !== undefined) return known
+    return this.#flights.run(questionName(question), async () => {
+      if (isForMember && this.#asking >= maxAsking)
+        return failure('unable', 'is asked by a member that has too much to ask')
+      this.#asking++
+      try {
+        return await this.#ask(upstream, question)
+      } finally {
+        this.#asking--
+      }
+    })
   }
 
-  async #ask(upstream: Upstream, question: Question): Promise<Answer> {
-    const outage = this.#outages.of(upstream.name)
-    const { failure } = outage
-    if (failure !== undefined && !outage.mayAsk()) return failure
+  async #ask(upstream: Upstream, question: ShortQuestion): Promise<Answer> {
+    // Of what this node has seen itself: members' words for it are passed on to nobody.
+    const breaker = this.#breakers.of(upstream.name)
+    const { failure: known } = breaker
+    if (known !== undefined && !breaker.mayAsk()) return known
     const silent = new UpstreamUnavailableError(upstream.name, 'unreachable', 'does not answer')
     const heard = new AbortController()
     const over = new AbortController()
     const asking = new AbortController()
-    this.#afterMs(slowMs, heard.signal, () => outage.failed({ answer: 'failed', reason: silent.message }))
+    this.#afterMs(slowMs, heard.signal, () => breaker.failed(failure('unreachable', silent.reason)))
     this.#afterMs(giveUpMs, over.signal, () => asking.abort(silent))
     try {
       return await this.#put(upstream, question, {
         signal: asking.signal,
         onHeard: () => {
           heard.abort(new Error('the upstream has answered'))
-          outage.answered()
+          breaker.answered()
         },
       })
     } catch (error) {
@@ -92,7 +106,7 @@ export class Inquirer {
     }
   }
 
-  async #put(upstream: Upstream, question: Question, { signal, onHeard }: Waiting): Promise<Answer> {
+  async #put(upstream: Upstream, question: ShortQuestion, { signal, onHeard }: Waiting): Promise<Answer> {
     if (question.about === 'referrers') return this.#list(upstream, question, { signal, onHeard })
     const { repository } = question
     const said = await (question.about === 'tag'
@@ -163,26 +177,12 @@ export class Inquirer {
     return this.#known.there(question, digest, 0)
   }
 
-  #failed(upstream: Upstream, question: Question, error: unknown): Answer {
-    if (!(error instanceof CodedError)) throw error
-    const reason = reasonText(error.message)
-    if (error instanceof OciError) {
-      return {
-        answer: 'unusable',
-        reason: reasonText(`what ${upstream.name} gives is no manifest: ${error.message}`),
-      }
-    }
-    if (error.code === 'NOT_PERMITTED') return { answer: 'refused', reason }
-    if (!(error instanceof UpstreamUnavailableError)) return { answer: 'failed', reason }
-    const { trouble, retryAfterMs } = error
-    if (trouble === 'denied') return this.#known.denied(question, reason)
-    const failure: Failure = {
-      answer: trouble === 'paused' ? 'limited' : 'failed',
-      reason,
-      ...(retryAfterMs === undefined ? {} : { retryAfterMs: Math.ceil(retryAfterMs) }),
-    }
-    this.#outages.of(upstream.name).failed(failure)
-    return failure
+  #failed(upstream: Upstream, question: ShortQuestion, error: unknown): Answer {
+    const failed = failureOf(question, error)
+    const isSaid = error instanceof UpstreamUnavailableError
+    if (isSaid && failed.trouble === 'denied') this.#known.denied(question, failed)
+    else if (isSaid) this.#breakers.of(upstream.name).failed(failed)
+    return failed
   }
 
   #afterMs(ms: number, signal: AbortSignal, action: () => void): void {

@@ -3,10 +3,11 @@ import type { Clock } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Ledger } from '../records/records.ts'
 import { type Checks, lastCheckMs } from './checks.ts'
+import type { ShortQuestion } from './delegates.ts'
 import {
   type Answer,
+  type Failure,
   type ManifestQuestion,
-  type Question,
   questionName,
   type ReferrersQuestion,
   type TagQuestion,
@@ -37,21 +38,20 @@ export class KnownAnswers {
     this.#options = options
   }
 
-  async find(question: Question): Promise<Answer | undefined> {
+  async find(question: ShortQuestion): Promise<Answer | undefined> {
     const denied = this.#denied.get(questionName(question))
     if (denied !== undefined && this.#options.clock.now() - denied.atMs < absentMs) return denied.answer
     if (question.about === 'tag') return this.#findTag(question)
     return question.about === 'manifest' ? this.#findManifest(question) : this.#findList(question)
   }
 
-  denied(question: Question, reason: string): Answer {
+  /** Remembers that the upstream does not let this node have it. */
+  denied(question: ShortQuestion, answer: Failure): void {
     const name = questionName(question)
-    const answer: Answer = { answer: 'refused', reason }
     this.#denied.delete(name)
     this.#denied.set(name, { atMs: this.#options.clock.now(), answer })
     const [oldest] = this.#denied.keys()
     if (this.#denied.size > maxDenied && oldest !== undefined) this.#denied.delete(oldest)
-    return answer
   }
 
   there(question: TagQuestion | ManifestQuestion, digest: Digest, ageMs: number): Answer {

@@ -2,34 +2,40 @@
  * Registries outside the cluster, served under their names: which tag is fresh, which member asks the upstream for all, and what
  * is served while the upstream is away.
  */
-import type { Clock, Logger } from '../base/base.ts'
+import { type Clock, type Logger, unlessAborted } from '../base/base.ts'
+import type { LeadOptions, Origin, OriginDelegation, Wanted } from '../exchange/exchange.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger, RecordKey } from '../records/records.ts'
 import type { Mirror } from '../registry/registry.ts'
 import { type MemberWords, type Upstream, type Upstreams, wordFor } from '../upstream/upstream.ts'
-import { Asking } from './asking.ts'
+import { BlobFetches, blobDelegation } from './blob-fetches.ts'
 import { Checks } from './checks.ts'
+import { Delegates } from './delegates.ts'
+import { refusalOf } from './failures.ts'
 import { Inquirer, type InquirerOptions } from './inquirer.ts'
 import { absentMs } from './known-answers.ts'
 import { type Answer, type ManifestQuestion, type Question, questionName } from './messages.ts'
 import { ReferrersOfMirrored } from './mirrored-referrers.ts'
 import { MirroredTags } from './mirrored-tags.ts'
+import { openReaching, type Reaching } from './reaching.ts'
 import { ReferrerLists } from './referrer-lists.ts'
-import { refusalOf } from './refusal.ts'
 
-export { answerInquiries, inquire } from './inquiries.ts'
-export { type Answer, maxAnswerBytes, maxListBytes, type Question } from './messages.ts'
+export { answerOver, askOver } from './conversation.ts'
+export { type Answer, mirrorLimits, mirrorProtocol, type Question } from './messages.ts'
 
 /** The other members, as far as there are any. */
 export interface MirrorPeers extends MemberWords {
   readonly self: string
   /** Those that reach the upstream and share what it gives, and may publish it as `name`; this node not among them. */
   reaching(upstream: string, name: string): string[]
-  ask(peer: string, question: Question): Promise<Answer>
+  /** Rejects when it does not answer; aborting takes the question back. */
+  ask(peer: string, question: Question, options: { signal: AbortSignal }): Promise<Answer>
   /** Takes the records of a peer's answer to a question about these keys into the ledger. */
   accept(peer: string, records: Uint8Array[], keys: RecordKey[]): Promise<void>
   /** Brings the record of a tag here, if a member has one. */
   askForTag(repository: Repository, tag: Tag): Promise<void>
+  /** Has a blob come from its origin for all of them, and lets its repository read it here. As `Exchange.lead`. */
+  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
 }
 
 export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {
@@ -47,8 +53,14 @@ export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {
 }
 
 export interface OpenMirror extends Mirror {
-  /** For another member: asks the upstream, unless that is known to be needless or in vain. */
-  answer(question: Question): Promise<Answer>
+  /**
+   * For another member: asks the upstream, unless that is known to be needless or in vain. Throws the signal's reason when that
+   * aborts, which ends the fetch of a blob, and of nothing that others may ask for next.
+   */
+  answer(question: Question, options: { signal: AbortSignal }): Promise<Answer>
+  /** How the exchange has blobs fetched that no member holds. */
+  readonly delegation: OriginDelegation
+  readonly reaching: Reaching
 }
 
 export function openMirror(options: MirrorOptions): OpenMirror {
@@ -56,6 +68,8 @@ export function openMirror(options: MirrorOptions): OpenMirror {
   const checks = new Checks()
   const lists = new ReferrerLists()
   const brought = new Checks()
+  const findUpstream = (repository: Repository): Upstream | undefined =>
+    findShared(upstreamOf(repository) ?? '')
   const inquirer = new Inquirer({
     ...options,
     async keep(repository, manifest) {
@@ -65,16 +79,23 @@ export function openMirror(options: MirrorOptions): OpenMirror {
     checks,
     lists,
     wall,
-    findUpstream: (repository) => findShared(upstreamOf(repository) ?? ''),
+    findUpstream,
   })
-  const answer = (question: Question): Promise<Answer> => inquirer.answer(question)
-  const reaches = (name: string): boolean => findShared(name) !== undefined
-  const asking = new Asking({ ...options, checks, lists, answer, reaches })
+  const fetches = new BlobFetches({ findUpstream, lead: peers.lead.bind(peers) })
+  const reaching = openReaching(upstreams, clock)
+  const delegates = new Delegates({
+    ...options,
+    checks,
+    lists,
+    reaching,
+    isShared: (name) => findShared(name) !== undefined,
+    answer: (question) => inquirer.answer(question),
+  })
   const askForTag = peers.askForTag.bind(peers)
-  const tags = new MirroredTags({ names, asking, checks, askForTag, ttlMs, clock, wall })
+  const tags = new MirroredTags({ names, delegates, checks, askForTag, ttlMs, clock, wall })
   const isMirrored = (name: Repository): boolean =>
     wordFor(upstreamOf(name) ?? '', name, upstreams, peers) !== undefined
-  const referrers = new ReferrersOfMirrored({ names, asking, lists, isMirrored, ttlMs, clock })
+  const referrers = new ReferrersOfMirrored({ names, delegates, lists, isMirrored, ttlMs, clock })
   const [first] = upstreams.all
 
   function findShared(name: string): Upstream | undefined {
@@ -100,11 +121,16 @@ export function openMirror(options: MirrorOptions): OpenMirror {
       const question: ManifestQuestion = { about: 'manifest', repository, digest }
       const absentAtMs = checks.heardMs(questionName(question), undefined)
       if (absentAtMs !== undefined && clock.now() - absentAtMs < absentMs) return false
-      const said = await asking.askForMissing(upstreamOf(repository) ?? '', question)
+      const said = await delegates.askForMissing(question)
       if (said.answer === 'there' || said.answer === 'absent') return said.answer === 'there'
-      throw refusalOf(said)
+      throw refusalOf(question, said)
     },
     broughtMs: (digest) => brought.heardMs(digest, digest),
-    answer,
+    answer: (question, { signal }) =>
+      question.about === 'blob'
+        ? fetches.answer(question, { signal })
+        : unlessAborted(inquirer.answer(question, { isForMember: true }), signal),
+    delegation: blobDelegation({ upstreams, words: peers, delegates, fetches }),
+    reaching,
   }
 }

@@ -3,14 +3,14 @@ import type { Clock } from '../base/base.ts'
 import { type Digest, type Repository, upstreamOf } from '../oci/oci.ts'
 import type { Names } from '../records/records.ts'
 import type { MirroredReferrers } from '../registry/registry.ts'
-import type { Asking } from './asking.ts'
+import type { Delegates } from './delegates.ts'
+import { refusalOf } from './failures.ts'
 import { questionName, type ReferrersQuestion } from './messages.ts'
 import type { HeardList, ReferrerLists } from './referrer-lists.ts'
-import { refusalOf } from './refusal.ts'
 
 interface MirroredReferrersOptions {
   names: Names
-  asking: Asking
+  delegates: Delegates
   lists: ReferrerLists
   isMirrored(repository: Repository): boolean
   ttlMs: number
@@ -33,25 +33,25 @@ export class ReferrersOfMirrored {
     subject: Digest,
     { maxAgeMs = this.#options.ttlMs }: { maxAgeMs?: number } = {},
   ): Promise<MirroredReferrers> {
-    const { asking, lists, names, clock } = this.#options
+    const { delegates, lists, names, clock } = this.#options
     const question: ReferrersQuestion = { about: 'referrers', repository, digest: subject, maxAgeMs }
     const heard = lists.find(questionName(question))
     if (heard !== undefined && clock.now() - heard.atMs < maxAgeMs) return { digests: heard.digests }
     const upstream = upstreamOf(repository) ?? ''
     if (heard === undefined) {
       if (!this.#options.isMirrored(repository)) return {}
-      const answer = await asking.askForMissing(upstream, question)
+      const answer = await delegates.askForMissing(question)
       if (answer.answer === 'listed') return { digests: answer.digests }
       // Of a manifest that is here its referrers may be, too: a keep rule has brought them, or an archive.
-      if ((await names.findManifest(repository, subject)) === undefined) throw refusalOf(answer)
+      if ((await names.findManifest(repository, subject)) === undefined) throw refusalOf(question, answer)
       return { stale: { upstream, asked: true } }
     }
-    const outage = asking.outageOf(upstream)
-    if (outage.failure !== undefined) {
-      if (outage.mayAsk()) asking.askBehind(upstream, question)
+    const breaker = delegates.breakerOf(upstream)
+    if (breaker.failure !== undefined) {
+      if (breaker.mayAsk()) delegates.askBehind(question)
       return staleList(upstream, heard, false)
     }
-    const answer = await asking.askWithin(checkWithinMs, upstream, question)
+    const answer = await delegates.askWithin(checkWithinMs, question)
     return answer.answer === 'listed' ? { digests: answer.digests } : staleList(upstream, heard, true)
   }
 }

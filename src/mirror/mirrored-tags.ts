@@ -3,15 +3,15 @@ import type { Clock } from '../base/base.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Names, TagEntry } from '../records/records.ts'
 import type { MirroredTag } from '../registry/registry.ts'
-import type { Asking } from './asking.ts'
 import { type Checks, lastCheckMs } from './checks.ts'
+import type { Delegates } from './delegates.ts'
+import { refusalOf } from './failures.ts'
 import { absentMs } from './known-answers.ts'
 import { type Answer, questionName, type TagQuestion } from './messages.ts'
-import { refusalOf } from './refusal.ts'
 
 interface MirroredTagsOptions {
   names: Names
-  asking: Asking
+  delegates: Delegates
   checks: Checks
   /** Brings the record of a tag here, if a member has one. */
   askForTag(repository: Repository, tag: Tag): Promise<void>
@@ -54,16 +54,16 @@ export class MirroredTags {
   }
 
   async #resolveMissing(question: TagQuestion): Promise<MirroredTag | undefined> {
-    const { asking, askForTag, names, checks, clock, wall } = this.#options
+    const { delegates, askForTag, names, checks, clock, wall } = this.#options
     const { repository, tag } = question
-    const answer = await asking.askForMissing(upstreamOf(repository) ?? '', question)
+    const answer = await delegates.askForMissing(question)
     if (answer.answer === 'there') return this.#settled(question, answer)
     // What the upstream does not have, or does not say now, may have been pushed to a member, or heard by one before.
     await askForTag(repository, tag)
     const heard = await names.findTag(repository, tag)
     if (heard !== undefined && heard.checkedMs === undefined) return { digest: heard.digest }
     if (answer.answer === 'absent') return undefined
-    if (heard === undefined) throw refusalOf(answer)
+    if (heard === undefined) throw refusalOf(question, answer)
     const times = { nowMs: clock.now(), wallMs: wall.now() }
     return this.#stale(question, heard, lastCheckMs(heard, questionName(question), checks, times), true)
   }
@@ -74,14 +74,14 @@ export class MirroredTags {
     standing: TagEntry,
     checkedMs: number,
   ): Promise<MirroredTag | undefined> {
-    const { asking } = this.#options
+    const { delegates } = this.#options
     const upstream = upstreamOf(question.repository) ?? ''
-    const outage = asking.outageOf(upstream)
-    if (outage.failure !== undefined) {
-      if (outage.mayAsk()) asking.askBehind(upstream, question)
+    const breaker = delegates.breakerOf(upstream)
+    if (breaker.failure !== undefined) {
+      if (breaker.mayAsk()) delegates.askBehind(question)
       return this.#stale(question, standing, checkedMs, false)
     }
-    const answer = await asking.askWithin(checkWithinMs, upstream, question)
+    const answer = await delegates.askWithin(checkWithinMs, question)
     if (answer.answer === 'there' || answer.answer === 'absent') return this.#settled(question, answer)
     return this.#stale(question, standing, checkedMs, true)
   }

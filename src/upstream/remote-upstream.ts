@@ -48,6 +48,7 @@ async function unlessDenied<T>(asking: Promise<T>): Promise<T | undefined> {
 export class RemoteUpstream implements Upstream {
   readonly name: string
   readonly isShared: boolean
+  readonly maxBlobs: number
   readonly #url: string
   readonly #hasCredentials: boolean
   readonly #availability: Availability
@@ -71,6 +72,7 @@ export class RemoteUpstream implements Upstream {
     this.#clock = clock
     this.#answerMs = limits.answerMs
     this.#budget = options.budget
+    this.maxBlobs = limits.maxBlobs
     this.#blobs = new Semaphore(limits.maxBlobs)
     this.#availability = new Availability(options.name, clock)
     const isReachable = () => (this.#availability.status().reachable === false ? 0 : 1)

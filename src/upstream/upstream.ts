@@ -55,6 +55,8 @@ export interface Upstream {
   readonly name: string
   /** Whether what it gives may be served to any client of this cluster: nothing was needed to read it, or the operator says so. */
   readonly isShared: boolean
+  /** Blobs on their way at once; further ones wait. */
+  readonly maxBlobs: number
   /**
    * A HEAD: the cheapest question there is, and the one that most rate limits do not count. The digest is what the upstream
    * says it is; only the bytes of `getManifest` prove one.

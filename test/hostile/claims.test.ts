@@ -36,12 +36,18 @@ async function openClaimant(near: HonestNode, upstreams: string[]) {
   return hostile
 }
 
+function peersOf({ node, member: { swarm, elsewhere, exchange }, names }: HonestNode) {
+  const { links } = node.store
+  return clusterMirrorPeers({ swarm, names, links, elsewhere, exchange, clock: steadyClock })
+}
+
 /** What the daemon puts together of a node without upstreams. */
-async function registryOf({ node, member, names }: HonestNode) {
+async function registryOf(near: HonestNode) {
+  const { node, member, names } = near
   const { elsewhere, swarm } = member
   const mirror = openMirror({
     upstreams: stack.use(await openUpstreams({ upstreams: [] })),
-    peers: { self: swarm.peerId, ...clusterMirrorPeers(swarm, names, elsewhere) },
+    peers: { self: swarm.peerId, ...peersOf(near) },
     names,
     holds: async () => false,
     keep: async () => undefined,
@@ -56,8 +62,7 @@ async function registryOf({ node, member, names }: HonestNode) {
 it('makes no mirror of a name under which the policy lets others publish, nor is asked for one', async () => {
   const near = await openHonestNode(stack)
   const hostile = await openClaimant(near, ['acme.io', 'other.io'])
-  const { swarm, elsewhere } = near.member
-  const peers = clusterMirrorPeers(swarm, near.names, elsewhere)
+  const peers = peersOf(near)
   expect(peers.wordFor('acme.io', 'acme.io/team/app')).toBe('claim')
   expect(peers.reaching('acme.io', 'acme.io/team/app')).toEqual([hostile.peer])
   const policy = near.names.policy()

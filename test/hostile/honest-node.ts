@@ -1,10 +1,12 @@
 /** Honest members as the daemon makes them, in this process and on loopback, for hostile ones to try themselves on. */
 import { join } from 'node:path'
 import { type ClusterMember, openMember } from '../../node/cluster/cluster.ts'
+import { openNodeMirror } from '../../node/cluster/mirror.ts'
 import { type LocalNode, openLocalNode } from '../../node/local-node.ts'
 import { readSettings } from '../../node/settings/settings.ts'
 import { type Logger, type Metrics, noMetrics, silentLogger } from '../../src/base/base.ts'
 import type { Ledger } from '../../src/records/records.ts'
+import { nowhere } from '../../src/registry/registry.ts'
 import { tokenOf } from '../../src/swarm/swarm.ts'
 import { openUpstreams } from '../../src/upstream/upstream.ts'
 import { temporaryFolder, until } from '../swarm/fixture.ts'
@@ -43,7 +45,8 @@ export async function openHonestNode(
   }
   const node = stack.use(await openLocalNode({ settings, logger, metrics, create: true }))
   const upstreams = stack.use(await openUpstreams({ upstreams: [] }))
-  const member = stack.use(await openMember(node, upstreams, logger, metrics))
+  const mirror = openNodeMirror(node, { upstreams, elsewhere: nowhere, logger })
+  const member = stack.use(await openMember(node, mirror, logger, metrics))
   return {
     node,
     member,

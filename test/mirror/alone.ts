@@ -16,6 +16,7 @@ const nobody: MirrorPeers = {
   },
   accept: async () => undefined,
   askForTag: async () => undefined,
+  lead: async () => false,
 }
 
 interface AloneOptions {

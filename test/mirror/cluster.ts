@@ -2,8 +2,8 @@
 
 import { silentLogger } from '../../src/base/base.ts'
 import {
-  answerInquiries,
-  inquire,
+  answerOver,
+  askOver,
   type MirrorPeers,
   type OpenMirror,
   openMirror,
@@ -80,13 +80,14 @@ export async function openCluster(
       wordFor: (upstream) => (mirroring(upstream).length === 0 ? undefined : 'claim'),
       reaching: (upstream) =>
         mirroring(upstream).filter((peer) => nodes.some(({ name, isAway }) => name === peer && !isAway)),
-      async ask(peer, question) {
+      async ask(peer, question, { signal }) {
         const { a, b } = channelPair()
         const asked = others(self).find(({ name }) => name === peer)
         if (asked === undefined) throw new Error(`${peer} is gone`)
+        const { signal: never } = new AbortController()
         const [answer] = await Promise.all([
-          inquire(a, question).finally(() => a.close()),
-          answerInquiries(b, (put) => asked.mirror.answer(put)),
+          askOver(a, question, { clock, signal }).finally(() => a.close()),
+          answerOver(b, (put, how) => asked.mirror.answer(put, how), { clock, signal: never }),
         ])
         return answer
       },
@@ -99,6 +100,7 @@ export async function openCluster(
           if (record !== undefined) await names.apply([record])
         }
       },
+      lead: async () => false,
     }
     const blobsSought: MirrorNode['blobsSought'] = []
     const elsewhere: Elsewhere = {

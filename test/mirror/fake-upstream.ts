@@ -13,6 +13,7 @@ export type Weather = 'fine' | 'cut' | 'silent' | 'limited' | 'private'
 export class FakeUpstream implements Upstream {
   readonly name: string
   isShared = true
+  maxBlobs = 8
   weather: Weather = 'fine'
   /** Each request, such as `GET library/alpine:3` and `HEAD library/alpine:3`. */
   readonly asked: string[] = []

@@ -261,6 +261,30 @@ describe('the member that asks', () => {
   })
 })
 
+describe('members that ask for more than an upstream can be asked at once', () => {
+  it('are told so, and keep this node’s own clients from nothing', async () => {
+    await using opened = new AsyncDisposableStack()
+    const upstream = new FakeUpstream()
+    const digest = upstream.push('library/alpine', '3', 'first')
+    const { mirror, registry } = (await openCluster(opened, { upstreams: [upstream] })).node(0)
+    const { signal } = new AbortController()
+    const ask = (name: string) =>
+      mirror.answer({ about: 'tag', repository, tag: parseTag(name), maxAgeMs: minuteMs }, { signal })
+    upstream.weather = 'silent'
+    const leaving = new AbortController()
+    for (let number = 0; number < 256; number++) {
+      const question = { about: 'tag', repository, tag: parseTag(`t${number}`), maxAgeMs: minuteMs } as const
+      mirror.answer(question, leaving).catch(() => undefined)
+    }
+    await expect.poll(() => upstream.asked.length).toBe(256)
+    // Who leaves has had it asked all the same.
+    leaving.abort(new Error('they have left'))
+    upstream.weather = 'fine'
+    expect(await ask('other')).toMatchObject({ answer: 'failed', trouble: 'unable' })
+    expect(await registry.pull.getManifest(repository, { tag })).toMatchObject({ digest })
+  })
+})
+
 describe('a manifest by its digest', () => {
   it('is fetched once for the cluster and listed with its subject on every member', async () => {
     await using opened = new AsyncDisposableStack()

@@ -15,7 +15,7 @@ export interface MemberSearchOptions {
   /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
   withinMs?: number
   /** It can come from the origin, so that nobody waits for a look-up. */
-  isOutside?: boolean
+  hasOrigin?: boolean
 }
 
 /** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
@@ -125,10 +125,10 @@ export class MemberSearch {
 
   /** Where every member is asked anyway, a look-up makes all of them answer once more: it comes first only when none of them has it. */
   async #untilWorthIt(signal: AbortSignal): Promise<void> {
-    const { clock, isOutside } = this.#options
+    const { clock, hasOrigin } = this.#options
     if (this.#areMany) return
     await untilOrAfter(this.#asked.promise, againMs.least, { clock, signal })
-    if (isOutside === true || this.#sources.holding().length > 0) await clock.sleep(againMs.least, { signal })
+    if (hasOrigin === true || this.#sources.holding().length > 0) await clock.sleep(againMs.least, { signal })
   }
 
   /** Where every member is asked, whoever has it brings the others along, unless after a while nobody has all of it. */

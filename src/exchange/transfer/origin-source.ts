@@ -1,6 +1,6 @@
-/** What comes into a transfer from the origin: whom to have it brought by, and one run for all who want this node to do it. */
+/** What comes into a transfer from the origin: whom to have it fetched by, and one run for all who want this node to do it. */
 import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
-import type { LeadOptions, Origin, Outside } from '../contract.ts'
+import type { LeadOptions, Origin, OriginDelegation } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { ListChoice } from './list-choice.ts'
@@ -18,7 +18,7 @@ export interface OriginParts {
 }
 
 export interface OriginSourceOptions {
-  outside?: Outside
+  delegation?: OriginDelegation
   /** Of its own: pieces that waited for what its transfer holds would wait for ever. */
   originMemory: MemoryBudget
   /** Whether the repository may have the blob: this node knows so, or the origin has it. */
@@ -58,7 +58,7 @@ export class OriginSource {
 
   /** Whether the blob can come from the origin at all. */
   get isPossible(): boolean {
-    return this.#options.outside?.has(this.#wanted.repository) === true
+    return this.#options.delegation?.covers(this.#wanted.repository) === true
   }
 
   /** What was kept of the blob is known: before, nobody can say what is missing. */
@@ -99,21 +99,21 @@ export class OriginSource {
 
   /** Has it brought, by whomever, whenever pieces are missing that no member has. */
   async run(signal: AbortSignal): Promise<void> {
-    const { outside, clock } = this.#options
+    const { delegation, clock } = this.#options
     const { state } = this.#parts
-    if (outside === undefined || !this.isPossible) return
+    if (delegation === undefined || !this.isPossible) return
     await this.#untilAsked(signal)
     for (;;) {
       while (this.#run !== undefined || !this.#isMissing) await clock.sleep(tickMs, { signal })
-      const isThere = await outside.bring(this.#wanted, {
+      const isThere = await delegation.fetch(this.#wanted, {
         signal,
         lead: async (origin, options) => await this.lead(origin, options),
-        hasBegun: () => state.layout !== undefined,
+        idleMs: () => (state.layout === undefined ? undefined : clock.now() - state.movedMs),
         onProgress: () => this.#moved(),
       })
       if (!isThere) {
         state.find(false)
-        throw new BlobUnavailableError(state.digest, 'it is neither in the cluster nor outside')
+        throw new BlobUnavailableError(state.digest, 'it is neither in the cluster nor at its origin')
       }
       await clock.sleep(tickMs, { signal })
     }

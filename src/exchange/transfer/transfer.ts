@@ -50,7 +50,7 @@ export class Transfer {
     this.#sources = new Sources({
       ...context,
       wanted,
-      isOutside: context.outside?.has(wanted.repository) === true,
+      hasOrigin: context.delegation?.covers(wanted.repository) === true,
       refuses: (peer) => context.liars.has(peer, wanted.digest),
       onEvent: (source, event) => this.#heard(source, event),
     })

@@ -1,4 +1,4 @@
-/** Blobs that no member holds: brought from outside by one, taken over by the next, and had by the others piece by piece. */
+/** Blobs that no member holds: fetched from their origin by one, taken over by the next, and had by the others piece by piece. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openLists, packLists } from '../../../src/exchange/protocol/list-pack.ts'
 import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
@@ -20,7 +20,7 @@ import {
   type World,
   wanted,
 } from '../lab/fixture.ts'
-import { chunkBytes, TestOrigin, TestOutside } from '../lab/test-outside.ts'
+import { chunkBytes, TestDelegation, TestOrigin } from '../lab/test-delegation.ts'
 
 const pieces = 12
 const size = pieces * pieceBytes - 1000
@@ -37,12 +37,12 @@ afterEach(async () => {
   await world[Symbol.asyncDispose]()
 })
 
-async function nodes(count: number, outside: TestOutside, stallMs = 300): Promise<TestNode[]> {
+async function nodes(count: number, delegation: TestDelegation, stallMs = 300): Promise<TestNode[]> {
   const made: TestNode[] = []
   for (let number = 0; number < count; number++) {
     const node: TestNode = await world.node({
       limits: { stallMs },
-      override: { outside: outside.for(() => node.peer) },
+      override: { delegation: delegation.for(() => node.peer) },
     })
     made.push(node)
   }
@@ -51,7 +51,7 @@ async function nodes(count: number, outside: TestOutside, stallMs = 300): Promis
 
 async function opened(node: TestNode): Promise<OpenBlob> {
   const blob = await node.exchange.open(wanted(digest))
-  if (blob === undefined) throw new Error('it is outside')
+  if (blob === undefined) throw new Error('its origin has it')
   return blob
 }
 
@@ -60,12 +60,12 @@ async function readAll(node: TestNode): Promise<Uint8Array> {
   return await read(blob)
 }
 
-describe('a blob that is outside', () => {
+describe('a blob that no member holds', () => {
   it('is brought once for all who want it at the same time', async () => {
-    const outside = new TestOutside()
-    const all = await nodes(6, outside)
+    const delegation = new TestDelegation()
+    const all = await nodes(6, delegation)
     const origin = new TestOrigin(bytes)
-    for (const node of all) outside.add(node, origin)
+    for (const node of all) delegation.add(node, origin)
     const results = await Promise.all(all.map(readAll))
     for (const result of results) expect(Buffer.compare(result, bytes)).toBe(0)
     expect(origin.starts).toEqual([0])
@@ -75,12 +75,12 @@ describe('a blob that is outside', () => {
   })
 
   it('is read by the others piece by piece while it comes, all but its end', async () => {
-    const outside = new TestOutside()
-    const [leader, reader] = await nodes(2, outside)
+    const delegation = new TestDelegation()
+    const [leader, reader] = await nodes(2, delegation)
     if (leader === undefined || reader === undefined) throw new Error('two were made')
     const origin = new TestOrigin(bytes)
     origin.gate = 3 * pieceBytes
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     await using blob = await opened(reader)
     expect(blob.size).toBe(size)
     const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
@@ -101,24 +101,24 @@ describe('a blob that is outside', () => {
   })
 
   it('gives its first bytes to a reader of the member that brings it before a piece is whole', async () => {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const origin = new TestOrigin(bytes)
     origin.gate = chunkBytes
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     await using blob = await opened(leader)
     const first = await blob.chunks(0, size)[Symbol.asyncIterator]().next()
     expect(Buffer.compare(first.value, bytes.subarray(0, chunkBytes))).toBe(0)
   })
 
   it('gives a reader of another member nothing before a piece of it is whole and signed for', async () => {
-    const outside = new TestOutside()
-    const [leader, reader] = await nodes(2, outside, 60_000)
+    const delegation = new TestDelegation()
+    const [leader, reader] = await nodes(2, delegation, 60_000)
     if (leader === undefined || reader === undefined) throw new Error('two were made')
     const origin = new TestOrigin(bytes)
     origin.gate = 4 * chunkBytes
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     let isOpen = false
     const opening = opened(reader).then((blob) => {
       isOpen = true
@@ -137,12 +137,12 @@ describe('a blob that is outside', () => {
   })
 
   it('does not end a range of its own reader on bytes that are not proven', async () => {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const origin = new TestOrigin(bytes)
     origin.gate = chunkBytes
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     await using blob = await opened(leader)
     const chunks = blob.chunks(0, 1000)[Symbol.asyncIterator]()
     expect((await chunks.next()).value).toHaveLength(999)
@@ -161,14 +161,14 @@ describe('a blob that is outside', () => {
 
   /** A reader that has the first bytes of `first` when another origin begins anew, which sends what is right. */
   async function beginTwice(first: Uint8Array) {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const [breaking, good] = [new TestOrigin(first), new TestOrigin(bytes)]
     breaking.breaksAt = 3 * chunkBytes
     good.gate = 0
-    outside.add(leader, breaking)
-    outside.add(leader, good)
+    delegation.add(leader, breaking)
+    delegation.add(leader, good)
     const blob = await opened(leader)
     const reading = read(blob)
     await until('the second to be asked', () => good.starts.length > 0)
@@ -194,19 +194,19 @@ describe('a blob that is outside', () => {
   })
 
   it('is brought on by the next when the one that brings it is killed, from where nobody has it', async () => {
-    const outside = new TestOutside()
-    const [first, second, ...others] = await nodes(5, outside)
+    const delegation = new TestDelegation()
+    const [first, second, ...others] = await nodes(5, delegation)
     if (first === undefined || second === undefined) throw new Error('five were made')
     const [before, after] = [new TestOrigin(bytes), new TestOrigin(bytes)]
     before.gate = 7 * pieceBytes
-    const killed = outside.add(first, before)
-    outside.add(second, after)
+    const killed = delegation.add(first, before)
+    delegation.add(second, after)
     const reading = [second, ...others].map(readAll)
     const ignored = readAll(first).catch(() => undefined)
     await until('the others to have what came', () =>
       [second, ...others].every(({ exchange }) => exchange.status().transfers[0]?.held === 7),
     )
-    outside.kill(killed, world)
+    delegation.kill(killed, world)
     for (const result of await Promise.all(reading)) expect(Buffer.compare(result, bytes)).toBe(0)
     expect(after.starts).toEqual([7 * pieceBytes])
     expect(before.sent + after.sent).toBe(size)
@@ -215,8 +215,8 @@ describe('a blob that is outside', () => {
   })
 
   it('is brought on by the next when nothing comes any more, or the line breaks', async () => {
-    const outside = new TestOutside()
-    const [first, second, third] = await nodes(3, outside)
+    const delegation = new TestDelegation()
+    const [first, second, third] = await nodes(3, delegation)
     if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
     const origins = [bytes, bytes, bytes].map((content) => new TestOrigin(content))
     const [stalling, breaking, good] = origins
@@ -224,9 +224,9 @@ describe('a blob that is outside', () => {
       throw new Error('three were made')
     stalling.gate = 2 * pieceBytes + 3 * chunkBytes
     breaking.breaksAt = 6 * pieceBytes + chunkBytes
-    outside.add(first, stalling)
-    outside.add(second, breaking)
-    outside.add(third, good)
+    delegation.add(first, stalling)
+    delegation.add(second, breaking)
+    delegation.add(third, good)
     breaking.gate = 6 * pieceBytes
     const reading = Promise.all([first, second, third].map(readAll))
     await until('all to have what came', () =>
@@ -241,12 +241,12 @@ describe('a blob that is outside', () => {
   })
 
   it('does not count as stalled while it comes slowly', async () => {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const origin = new TestOrigin(bytes)
     origin.gate = 0
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     const reading = readAll(leader)
     for (let gate = chunkBytes; gate <= pieceBytes; gate += chunkBytes) {
       // The slowness is what is tested: less than an origin may be silent, and more in all.
@@ -259,24 +259,24 @@ describe('a blob that is outside', () => {
   })
 
   it('is read from its beginning where ranges are not to be had', async () => {
-    const outside = new TestOutside()
-    const [first, second] = await nodes(2, outside)
+    const delegation = new TestDelegation()
+    const [first, second] = await nodes(2, delegation)
     if (first === undefined || second === undefined) throw new Error('two were made')
     const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
     breaking.breaksAt = 6 * pieceBytes
     good.doesRanges = false
-    outside.add(first, breaking)
-    outside.add(second, good)
+    delegation.add(first, breaking)
+    delegation.add(second, good)
     expect(Buffer.compare(await readAll(first), bytes)).toBe(0)
     expect(good.starts).toEqual([6 * pieceBytes])
   })
 
   it('that is another one is given to nobody, and held against no member', async () => {
-    const outside = new TestOutside()
-    const all = await nodes(3, outside)
+    const delegation = new TestDelegation()
+    const all = await nodes(3, delegation)
     const wrong = someBytes(size)
     const origins = all.map(() => new TestOrigin(wrong))
-    for (const [at, node] of all.entries()) outside.add(node, origins[at] ?? new TestOrigin(wrong))
+    for (const [at, node] of all.entries()) delegation.add(node, origins[at] ?? new TestOrigin(wrong))
     for (const result of await Promise.allSettled(all.map(readAll))) {
       expect(result).toMatchObject({ status: 'rejected', reason: { code: 'BLOB_UNPROVEN' } })
     }
@@ -288,14 +288,14 @@ describe('a blob that is outside', () => {
   })
 
   it('that was wrong once is had when it is right the second time', async () => {
-    const outside = new TestOutside()
-    const [first, second, third] = await nodes(3, outside)
+    const delegation = new TestDelegation()
+    const [first, second, third] = await nodes(3, delegation)
     if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
     const wrong = bytes.slice()
     wrong[4 * pieceBytes] = (wrong[4 * pieceBytes] ?? 0) ^ 1
-    outside.add(first, new TestOrigin(wrong))
+    delegation.add(first, new TestOrigin(wrong))
     const right = new TestOrigin(bytes)
-    outside.add(second, right)
+    delegation.add(second, right)
     expect(await third.exchange.fetch(wanted(digest))).toBe(true)
     // Behind what others had of the wrong one, perhaps, and then from its beginning.
     expect(right.starts.at(-1)).toBe(0)
@@ -303,59 +303,59 @@ describe('a blob that is outside', () => {
   })
 
   it('never ends and is cut off', async () => {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const origin = new TestOrigin(bytes.subarray(0, size - 5000))
     origin.extra = 10_000
-    outside.add(leader, origin)
+    delegation.add(leader, origin)
     await expect(readAll(leader)).rejects.toMatchObject({
       code: expect.stringMatching(/ORIGIN_FAILED|BLOB_UNPROVEN/),
     })
     expect(await leader.has(digest)).toBe(false)
   })
 
-  it('is nowhere when it is not outside either', async () => {
-    const outside = new TestOutside()
-    const all = await nodes(3, outside)
+  it('is nowhere when its origin does not have it', async () => {
+    const delegation = new TestDelegation()
+    const all = await nodes(3, delegation)
     const origin = new TestOrigin(bytes)
     origin.isAbsent = true
-    for (const node of all) outside.add(node, origin)
+    for (const node of all) delegation.add(node, origin)
     expect(await all[0]?.exchange.open(wanted(digest))).toBeUndefined()
     expect(await all[1]?.exchange.fetch(wanted(digest))).toBe(false)
   })
 
   it('fails with the reason when nobody can bring it', async () => {
-    const outside = new TestOutside()
-    const all = await nodes(2, outside)
+    const delegation = new TestDelegation()
+    const all = await nodes(2, delegation)
     const origin = new TestOrigin(bytes)
     origin.failure = new Error('the line is cut')
-    for (const node of all) outside.add(node, origin)
+    for (const node of all) delegation.add(node, origin)
     await expect(all[1]?.exchange.open(wanted(digest))).rejects.toThrow('the line is cut')
   })
 
-  it('is not asked for outside when a member holds it', async () => {
-    const outside = new TestOutside()
-    const [holder, reader] = await nodes(2, outside)
+  it('is not fetched from its origin when a member holds it', async () => {
+    const delegation = new TestDelegation()
+    const [holder, reader] = await nodes(2, delegation)
     if (holder === undefined || reader === undefined) throw new Error('two were made')
     await holder.holds(bytes)
     const origin = new TestOrigin(bytes)
-    outside.add(reader, origin)
+    delegation.add(reader, origin)
     expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)
     expect(origin.starts).toEqual([])
   })
 
   it('goes on after a restart with what had come', async () => {
-    const outside = new TestOutside()
-    const [leader] = await nodes(1, outside)
+    const delegation = new TestDelegation()
+    const [leader] = await nodes(1, delegation)
     if (leader === undefined) throw new Error('one was made')
     const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
     breaking.breaksAt = 5 * pieceBytes + chunkBytes
-    const first = outside.add(leader, breaking)
+    const first = delegation.add(leader, breaking)
     await expect(readAll(leader)).rejects.toThrow('the line broke')
     first.life.abort(new Error('it restarts'))
     await until('the transfer to be over', () => leader.exchange.status().transfers.length === 0)
-    outside.add(leader, good)
+    delegation.add(leader, good)
     expect(Buffer.compare(await readAll(leader), bytes)).toBe(0)
     expect(good.starts).toEqual([5 * pieceBytes])
   })
@@ -400,15 +400,15 @@ describe('a blob that is outside', () => {
   })
 
   it('is passed on with who signed which of it', async () => {
-    const outside = new TestOutside()
-    const [first, second, third] = await nodes(3, outside, 10_000)
+    const delegation = new TestDelegation()
+    const [first, second, third] = await nodes(3, delegation, 10_000)
     if (first === undefined || second === undefined || third === undefined) throw new Error('three were made')
     const [breaking, good] = [new TestOrigin(bytes), new TestOrigin(bytes)]
     breaking.breaksAt = 4 * pieceBytes
     breaking.gate = 4 * pieceBytes
     good.gate = 8 * pieceBytes
-    outside.add(first, breaking)
-    outside.add(second, good)
+    delegation.add(first, breaking)
+    delegation.add(second, good)
     const reading = readAll(third)
     await until('the first part', () => third.exchange.status().transfers[0]?.held === 4)
     breaking.let(size)

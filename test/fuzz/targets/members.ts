@@ -1,6 +1,5 @@
 /** Messages of members to each other, and the frames that they come in. */
 import { activityMessage, activityRequest } from '../../../node/cluster/activity.ts'
-import { bringAnswer, bringRequest } from '../../../node/cluster/bring-messages.ts'
 import { decodeFrame, encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
@@ -93,23 +92,6 @@ const exchange: Decoder = {
   },
 }
 
-/** A trouble that only a later version knows is read as another, so that what is read again is the same, not the bytes. */
-const brings: Decoder = {
-  seeds: [
-    bringAnswer.encode({ answer: 'coming' }),
-    bringAnswer.encode({ answer: 'failed', reason: 'no', trouble: 'paused', retryAfterMs: 5 }),
-  ],
-  check(bytes) {
-    const answer = refusing(['MALFORMED'], () => bringAnswer.decode(bytes))
-    if (answer === undefined) return
-    const once = bringAnswer.encode(answer)
-    mustBe(
-      Buffer.compare(bringAnswer.encode(bringAnswer.decode(once)), once) === 0,
-      'it changes when it is read again',
-    )
-  },
-}
-
 const range = { prefix: 'a', after: '', upTo: 'f'.repeat(32), items: new Uint8Array(32) }
 
 export const members: Target = {
@@ -117,8 +99,6 @@ export const members: Target = {
     frames,
     exchange,
     pieceLists,
-    brings,
-    bringRequests: canonical(bringRequest, [{ digest, repository }]),
     statusRequests: canonical(statusRequest, [
       { away: [], keeps: ['a/b'], running, upstreams: ['docker.io'] },
     ]),
@@ -142,13 +122,15 @@ export const members: Target = {
       },
     ]),
     activityRequests: canonical(activityRequest, [{}]),
-    questions: canonical(questionCodec, [
+    mirrorQuestions: canonical(questionCodec, [
       { about: 'tag', repository, tag, maxAgeMs: 5 },
       { about: 'referrers', repository, digest, maxAgeMs: 5 },
+      { about: 'blob', repository, digest },
     ]),
     mirrorAnswers: canonical(answerCodec, [
       { answer: 'listed', digests: [digest], ageMs: 1, records: [] },
-      { answer: 'limited', reason: 'slowly', retryAfterMs: 5 },
+      { answer: 'failed', trouble: 'paused', reason: 'slowly', retryAfterMs: 5 },
+      { answer: 'working' },
     ]),
     reconcile: canonical(reconcileMessages, [
       { type: 'hello', version: 1, now: 5, total: 6, root: key, policy: new Uint8Array() },

@@ -1,6 +1,6 @@
-/** What lies outside the cluster, for tests: origins that send as they are told, and who brings from which. */
+/** Origins for tests, which send as they are told, and who fetches from which. */
 
-import type { Origin, Outside } from '../../../src/exchange/contract.ts'
+import type { Origin, OriginDelegation } from '../../../src/exchange/contract.ts'
 import type { TestNode, World } from './fixture.ts'
 
 /** So much comes at once. */
@@ -63,7 +63,7 @@ export class TestOrigin implements Origin {
   }
 }
 
-export interface Bringer {
+export interface Fetcher {
   node: TestNode
   origin: Origin
   /** Aborted when it is killed. */
@@ -71,26 +71,26 @@ export interface Bringer {
 }
 
 /** Asks the members in the order in which they were added, the next when one fails. */
-export class TestOutside {
-  readonly #bringers: Bringer[] = []
+export class TestDelegation {
+  readonly #fetchers: Fetcher[] = []
 
-  add(node: TestNode, origin: Origin): Bringer {
-    const bringer = { node, origin, life: new AbortController() }
-    this.#bringers.push(bringer)
-    return bringer
+  add(node: TestNode, origin: Origin): Fetcher {
+    const fetcher = { node, origin, life: new AbortController() }
+    this.#fetchers.push(fetcher)
+    return fetcher
   }
 
-  kill({ node, life }: Bringer, { mesh }: Pick<World, 'mesh'>): void {
+  kill({ node, life }: Fetcher, { mesh }: Pick<World, 'mesh'>): void {
     mesh.kill(node.peer)
     life.abort(new Error('killed'))
   }
 
-  for(self: () => string): Outside {
+  for(self: () => string): OriginDelegation {
     return {
-      has: () => true,
-      bring: async (what, { signal, lead, onProgress }) => {
+      covers: () => true,
+      fetch: async (what, { signal, lead, onProgress }) => {
         let failure: unknown = new Error('nobody reaches it')
-        for (const { node, origin, life } of this.#bringers) {
+        for (const { node, origin, life } of this.#fetchers) {
           if (life.signal.aborted) continue
           const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
           try {

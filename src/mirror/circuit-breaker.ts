@@ -1,9 +1,6 @@
 /** Whether an upstream answers. Once it failed, one question at a time finds out whether it is back, and nobody waits for that. */
 import type { Clock } from '../base/base.ts'
-import type { Answer } from './messages.ts'
-
-/** Why there is no answer, its reason in words and with the upstream's name. */
-export type Failure = Extract<Answer, { answer: 'failed' | 'limited' }>
+import { type Failure, failure } from './messages.ts'
 
 /** Until it is tried again: doubled with each failure in a row. */
 const firstPauseMs = 2_000
@@ -11,7 +8,9 @@ const maxPauseMs = 30_000
 /** An upstream that is slow is asked by each node itself for no longer. */
 const mistrustMs = 5 * 60_000
 
-export class Outage {
+export const silence: Failure = failure('unreachable', 'does not answer')
+
+export class CircuitBreaker {
   readonly #clock: Clock
   #failure: Failure | undefined
   #failures = 0
@@ -19,6 +18,7 @@ export class Outage {
   /** When it is to be had again, as was said; tried it may be before. */
   #awayUntilMs = 0
   #isHearsay = false
+  #isSlow = false
   #mistrustedUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(clock: Clock) {
@@ -28,7 +28,8 @@ export class Outage {
   /** The last failure, until an answer comes. While there is one, whoever has something older to serve serves it at once. */
   get failure(): Failure | undefined {
     if (this.#failure === undefined) return undefined
-    return { ...this.#failure, retryAfterMs: Math.max(0, this.#awayUntilMs - this.#clock.now()) }
+    const { trouble, reason } = this.#failure
+    return failure(trouble, reason, this.#awayUntilMs - this.#clock.now())
   }
 
   /** Whether only others have said so, or have let somebody wait in vain not long ago. */
@@ -37,10 +38,25 @@ export class Outage {
     return isHearsay || this.#clock.now() < this.#mistrustedUntilMs
   }
 
-  /** No answer came in time, `byOthers` when they were asked for it: then they are not waited for alone for a while. */
-  late(failure: Failure, { byOthers }: { byOthers: boolean }): void {
-    this.failed(failure, { isHearsay: byOthers })
-    if (byOthers) this.#mistrustedUntilMs = this.#clock.now() + mistrustMs
+  /** Whether all that is known of it is that it does not answer at once. */
+  get isSlow(): boolean {
+    return this.#failure !== undefined && this.#isSlow
+  }
+
+  /**
+   * No answer came in time, `byOthers` when they were asked for it: then they are not waited for alone for a while. `isCheck` for
+   * one that was not waited for as long as what is not here. Returns what to say.
+   */
+  late({ byOthers, isCheck }: { byOthers: boolean; isCheck: boolean }): Failure {
+    this.failed(silence, { isHearsay: byOthers })
+    this.#isSlow = isCheck
+    if (byOthers) this.mistrust()
+    return silence
+  }
+
+  /** For a while others are not waited for alone. */
+  mistrust(): void {
+    this.#mistrustedUntilMs = this.#clock.now() + mistrustMs
   }
 
   /** True when the upstream may be asked. After a failure that is so once in a while, for the one who is told so. */
@@ -57,6 +73,7 @@ export class Outage {
     this.#failure = failure
     this.#failures++
     this.#isHearsay = isHearsay
+    this.#isSlow = false
     const awayMs = failure.retryAfterMs ?? this.#pauseMs()
     this.#awayUntilMs = this.#clock.now() + awayMs
     this.#retryAtMs = this.#clock.now() + (isHearsay ? Math.min(awayMs, maxPauseMs) : awayMs)
@@ -72,18 +89,24 @@ export class Outage {
   }
 }
 
-/** One for each upstream. */
-export class Outages {
+/** Members claim upstreams of any name, and clients ask for them. */
+const maxBreakers = 1_000
+
+/** One for each upstream, for whatever is asked of it. */
+export class CircuitBreakers {
   readonly #clock: Clock
-  readonly #outages = new Map<string, Outage>()
+  readonly #breakers = new Map<string, CircuitBreaker>()
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
-  of(upstream: string): Outage {
-    const outage = this.#outages.get(upstream) ?? new Outage(this.#clock)
-    this.#outages.set(upstream, outage)
-    return outage
+  of(upstream: string): CircuitBreaker {
+    const breaker = this.#breakers.get(upstream) ?? new CircuitBreaker(this.#clock)
+    this.#breakers.delete(upstream)
+    this.#breakers.set(upstream, breaker)
+    const [oldest] = this.#breakers.keys()
+    if (this.#breakers.size > maxBreakers && oldest !== undefined) this.#breakers.delete(oldest)
+    return breaker
   }
 }

@@ -1,6 +1,6 @@
 /** Which upstreams this node reaches, as it tells the other members, at once when that changes. */
-import type { Clock } from '../../src/base/base.ts'
-import type { Upstreams } from '../../src/upstream/upstream.ts'
+import type { Clock } from '../base/base.ts'
+import type { Upstreams } from '../upstream/upstream.ts'
 
 export interface Reaching {
   /** Of those whose content is for everyone. */

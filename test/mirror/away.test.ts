@@ -206,7 +206,7 @@ describe('an upstream that is read with credentials', () => {
 
 describe('a member that says of an upstream what is not so', () => {
   const dayMs = 24 * 3_600_000
-  const lie = { answer: 'limited', reason: 'docker.io asks to wait', retryAfterMs: dayMs } as const
+  const lie = { answer: 'failed', trouble: 'paused', reason: 'asks to wait', retryAfterMs: dayMs } as const
 
   async function openLied(opened: AsyncDisposableStack, { reaches }: { reaches: boolean }) {
     const upstream = new FakeUpstream()
