@@ -1,8 +1,8 @@
-/** Three groups of tests, one after the other: what runs alone is given both cores. */
+/** Three groups of tests, one after the other: what builds networks runs alone. */
 import { defineConfig } from 'vitest/config'
 
-// Tests of these folders start daemons or build networks: one file at a time.
-const serial = ['e2e', 'netns']
+// Tests of these folders start daemons, which mostly wait, or build networks, whose links are to be as quick as they say.
+const files = { e2e: 2, netns: 1 }
 
 export default defineConfig({
   test: {
@@ -12,7 +12,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: serial.map((folder) => `test/${folder}/**`),
+          exclude: Object.keys(files).map((folder) => `test/${folder}/**`),
           pool: 'forks',
           maxWorkers: 2,
           testTimeout: 20_000,
@@ -20,13 +20,13 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      ...serial.map((folder, index) => ({
+      ...Object.entries(files).map(([folder, maxWorkers], index) => ({
         extends: true as const,
         test: {
           name: folder,
           include: [`test/${folder}/**/*.test.ts`],
           pool: 'forks' as const,
-          maxWorkers: 1,
+          maxWorkers,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: index + 1 },
