@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { maxAheadMs } from '../../src/records/time.ts'
 import { openNetwork } from '../netns/network.ts'
 import { Check } from './check.ts'
 import { Chronicle, type Standing } from './chronicle.ts'
@@ -112,17 +113,20 @@ class SoakRun {
       await settle(ground)
       let standing: Standing[] = []
       let roundMs = 1.3 * minuteMs
+      /** Until then a name may have a time from a clock that was ahead, behind which whoever moves it is no later than others. */
+      let aheadUntilMs = 0
       for (let index = from; index === from || now() + roundMs < minutes * minuteMs; index++) {
         const beganMs = now()
         const round = planRound(index, plan)
         print(
           `round ${index} at +${Math.round(now() / 1000)} s: ${round.faults.map(printedFault).join(', ') || 'no faults'}`,
         )
-        chronicle.beginRound(standing, farthestStep(round))
+        chronicle.beginRound(standing, Math.max(farthestStep(round), aheadUntilMs - beganMs))
         await this.#round(ground, faults, round)
         await faults.recover()
         standing = await check.run(await settle(ground), index)
         roundMs = now() - beganMs
+        aheadUntilMs = Math.max(aheadUntilMs, now() + farthestAhead(round))
         if (referee.violations.length > 0 && !keepGoing) break
       }
     } finally {
@@ -181,6 +185,15 @@ function isReachable({ nodes }: Ground, { node }: Task): boolean {
   return state === 'up' || state === 'paused'
 }
 
-function farthestStep({ faults }: Round): number {
-  return Math.max(0, ...faults.map((fault) => (fault.kind === 'clock' ? Math.abs(fault.stepMs) : 0)))
+function farthestStep(round: Round): number {
+  return Math.max(0, ...stepsOf(round).map(Math.abs))
+}
+
+/** Nobody takes, and no node signs, what is farther ahead than the cluster allows. */
+function farthestAhead(round: Round): number {
+  return Math.max(0, ...stepsOf(round).filter((stepMs) => stepMs <= maxAheadMs))
+}
+
+function stepsOf({ faults }: Round): number[] {
+  return faults.flatMap((fault) => (fault.kind === 'clock' ? [fault.stepMs] : []))
 }
