@@ -3,7 +3,6 @@ import { type Logger, type Metrics, steadyClock } from '../../src/base/base.ts'
 import {
   type Exchange,
   type ExchangeMembers,
-  type ExchangeOptions,
   layoutOf,
   type OriginDelegation,
   openExchange,
@@ -12,6 +11,7 @@ import {
 import type { Digest } from '../../src/oci/oci.ts'
 import type { Members, Swarm } from '../../src/swarm/swarm.ts'
 import type { BytesTable, LocalNode } from '../local-node.ts'
+import { givenManifests } from './given-manifests.ts'
 
 export async function openBlobExchange(
   node: LocalNode,
@@ -21,17 +21,20 @@ export async function openBlobExchange(
   metrics: Metrics,
 ): Promise<Exchange> {
   const { store, settings } = node
+  const manifests = givenManifests(store.manifests)
   return await openExchange({
     identity: node.membership.identity,
     host: swarm,
     blobs: store.blobs,
-    manifests: manifestsOf(store),
+    manifests,
     partials: store.partials,
     pieceLists: pieceListStorage(node.pieceListTable),
     async hashPieces(digest) {
       const blob = await store.blobs.stat(digest)
-      if (blob === undefined) throw new Error(`${digest} is not here any more`)
-      return await store.hashPieces(digest, layoutOf(blob.size).pieceBytes)
+      if (blob !== undefined) return await store.hashPieces(digest, layoutOf(blob.size).pieceBytes)
+      const hashes = await manifests.hashPieces(digest)
+      if (hashes === undefined) throw new Error(`${digest} is not here any more`)
+      return hashes
     },
     providers: swarm.providers,
     members: settings.site === undefined ? swarm.members : withSites(swarm.members, settings.site),
@@ -57,30 +60,6 @@ function withSites(members: Members, site: string): ExchangeMembers {
     peers: () => members.peers(),
     onChange: (listener) => members.onChange(listener),
     isFar: (peer) => (members.siteOf(peer) ?? site) !== site,
-  }
-}
-
-/** Manifests as if they were blobs; read anew each time, so that what waits for members takes no memory. */
-function manifestsOf({ manifests }: LocalNode['store']): ExchangeOptions['manifests'] {
-  const sizeOf = async (digest: Digest): Promise<number | undefined> => (await manifests.get(digest))?.length
-  return {
-    async stat(digest) {
-      const size = await sizeOf(digest)
-      return size === undefined ? undefined : { size }
-    },
-    async open(digest) {
-      const size = await sizeOf(digest)
-      if (size === undefined) return undefined
-      return {
-        size,
-        async *chunks(start, end) {
-          const bytes = await manifests.get(digest)
-          if (bytes === undefined) throw new Error(`${digest} is not here any more`)
-          yield bytes.slice(start, end)
-        },
-        [Symbol.asyncDispose]: async () => undefined,
-      }
-    },
   }
 }
 

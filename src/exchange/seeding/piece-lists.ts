@@ -23,6 +23,7 @@ export interface PieceListsOptions {
 
 export class PieceLists {
   readonly #options: PieceListsOptions
+  #hasFoundUnreadable = false
   readonly #computing = new SingleFlight<SignedPieceList>()
 
   constructor(options: PieceListsOptions) {
@@ -41,7 +42,11 @@ export class PieceLists {
       )
     } catch (error) {
       if (!(error instanceof MalformedError || error instanceof BadSignatureError)) throw error
-      this.#options.logger.warn({ err: error, digest }, 'a kept piece list is not readable and is made anew')
+      const { logger } = this.#options
+      const message = 'kept piece lists that are not readable, or of another format, are made anew'
+      if (!this.#hasFoundUnreadable) logger.info({ err: error, digest }, message)
+      else logger.debug({ err: error, digest }, message)
+      this.#hasFoundUnreadable = true
       return undefined
     }
   }

@@ -1,5 +1,5 @@
 /** What this node gives to others: answers downloaders, sends what the fairness among them grants, and looks again at what they call wrong. */
-import type { Background, Clock, Logger, TokenBucket } from '../../base/base.ts'
+import { type Background, type Clock, type Logger, LogLimit, type TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { parsePeerId } from '../../wire/wire.ts'
 import { type Connection, ConnectionOverError } from '../peer/connection.ts'
@@ -50,17 +50,20 @@ export class Seeder {
   readonly #upload: Upload
   readonly #pool = new FramePool({ most: maxFreeFrames })
   readonly #sessions = new Map<string, Session>()
+  /** Whoever asks may ask again and again. */
+  readonly #failures: LogLimit
   #opened = 0
 
   constructor(options: SeederOptions) {
     this.#options = options
     this.#upload = new Upload(options.limits)
+    this.#failures = new LogLimit({ clock: options.clock, everyMs: 60_000 })
   }
 
   /** Serves the neighbour as long as the connection lasts. */
   open(connection: Connection): Session {
     const { peer } = connection
-    const { clock, holdings, background, budget, traffic, complaints } = this.#options
+    const { clock, holdings, background, budget, traffic, complaints, logger } = this.#options
     const id = `${peer}/${this.#opened++}`
     const sender = new Sender({
       holdings,
@@ -85,6 +88,10 @@ export class Seeder {
       onPieces: (_, want, ask) => this.#asked(session, want, ask),
       onBad: (_, want, piece) => complaints.hear(peer, want, piece),
       onGone: (_, want) => this.#feed({ type: 'done', asker: id, blob: want.digest, want: want.id }),
+      onListFailed: (digest, error) =>
+        this.#failures.line(digest, (unsaid) =>
+          logger.warn({ err: error, digest, unsaid }, 'a piece list could not be given'),
+        ),
       onCheck: () => this.#check(session),
       onEnd: () => {
         this.#sessions.delete(id)

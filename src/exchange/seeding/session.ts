@@ -1,5 +1,5 @@
 /** One downloader as its seeder sees it: what it wants, what it was told, and what it has yet to be told and sent. */
-import { type Background, type Clock, type Logger, Semaphore, TokenBucket } from '../../base/base.ts'
+import { type Background, type Clock, Semaphore, TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { MalformedError } from '../../wire/wire.ts'
 import type { Connection } from '../peer/connection.ts'
@@ -37,7 +37,6 @@ export interface SessionOptions {
   connection: Connection
   background: Background
   clock: Clock
-  logger: Logger
   holdings: Holdings
   lists: PieceLists
   sender: Sender
@@ -51,6 +50,7 @@ export interface SessionOptions {
   onBad(session: Session, want: HeldWant, piece: number): void
   /** What was asked by this want means nothing any more. */
   onGone(session: Session, want: SeededWant): void
+  onListFailed(digest: Digest, error: unknown): void
   onEnd(session: Session): void
   onCheck(): void
   onWritten(frame: Uint8Array): void
@@ -293,7 +293,7 @@ export class Session implements Seeding {
   /** From the piece `from` on, in the background; or `no-list`. */
   #list(want: HeldWant, from: number): void {
     if (want.isListing) return
-    const { background, holdings, lists, logger } = this.#options
+    const { background, holdings, lists, onListFailed } = this.#options
     const { digest, id } = want
     const { size } = want.holding
     const isWanted = (): boolean => this.#wants.get(id) === want && !this.connection.hasEnded
@@ -310,7 +310,7 @@ export class Session implements Seeding {
         })
       } catch (error) {
         if (signal.aborted) return
-        logger.warn({ err: error, digest }, 'a piece list could not be given')
+        onListFailed(digest, error)
         if (isWanted()) this.say({ type: 'no-list', id })
       } finally {
         want.isListing = false
