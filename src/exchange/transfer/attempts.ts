@@ -264,6 +264,8 @@ export class Attempts {
     const { digest } = this.#state
     logger.warn({ digest, authors: [...candidate.authors] }, 'a piece list was not the blob’s')
     this.#search.convict(candidate)
+    // Who looks for what is missing must not take it for whole until the next download begins.
+    this.#state.go({ name: 'searching' })
     await lists.drop(digest)
     // What is kept next has to be kept from its beginning.
     this.#kept = undefined
