@@ -1,6 +1,6 @@
 /** Whether clients of other hosts may be served: over TLS and by access rules, or as whoever runs the node says. */
 import { type Clock, untilOrAfter } from '../src/base/base.ts'
-import type { Ledger, Policy } from '../src/records/records.ts'
+import type { Ledger } from '../src/records/records.ts'
 import { isLoopback } from './settings/kinds.ts'
 import { type Settings, speaksTls, UsageError } from './settings/settings.ts'
 
@@ -12,8 +12,7 @@ const policyMs = 30_000
 
 /** Whether the cluster says what each client may do, so that not everybody may everything. */
 export function hasAccessRules(names: Pick<Ledger, 'policy'>): boolean {
-  const policy: Policy & { access?: readonly unknown[] } = names.policy()
-  return policy.access !== undefined && policy.access.length > 0
+  return (names.policy().access ?? []).length > 0
 }
 
 /**

@@ -173,7 +173,7 @@ class RecordBook {
 
   #add(record: Uint8Array): void {
     const key = readRecordKey(record)
-    if (key.kind === 'policy') return
+    if (!('repository' in key)) return
     if (this.#records.size >= maxRecords)
       throw new ArchiveError(`${recordFileName} has more than ${maxRecords} records`)
     this.#records.set(formatImageName(key.repository, key), Buffer.from(record).toString('base64'))

@@ -184,8 +184,7 @@ function keepWithin<T>(remembered: Map<string, T>, key: string): Map<string, T> 
 }
 
 function isSame(changed: ChangedKey, key: RecordKey): boolean {
-  if (changed.kind === 'policy' || key.kind === 'policy' || changed.repository !== key.repository)
-    return false
+  if (!('repository' in changed && 'repository' in key) || changed.repository !== key.repository) return false
   return changed.kind === 'tag'
     ? key.kind === 'tag' && changed.tag === key.tag
     : key.kind === 'manifest' && changed.digest === key.digest

@@ -11,7 +11,7 @@ export function rowsOf(record: SignedRecord): Map<string, string> {
   const rows = new Map<string, string>()
   const entry = entryOf(record)
   if (entry === undefined) {
-    if (body.value === null) rows.set(tombstoneAt(body.time[0], keyText(key)), '')
+    if (body.value === null && key.kind !== 'account') rows.set(tombstoneAt(body.time[0], keyText(key)), '')
   } else if (key.kind === 'tag') {
     const at = tagAt(key.repository, key.tag)
     rows.set(at, encodeRow(at, entry))
@@ -28,7 +28,8 @@ export function rowsOf(record: SignedRecord): Map<string, string> {
 /** `undefined` for what is not a live tag or manifest. */
 export function entryOf(record: SignedRecord): TagEntry | ManifestEntry | undefined {
   const { key, body } = record
-  const written = { writtenMs: body.time[0], author: peerIdOf(authorOf(record)) }
+  const by = 'by' in body && body.by !== undefined ? { by: body.by } : {}
+  const written = { writtenMs: body.time[0], author: peerIdOf(authorOf(record)), ...by }
   if (key.kind === 'tag' && body.kind === 'tag' && body.value !== null) return { ...body.value, ...written }
   if (key.kind === 'manifest' && body.kind === 'manifest' && body.value !== null)
     return { digest: key.digest, ...body.value, ...written }

@@ -13,6 +13,8 @@ export interface TagEntry {
   /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
   writtenMs: number
   author: string
+  /** The account in whose name the author says that it wrote it. */
+  by?: string
 }
 
 export interface ManifestEntry {
@@ -24,4 +26,6 @@ export interface ManifestEntry {
   annotations?: Record<string, string>
   writtenMs: number
   author: string
+  /** The account in whose name the author says that it wrote it. */
+  by?: string
 }

@@ -66,7 +66,8 @@ function deletionOf(
   authority: Identity,
   nowMs: number,
 ): SignedRecord | undefined {
-  const isAdopted = sameBytes(envelope.author, authority.publicKey) && body.value !== null
-  if (!isAdopted || body.kind === 'policy') return undefined
+  if (body.value === null || body.kind === 'policy') return undefined
+  // What an account was before may be with anybody, and would count again once this version of it does not.
+  if (body.kind !== 'account' && !sameBytes(envelope.author, authority.publicKey)) return undefined
   return signRecord({ kind: body.kind, key: body.key, time: stamp(nowMs, body.time), value: null }, authority)
 }

@@ -20,6 +20,7 @@ const kibibyte = 1024
 const allowances = {
   tag: { burst: 96 * mebibyte, perSecond: 64 * kibibyte },
   manifest: { burst: 96 * mebibyte, perSecond: 64 * kibibyte },
+  account: { burst: 16 * mebibyte, perSecond: 8 * kibibyte },
   large: { burst: 16 * mebibyte, perSecond: 4 * kibibyte },
 }
 const namedFactor = 4
@@ -74,7 +75,12 @@ export class Intake {
     const budgets = (factor: number, shared: { spare?: number } = {}): Record<Size, FairBudget> => {
       const of = ({ burst, perSecond }: { burst: number; perSecond: number }): FairBudget =>
         new FairBudget({ burst: factor * burst, perSecond: factor * perSecond, now, ...shared })
-      return { tag: of(allowances.tag), manifest: of(allowances.manifest), large: of(allowances.large) }
+      return {
+        tag: of(allowances.tag),
+        manifest: of(allowances.manifest),
+        account: of(allowances.account),
+        large: of(allowances.large),
+      }
     }
     // New authors are one name, which has nobody to leave something to.
     this.#budgets = { new: budgets(1, { spare: 0 }), known: budgets(1), named: budgets(namedFactor) }

@@ -2,13 +2,14 @@
 import type { Level } from 'level'
 import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
+import type { AccountEntry } from './account.ts'
 import type { Drop } from './govern.ts'
 import type { ApplyOptions, ApplyReport } from './inflow.ts'
 import type { MembersTime } from './members-time.ts'
 import type { Permission, Policy } from './policy.ts'
 import type { Positions } from './positions.ts'
 import type { RecordKey } from './record.ts'
-import type { Change, Decision, Names } from './records.ts'
+import type { Change, Decision, Names, Page } from './records.ts'
 import type { AuditReport } from './row-check.ts'
 import type { RecordListener } from './writer.ts'
 
@@ -23,6 +24,10 @@ export interface Ledger extends Names, AsyncDisposable {
   /** Calls `listener` with records that became current. Returns the unsubscriber. */
   onRecords(listener: RecordListener): () => void
   policy(): Policy
+  /** An account that stands and that the policy lets its author write; removed ones are absent. */
+  findAccount(name: string): AccountEntry | undefined
+  /** Those that come after `after` in byte order, at most `limit`. */
+  listAccounts(page: Page): Promise<AccountEntry[]>
   /** Whether the policy bans that peer. */
   isBanned(peerId: string): boolean
   /** Whether the policy names it as one that may write somewhere, or seals. */

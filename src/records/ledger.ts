@@ -1,6 +1,7 @@
 /** A ledger over LevelDB: the current record of each key, what the registry asks of them, and how they change. */
 import { type Clock, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
 import { createVerifier, type Identity, parsePeerId, type Verifier } from '../wire/wire.ts'
+import { createAccountQueries } from './account-queries.ts'
 import { Audit } from './audit.ts'
 import { ClockWrongError, NotPermittedError } from './errors.ts'
 import { type Drop, govern } from './govern.ts'
@@ -54,6 +55,8 @@ class LevelLedger implements Ledger {
   readonly listManifests: Names['listManifests']
   readonly listReferrers: Names['listReferrers']
   readonly tagsOf: Names['tagsOf']
+  readonly findAccount: Ledger['findAccount']
+  readonly listAccounts: Ledger['listAccounts']
   readonly #db: Database
   readonly #options: LedgerOptions
   readonly #clock: Clock
@@ -139,6 +142,9 @@ class LevelLedger implements Ledger {
     this.listManifests = queries.listManifests
     this.listReferrers = queries.listReferrers
     this.tagsOf = queries.tagsOf
+    const accounts = createAccountQueries(db, records, () => writer.rules)
+    this.findAccount = accounts.findAccount
+    this.listAccounts = accounts.listAccounts
   }
 
   start(): this {

@@ -4,6 +4,11 @@ import { bytes, type Infer, list, optional, struct, text, uint } from '../wire/w
 const pattern = text({ max: 256 })
 const author = bytes({ length: 32 })
 
+/** `may` adds up bits, and names are short: a thousand have to fit into a record (see access-rule.ts). */
+const accessValue = struct({ at: pattern, who: list(text({ max: 72 }), { max: 64 }), may: uint({ max: 7 }) })
+
+export type AccessValue = Infer<typeof accessValue>
+
 export const policySchema = struct({
   rules: list(struct({ repositories: pattern, authors: list(author, { max: 512 }) }), { max: 512 }),
   /** `since` is when the pattern first stood in a policy, in milliseconds. */
@@ -11,6 +16,10 @@ export const policySchema = struct({
   /** Absent in what was written before there were any. */
   sealers: optional(list(author, { max: 64 })),
   banned: list(author, { max: 1024 }),
+  /** Who may write accounts beside the authority. */
+  administrators: optional(list(author, { max: 64 })),
+  /** Which people may do what. */
+  access: optional(list(accessValue, { max: 1024 })),
 })
 
 export type PolicyValue = Infer<typeof policySchema>

@@ -5,6 +5,8 @@
  * - The authority may write everything. A banned author may write nothing.
  * - Of `rules` the first whose pattern matches the repository decides: its authors may write there, others not. An
  *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
+ * - Accounts are written by the authority and the `administrators` that it names, and by nobody else.
+ * - `access` says what people may do. It decides about no record: a node asks it before it does what a client wants.
  * - In a repository of which some tags are immutable only the authority deletes manifests: a tag whose manifest can be taken
  *   away is not immutable, and which manifests those tags need is no question to a single record.
  * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it. `sealers` say which of
@@ -12,6 +14,7 @@
  */
 import { excerpt, parseRepository } from '../oci/oci.ts'
 import { MalformedError, parsePeerId, peerIdOf } from '../wire/wire.ts'
+import { type AccessRule, accessText, accessValue } from './access-rule.ts'
 import { matchesGlob } from './glob.ts'
 import type { PolicyValue } from './policy-schema.ts'
 import { type RecordKey, type SignedRecord, sameBytes } from './record.ts'
@@ -23,6 +26,10 @@ export interface Policy {
   /** Members that seal immutable tags beside the authority. */
   sealers: string[]
   banned: string[]
+  /** Members that may write accounts beside the authority; absent for none. */
+  administrators?: string[]
+  /** Who may do what with which repositories; absent where everybody may everything. */
+  access?: AccessRule[]
 }
 
 export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
@@ -34,7 +41,8 @@ const maxRemembered = 10_000
  * what is not a peer id or can match no repository.
  */
 export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
-  for (const { repositories } of [...policy.rules, ...policy.immutable]) checkPattern(repositories)
+  const { access = [], administrators = [] } = policy
+  for (const { repositories } of [...policy.rules, ...policy.immutable, ...access]) checkPattern(repositories)
   return {
     rules: policy.rules.map(({ repositories, authors }) => ({
       repositories,
@@ -46,6 +54,8 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
     }),
     ...(policy.sealers.length === 0 ? {} : { sealers: policy.sealers.map(parsePeerId) }),
     banned: policy.banned.map(parsePeerId),
+    ...(administrators.length === 0 ? {} : { administrators: administrators.map(parsePeerId) }),
+    ...(access.length === 0 ? {} : { access: access.map(accessValue) }),
   }
 }
 
@@ -58,6 +68,8 @@ export function policyText(value: PolicyValue): Policy {
     immutable: value.immutable.map(({ repositories, tags }) => ({ repositories, tags })),
     sealers: (value.sealers ?? []).map(peerIdOf),
     banned: value.banned.map(peerIdOf),
+    ...(value.administrators === undefined ? {} : { administrators: value.administrators.map(peerIdOf) }),
+    ...(value.access === undefined ? {} : { access: value.access.map(accessText) }),
   }
 }
 
@@ -78,6 +90,7 @@ export class Rules {
   readonly #authority: Uint8Array
   readonly #banned: Set<string>
   readonly #sealers: Set<string>
+  readonly #administrators: Set<string>
   readonly #allowed: Set<string>[]
   readonly #ruleOf = new Map<string, number>()
 
@@ -87,6 +100,7 @@ export class Rules {
     this.bannedPeers = new Set(value.banned.map(peerIdOf))
     this.#banned = new Set(value.banned.map(name))
     this.#sealers = new Set((value.sealers ?? []).map(name))
+    this.#administrators = new Set((value.administrators ?? []).map(name))
     this.#allowed = value.rules.map(({ authors }) => new Set(authors.map(name)))
   }
 
@@ -117,8 +131,9 @@ export class Rules {
     return this.refusal(sealed.original.envelope.author, key)
   }
 
-  /** Whether the policy lists the author among those who publish or seal. */
+  /** Whether the policy lists the author among those who publish, seal or write accounts. */
   names(author: Uint8Array): boolean {
+    if (this.#administrators.has(name(author))) return true
     return this.#sealers.has(name(author)) || this.#allowed.some((authors) => authors.has(name(author)))
   }
 
@@ -127,6 +142,10 @@ export class Rules {
     if (this.isAuthority(author)) return undefined
     if (key.kind === 'policy') return 'only the cluster authority may sign a policy'
     if (this.isBanned(author)) return `${peerIdOf(author)} is banned from this cluster`
+    if (key.kind === 'account') {
+      if (this.#administrators.has(name(author))) return undefined
+      return `only the cluster authority and administrators may write accounts, and ${peerIdOf(author)} is neither`
+    }
     if (isDeletion && key.kind === 'manifest') {
       const needed = this.value.immutable.find(({ repositories }) =>
         matchesGlob(repositories, key.repository),

@@ -70,12 +70,15 @@ function isSettled(
 }
 
 function keyOf(change: Change): RecordKey {
+  if (change.kind === 'account') return { kind: 'account', name: change.name }
   const { kind, repository } = change
   return kind === 'tag' ? { kind, repository, tag: change.tag } : { kind, repository, digest: change.digest }
 }
 
 function bodyOf(change: Change, key: string, time: [number, number]): RecordBody {
+  if (change.kind === 'account') return { kind: 'account', key, time, value: change.value ?? null }
+  const by = change.by === undefined ? {} : { by: change.by }
   return change.kind === 'tag'
-    ? { kind: 'tag', key, time, value: change.value ?? null }
-    : { kind: 'manifest', key, time, value: change.value ?? null }
+    ? { kind: 'tag', key, time, value: change.value ?? null, ...by }
+    : { kind: 'manifest', key, time, value: change.value ?? null, ...by }
 }

@@ -1,11 +1,11 @@
 /**
  * A record: one signed statement about one key, as deterministic CBOR in a signed envelope.
  *
- *     { kind, key, time: [ms, counter], value | null, ?origin }
+ *     { kind, key, time: [ms, counter], value | null, ?origin, ?by }
  *     { kind: 'seal', ms, record }
  *
- * The key of a tag is `repository:tag`, of a manifest `repository@digest`, and empty for the one policy. A null value is
- * a tombstone. `origin` names the author of a record that the authority signed again in its place. A seal is another's
+ * The key of a tag is `repository:tag`, of a manifest `repository@digest`, of an account its name, and empty for the one policy.
+ * A null value is a tombstone. `origin` names the author of a record that the authority signed again in its place, `by` the account for which a tag or a manifest was written. A seal is another's
  * record of a live tag, whole, signed by who saw it at `ms`: it is the record of that tag as well (see order.ts).
  */
 import { type Digest, parseDigest, parseRepository, parseTag, type Repository, type Tag } from '../oci/oci.ts'
@@ -30,6 +30,7 @@ import {
   unseal,
   variant,
 } from '../wire/wire.ts'
+import { accountValue, isAccountName, isRobotName } from './account.ts'
 import { RecordTooLargeError } from './errors.ts'
 import { policySchema } from './policy-schema.ts'
 import { timeSchema } from './time.ts'
@@ -61,10 +62,13 @@ const manifestValue = struct({
 })
 
 const common = { key: text({ max: 512 }), time: timeSchema, origin: optional(bytes({ length: 32 })) }
+/** In the name of which account its author wrote it, by the author's word. */
+const by = optional(text({ max: 72 }))
 const bodySchema = variant('kind', {
-  tag: struct({ kind: literal('tag'), value: nullable(tagValue), ...common }),
-  manifest: struct({ kind: literal('manifest'), value: nullable(manifestValue), ...common }),
+  tag: struct({ kind: literal('tag'), value: nullable(tagValue), by, ...common }),
+  manifest: struct({ kind: literal('manifest'), value: nullable(manifestValue), by, ...common }),
   policy: struct({ kind: literal('policy'), value: policySchema, ...common }),
+  account: struct({ kind: literal('account'), value: nullable(accountValue), ...common }),
   seal: struct({
     kind: literal('seal'),
     ms: uint({ max: maxTimeMs }),
@@ -80,6 +84,7 @@ export type RecordBody = Exclude<AnyBody, { kind: 'seal' }>
 export type RecordKey =
   | { kind: 'tag'; repository: Repository; tag: Tag }
   | { kind: 'manifest'; repository: Repository; digest: Digest }
+  | { kind: 'account'; name: string }
   | { kind: 'policy' }
 
 export interface SignedRecord {
@@ -99,6 +104,7 @@ export function authorOf({ body, envelope, sealed }: SignedRecord): Uint8Array {
 /** The text that orders and stores a key: unique to it, and free of zero bytes. */
 export function keyText(key: RecordKey): string {
   if (key.kind === 'tag') return `t${key.repository}:${key.tag}`
+  if (key.kind === 'account') return `a${key.name}`
   return key.kind === 'manifest' ? `m${key.repository}@${key.digest}` : 'p'
 }
 
@@ -130,7 +136,7 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   if (bytes.length > maxRecordBytes) throw new MalformedError(`a record of ${bytes.length} bytes`)
   const envelope = unseal(bytes)
   const body = bodyCodec.decode(envelope.body)
-  if (body.kind !== 'seal') return { key: keyOf(body), body, envelope }
+  if (body.kind !== 'seal') return { key: keyOf(body), body: fitting(body), envelope }
   const original = decodeSealed(body.record)
   return { ...original, envelope, sealed: { ms: body.ms, original } }
 }
@@ -142,6 +148,17 @@ function decodeSealed(bytes: Uint8Array): SignedRecord {
     throw new MalformedError("a seal of what is not an author's own record of a live tag")
   }
   return { key: keyOf(body), body, envelope }
+}
+
+/** A robot's name belongs to a robot, and to nobody else. */
+function fitting(body: RecordBody): RecordBody {
+  if (
+    body.kind === 'account' &&
+    body.value !== null &&
+    isRobotName(body.key) !== (body.value.type === 'robot')
+  )
+    throw new MalformedError(`an account of another type than its name says`)
+  return body
 }
 
 function keyOf({ kind, key }: RecordBody): RecordKey {
@@ -172,6 +189,7 @@ export function parseKeyText(text: string): RecordKey {
   } catch (cause) {
     throw new MalformedError('the key does not name a tag or a manifest', { cause })
   }
+  if (text.startsWith('a') && isAccountName(rest)) return { kind: 'account', name: rest }
   if (text !== 'p') throw new MalformedError('the key is of no known kind')
   return { kind: 'policy' }
 }

@@ -1,11 +1,23 @@
 /**
- * The small signed statements that every node keeps: tags, manifests (referrers among them) and policy. A ledger holds the current one of each
+ * The small signed statements that every node keeps: tags, manifests (referrers among them), accounts and policy. A ledger holds the current one of each
  * key; of two for the same key the newer hybrid logical time wins, ties by author, so that every ledger that has seen
  * the same records is the same.
  */
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import type { AccountValue } from './account.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
 
+export { type AccessRight, type AccessRule, accessRights } from './access-rule.ts'
+export {
+  type AccountEntry,
+  type AccountValue,
+  isAccountName,
+  isGroupName,
+  isRobotName,
+  maxAccountGroups,
+  type PasswordHash,
+  robotName,
+} from './account.ts'
 export { answerQuestions, askedFor, askRecords } from './ask.ts'
 export type { ManifestEntry, TagEntry } from './entries.ts'
 export { ClockWrongError, NotPermittedError, PeerMisbehavedError, RecordTooLargeError } from './errors.ts'
@@ -62,19 +74,24 @@ export type Change =
       kind: 'tag'
       repository: Repository
       tag: Tag
-      value: Omit<TagEntry, 'writtenMs' | 'author'> | undefined
+      value: Omit<TagEntry, 'writtenMs' | 'author' | 'by'> | undefined
       /** Deleted with its manifest: the tombstone counts against what stands here, and not against a later push elsewhere. */
       isTakenAlong?: true
+      /** The account in whose name it is written. */
+      by?: string
     }
   | {
       kind: 'manifest'
       repository: Repository
       digest: Digest
       /** `undefined` deletes: a tombstone. */
-      value: Omit<ManifestEntry, 'digest' | 'writtenMs' | 'author'> | undefined
+      value: Omit<ManifestEntry, 'digest' | 'writtenMs' | 'author' | 'by'> | undefined
+      by?: string
     }
+  | { kind: 'account'; name: string; value: AccountValue | undefined }
 
 export type ChangedKey =
   | { kind: 'tag'; repository: Repository; tag: Tag; deleted: boolean }
   | { kind: 'manifest'; repository: Repository; digest: Digest; deleted: boolean }
+  | { kind: 'account'; name: string; deleted: boolean }
   | { kind: 'policy' }

@@ -9,6 +9,8 @@
  *
  * So no absence shorter than 400 days brings a tag back, as long as one node that saw the deletion is still there. If none
  * is, the record comes back, everywhere alike. Live records never expire: a new node has to get old ones.
+ *
+ * A removed account stays a tombstone for ever: they are few, and whoever kept its record could bring it back otherwise.
  */
 import type { Clock } from '../base/base.ts'
 import { beats } from './order.ts'
@@ -34,7 +36,7 @@ export class Retention {
   }
 
   isExpired({ body }: SignedRecord): boolean {
-    return body.value === null && body.time[0] < this.#clock.now() - tombstoneMs
+    return body.value === null && body.kind !== 'account' && body.time[0] < this.#clock.now() - tombstoneMs
   }
 
   /** True when the buried tombstone still stands against `record`. */

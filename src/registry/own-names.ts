@@ -33,7 +33,7 @@ export class OwnNames {
   }
 
   forget(changes: ChangedKey[]): void {
-    for (const change of changes) if (change.kind !== 'policy') this.#pushed.delete(change.repository)
+    for (const change of changes) if ('repository' in change) this.#pushed.delete(change.repository)
   }
 
   /** Whether an upstream is asked for what the repository does not have here. */

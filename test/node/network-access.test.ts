@@ -5,7 +5,7 @@ import type { ChangedKey, Policy } from '../../src/records/records.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 
 const open: Policy = { rules: [], immutable: [], sealers: [], banned: [] }
-const governed = { ...open, access: [{ repositories: '**', who: ['anyone'], may: ['pull'] }] }
+const governed: Policy = { ...open, access: [{ repositories: '**', who: ['anyone'], may: ['pull'] }] }
 
 /** What a node knows of the policy: nothing yet, or that one. */
 function knowing(first: Policy | undefined) {

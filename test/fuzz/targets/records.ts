@@ -19,6 +19,8 @@ const policy = policyValue(
     immutable: [{ repositories: '**', tags: 'v*' }],
     banned: [identity.peerId],
     sealers: [identity.peerId],
+    administrators: [identity.peerId],
+    access: [{ repositories: 'team/**', who: ['user:ann', 'anonymous'], may: ['pull', 'delete'] }],
   },
   openPolicy,
   5,
@@ -34,6 +36,30 @@ const bodies: RecordBody[] = [
     value: { mediaType, size: 3, subject: digest, annotations: { ['__proto__']: 'x', a: 'b' } },
   },
   { kind: 'policy', key: '', time: [5, 0], value: policy },
+  {
+    kind: 'account',
+    key: 'ann',
+    time: [5, 0],
+    value: {
+      type: 'person',
+      password: {
+        algorithm: 'argon2id',
+        memoryKib: 19_456,
+        passes: 2,
+        lanes: 1,
+        salt: new Uint8Array(16),
+        hash: new Uint8Array(32),
+      },
+      groups: ['ci'],
+      disabledMs: 5,
+    },
+  },
+  {
+    kind: 'account',
+    key: 'robot$deploy',
+    time: [5, 0],
+    value: { type: 'robot', secret: new Uint8Array(32), expiresMs: 9, note: 'CI', groups: [] },
+  },
 ]
 /** Author and signature, which are not judged here. */
 const sealBytes = 96
@@ -64,7 +90,7 @@ function isSamePolicy(value: typeof policy): boolean {
 }
 
 const keys: Decoder = {
-  seeds: ascii('tteam/app:1', `mteam/app@${digest}`, 'p', 'ta:b:c'),
+  seeds: ascii('tteam/app:1', `mteam/app@${digest}`, 'p', 'ta:b:c', 'aann', 'arobot$deploy'),
   check(bytes) {
     const text = latin1(bytes)
     const key = refusing(['MALFORMED'], () => parseKeyText(text))

@@ -1,0 +1,41 @@
+/** A policy's rules about what people may do, as they are written, and as they stand in a record. */
+import { excerpt } from '../oci/oci.ts'
+import { MalformedError } from '../wire/wire.ts'
+import { isGroupName } from './account.ts'
+import type { AccessValue } from './policy-schema.ts'
+
+/** What a rule can permit, in the order of its bits in a record. */
+export const accessRights = ['pull', 'push', 'delete'] as const
+export type AccessRight = (typeof accessRights)[number]
+
+export interface AccessRule {
+  repositories: string
+  /** `user:NAME`, `group:NAME`, `robot:NAME`, `anyone` who signed in, or `anonymous`. */
+  who: string[]
+  may: AccessRight[]
+}
+
+const whoPattern = /^(?:anyone|anonymous|(?:user|group|robot):(.+))$/
+
+export function accessValue({ repositories, who, may }: AccessRule): AccessValue {
+  for (const name of who) checkWho(name)
+  const bits = accessRights.map((right, bit) => (may.includes(right) ? 1 << bit : 0))
+  return { at: repositories, who, may: bits.reduce((sum, bit) => sum | bit, 0) }
+}
+
+export function accessText({ at, who, may }: AccessValue): AccessRule {
+  return {
+    repositories: at,
+    who,
+    may: accessRights.filter((_, bit) => (may & (1 << bit)) !== 0),
+  }
+}
+
+/** A name that no account can have would be a rule for nobody, and so a typing error. */
+function checkWho(who: string): void {
+  const [whole, name] = whoPattern.exec(who) ?? []
+  if (whole !== undefined && (name === undefined || isGroupName(name))) return
+  throw new MalformedError(
+    `"${excerpt(who)}" names nobody; write user:NAME, group:NAME, robot:NAME, anyone (who signed in) or anonymous`,
+  )
+}
