@@ -1,5 +1,6 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
+import { openAccess } from '../src/access/access.ts'
 import { ClosingError, type Logger, steadyClock } from '../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
@@ -42,7 +43,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
   )
   const { store, names } = node
-  const access = checkNetworkAccess(settings, names)
+  const opens = checkNetworkAccess(settings, names)
   opened.use(await openNodeTls(settings, { port, logger }))
   const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
@@ -50,6 +51,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const registry = opened.use(
     createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
   )
+  const access = opened.use(await openAccess({ names }))
   const { http, 'allow-host': allowed, 'page-host': pageHosts } = settings
   const hosts = new Hosts({
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
@@ -64,6 +66,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     : openPageDoor({
         node,
         registry,
+        access,
         hosts,
         bodies,
         http: port.address,
@@ -92,8 +95,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     await openReports({ node, address: port.address, environment, logger, metrics }),
   )
   const serve = () =>
-    port.serve(createHttpHandler({ registry, hosts, bodies, logger, metrics, tracer, besides }))
-  if (access === 'now') serve()
+    port.serve(createHttpHandler({ registry, access, hosts, bodies, logger, metrics, tracer, besides }))
+  if (opens === 'now') serve()
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.
   opened.use(page)
@@ -103,7 +106,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const member = opened.use(await openMember(node, mirror, logger, metrics))
   elsewhere.arrive(member.elsewhere)
   await metrics.start()
-  if (access === 'later') {
+  if (opens === 'later') {
     await untilAccessRules(settings, names, steadyClock)
     serve()
   }

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CodedError, steadyClock, untilOrAfter } from '../src/base/base.ts'
+import { decidesByVersionCheck } from '../src/http/client.ts'
 import { makeRoomFromQuiet } from './quiet-connections.ts'
 import { type Address, formatAddress } from './settings/kinds.ts'
 import type { SecureConnectionsOptions } from './tls/connections.ts'
@@ -103,9 +104,12 @@ export async function openHttpPort(
   }
 }
 
-/** Whether it asks which API this port speaks, which needs nothing that is still to be opened. */
-function isVersionCheck({ method, url }: IncomingMessage): boolean {
-  return url === '/v2/' && (method === 'GET' || method === 'HEAD')
+/**
+ * Whether it asks which API this port speaks, which needs nothing that is still to be opened: unless it is from a client that
+ * takes the answer for whether it has to sign in.
+ */
+function isVersionCheck({ method, url, headers }: IncomingMessage): boolean {
+  return url === '/v2/' && (method === 'GET' || method === 'HEAD') && !decidesByVersionCheck(headers)
 }
 
 /** As the registry does. */

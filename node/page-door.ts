@@ -1,5 +1,6 @@
 /** The page of a node: loaded when somebody first looks at it, and given what it may see. */
 import type { Middleware } from 'koa'
+import { type Access, anonymous } from '../src/access/access.ts'
 import { type Logger, steadyClock } from '../src/base/base.ts'
 import type { BodyWatch, Hosts } from '../src/http/http.ts'
 import type { Registry } from '../src/registry/registry.ts'
@@ -14,6 +15,7 @@ import { isLoopback } from './settings/kinds.ts'
 export interface PageDoorOptions {
   node: LocalNode
   registry: Registry
+  access: Access
   hosts: Hosts
   bodies: BodyWatch
   /** HOST:PORT on which clients are served. */
@@ -50,7 +52,7 @@ export function openPageDoor(options: PageDoorOptions): PageDoor {
 }
 
 async function open(options: PageDoorOptions): Promise<Page> {
-  const { node, hosts, bodies, logger, directory } = options
+  const { node, access, hosts, bodies, logger, directory } = options
   const { openPage } = await import('./page/page.ts')
   const { http, 'page-changes': mayChange } = node.settings
   return openPage({
@@ -58,6 +60,10 @@ async function open(options: PageDoorOptions): Promise<Page> {
     hosts,
     bodies,
     mayChange: mayChange ? 'anyone' : isLoopback(http.host) ? 'loopback' : 'nobody',
+    visitors: {
+      mayRead: () => access.mayEverywhere(anonymous, 'pull'),
+      mayChange: () => access.mayEverywhere(anonymous, 'delete'),
+    },
     clock: steadyClock,
     logger,
     ...(directory === undefined ? {} : { directory }),

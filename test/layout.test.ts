@@ -62,7 +62,8 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
   },
   'src/archive': { values: ['src/oci', 'src/base'] },
   'src/keep': { values: ['src/records', 'src/oci', 'src/base'] },
-  'src/http': { values: ['src/oci', 'src/base'], types: ['src/registry'] },
+  'src/access': { values: ['src/records', 'src/oci', 'src/base'] },
+  'src/http': { values: ['src/oci', 'src/base'], types: ['src/registry', 'src/access'] },
 }
 
 describe('the layout', () => {

@@ -17,6 +17,7 @@ import { guard } from './server/guard.ts'
 import { PageListing } from './server/listing.ts'
 import { Live } from './server/live.ts'
 import { Observatory } from './server/observatory.ts'
+import { PageError } from './server/page-error.ts'
 import { RuleReports } from './server/rules.ts'
 import { StorageReports } from './server/storage.ts'
 
@@ -57,12 +58,22 @@ export interface PageMember {
   problems(): string[]
 }
 
+/** Asked at every request. */
+export interface Visitors {
+  mayRead(): boolean
+  mayChange(): boolean
+}
+
+const everybody: Visitors = { mayRead: () => true, mayChange: () => true }
+
 export interface PageOptions {
   node: PageNode
   hosts: Hosts
   bodies: BodyWatch
   /** Who may change something: nobody, browsers that reach it as localhost, or anyone. */
   mayChange: MayChange
+  /** What the policy lets anonymous askers do; nobody signs in on the page. Default everything. */
+  visitors?: Visitors
   clock: Clock
   logger: Logger
   /** Where the built files are; default where `npm run build:page` puts them. */
@@ -73,14 +84,24 @@ export interface Page extends AsyncDisposable {
   readonly middleware: Middleware
 }
 
+const closed =
+  'the policy lets not everybody read everything, which is what this page shows, and nobody can sign in on it; use shoal on a host of the cluster'
+
 export function openPage(options: PageOptions): Page {
   const { node, hosts, bodies, mayChange, clock, logger, directory = builtPage } = options
+  const { visitors = everybody } = options
   const assets = new Assets(directory)
   const listing = new PageListing(node)
   const observatory = new Observatory(node, { clock, logger })
-  const live = new Live(observatory, { clock, logger })
+  const live = new Live(observatory, { visitors, clock, logger })
   const storage = new StorageReports(node, clock)
-  const changes = new Changes(node, { mayChange, bodies, logger, onCollected: () => storage.forget() })
+  const changes = new Changes(node, {
+    mayChange,
+    visitors,
+    bodies,
+    logger,
+    onCollected: () => storage.forget(),
+  })
   const rules = new RuleReports(node, clock)
   const unfollow = [listing.follow(), observatory.follow()]
   const letIn = guard(hosts)
@@ -92,6 +113,7 @@ export function openPage(options: PageOptions): Page {
       if (!isPage && !path.startsWith('/api/')) return next()
       await api(context, async () => {
         await letIn(context, async () => undefined)
+        if (!isPage && !visitors.mayRead()) throw new PageError('CLOSED', 403, closed)
         if (!isPage || (context.method !== 'GET' && context.method !== 'HEAD')) return
         await assets.serve(context, path === '/' ? 'index.html' : path.slice('/page/'.length))
       })

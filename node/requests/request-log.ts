@@ -175,8 +175,9 @@ function stageFacts({ stages }: FinishedRequest): Record<string, number> {
   return facts
 }
 
-function clientFacts({ client, startMs, endMs }: FinishedRequest) {
-  return { ms: rounded(endMs - startMs), client: client ?? 'gone' }
+function clientFacts({ client, account, startMs, endMs }: FinishedRequest) {
+  const who = account === undefined ? {} : { account }
+  return { ms: rounded(endMs - startMs), client: client ?? 'gone', ...who }
 }
 
 function rounded(ms: number): number {

@@ -31,6 +31,8 @@ export interface FinishedRequest {
   readonly pull: Pulled | undefined
   readonly push: Pushed | undefined
   readonly deletion: Deleted | undefined
+  /** The name of the account of who asked; absent for who did not sign in. */
+  readonly account: string | undefined
 }
 
 /** Called in the way of every request: it may not wait for anything. */
@@ -62,6 +64,7 @@ class RequestTrace implements Trace, FinishedRequest {
   pull: Pulled | undefined
   push: Pushed | undefined
   deletion: Deleted | undefined
+  account: string | undefined
 
   constructor(request: IncomingMessage, tell: RequestListener) {
     this.request = request
@@ -80,6 +83,10 @@ class RequestTrace implements Trace, FinishedRequest {
 
   pushed(push: Pushed): void {
     this.push = push
+  }
+
+  signedIn(account: string): void {
+    this.account = account
   }
 
   deleted(deletion: Deleted): void {

@@ -46,7 +46,7 @@ function notify(
   action: Action,
   name: string,
   target: object,
-  { request, endMs }: FinishedRequest,
+  { request, account, endMs }: FinishedRequest,
   source: EventSource,
 ): Notification {
   const event = {
@@ -55,7 +55,7 @@ function notify(
     action: name,
     target,
     request: requestFacts(request),
-    actor: {},
+    actor: account === undefined ? {} : { name: account },
     source,
   }
   return { action, text: JSON.stringify(event) }

@@ -51,6 +51,8 @@ export interface Trace {
   pulled(pull: Pulled): void
   pushed(push: Pushed): void
   deleted(deletion: Deleted): void
+  /** Who asks, by the name of the account. */
+  signedIn(account: string): void
   /** Nothing is told after that. `route` is the endpoint's name, `error` what its handler threw. */
   end(route: string, status: number, error?: unknown): void
 }
@@ -67,6 +69,7 @@ export const noTrace: Trace = {
   pulled: nothing,
   pushed: nothing,
   deleted: nothing,
+  signedIn: nothing,
   end: nothing,
 }
 

@@ -1,11 +1,27 @@
 /** One request and its answer, as the route handlers see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Access, AccessRight } from '../access/access.ts'
 import { noTrace, type Trace } from '../base/base.ts'
+import type { Repository } from '../oci/oci.ts'
 import type { BodyWatch } from './body-watch.ts'
 import type { HeldAnswers } from './held-answers.ts'
 
+/** Somebody whose rights are asked. */
+export interface Visitor {
+  /** Of the account; absent for who did not sign in. */
+  readonly name: string | undefined
+  may(repository: Repository, right: AccessRight): boolean
+}
+
 /** Up to this, a body goes out as text in one piece with its headers: half the kernel's work for a manifest. */
 const maxTextBytes = 64 * 1024
+
+interface ExchangeOptions {
+  trace?: Trace
+  bodies: BodyWatch
+  answers: HeldAnswers
+  access?: Access | undefined
+}
 
 export class Exchange {
   readonly request: IncomingMessage
@@ -15,6 +31,9 @@ export class Exchange {
   readonly trace: Trace
   readonly bodies: BodyWatch
   readonly answers: HeldAnswers
+  readonly access: Access | undefined
+  /** Who asks, as far as it matters here: absent where everybody may everything. */
+  visitor: Visitor | undefined
   readonly #queryText: string
   #query: URLSearchParams | undefined
   #signal: AbortSignal | undefined
@@ -22,13 +41,14 @@ export class Exchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    { trace = noTrace, bodies, answers }: { trace?: Trace; bodies: BodyWatch; answers: HeldAnswers },
+    { trace = noTrace, bodies, answers, access }: ExchangeOptions,
   ) {
     this.request = request
     this.response = response
     this.trace = trace
     this.bodies = bodies
     this.answers = answers
+    this.access = access
     const url = request.url ?? '/'
     const mark = url.indexOf('?')
     this.path = mark === -1 ? url : url.slice(0, mark)

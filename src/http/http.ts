@@ -1,6 +1,7 @@
 /** The V2 API over Koa: a path becomes a route, a route a handler, an error an answer. */
 import type { RequestListener, ServerResponse } from 'node:http'
 import Koa from 'koa'
+import type { Access } from '../access/access.ts'
 import {
   type Logger,
   logFailure,
@@ -14,6 +15,7 @@ import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { BodyWatch } from './body-watch.ts'
 import { Exchange } from './exchange.ts'
+import { challengeTo } from './gate.ts'
 import { HeldAnswers } from './held-answers.ts'
 import { type Hosts, isCrossSite } from './hosts.ts'
 import { sendRefusal } from './refusal.ts'
@@ -27,7 +29,9 @@ export { parseRoute } from './route.ts'
 
 export interface HttpOptions {
   registry: Registry
-  /** Who may ask the registry; what is besides it decides by itself. */
+  /** Which people may do what; without it everybody may everything. */
+  access?: Access
+  /** Which names are answered to; what is besides the registry decides by itself. */
   hosts: Hosts
   /** Of all that is read on the same port, so that its memory is bounded in all. */
   bodies?: BodyWatch
@@ -43,6 +47,7 @@ export interface HttpOptions {
 /** Answers the requests of a server whose limits are the caller's. */
 export function createHttpHandler({
   registry,
+  access,
   hosts,
   bodies = new BodyWatch(),
   answers = new HeldAnswers(),
@@ -59,7 +64,7 @@ export function createHttpHandler({
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
     context.respond = false
     const trace = tracer.start(context.req)
-    const exchange = new Exchange(context.req, context.res, { trace, bodies, answers })
+    const exchange = new Exchange(context.req, context.res, { trace, bodies, answers, access })
     const startedMs = performance.now()
     inFlight++
     let name = 'none'
@@ -72,7 +77,7 @@ export function createHttpHandler({
       await dispatch(registry, exchange, route)
     } catch (error) {
       failure = error
-      sendRefusal(exchange, error, logger)
+      sendRefusal(exchange, error, logger, challengeTo(exchange, error))
     } finally {
       inFlight--
       trace.end(name, context.res.statusCode, failure)
@@ -104,7 +109,7 @@ function codeOf({ headersSent, statusCode }: ServerResponse): string {
 }
 
 function isRegistryPath(url: string): boolean {
-  return /^\/v[12](?:\/|\?|$)/.test(url)
+  return /^\/(?:v[12](?:\/|\?|$)|token(?:\?|$))/.test(url)
 }
 
 /** No registry client sends an Origin; a page that does is using its reader's browser to reach this node. */

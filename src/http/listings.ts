@@ -20,7 +20,7 @@ export async function listTags(
 }
 
 export async function listRepositories({ listing }: Registry, exchange: Exchange): Promise<void> {
-  const wanted = pageOf(exchange)
+  const wanted = { ...pageOf(exchange), ...visibleTo(exchange) }
   const { items, next } = await listing.listRepositories(wanted)
   exchange.sendJson(200, { repositories: items }, nextLink('/v2/_catalog', { n: wanted.limit, last: next }))
 }
@@ -55,12 +55,17 @@ export async function listReferrers(
 export async function search({ listing }: Registry, exchange: Exchange): Promise<void> {
   const query = exchange.query.get('q') ?? ''
   const limit = Math.min(limitOf(exchange) ?? defaultSearchResults, maxSearchResults)
-  const results = await listing.search(query, limit)
+  const results = await listing.search(query, limit, visibleTo(exchange).isVisible)
   exchange.sendJson(200, {
     query,
     num_results: results.length,
     results: results.map((result) => ({ ...result, star_count: 0, is_official: false, is_automated: false })),
   })
+}
+
+/** Of names that somebody may not read nothing is told. */
+function visibleTo({ visitor }: Exchange) {
+  return visitor === undefined ? {} : { isVisible: (name: Repository) => visitor.may(name, 'pull') }
 }
 
 function pageOf(exchange: Exchange): { limit?: number; last?: string } {

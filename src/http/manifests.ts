@@ -76,7 +76,12 @@ export async function putManifest({ push }: Registry, exchange: Exchange, target
     subject,
     mediaType,
     tags: allTags,
-  } = await push.putManifest(repository, reference, { bytes, contentType, tags })
+  } = await push.putManifest(repository, reference, {
+    bytes,
+    contentType,
+    tags,
+    by: exchange.visitor?.name,
+  })
   exchange.trace.pushed({
     kind: 'manifest',
     repository,
@@ -100,7 +105,7 @@ export async function deleteManifest(
   target: Target,
 ): Promise<void> {
   const { repository, reference } = target
-  await deletion.deleteManifest(repository, reference)
+  await deletion.deleteManifest(repository, reference, { by: exchange.visitor?.name })
   const kind = 'tag' in reference ? 'tag' : 'manifest'
   exchange.trace.deleted({ kind, repository, reference: nameOf(reference) })
   exchange.send(202, {})

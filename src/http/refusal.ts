@@ -26,6 +26,7 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
   SIZE_INVALID: { status: 413 },
   TAG_INVALID: { status: 400 },
   TOOMANYREQUESTS: { status: 429 },
+  UNAUTHORIZED: { status: 401 },
   UNAVAILABLE: { status: 503 },
   UNSUPPORTED: { status: 405 },
 }

@@ -18,6 +18,7 @@ export type Route =
   | { name: 'uploads'; repository: Repository }
   | { name: 'upload'; repository: Repository; id: string }
   | { name: 'referrers'; repository: Repository; digest: Digest }
+  | { name: 'token' }
   | { name: 'v1-ping' }
   | { name: 'v1-search' }
 
@@ -34,6 +35,7 @@ export function parseRoute(path: string): Route | undefined {
   if (path === '/v2/' || path === '/v2') return { name: 'base' }
   if (path === '/v2/_catalog') return { name: 'catalog' }
   if (path.startsWith('/v2/')) return parseRepositoryRoute(path)
+  if (path === '/token') return { name: 'token' }
   if (path === '/v1/_ping') return { name: 'v1-ping' }
   return path === '/v1/search' ? { name: 'v1-search' } : undefined
 }

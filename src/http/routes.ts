@@ -3,6 +3,7 @@ import { OciError } from '../oci/oci.ts'
 import type { Registry } from '../registry/registry.ts'
 import { deleteBlob, getBlob } from './blobs.ts'
 import type { Exchange } from './exchange.ts'
+import { admit, admitTo, rightOf, sendToken } from './gate.ts'
 import { listReferrers, listRepositories, listTags, search } from './listings.ts'
 import { deleteManifest, getManifest, putManifest } from './manifests.ts'
 import { findRepository, guessRefusal } from './names.ts'
@@ -20,6 +21,7 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 const handlers: { [N in RouteName]: Partial<Record<Method, Handler<N>>> } = {
   base: { GET: (_registry, exchange) => exchange.sendJson(200, {}) },
+  token: { GET: (_registry, exchange) => sendToken(exchange) },
   catalog: { GET: listRepositories },
   tags: { GET: listTags },
   manifest: { GET: getManifest, PUT: putManifest, DELETE: deleteManifest },
@@ -46,11 +48,18 @@ export async function dispatch(registry: Registry, exchange: Exchange, route: Ro
     )
   }
   if (!('repository' in route)) {
+    await admitTo(exchange, route.name)
     await handler(registry, exchange, route)
     return
   }
   const found = findRepository(registry.naming, exchange, route, name)
   const { repository, isGuess } = found instanceof Promise ? await found : found
+  const admitted = admit(
+    exchange,
+    { asked: route.repository, repository, right: rightOf(route, name) },
+    registry,
+  )
+  if (admitted !== undefined) await admitted
   try {
     await handler(registry, exchange, repository === route.repository ? route : { ...route, repository })
   } catch (error) {

@@ -28,7 +28,7 @@ export async function startUpload(
 ): Promise<void> {
   const { push } = registry
   const { repository } = target
-  const { query, request } = exchange
+  const { query, request, visitor } = exchange
   const mount = query.get('mount')
   const from = query.get('from')
   const algorithm = query.get('digest-algorithm')
@@ -37,6 +37,7 @@ export async function startUpload(
   const started = await push.startUpload(repository, {
     ...(mount === null ? {} : { mount: mountOf(mount, from) }),
     ...(algorithm === null ? {} : { algorithm: parseAlgorithm(algorithm) }),
+    ...(visitor === undefined ? {} : { mayMountFrom: (source: Repository) => visitor.may(source, 'pull') }),
     client: clientOf(request),
   })
   if ('mounted' in started) {

@@ -5,8 +5,12 @@ import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
 
 export interface Deletion {
-  /** Throws `MANIFEST_UNKNOWN`, `DENIED`, or `UNSUPPORTED` where deletion is off. */
-  deleteManifest(repository: Repository, reference: Reference): Promise<void>
+  /** `by` is the account that deletes. Throws `MANIFEST_UNKNOWN`, `DENIED`, or `UNSUPPORTED` where deletion is off. */
+  deleteManifest(
+    repository: Repository,
+    reference: Reference,
+    options?: { by?: string | undefined },
+  ): Promise<void>
   /** The bytes stay while another repository or a manifest needs them. Throws `BLOB_UNKNOWN` or `UNSUPPORTED`. */
   deleteBlob(repository: Repository, digest: Digest): Promise<void>
 }
@@ -30,27 +34,39 @@ export function createDeletion({ store, names, elsewhere }: Collaborators, allow
     if (!allowed) throw new OciError('UNSUPPORTED', 'deletion is turned off on this node')
   }
 
-  async function changesFor(repository: Repository, reference: Reference): Promise<Change[]> {
+  async function changesFor(
+    repository: Repository,
+    reference: Reference,
+    by: { by?: string },
+  ): Promise<Change[]> {
     if ('tag' in reference) {
       const entry = await names.findTag(repository, reference.tag)
-      return entry === undefined ? [] : [{ kind: 'tag', repository, tag: reference.tag, value: undefined }]
+      return entry === undefined
+        ? []
+        : [{ kind: 'tag', repository, tag: reference.tag, value: undefined, ...by }]
     }
     const { digest } = reference
     if ((await names.findManifest(repository, digest)) === undefined) return []
     const tags = await names.tagsOf(repository, digest)
     return [
-      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: undefined, isTakenAlong: true })),
-      { kind: 'manifest', repository, digest, value: undefined },
+      ...tags.map(
+        (tag): Change => ({ kind: 'tag', repository, tag, value: undefined, isTakenAlong: true, ...by }),
+      ),
+      { kind: 'manifest', repository, digest, value: undefined, ...by },
     ]
   }
 
-  async function deleteManifest(repository: Repository, reference: Reference): Promise<void> {
+  async function deleteManifest(
+    repository: Repository,
+    reference: Reference,
+    { by }: { by?: string | undefined } = {},
+  ): Promise<void> {
     checkAllowed()
     const name = 'tag' in reference ? reference.tag : reference.digest
     try {
       // Decided in the ledger's turn: a tag that is pushed before it is taken along, one that is pushed after it stands.
       await names.publish(async () => {
-        const changes = await changesFor(repository, reference)
+        const changes = await changesFor(repository, reference, by === undefined ? {} : { by })
         if (changes.length > 0) return changes
         throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`)
       })

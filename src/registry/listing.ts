@@ -33,15 +33,19 @@ export interface ReferrerQuery {
 export interface Listing {
   /** Throws `NAME_UNKNOWN`. */
   listTags(repository: Repository, page: { last?: string; limit?: number }): Promise<RepositoryPage>
-  listRepositories(page: { last?: string; limit?: number }): Promise<RepositoryPage>
+  /** Those that `isVisible`, where that is given. */
+  listRepositories(page: { last?: string; limit?: number; isVisible?: IsVisible }): Promise<RepositoryPage>
   /**
    * Empty for an unknown subject or repository (distribution-spec, "Listing Referrers"). Of a mirrored repository what its
    * upstream says; throws `UNAVAILABLE` or `TOOMANYREQUESTS` where that does not answer and the subject is not known either.
    */
   listReferrers(repository: Repository, subject: Digest, query: ReferrerQuery): Promise<ReferrerPage>
   /** Repositories whose names hold the word. */
-  search(word: string, limit: number): Promise<SearchResult[]>
+  search(word: string, limit: number, isVisible?: IsVisible): Promise<SearchResult[]>
 }
+
+/** Whether who asks may know of a repository. */
+type IsVisible = (repository: Repository) => boolean
 
 /** One answer's length, however much was asked for (CVE-2023-2253). */
 const maxPage = 1000
@@ -101,15 +105,28 @@ export function createListing(collaborators: Collaborators): Listing {
     return digests === undefined ? found : { ...found, digests: new Set(digests) }
   }
 
-  async function search(word: string, limit: number): Promise<SearchResult[]> {
-    const found: SearchResult[] = []
-    let after: string | undefined
+  async function search(
+    word: string,
+    limit: number,
+    isVisible: IsVisible = () => true,
+  ): Promise<SearchResult[]> {
+    const wanted = (name: Repository): boolean => name.includes(word) && isVisible(name)
+    return (await find(wanted, { limit })).map((name) => ({ name, description: '' }))
+  }
+
+  /** The first that are wanted. It stops after a number of names, so that a search that nothing matches stays cheap. */
+  async function find(
+    isWanted: IsVisible,
+    { after: from, limit }: { after?: string; limit: number },
+  ): Promise<Repository[]> {
+    const found: Repository[] = []
+    let after = from
     for (let searched = 0; searched < maxSearched && found.length < limit; searched += maxPage) {
       const batch = await names.listRepositories({
         limit: maxPage,
         ...(after === undefined ? {} : { after }),
       })
-      for (const name of batch) if (name.includes(word)) found.push({ name, description: '' })
+      found.push(...batch.filter(isWanted))
       after = batch.at(-1)
       if (batch.length < maxPage) break
     }
@@ -118,7 +135,10 @@ export function createListing(collaborators: Collaborators): Listing {
 
   return {
     listTags,
-    listRepositories: ({ last, limit }) => page(limit, last, (range) => names.listRepositories(range)),
+    listRepositories: ({ last, limit, isVisible }) =>
+      page(limit, last, (range) =>
+        isVisible === undefined ? names.listRepositories(range) : find(isVisible, range),
+      ),
     listReferrers,
     search,
   }

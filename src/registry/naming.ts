@@ -34,6 +34,8 @@ export interface Naming {
   forPush(asked: AskedName): NamedRepository
   /** For deleting: forgetting what is mirrored is the operator's right. */
   forDelete(asked: AskedName): Promise<NamedRepository> | NamedRepository
+  /** Whether a repository is an upstream's, by whoever's word. */
+  isMirrored(repository: Repository): boolean
 }
 
 /** More than a node serves at once. */
@@ -93,6 +95,10 @@ export function createNaming({ names, elsewhere, mirror, cache, own }: Collabora
   }
 
   return {
+    isMirrored(repository) {
+      const upstream = upstreamOf(repository)
+      return upstream !== undefined && isMirrored(upstream, repository)
+    },
     forRead(asked, reference) {
       const meaning = meaningOf(asked, fallback)
       const { repository, upstream, otherwise } = meaning

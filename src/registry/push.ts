@@ -27,6 +27,8 @@ export type StartedUpload = { mounted: { digest: Digest; size: number } } | { up
 export interface StartOptions {
   mount?: { digest: Digest; from?: Repository }
   algorithm?: DigestAlgorithm
+  /** From where who asks may mount; default from everywhere. */
+  mayMountFrom?: (source: Repository) => boolean
   /** Who uploads: one client's sessions make room for its own before they do for another's. */
   client?: string
 }
@@ -54,11 +56,11 @@ export interface Push {
   /** Throws `DIGEST_INVALID` when the bytes hash to something else. */
   finishUpload(repository: Repository, id: string, digest: Digest): Promise<{ size: number }>
   cancelUpload(repository: Repository, id: string): Promise<void>
-  /** Stored and published when it resolves. `tags` are set beside the reference's own. */
+  /** Stored and published when it resolves. `tags` are set beside the reference's own; `by` is the account that pushes. */
   putManifest(
     repository: Repository,
     reference: Reference,
-    body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
+    body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[]; by?: string | undefined },
   ): Promise<PushedManifest>
 }
 
@@ -71,9 +73,12 @@ export function createPush(collaborators: Collaborators): Push {
     repository: Repository,
     digest: Digest,
     from: Repository | undefined,
+    mayMountFrom: (source: Repository) => boolean,
   ): Promise<{ size: number } | undefined> {
     const source = from ?? (await links.anyRepository(digest))
-    if (source === undefined || mirror.refusal(upstreamOf(source) ?? '') !== undefined) return undefined
+    // What may not be read is nowhere for who asks, and an upload like any other.
+    if (source === undefined || !mayMountFrom(source)) return undefined
+    if (mirror.refusal(upstreamOf(source) ?? '') !== undefined) return undefined
     // Held, so that it is not taken between the look and the link.
     return await store.hold([digest], async () => {
       const isHere = (await links.has(source, digest)) && (await blobs.stat(digest)) !== undefined
@@ -96,10 +101,11 @@ export function createPush(collaborators: Collaborators): Push {
 
   async function startUpload(
     repository: Repository,
-    { mount: wanted, algorithm, client }: StartOptions = {},
+    { mount: wanted, algorithm, client, mayMountFrom = () => true }: StartOptions = {},
   ): Promise<StartedUpload> {
     own.notePush(repository)
-    const mounted = wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from)
+    const mounted =
+      wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from, mayMountFrom)
     if (wanted !== undefined && mounted !== undefined)
       return { mounted: { ...mounted, digest: wanted.digest } }
     const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
@@ -118,7 +124,12 @@ export function createPush(collaborators: Collaborators): Push {
   async function putManifest(
     repository: Repository,
     reference: Reference,
-    { bytes, contentType, tags = [] }: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[] },
+    {
+      bytes,
+      contentType,
+      tags = [],
+      by: account,
+    }: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[]; by?: string | undefined },
   ): Promise<PushedManifest> {
     const manifest = parseManifest(bytes, contentType)
     const digest = digestBytes(bytes, 'digest' in reference ? algorithmOf(reference.digest) : 'sha256')
@@ -131,7 +142,7 @@ export function createPush(collaborators: Collaborators): Push {
     // Until its records say that it lives, nothing else keeps it from the collector.
     await store.hold([digest, ...parts], async () => {
       await storeManifest(repository, digest, bytes, manifest)
-      await publish(repository, digest, bytes.length, manifest, allTags)
+      await publish(repository, digest, { size: bytes.length, tags: allTags, account }, manifest)
     })
     elsewhere.announce([digest])
     const { mediaType, subject } = manifest
@@ -184,14 +195,16 @@ export function createPush(collaborators: Collaborators): Push {
   async function publish(
     repository: Repository,
     digest: Digest,
-    size: number,
+    { size, tags, account }: { size: number; tags: Tag[]; account: string | undefined },
     manifest: ParsedManifest,
-    tags: Tag[],
   ) {
     const { mediaType } = manifest
+    const by = account === undefined ? {} : { by: account }
     const changes: Change[] = [
-      { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size) },
-      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value: { digest, mediaType, size } })),
+      { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size), ...by },
+      ...tags.map(
+        (tag): Change => ({ kind: 'tag', repository, tag, value: { digest, mediaType, size }, ...by }),
+      ),
     ]
     await refusing(names.publish(changes))
   }

@@ -4,6 +4,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
+import { openAccess } from '../../src/access/access.ts'
 import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
 import type { HeldAnswers } from '../../src/http/held-answers.ts'
 import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts'
@@ -30,6 +31,7 @@ export interface CallOptions {
 export interface Api extends AsyncDisposable {
   readonly port: number
   readonly directory: string
+  readonly names: Ledger
   call(method: string, path: string, options?: CallOptions): Promise<Answer>
   /** Uploads in one request and returns the digest. */
   pushBlob(repository: string, bytes: Uint8Array | string): Promise<Digest>
@@ -77,12 +79,14 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
       db: database,
       identity,
       authority: identity.publicKey,
+      authorityIdentity: identity,
       ...(options.time === undefined ? {} : { time: options.time }),
     }),
   )
   const { allowDelete = true, clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
   const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))
+  const access = opened.use(await openAccess({ names }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
   const { tracer, logger = silentLogger } = options
@@ -90,6 +94,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   http.serve(
     createHttpHandler({
       registry,
+      access,
       hosts,
       logger,
       ...(options.bodies === undefined ? {} : { bodies: options.bodies }),
@@ -136,6 +141,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   return {
     port,
     directory,
+    names,
     call,
     pushBlob,
     async pushImage(repository, reference, { layers = ['layer'], extra = {} } = {}) {

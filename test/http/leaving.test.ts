@@ -22,6 +22,7 @@ function listen() {
       pulled: nothing,
       pushed: nothing,
       deleted: nothing,
+      signedIn: nothing,
       end(_route, _status, error) {
         if (error !== undefined && errors.push(error) === clients) allLeft.resolve()
       },

@@ -7,6 +7,7 @@ import { mediaTypes } from '../../src/oci/oci.ts'
 import { openApi } from './harness.ts'
 
 interface Told {
+  account?: string
   stages: Stage[]
   pull?: Pulled
   push?: Pushed
@@ -33,6 +34,9 @@ function listen() {
       },
       deleted: (deletion) => {
         told.deletion = deletion
+      },
+      signedIn: (account) => {
+        told.account = account
       },
       end(route, status, error) {
         told.end = { route, status, error }

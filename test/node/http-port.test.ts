@@ -6,9 +6,13 @@ import { ListenError, openHttpPort } from '../../node/http-port.ts'
 
 const anyPort = { host: '127.0.0.1', port: 0 }
 
-function ask(address: string, path: string): Promise<{ status: number; body: string }> {
+function ask(
+  address: string,
+  path: string,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
-    const outgoing = request(`http://${address}${path}`, { agent: false }, (incoming) => {
+    const outgoing = request(`http://${address}${path}`, { agent: false, headers }, (incoming) => {
       let body = ''
       incoming.setEncoding('utf8').on('data', (text: string) => {
         body += text
@@ -23,6 +27,15 @@ describe('the registry’s port', () => {
   it('says which API it speaks before there is a registry', async () => {
     await using port = await openHttpPort(anyPort)
     expect(await ask(port.address, '/v2/')).toEqual({ status: 200, body: '{}' })
+  })
+
+  it('keeps from saying so to who takes that for whether it has to sign in', async () => {
+    await using port = await openHttpPort(anyPort)
+    const early = ask(port.address, '/v2/', { 'User-Agent': 'docker/26.1.5' })
+    // Answered after the other has arrived, as connections are accepted in order.
+    expect(await ask(port.address, '/v2/')).toMatchObject({ status: 200 })
+    port.serve((_request, response) => response.writeHead(401).end())
+    expect(await early).toMatchObject({ status: 401 })
   })
 
   it('keeps every other request until it can be answered', async () => {

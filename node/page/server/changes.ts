@@ -5,7 +5,7 @@ import type { Logger } from '../../../src/base/base.ts'
 import { type BodyWatch, holdBody } from '../../../src/http/http.ts'
 import { parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import type { FreeableAnswer } from '../answers.ts'
-import type { PageNode } from '../page.ts'
+import type { PageNode, Visitors } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
 import { PageError } from './page-error.ts'
 
@@ -17,6 +17,7 @@ export type MayChange = 'nobody' | 'loopback' | 'anyone'
 
 export interface ChangesOptions {
   mayChange: MayChange
+  visitors: Visitors
   bodies: BodyWatch
   onCollected(): void
   logger: Logger
@@ -35,7 +36,9 @@ export class Changes {
 
   /** Why this reader may change nothing, in words. */
   refusal(context: Context): string | undefined {
-    const { mayChange } = this.#options
+    const { mayChange, visitors } = this.#options
+    if (!visitors.mayChange())
+      return 'the policy lets not everybody delete everything, and nobody can sign in here'
     if (mayChange === 'anyone' || (mayChange === 'loopback' && isLoopbackHost(context.get('Host'))))
       return undefined
     return 'nothing can be changed from here: the page is open to others than this host, and the node was started without --page-changes'

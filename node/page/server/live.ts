@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import { type Clock, type Logger, logFailure } from '../../../src/base/base.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
+import type { Visitors } from '../page.ts'
 import type { Observatory } from './observatory.ts'
 import { PageError } from './page-error.ts'
 
@@ -22,13 +23,18 @@ const retryMs = 2_000
 
 export class Live implements AsyncDisposable {
   readonly #observatory: Observatory
+  readonly #visitors: Visitors
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #readers = new Set<Reader>()
   readonly #closing = new AbortController()
   #loop: Promise<void> | undefined
 
-  constructor(observatory: Observatory, { clock, logger }: { clock: Clock; logger: Logger }) {
+  constructor(
+    observatory: Observatory,
+    { visitors, clock, logger }: { visitors: Visitors; clock: Clock; logger: Logger },
+  ) {
+    this.#visitors = visitors
     this.#observatory = observatory
     this.#clock = clock
     this.#logger = logger
@@ -85,6 +91,10 @@ export class Live implements AsyncDisposable {
   }
 
   async #tell(): Promise<void> {
+    if (!this.#visitors.mayRead()) {
+      for (const reader of this.#readers) this.#drop(reader, new Error('the policy closes the page'))
+      return
+    }
     const state = await this.#state()
     const blobs = new Map<Digest, string>()
     for (const reader of this.#readers) {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
+import { openAccess } from '../../../src/access/access.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../../../src/http/http.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
@@ -49,11 +50,13 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   const allowed = [...settings['allow-host'], ...settings['page-host']]
   const hosts = new Hosts({ names: allowed, logger: silentLogger })
   const bodies = new BodyWatch()
+  const access = opened.use(await openAccess({ names }))
   const context = () => ({ node, registry })
   const door = opened.use(
     openPageDoor({
       node,
       registry,
+      access,
       hosts,
       bodies,
       http: port.address,
@@ -63,7 +66,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
       directory,
     }),
   )
-  port.serve(createHttpHandler({ registry, hosts, bodies, besides: door.middleware }))
+  port.serve(createHttpHandler({ registry, access, hosts, bodies, besides: door.middleware }))
   const number = Number(port.address.split(':').at(-1))
 
   const begin = (path: string, { method = 'GET', headers = {}, body }: AskOptions) =>

@@ -33,6 +33,7 @@ export function finished(
     pull: undefined,
     push: undefined,
     deletion: undefined,
+    account: undefined,
     ...facts,
   }
 }

@@ -1,0 +1,51 @@
+/** How often may be guessed: failures are counted by account and by address, and whoever had too many has to wait. */
+import type { Clock } from '../base/base.ts'
+
+interface Rate {
+  /** So many at once. */
+  burst: number
+  /** And one more after each of these. */
+  everyMs: number
+}
+
+interface Count {
+  left: number
+  atMs: number
+}
+
+/** Beyond this the longest untouched is forgotten. */
+const maxCounted = 10_000
+
+export class Attempts {
+  readonly #rate: Rate
+  readonly #clock: Clock
+  readonly #counts = new Map<string, Count>()
+
+  constructor(rate: Rate, clock: Clock) {
+    this.#rate = rate
+    this.#clock = clock
+  }
+
+  /** How long until the next try; 0 for now. */
+  waitMs(name: string): number {
+    const { left, atMs } = this.#of(name)
+    const wait = left >= 1 ? 0 : (1 - left) * this.#rate.everyMs
+    return Math.ceil(Math.max(0, wait - (this.#clock.now() - atMs)))
+  }
+
+  failed(name: string): void {
+    const { left, atMs } = this.#of(name)
+    this.#counts.delete(name)
+    this.#counts.set(name, { left: left - 1, atMs })
+    const [oldest] = this.#counts.keys()
+    if (this.#counts.size > maxCounted && oldest !== undefined) this.#counts.delete(oldest)
+  }
+
+  #of(name: string): Count {
+    const now = this.#clock.now()
+    const { burst, everyMs } = this.#rate
+    const count = this.#counts.get(name)
+    if (count === undefined) return { left: burst, atMs: now }
+    return { left: Math.min(burst, count.left + (now - count.atMs) / everyMs), atMs: now }
+  }
+}

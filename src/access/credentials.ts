@@ -1,0 +1,186 @@
+/**
+ * Whose credentials a request brings. What was found right is remembered under a keyed hash of the header, bound to the version
+ * of the account that it was right for: a client that asks a thousand times costs one password hash, and a change of the
+ * account ends what was remembered.
+ */
+import { createHmac, randomBytes } from 'node:crypto'
+import { type Clock, SingleFlight } from '../base/base.ts'
+import { type AccountEntry, isRobotName } from '../records/records.ts'
+import { type Asker, anonymous, askerOf } from './asker.ts'
+import { Attempts } from './attempts.ts'
+import { SignInError } from './errors.ts'
+import { isPassword, isSecret, nobodysPassword, passwordsWaiting } from './secrets.ts'
+import { readBearer, type Tokens } from './tokens.ts'
+
+interface Session {
+  name: string
+  version: string
+  asker: Asker
+}
+
+interface CredentialsOptions {
+  findAccount(name: string): AccountEntry | undefined
+  tokens: Tokens
+  /** For durations. */
+  steady: Clock
+  /** What expiry is compared with. */
+  clock: Clock
+}
+
+const maxSessions = 4096
+const maxHeaderLength = 4096
+/** Beyond these, who comes is told to come again: each waits for a hash that takes some 40 ms. */
+const maxWaiting = 64
+const maxWaitingOfClient = 4
+const againMs = 1000
+const byAccount = { burst: 10, everyMs: 6_000 }
+const byClient = { burst: 20, everyMs: 3_000 }
+const nobodysSecret = new Uint8Array(32)
+
+export class Credentials {
+  readonly #options: CredentialsOptions
+  readonly #key = randomBytes(32)
+  /** By keyed hash of the header; the longest unused first. */
+  readonly #sessions = new Map<string, Session>()
+  readonly #checks = new SingleFlight<Asker>()
+  /** Addresses and the accounts that signed in from there: nobody keeps them out by guessing elsewhere. */
+  readonly #proven = new Map<string, true>()
+  readonly #waiting = new Map<string, number>()
+  readonly #ofAccount: Attempts
+  readonly #ofClient: Attempts
+
+  constructor(options: CredentialsOptions) {
+    this.#options = options
+    this.#ofAccount = new Attempts(byAccount, options.steady)
+    this.#ofClient = new Attempts(byClient, options.steady)
+  }
+
+  /** Who it is, where that was found out before. */
+  recall(authorization: string): Asker | undefined {
+    if (authorization.length > maxHeaderLength) return undefined
+    const bearer = readBearer(authorization)
+    if (bearer !== undefined) return this.#ofToken(bearer)
+    const key = this.#keyOf(authorization)
+    const session = this.#sessions.get(key)
+    if (session === undefined) return undefined
+    const account = this.#options.findAccount(session.name)
+    this.#sessions.delete(key)
+    if (account?.version !== session.version || !this.#isUsable(account)) return undefined
+    this.#sessions.set(key, session)
+    return session.asker
+  }
+
+  /** Throws SignInError. `client` is where it comes from. */
+  async check(authorization: string, client: string): Promise<Asker> {
+    const known = this.recall(authorization)
+    if (known !== undefined) return known
+    const given = readBasic(authorization)
+    if (given === undefined)
+      throw new SignInError('UNAUTHORIZED', 'these credentials are not a name and a password, or not of now')
+    // How some clients say that they have none.
+    if (given.name === '' && given.password === '') return anonymous
+    // One check for all that come at once, whose headers are the same.
+    return await this.#checks.run(`${client} ${this.#keyOf(authorization)}`, () =>
+      this.#checkAnew(authorization, given, client),
+    )
+  }
+
+  async #checkAnew(
+    authorization: string,
+    { name, password }: { name: string; password: string },
+    client: string,
+  ): Promise<Asker> {
+    this.#refuseMany(name, client)
+    const account = this.#options.findAccount(name)
+    const isRight = await this.#within(client, () => isRightFor(name, account, password))
+    // It may have changed while the hash was made.
+    const now = this.#options.findAccount(name)
+    if (!isRight || account === undefined || now?.version !== account.version || !this.#isUsable(account)) {
+      this.#ofAccount.failed(name)
+      this.#ofClient.failed(client)
+      throw new SignInError(
+        'UNAUTHORIZED',
+        'the name or the password is wrong, or the account is disabled or has expired',
+        { account: account?.name },
+      )
+    }
+    const asker = askerOf(account)
+    this.#sessions.set(this.#keyOf(authorization), { name, version: account.version, asker })
+    forgetOldest(this.#sessions)
+    this.#proven.set(`${client} ${name}`, true)
+    forgetOldest(this.#proven)
+    return asker
+  }
+
+  #refuseMany(name: string, client: string): void {
+    const accountMs = this.#proven.has(`${client} ${name}`) ? 0 : this.#ofAccount.waitMs(name)
+    const failedMs = Math.max(this.#ofClient.waitMs(client), accountMs)
+    const isBusy = passwordsWaiting() >= maxWaiting || (this.#waiting.get(client) ?? 0) >= maxWaitingOfClient
+    const retryAfterMs = Math.max(failedMs, isBusy ? againMs : 0)
+    if (retryAfterMs === 0) return
+    const message =
+      failedMs > 0 ? 'too many wrong passwords; try again later' : 'many sign in at once; try again'
+    const account = this.#options.findAccount(name)?.name
+    throw new SignInError('TOOMANYREQUESTS', message, { account, retryAfterMs })
+  }
+
+  async #within(client: string, work: () => Promise<boolean>): Promise<boolean> {
+    this.#waiting.set(client, (this.#waiting.get(client) ?? 0) + 1)
+    try {
+      return await work()
+    } finally {
+      const left = (this.#waiting.get(client) ?? 1) - 1
+      if (left === 0) this.#waiting.delete(client)
+      else this.#waiting.set(client, left)
+    }
+  }
+
+  #ofToken(token: string): Asker | undefined {
+    const claims = this.#options.tokens.read(token)
+    if (claims === undefined) return undefined
+    if (claims === 'anonymous') return anonymous
+    const account = this.#options.findAccount(claims.name)
+    return account?.version === claims.version && this.#isUsable(account) ? askerOf(account) : undefined
+  }
+
+  #isUsable({ value }: AccountEntry): boolean {
+    if (value.disabledMs !== undefined) return false
+    return (
+      value.type === 'person' || value.expiresMs === undefined || value.expiresMs > this.#options.clock.now()
+    )
+  }
+
+  #keyOf(authorization: string): string {
+    return createHmac('sha256', this.#key).update(authorization).digest('base64')
+  }
+}
+
+function forgetOldest(remembered: Map<string, unknown>): void {
+  const [oldest] = remembered.keys()
+  if (remembered.size > maxSessions && oldest !== undefined) remembered.delete(oldest)
+}
+
+/** Takes as long whether there is such an account or not. */
+async function isRightFor(
+  name: string,
+  account: AccountEntry | undefined,
+  password: string,
+): Promise<boolean> {
+  if (isRobotName(name)) {
+    const known = account?.value.type === 'robot' ? account.value.secret : nobodysSecret
+    return isSecret(password, known)
+  }
+  return await isPassword(
+    password,
+    account?.value.type === 'person' ? account.value.password : nobodysPassword,
+  )
+}
+
+/** RFC 7617. */
+function readBasic(authorization: string): { name: string; password: string } | undefined {
+  const [, encoded] = /^basic +([A-Za-z0-9+/]*={0,2}) *$/i.exec(authorization.slice(0, maxHeaderLength)) ?? []
+  if (encoded === undefined || authorization.length > maxHeaderLength) return undefined
+  const text = Buffer.from(encoded, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  return colon < 0 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) }
+}

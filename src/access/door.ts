@@ -1,0 +1,112 @@
+/** Access as a node has it: the accounts and rules of its ledger, followed as they change. */
+import { type Clock, steadyClock, wallClock } from '../base/base.ts'
+import { type AccessRight, type AccountEntry, isAccountName, type Ledger } from '../records/records.ts'
+import { type Asker, anonymous } from './asker.ts'
+import { Credentials } from './credentials.ts'
+import { Rights } from './rights.ts'
+import { Tokens, tokenMs } from './tokens.ts'
+
+export interface Access extends Disposable {
+  /** Whether the cluster has accounts or rules. */
+  readonly isOn: boolean
+  /** Who asks. Anonymous without credentials. Throws SignInError. */
+  identify(authorization: string | undefined, client: string): Asker | Promise<Asker>
+  /** As `identify`, of credentials that were found right before; anonymous with all others. */
+  recall(authorization: string | undefined): Asker
+  may(asker: Asker, repository: string, right: AccessRight): boolean
+  /** For every repository that there could be. */
+  mayEverywhere(asker: Asker, right: AccessRight): boolean
+  maySomewhere(asker: Asker, right: AccessRight): boolean
+  /** A bearer token for the asker, and how long it is good for. */
+  issueToken(asker: Asker): { token: string; seconds: number }
+}
+
+export interface AccessOptions {
+  names: Pick<Ledger, 'findAccount' | 'listAccounts' | 'policy' | 'onChange'>
+  /** For durations. */
+  steady?: Clock
+  /** What expiry is compared with. */
+  clock?: Clock
+}
+
+/** Accounts that were looked up, found or not. */
+const maxRemembered = 4096
+
+export async function openAccess(options: AccessOptions): Promise<Access> {
+  const access = new LedgerAccess(options)
+  await access.start()
+  return access
+}
+
+class LedgerAccess implements Access {
+  readonly #names: AccessOptions['names']
+  readonly #credentials: Credentials
+  readonly #tokens: Tokens
+  readonly #accounts = new Map<string, AccountEntry | undefined>()
+  #rights: Rights
+  #hasAccounts = false
+  #unsubscribe: () => void = () => undefined
+
+  constructor({ names, steady = steadyClock, clock = wallClock }: AccessOptions) {
+    this.#names = names
+    this.#tokens = new Tokens(steady)
+    const findAccount = (name: string): AccountEntry | undefined => this.#findAccount(name)
+    this.#credentials = new Credentials({ findAccount, tokens: this.#tokens, steady, clock })
+    this.#rights = new Rights(names.policy().access ?? [])
+  }
+
+  async start(): Promise<void> {
+    this.#unsubscribe = this.#names.onChange((keys) => {
+      const isPolicy = keys.some(({ kind }) => kind === 'policy')
+      const isAccount = keys.some(({ kind }) => kind === 'account')
+      if (isPolicy) this.#rights = new Rights(this.#names.policy().access ?? [])
+      if (isPolicy || isAccount) this.#accounts.clear()
+      if (keys.some((key) => key.kind === 'account' && !key.deleted)) this.#hasAccounts = true
+    })
+    this.#hasAccounts ||= (await this.#names.listAccounts({ limit: 1 })).length > 0
+  }
+
+  /** Once it was on for accounts it stays so until the node starts again: removing the last one opens nothing. */
+  get isOn(): boolean {
+    return this.#hasAccounts || !this.#rights.areOpen
+  }
+
+  identify(authorization: string | undefined, client: string): Asker | Promise<Asker> {
+    if (authorization === undefined || !this.isOn) return anonymous
+    return this.#credentials.recall(authorization) ?? this.#credentials.check(authorization, client)
+  }
+
+  recall(authorization: string | undefined): Asker {
+    if (authorization === undefined || !this.isOn) return anonymous
+    return this.#credentials.recall(authorization) ?? anonymous
+  }
+
+  may(asker: Asker, repository: string, right: AccessRight): boolean {
+    return this.#rights.may(asker, repository, right)
+  }
+
+  mayEverywhere(asker: Asker, right: AccessRight): boolean {
+    return this.#rights.mayEverywhere(asker, right)
+  }
+
+  maySomewhere(asker: Asker, right: AccessRight): boolean {
+    return this.#rights.maySomewhere(asker, right)
+  }
+
+  issueToken(asker: Asker): { token: string; seconds: number } {
+    const account = asker.name === undefined ? undefined : this.#findAccount(asker.name)
+    return { token: this.#tokens.issue(account), seconds: tokenMs / 1000 }
+  }
+
+  [Symbol.dispose](): void {
+    this.#unsubscribe()
+  }
+
+  #findAccount(name: string): AccountEntry | undefined {
+    if (this.#accounts.has(name)) return this.#accounts.get(name)
+    const account = isAccountName(name) ? this.#names.findAccount(name) : undefined
+    if (this.#accounts.size >= maxRemembered) this.#accounts.clear()
+    this.#accounts.set(name, account)
+    return account
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * What a policy's access rules permit: the first that matches the repository and who asks decides, and what none permits is
+ * refused. Whoever signed in and is named by no rule for a repository has what anonymous askers have, as they could sign out.
+ */
+import { type AccessRight, type AccessRule, accessRights, matchesGlob } from '../records/records.ts'
+import { type Asker, anonymous } from './asker.ts'
+
+export interface Explanation {
+  /** What may be done. */
+  may: AccessRight[]
+  /** From 1, as they stand in the policy; absent where none matched. */
+  rule?: number
+  /** In words. */
+  why: string
+}
+
+interface Decision {
+  may: ReadonlySet<AccessRight>
+  index: number
+  /** Found as for an anonymous asker. */
+  isAsAnonymous: boolean
+}
+
+interface CompiledRule {
+  /** What every repository that matches begins with: most rules are passed over by it. */
+  prefix: string
+  who: ReadonlySet<string>
+  may: ReadonlySet<AccessRight>
+}
+
+const everything: Decision = { may: new Set(accessRights), index: -1, isAsAnonymous: false }
+const nothing: Decision = { may: new Set(), index: -1, isAsAnonymous: false }
+/** Decisions that are remembered, each of some 300 bytes. */
+const maxRemembered = 10_000
+
+/** What rules permit somebody, and why. */
+export function explainAccess(rules: readonly AccessRule[], asker: Asker, repository: string): Explanation {
+  return new Rights(rules).explain(asker, repository)
+}
+
+export class Rights {
+  readonly #rules: readonly AccessRule[]
+  readonly #compiled: readonly CompiledRule[]
+  readonly #decisions = new Map<string, Decision>()
+
+  constructor(rules: readonly AccessRule[]) {
+    this.#rules = rules
+    this.#compiled = rules.map(({ repositories, who, may }) => ({
+      prefix: repositories.replace(/\*.*$/s, ''),
+      who: new Set(who),
+      may: new Set(may),
+    }))
+  }
+
+  get areOpen(): boolean {
+    return this.#rules.length === 0
+  }
+
+  may(asker: Asker, repository: string, right: AccessRight): boolean {
+    return this.#decide(asker, repository).may.has(right)
+  }
+
+  /** Whether the right is there for every repository that there could be. */
+  mayEverywhere(asker: Asker, right: AccessRight): boolean {
+    if (this.areOpen) return true
+    for (const [index, { who, may }] of this.#compiled.entries()) {
+      if (!isNamed(who, asker)) continue
+      if (!may.has(right)) return false
+      if (this.#rules[index]?.repositories === '**') return true
+    }
+    return false
+  }
+
+  /** Whether a rule that names the asker gives the right anywhere; another may stand before it. */
+  maySomewhere(asker: Asker, right: AccessRight): boolean {
+    return (
+      this.areOpen ||
+      this.#compiled.some(
+        ({ who, may }) => may.has(right) && (isNamed(who, asker) || isNamed(who, anonymous)),
+      )
+    )
+  }
+
+  explain(asker: Asker, repository: string): Explanation {
+    if (this.areOpen)
+      return { may: [...accessRights], why: 'the policy has no access rules, so everybody may everything' }
+    const { may, index, isAsAnonymous } = this.#decide(asker, repository)
+    const rule = this.#rules[index]
+    if (rule === undefined)
+      return { may: [], why: 'no access rule matches, and what none permits is refused' }
+    const matched = `rule ${index + 1} is the first that matches: "${rule.repositories}" for ${rule.who.join(', ')}`
+    return {
+      may: accessRights.filter((right) => may.has(right)),
+      rule: index + 1,
+      why: isAsAnonymous
+        ? `no rule names the asker there, who has what anonymous askers have; ${matched}`
+        : matched,
+    }
+  }
+
+  #decide(asker: Asker, repository: string): Decision {
+    if (this.areOpen) return everything
+    const key = `${repository} ${asker.key}`
+    const known = this.#decisions.get(key)
+    if (known !== undefined) return known
+    const decision = this.#find(asker, repository) ?? nothing
+    if (this.#decisions.size >= maxRemembered) this.#decisions.clear()
+    this.#decisions.set(key, decision)
+    return decision
+  }
+
+  #find(asker: Asker, repository: string): Decision | undefined {
+    const own = this.#findNaming(asker, repository, false)
+    return own ?? (asker === anonymous ? undefined : this.#findNaming(anonymous, repository, true))
+  }
+
+  #findNaming(asker: Asker, repository: string, isAsAnonymous: boolean): Decision | undefined {
+    for (const [index, { prefix, who, may }] of this.#compiled.entries()) {
+      if (!repository.startsWith(prefix) || !isNamed(who, asker)) continue
+      if (matchesGlob(this.#rules[index]?.repositories ?? '', repository))
+        return { may, index, isAsAnonymous }
+    }
+    return undefined
+  }
+}
+
+function isNamed(who: ReadonlySet<string>, { names }: Asker): boolean {
+  return names.some((name) => who.has(name))
+}

@@ -1,0 +1,141 @@
+/**
+ * Who asks, and whether they may: the one place through which every route of the registry goes. What somebody may not read is
+ * refused before anything is looked up, so that what is missing and what is hidden are refused alike.
+ */
+import type { Access, AccessRight, Asker } from '../access/access.ts'
+import { OciError, type Repository } from '../oci/oci.ts'
+import type { Registry } from '../registry/registry.ts'
+import { clientOf, decidesByVersionCheck, isDocker } from './client.ts'
+import type { Exchange, Visitor } from './exchange.ts'
+import { hostOf } from './hosts.ts'
+import type { NamedRoute } from './names.ts'
+import type { RouteName } from './route.ts'
+
+/** Deletion is a right of its own (CVE-2026-61833); giving up an upload is part of it. */
+const rights: { [N in NamedRoute['name']]: Partial<Record<string, AccessRight>> } = {
+  tags: { GET: 'pull' },
+  referrers: { GET: 'pull' },
+  manifest: { GET: 'pull', PUT: 'push', DELETE: 'delete' },
+  blob: { GET: 'pull', DELETE: 'delete' },
+  uploads: { POST: 'push' },
+  upload: { GET: 'push', PATCH: 'push', PUT: 'push', DELETE: 'push' },
+}
+
+/** `method` is GET for HEAD. */
+export function rightOf({ name }: NamedRoute, method: string): AccessRight {
+  const right = rights[name][method]
+  if (right === undefined) throw new Error(`nobody has said who may ${method} ${name}`)
+  return right
+}
+
+interface Wanted {
+  /** As the client wrote it. */
+  asked: Repository
+  repository: Repository
+  right: AccessRight
+}
+
+/**
+ * Lets the request go on or throws `UNAUTHORIZED`, `DENIED` or `TOOMANYREQUESTS`. No promise where nobody has to be waited for.
+ */
+export function admit(exchange: Exchange, wanted: Wanted, { naming }: Registry): Promise<void> | undefined {
+  const { access } = exchange
+  if (access?.isOn !== true) return undefined
+  const authorization = exchange.header('authorization')
+  const { repository, right } = wanted
+  if (authorization !== undefined && naming.isMirrored(repository)) {
+    // Clients send mirrors credentials of the registry that is mirrored: these are nobody's here.
+    const asker = access.recall(authorization)
+    if (access.may(asker, repository, right)) return enter(exchange, access, asker, wanted)
+  }
+  const asker = access.identify(authorization, clientOf(exchange.request))
+  return asker instanceof Promise
+    ? asker.then((found) => enter(exchange, access, found, wanted))
+    : enter(exchange, access, asker, wanted)
+}
+
+function enter(
+  exchange: Exchange,
+  access: Access,
+  asker: Asker,
+  { asked, repository, right }: Wanted,
+): undefined {
+  remember(exchange, access, asker)
+  if (access.may(asker, repository, right)) return undefined
+  const missing = right === 'pull' ? ', or there is no such repository' : ''
+  if (asker.name === undefined) throw new OciError('UNAUTHORIZED', `sign in to ${right} ${asked}`)
+  throw new OciError('DENIED', `${asker.name} may not ${right} ${asked}${missing}`)
+}
+
+/** Of routes about no repository. */
+export async function admitTo(exchange: Exchange, route: RouteName): Promise<void> {
+  const { access } = exchange
+  if (access?.isOn !== true || route === 'token' || route === 'v1-ping') return
+  const authorization = exchange.header('authorization')
+  const asker = await access.identify(authorization, clientOf(exchange.request))
+  remember(exchange, access, asker)
+  if (asker.name !== undefined) return
+  const mayNothing = !maySomething(access, asker)
+  // These clients show no credentials later where this answer did not ask for them; what they show when they have none says so.
+  const decidesHere =
+    route === 'base' && authorization === undefined && decidesByVersionCheck(exchange.request.headers)
+  if (mayNothing || decidesHere) throw new OciError('UNAUTHORIZED', 'sign in to this registry')
+}
+
+function remember(exchange: Exchange, access: Access, asker: Asker): void {
+  const visitor: Visitor = {
+    name: asker.name,
+    may: (repository, right) => access.may(asker, repository, right),
+  }
+  exchange.visitor = visitor
+  if (asker.name !== undefined) exchange.trace.signedIn(asker.name)
+}
+
+function maySomething(access: Access, asker: Asker): boolean {
+  return (['pull', 'push', 'delete'] as const).some((right) => access.maySomewhere(asker, right))
+}
+
+/**
+ * What goes with a refusal for want of credentials. Docker gives up at a Basic challenge when it has none; where something is
+ * open to everybody it gets a token for nobody instead.
+ */
+export function challengeTo(exchange: Exchange, error: unknown): Record<string, string> {
+  const { access } = exchange
+  if (!(error instanceof OciError) || error.code !== 'UNAUTHORIZED' || access === undefined) return {}
+  const realm = realmOf(exchange)
+  const isOpen = maySomething(access, access.recall(undefined))
+  if (!isOpen || realm === undefined || !isDocker(exchange.request.headers))
+    return { 'WWW-Authenticate': 'Basic realm="shoal"' }
+  return { 'WWW-Authenticate': `Bearer realm="${realm}",service="shoal"` }
+}
+
+/** Where tokens are given, by the name that the client used. */
+function realmOf({ request }: Exchange): string | undefined {
+  const { host = '', 'x-forwarded-proto': forwarded } = request.headers
+  const isTls = 'encrypted' in request.socket || forwarded === 'https'
+  return hostOf(host) === undefined ? undefined : `${isTls ? 'https' : 'http'}://${host}/token`
+}
+
+/** https://distribution.github.io/distribution/spec/auth/token/: one for who signs in, and one for who does not. */
+export async function sendToken(exchange: Exchange): Promise<void> {
+  const { access } = exchange
+  if (access?.isOn !== true) throw new OciError('NAME_UNKNOWN', 'nobody has to sign in here')
+  const { token, seconds } = access.issueToken(await askerOfToken(exchange, access))
+  const issued = new Date().toISOString()
+  exchange.sendJson(
+    200,
+    { token, access_token: token, expires_in: seconds, issued_at: issued },
+    { 'Cache-Control': 'no-store' },
+  )
+}
+
+async function askerOfToken(exchange: Exchange, access: Access): Promise<Asker> {
+  try {
+    return await access.identify(exchange.header('authorization'), clientOf(exchange.request))
+  } catch (error) {
+    // A mirror is shown the credentials of what it mirrors, and the name in the scope does not say which that is.
+    const isPull = /^repository:[^ ]+:pull$/.test(exchange.param('scope') ?? '')
+    if (error instanceof OciError && error.code === 'UNAUTHORIZED' && isPull) return access.recall(undefined)
+    throw error
+  }
+}

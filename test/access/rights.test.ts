@@ -1,0 +1,148 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Asker, anonymous, askerOf } from '../../src/access/access.ts'
+import { Rights } from '../../src/access/rights.ts'
+import { type AccessRight, type AccessRule, accessRights, matchesGlob } from '../../src/records/records.ts'
+import { person, robot } from './fixture.ts'
+
+const asker = (name: string, groups: string[] = []): Asker => {
+  const value = name.startsWith('robot$') ? robot('secret') : person('password')
+  return askerOf({ name, value: { ...value, groups }, version: 'v', writtenMs: 0, author: '' })
+}
+const ann = asker('ann', ['ci'])
+const bob = asker('bob')
+const deploy = asker('robot$deploy')
+
+const rule = (repositories: string, who: string[], may: AccessRight[]): AccessRule => ({
+  repositories,
+  who,
+  may,
+})
+const mayOf = (rules: AccessRule[], who: Asker, repository: string): AccessRight[] =>
+  accessRights.filter((right) => new Rights(rules).may(who, repository, right))
+
+describe('what an asker may', () => {
+  it('is everything while there are no rules', () => {
+    expect(mayOf([], anonymous, 'any/thing')).toEqual(['pull', 'push', 'delete'])
+  })
+
+  const rules = [
+    rule('team/secret', ['user:ann'], ['pull']),
+    rule('team/**', ['group:ci', 'robot:deploy'], ['pull', 'push']),
+    rule('team/**', ['user:bob'], ['pull', 'delete']),
+    rule('docker.io/**', ['anonymous'], ['pull']),
+    rule('own/**', ['anyone'], ['pull']),
+  ]
+
+  it.each<[string, Asker, string, AccessRight[]]>([
+    ['by name, where that rule is the first', ann, 'team/secret', ['pull']],
+    ['by a group', ann, 'team/app', ['pull', 'push']],
+    ['of a robot', deploy, 'team/app', ['pull', 'push']],
+    ['by a later rule, where the earlier name others', bob, 'team/app', ['pull', 'delete']],
+    ['of anyone who signed in', bob, 'own/app', ['pull']],
+    ['not of anyone, who did not', anonymous, 'own/app', []],
+    ['of an anonymous one', anonymous, 'docker.io/library/alpine', ['pull']],
+    ['as an anonymous one, where no rule names who signed in', bob, 'docker.io/library/alpine', ['pull']],
+    ['nothing, where no rule matches', bob, 'other/app', []],
+    ['nothing more by a right to push than that', ann, 'team/app', ['pull', 'push']],
+  ])('is decided %s', (_, who, repository, may) => {
+    expect(mayOf(rules, who, repository)).toEqual(may)
+  })
+
+  it('is nothing where the first rule that matches permits nothing', () => {
+    const given = [rule('team/**', ['user:ann'], []), rule('**', ['anyone', 'anonymous'], ['pull'])]
+    expect(mayOf(given, ann, 'team/app')).toEqual([])
+    expect(mayOf(given, bob, 'team/app')).toEqual(['pull'])
+  })
+
+  it('of a user is not that of a robot or a group with the same name', () => {
+    const given = [rule('**', ['user:deploy', 'group:bob'], ['pull'])]
+    expect(mayOf(given, deploy, 'app')).toEqual([])
+    expect(mayOf(given, bob, 'app')).toEqual([])
+  })
+})
+
+describe('a pattern', () => {
+  it.each([
+    ['team', 'team', true],
+    ['team', 'team/app', false],
+    ['team', 'teammates', false],
+    ['team/*', 'team/app', true],
+    ['team/*', 'team/a/b', false],
+    ['team/*', 'team', false],
+    ['team/**', 'team/a/b', true],
+    ['team/**', 'team', false],
+    ['team/**', 'teams/app', false],
+    ['team*', 'team/app', false],
+    ['*', 'app', true],
+    ['*', 'team/app', false],
+    ['**', 'team/app', true],
+    ['**/app', 'team/app', true],
+    ['**/app', 'team/snapp', false],
+    ['', 'app', false],
+    ['', '', true],
+  ])('"%s" and the repository "%s" fit: %s', (pattern, repository, fits) => {
+    expect(mayOf([rule(pattern, ['anyone'], ['pull'])], bob, repository)).toEqual(fits ? ['pull'] : [])
+  })
+})
+
+describe('for everything', () => {
+  it.each<[string, AccessRule[], boolean]>([
+    ['there is a right where all is open', [], true],
+    ['there is a right by a rule about all', [rule('**', ['anonymous'], ['pull'])], true],
+    [
+      'there is none behind one that hides something',
+      [rule('a', ['anonymous'], []), rule('**', ['anonymous'], ['pull'])],
+      false,
+    ],
+    ['there is none by a rule about some', [rule('a/**', ['anonymous'], ['pull'])], false],
+    ['there is none by a rule for others', [rule('**', ['anyone'], ['pull'])], false],
+  ])('%s', (_, rules, may) => {
+    expect(new Rights(rules).mayEverywhere(anonymous, 'pull')).toBe(may)
+  })
+})
+
+it('explains by which rule, and that none matched', () => {
+  const rights = new Rights([rule('a', ['user:bob'], []), rule('team/**', ['group:ci'], ['pull'])])
+  expect(rights.explain(ann, 'team/app')).toEqual({
+    may: ['pull'],
+    rule: 2,
+    why: 'rule 2 is the first that matches: "team/**" for group:ci',
+  })
+  expect(rights.explain(bob, 'team/app')).toEqual({
+    may: [],
+    why: 'no access rule matches, and what none permits is refused',
+  })
+  expect(new Rights([]).explain(bob, 'x')).toMatchObject({ may: ['pull', 'push', 'delete'] })
+})
+
+it('is what reading the rules from the top says, whatever they are', () => {
+  const names = fc.constantFrom('user:ann', 'user:bob', 'group:ci', 'robot:deploy', 'anyone', 'anonymous')
+  const pattern = fc.constantFrom('**', '*', 'a', 'a/*', 'a/**', '**/b', 'a*', 'b/**')
+  const anyRule = fc.record({
+    repositories: pattern,
+    who: fc.array(names, { maxLength: 3 }),
+    may: fc.subarray([...accessRights]),
+  })
+  const repository = fc.constantFrom('a', 'b', 'a/b', 'a/b/c', 'ab', 'b/a')
+  const who = fc.constantFrom(ann, bob, deploy, anonymous)
+  fc.assert(
+    fc.property(
+      fc.array(anyRule, { minLength: 1, maxLength: 6 }),
+      who,
+      repository,
+      (rules, asking, wanted) => {
+        const first = (own: readonly string[]) =>
+          rules.find(
+            ({ repositories, who: named }) =>
+              matchesGlob(repositories, wanted) && named.some((one) => own.includes(one)),
+          )
+        const deciding = first(asking.names) ?? first(['anonymous'])
+        expect(mayOf(rules, asking, wanted)).toEqual(
+          accessRights.filter((right) => deciding?.may.includes(right)),
+        )
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
