@@ -6,9 +6,10 @@ import { writeSecretFile } from '../src/swarm/cluster/secret-file.ts'
 
 /**
  * Goes up when data can no longer be read by the versions before; the change brings what converts the older data.
- * Of 2 records may be seals, and policies may name sealers; what stands in data of format 1 stands in it as it is.
+ * Of 2 records may be seals, and policies may name sealers; of 3 they may be accounts, and policies may have access rules. What
+ * stands in data of an earlier format stands in it as it is.
  */
-export const dataFormat = 2
+export const dataFormat = 3
 
 /** The data directory was written by a later version of Shoal, or its mark is damaged. Nothing in it was touched. */
 export class DataFormatError extends CodedError {

@@ -25,15 +25,16 @@ import { deleteTag, pushSmall, smallManifest } from '../test/netns/names.ts'
 const repository = 'golden/app'
 const uploadOffset = 12_345
 const partialBytes = Buffer.alloc(600_000, 'a piece that compresses well, ')
-const clock = path.join(import.meta.dirname, '../test/netns/clock-ahead.ts')
+const clock = path.join(import.meta.dirname, '../test/netns/stepped-clock.ts')
 /** The node's clock, so that no machine's clock is behind the data. */
 const madeMs = Date.UTC(2026, 0, 1)
 
 const archive = goldenArchive(dataFormat)
 if (existsSync(archive)) throw new Error(`${archive} exists; a format that has changed has another number`)
 await using folder = await openScratchFolder()
+await writeFile(folder.at('ahead'), `${madeMs - Date.now()}`)
 await using registry = await openRegistry({
-  env: { NODE_OPTIONS: `--import=${clock}`, TEST_CLOCK_AHEAD_MS: `${madeMs - Date.now()}` },
+  env: { NODE_OPTIONS: `--import=${clock}`, TEST_CLOCK: folder.at('ahead') },
 })
 const golden = await fill(registry)
 await registry.stop()
@@ -59,6 +60,8 @@ async function fill({ port, data }: Registry): Promise<GoldenData> {
   await deleteTag(client, repository, 'gone')
   const policy = { rules: [], immutable: [{ repositories: 'golden/**', tags: 'v*' }], banned: [] }
   await callRunningNode(data, 'policy-set', { policy }, () => undefined)
+  const account = { name: 'ann', password: 'golden password', groups: ['golden'] }
+  await callRunningNode(data, 'account-add', account, () => undefined)
   const peers = await callRunningNode(data, 'peers', {}, () => undefined)
   if (peers === undefined) throw new Error('the node does not answer')
   const { self } = peers.result as PeerList
@@ -77,6 +80,7 @@ async function fill({ port, data }: Registry): Promise<GoldenData> {
     blobs: [...new Set(blobs)].filter((digest) => !manifests.includes(digest)),
     referrer: { subject: image.manifest.descriptor.digest, digest: note.descriptor.digest },
     immutableTag: 'v1',
+    account: { name: account.name, password: account.password },
     upload: await beginUpload(client),
     partial: { digest: sha256(partialBytes), size: partialBytes.length, held: 1 },
   }

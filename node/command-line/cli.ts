@@ -36,6 +36,11 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     load: () => import('../commands/client-config.ts'),
   },
   policy: { summary: 'show or set who may publish what', load: () => import('../commands/policy.ts') },
+  account: {
+    summary: 'make, change and list the accounts of people and robots',
+    load: () => import('../commands/account.ts'),
+  },
+  access: { summary: 'say what somebody may do, and why', load: () => import('../commands/access.ts') },
   authority: {
     summary: 'move the key that signs the policy',
     load: () => import('../commands/authority.ts'),

@@ -12,6 +12,7 @@ const groups: Record<string, string[]> = {
   'This node': ['serve', 'status', 'health', 'doctor'],
   Images: ['ls', 'inspect', 'tag', 'rm', 'keep', 'warm', 'export', 'import'],
   Cluster: ['token', 'peers', 'policy', 'authority'],
+  Accounts: ['account', 'access'],
   Disk: ['gc', 'verify'],
   'Other registries': ['upstreams', 'client-config'],
   Shell: ['completion'],

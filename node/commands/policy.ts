@@ -24,13 +24,17 @@ FILE is JSON:
     "rules":     [{ "repositories": "team/**", "authors": ["12D3KooW…"] }],
     "immutable": [{ "repositories": "**", "tags": "v*" }],
     "sealers":   ["12D3KooW…"],
-    "banned":    []
+    "banned":    [],
+    "administrators": ["12D3KooW…"],
+    "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }]
   }
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
 are members that say which push of such a tag was first; without that key those that are stay, or this node becomes one.
 A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays,
 or with --drop goes away everywhere within two hours, but for manifests that tags or indexes of others refer to.
+Administrators are members that may write accounts (see shoal account). access says what people may do, see shoal access;
+without that key, or with an empty list, everybody may everything.
 It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
 new key that is a member at once, until the token is changed (shoal token rotate).
 
@@ -60,12 +64,17 @@ show prints JSON in any case; with --json the others print the policy as it is t
     if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
     const { drop, force } = flags
     if (drop && action !== 'ban') throw new UsageError('--drop is for policy ban alone')
+    const before = action === 'set' ? await perform(settings, 'policy-show', {}) : undefined
     const policy =
       action === 'set'
         ? await perform(settings, 'policy-set', { policy: await readPolicy(subject), force })
         : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', drop, force })
     if (flags.json) printJson(policy)
     else print(outcomeOf(action, subject, drop))
+    if (before?.access !== undefined && policy.access === undefined)
+      process.stderr.write(
+        'The access rules are gone with it: everybody who reaches a node may everything now.\n',
+      )
     return 0
   },
 })

@@ -11,6 +11,20 @@ import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings/settings.ts'
 import {
+  addAccount,
+  addRobot,
+  disableAccount,
+  type ExplainedAccess,
+  explain,
+  listAccounts,
+  type MadeRobot,
+  removeAccount,
+  renewSecret,
+  type ShownAccount,
+  setGroups,
+  setPassword,
+} from './account.ts'
+import {
   findRecords,
   type ImportedManifest,
   type ImportedTag,
@@ -74,6 +88,29 @@ export interface OperationTypes {
   }
   'authority-export': { params: { drop: boolean }; event: never; result: { key: string; sealers: string[] } }
   'authority-import': { params: { key: string }; event: never; result: Nothing }
+  'account-add': {
+    params: { name: string; password: string; groups: string[] }
+    event: never
+    result: ShownAccount
+  }
+  /** The name with or without the prefix of robots. */
+  'account-robot': {
+    params: { name: string; groups: string[]; expiresMs?: number; note?: string }
+    event: never
+    result: MadeRobot
+  }
+  'account-password': { params: { name: string; password: string }; event: never; result: ShownAccount }
+  /** Another secret for a robot. */
+  'account-renew': { params: { name: string }; event: never; result: MadeRobot }
+  'account-groups': { params: { name: string; groups: string[] }; event: never; result: ShownAccount }
+  'account-disable': { params: { name: string; disabled: boolean }; event: never; result: ShownAccount }
+  'account-rm': { params: { name: string }; event: never; result: { name: string } }
+  'account-ls': {
+    params: { after?: string }
+    event: never
+    result: { accounts: ShownAccount[]; next?: string }
+  }
+  'access-explain': { params: { who: string; repository: string }; event: never; result: ExplainedAccess }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
   'keep-ls': { params: Nothing; event: { images: number }; result: { rules: ListedRule[] } }
@@ -150,6 +187,15 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'policy-ban': changeBan,
   'authority-export': exportAuthorityKey,
   'authority-import': importAuthorityKey,
+  'account-add': addAccount,
+  'account-robot': addRobot,
+  'account-password': setPassword,
+  'account-renew': renewSecret,
+  'account-groups': setGroups,
+  'account-disable': disableAccount,
+  'account-rm': removeAccount,
+  'account-ls': listAccounts,
+  'access-explain': explain,
   'keep-add': addRule,
   'keep-rm': removeRules,
   'keep-ls': listRules,

@@ -1,6 +1,6 @@
 /** Operations on the policy: who may publish what, and who is banned. */
 import { CodedError } from '../../src/base/base.ts'
-import type { Drop, Policy } from '../../src/records/records.ts'
+import { type AccessRule, accessRights, type Drop, type Policy } from '../../src/records/records.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { reliedUpon } from './relied-upon.ts'
 
@@ -64,10 +64,20 @@ async function apply(
 
 /** Checks the shape; the ledger checks patterns and peer ids. Without sealers it leaves those that are. */
 function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> {
-  const { rules = [], immutable = [], sealers, banned = [], ...rest } = expectObject(value, 'the policy')
+  const {
+    rules = [],
+    immutable = [],
+    sealers,
+    banned = [],
+    administrators = [],
+    access = [],
+    ...rest
+  } = expectObject(value, 'the policy')
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
-    throw new PolicyFileError(`a policy has rules, immutable, sealers and banned; "${surplus}" is unknown`)
+    throw new PolicyFileError(
+      `a policy has rules, immutable, sealers, banned, administrators and access; "${surplus}" is unknown`,
+    )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
       const { repositories, authors } = expectObject(item, `rules[${index}]`)
@@ -89,6 +99,28 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
       ? {}
       : { sealers: expectList(sealers, 'sealers').map((peer) => expectText(peer, 'a sealer')) }),
     banned: expectList(banned, 'banned').map((peer) => expectText(peer, 'a banned peer')),
+    administrators: expectList(administrators, 'administrators').map((peer) =>
+      expectText(peer, 'an administrator'),
+    ),
+    access: expectList(access, 'access').map(parseAccessRule),
+  }
+}
+
+function parseAccessRule(item: unknown, index: number): AccessRule {
+  const at = `access[${index}]`
+  const { repositories, who, may, ...rest } = expectObject(item, at)
+  const [surplus] = Object.keys(rest)
+  // A word that is mistyped would have the rule say something else than its writer meant.
+  if (surplus !== undefined)
+    throw new PolicyFileError(`${at} has repositories, who and may; "${surplus}" is unknown`)
+  return {
+    repositories: expectText(repositories, `${at}.repositories`),
+    who: expectList(who, `${at}.who`).map((name) => expectText(name, 'a name')),
+    may: expectList(may, `${at}.may`).map((right) => {
+      const known = accessRights.find((one) => one === right)
+      if (known !== undefined) return known
+      throw new PolicyFileError(`${at}.may has "${right}", which is not one of ${accessRights.join(', ')}`)
+    }),
   }
 }
 

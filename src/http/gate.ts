@@ -121,10 +121,9 @@ export async function sendToken(exchange: Exchange): Promise<void> {
   const { access } = exchange
   if (access?.isOn !== true) throw new OciError('NAME_UNKNOWN', 'nobody has to sign in here')
   const { token, seconds } = access.issueToken(await askerOfToken(exchange, access))
-  const issued = new Date().toISOString()
   exchange.sendJson(
     200,
-    { token, access_token: token, expires_in: seconds, issued_at: issued },
+    { token, access_token: token, expires_in: seconds },
     { 'Cache-Control': 'no-store' },
   )
 }

@@ -21,8 +21,11 @@ describe('when the clock of the host is set', () => {
 const askers = [
   'node/cluster/cluster.ts',
   'node/cluster/mirror.ts',
+  'node/commands/account.ts',
   'node/commands/keep.ts',
   'node/local-node.ts',
+  'node/operations/account.ts',
+  'src/access/door.ts',
   'src/base/base.ts',
   'src/base/clock.ts',
   'src/base/tracer.ts',

@@ -11,6 +11,16 @@ export async function expectGolden(client: Client, golden: GoldenData): Promise<
   await expectReferrer(client, golden)
   await expectImmutable(client, golden)
   await expectUpload(client, golden)
+  await expectAccount(client, golden)
+}
+
+async function expectAccount(client: Client, { account }: GoldenData): Promise<void> {
+  if (account === undefined) return
+  const statusWith = async (password: string): Promise<number> => {
+    const authorization = `Basic ${Buffer.from(`${account.name}:${password}`).toString('base64')}`
+    return (await client.ask('GET', '/v2/', { headers: { authorization } })).status
+  }
+  expect([await statusWith(account.password), await statusWith('wrong')]).toEqual([200, 401])
 }
 
 async function expectTags(client: Client, { repository, tags, deletedTag }: GoldenData): Promise<void> {

@@ -19,6 +19,8 @@ export interface GoldenData {
   referrer: { subject: string; digest: string }
   /** A tag that the policy lets nobody move. */
   immutableTag: string
+  /** Since format 3. */
+  account?: { name: string; password: string }
   upload: { location: string; offset: number }
   /** A blob that was on its way from another member. */
   partial: { digest: string; size: number; held: number }

@@ -31,7 +31,7 @@ describe('the format of a data directory', () => {
     await openAndClose()
     await writeFile(mark(), '1\n')
     await openAndClose()
-    expect(await readFile(mark(), 'utf8')).toBe('2\n')
+    expect(await readFile(mark(), 'utf8')).toBe(`${dataFormat}\n`)
   })
 
   it('is marked where an earlier version did not', async () => {

@@ -1,0 +1,146 @@
+/** `shoal account`: the people and robots that sign in at the cluster's nodes. */
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { readPassword } from '../command-line/password.ts'
+import type { MadeRobot, ShownAccount } from '../operations/account.ts'
+import { formatTable, formatTime, print, printable, printJson } from '../screen/output.ts'
+import { duration, flag, text } from '../settings/kinds.ts'
+import { type Settings, UsageError } from '../settings/settings.ts'
+
+const usage = [
+  'account add NAME [--group G]... [--password-stdin] [--json]',
+  'account robot NAME [--expires TIME] [--note TEXT] [--group G]... [--json]',
+  'account passwd NAME [--password-stdin] [--json]',
+  'account groups NAME [--group G]... [--json]',
+  'account disable|enable|rm NAME [--json]',
+  'account ls [--json]',
+]
+
+const actions = ['add', 'robot', 'passwd', 'groups', 'disable', 'enable', 'rm', 'ls']
+
+export const command = defineCommand({
+  usage,
+  about: `
+Accounts are known at every node of the cluster within a second: docker login and its like work anywhere. What an account
+may do is for the policy's access rules to say (shoal policy, shoal access explain); while there are none, everybody may
+everything, with an account or without.
+
+A person has a password, asked at a prompt or read from standard input. A robot, whose user name is robot$NAME, has a
+secret that is printed once; --expires ends it. passwd gives either a new one. groups sets the groups to those given.
+A disabled account cannot sign in until it is enabled; what it signed in by before is worth nothing at once.
+
+Accounts are written at the node that holds the cluster's authority key, or at one that the policy names in
+"administrators". Every member can read the hashes of passwords and secrets.`,
+  flags: {
+    group: {
+      kind: text,
+      value: 'G',
+      help: 'a group that it is in; may be given several times',
+      repeatable: true,
+    },
+    'password-stdin': { kind: flag, help: 'read the password from standard input' },
+    expires: { kind: duration, value: 'TIME', help: 'after which the secret is worth nothing, such as 90d' },
+    note: { kind: text, value: 'TEXT', help: 'what the robot is for' },
+    json,
+  },
+  actions,
+  maxWords: 2,
+  examples: [
+    ['account add ann --group developers', 'a person; asks for the password'],
+    ['account robot deploy --expires 90d --note "the CI"', 'a robot; prints its secret'],
+    ['account disable ann', 'keep it out, everywhere'],
+  ],
+  async run({ settings, words: [action, name], flags }) {
+    if (action === 'ls' && name === undefined) return await list(settings, flags.json)
+    if (action !== undefined && !actions.includes(action))
+      throw new UsageError(`"${action}" is not ${actions.slice(0, -1).join(', ')} or ls`)
+    if (action === undefined || name === undefined || action === 'ls')
+      throw new UsageError(`expected: ${usageLines(usage)}`)
+    const { group: groups, note, expires } = flags
+    const fromStandardInput = flags['password-stdin']
+    if ((expires !== undefined || note !== undefined) && action !== 'robot')
+      throw new UsageError('--expires and --note are for account robot alone')
+    if (action === 'robot') {
+      const more = {
+        ...(expires === undefined ? {} : { expiresMs: Date.now() + expires }),
+        ...(note === undefined ? {} : { note }),
+      }
+      return tellSecret(await perform(settings, 'account-robot', { name, groups, ...more }), flags.json)
+    }
+    if (action === 'passwd' && name.startsWith('robot$'))
+      return tellSecret(await perform(settings, 'account-renew', { name }), flags.json)
+    if (action === 'rm') {
+      const removed = await perform(settings, 'account-rm', { name })
+      if (flags.json) printJson(removed)
+      else print(`${name} is gone, and cannot sign in any more\n`)
+      return 0
+    }
+    const account = await changed(settings, action, name, groups, fromStandardInput)
+    if (flags.json) printJson(account)
+    else print(`${outcomes[action]?.(name) ?? name}\n`)
+    return 0
+  },
+})
+
+const outcomes: Record<string, (name: string) => string> = {
+  add: (name) => `${name} can sign in at every node: docker login -u ${name} localhost:5000`,
+  passwd: (name) => `${name} has a new password; the one of before is worth nothing`,
+  groups: (name) => `${name} has other groups`,
+  disable: (name) => `${name} is disabled, and cannot sign in until it is enabled`,
+  enable: (name) => `${name} can sign in again`,
+}
+
+async function changed(
+  settings: Settings,
+  action: string,
+  name: string,
+  groups: string[],
+  fromStandardInput: boolean,
+): Promise<ShownAccount> {
+  if (action === 'groups') return await perform(settings, 'account-groups', { name, groups })
+  if (action === 'disable' || action === 'enable')
+    return await perform(settings, 'account-disable', { name, disabled: action === 'disable' })
+  const password = await readPassword(name, { fromStandardInput })
+  return action === 'add'
+    ? await perform(settings, 'account-add', { name, password, groups })
+    : await perform(settings, 'account-password', { name, password })
+}
+
+function tellSecret(robot: MadeRobot, asJson: boolean): number {
+  if (asJson) printJson(robot)
+  else print(`${robot.secret}\n`)
+  const until = robot.expiresMs === undefined ? '' : `, until ${formatTime(robot.expiresMs)}`
+  process.stderr.write(`The secret of ${robot.name}${until}. It is shown this once.\n`)
+  return 0
+}
+
+async function list(settings: Settings, asJson: boolean): Promise<number> {
+  const all: ShownAccount[] = []
+  for (let after: string | undefined; ; ) {
+    const { accounts, next } = await perform(settings, 'account-ls', after === undefined ? {} : { after })
+    all.push(...accounts)
+    if (next === undefined) break
+    after = next
+  }
+  if (asJson) printJson(all)
+  else if (all.length === 0) print('No account. Make one with: shoal account add NAME\n')
+  else print(render(all))
+  return 0
+}
+
+function render(accounts: ShownAccount[]): string {
+  const rows = accounts.map((account) => [
+    account.name,
+    stateOf(account),
+    account.groups.length === 0 ? '-' : account.groups.join(','),
+    formatTime(account.writtenMs),
+    printable(account.note ?? '-'),
+  ])
+  return formatTable([['NAME', 'STATE', 'GROUPS', 'CHANGED', 'NOTE'], ...rows])
+}
+
+function stateOf({ disabledMs, expiresMs }: ShownAccount): string {
+  if (disabledMs !== undefined) return 'disabled'
+  if (expiresMs === undefined) return 'active'
+  return expiresMs <= Date.now() ? 'expired' : `until ${formatTime(expiresMs)}`
+}

@@ -1,0 +1,243 @@
+/** Operations on accounts, and the question what somebody may do. */
+import {
+  type AccessRight,
+  type Asker,
+  anonymous,
+  askerOf,
+  type Explanation,
+  explainAccess,
+  hashPassword,
+  hashSecret,
+  makeSecret,
+} from '../../src/access/access.ts'
+import { CodedError } from '../../src/base/base.ts'
+import { parseRepository } from '../../src/oci/oci.ts'
+import {
+  type AccountEntry,
+  type AccountValue,
+  isAccountName,
+  isGroupName,
+  isRobotName,
+  maxAccountGroups,
+  robotName,
+} from '../../src/records/records.ts'
+import type { LocalNode } from '../local-node.ts'
+import type { Operation, OperationContext } from './operations.ts'
+
+/** The account is not there, is there already, or cannot be as it is asked for. */
+class AccountError extends CodedError {
+  readonly code = 'ACCOUNT'
+}
+
+/** Without what proves a secret. */
+export interface ShownAccount {
+  name: string
+  type: 'person' | 'robot'
+  groups: string[]
+  disabledMs?: number
+  expiresMs?: number
+  note?: string
+  writtenMs: number
+  /** Who signed it, as a peer id. */
+  author: string
+}
+
+export interface MadeRobot {
+  name: string
+  /** Told once: nobody keeps it. */
+  secret: string
+  expiresMs?: number
+}
+
+/** In all; each is read when they are listed. */
+const maxAccounts = 10_000
+const maxPasswordBytes = 1024
+const longestNote = 256
+const pageLength = 500
+
+export const addAccount: Operation<'account-add'> = async ({ node }, { name, password, groups }) => {
+  if (isRobotName(name)) throw new AccountError(`${name} is a robot's name; make it with shoal account robot`)
+  checkName(name)
+  checkGroups(groups)
+  await checkRoom(node)
+  const hash = await hashPassword(checkPassword(password))
+  await change(node, name, (standing) => {
+    if (standing !== undefined) throw alreadyThere(name)
+    return { type: 'person', password: hash, groups }
+  })
+  return shown(get(node, name))
+}
+
+export const addRobot: Operation<'account-robot'> = async ({ node }, params) => {
+  const { expiresMs, note, groups } = params
+  const name = isRobotName(params.name) ? params.name : robotName(params.name)
+  checkName(name)
+  checkGroups(groups)
+  if (note !== undefined && note.length > longestNote)
+    throw new AccountError(`the note has ${note.length} characters; at most ${longestNote} are kept`)
+  await checkRoom(node)
+  const secret = makeSecret()
+  const more = { ...(expiresMs === undefined ? {} : { expiresMs }), ...(note === undefined ? {} : { note }) }
+  await change(node, name, (standing) => {
+    if (standing !== undefined) throw alreadyThere(name)
+    return { type: 'robot', secret: hashSecret(secret), groups, ...more }
+  })
+  return { name, secret, ...(expiresMs === undefined ? {} : { expiresMs }) }
+}
+
+export const setPassword: Operation<'account-password'> = async ({ node }, { name, password }) => {
+  get(node, name)
+  const hash = await hashPassword(checkPassword(password))
+  await change(node, name, (standing) => {
+    if (standing?.type === 'person') return { ...standing, password: hash }
+    throw new AccountError(`${name} is not a person with a password`)
+  })
+  return shown(get(node, name))
+}
+
+export const renewSecret: Operation<'account-renew'> = async ({ node }, { name }) => {
+  const secret = makeSecret()
+  await change(node, name, (standing) => {
+    if (standing?.type === 'robot') return { ...standing, secret: hashSecret(secret) }
+    throw missing(name)
+  })
+  const { value } = get(node, name)
+  const expires =
+    value.type === 'robot' && value.expiresMs !== undefined ? { expiresMs: value.expiresMs } : {}
+  return { name, secret, ...expires }
+}
+
+export const setGroups: Operation<'account-groups'> = async ({ node }, { name, groups }) => {
+  checkGroups(groups)
+  await change(node, name, (standing) => {
+    if (standing === undefined) throw missing(name)
+    return { ...standing, groups }
+  })
+  return shown(get(node, name))
+}
+
+export const disableAccount: Operation<'account-disable'> = async ({ node }, { name, disabled }) => {
+  await change(node, name, (standing) => {
+    if (standing === undefined) throw missing(name)
+    const { disabledMs = Date.now(), ...rest } = standing
+    return disabled ? { ...rest, disabledMs } : rest
+  })
+  return shown(get(node, name))
+}
+
+export const removeAccount: Operation<'account-rm'> = async ({ node }, { name }) => {
+  await change(node, name, (standing) => {
+    if (standing === undefined) throw missing(name)
+    return undefined
+  })
+  return { name }
+}
+
+export const listAccounts: Operation<'account-ls'> = async ({ node }, { after }) => {
+  const page = await node.names.listAccounts({ limit: pageLength, ...(after === undefined ? {} : { after }) })
+  return { accounts: page.map(shown), ...(page.length < pageLength ? {} : { next: page.at(-1)?.name ?? '' }) }
+}
+
+export const explain: Operation<'access-explain'> = async ({ node }, { who, repository }) => {
+  const asker = findAsker(node, who)
+  const explanation = explainAccess(node.names.policy().access ?? [], asker, parseRepository(repository))
+  return { who, repository, ...explanation }
+}
+
+export type ExplainedAccess = Explanation & { who: string; repository: string; may: AccessRight[] }
+
+/** Signed by the authority where its key is here, else by this node, which the policy has to name. */
+async function change(
+  { names, membership }: OperationContext['node'],
+  name: string,
+  decide: (standing: AccountValue | undefined) => AccountValue | undefined,
+): Promise<void> {
+  // Decided in the ledger's turn, so that of two changes at once neither undoes the other.
+  const decision = async () => [
+    { kind: 'account' as const, name, value: decide(names.findAccount(name)?.value) },
+  ]
+  if (membership.authority === undefined) await names.publish(decision)
+  else await names.publishAsAuthority(decision)
+}
+
+function get({ names }: LocalNode, name: string): AccountEntry {
+  const account = names.findAccount(name)
+  if (account === undefined) throw missing(name)
+  return account
+}
+
+function shown({ name, value, writtenMs, author }: AccountEntry): ShownAccount {
+  const { type, groups, disabledMs } = value
+  const { expiresMs, note } = value.type === 'robot' ? value : {}
+  return {
+    name,
+    type,
+    groups,
+    ...(disabledMs === undefined ? {} : { disabledMs }),
+    ...(expiresMs === undefined ? {} : { expiresMs }),
+    ...(note === undefined ? {} : { note }),
+    writtenMs,
+    author,
+  }
+}
+
+/** `ann`, `robot$deploy`, or what a rule can name: `user:ann`, `group:ci`, `robot:deploy`, `anyone`, `anonymous`. */
+function findAsker({ names }: LocalNode, who: string): Asker {
+  if (who === 'anonymous') return anonymous
+  if (who === 'anyone') return { name: 'anyone', key: 'anyone', names: ['anyone'] }
+  const [kind, rest] = who.includes(':')
+    ? [who.slice(0, who.indexOf(':')), who.slice(who.indexOf(':') + 1)]
+    : ['', who]
+  if (kind === 'group' && isGroupName(rest)) return { name: who, key: who, names: [who, 'anyone'] }
+  if (!['', 'user', 'robot'].includes(kind)) throw new AccountError(`"${who}" names nobody; ${whoHelp}`)
+  const name = kind === 'robot' ? robotName(rest) : rest
+  const account = isAccountName(name) ? names.findAccount(name) : undefined
+  if (account === undefined) throw new AccountError(`there is no account ${name}; ${whoHelp}`)
+  return askerOf(account)
+}
+
+const whoHelp = 'give the name of an account (shoal account ls), group:NAME, anyone or anonymous'
+
+async function checkRoom({ names }: LocalNode): Promise<void> {
+  if ((await names.listAccounts({ limit: maxAccounts })).length < maxAccounts) return
+  throw new AccountError(
+    `there are ${maxAccounts} accounts, and no more are taken; remove some (shoal account rm)`,
+  )
+}
+
+function checkName(name: string): void {
+  if (isAccountName(name)) return
+  throw new AccountError(
+    `"${name}" cannot be an account's name; use up to 64 of a-z, 0-9, and . _ - @ in between`,
+  )
+}
+
+function checkGroups(groups: string[]): void {
+  const wrong = groups.find((group) => !isGroupName(group))
+  if (wrong !== undefined)
+    throw new AccountError(
+      `"${wrong}" cannot be a group's name; use up to 64 of a-z, 0-9, and . _ - @ in between`,
+    )
+  if (groups.length > maxAccountGroups)
+    throw new AccountError(`${groups.length} groups are too many; an account can be in ${maxAccountGroups}`)
+}
+
+function checkPassword(password: string): string {
+  const bytes = Buffer.byteLength(password)
+  if (bytes > 0 && bytes <= maxPasswordBytes) return password
+  throw new AccountError(
+    bytes === 0
+      ? 'the password is empty'
+      : `the password has ${bytes} bytes; at most ${maxPasswordBytes} are taken`,
+  )
+}
+
+function missing(name: string): AccountError {
+  return new AccountError(`there is no account ${name}; shoal account ls lists those there are`)
+}
+
+function alreadyThere(name: string): AccountError {
+  return new AccountError(
+    `there is an account ${name} already; shoal account passwd ${name} gives it another secret`,
+  )
+}
