@@ -121,11 +121,7 @@ export async function sendToken(exchange: Exchange): Promise<void> {
   const { access } = exchange
   if (access?.isOn !== true) throw new OciError('NAME_UNKNOWN', 'nobody has to sign in here')
   const { token, seconds } = access.issueToken(await askerOfToken(exchange, access))
-  exchange.sendJson(
-    200,
-    { token, access_token: token, expires_in: seconds },
-    { 'Cache-Control': 'no-store' },
-  )
+  exchange.sendJson(200, { token, access_token: token, expires_in: seconds }, { 'Cache-Control': 'no-store' })
 }
 
 async function askerOfToken(exchange: Exchange, access: Access): Promise<Asker> {
