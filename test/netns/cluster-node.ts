@@ -24,6 +24,8 @@ export interface ClusterNode extends AsyncDisposable {
   signal(signal: 'SIGSTOP' | 'SIGCONT' | 'SIGUSR2'): void
   /** Peer ids of the members that it is connected with; none while it does not run. */
   peers(): Promise<string[]>
+  /** Where each of these says it is. */
+  sites(): Promise<(string | undefined)[]>
   /** Runs the command line on its data directory, and returns what it printed. */
   shoal(...args: string[]): Promise<string>
   /** Runs a program on its host. */
@@ -57,12 +59,16 @@ export async function openClusterNodes(
   hosts: NetworkHost[],
   stack: AsyncDisposableStack,
   flags: string[] = ['--no-mdns'],
+  /** Beside these, of each. */
+  flagsOf: (index: number) => string[] = () => [],
 ): Promise<ClusterNode[]> {
   const [at, ...others] = hosts
   if (at === undefined) throw new Error('no hosts')
-  const first = stack.use(await openClusterNode(at, { flags }))
-  const join = { flags: [...flags, '--join', await first.shoal('token')] }
-  const joined = others.map(async (host) => stack.use(await openClusterNode(host, join)))
+  const first = stack.use(await openClusterNode(at, { flags: [...flags, ...flagsOf(0)] }))
+  const join = [...flags, '--join', await first.shoal('token')]
+  const joined = others.map(async (host, index) =>
+    stack.use(await openClusterNode(host, { flags: [...join, ...flagsOf(index + 1)] })),
+  )
   return [first, ...(await Promise.all(joined))]
 }
 
@@ -111,6 +117,7 @@ export async function openClusterNode(
     exitCode: () => daemon?.exitCode() ?? null,
     signal: (signal) => daemon?.signal(signal),
     peers: async () => (await askPeers())?.members.map(({ peer }) => peer) ?? [],
+    sites: async () => (await askPeers())?.members.map(({ site }) => site) ?? [],
     shoal: async (...args) => (await run(shoal, [...args, '--data', data])).stdout.trim(),
     run: async (program, ...args) => {
       const { command, args: all } = host.command(program, args)

@@ -1,4 +1,4 @@
-/** A LAN of network namespaces: hosts on one bridge, with shaped links and partitions, gone without a trace afterwards. */
+/** A LAN of network namespaces: hosts on one bridge, or on two with a narrow link between them, with shaped links and partitions, gone without a trace afterwards. */
 import { run } from '../e2e/command.ts'
 
 export interface NetworkHost {
@@ -16,6 +16,13 @@ export interface Network extends AsyncDisposable {
   /** Cuts every connection between hosts of different groups; hosts that are not named stay reachable by all. */
   partition(...groups: NetworkHost[][]): Promise<void>
   heal(): Promise<void>
+  /** What went over the link between the sites so far: into the other one, and back. */
+  crossed(): Promise<{ intoBytes: number; backBytes: number }>
+}
+
+export interface NetworkOptions {
+  /** The second half of the hosts stands in another site, behind a link of so many Mbit/s each way. */
+  betweenMbps?: number
 }
 
 /** What a suite that uses it has to require. */
@@ -27,7 +34,7 @@ let networks = 0
  * The bridge lives in a namespace of its own, so that no packet filter and no name of the machine is in the way. Hosts have
  * a default route, without which multicast finds nobody.
  */
-export async function openNetwork(hostCount: number): Promise<Network> {
+export async function openNetwork(hostCount: number, { betweenMbps }: NetworkOptions = {}): Promise<Network> {
   await removeStale()
   const prefix = `shoal-${process.pid}-${networks++}`
   await using cleanup = new AsyncDisposableStack()
@@ -42,13 +49,26 @@ export async function openNetwork(hostCount: number): Promise<Network> {
   await ip('-n', lan, 'link', 'add', 'bridge', 'type', 'bridge', 'forward_delay', '0')
   await ip('-n', lan, 'address', 'add', '10.99.0.1/24', 'dev', 'bridge')
   await ip('-n', lan, 'link', 'set', 'bridge', 'up')
+  const shapePort = async (port: string, megabitsPerSecond: number, namespace = lan): Promise<void> => {
+    const rate = ['root', 'tbf', 'rate', `${megabitsPerSecond}mbit`, 'burst', '64kb', 'latency', '100ms']
+    await run('ip', ['netns', 'exec', namespace, 'tc', 'qdisc', 'replace', 'dev', port, ...rate])
+  }
+  if (betweenMbps !== undefined) {
+    await ip('-n', lan, 'link', 'add', 'bridge2', 'type', 'bridge', 'forward_delay', '0')
+    await ip('-n', lan, 'link', 'set', 'bridge2', 'up')
+    await ip('-n', lan, 'link', 'add', 'near', 'type', 'veth', 'peer', 'name', 'far')
+    await ip('-n', lan, 'link', 'set', 'near', 'master', 'bridge', 'up')
+    await ip('-n', lan, 'link', 'set', 'far', 'master', 'bridge2', 'up')
+    for (const port of ['near', 'far']) await shapePort(port, betweenMbps)
+  }
 
   const hosts: NamespaceHost[] = []
   for (let i = 0; i < hostCount; i++) {
     const name = await addNamespace(`${prefix}-h${i}`)
     const address = `10.99.0.${i + 10}`
     await ip('-n', lan, 'link', 'add', `port${i}`, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
-    await ip('-n', lan, 'link', 'set', `port${i}`, 'master', 'bridge', 'up')
+    const bridge = betweenMbps === undefined || i < hostCount / 2 ? 'bridge' : 'bridge2'
+    await ip('-n', lan, 'link', 'set', `port${i}`, 'master', bridge, 'up')
     await ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'eth0')
     await ip('-n', name, 'link', 'set', 'eth0', 'up')
     await ip('-n', name, 'route', 'add', 'default', 'via', '10.99.0.1')
@@ -66,9 +86,8 @@ export async function openNetwork(hostCount: number): Promise<Network> {
     async shape(host, megabitsPerSecond) {
       const known = hosts.find(({ name }) => name === host.name)
       if (known === undefined) throw new Error(`${host.name} is not of this network`)
-      const rate = ['root', 'tbf', 'rate', `${megabitsPerSecond}mbit`, 'burst', '64kb', 'latency', '100ms']
-      await run('ip', ['netns', 'exec', lan, 'tc', 'qdisc', 'replace', 'dev', known.port, ...rate])
-      await run('ip', ['netns', 'exec', known.name, 'tc', 'qdisc', 'replace', 'dev', 'eth0', ...rate])
+      await shapePort(known.port, megabitsPerSecond)
+      await shapePort('eth0', megabitsPerSecond, known.name)
     },
     async partition(...groups) {
       for (const [index, group] of groups.entries()) {
@@ -84,8 +103,17 @@ export async function openNetwork(hostCount: number): Promise<Network> {
     async heal() {
       for (const host of hosts) await filter(host, '-F')
     },
+    async crossed() {
+      const { stdout } = await run('ip', ['-n', lan, '-s', '-j', 'link', 'show', 'near'])
+      const [{ stats64 }] = JSON.parse(stdout) as [{ stats64: { rx: Counter; tx: Counter } }]
+      return { intoBytes: stats64.tx.bytes, backBytes: stats64.rx.bytes }
+    },
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
+}
+
+interface Counter {
+  bytes: number
 }
 
 interface NamespaceHost extends NetworkHost {

@@ -125,17 +125,20 @@ export interface ClusterOptions {
   hosts?: NetworkHost[]
   /** Of each node, beside those that it needs. */
   flags?: string[]
+  /** And of that one alone. */
+  flagsOf?(index: number): string[]
   /** Called with the folder of each node before it starts. */
   prepare?(folder: string, index: number): Promise<void>
 }
 
 /** Starts a cluster and waits until all of its nodes are connected with all others. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const { folder, size, hosts = [], flags: given = [], prepare } = options
+  const { folder, size, hosts = [], flags: all = [], flagsOf, prepare } = options
   await using stack = new AsyncDisposableStack()
   const nodes: Node[] = []
   for (let index = 0; index < size; index++) {
     const token = await nodes[0]?.token()
+    const given = [...all, ...(flagsOf?.(index) ?? [])]
     const flags = token === undefined ? given : [...given, '--join', token]
     const host = hosts[index]
     const place = path.join(folder, `node-${index}`)

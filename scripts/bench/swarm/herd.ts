@@ -16,6 +16,7 @@ export interface Herd extends AsyncDisposable {
   /** Shaped hosts without a node. */
   readonly spare: readonly NetworkHost[]
   readonly megabits: number
+  readonly network: Network
 }
 
 export interface Member {
@@ -28,20 +29,26 @@ export interface HerdOptions {
   cold: number
   megabits: number
   spare?: number
+  /** Half of the hosts, the holder among them, and the other half are sites with a link of so many Mbit/s between them. */
+  betweenMbps?: number
 }
 
 /** Where a node on a host of its own answers. */
 export const nodeUrl = 'http://127.0.0.1:5000'
 
 export async function openHerd(bench: SwarmBench, options: HerdOptions): Promise<Herd> {
-  const { name, cold, megabits, spare = 0 } = options
+  const { name, cold, megabits, spare = 0, betweenMbps } = options
   bench.say(`${name}: starting ${cold + 1} nodes`)
   await using stack = new AsyncDisposableStack()
   const size = cold + 1
-  const network = stack.use<Network>(await openNetwork(size + spare))
+  const network = stack.use<Network>(
+    await openNetwork(size + spare, betweenMbps === undefined ? {} : { betweenMbps }),
+  )
   const { hosts } = network
   const folder = path.join(bench.root, name)
-  const { nodes } = stack.use(await openCluster({ folder, size, hosts: hosts.slice(0, size) }))
+  const flagsOf = (index: number): string[] =>
+    betweenMbps === undefined ? [] : ['--site', index < (size + spare) / 2 ? 'one' : 'other']
+  const { nodes } = stack.use(await openCluster({ folder, size, hosts: hosts.slice(0, size), flagsOf }))
   for (const host of hosts) await network.shape(host, megabits)
   const members = nodes.flatMap((node, index) => {
     const host = hosts[index]
@@ -56,6 +63,7 @@ export async function openHerd(bench: SwarmBench, options: HerdOptions): Promise
     nodes,
     spare: hosts.slice(size),
     megabits,
+    network,
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
 }

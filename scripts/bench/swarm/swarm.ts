@@ -5,10 +5,11 @@ import { late } from './measurements/late.ts'
 import { layers } from './measurements/layers.ts'
 import { link, noise } from './measurements/link.ts'
 import { regimeMeasurements } from './measurements/regimes.ts'
+import { sites } from './measurements/sites.ts'
 import { warm } from './measurements/warm.ts'
 import { usage } from './options.ts'
 import { runMeasurements } from './run.ts'
 
-const measurements = [...regimeMeasurements, fanout, layers, sixteen, late, killed, warm, link, noise]
+const measurements = [...regimeMeasurements, fanout, layers, sixteen, sites, late, killed, warm, link, noise]
 
 process.exitCode = await runMeasurements({ command: 'npm run bench:swarm', usage, measurements })

@@ -9,6 +9,7 @@
  */
 import type { Site } from './download-events.ts'
 import type { DownloadPeer, PieceRequest } from './download-peer.ts'
+import { Flight } from './flight.ts'
 import type { RequestBook } from './request-book.ts'
 import { ServiceMeter } from './service-meter.ts'
 import { SiteOrder } from './site-order.ts'
@@ -23,8 +24,8 @@ export interface FarRuleOptions {
   random: () => number
 }
 
-/** Pieces that a node asks of far peers at once, for those near it. */
-const maxFarRequests = 8
+/** Pieces that a node asks of far peers at once, for those near it: as many as keep the way busy (flight.ts). */
+const requests = { least: 4, most: 64 }
 /** Of what is usual from near, and from far. */
 const patience = { near: 4, far: 2, leastMs: 500, mostMs: 6000 }
 /** After a while, who fetches none for others finds out how long a far piece takes. */
@@ -39,6 +40,7 @@ export class FarRule {
   readonly #patienceMs: { factor: number; atFirst: number }
   readonly #near = new ServiceMeter()
   readonly #far = new ServiceMeter()
+  readonly #flight = new Flight(requests)
   /** Those that should have had something to give, and did not. */
   readonly #failed = new Set<string>()
   #fellows: readonly string[] = []
@@ -82,6 +84,8 @@ export class FarRule {
       return
     }
     this.#far.add(1, nowMs - request.atMs)
+    this.#flight.begin(nowMs)
+    this.#flight.end(request.atMs, nowMs)
     if (this.#isDisappointed(nowMs)) this.#disappointed(piece)
   }
 
@@ -90,7 +94,7 @@ export class FarRule {
     if (this.#disappointments >= maxDisappointments) return true
     const { farRequests } = this.#options.book
     if (this.#order.ownerOf(piece) === this.#options.site?.self && !this.#isWithNear(piece)) {
-      return this.#order.isAlone || farRequests < maxFarRequests
+      return this.#order.isAlone || farRequests < this.#flight.size(nowMs)
     }
     return farRequests === 0 && (this.#isTrial(nowMs) || this.#isDisappointed(nowMs))
   }
@@ -98,6 +102,16 @@ export class FarRule {
   #isTrial(nowMs: number): boolean {
     if (this.#far.bytesPerMs !== undefined) return false
     return nowMs - (this.#beganMs ?? nowMs) > trialMs * this.#patienceMs.factor
+  }
+
+  /**
+   * Whether what was asked of one peer may be asked of another, too. Far ones mostly share one way, on which the second copy would
+   * only delay the first.
+   */
+  allowsInstead(other: DownloadPeer, request: PieceRequest, nowMs: number): boolean {
+    const isSameWay = !other.near && !request.peer.near
+    if (isSameWay && nowMs - request.atMs < this.#patience()) return false
+    return this.allows(other, request.piece, nowMs)
   }
 
   /** Whether it can be had from near. */

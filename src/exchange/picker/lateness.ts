@@ -102,7 +102,7 @@ export class Lateness {
   slowest(
     peers: Iterable<DownloadPeer>,
     helper: DownloadPeer,
-    mayHelp: (piece: number) => boolean,
+    mayHelp: (request: PieceRequest) => boolean,
     nowMs: number,
   ): PieceRequest | undefined {
     let slowest: PieceRequest | undefined
@@ -115,7 +115,7 @@ export class Lateness {
       if (ms + peer.requestedBytes * msPerByte <= Math.max(longestMs, gainMs)) continue
       for (const request of peer.requests.values()) {
         ms += Math.max(0, request.bytes - request.received) * msPerByte
-        if (ms <= longestMs || !mayHelp(request.piece)) continue
+        if (ms <= longestMs || !mayHelp(request)) continue
         slowest = request
         longestMs = ms
       }

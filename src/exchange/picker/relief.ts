@@ -30,14 +30,15 @@ export class Relief {
     const head = peer.head()?.piece
     const pieces = board.isEnd && head !== undefined ? [head, ...heads] : heads
     for (const piece of pieces) {
-      if (!peer.requests.has(piece) || this.#requestsTo(piece, peer).length > 0) continue
+      const request = peer.requests.get(piece)
+      if (request === undefined || this.#requestsTo(piece, peer).length > 0) continue
       const others = [...peers.values()].filter(
         (other) =>
           other !== peer &&
           !other.snubbed &&
           other.busyUntilMs <= nowMs &&
           mayBring(other, piece) &&
-          far.allows(other, piece, nowMs),
+          far.allowsInstead(other, request, nowMs),
       )
       const other = late.leastLoaded(others, 0)
       if (other !== undefined) book.ask(other, piece, nowMs)
@@ -68,7 +69,7 @@ export class Relief {
       const { piece } = request
       if (this.#requestsTo(piece).length > 0) continue
       const able = peers.filter(
-        (peer) => this.#mayHelp(peer, piece, nowMs) && late.hasRoom(peer, pieceBytes, nowMs),
+        (peer) => this.#mayHelp(peer, request, nowMs) && late.hasRoom(peer, pieceBytes, nowMs),
       )
       const other = late.leastLoaded(able, pieceBytes)
       if (other === undefined) continue
@@ -80,8 +81,8 @@ export class Relief {
   #help(helper: DownloadPeer, nowMs: number): void {
     const { board, book, late, peers } = this.#parts
     // Two that send the same are enough, and what a silent one was asked for is replaced.
-    const mayHelp = (piece: number): boolean =>
-      this.#requestsTo(piece).length === 1 && this.#mayHelp(helper, piece, nowMs)
+    const mayHelp = (request: PieceRequest): boolean =>
+      this.#requestsTo(request.piece).length === 1 && this.#mayHelp(helper, request, nowMs)
     const request = late.slowest(peers.values(), helper, mayHelp, nowMs)
     if (request === undefined) return
     // At the end both may try: bytes are cheap then, and time is not.
@@ -92,9 +93,12 @@ export class Relief {
     book.ask(helper, request.piece, nowMs)
   }
 
-  #mayHelp(peer: DownloadPeer, piece: number, nowMs: number): boolean {
+  #mayHelp(peer: DownloadPeer, request: PieceRequest, nowMs: number): boolean {
+    const { piece } = request
     return (
-      mayBring(peer, piece) && !peer.isDeferred(piece, nowMs) && this.#parts.far.allows(peer, piece, nowMs)
+      mayBring(peer, piece) &&
+      !peer.isDeferred(piece, nowMs) &&
+      this.#parts.far.allowsInstead(peer, request, nowMs)
     )
   }
 

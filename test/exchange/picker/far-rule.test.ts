@@ -102,6 +102,15 @@ describe('a download with peers in other sites', () => {
     expect(play(scene, { far: { msPerPiece: 20, isFar: true }, near }).far).toBeLessThan(2)
   })
 
+  it('does not ask a second far peer for what the first is slow to send, until that takes too long', () => {
+    const scene = new Scene(2)
+    scene.join('far', undefined, false)
+    scene.join('other', undefined, false)
+    expect(asked(scene.log, 'other')).toEqual([])
+    expect(asked(scene.pass(3000, ['far', 'other']), 'other')).toEqual([])
+    expect(asked(scene.pass(3000, ['far', 'other']), 'other').length).toBeGreaterThan(0)
+  })
+
   it('learns late where a peer is', () => {
     const scene = new Scene(count)
     scene.give({ type: 'fellows', peers: names(0, 3) })

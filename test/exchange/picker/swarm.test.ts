@@ -110,13 +110,13 @@ describe('a simulated swarm of many', () => {
   it('brings little more than one copy into each of four sites when sites are known', () => {
     const outcome = simulate({
       ...eight,
-      hosts: 60,
-      sizes: [16 * mebibyte],
-      neighbours: 40,
+      hosts: 40,
+      sizes: [8 * mebibyte],
+      neighbours: 32,
       coarse: true,
       sites: { count: 4, narrowMbps: 50, aware: true },
     })
-    expect(outcome.finished).toBe(60)
+    expect(outcome.finished).toBe(40)
     expect(outcome.copiesPerSite?.most).toBeLessThan(1.4)
   })
 
