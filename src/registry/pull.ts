@@ -50,7 +50,7 @@ export interface Pull {
     digest: Digest,
     options?: { signal?: AbortSignal },
   ): Promise<{ size: number }>
-  /** The caller disposes of it. Throws `BLOB_UNKNOWN`. */
+  /** The caller disposes of it. Throws `BLOB_UNKNOWN`, and `UNAVAILABLE` for one that is here and that the disk does not give. */
   openBlob(repository: Repository, digest: Digest, options?: PullOptions): Promise<BlobContent>
 }
 
@@ -187,7 +187,11 @@ export function createPull(collaborators: Collaborators): Pull {
     )
     if (here !== undefined) return contentOf(here, digest)
     const coming = await elsewhere.openBlob(repository, digest, withSignal(signal))
-    if (coming === undefined) return blobUnknown(repository, digest)
+    if (coming === undefined) {
+      // A push is told that it is unknown, and mends that; who reads it is not, for it may be had again.
+      const isUnread = (await store.links.has(repository, digest)) && (await store.isUnread(digest))
+      return isUnread ? blobUnread(repository, digest) : blobUnknown(repository, digest)
+    }
     try {
       // A member let this repository read it, so this node does too from now on.
       await store.links.add(repository, [digest])
@@ -232,6 +236,14 @@ function blobUnknown(repository: Repository, digest: Digest): never {
   throw new OciError('BLOB_UNKNOWN', `${repository} has no blob ${digest}`, {
     detail: { repository, digest },
   })
+}
+
+function blobUnread(repository: Repository, digest: Digest): never {
+  throw new OciError(
+    'UNAVAILABLE',
+    `${repository} has the blob ${digest}, but the disk of this node does not give it, and no other node that has it can be reached: try again, push it again, or look at the disk`,
+    { retryAfterMs },
+  )
 }
 
 function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {

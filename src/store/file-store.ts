@@ -148,6 +148,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       unreadable.listeners.add(listener)
       return () => unreadable.listeners.delete(listener)
     },
+    isUnread: (digest) => unreadable.isAside(digest),
     setAside: (digest) => unreadable.setAside(digest),
     listAside: () => unreadable.listAside(),
     takeBack: (digest, path) => work.run(undefined, () => unreadable.takeBack(digest, path)),

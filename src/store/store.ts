@@ -48,6 +48,8 @@ export interface Store extends AsyncDisposable {
    * manifest; a link to a manifest that is not live loses its references once its lease has run out.
    */
   collect(options: CollectOptions): Promise<CollectReport>
+  /** Whether the disk did not give the blob, so that it was set aside, and nothing has come in its place. */
+  isUnread(digest: Digest): Promise<boolean>
   /** Hashes everything again, one item after the other; what is wrong is moved to `quarantine/` and reported. */
   verify(options?: VerifyOptions): Promise<VerifyReport>
 }

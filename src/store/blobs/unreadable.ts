@@ -48,6 +48,12 @@ export class Unreadable {
     return path
   }
 
+  async isAside(digest: Digest): Promise<boolean> {
+    const { files } = this.#options
+    if ((await files.stat(digest)) !== undefined) return false
+    return (await files.listUnread()).some((aside) => aside.digest === digest)
+  }
+
   /** What was set aside, also before a restart, and is not here again. */
   async listAside(): Promise<{ digest: Digest; path: string }[]> {
     const { files } = this.#options

@@ -22,6 +22,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
   const content = new MemoryContent(clock)
   return {
     blobs: memoryBlobs(content, maxBlobBytes),
+    isUnread: async () => false,
     uploads: new MemoryUploads(content, maxSessions, maxBlobBytes),
     manifests: {
       put: (manifest) =>
