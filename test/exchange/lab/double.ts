@@ -18,7 +18,7 @@ export interface DoubleContext {
 }
 
 export interface DoubleOptions {
-  mesh: Mesh
+  mesh: Pick<Mesh, 'handle' | 'join'>
   identity: Identity
   /** What it serves, which need not be what `digest` names. */
   bytes: Uint8Array
