@@ -10,8 +10,8 @@ export const command = defineCommand({
   usage: ['client-config docker|containerd|podman [--json]'],
   about: `
 Prints what to write into which file so that the client's pulls of the mirrored registries go through this node, and
-to the registries themselves when it does not answer, and so that the client trusts the node's TLS: as the node that runs on the data directory is set, or, where
-upstreams or TLS are named here, as a node with these settings would be.
+to the registries themselves when it does not answer, and so that the client trusts the node's TLS: as the node that
+runs on the data directory is set, or, where upstreams or TLS are named here, as a node with these settings would be.
 
 podman stands for buildah, skopeo and CRI-O too. Without any of this, every client pulls by prefix:
   docker pull localhost:5000/docker.io/library/alpine:3.20`,

@@ -65,7 +65,7 @@ export interface Samples {
 /** Measures both of a pair, A B A B …, with the disk settled before each. */
 export async function takeTurns(
   bench: Bench,
-  pair: Pair,
+  pair: Pick<Pair, 'shoal' | 'reference'>,
   measure: (registry: Registry, turn: number) => Promise<number>,
 ): Promise<Samples> {
   const samples: Samples = { shoal: [], reference: [] }

@@ -16,12 +16,23 @@ import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
 import { skopeo } from './measurements/skopeo.ts'
 import { start } from './measurements/start.ts'
+import { tls } from './measurements/tls.ts'
 import { verify } from './measurements/verify.ts'
 import { OptionError, type Options, parseOptions, usage } from './options.ts'
 import { shoal } from './shoal.ts'
 import { renderTable } from './table.ts'
 
-const measurements: Measurement[] = [blobGet, firstGet, blobPush, skopeo, manifests, memory, start, verify]
+const measurements: Measurement[] = [
+  blobGet,
+  firstGet,
+  blobPush,
+  skopeo,
+  manifests,
+  tls,
+  memory,
+  start,
+  verify,
+]
 const names = measurements.map(({ name }) => name)
 const packages = { 'docker-registry': 'docker-registry', curl: 'curl', skopeo: 'skopeo', wrk: 'wrk' }
 

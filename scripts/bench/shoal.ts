@@ -9,7 +9,7 @@ const checkout = path.join(import.meta.dirname, '..', '..')
 export const defaultShoal = path.join(checkout, 'scripts', 'shoal')
 
 /** `command` is the CLI to measure; its commit is known only when it belongs to a git checkout. */
-export function shoal(command: string): Subject {
+export function shoal(command: string, flags: string[] = []): Subject {
   return {
     name: 'Shoal',
 
@@ -23,7 +23,7 @@ export function shoal(command: string): Subject {
 
     async prepare({ dataDir, httpPort, p2pPort }) {
       const addresses = ['--http', `127.0.0.1:${httpPort}`, '--p2p', `127.0.0.1:${p2pPort}`]
-      return { file: command, args: ['serve', '--data', dataDir, ...addresses, '--no-mdns'] }
+      return { file: command, args: ['serve', '--data', dataDir, ...addresses, '--no-mdns', ...flags] }
     },
   }
 }
