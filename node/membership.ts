@@ -3,12 +3,15 @@ import type { Logger } from '../src/base/base.ts'
 import { findAuthority } from '../src/swarm/cluster/authority.ts'
 import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster/cluster.ts'
 import { type NodeIdentity, openIdentity } from '../src/swarm/cluster/identity.ts'
+import { openSecrets, type RotatingSecrets } from '../src/swarm/cluster/secrets.ts'
 import type { Identity } from '../src/wire/wire.ts'
 import type { Settings } from './settings/settings.ts'
 
 export interface Membership {
   readonly identity: NodeIdentity
+  /** As it was when the node started; `secrets` has what a rotation changed since. */
   readonly cluster: Cluster
+  readonly secrets: RotatingSecrets
   /** The authority's key pair, on the node that holds it. */
   readonly authority: Identity | undefined
 }
@@ -31,7 +34,8 @@ export async function openMembership(
       ? await findCluster(directory)
       : await joinCluster(directory, join, { isUnused, onRetired })
   const cluster = known ?? (await startCluster(directory))
-  return { identity, cluster, authority: await findAuthority(directory) }
+  const secrets = await openSecrets(directory)
+  return { identity, cluster, secrets, authority: await findAuthority(directory) }
 }
 
 const retiredToken =

@@ -46,6 +46,7 @@ export async function openMember(
     await openSwarm({
       identity: membership.identity,
       cluster: membership.cluster,
+      secrets: membership.secrets,
       database: node.swarmTable,
       listen: settings.p2p,
       bootstrap: settings.bootstrap,

@@ -64,7 +64,7 @@ function judgeMember(peer: string, tried: Dialled[], isRunning: boolean, hasOthe
     return isRunning
       ? fault(
           `${peer} answers at ${open} and does not become a member`,
-          'it has another cluster or another secret (was the token rotated? join again), or one of the two is banned: its log says which',
+          'it has another cluster or another secret (was the token rotated while this node was away? join again), or one of the two is banned: its log says which',
         )
       : fine(`${peer} answers at ${open}`)
   }

@@ -1,7 +1,14 @@
 /** Operations on the cluster: its token, its members, and the key that governs it. */
 import { CodedError } from '../../src/base/base.ts'
-import { dropAuthority, exportAuthority, importAuthority } from '../../src/swarm/cluster/authority.ts'
-import { clusterId, findCluster, rotateSecret, tokenOf } from '../../src/swarm/cluster/cluster.ts'
+import {
+  dropAuthority,
+  exportAuthority,
+  findAuthority,
+  importAuthority,
+} from '../../src/swarm/cluster/authority.ts'
+import { clusterId, tokenOf } from '../../src/swarm/cluster/cluster.ts'
+import { maxRotationMembers } from '../../src/swarm/cluster/rotation.ts'
+import { AuthorityAbsentError } from '../../src/swarm/errors.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { withSealer } from './policy.ts'
 
@@ -10,17 +17,30 @@ export class NotRunningError extends CodedError {
   readonly code = 'NOT_RUNNING'
 }
 
-export const readToken: Operation<'token'> = async ({ node, member }) => {
-  const addresses = member?.swarm.addresses()
-  // As it is on the disk: a rotation counts at once for those who are to join, and for this node from its next start on.
-  const cluster = (await findCluster(node.settings.data)) ?? node.membership.cluster
-  const isRotated = Buffer.compare(cluster.secret, node.membership.cluster.secret) !== 0
-  return { token: tokenOf(cluster, addresses), running: member !== undefined, rotated: isRotated }
-}
+export const readToken: Operation<'token'> = async ({ node, member }) => ({
+  token: tokenOf(node.membership.secrets.cluster(), member?.swarm.addresses()),
+  running: member !== undefined,
+})
 
-export const rotateToken: Operation<'token-rotate'> = async ({ node, member }) => {
-  const cluster = await rotateSecret(node.settings.data)
-  return { token: tokenOf(cluster, member?.swarm.addresses()), running: member !== undefined }
+export const rotateToken: Operation<'token-rotate'> = async ({ node, member }, { graceMs }) => {
+  const { membership, names, settings, swarmTable } = node
+  const authority = await findAuthority(settings.data)
+  if (authority === undefined) {
+    throw new AuthorityAbsentError(
+      'only the authority rotates the secret, and its key is not on this node; run it where shoal authority export works, or import the key first',
+    )
+  }
+  const { rememberedPeers } = await import('../../src/swarm/cluster/remembered.ts')
+  const known = [
+    ...(member?.swarm.members.peers() ?? []),
+    ...(await rememberedPeers(swarmTable, maxRotationMembers)),
+  ]
+  const others = new Set(known.filter((peer) => peer !== membership.identity.peerId && !names.isBanned(peer)))
+  const members = [...others].slice(0, maxRotationMembers - 1)
+  const { secrets, identity } = membership
+  await secrets.rotate({ authority, members: [identity.peerId, ...members], graceMs })
+  const token = tokenOf(secrets.cluster(), member?.swarm.addresses())
+  return { token, running: member !== undefined, members }
 }
 
 export const listPeers: Operation<'peers'> = async ({ node, member }) => {

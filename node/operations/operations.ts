@@ -72,9 +72,13 @@ export interface OperationTypes {
     event: never
     result: RemovedImage
   }
-  /** `rotated`: the node that runs still has the secret of before. */
-  token: { params: Nothing; event: never; result: { token: string; running: boolean; rotated: boolean } }
-  'token-rotate': { params: Nothing; event: never; result: { token: string; running: boolean } }
+  token: { params: Nothing; event: never; result: { token: string; running: boolean } }
+  /** `members` are those that are given the new secret. */
+  'token-rotate': {
+    params: { graceMs: number }
+    event: never
+    result: { token: string; running: boolean; members: string[] }
+  }
   peers: { params: Nothing; event: never; result: PeerList }
   upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }
   'client-config': { params: { client: ClientName }; event: never; result: ClientConfig }

@@ -1,6 +1,7 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
 import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
-import { clusterId, clusterNames } from './cluster/cluster.ts'
+import { clusterId, clusterNames, secretNames } from './cluster/cluster.ts'
+import { fixedSecrets } from './cluster/secrets.ts'
 import { checkMultiaddr } from './cluster/token.ts'
 import { createAnnouncer } from './dht/announcer.ts'
 import { createFinder } from './dht/finder.ts'
@@ -8,12 +9,14 @@ import { boundClaims } from './dht/provider-claims.ts'
 import { createClones } from './members/clones.ts'
 import { createDialer, type Dialer } from './members/dialer.ts'
 import { type Farewell, openFarewell, policyProtocol } from './members/farewell.ts'
+import { openHandover } from './members/handover.ts'
 import { openMembers } from './members/members.ts'
 import { openPulse } from './members/pulse.ts'
 import { createSpread } from './spread.ts'
 import { listenAddress, listenError, transportPart } from './streams/addresses.ts'
 import { createConduct } from './streams/conduct.ts'
 import { bufferDatabase } from './streams/datastore.ts'
+import { encryption } from './streams/encryption.ts'
 import { createGater } from './streams/gater.ts'
 import { createHost } from './streams/host.ts'
 import { createNode, type Libp2pNode } from './streams/libp2p-node.ts'
@@ -28,7 +31,10 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
   const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [] } = options
+  const { secrets = fixedSecrets(cluster) } = options
   const names = clusterNames(cluster)
+  const [newest] = secrets.names()
+  const securing = encryption(newest ?? secretNames(cluster))
   const tasks = new Background('the swarm', logger)
   const claims = boundClaims(database, { self: identity.peerId, clock, limits: options.claimLimits })
   tasks.start('claims', (signal) => claims.count(signal))
@@ -62,6 +68,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   node = await createNode({
     identity,
     names,
+    encryption: securing,
     database: peers,
     gater,
     listen: [listenAddress(listen)],
@@ -95,6 +102,18 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   dialer = dialling
   const parting = await openFarewell({ host, tasks, clock, logger, policy, isBanned, disconnect })
   farewell = parting
+  const handover = await openHandover({
+    host,
+    secrets,
+    tasks,
+    clock,
+    random,
+    logger,
+    isUnwelcome,
+    connected: () => protocolsOf(started),
+    disconnect,
+    use: securing.use,
+  })
   const pulse = await openPulse({
     self: identity.peerId,
     host,
@@ -143,6 +162,9 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     clock,
     logger,
     metrics,
+  })
+  members.onChange(({ kind }) => {
+    if (kind === 'join') handover.look()
   })
   metrics.gauge('shoal_swarm_members', () => members.peers().length)
   metrics.gauge('shoal_swarm_connections', () => started.getConnections().length)
@@ -203,4 +225,15 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       await peers.flush()
     },
   }
+}
+
+/** By which protocols each peer's connections were secured. */
+function protocolsOf(node: Libp2pNode): Map<string, Set<string>> {
+  const protocols = new Map<string, Set<string>>()
+  for (const { remotePeer, encryption: protocol } of node.getConnections()) {
+    const peer = remotePeer.toString()
+    const known = protocols.get(peer) ?? new Set()
+    protocols.set(peer, known.add(protocol ?? ''))
+  }
+  return protocols
 }

@@ -5,6 +5,7 @@
 import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { NodeIdentity } from './cluster/identity.ts'
+import type { ClusterSecrets } from './cluster/secrets.ts'
 import type { ClaimLimits } from './dht/provider-claims.ts'
 import type { Providers } from './dht/providers.ts'
 import type { PolicyExchange } from './members/farewell.ts'
@@ -21,11 +22,11 @@ export {
   clusterId,
   findCluster,
   joinCluster,
-  rotateSecret,
   startCluster,
   tokenOf,
 } from './cluster/cluster.ts'
 export { type NodeIdentity, openIdentity } from './cluster/identity.ts'
+export { type ClusterSecrets, openSecrets, type RotatingSecrets } from './cluster/secrets.ts'
 export { checkMultiaddr, parseToken, type TokenContent } from './cluster/token.ts'
 export {
   AuthorityAbsentError,
@@ -66,6 +67,8 @@ export interface Swarm extends Host, AsyncDisposable {
 export interface SwarmOptions {
   identity: NodeIdentity
   cluster: Cluster
+  /** Default the cluster's, for good. */
+  secrets?: ClusterSecrets
   /** A sublevel of the node's database, `keyEncoding: 'utf8'`, `valueEncoding: 'view'`; open while the swarm is. */
   database: SwarmDatabase
   listen: HostPort

@@ -5,10 +5,11 @@
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { type Cluster, clusterNames } from '../../src/swarm/cluster/cluster.ts'
+import { type Cluster, clusterNames, secretNames } from '../../src/swarm/cluster/cluster.ts'
 import { createSeed } from '../../src/swarm/cluster/key-file.ts'
 import { pulseProtocol } from '../../src/swarm/members/pulse.ts'
 import { channelOver } from '../../src/swarm/streams/channel.ts'
+import { encryption } from '../../src/swarm/streams/encryption.ts'
 import { createNode, dhtProtocol, type Libp2pNode } from '../../src/swarm/streams/libp2p-node.ts'
 import { StreamWriter } from '../../src/swarm/streams/stream-writer.ts'
 import { type Channel, frameHeader, type Identity, identityFromSeed } from '../../src/wire/wire.ts'
@@ -64,6 +65,7 @@ export async function openHostileMember(
   const node = await createNode({
     identity,
     names,
+    encryption: encryption(secretNames(cluster)),
     database: new MemoryDatabase(),
     gater: {},
     listen: [],

@@ -33,10 +33,13 @@ describe('shoal doctor on a network of its own', requires(...networkNeeds), () =
     await until('a mesh', () => isMesh([first, second]), 30_000)
     expect((await examineOn(second)).faults).toEqual([])
 
-    await first.shoal('token', 'rotate')
+    // Away until the old secret has ended.
+    await second.stop()
+    await first.shoal('token', 'rotate', '--grace', '1s')
     await first.stop()
     const offline = await first.shoal('token')
     await first.start()
+    await second.start()
     await until('the second to be alone', async () => (await second.peers()).length === 0, 30_000)
     expect((await examineOn(second)).faults).toContainEqual(
       expect.stringMatching(/^members: .* and does not become a member -> .*was the token rotated/),

@@ -1,23 +1,31 @@
 /** Which cluster a node belongs to, remembered in DIR/cluster, and what is derived from the cluster's secret. */
 import { hash, hkdfSync, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { identityFromSeed } from '../../wire/wire.ts'
+import { identityFromSeed, MalformedError } from '../../wire/wire.ts'
 import { ClusterConflictError, SwarmFileError, TokenError } from '../errors.ts'
 import { createSeed, seedToPem } from './key-file.ts'
+import { readRotation } from './rotation.ts'
+import { type Rotations, readRotations, writeRotations } from './rotation-file.ts'
 import { readSecretFile, removeSecretFile, writeSecretFile } from './secret-file.ts'
 import { encodeToken, maxBootstrapAddresses, parseToken, type TokenContent } from './token.ts'
 
 /** A node's membership: the token's content, kept. */
 export type Cluster = Readonly<TokenContent>
 
-/** Values that only members can know; each is of no use for finding the secret. */
+/** The same for all members, before and after a rotation. */
 export interface ClusterNames {
-  /** Mixed into every Noise handshake. */
-  prologue: Uint8Array
   /** The mDNS service, so that clusters on one LAN do not see each other. */
   mdnsService: string
   /** The gossip topic. */
   topic: string
+}
+
+/** Values that only members can know; each is of no use for finding the secret. */
+export interface SecretNames {
+  /** Tells by which secret two nodes shake hands: both may have several. */
+  protocol: string
+  /** Mixed into the handshake. */
+  prologue: Uint8Array
 }
 
 /** The remembered cluster, or `undefined` on a node that has none yet. */
@@ -25,14 +33,18 @@ export async function findCluster(directory: string): Promise<Cluster | undefine
   return (await recall(directory))?.cluster
 }
 
-interface Remembered {
+export interface Remembered {
   cluster: Cluster
   /** Names of secrets that were the cluster's before, the latest last. */
   retired: string[]
+  rotations: Rotations
 }
 
-/** A file of lines: the token, then a name of each secret that it has replaced. */
-async function recall(directory: string): Promise<Remembered | undefined> {
+/**
+ * DIR/cluster is a file of lines: the token, then a name of each secret that it has replaced. A rotation is written to
+ * DIR/rotation first, so its secret counts also where the node was killed before the other file had it.
+ */
+export async function recall(directory: string): Promise<Remembered | undefined> {
   const path = join(directory, 'cluster')
   const text = await readSecretFile(path)
   if (text === undefined) return undefined
@@ -40,11 +52,33 @@ async function recall(directory: string): Promise<Remembered | undefined> {
   const retired = rest.map((line) => /^retired ([0-9a-f]{64})$/.exec(line)?.[1])
   try {
     if (!isWhole(retired)) throw new TokenError('a line after the token names no retired secret')
-    return { cluster: parseToken(token), retired }
+    return await withRotations(directory, parseToken(token), retired)
   } catch (cause) {
     if (!(cause instanceof TokenError)) throw cause
     throw new SwarmFileError(path, `does not hold a cluster: ${cause.message}`, { cause })
   }
+}
+
+async function withRotations(directory: string, given: TokenContent, retired: string[]): Promise<Remembered> {
+  const rotations = await readRotations(directory)
+  const { generation, signed } = rotations
+  try {
+    const secret = signed === undefined ? given.secret : (await readRotation(signed, given.authority)).secret
+    return { cluster: { ...given, secret, ...generationOf(generation) }, retired, rotations }
+  } catch (cause) {
+    if (!(cause instanceof MalformedError)) throw cause
+    throw new SwarmFileError(
+      join(directory, 'rotation'),
+      `holds no rotation of this cluster: ${cause.message}`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+function generationOf(generation: number): Pick<TokenContent, 'generation'> {
+  return generation === 0 ? {} : { generation }
 }
 
 function isWhole(names: (string | undefined)[]): names is string[] {
@@ -60,7 +94,7 @@ export async function startCluster(directory: string): Promise<Cluster> {
   const cluster = { secret: newSecret(), authority: identityFromSeed(seed).publicKey, bootstrap: [] }
   // The authority first: a cluster whose authority key was never written could not be governed.
   await writeSecretFile(join(directory, 'authority'), seedToPem(seed))
-  await remember(directory, { cluster, retired: [] })
+  await remember(directory, { cluster, retired: [], rotations: { generation: 0, earlier: [] } })
   return cluster
 }
 
@@ -88,15 +122,24 @@ export async function joinCluster(
     await forget(directory)
     known = undefined
   }
-  const isRetired = known?.retired.includes(nameOf(content.secret)) ?? false
+  const isRetired = known !== undefined && isOlder(content, known)
   const bootstrap = [...new Set([...content.bootstrap, ...(known?.cluster.bootstrap ?? [])])]
   const cluster = {
     ...(known !== undefined && isRetired ? known.cluster : content),
     bootstrap: bootstrap.slice(0, maxBootstrapAddresses),
   }
-  await replace(directory, known, cluster)
+  // Whoever joins anew with a later secret gives up that of before at once: a rotation that was handed over does not.
+  const isNew = known !== undefined && !equal(known.cluster.secret, cluster.secret)
+  const rotations =
+    known === undefined || isNew ? { generation: content.generation ?? 0, earlier: [] } : known.rotations
+  await replace(directory, known, { cluster, rotations })
   if (isRetired) onRetired()
   return cluster
+}
+
+/** Whether a token's secret was given up, as far as this node can know: it may have joined after that. */
+function isOlder({ secret, generation = 0 }: TokenContent, { cluster, retired }: Remembered): boolean {
+  return retired.includes(nameOf(secret)) || generation < (cluster.generation ?? 0)
 }
 
 function conflict(directory: string, known: Cluster, wanted: TokenContent): ClusterConflictError {
@@ -110,21 +153,9 @@ function conflict(directory: string, known: Cluster, wanted: TokenContent): Clus
 
 /** The authority last: a start that is cut off in between still knows that the cluster was this node's own. */
 async function forget(directory: string): Promise<void> {
+  await removeSecretFile(join(directory, 'rotation'))
   await removeSecretFile(join(directory, 'cluster'))
   await removeSecretFile(join(directory, 'authority'))
-}
-
-/**
- * Gives the cluster a new secret: the answer to a leaked token. Content, records and the authority stay. From the next
- * start on this node talks only to members that have joined with the new token; each of the others has to.
- */
-export async function rotateSecret(directory: string): Promise<Cluster> {
-  const known = await recall(directory)
-  if (known === undefined)
-    throw new ClusterConflictError(`${directory} belongs to no cluster whose secret could change`)
-  const cluster = { ...known.cluster, secret: newSecret() }
-  await replace(directory, known, cluster)
-  return cluster
 }
 
 /** The token with which others join, holding `addresses` (this node's own first) and the remembered ones. */
@@ -138,37 +169,57 @@ export function clusterId(cluster: Pick<Cluster, 'authority'>): string {
   return hash('sha256', cluster.authority, 'hex').slice(0, 12)
 }
 
-export function clusterNames({ secret, authority }: Cluster): ClusterNames {
-  const derive = (purpose: string, length: number): Uint8Array =>
-    new Uint8Array(hkdfSync('sha256', secret, authority, `shoal/1 ${purpose}`, length))
-  const name = (purpose: string): string => Buffer.from(derive(purpose, 16)).toString('hex')
+export function clusterNames({ authority }: Pick<Cluster, 'authority'>): ClusterNames {
+  // Of the authority, whose key members alone are told: a rotation must not split gossip, nor hide members from each other.
+  const name = (purpose: string): string => derive(authority, purpose, 16, new Uint8Array(0)).toString('hex')
+  return { mdnsService: `_${name('mdns')}._udp.local`, topic: `/shoal/records/1/${name('topic')}` }
+}
+
+export function secretNames({ secret, authority }: Pick<Cluster, 'secret' | 'authority'>): SecretNames {
   return {
-    prologue: derive('noise prologue', 32),
-    mdnsService: `_${name('mdns')}._udp.local`,
-    topic: `/shoal/records/1/${name('topic')}`,
+    protocol: `/noise/${derive(secret, 'noise protocol', 16, authority).toString('hex')}`,
+    prologue: new Uint8Array(derive(secret, 'noise prologue', 32, authority)),
   }
+}
+
+function derive(from: Uint8Array, purpose: string, length: number, salt: Uint8Array): Buffer {
+  return Buffer.from(hkdfSync('sha256', from, salt, `shoal/1 ${purpose}`, length))
 }
 
 /** More rotations ago than anybody has kept a setting. */
 const maxRetired = 64
 
-async function replace(directory: string, known: Remembered | undefined, cluster: Cluster): Promise<void> {
+/** Keeps what is new of a cluster, and the name of the secret that it replaces. */
+export async function replace(
+  directory: string,
+  known: Remembered | undefined,
+  { cluster, rotations }: Pick<Remembered, 'cluster' | 'rotations'>,
+): Promise<Remembered> {
   const isNew = known !== undefined && !equal(known.cluster.secret, cluster.secret)
   const retired = [...(known?.retired ?? []), ...(isNew ? [nameOf(known.cluster.secret)] : [])]
-  await remember(directory, { cluster, retired: retired.slice(-maxRetired) })
+  const next = {
+    cluster: { ...cluster, ...generationOf(rotations.generation) },
+    retired: retired.slice(-maxRetired),
+    rotations,
+  }
+  await remember(directory, next)
+  return next
 }
 
-async function remember(directory: string, { cluster, retired }: Remembered): Promise<void> {
-  const lines = [encodeToken(cluster), ...retired.map((name) => `retired ${name}`)]
+async function remember(directory: string, { cluster, retired, rotations }: Remembered): Promise<void> {
+  const { secret, authority, bootstrap } = cluster
+  const isRotated = rotations.generation > 0 || (await readRotations(directory)).generation > 0
+  if (isRotated) await writeRotations(directory, rotations)
+  const lines = [encodeToken({ secret, authority, bootstrap }), ...retired.map((name) => `retired ${name}`)]
   await writeSecretFile(join(directory, 'cluster'), `${lines.join('\n')}\n`)
 }
 
 /** Tells a secret from others, and nothing else about it. */
-function nameOf(secret: Uint8Array): string {
+export function nameOf(secret: Uint8Array): string {
   return hash('sha256', secret, 'hex')
 }
 
-function newSecret(): Uint8Array {
+export function newSecret(): Uint8Array {
   return new Uint8Array(randomBytes(32))
 }
 

@@ -1,7 +1,7 @@
 /** Join tokens: the secret, the authority's public key and addresses to start from, as one printable string. */
 import { hash } from 'node:crypto'
 import { excerpt } from '../../oci/oci.ts'
-import { bytes, codec, list, MalformedError, struct, text } from '../../wire/wire.ts'
+import { bytes, codec, list, MalformedError, optional, struct, text, uint } from '../../wire/wire.ts'
 import { TokenError } from '../errors.ts'
 
 export interface TokenContent {
@@ -11,6 +11,8 @@ export interface TokenContent {
   authority: Uint8Array
   /** Multiaddrs of members, at most 16. */
   bootstrap: string[]
+  /** How many rotations there were before this secret; absent for none. */
+  generation?: number
 }
 
 export const maxBootstrapAddresses = 16
@@ -22,6 +24,7 @@ const maxAddressLength = 256
 const schema = struct({
   authority: bytes({ length: 32 }),
   bootstrap: list(text({ max: maxAddressLength, parse: checkMultiaddr }), { max: maxBootstrapAddresses }),
+  generation: optional(uint()),
   secret: bytes({ length: 32 }),
 })
 const content = codec(schema, { maxBytes })

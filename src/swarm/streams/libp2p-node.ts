@@ -12,7 +12,7 @@ import type { ClusterNames } from '../cluster/cluster.ts'
 import type { NodeIdentity } from '../cluster/identity.ts'
 import { worthAnnouncing } from './addresses.ts'
 import { datastoreIn, type SwarmDatabase } from './datastore.ts'
-import { encryption } from './encryption.ts'
+import type { Encryption } from './encryption.ts'
 import { multiplexing } from './yamux-frames.ts'
 
 export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub }>
@@ -20,6 +20,7 @@ export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; g
 export interface Libp2pNodeOptions {
   identity: NodeIdentity
   names: ClusterNames
+  encryption: Encryption
   database: SwarmDatabase
   gater: ConnectionGater
   /** Multiaddrs. */
@@ -54,7 +55,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
     nodeInfo: { name: 'shoal', userAgent: agent },
     addresses: { listen, announce, announceFilter: worthAnnouncing },
     transports: [tcp()],
-    connectionEncrypters: [encryption({ prologueBytes: names.prologue })],
+    connectionEncrypters: [options.encryption.encrypter],
     streamMuxers: [
       multiplexing({
         maxInboundStreams: 1024,

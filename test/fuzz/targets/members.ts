@@ -5,6 +5,7 @@ import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/p
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'
+import { rotationContent } from '../../../src/swarm/cluster/rotation.ts'
 import { statusMessage, statusRequest } from '../../../src/swarm/members/status-message.ts'
 import { FrameReader, frameHeader, identityFromSeed, peerIdOf, seal } from '../../../src/wire/wire.ts'
 import { canonical, type Decoder, hex, mustBe, refusing, type Target } from '../target.ts'
@@ -99,6 +100,10 @@ export const members: Target = {
     frames,
     exchange,
     pieceLists,
+    rotations: canonical(rotationContent, [
+      { generation: 3, members: [key], secret: key, until: 1_800_000_000_000 },
+      { generation: 1, members: [], secret: key, until: 0 },
+    ]),
     statusRequests: canonical(statusRequest, [
       { away: [], keeps: ['a/b'], running, upstreams: ['docker.io'] },
     ]),

@@ -3,9 +3,10 @@ import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { clusterNames } from '../../../src/swarm/cluster/cluster.ts'
+import { clusterNames, secretNames } from '../../../src/swarm/cluster/cluster.ts'
 import { encodeToken } from '../../../src/swarm/cluster/token.ts'
 import {
+  type Cluster,
   clusterId,
   dropAuthority,
   exportAuthority,
@@ -14,8 +15,8 @@ import {
   importAuthority,
   joinCluster,
   openIdentity,
+  openSecrets,
   parseToken,
-  rotateSecret,
   startCluster,
   tokenOf,
 } from '../../../src/swarm/swarm.ts'
@@ -33,6 +34,14 @@ beforeEach(async () => {
 afterEach(async () => {
   await stack.disposeAsync()
 })
+
+async function rotate(directory: string): Promise<Cluster> {
+  const authority = await findAuthority(directory)
+  if (authority === undefined) throw new Error('this one holds the authority')
+  const secrets = await openSecrets(directory)
+  await secrets.rotate({ authority, members: [], graceMs: 1_000 })
+  return secrets.cluster()
+}
 
 const address = '/ip4/192.0.2.1/tcp/5001'
 
@@ -89,16 +98,16 @@ describe('cluster', () => {
   test('a rotation changes the secret and what is derived from it, and members follow with the new token', async () => {
     const before = await startCluster(folder)
     await joinCluster(other, tokenOf(before, [address]))
-    const after = await rotateSecret(folder)
+    const after = await rotate(folder)
     expect(after.authority).toEqual(before.authority)
     expect(clusterId(after)).toBe(clusterId(before))
     expect(after.secret).not.toEqual(before.secret)
     const [a, b] = [clusterNames(before), clusterNames(after)]
-    expect(a.prologue).not.toEqual(b.prologue)
-    expect(a.mdnsService).not.toBe(b.mdnsService)
-    expect(a.topic).not.toBe(b.topic)
+    expect(a).toEqual(b)
+    expect(secretNames(before).protocol).not.toBe(secretNames(after).protocol)
+    expect(secretNames(before).prologue).not.toEqual(secretNames(after).prologue)
     expect(await joinCluster(other, tokenOf(after))).toEqual({ ...after, bootstrap: [address] })
-    await expect(rotateSecret(await temporaryFolder(stack))).rejects.toMatchObject({
+    await expect(openSecrets(await temporaryFolder(stack))).rejects.toMatchObject({
       code: 'CLUSTER_CONFLICT',
     })
   })
@@ -106,7 +115,7 @@ describe('cluster', () => {
   test('a secret that a rotation gave up leads no member back, and takes its addresses in all the same', async () => {
     const before = await startCluster(folder)
     await joinCluster(other, tokenOf(before))
-    const after = await rotateSecret(folder)
+    const after = await rotate(folder)
     await joinCluster(other, tokenOf(after))
     for (const member of [folder, other]) {
       let retired = 0
@@ -118,9 +127,23 @@ describe('cluster', () => {
     await joinCluster(other, tokenOf(after), { onRetired: () => expect.unreachable('it is current') })
   })
 
+  test('a token of before leads no node back that never had it', async () => {
+    const before = tokenOf(await startCluster(folder))
+    const current = await rotate(folder)
+    await joinCluster(other, tokenOf(current))
+    let retired = 0
+    expect(await joinCluster(other, before, { onRetired: () => retired++ })).toEqual(current)
+    expect(retired).toBe(1)
+    const later = await rotate(folder)
+    expect(later.generation).toBe(2)
+    expect(await joinCluster(other, tokenOf(later))).toEqual(later)
+    await joinCluster(other, tokenOf(current), { onRetired: () => retired++ })
+    expect(retired).toBe(2)
+  })
+
   test('remembers retired secrets by name alone, and refuses a file that holds anything else', async () => {
     const { secret } = await startCluster(folder)
-    await rotateSecret(folder)
+    await rotate(folder)
     const path = join(folder, 'cluster')
     const text = await readFile(path, 'utf8')
     expect(text).toMatch(/^shoal1:\S+\nretired [0-9a-f]{64}\n$/)
@@ -138,16 +161,15 @@ describe('cluster', () => {
   })
 
   test('names derived from a secret do not change between versions', () => {
-    const names = clusterNames({
-      secret: new Uint8Array(32),
-      authority: new Uint8Array(32).fill(1),
-      bootstrap: [],
-    })
-    expect({ ...names, prologue: Buffer.from(names.prologue).toString('hex') }).toMatchInlineSnapshot(`
+    const cluster = { secret: new Uint8Array(32), authority: new Uint8Array(32).fill(1) }
+    const { protocol, prologue } = secretNames(cluster)
+    const names = { ...clusterNames(cluster), protocol, prologue: Buffer.from(prologue).toString('hex') }
+    expect(names).toMatchInlineSnapshot(`
       {
-        "mdnsService": "_cae4028cf0e25ba52e71152efc988484._udp.local",
+        "mdnsService": "_9705629e9ea41d5c61dfb06697dc45a2._udp.local",
         "prologue": "55d5c447559e6d7e1cd9422ca0ca50e90edd62faa03b67ad21e56a4d9d95b1b3",
-        "topic": "/shoal/records/1/b786f5544c26a173e1f51d76941e79fd",
+        "protocol": "/noise/e8a0583580bff0df19256862aca1f30b",
+        "topic": "/shoal/records/1/f18923fef517ab4e367964fe7725496d",
       }
     `)
   })

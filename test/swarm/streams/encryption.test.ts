@@ -47,9 +47,9 @@ async function openEncrypter() {
   const privateKey = await generateKeyPair('Ed25519')
   const upgrader = { getStreamMuxers: () => new Map() }
   const components = { privateKey, logger, upgrader } as unknown as Parameters<
-    ReturnType<typeof encryption>
+    ReturnType<typeof encryption>['encrypter']
   >[0]
-  return encryption({ prologueBytes: Uint8Array.of(1) })(components)
+  return encryption({ protocol: '/noise/1', prologue: Uint8Array.of(1) }).encrypter(components)
 }
 
 test('messages of all sizes arrive whole, also when they are cut or come together', async () => {

@@ -1,0 +1,176 @@
+/** The secrets that a node shakes hands with: the cluster's newest one, and those of before until they end. */
+import { type Clock, Semaphore, wallClock } from '../../base/base.ts'
+import type { Identity } from '../../wire/wire.ts'
+import { ClusterConflictError } from '../errors.ts'
+import {
+  type Cluster,
+  nameOf,
+  newSecret,
+  type Remembered,
+  recall,
+  replace,
+  type SecretNames,
+  secretNames,
+} from './cluster.ts'
+import { maxRotationMembers, type Rotation, readRotation, signRotation } from './rotation.ts'
+import type { EarlierSecret } from './rotation-file.ts'
+
+export interface ClusterSecrets {
+  /** The newest first. */
+  names(): SecretNames[]
+  /** The rotation that made the newest one, to be handed on; absent where there was none, or this node joined after it. */
+  rotation(): { signed: Uint8Array; members: ReadonlySet<string> } | undefined
+  /**
+   * Takes a rotation that a member hands over, unless its secret is older than what is here. Durable when it resolves. Whether
+   * it is the newest one now. Throws MalformedError for what the authority did not sign.
+   */
+  learn(signed: Uint8Array): Promise<boolean>
+  /** Forgets secrets whose time is over. */
+  prune(): Promise<void>
+  /** Called after the newest one changed. Returns the unsubscriber. */
+  onRotation(listener: () => void): () => void
+}
+
+export interface RotatingSecrets extends ClusterSecrets {
+  /** As it is now, for the token. */
+  cluster(): Cluster
+  /** Makes a new secret, and keeps the present one for `graceMs`. `members` are given it, up to 1,024. */
+  rotate(options: { authority: Identity; members: Iterable<string>; graceMs: number }): Promise<void>
+}
+
+/** Each is a rotation during the grace of another. */
+const maxEarlier = 8
+
+/** Secrets that never change, for what has no folder. */
+export function fixedSecrets(cluster: Cluster): ClusterSecrets {
+  return {
+    names: () => [secretNames(cluster)],
+    rotation: () => undefined,
+    learn: async () => false,
+    prune: async () => undefined,
+    onRotation: () => () => undefined,
+  }
+}
+
+/** Of a node that has joined; throws ClusterConflictError otherwise. */
+export async function openSecrets(
+  directory: string,
+  { clock = wallClock }: { clock?: Clock } = {},
+): Promise<RotatingSecrets> {
+  const known = await recall(directory)
+  if (known === undefined) throw new ClusterConflictError(`${directory} belongs to no cluster; join it first`)
+  return await FolderSecrets.open(directory, known, clock)
+}
+
+class FolderSecrets implements RotatingSecrets {
+  readonly #directory: string
+  readonly #clock: Clock
+  readonly #listeners = new Set<() => void>()
+  readonly #writing = new Semaphore(1)
+  #known: Remembered
+  #rotation: Rotation | undefined
+
+  private constructor(directory: string, known: Remembered, clock: Clock) {
+    this.#directory = directory
+    this.#known = known
+    this.#clock = clock
+  }
+
+  static async open(directory: string, known: Remembered, clock: Clock): Promise<FolderSecrets> {
+    const secrets = new FolderSecrets(directory, known, clock)
+    const { signed } = known.rotations
+    if (signed !== undefined) secrets.#rotation = await readRotation(signed, known.cluster.authority)
+    return secrets
+  }
+
+  cluster(): Cluster {
+    return this.#known.cluster
+  }
+
+  names(): SecretNames[] {
+    const { authority, secret } = this.#known.cluster
+    return [secret, ...this.#earlier().map((earlier) => earlier.secret)].map((one) =>
+      secretNames({ secret: one, authority }),
+    )
+  }
+
+  rotation() {
+    const { signed } = this.#known.rotations
+    if (signed === undefined || this.#rotation === undefined) return undefined
+    return { signed, members: new Set(this.#rotation.members) }
+  }
+
+  async rotate({
+    authority,
+    members,
+    graceMs,
+  }: {
+    authority: Identity
+    members: Iterable<string>
+    graceMs: number
+  }): Promise<void> {
+    await this.#writing.run(async () => {
+      const rotation = {
+        generation: (this.#known.cluster.generation ?? 0) + 1,
+        secret: newSecret(),
+        untilMs: Math.floor(this.#clock.now() + graceMs),
+        members: [...new Set(members)].slice(0, maxRotationMembers),
+      }
+      await this.#take(rotation, signRotation(rotation, authority))
+    })
+  }
+
+  async learn(signed: Uint8Array): Promise<boolean> {
+    const rotation = await readRotation(signed, this.#known.cluster.authority)
+    return await this.#writing.run(async () => {
+      if (this.#isNewest(rotation)) return true
+      if (!this.#outranks(rotation)) return false
+      await this.#take(rotation, signed)
+      return true
+    })
+  }
+
+  async prune(): Promise<void> {
+    if (this.#earlier().length === this.#known.rotations.earlier.length) return
+    await this.#writing.run(async () => {
+      const { cluster, rotations } = this.#known
+      const earlier = this.#earlier()
+      this.#known = await replace(this.#directory, this.#known, {
+        cluster,
+        rotations: { ...rotations, earlier },
+      })
+    })
+  }
+
+  onRotation(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  #earlier(): EarlierSecret[] {
+    return this.#known.rotations.earlier.filter(({ untilMs }) => untilMs > this.#clock.now())
+  }
+
+  #isNewest({ secret }: Rotation): boolean {
+    return Buffer.compare(secret, this.#known.cluster.secret) === 0
+  }
+
+  /** Of two rotations at once, which the authority's key on two nodes can make, the same one wins everywhere. */
+  #outranks({ generation, secret }: Rotation): boolean {
+    const { cluster } = this.#known
+    const own = cluster.generation ?? 0
+    return generation > own || (generation === own && nameOf(secret) > nameOf(cluster.secret))
+  }
+
+  async #take(rotation: Rotation, signed: Uint8Array): Promise<void> {
+    const { cluster } = this.#known
+    const before = { secret: cluster.secret, untilMs: rotation.untilMs }
+    const { generation, secret } = rotation
+    this.#known = await replace(this.#directory, this.#known, {
+      cluster: { ...cluster, secret },
+      rotations: { generation, signed, earlier: [before, ...this.#earlier()].slice(0, maxEarlier) },
+    })
+    this.#rotation = rotation
+    for (const listener of this.#listeners) listener()
+  }
+}

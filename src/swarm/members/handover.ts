@@ -1,0 +1,109 @@
+/**
+ * How members that still shake hands with a secret of before are given the newest one, and who is let go when that ends. Both
+ * have to be on the authority's list: whoever came with the old secret after the rotation is given nothing, and leaves with it.
+ */
+import type { Background, Clock, Logger } from '../../base/base.ts'
+import { maxRotationBytes } from '../cluster/rotation.ts'
+import type { ClusterSecrets } from '../cluster/secrets.ts'
+import type { Host } from '../streams/host.ts'
+
+export interface HandoverOptions {
+  host: Host
+  secrets: ClusterSecrets
+  tasks: Background
+  clock: Clock
+  random: () => number
+  logger: Logger
+  isUnwelcome(peer: string): boolean
+  /** Peers that are connected, with the protocols by which their connections were secured. */
+  connected(): Map<string, ReadonlySet<string>>
+  disconnect(peer: string): void
+  /** Has later handshakes use these secrets, the first before the others. */
+  use(names: ReturnType<ClusterSecrets['names']>): void
+}
+
+export interface Handover {
+  /** Hands the newest secret to whoever lacks it; to be called when members come. Returns at once. */
+  look(): void
+}
+
+export const rotationProtocol = '/shoal/rotation/1.0.0'
+const withinMs = 5_000
+const lookAgainMs = 1_000
+const taken = new Uint8Array([1])
+
+export async function openHandover(options: HandoverOptions): Promise<Handover> {
+  const { host, secrets, tasks, clock, random, logger, isUnwelcome, connected, disconnect, use } = options
+  /** Those that are known to have the newest secret, though their connection is older. */
+  let told = new Set<string>()
+  const telling = new Set<string>()
+  let used = ''
+
+  const refresh = (): void => {
+    const names = secrets.names()
+    const now = names.map(({ protocol }) => protocol).join()
+    if (now === used) return
+    const isFirst = used === ''
+    used = now
+    use(names)
+    if (!isFirst) logger.info({ secrets: names.length }, 'the secrets that members are met with have changed')
+  }
+
+  const tell = async (peer: string, signed: Uint8Array, stop: AbortSignal): Promise<void> => {
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(withinMs)])
+    try {
+      const channel = await host.open(peer, rotationProtocol, { maxFrameBytes: maxRotationBytes, signal })
+      await channel.send(signed, { signal })
+      const answer = await channel.receive({ signal })
+      await channel.close()
+      if (answer?.[0] === taken[0] && secrets.rotation()?.signed === signed) told.add(peer)
+    } catch (error) {
+      if (!stop.aborted) logger.debug({ err: error, peer }, 'a member could not be given the new secret yet')
+    } finally {
+      telling.delete(peer)
+    }
+  }
+
+  const look = (): void => {
+    const [newest, ...earlier] = secrets.names()
+    if (newest === undefined) return
+    const good = new Set([newest, ...earlier].map(({ protocol }) => protocol))
+    const rotation = secrets.rotation()
+    for (const [peer, protocols] of connected()) {
+      if (protocols.has(newest.protocol) || told.has(peer)) continue
+      if (protocols.isDisjointFrom(good)) {
+        logger.info({ peer }, 'parted from a node that has only a secret whose time is over')
+        disconnect(peer)
+      } else if (rotation?.members.has(peer) === true && !telling.has(peer) && !isUnwelcome(peer)) {
+        telling.add(peer)
+        tasks.start('rotation', (stop) => tell(peer, rotation.signed, stop))
+      }
+    }
+  }
+
+  await host.handle(
+    rotationProtocol,
+    { maxFrameBytes: maxRotationBytes, maxInboundPerPeer: 1 },
+    async (channel, peer) => {
+      const signal = AbortSignal.timeout(withinMs)
+      const signed = await channel.receive({ signal })
+      if (signed === undefined) return
+      const isNewest = await secrets.learn(signed)
+      if (isNewest) told.add(peer)
+      await channel.send(isNewest ? taken : new Uint8Array([0]), { signal })
+    },
+  )
+
+  secrets.onRotation(() => {
+    told = new Set()
+    refresh()
+    look()
+  })
+  refresh()
+  tasks.every('secrets', lookAgainMs, { clock, random }, async () => {
+    await secrets.prune()
+    refresh()
+    look()
+  })
+  return { look }
+}
