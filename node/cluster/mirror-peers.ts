@@ -24,7 +24,7 @@ export interface LateMirrorPeers extends MirrorPeers {
 export interface MirrorPeersOptions {
   swarm: Swarm
   names: Ledger
-  links: Pick<Store['links'], 'add'>
+  links: Pick<Store['links'], 'add' | 'has'>
   elsewhere: Pick<Elsewhere, 'askForTag'>
   exchange: Pick<Exchange, 'lead' | 'changed'>
   clock: Clock
@@ -80,8 +80,9 @@ export function clusterMirrorPeers(options: MirrorPeersOptions): Omit<MirrorPeer
       if (!(await exchange.lead(wanted, origin, how))) return false
       const { repository, digest } = wanted
       // The upstream lets this repository have it, so this node does, too; who was told otherwise is told anew.
+      const isTold = await links.has(repository, digest)
       await links.add(repository, [digest])
-      exchange.changed(digest)
+      if (!isTold) exchange.changed(digest)
       return true
     },
   }

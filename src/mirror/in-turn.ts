@@ -29,24 +29,40 @@ const enough = { tag: 1, manifest: 1, referrers: 1, blob: 2 }
 /** An upstream that answers errors of its own answers them to others, too. */
 const enoughWrong = 2
 
+/** What was said by those who are asked once each. */
+class Round {
+  readonly asks: ReadonlySet<string>
+  readonly absent = new Set<string>()
+  unusable = 0
+  wrong = 0
+
+  constructor(candidates: string[]) {
+    this.asks = new Set(candidates)
+  }
+}
+
 /** The answer that settles it, or else this node's own, or the last. Throws `tooLate` for a blob of which nothing has come. */
 export async function askInTurn(options: InTurnOptions): Promise<Answer> {
   const { question, self, candidates, ask, idleMs, clock, signal } = options
   const startedMs = clock.now()
   const working = new Map<AbortController, Promise<void>>()
-  const counts = { absent: 0, unusable: 0, wrong: 0 }
   let untried = candidates()
-  const { length } = untried
+  let round = new Round(untried)
   let settled: Answer | undefined
   let own: Failure | undefined
   let last = failure('unreachable', 'is reached by no member of the cluster now')
 
-  const settles = (answer: Answer): boolean => {
+  const settles = (member: string, answer: Answer): boolean => {
     const most = enough[question.about]
-    if (answer.answer === 'absent') return ++counts.absent >= Math.min(most, length)
+    if (answer.answer === 'absent') {
+      round.absent.add(member)
+      // Where this node can ask itself, no word of others makes a blob that a manifest names one that is nowhere.
+      const isBelieved = question.about !== 'blob' || !round.asks.has(self) || round.absent.has(self)
+      return isBelieved && round.absent.size >= Math.min(most, round.asks.size)
+    }
     if (answer.answer !== 'failed') return true
-    if (answer.trouble === 'wrong') return ++counts.wrong >= enoughWrong
-    if (answer.trouble === 'unusable') return ++counts.unusable >= most
+    if (answer.trouble === 'wrong') return ++round.wrong >= enoughWrong
+    if (answer.trouble === 'unusable') return ++round.unusable >= most
     // It asks to wait, and another member would only add to what it has too much of.
     return answer.trouble === 'paused' && idleMs() === undefined
   }
@@ -56,7 +72,7 @@ export async function askInTurn(options: InTurnOptions): Promise<Answer> {
       working.delete(stop)
       if (answer.answer === 'failed') last = answer
       if (answer.answer === 'failed' && member === self) own = answer
-      if (settles(answer)) settled ??= answer
+      if (settles(member, answer)) settled ??= answer
     })
     asking.catch(() => undefined)
     working.set(stop, asking)
@@ -81,6 +97,7 @@ export async function askInTurn(options: InTurnOptions): Promise<Answer> {
         if (idleMs() === undefined) return own ?? last
         await clock.sleep(againMs, { signal })
         untried = candidates()
+        round = new Round(untried)
         continue
       }
       const one = Promise.race(working.values())

@@ -20,8 +20,8 @@ const maxAsked = 4
 const maxBefore = 2
 const restMs = 60_000
 const maxRemembered = 1_000
-/** A member that has a blob whole is known as its holder, or gone, by then. */
-const claimMs = 2_000
+/** Of a member that has a blob whole so much is heard by then, however much its uplink has to carry. */
+const claimMs = 8_000
 
 export class Ranking {
   readonly #options: RankingOptions

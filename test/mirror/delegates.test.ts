@@ -228,18 +228,29 @@ describe('a blob', () => {
   })
 
   it('is not there when two say so', async () => {
-    const two = openScene({ outcomes: { [first]: 'absent', [second]: 'absent' } })
+    const outcomes = { [first]: 'absent', [second]: 'absent' } as const
+    const two = openScene({ isReached: false, outcomes })
     expect(await two.fetch(question)).toEqual({ answer: 'absent' })
     expect(two.asked).toEqual([first, second])
+    const reaching = openScene({ outcomes })
+    expect(await reaching.fetch(question)).toMatchObject(isHere)
+    expect(reaching.asked).toEqual([first, second, self])
     const one = openScene({ outcomes: { [first]: 'absent' } })
     expect(await one.fetch(question)).toMatchObject(isHere)
     const alone = openScene({ others: [], outcomes: { [self]: 'absent' } })
     expect(await alone.fetch(question)).toEqual({ answer: 'absent' })
   })
 
-  it('is not said to be nowhere where one says so and the others cannot ask', async () => {
-    const { fetch } = openScene({ outcomes: { ...all('unreachable'), [first]: 'absent' } })
-    expect(await fetch(question)).toMatchObject({ answer: 'failed' })
+  it('is not said to be nowhere where one says so, however often, and the others cannot ask', async () => {
+    const outcomes: Scene['outcomes'] = { ...all('unable'), [first]: 'absent' }
+    expect(await openScene({ outcomes }).fetch(question)).toMatchObject({ answer: 'failed' })
+    const { fetch, clock, asked } = openScene({ isReached: false, outcomes })
+    const fetching = fetch(question, { idleMs: () => 0 })
+    await clock.untilAsleep(1000)
+    outcomes[second] = 'there'
+    clock.advance(1000)
+    expect(await fetching).toMatchObject(isHere)
+    expect(asked.filter((member) => member === first)).toHaveLength(2)
   })
 
   it('fails when all have failed and nothing has come, and then at once while that is known', async () => {
@@ -308,16 +319,16 @@ describe('a blob', () => {
   it('is fetched by another when a member has long said that it has it, and nothing of it comes', async () => {
     const { fetch, clock, asked } = openScene({ isReached: false })
     for (let tries = 0; tries < 2; tries++) expect(await fetch(question)).toMatchObject(isHere)
-    clock.advance(2_000)
+    clock.advance(8_000)
     expect(await fetch(question)).toMatchObject(isHere)
     expect(asked).toEqual([first, first, second])
     // What came meanwhile may have come from it.
-    clock.advance(2_000)
+    clock.advance(8_000)
     expect(await fetch(question, { idleMs: () => 1_000 })).toMatchObject(isHere)
     expect(asked.at(-1)).toBe(second)
     const reaching = openScene({})
     await reaching.fetch(question)
-    reaching.clock.advance(2_000)
+    reaching.clock.advance(8_000)
     await reaching.fetch(question)
     expect(reaching.asked).toEqual([first, self])
   })
