@@ -26,7 +26,7 @@ export interface MirrorPeersOptions {
   names: Ledger
   links: Pick<Store['links'], 'add' | 'has'>
   elsewhere: Pick<Elsewhere, 'askForTag'>
-  exchange: Pick<Exchange, 'lead' | 'changed'>
+  exchange: Pick<Exchange, 'fetchFromOrigin' | 'changed'>
   clock: Clock
 }
 
@@ -47,7 +47,7 @@ export function lateMirrorPeers(self: string): LateMirrorPeers {
     ask: async (...question) => joined().ask(...question),
     accept: async (peer, records, keys) => current?.accept(peer, records, keys),
     askForTag: async (repository, tag) => current?.askForTag(repository, tag),
-    lead: async (...blob) => joined().lead(...blob),
+    fetchFromOrigin: async (...blob) => joined().fetchFromOrigin(...blob),
     arrive(peers) {
       current = peers
     },
@@ -76,8 +76,8 @@ export function clusterMirrorPeers(options: MirrorPeersOptions): Omit<MirrorPeer
     async askForTag(repository, tag) {
       await elsewhere.askForTag(repository, tag)
     },
-    async lead(wanted, origin, how) {
-      if (!(await exchange.lead(wanted, origin, how))) return false
+    async fetchFromOrigin(wanted, origin, how) {
+      if (!(await exchange.fetchFromOrigin(wanted, origin, how))) return false
       const { repository, digest } = wanted
       // The upstream lets this repository have it, so this node does, too; who was told otherwise is told anew.
       const isTold = await links.has(repository, digest)

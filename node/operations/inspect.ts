@@ -172,7 +172,7 @@ async function holdersOf(
   const late = AbortSignal.timeout(askHoldersMs)
   const peers = new Set<string>()
   try {
-    const found = member.exchange.holders({ digest, repository }, { signal: AbortSignal.any([signal, late]) })
+    const found = member.exchange.seeders({ digest, repository }, { signal: AbortSignal.any([signal, late]) })
     for await (const peer of found) peers.add(peer)
   } catch (error) {
     // Who has not answered by then is left out.

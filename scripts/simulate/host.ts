@@ -27,7 +27,7 @@ export interface World {
   /** Blobs come from outside by one host: hashes are asked for as they come to be known. */
   isBrought: boolean
   wakeMs: number
-  /** What is told to askers is told more rarely: for thousands of hosts. */
+  /** What is told to downloaders is told more rarely: for thousands of hosts. */
   isCoarse: boolean
   downloadLimits: Partial<DownloadLimits>
   uploadLimits: Partial<UploadLimits>
@@ -80,11 +80,11 @@ export class Host {
     this.#tellings = new Tellings<Host>({
       ...world,
       isAlive: () => this.port.alive,
-      isBusyWith: (asker) => this.#upload.isBusyWith(asker.name),
-      tell: (asker, blob, pieces) => this.#tell(asker, blob, pieces),
-      sayAlive: (asker) => {
+      isBusyWith: (downloader) => this.#upload.isBusyWith(downloader.name),
+      tell: (downloader, blob, pieces) => this.#tell(downloader, blob, pieces),
+      sayAlive: (downloader) => {
         for (const blob of this.#blobs.keys()) {
-          this.#send(asker, () => asker.#down(blob, { type: 'alive', peer: this.name }))
+          this.#send(downloader, () => downloader.#down(blob, { type: 'alive', peer: this.name }))
         }
       },
     })
@@ -145,7 +145,7 @@ export class Host {
       isFar: (other) => this.isFar(other),
       ask: (other) => this.#ask(blob, other),
       leave: (other) => {
-        this.#send(other, () => other.#up({ type: 'done', asker: this.name, blob }))
+        this.#send(other, () => other.#up({ type: 'done', downloader: this.name, blob }))
         this.#down(blob, { type: 'left', peer: other.name })
       },
     })
@@ -228,7 +228,7 @@ export class Host {
       circle?.lose(other)
       this.#tellFellows(blob)
     }
-    this.#up({ type: 'left', asker: other.name })
+    this.#up({ type: 'left', downloader: other.name })
     this.#tellings.forget(other)
     this.#sendings.stopAll(other.port)
   }
@@ -241,7 +241,7 @@ export class Host {
       const theirs = other.#blobs.get(blob)
       if (theirs === undefined) return
       other.#wanted(blob, this.name)
-      const isServed = other.#upload.askersOf(blob).includes(this.name)
+      const isServed = other.#upload.downloadersOf(blob).includes(this.name)
       const held = Bitfield.copy(theirs.held)
       other.#send(this, () => {
         if (!isServed && mine.circle?.refused(other) === true) return
@@ -251,10 +251,10 @@ export class Host {
     })
   }
 
-  #wanted(blob: string, asker: string): void {
+  #wanted(blob: string, downloader: string): void {
     const mine = this.#blobs.get(blob)
     if (mine === undefined) return
-    this.#up({ type: 'want', asker, blob, held: mine.held, isOrigin: mine.isOrigin === true })
+    this.#up({ type: 'want', downloader, blob, held: mine.held, isOrigin: mine.isOrigin === true })
   }
 
   #send(to: Host, deliver: () => void): void {
@@ -275,8 +275,8 @@ export class Host {
   #finish(name: string, blob: Blob): void {
     blob.finished = true
     for (const neighbour of this.neighbours) {
-      if (!neighbour.#upload.askersOf(name).includes(this.name)) continue
-      this.#send(neighbour, () => neighbour.#up({ type: 'done', asker: this.name, blob: name }))
+      if (!neighbour.#upload.downloadersOf(name).includes(this.name)) continue
+      this.#send(neighbour, () => neighbour.#up({ type: 'done', downloader: this.name, blob: name }))
     }
     this.#world.onComplete(this, name)
   }
@@ -289,24 +289,24 @@ export class Host {
   #carryOutDown(blob: string, action: DownloadAction): void {
     const peer = this.#world.hosts.get(action.peer)
     if (peer === undefined) return
-    const asker = this.name
+    const downloader = this.name
     if (action.type === 'request') {
       const { pieces, urgent } = action
       this.#send(peer, () => {
         // Told again each time, as nodes do: it may have had no place before.
-        peer.#wanted(blob, asker)
-        peer.#up({ type: 'request', asker, blob, pieces, urgent })
+        peer.#wanted(blob, downloader)
+        peer.#up({ type: 'request', downloader, blob, pieces, urgent })
       })
     } else if (action.type === 'cancel') {
       const { pieces } = action
-      this.#send(peer, () => peer.#up({ type: 'cancel', asker, blob, pieces }))
+      this.#send(peer, () => peer.#up({ type: 'cancel', downloader, blob, pieces }))
     } else if (action.type === 'drop') {
-      this.#send(peer, () => peer.#up({ type: 'done', asker, blob }))
+      this.#send(peer, () => peer.#up({ type: 'done', downloader, blob }))
     }
   }
 
   #carryOutUp(action: UploadAction): void {
-    const to = this.#world.hosts.get(action.asker)
+    const to = this.#world.hosts.get(action.downloader)
     if (to === undefined) return
     const { blob } = action
     const peer = this.name
@@ -317,22 +317,27 @@ export class Host {
       const { retryAfterMs } = action
       this.#send(to, () => to.#down(blob, { type: 'busy', peer, retryAfterMs }))
     } else if (action.type === 'stop') {
-      this.#sendings.stop({ asker: to.name, blob, piece: action.piece })
+      this.#sendings.stop({ downloader: to.name, blob, piece: action.piece })
     } else this.#transmit(to, blob, action.piece)
   }
 
   #transmit(to: Host, blob: string, piece: number): void {
     const peer = this.name
     this.#tellings.begin(to)
-    this.#sendings.begin({ asker: to.name, blob, piece }, to.port, pieceLength(this.#layout(blob), piece), {
-      onWritten: () => this.#tellings.spoke(to),
-      onBytes: (bytes, whole) => {
-        this.sentBytes += bytes
-        to.receivedBytes += bytes
-        to.#down(blob, whole === 0 ? { type: 'alive', peer } : { type: 'bytes', peer, piece, bytes: whole })
+    this.#sendings.begin(
+      { downloader: to.name, blob, piece },
+      to.port,
+      pieceLength(this.#layout(blob), piece),
+      {
+        onWritten: () => this.#tellings.spoke(to),
+        onBytes: (bytes, whole) => {
+          this.sentBytes += bytes
+          to.receivedBytes += bytes
+          to.#down(blob, whole === 0 ? { type: 'alive', peer } : { type: 'bytes', peer, piece, bytes: whole })
+        },
+        onArrived: (confirm) => to.#arrived(blob, piece, this, confirm),
       },
-      onArrived: (confirm) => to.#arrived(blob, piece, this, confirm),
-    })
+    )
   }
 
   #arrived(name: string, piece: number, from: Host, confirm: () => void): void {
@@ -346,18 +351,18 @@ export class Host {
   }
 
   #news(blob: string, piece: number): void {
-    for (const asker of this.#upload.askersOf(blob)) {
-      const to = this.#world.hosts.get(asker)
+    for (const downloader of this.#upload.downloadersOf(blob)) {
+      const to = this.#world.hosts.get(downloader)
       if (to !== undefined) this.#tellings.news(to, blob, piece)
     }
   }
 
-  #tell(asker: Host, blob: string, pieces: number[]): void {
-    const lacking = pieces.filter((piece) => !asker.holds(blob, piece))
+  #tell(downloader: Host, blob: string, pieces: number[]): void {
+    const lacking = pieces.filter((piece) => !downloader.holds(blob, piece))
     if (lacking.length === 0) return
-    this.#send(asker, () => {
-      asker.#down(blob, { type: 'has', peer: this.name, pieces: lacking })
-      asker.#learn(blob, this)
+    this.#send(downloader, () => {
+      downloader.#down(blob, { type: 'has', peer: this.name, pieces: lacking })
+      downloader.#learn(blob, this)
     })
   }
 

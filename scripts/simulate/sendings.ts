@@ -1,8 +1,8 @@
-/** The pieces that a simulated host is sending, each until its asker has confirmed it or it was stopped. */
+/** The pieces that a simulated host is sending, each until its downloader has confirmed it or it was stopped. */
 import type { Network, Port, Transfer } from './network.ts'
 
 export interface PieceName {
-  asker: string
+  downloader: string
   blob: string
   piece: number
 }
@@ -58,7 +58,7 @@ export class Sendings {
     this.#end(name, found.transfer)
   }
 
-  /** The asker is gone. */
+  /** The downloader is gone. */
   stopAll(to: Port): void {
     for (const { name, transfer } of this.#open.values()) if (transfer.to === to) this.stop(name)
   }
@@ -72,6 +72,6 @@ export class Sendings {
   }
 }
 
-function keyOf({ asker, blob, piece }: PieceName): string {
-  return `${asker} ${blob} ${piece}`
+function keyOf({ downloader, blob, piece }: PieceName): string {
+  return `${downloader} ${blob} ${piece}`
 }

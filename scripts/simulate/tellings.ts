@@ -1,16 +1,16 @@
-/** What a simulated host tells its askers without being asked, and when: of new pieces, as nodes pace it, and that it lives. */
+/** What a simulated host tells its downloaders without being asked, and when: of new pieces, as nodes pace it, and that it lives. */
 import type { Timeline } from './timeline.ts'
 
-export interface TellingsOptions<Asker> {
+export interface TellingsOptions<Downloader> {
   timeline: Timeline
   random: () => number
   /** Rarer, and no signs of life: among thousands nobody watches for silence. */
   isCoarse: boolean
   isAlive(): boolean
   /** It waits for pieces from here, and so is short of nothing. */
-  isBusyWith(asker: Asker): boolean
-  tell(asker: Asker, blob: string, pieces: number[]): void
-  sayAlive(asker: Asker): void
+  isBusyWith(downloader: Downloader): boolean
+  tell(downloader: Downloader, blob: string, pieces: number[]): void
+  sayAlive(downloader: Downloader): void
 }
 
 interface Telling {
@@ -28,66 +28,66 @@ const messageMs = 25
 const pace = { leastMs: 200, mostMs: 400 }
 const coarseMs = 100
 
-export class Tellings<Asker> {
-  readonly #options: TellingsOptions<Asker>
-  readonly #tellings = new Map<Asker, Telling>()
+export class Tellings<Downloader> {
+  readonly #options: TellingsOptions<Downloader>
+  readonly #tellings = new Map<Downloader, Telling>()
 
-  constructor(options: TellingsOptions<Asker>) {
+  constructor(options: TellingsOptions<Downloader>) {
     this.#options = options
   }
 
-  news(asker: Asker, blob: string, piece: number): void {
+  news(downloader: Downloader, blob: string, piece: number): void {
     const { timeline, isCoarse, isBusyWith } = this.#options
-    const telling = this.#of(asker)
+    const telling = this.#of(downloader)
     const pieces = telling.news.get(blob)
     if (pieces === undefined) telling.news.set(blob, [piece])
     else pieces.push(piece)
     if (telling.isDue) return
     telling.isDue = true
     // A busy one is told at a tick.
-    if (!isCoarse && isBusyWith(asker)) return
+    if (!isCoarse && isBusyWith(downloader)) return
     const dueMs = isCoarse ? coarseMs : Math.max(0, telling.toldMs + soonMs - timeline.now)
-    timeline.after(dueMs, () => this.#tell(asker, telling))
+    timeline.after(dueMs, () => this.#tell(downloader, telling))
   }
 
-  /** The asker heard something. */
-  spoke(asker: Asker): void {
-    const telling = this.#tellings.get(asker)
+  /** The downloader heard something. */
+  spoke(downloader: Downloader): void {
+    const telling = this.#tellings.get(downloader)
     if (telling !== undefined) telling.spokeMs = this.#options.timeline.now
   }
 
-  /** It serves this asker from now on. */
-  begin(asker: Asker): void {
-    this.#of(asker)
+  /** It serves this downloader from now on. */
+  begin(downloader: Downloader): void {
+    this.#of(downloader)
   }
 
-  forget(asker: Asker): void {
-    this.#tellings.delete(asker)
+  forget(downloader: Downloader): void {
+    this.#tellings.delete(downloader)
   }
 
-  #of(asker: Asker): Telling {
-    const known = this.#tellings.get(asker)
+  #of(downloader: Downloader): Telling {
+    const known = this.#tellings.get(downloader)
     if (known !== undefined) return known
     const { timeline, random, isCoarse } = this.#options
     const telling: Telling = { news: new Map(), isDue: false, toldMs: 0, spokeMs: 0 }
-    this.#tellings.set(asker, telling)
-    if (!isCoarse) timeline.after(tickMs * random(), () => this.#tick(asker, telling))
+    this.#tellings.set(downloader, telling)
+    if (!isCoarse) timeline.after(tickMs * random(), () => this.#tick(downloader, telling))
     return telling
   }
 
-  #tick(asker: Asker, telling: Telling): void {
+  #tick(downloader: Downloader, telling: Telling): void {
     const { timeline, isAlive, isBusyWith, sayAlive } = this.#options
-    if (this.#tellings.get(asker) !== telling || !isAlive()) return
+    if (this.#tellings.get(downloader) !== telling || !isAlive()) return
     const paceMs = Math.min(pace.mostMs, Math.max(pace.leastMs, messageMs * this.#tellings.size))
-    if (telling.isDue && timeline.now - telling.toldMs >= paceMs) this.#tell(asker, telling)
-    if (isBusyWith(asker) && timeline.now - telling.spokeMs > paceMs - tickMs) sayAlive(asker)
-    timeline.after(tickMs, () => this.#tick(asker, telling))
+    if (telling.isDue && timeline.now - telling.toldMs >= paceMs) this.#tell(downloader, telling)
+    if (isBusyWith(downloader) && timeline.now - telling.spokeMs > paceMs - tickMs) sayAlive(downloader)
+    timeline.after(tickMs, () => this.#tick(downloader, telling))
   }
 
-  #tell(asker: Asker, telling: Telling): void {
+  #tell(downloader: Downloader, telling: Telling): void {
     telling.isDue = false
     telling.toldMs = this.#options.timeline.now
-    for (const [blob, pieces] of telling.news) this.#options.tell(asker, blob, pieces)
+    for (const [blob, pieces] of telling.news) this.#options.tell(downloader, blob, pieces)
     telling.news.clear()
   }
 }

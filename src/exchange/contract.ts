@@ -35,7 +35,7 @@ export interface Exchange extends AsyncDisposable {
    * by piece at once. Whoever calls it for the same blob meanwhile shares it; it ends when the last of them aborts. False when
    * there is no such blob. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
    */
-  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
   /**
    * Small content that is no blob of the store, such as a manifest, proven: its bytes, and who gave them; `undefined` when no
    * member gives it. What claims to be larger than `maxBytes` is left. `likely`, a member that most likely has it, is asked first.
@@ -45,12 +45,12 @@ export interface Exchange extends AsyncDisposable {
     options: { maxBytes: number; likely?: string | undefined; signal?: AbortSignal },
   ): Promise<{ bytes: Uint8Array; peer: string } | undefined>
   /** Peer ids of members that say they hold all of it, as they answer, within about six seconds. */
-  holders(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
+  seeders(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
   /**
-   * The blob came into the store, or left it, in another way than through here: askers are told. Ends its being rotten.
-   * Its pieces are hashed soon, so that the first asker need not wait for that.
+   * The blob came into the store, or left it, in another way than through here: downloaders are told. Ends its being rotten.
+   * Its pieces are hashed soon, so that the first downloader need not wait for that.
    */
   changed(digest: Digest): void
   status(): ExchangeStatus
@@ -76,7 +76,7 @@ export interface OriginDelegation {
   /** Whether blobs of the repository have an origin at all. */
   covers(repository: Repository): boolean
   /**
-   * Has the blob fetched and watches over it: by this node, which calls `lead`, or by another. Resolves when whoever fetched it
+   * Has the blob fetched and watches over it: by this node, which calls `fetchFromOrigin`, or by another. Resolves when whoever fetched it
    * needs no more watching, and is called again while pieces are missing that no member has; false when there is no such blob.
    * Throws when no member can fetch it: that is what its readers hear.
    */
@@ -84,7 +84,7 @@ export interface OriginDelegation {
     wanted: Wanted,
     options: {
       signal: AbortSignal
-      lead(origin: Origin, options: LeadOptions): Promise<boolean>
+      fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean>
       /** How long nothing of it has come here, from whomever; `undefined` while nothing of it is known here. */
       idleMs(): number | undefined
       /** More came from the origin. */
@@ -93,7 +93,7 @@ export interface OriginDelegation {
   ): Promise<boolean>
 }
 
-export interface LeadOptions {
+export interface OriginOptions {
   signal: AbortSignal
   /** More came from the origin. Not for each chunk. */
   onProgress?(): void

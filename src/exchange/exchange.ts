@@ -14,9 +14,9 @@ export type {
   ExchangeMembers,
   ExchangeOptions,
   ExchangeStatus,
-  LeadOptions,
   Origin,
   OriginDelegation,
+  OriginOptions,
 } from './contract.ts'
 export { openExchange } from './open.ts'
 export { layoutOf, maxBlobBytes } from './protocol/piece-size.ts'

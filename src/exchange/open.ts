@@ -10,7 +10,7 @@ import {
 } from '../base/base.ts'
 import type { Blobs, OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
-import type { Exchange, ExchangeLimits, ExchangeOptions, LeadOptions, Origin } from './contract.ts'
+import type { Exchange, ExchangeLimits, ExchangeOptions, Origin, OriginOptions } from './contract.ts'
 import { BlobUnavailableError } from './errors.ts'
 import { Connections } from './peer/connections.ts'
 import { openDirect } from './peer/direct.ts'
@@ -22,7 +22,7 @@ import { maxFrameBytes } from './protocol/raw-frames.ts'
 import type { Wanted } from './protocol/wanted.ts'
 import { Acquaintances } from './seeding/acquaintances.ts'
 import { Complaints } from './seeding/complaints.ts'
-import { Holdings } from './seeding/holdings.ts'
+import { Inventory } from './seeding/inventory.ts'
 import { PieceLists } from './seeding/piece-lists.ts'
 import { Preparations } from './seeding/preparations.ts'
 import { Seeder } from './seeding/seeder.ts'
@@ -57,7 +57,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const faults = new Faults({ blame: options.blame, logger, metrics })
   const traffic = new Traffic(metrics)
   const { manifests } = options
-  const holdings = new Holdings({
+  const inventory = new Inventory({
     blobs: manifests === undefined ? blobs : either(blobs, manifests),
     mayRead,
   })
@@ -86,7 +86,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     await stream?.[Symbol.asyncDispose]()
     return stream !== undefined
   }
-  const shared = { background, holdings, lists, faults, providers, clock, random, logger }
+  const shared = { background, inventory, lists, faults, providers, clock, random, logger }
   const transfers = new Transfers({
     ...shared,
     self: identity.peerId,
@@ -183,13 +183,17 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     return (await isAllowed(wanted, signal)) ? { size: here.size } : undefined
   }
 
-  const lead = async (wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean> => {
+  const fetchFromOrigin = async (
+    wanted: Wanted,
+    origin: Origin,
+    options: OriginOptions,
+  ): Promise<boolean> => {
     const { signal } = options
     if ((await blobs.stat(wanted.digest)) !== undefined) return await admits(wanted, origin, signal)
-    const share = await transfers.lead(wanted, origin, signal)
+    const share = await transfers.fetchFromOrigin(wanted, origin, signal)
     if (share === undefined) return false
     try {
-      return await share.transfer.lead(origin, options)
+      return await share.transfer.fetchFromOrigin(origin, options)
     } finally {
       share.release()
     }
@@ -213,14 +217,14 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
     find: async (wanted, { signal, ...options }) => await find(wanted, options, bounded(signal)),
-    lead: async (wanted, origin, options) =>
-      await lead(wanted, origin, { ...options, signal: bounded(options.signal) }),
+    fetchFromOrigin: async (wanted, origin, options) =>
+      await fetchFromOrigin(wanted, origin, { ...options, signal: bounded(options.signal) }),
     read: async (wanted, { signal, ...rest }) =>
       await lookUp.read(wanted, { ...rest, signal: bounded(signal) }),
-    holders: (wanted, { signal } = {}) => lookUp.holders(wanted, { signal: bounded(signal) }),
+    seeders: (wanted, { signal } = {}) => lookUp.seeders(wanted, { signal: bounded(signal) }),
     prefetch: (wanted) => prefetches.add(wanted),
     changed(digest) {
-      holdings.changed(digest)
+      inventory.changed(digest)
       preparations.add(digest)
     },
     status: () => ({
@@ -237,7 +241,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       acquaintances[Symbol.dispose]()
       await listener?.[Symbol.asyncDispose]()
       await background[Symbol.asyncDispose]()
-      await holdings[Symbol.asyncDispose]()
+      await inventory[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,6 +1,6 @@
 /** Blobs that this node fetches from an upstream: for readers of its own, and as the delegate of other members. */
 import { NodeStateError, Semaphore, unlessAborted } from '../base/base.ts'
-import type { LeadOptions, Origin, OriginDelegation, Wanted } from '../exchange/exchange.ts'
+import type { Origin, OriginDelegation, OriginOptions, Wanted } from '../exchange/exchange.ts'
 import { type Repository, withoutUpstream } from '../oci/oci.ts'
 import { type MemberWords, type Upstream, type Upstreams, wordFor } from '../upstream/upstream.ts'
 import type { Delegates } from './delegates.ts'
@@ -10,8 +10,8 @@ import { type Answer, type BlobQuestion, failure, fetched, upstreamName } from '
 interface BlobFetchesOptions {
   /** The repository's upstream, where it is one of this node's and its content is for everyone. */
   findUpstream(repository: Repository): Upstream | undefined
-  /** Fetches it for the whole cluster, and lets its repository read it here. As `Exchange.lead`. */
-  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
+  /** Fetches it for the whole cluster, and lets its repository read it here. As `Exchange.fetchFromOrigin`. */
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
 }
 
 /** Of what an upstream gives at once, for this node's own readers, however much members ask for. */
@@ -29,12 +29,13 @@ export function blobDelegation(options: {
   const { upstreams, words, delegates, fetches } = options
   return {
     covers: (repository) => wordFor(upstreamName({ repository }), repository, upstreams, words) !== undefined,
-    async fetch({ repository, digest }, { signal, idleMs, lead, onProgress }) {
+    async fetch({ repository, digest }, { signal, idleMs, fetchFromOrigin, onProgress }) {
       const question: BlobQuestion = { about: 'blob', repository, digest }
       const said = await delegates.fetch(question, {
         signal,
         idleMs,
-        answer: (until) => fetches.own(question, (origin) => lead(origin, { signal: until, onProgress })),
+        answer: (until) =>
+          fetches.own(question, (origin) => fetchFromOrigin(origin, { signal: until, onProgress })),
       })
       if (said.answer === 'failed') throw refusalOf(question, said)
       return said.answer === 'there'
@@ -64,27 +65,29 @@ export class BlobFetches {
     if (upstream === undefined)
       return failure('unable', 'is not mirrored for everyone by the member that was asked')
     return await this.#inPlace(upstream, question, signal, () =>
-      this.#fetch(upstream, question, (origin) => this.#options.lead(question, origin, { signal })),
+      this.#fetch(upstream, question, (origin) =>
+        this.#options.fetchFromOrigin(question, origin, { signal }),
+      ),
     )
   }
 
-  /** For readers of this node, to whom `lead` gives it. Throws what is wrong with this node. */
-  async own(question: BlobQuestion, lead: (origin: Origin) => Promise<boolean>): Promise<Answer> {
+  /** For readers of this node, to whom `fetchFromOrigin` gives it. Throws what is wrong with this node. */
+  async own(question: BlobQuestion, fetchFromOrigin: (origin: Origin) => Promise<boolean>): Promise<Answer> {
     const upstream = this.#options.findUpstream(question.repository)
     if (upstream === undefined) return failure('unable', 'is not mirrored for everyone by this node')
-    return await this.#fetch(upstream, question, lead, { isOwn: true })
+    return await this.#fetch(upstream, question, fetchFromOrigin, { isOwn: true })
   }
 
   async #fetch(
     upstream: Upstream,
     question: BlobQuestion,
-    lead: (origin: Origin) => Promise<boolean>,
+    fetchFromOrigin: (origin: Origin) => Promise<boolean>,
     { isOwn = false } = {},
   ): Promise<Answer> {
     const { repository, digest } = question
     const there = withoutUpstream(repository)
     try {
-      const isThere = await lead({
+      const isThere = await fetchFromOrigin({
         open: (start, options) => upstream.openBlob(there, digest, { start, ...options }),
       })
       return isThere ? fetched(digest) : { answer: 'absent' }

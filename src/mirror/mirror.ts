@@ -3,7 +3,7 @@
  * is served while the upstream is away.
  */
 import { type Clock, type Logger, unlessAborted } from '../base/base.ts'
-import type { LeadOptions, Origin, OriginDelegation, Wanted } from '../exchange/exchange.ts'
+import type { Origin, OriginDelegation, OriginOptions, Wanted } from '../exchange/exchange.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger, RecordKey } from '../records/records.ts'
 import type { Mirror } from '../registry/registry.ts'
@@ -34,8 +34,8 @@ export interface MirrorPeers extends MemberWords {
   accept(peer: string, records: Uint8Array[], keys: RecordKey[]): Promise<void>
   /** Brings the record of a tag here, if a member has one. */
   askForTag(repository: Repository, tag: Tag): Promise<void>
-  /** Has a blob come from its origin for all of them, and lets its repository read it here. As `Exchange.lead`. */
-  lead(wanted: Wanted, origin: Origin, options: LeadOptions): Promise<boolean>
+  /** Has a blob come from its origin for all of them, and lets its repository read it here. As `Exchange.fetchFromOrigin`. */
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
 }
 
 export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {
@@ -81,7 +81,7 @@ export function openMirror(options: MirrorOptions): OpenMirror {
     wall,
     findUpstream,
   })
-  const fetches = new BlobFetches({ findUpstream, lead: peers.lead.bind(peers) })
+  const fetches = new BlobFetches({ findUpstream, fetchFromOrigin: peers.fetchFromOrigin.bind(peers) })
   const reaching = openReaching(upstreams, clock)
   const delegates = new Delegates({
     ...options,

@@ -66,10 +66,13 @@ describe('a store on a disk', () => {
   it('gives to and takes from others', async () => {
     const [first, second, third] = [await open('first'), await open('second'), await open('third')]
     await world.node({ override: over(first) })
-    const askers = [await world.node({ override: over(second) }), await world.node({ override: over(third) })]
+    const downloaders = [
+      await world.node({ override: over(second) }),
+      await world.node({ override: over(third) }),
+    ]
     const bytes = someBytes(33 * pieceBytes + 12_345)
     const digest = await put(first, bytes)
-    const blobs = await Promise.all(askers.map(({ exchange }) => exchange.open(wanted(digest))))
+    const blobs = await Promise.all(downloaders.map(({ exchange }) => exchange.open(wanted(digest))))
     for (const blob of blobs) {
       if (blob === undefined) throw new Error('nobody has it')
       expect(Buffer.compare(await read(blob), bytes)).toBe(0)
@@ -81,7 +84,7 @@ describe('a store on a disk', () => {
 
   it('goes on after a restart with the pieces that it had', async () => {
     const [first, second] = [await open('first'), await open('second')]
-    const holder = await world.node({
+    const seeder = await world.node({
       override: over(first),
       limits: { uploadBytesPerSecond: 8 * 1024 * 1024 },
     })
@@ -92,16 +95,16 @@ describe('a store on a disk', () => {
     await until('a part of it', () => (before.exchange.status().transfers[0]?.held ?? 0) > 10)
     await before.exchange[Symbol.asyncDispose]()
     expect(await fetching).toBeInstanceOf(Error)
-    const sent = world.mesh.sentBy(holder.peer)
+    const sent = world.mesh.sentBy(seeder.peer)
     const after = await world.node({ override: over(second) })
     expect(await after.exchange.fetch(wanted(digest))).toBe(true)
-    expect(world.mesh.sentBy(holder.peer) - sent).toBeLessThan(21 * pieceBytes)
+    expect(world.mesh.sentBy(seeder.peer) - sent).toBeLessThan(21 * pieceBytes)
   })
 
-  it('notices that its file has rotted when an asker says so, and gives nothing of it any more', async () => {
+  it('notices that its file has rotted when a downloader says so, and gives nothing of it any more', async () => {
     const [first, second] = [await open('first'), await open('second')]
     const rotten = await world.node({ override: over(first) })
-    const asker = await world.node({ override: over(second) })
+    const downloader = await world.node({ override: over(second) })
     const bytes = someBytes(9 * pieceBytes)
     const digest = await put(first, bytes)
     // Its list is from before the rot.
@@ -114,18 +117,18 @@ describe('a store on a disk', () => {
     file[5 * pieceBytes] = (file[5 * pieceBytes] ?? 0) ^ 1
     await writeFile(path, file)
     const healthy = await world.node()
-    const fetching = asker.exchange.fetch(wanted(digest))
+    const fetching = downloader.exchange.fetch(wanted(digest))
     await until('the rot to be noticed', () => rotten.rotten.length > 0)
     await healthy.holds(bytes)
     expect(await fetching).toBe(true)
     expect(rotten.rotten).toEqual([digest])
     expect([...rotten.withdrawn]).toEqual([digest])
-    expect(await asker.exchange.find(wanted(digest), { withinMs: 1000 })).toEqual({ size: bytes.length })
+    expect(await downloader.exchange.find(wanted(digest), { withinMs: 1000 })).toEqual({ size: bytes.length })
   })
 
   it('never names what a liar sent', async () => {
     const store = await open('first')
-    const asker: TestNode = await world.node({ override: over(store) })
+    const downloader: TestNode = await world.node({ override: over(store) })
     const bytes = someBytes(5 * pieceBytes)
     const digest = digestOf(bytes)
     const liar = double({
@@ -134,11 +137,11 @@ describe('a store on a disk', () => {
       bytes: someBytes(bytes.length),
       digest,
     })
-    const blob = await asker.exchange.open(wanted(digest))
+    const blob = await downloader.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('the liar has it')
     await expect(read(blob)).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
     await blob[Symbol.asyncDispose]()
-    expect(asker.blamed).toEqual([{ peer: liar.peer, misconduct: 'lying-list' }])
+    expect(downloader.blamed).toEqual([{ peer: liar.peer, misconduct: 'lying-list' }])
     expect(await store.blobs.stat(digest)).toBeUndefined()
     await until('the part to be gone', async () => (await store.partials.list()).length === 0)
   })

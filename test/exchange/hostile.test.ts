@@ -28,7 +28,7 @@ const soonMs = 500 + 400
 
 describe('a peer that', () => {
   let world: World
-  let asker: TestNode
+  let downloader: TestNode
   let honest: TestNode
   let bytes: Uint8Array
   let digest: ReturnType<typeof digestOf>
@@ -37,13 +37,13 @@ describe('a peer that', () => {
     world = openWorld()
     bytes = someBytes(pieces * pieceBytes)
     digest = digestOf(bytes)
-    asker = await world.node()
+    downloader = await world.node()
   })
   afterEach(async () => {
     await world[Symbol.asyncDispose]()
   })
 
-  /** A hostile member, which is found first, and an honest holder. */
+  /** A hostile member, which is found first, and an honest seeder. */
   async function besides(options: Partial<DoubleOptions>): Promise<ReturnType<typeof double>> {
     const hostile = double({ mesh: world.mesh, identity: world.identity(), bytes, ...options })
     honest = await world.node()
@@ -53,16 +53,16 @@ describe('a peer that', () => {
 
   async function fetched(): Promise<number> {
     const began = world.clock.now()
-    const blob = await asker.exchange.open(wanted(digest))
+    const blob = await downloader.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('nobody has it')
     expect(Buffer.compare(await read(blob), bytes)).toBe(0)
     await blob[Symbol.asyncDispose]()
-    expect(await asker.has(digest)).toBe(true)
+    expect(await downloader.has(digest)).toBe(true)
     return world.clock.now() - began
   }
 
   function faultsOf(peer: string): Partial<Record<Fault, number>> {
-    return asker.exchange.status().peers.find((known) => known.peer === peer)?.faults ?? {}
+    return downloader.exchange.status().peers.find((known) => known.peer === peer)?.faults ?? {}
   }
 
   it('sends wrong bytes is told so, blamed, and not asked again', async () => {
@@ -74,14 +74,14 @@ describe('a peer that', () => {
     })
     expect(await fetched()).toBeLessThan(soonMs)
     expect(faultsOf(hostile.peer)).toMatchObject({ 'wrong-bytes': 1 })
-    expect(asker.blamed).toEqual([{ peer: hostile.peer, misconduct: 'wrong-bytes' }])
+    expect(downloader.blamed).toEqual([{ peer: hostile.peer, misconduct: 'wrong-bytes' }])
     expect(hostile.asked.map(({ type }) => type)).toContain('bad')
   })
 
   it('signs a list of other bytes and serves what matches it is convicted by the digest, and by nothing else', async () => {
     const wrong = someBytes(bytes.length)
     const hostile = double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })
-    const blob = await asker.exchange.open(wanted(digest))
+    const blob = await downloader.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('the double has it')
     let given = 0
     const reading = (async () => {
@@ -90,13 +90,13 @@ describe('a peer that', () => {
     await expect(reading).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
     expect(given).toBeLessThanOrEqual((pieces - 1) * pieceBytes)
     await blob[Symbol.asyncDispose]()
-    expect(asker.blamed).toEqual([{ peer: hostile.peer, misconduct: 'lying-list' }])
-    expect(await asker.has(digest)).toBe(false)
+    expect(downloader.blamed).toEqual([{ peer: hostile.peer, misconduct: 'lying-list' }])
+    expect(await downloader.has(digest)).toBe(false)
     honest = await world.node()
     await honest.holds(bytes)
-    await until('the transfer to stop', () => asker.exchange.status().transfers.length === 0)
+    await until('the transfer to stop', () => downloader.exchange.status().transfers.length === 0)
     await fetched()
-    expect(asker.blamed).toHaveLength(1)
+    expect(downloader.blamed).toHaveLength(1)
   })
 
   it('passes on a list that a liar signed is not convicted of the lie', async () => {
@@ -112,20 +112,20 @@ describe('a peer that', () => {
         for (const frame of listFrames(id, packLists([lie]))) await channel.send(frame)
       },
     })
-    const fetching = asker.exchange.fetch(wanted(digest))
-    await until('the conviction', () => asker.blamed.length > 0)
-    expect(asker.blamed).toEqual([{ peer: liar.peerId, misconduct: 'lying-list' }])
+    const fetching = downloader.exchange.fetch(wanted(digest))
+    await until('the conviction', () => downloader.blamed.length > 0)
+    expect(downloader.blamed).toEqual([{ peer: liar.peerId, misconduct: 'lying-list' }])
     honest = await world.node()
     await honest.holds(bytes)
     expect(await fetching).toBe(true)
-    expect(await asker.has(digest)).toBe(true)
+    expect(await downloader.has(digest)).toBe(true)
   })
 
-  it('signs a list that matches nothing does not get honest holders convicted', async () => {
+  it('signs a list that matches nothing does not get honest seeders convicted', async () => {
     const hostile = await besides({ hashes: pieceHashes(someBytes(bytes.length)) })
     expect(await fetched()).toBeLessThan(soonMs)
-    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
-    expect(asker.blamed.map(({ peer }) => peer)).toContain(hostile.peer)
+    expect(downloader.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(downloader.blamed.map(({ peer }) => peer)).toContain(hostile.peer)
   })
 
   it.each<[string, Partial<DoubleOptions>]>([
@@ -156,7 +156,7 @@ describe('a peer that', () => {
   ])('%s costs little', async (_, options) => {
     const hostile = await besides(options)
     expect(await fetched()).toBeLessThan(soonMs)
-    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(downloader.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
   })
 
   it.each<[string, Fault, Partial<DoubleOptions>]>([
@@ -317,7 +317,7 @@ describe('a peer that', () => {
     const hostile = await besides(options)
     expect(await fetched()).toBeLessThan(soonMs)
     await until('the fault to be counted', () => (faultsOf(hostile.peer)[fault] ?? 0) > 0)
-    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(downloader.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
   })
 
   it.each<[string, Partial<DoubleOptions>]>([
@@ -379,25 +379,25 @@ describe('a peer that', () => {
 
   it('claims to have what nobody has does not make it be there', async () => {
     double({ mesh: world.mesh, identity: world.identity(), bytes, ...claim(2 ** 40) })
-    expect(await asker.exchange.find(wanted(digest), { withinMs: 300 })).toBeUndefined()
+    expect(await downloader.exchange.find(wanted(digest), { withinMs: 300 })).toBeUndefined()
   })
 
   it('claims a size that the disk has no room for does not keep what has room from being had', async () => {
-    asker.partials.capacity = 2 ** 30
+    downloader.partials.capacity = 2 ** 30
     await besides(claim(90 * 2 ** 30))
     expect(await fetched()).toBeLessThan(soonMs)
   })
 
   it('alone claims a size that the disk has no room for has nobody told that the disk is full', async () => {
-    asker.partials.capacity = 2 ** 30
+    downloader.partials.capacity = 2 ** 30
     double({ mesh: world.mesh, identity: world.identity(), bytes, ...claim(90 * 2 ** 30) })
-    await expect(asker.exchange.open(wanted(digest))).rejects.toMatchObject({ code: 'BLOB_UNAVAILABLE' })
+    await expect(downloader.exchange.open(wanted(digest))).rejects.toMatchObject({ code: 'BLOB_UNAVAILABLE' })
   })
 
   it.each([
     ['and sends what matches it', true],
     ['and sends nothing', false],
-  ])('signs one false hash %s has no honest holder blamed for it', async (_, isSending) => {
+  ])('signs one false hash %s has no honest seeder blamed for it', async (_, isSending) => {
     const wrong = bytes.slice()
     wrong.set(someBytes(pieceBytes), 7 * pieceBytes)
     const hostile = await besides({
@@ -409,8 +409,8 @@ describe('a peer that', () => {
     })
     const second = await world.node()
     await second.holds(bytes)
-    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
-    expect(asker.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+    expect(downloader.blamed.filter(({ peer }) => peer !== hostile.peer)).toEqual([])
     expect(faultsOf(honest.peer)).toEqual({})
     expect(faultsOf(second.peer)).toEqual({})
   })
@@ -450,8 +450,8 @@ describe('a peer that', () => {
         await sendPiece(channel, id, piece, wrong.subarray(piece * pieceBytes, (piece + 1) * pieceBytes))
       },
     })
-    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
-    expect(asker.blamed.filter(({ peer }) => peer === honest.peer)).toEqual([])
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+    expect(downloader.blamed.filter(({ peer }) => peer === honest.peer)).toEqual([])
   })
 
   it('drips and is the only one that has it is given up in the end', async () => {
@@ -511,30 +511,30 @@ describe('a peer that', () => {
   it('lied costs nothing of what a restart goes on with', async () => {
     const wrong = someBytes(bytes.length)
     double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })
-    const fetching = asker.exchange.fetch(wanted(digest))
-    await until('the conviction', () => asker.blamed.length > 0)
-    const { lists } = asker
+    const fetching = downloader.exchange.fetch(wanted(digest))
+    await until('the conviction', () => downloader.blamed.length > 0)
+    const { lists } = downloader
     expect(lists.has(digest)).toBe(false)
     honest = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
     await honest.holds(bytes)
-    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 0)
+    await until('a part of it', () => (downloader.exchange.status().transfers[0]?.held ?? 0) > 0)
     expect(lists.has(digest)).toBe(true)
     expect(await fetching).toBe(true)
   })
 
-  it('is killed costs nothing while another holder lives', async () => {
+  it('is killed costs nothing while another seeder lives', async () => {
     const first = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     const second = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     await first.holds(bytes)
     await second.holds(bytes)
     const fetching = fetched()
-    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 3)
+    await until('a part of it', () => (downloader.exchange.status().transfers[0]?.held ?? 0) > 3)
     world.mesh.kill(first.peer)
     await fetching
     expect(faultsOf(first.peer)).toMatchObject({ broken: 1 })
   })
 
-  it('was the last holder is waited for, and given up in the end', async () => {
+  it('was the last seeder is waited for, and given up in the end', async () => {
     const short = await world.node({ limits: { giveUpMs: 300 } })
     const only = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
     await only.holds(bytes)
@@ -553,15 +553,15 @@ describe('a peer that', () => {
   it('has a full disk is told, and keeps what it had', async () => {
     honest = await world.node()
     await honest.holds(bytes)
-    asker.partials.room = 5
-    const blob = await asker.exchange.open(wanted(digest))
+    downloader.partials.room = 5
+    const blob = await downloader.exchange.open(wanted(digest))
     if (blob === undefined) throw new Error('it is held')
     await expect(read(blob)).rejects.toMatchObject({ code: 'STORE_FULL' })
     await blob[Symbol.asyncDispose]()
-    await until('the transfer to end', () => asker.exchange.status().transfers.length === 0)
-    asker.partials.room = Number.POSITIVE_INFINITY
+    await until('the transfer to end', () => downloader.exchange.status().transfers.length === 0)
+    downloader.partials.room = Number.POSITIVE_INFINITY
     await fetched()
-    expect(asker.blamed).toEqual([])
+    expect(downloader.blamed).toEqual([])
   })
 })
 
@@ -579,10 +579,10 @@ async function sendAll(channel: Channel, frames: Iterable<Uint8Array>): Promise<
 
 it('is an honest double that the hostile ones are made of', async () => {
   await using world = openWorld()
-  const asker = await world.node()
+  const downloader = await world.node()
   const bytes = someBytes(3 * pieceBytes + 5)
   double({ mesh: world.mesh, identity: world.identity(), bytes })
   expect(layoutOf(bytes.length).count).toBe(4)
-  expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(true)
-  expect(asker.blamed).toEqual([])
+  expect(await downloader.exchange.fetch(wanted(digestOf(bytes)))).toBe(true)
+  expect(downloader.blamed).toEqual([])
 })

@@ -16,7 +16,7 @@ const nobody: MirrorPeers = {
   },
   accept: async () => undefined,
   askForTag: async () => undefined,
-  lead: async () => false,
+  fetchFromOrigin: async () => false,
 }
 
 interface AloneOptions {

@@ -27,7 +27,7 @@ function openFetches() {
   }
   const fetches = new BlobFetches({
     findUpstream: (name) => (name === repository && upstream.isShared ? upstream : undefined),
-    lead: async ({ digest }, _origin, { signal }) => {
+    fetchFromOrigin: async ({ digest }, _origin, { signal }) => {
       begun.push(digest)
       return await new Promise((resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason))
@@ -124,9 +124,9 @@ describe('a blob that a reader here waits for', () => {
     const { upstream, fetches } = openFetches()
     const opened: unknown[] = []
     upstream.openBlob = async (...asked: unknown[]) => void opened.push(asked)
-    const lead = async (origin: Origin): Promise<boolean> =>
+    const fetchFromOrigin = async (origin: Origin): Promise<boolean> =>
       (await origin.open(7, { signal: never })) !== undefined
-    expect(await fetches.own(question, lead)).toEqual({ answer: 'absent' })
+    expect(await fetches.own(question, fetchFromOrigin)).toEqual({ answer: 'absent' })
     expect(opened).toEqual([['library/alpine', question.digest, { start: 7, signal: never }]])
   })
 
@@ -137,7 +137,12 @@ describe('a blob that a reader here waits for', () => {
       delegates: { fetch: said },
       fetches: openFetches().fetches,
     })
-  const ways = { signal: never, idleMs: () => undefined, onProgress: () => undefined, lead: async () => true }
+  const ways = {
+    signal: never,
+    idleMs: () => undefined,
+    onProgress: () => undefined,
+    fetchFromOrigin: async () => true,
+  }
 
   it('has an origin where its repository is one of an upstream that is configured, or that a member reaches', () => {
     const { covers } = delegationOf(async () => ({ answer: 'absent' }))

@@ -100,7 +100,7 @@ export async function openCluster(
           if (record !== undefined) await names.apply([record])
         }
       },
-      lead: async () => false,
+      fetchFromOrigin: async () => false,
     }
     const blobsSought: MirrorNode['blobsSought'] = []
     const elsewhere: Elsewhere = {

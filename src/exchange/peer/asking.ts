@@ -22,8 +22,8 @@ const firstForgivenBytes = 1024 * 1024
 /** What a frame that nobody waits for costs at least, however short it is. */
 const strayBytes = 4096
 /** `alive`, which seeders say every 200 ms at most. What was said during a minute may come at once when a link had stalled. */
-const alivePerSecond = 20
-const aliveBurst = 60 * alivePerSecond
+const heartbeatsPerSecond = 20
+const heartbeatBurst = 60 * heartbeatsPerSecond
 /** While bytes of a frame come, that is told so often. */
 const signOfLifeMs = 50
 
@@ -42,7 +42,7 @@ export class Asking {
     this.peer = options.peer
     this.#options = options
     const nowMs = options.clock.now()
-    this.#alive = new TokenBucket({ bytesPerSecond: alivePerSecond, burstBytes: aliveBurst, nowMs })
+    this.#alive = new TokenBucket({ bytesPerSecond: heartbeatsPerSecond, burstBytes: heartbeatBurst, nowMs })
   }
 
   /** How many are open. */

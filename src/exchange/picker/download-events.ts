@@ -69,7 +69,7 @@ export interface DownloadLimits {
   /** Asked of all peers at once. */
   maxBytes: number
   /**
-   * A peer that was asked and is silent this long, or twice as long as is usual for it, gets no new requests. Holders say
+   * A peer that was asked and is silent this long, or twice as long as is usual for it, gets no new requests. Seeders say
    * something every 200 to 400 ms, which takes its time behind data.
    */
   silentMs: number

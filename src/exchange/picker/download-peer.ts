@@ -1,4 +1,4 @@
-/** One holder as a download sees it: what it has, what is asked of it, and how it behaves. */
+/** One seeder as a download sees it: what it has, what is asked of it, and how it behaves. */
 import type { Bitfield } from '../protocol/bitfield.ts'
 import { ServiceMeter } from './service-meter.ts'
 

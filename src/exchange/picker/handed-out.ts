@@ -1,19 +1,19 @@
-/** What a holder has given away of one blob, so that its uplink carries each piece about once while others pass them on. */
+/** What a seeder has given away of one blob, so that its uplink carries each piece about once while others pass them on. */
 import type { Bitfield } from '../protocol/bitfield.ts'
 
-/** An asker that leaves sooner after it got a piece has hardly passed it on. */
+/** A downloader that leaves sooner after it got a piece has hardly passed it on. */
 const passedOnMs = 2000
 
 export class HandedOut {
   /** Live: pieces are added as they come. */
   readonly held: Bitfield
-  readonly askers = new Set<string>()
-  /** This node brings the blob from outside: what it has, nobody else has yet. */
+  readonly downloaders = new Set<string>()
+  /** This node fetches the blob from its origin: what it has, nobody else has yet. */
   isOrigin = false
   readonly #times: Uint16Array
   readonly #queued: Uint16Array
-  readonly #last: ({ asker: string; atMs: number } | undefined)[] = []
-  /** How many pieces each asker was given, also of those that have no place any more. */
+  readonly #last: ({ downloader: string; atMs: number } | undefined)[] = []
+  /** How many pieces each downloader was given, also of those that have no place any more. */
   readonly #given = new Map<string, number>()
   /** Pieces that were never handed out. */
   #fresh: number
@@ -31,14 +31,14 @@ export class HandedOut {
     return this.#times[piece] ?? 0
   }
 
-  /** Whether this asker should rather take another piece: one that nobody was given. */
+  /** Whether this downloader should rather take another piece: one that nobody was given. */
   isTaken(piece: number): boolean {
     return this.times(piece) + (this.#queued[piece] ?? 0) > 0
   }
 
-  /** Only who has what nobody else has, and more than one asker, gains by spreading them. */
+  /** Only who has what nobody else has, and more than one downloader, gains by spreading them. */
   get spreads(): boolean {
-    return this.#fresh > 0 && this.askers.size > 1 && this.isFirst
+    return this.#fresh > 0 && this.downloaders.size > 1 && this.isFirst
   }
 
   /** Whether what is here comes to the others from here alone. */
@@ -54,32 +54,32 @@ export class HandedOut {
     this.#queued[piece] = Math.max(0, (this.#queued[piece] ?? 0) - 1)
   }
 
-  hand(piece: number, asker: string, atMs: number): void {
+  hand(piece: number, downloader: string, atMs: number): void {
     const times = this.times(piece)
     if (times === 0) this.#fresh--
     this.#times[piece] = Math.min(times + 1, 0xffff)
-    this.#last[piece] = { asker, atMs }
-    this.#given.set(asker, (this.#given.get(asker) ?? 0) + 1)
+    this.#last[piece] = { downloader, atMs }
+    this.#given.set(downloader, (this.#given.get(downloader) ?? 0) + 1)
   }
 
   /** `undefined` for one that never had a place. */
-  given(asker: string): number | undefined {
-    return this.#given.get(asker)
+  given(downloader: string): number | undefined {
+    return this.#given.get(downloader)
   }
 
-  seat(asker: string): void {
-    this.askers.add(asker)
-    if (!this.#given.has(asker)) this.#given.set(asker, 0)
+  seat(downloader: string): void {
+    this.downloaders.add(downloader)
+    if (!this.#given.has(downloader)) this.#given.set(downloader, 0)
   }
 
   /** It has lost its place, and goes on downloading elsewhere. */
-  unseat(asker: string): void {
-    this.askers.delete(asker)
+  unseat(downloader: string): void {
+    this.downloaders.delete(downloader)
   }
 
-  /** The asker will not come again. */
-  forget(asker: string): void {
-    this.#given.delete(asker)
+  /** The downloader will not come again. */
+  forget(downloader: string): void {
+    this.#given.delete(downloader)
   }
 
   /** Up to `max` pieces that nobody was given or waits for; different ones at every call. */
@@ -95,11 +95,12 @@ export class HandedOut {
     return found
   }
 
-  /** What only this asker got, and just now, counts as not handed out. */
-  leave(asker: string, nowMs: number): void {
-    if (!this.askers.delete(asker)) return
+  /** What only this downloader got, and just now, counts as not handed out. */
+  leave(downloader: string, nowMs: number): void {
+    if (!this.downloaders.delete(downloader)) return
     for (const [piece, last] of this.#last.entries()) {
-      if (last?.asker !== asker || this.times(piece) !== 1 || nowMs - last.atMs > passedOnMs) continue
+      if (last?.downloader !== downloader || this.times(piece) !== 1 || nowMs - last.atMs > passedOnMs)
+        continue
       this.#times[piece] = 0
       this.#last[piece] = undefined
       this.#fresh++

@@ -1,4 +1,4 @@
-/** The pieces that are being sent, to all askers of a node: how many may be, and which of them nobody waits for any more. */
+/** The pieces that are being sent, to all downloaders of a node: how many may be, and which of them nobody waits for any more. */
 import { Flight } from './flight.ts'
 import { ServiceMeter } from './service-meter.ts'
 import type { UploadWant } from './upload-events.ts'
@@ -15,7 +15,7 @@ export interface Sending extends Waiting {
   /** It takes too long to be counted among what is on its way, or is too small. */
   overdue: boolean
   readonly isSmall: boolean
-  /** To an asker that has yet to show that pieces arrive there. */
+  /** To a downloader that has yet to show that pieces arrive there. */
   readonly isToStranger: boolean
 }
 
@@ -26,7 +26,7 @@ interface Bounds {
   atFirstMs: number
 }
 
-/** An asker that is sent away may come back when so many of a piece's usual times have passed. */
+/** A downloader that is sent away may come back when so many of a piece's usual times have passed. */
 const retry: Bounds = { factor: 2, leastMs: 100, mostMs: 5000, atFirstMs: 500 }
 /** A piece that takes so much longer than usual is not waited for by others. */
 const patience: Bounds = { factor: 4, leastMs: 500, mostMs: 10_000, atFirstMs: 1000 }
@@ -35,7 +35,7 @@ export class OnTheirWay {
   readonly #flight: Flight
   /** What pieces take, to whomever. */
   readonly #usual = new ServiceMeter()
-  /** Also to askers that have left. */
+  /** Also to downloaders that have left. */
   readonly #all = new Set<Sending>()
   #counted = 0
   #toStrangers = 0
@@ -122,7 +122,8 @@ export class OnTheirWay {
   #find(name: UploadWant & { piece: number }): Sending | undefined {
     let found: Sending | undefined
     for (const sending of this.#all) {
-      if (sending.piece !== name.piece || sending.asker !== name.asker || !isOf(sending, name)) continue
+      if (sending.piece !== name.piece || sending.downloader !== name.downloader || !isOf(sending, name))
+        continue
       // One that was stopped is over before the one that was asked for again.
       found ??= sending
       if (sending.stopped) return sending
@@ -137,7 +138,7 @@ export class OnTheirWay {
   }
 }
 
-/** Whether it was asked for by this want, of the same asker. */
+/** Whether it was asked for by this want, of the same downloader. */
 export function isOf(waiting: UploadWant, { blob, want }: UploadWant): boolean {
   return waiting.blob === blob && waiting.want === want
 }

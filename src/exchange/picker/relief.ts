@@ -37,7 +37,7 @@ export class Relief {
           other !== peer &&
           !other.snubbed &&
           other.busyUntilMs <= nowMs &&
-          mayBring(other, piece) &&
+          mayGive(other, piece) &&
           far.allowsInstead(other, request, nowMs),
       )
       const other = late.leastLoaded(others, 0)
@@ -96,7 +96,7 @@ export class Relief {
   #mayHelp(peer: DownloadPeer, request: PieceRequest, nowMs: number): boolean {
     const { piece } = request
     return (
-      mayBring(peer, piece) &&
+      mayGive(peer, piece) &&
       !peer.isDeferred(piece, nowMs) &&
       this.#parts.far.allowsInstead(peer, request, nowMs)
     )
@@ -108,6 +108,6 @@ export class Relief {
   }
 }
 
-function mayBring(peer: DownloadPeer, piece: number): boolean {
+function mayGive(peer: DownloadPeer, piece: number): boolean {
   return peer.held.has(piece) && !peer.requests.has(piece)
 }

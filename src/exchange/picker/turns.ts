@@ -1,33 +1,33 @@
 /** Whose turn it is to be sent a piece, and which. */
 import type { HandedOut } from './handed-out.ts'
 import type { Waiting } from './on-their-way.ts'
-import type { UploadAsker } from './upload-asker.ts'
+import type { UploadPeer } from './upload-peer.ts'
 
 export interface Turn {
-  asker: UploadAsker
+  downloader: UploadPeer
   waiting: Waiting
 }
 
 type Blobs = ReadonlyMap<string, HandedOut>
 
 /**
- * The first in the order of `askers`; but what nobody has yet goes before what someone passes on, and last comes who has yet to
+ * The first in the order of `downloaders`; but what nobody has yet goes before what someone passes on, and last comes who has yet to
  * show that what is on its way there arrives.
  */
 export function nextTurn(
-  askers: Iterable<UploadAsker>,
+  downloaders: Iterable<UploadPeer>,
   blobs: Blobs,
   { nowMs, takesStrangers }: { nowMs: number; takesStrangers: boolean },
 ): Turn | undefined {
   let second: Turn | undefined
   let last: Turn | undefined
-  for (const asker of askers) {
-    if (asker.queue.length === 0 || !asker.hasRoom(nowMs)) continue
-    if (asker.isStranger && !takesStrangers) continue
-    const found = leastHanded(asker, blobs)
+  for (const downloader of downloaders) {
+    if (downloader.queue.length === 0 || !downloader.hasRoom(nowMs)) continue
+    if (downloader.isStranger && !takesStrangers) continue
+    const found = leastHanded(downloader, blobs)
     if (found === undefined) continue
-    const turn = { asker, waiting: found.waiting }
-    if (asker.isStranger && asker.sending.length > 0) last ??= turn
+    const turn = { downloader, waiting: found.waiting }
+    if (downloader.isStranger && downloader.sending.length > 0) last ??= turn
     else if (found.isPassedOn) second ??= turn
     else return turn
   }
@@ -35,7 +35,7 @@ export function nextTurn(
 }
 
 function leastHanded(
-  { queue }: UploadAsker,
+  { queue }: UploadPeer,
   blobs: Blobs,
 ): { waiting: Waiting; isPassedOn: boolean } | undefined {
   let best: Waiting | undefined

@@ -1,24 +1,24 @@
 /** What happens to an upload, what it wants done, and its limits. */
 import type { Bitfield } from '../protocol/bitfield.ts'
 
-/** A blob asked for by an asker. One that has several wants of it gives each a name of its own. */
+/** A blob asked for by a downloader. One that has several wants of it gives each a name of its own. */
 export interface UploadWant {
-  asker: string
+  downloader: string
   blob: string
   want?: number | undefined
 }
 
 export type UploadEvent =
   /**
-   * `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from outside the cluster, `knownMs`
-   * since when the asker is known here, which decides where there are more than places.
+   * `held` is kept and read later: add to it as pieces come. `isOrigin` says whether they come from the origin, `knownMs`
+   * since when the downloader is known here, which decides where there are more than places.
    */
   | ({ type: 'want'; held: Bitfield; isOrigin?: boolean; knownMs?: number } & UploadWant)
   | ({ type: 'request'; pieces: readonly number[]; urgent?: boolean } & UploadWant)
   | ({ type: 'cancel'; pieces: readonly number[] } & UploadWant)
   | ({ type: 'done' } & UploadWant)
   /** All of its channels ended. */
-  | { type: 'left'; asker: string }
+  | { type: 'left'; downloader: string }
   /** A `send` is over: the piece arrived, or was cancelled, or failed. Every one of them has to be reported, also after `left`. */
   | ({ type: 'sent'; piece: number } & UploadWant)
   /** Time has passed. */
@@ -32,27 +32,27 @@ export type UploadAction =
   | ({ type: 'busy'; retryAfterMs: number } & UploadWant)
 
 export interface UploadLimits {
-  /** Pieces being sent at once, to all and to one asker; more where the way is long for them (flight.ts), up to `maxSlots`. */
+  /** Pieces being sent at once, to all and to one downloader; more where the way is long for them (flight.ts), up to `maxSlots`. */
   slots: number
-  slotsPerAsker: number
+  slotsPerDownloader: number
   maxSlots: number
-  /** Requests that one asker may have waiting; beyond, it is told that the node is busy. */
-  maxQueuedPerAsker: number
-  maxAskers: number
+  /** Requests that one downloader may have waiting; beyond, it is told that the node is busy. */
+  maxQueuedPerDownloader: number
+  maxDownloaders: number
   /** Of one blob; beyond, one gives way (places.ts), or the new one is told that the node is busy. */
-  maxAskersOfBlob: number
-  /** Blobs of a single piece, such as manifests, that are sent to one asker, and to all, beside what has slots. */
-  smallPerAsker: number
+  maxDownloadersOfBlob: number
+  /** Blobs of a single piece, such as manifests, that are sent to one downloader, and to all, beside what has slots. */
+  smallPerDownloader: number
   maxSmall: number
 }
 
 export const defaultUploadLimits: UploadLimits = {
   slots: 8,
-  slotsPerAsker: 2,
+  slotsPerDownloader: 2,
   maxSlots: 64,
-  maxQueuedPerAsker: 256,
-  maxAskers: 256,
-  maxAskersOfBlob: 12,
-  smallPerAsker: 8,
+  maxQueuedPerDownloader: 256,
+  maxDownloaders: 256,
+  maxDownloadersOfBlob: 12,
+  smallPerDownloader: 8,
   maxSmall: 64,
 }

@@ -1,4 +1,4 @@
-/** The hashes of a blob's pieces as far as they are known here, and the signed lists that say so: they grow while the blob comes from outside. */
+/** The hashes of a blob's pieces as far as they are known here, and the signed lists that say so: they grow while the blob comes from its origin. */
 import type { Digest } from '../../oci/oci.ts'
 import type { Identity } from '../../wire/wire.ts'
 import {
@@ -75,7 +75,7 @@ export class PieceHashes implements PieceList {
   /** One that fits. */
   add(list: SignedPieceList): void {
     const first = firstPiece(list)
-    // What came here from outside is signed here, before others go on from there.
+    // What came here from the origin is signed here, before others go on from there.
     if (list.after !== undefined && first > this.#signed) return
     const end = first + list.hashes.length / pieceHashBytes
     this.#hashes.set(list.hashes, first * pieceHashBytes)
@@ -86,13 +86,13 @@ export class PieceHashes implements PieceList {
     this.#signed = Math.max(this.#signed, end)
   }
 
-  /** The next piece as it came here from outside: `seal` signs it. */
+  /** The next piece as it came here from the origin: `seal` signs it. */
   append(hash: Uint8Array): void {
     this.#hashes.set(hash, this.#known * pieceHashBytes)
     this.#known++
   }
 
-  /** Signs what came here from outside and was not signed yet. Returns whether there was anything. */
+  /** Signs what came here from the origin and was not signed yet. Returns whether there was anything. */
   seal(identity: Identity): boolean {
     if (this.#signed >= this.#known) return false
     const hashes = this.hashes.slice(this.#signed * pieceHashBytes)

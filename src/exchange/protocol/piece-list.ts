@@ -2,7 +2,7 @@
  * The piece list of a blob: the SHA-256 of each piece, signed by the node that vouches for it.
  *
  *     { digest, pieces, size }                              all of them, of a blob that its author has proven
- *     { after: { hashes, pieces }, digest, pieces, size }   a section: those that came next from outside the cluster
+ *     { after: { hashes, pieces }, digest, pieces, size }   a section: those that came next from the origin
  *
  * as deterministic CBOR in a signed envelope, `pieces` being the hashes in one byte string. Where the pieces lie follows
  * from `size`. The list travels with its signature, so that whoever vouched is known wherever it came from: when every

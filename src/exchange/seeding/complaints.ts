@@ -15,12 +15,12 @@ import type { Faults } from '../peer/faults.ts'
 import { pieceHash } from '../protocol/piece-list.ts'
 import { pieceRange } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import type { Holdings } from './holdings.ts'
+import type { Inventory } from './inventory.ts'
 import type { PieceLists } from './piece-lists.ts'
 
 export interface ComplaintsOptions {
   background: Background
-  holdings: Holdings
+  inventory: Inventory
   lists: PieceLists
   faults: Faults
   providers: Pick<Providers, 'withdraw'>
@@ -60,13 +60,13 @@ export class Complaints {
 
   /** Reading a piece failed. */
   unreadable(digest: Digest, piece: number, error: unknown): void {
-    const { holdings, logger } = this.#options
+    const { inventory, logger } = this.#options
     // Someone removed the blob, which is no fault of the disk.
     if (error instanceof BlobUnavailableError) {
-      holdings.changed(digest)
+      inventory.changed(digest)
       return
     }
-    if (holdings.partialList(digest) !== undefined) {
+    if (inventory.partialList(digest) !== undefined) {
       logger.warn({ err: error, digest, piece }, 'a piece of a partial blob cannot be read')
       return
     }
@@ -78,11 +78,11 @@ export class Complaints {
   async #check(wanted: Wanted, piece: number): Promise<boolean | undefined> {
     const { digest } = wanted
     return await this.#flights.run(`${digest} ${piece}`, async () => {
-      const { holdings, lists, logger } = this.#options
-      const partial = holdings.partialList(digest)
-      const holding = await holdings.find(wanted)
-      if (holding === undefined) return false
-      const list = partial ?? (await lists.get(digest, holding.size))
+      const { inventory, lists, logger } = this.#options
+      const partial = inventory.partialList(digest)
+      const item = await inventory.find(wanted)
+      if (item === undefined) return false
+      const list = partial ?? (await lists.get(digest, item.size))
       let isRight = false
       try {
         isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
@@ -107,7 +107,7 @@ export class Complaints {
   ): Promise<boolean> {
     const bytes = new Uint8Array(end - start)
     let at = 0
-    for await (const chunk of this.#options.holdings.chunks(digest, start, end)) {
+    for await (const chunk of this.#options.inventory.chunks(digest, start, end)) {
       bytes.set(chunk, at)
       at += chunk.length
     }
@@ -131,8 +131,8 @@ export class Complaints {
   }
 
   #withhold(digest: Digest, piece: number, before: () => Promise<void>): void {
-    const { holdings, providers, background, onRotten } = this.#options
-    holdings.rot(digest, piece)
+    const { inventory, providers, background, onRotten } = this.#options
+    inventory.rot(digest, piece)
     providers.withdraw(digest)
     background.start('forget', async () => {
       await before()

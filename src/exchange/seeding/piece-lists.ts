@@ -72,7 +72,7 @@ export class PieceLists {
     await this.#options.storage.put(digest, packLists(lists, Number.POSITIVE_INFINITY))
   }
 
-  /** Those that tell of the pieces from `from` on of a part that is growing; signs what came here from outside. */
+  /** Those that tell of the pieces from `from` on of a part that is growing; signs what came here from the origin. */
   growing(list: PieceHashes, from: number): SignedPieceList[] {
     list.seal(this.#options.identity)
     return list.listsFrom(from)

@@ -7,10 +7,10 @@ import type { Faults } from '../peer/faults.ts'
 import type { Traffic } from '../peer/traffic.ts'
 import { Upload } from '../picker/upload.ts'
 import type { UploadAction, UploadEvent, UploadLimits, UploadWant } from '../picker/upload-events.ts'
-import { aliveMs, maxOthers } from '../protocol/messages.ts'
+import { heartbeatMs, maxOthers } from '../protocol/messages.ts'
 import { rawHeaderBytes } from '../protocol/raw-frames.ts'
 import type { Complaints } from './complaints.ts'
-import type { Holding, Holdings } from './holdings.ts'
+import type { Inventory, InventoryItem } from './inventory.ts'
 import { FramePool } from './piece-frames.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { Sender } from './sender.ts'
@@ -18,7 +18,7 @@ import { type HeldWant, type PieceAsk, Session } from './session.ts'
 
 export interface SeederOptions {
   background: Background
-  holdings: Holdings
+  inventory: Inventory
   lists: PieceLists
   complaints: Complaints
   faults: Faults
@@ -39,7 +39,7 @@ export interface SeederOptions {
 
 /** What waiting downloaders are told, all together: 40 messages a second, as long as each hears something every 400 ms. */
 const messageMs = 25
-const mostPaceMs = 2 * aliveMs
+const mostPaceMs = 2 * heartbeatMs
 /** A downloader that takes nothing for so long is let go. */
 const blockedMs = 15_000
 /** 8 MiB. */
@@ -63,10 +63,10 @@ export class Seeder {
   /** Serves the neighbour as long as the connection lasts. */
   open(connection: Connection): Session {
     const { peer } = connection
-    const { clock, holdings, background, budget, traffic, complaints, logger } = this.#options
+    const { clock, inventory, background, budget, traffic, complaints, logger } = this.#options
     const id = `${peer}/${this.#opened++}`
     const sender = new Sender({
-      holdings,
+      inventory,
       pool: this.#pool,
       clock,
       budget,
@@ -74,7 +74,7 @@ export class Seeder {
       wake: () => connection.wake(),
       onSent: (bytes) => traffic.sent(peer, bytes - rawHeaderBytes, connection.way),
       onOver: (job) =>
-        this.#feed({ type: 'sent', asker: id, blob: job.digest, want: job.id, piece: job.piece }),
+        this.#feed({ type: 'sent', downloader: id, blob: job.digest, want: job.id, piece: job.piece }),
       onUnreadable: (digest, piece, error) => complaints.unreadable(digest, piece, error),
     })
     const session: Session = new Session({
@@ -84,10 +84,10 @@ export class Seeder {
       sender,
       onWant: (_, { digest }) => this.#options.onDownloader(peer, digest),
       onCeased: (_, digest) => this.#options.onCeased(digest),
-      onHolding: (_, want) => this.#introduce(session, want),
+      onItem: (_, want) => this.#introduce(session, want),
       onPieces: (_, want, ask) => this.#asked(session, want, ask),
       onBad: (_, want, piece) => complaints.hear(peer, want, piece),
-      onGone: (_, want) => this.#feed({ type: 'done', asker: id, blob: want.digest, want: want.id }),
+      onGone: (_, want) => this.#feed({ type: 'done', downloader: id, blob: want.digest, want: want.id }),
       onListFailed: (digest, error) =>
         this.#failures.line(digest, (unsaid) =>
           logger.warn({ err: error, digest, unsaid }, 'a piece list could not be given'),
@@ -95,12 +95,12 @@ export class Seeder {
       onCheck: () => this.#check(session),
       onEnd: () => {
         this.#sessions.delete(id)
-        this.#feed({ type: 'left', asker: id })
+        this.#feed({ type: 'left', downloader: id })
       },
       onWritten: (frame) => this.#pool.give(frame),
       isWith: (digest, piece) => this.#options.isWith(peer, digest, piece),
       isBusy: () => this.#upload.isBusyWith(id),
-      paceMs: () => Math.min(mostPaceMs, Math.max(aliveMs, messageMs * this.#sessions.size)),
+      paceMs: () => Math.min(mostPaceMs, Math.max(heartbeatMs, messageMs * this.#sessions.size)),
     })
     this.#sessions.set(id, session)
     background.start('sender', async () => await sender.run(connection.signal))
@@ -122,30 +122,30 @@ export class Seeder {
     for (const session of this.#sessions.values()) if (session.peer === peer) session.retell(digest)
   }
 
-  #introduce(session: Session, { id, digest, holding }: HeldWant): void {
+  #introduce(session: Session, { id, digest, item }: HeldWant): void {
     const peers = new Set<string>()
-    for (const other of this.#upload.askersOf(digest)) {
+    for (const other of this.#upload.downloadersOf(digest)) {
       const known = this.#sessions.get(other)?.peer
       if (known !== undefined && known !== session.peer && peers.size < maxOthers) peers.add(known)
     }
-    this.#want({ asker: session.id, blob: digest, want: id }, session, holding)
+    this.#want({ downloader: session.id, blob: digest, want: id }, session, item)
     if (peers.size > 0) session.say({ type: 'others', id, peers: [...peers].map(parsePeerId) })
   }
 
-  #asked(session: Session, { id, digest, holding }: HeldWant, ask: PieceAsk): void {
+  #asked(session: Session, { id, digest, item }: HeldWant, ask: PieceAsk): void {
     const { sender } = session
-    const asked = { asker: session.id, blob: digest, want: id }
+    const asked = { downloader: session.id, blob: digest, want: id }
     const { pieces } = ask
     if (ask.type === 'got') for (const piece of pieces) sender.confirm(id, piece)
     else if (ask.type === 'cancel') this.#feed({ type: 'cancel', ...asked, pieces })
     else if (ask.type === 'request') {
       // Told again each time: the node may have had too many downloaders when it was told first.
-      this.#want(asked, session, holding)
+      this.#want(asked, session, item)
       this.#feed({ type: 'request', ...asked, pieces, urgent: ask.urgent === 1 })
     }
   }
 
-  #want(asked: UploadWant, { peer }: Session, { held, isOrigin }: Holding): void {
+  #want(asked: UploadWant, { peer }: Session, { held, isOrigin }: InventoryItem): void {
     this.#feed({ type: 'want', ...asked, held, isOrigin, knownMs: this.#options.knownMs(peer) })
   }
 
@@ -154,7 +154,7 @@ export class Seeder {
   }
 
   #perform(action: UploadAction): void {
-    const session = this.#sessions.get(action.asker)
+    const session = this.#sessions.get(action.downloader)
     // Each of its events named one.
     const id = action.want ?? 0
     if (action.type === 'send') {

@@ -2,7 +2,7 @@
 import { type Clock, Fifo, type TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { layoutOf, minPieceBytes, pieceRange } from '../protocol/piece-size.ts'
-import type { Holding, Holdings } from './holdings.ts'
+import type { Inventory, InventoryItem } from './inventory.ts'
 import { type FramePool, pieceFrames } from './piece-frames.ts'
 
 export interface SendJob {
@@ -17,12 +17,12 @@ export interface SendJob {
 }
 
 export interface SenderOptions {
-  holdings: Pick<Holdings, 'chunks'>
+  inventory: Pick<Inventory, 'chunks'>
   pool: FramePool
   clock: Clock
   budget?: TokenBucket | undefined
   /** The want of this id, as long as it lasts and the blob is here. */
-  want(id: number): { digest: Digest; holding: Holding } | undefined
+  want(id: number): { digest: Digest; item: InventoryItem } | undefined
   /** There is something to write. */
   wake(): void
   onSent(bytes: number): void
@@ -73,7 +73,7 @@ export class Sender {
   push(id: number, digest: Digest, piece: number): void {
     const job: SendJob = { id, digest, piece, isStopped: false, isWritten: false }
     this.#jobs.add(job)
-    const size = this.#options.want(id)?.holding.size ?? 0
+    const size = this.#options.want(id)?.item.size ?? 0
     const lane = size <= minPieceBytes ? this.#small : this.#large
     lane.waiting.push(job)
     this.#tellNews()
@@ -145,15 +145,15 @@ export class Sender {
   }
 
   async #read(job: SendJob, lane: Lane, signal: AbortSignal): Promise<void> {
-    const { holdings, pool, wake, onUnreadable } = this.#options
+    const { inventory, pool, wake, onUnreadable } = this.#options
     const { id, digest, piece } = job
     const want = this.#options.want(id)
     if (want === undefined || want.digest !== digest || job.isStopped) {
       this.#over(job)
       return
     }
-    const { start, end } = pieceRange(layoutOf(want.holding.size), piece)
-    const chunks = holdings.chunks(digest, start, end)
+    const { start, end } = pieceRange(layoutOf(want.item.size), piece)
+    const chunks = inventory.chunks(digest, start, end)
     try {
       for await (const { frame, isLast } of pieceFrames({
         id,

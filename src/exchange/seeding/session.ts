@@ -9,14 +9,14 @@ import { type Answer, type Ask, maxPiecesPerUpdate, maxWants } from '../protocol
 import { layoutOf } from '../protocol/piece-size.ts'
 import { listFrames } from '../protocol/raw-frames.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import type { Holding, HoldingNews, Holdings } from './holdings.ts'
+import type { Inventory, InventoryItem, InventoryNews } from './inventory.ts'
 import type { PieceLists } from './piece-lists.ts'
 import type { Sender } from './sender.ts'
 
 export interface SeededWant extends Wanted {
   readonly id: number
   /** What the downloader was told that is here. */
-  holding: Holding | undefined
+  item: InventoryItem | undefined
   /** Pieces that it has yet to be told of. */
   news: number[]
   /** It was not told of pieces that it said it holds itself. */
@@ -28,7 +28,7 @@ export interface SeededWant extends Wanted {
   unwatch(): void
 }
 
-export type HeldWant = SeededWant & { holding: Holding }
+export type HeldWant = SeededWant & { item: InventoryItem }
 export type PieceAsk = Extract<Ask, { pieces: readonly number[] }>
 
 export interface SessionOptions {
@@ -37,7 +37,7 @@ export interface SessionOptions {
   connection: Connection
   background: Background
   clock: Clock
-  holdings: Holdings
+  inventory: Inventory
   lists: PieceLists
   sender: Sender
   /** It asks for this blob, and so may soon have some of it. */
@@ -45,7 +45,7 @@ export interface SessionOptions {
   /** And does so no more. */
   onCeased(session: Session, digest: Digest): void
   /** It was told that the blob is here. */
-  onHolding(session: Session, want: HeldWant): void
+  onItem(session: Session, want: HeldWant): void
   onPieces(session: Session, want: HeldWant, ask: PieceAsk): void
   onBad(session: Session, want: HeldWant, piece: number): void
   /** What was asked by this want means nothing any more. */
@@ -187,13 +187,13 @@ export class Session implements Seeding {
       id,
       repository,
       digest,
-      holding: undefined,
+      item: undefined,
       news: [],
       isCurtailed: false,
       isAnswering: false,
       isStale: false,
       isListing: false,
-      unwatch: this.#options.holdings.watch(digest, (news) => this.#heard(want, news)),
+      unwatch: this.#options.inventory.watch(digest, (news) => this.#heard(want, news)),
     }
     this.#wants.set(id, want)
     const answered = this.#refresh(want)
@@ -235,8 +235,8 @@ export class Session implements Seeding {
       try {
         while (want.isStale && this.#wants.get(want.id) === want) {
           want.isStale = false
-          const holding = await this.#options.holdings.find(want)
-          if (!want.isStale && this.#wants.get(want.id) === want) this.#tell(want, holding)
+          const item = await this.#options.inventory.find(want)
+          if (!want.isStale && this.#wants.get(want.id) === want) this.#tell(want, item)
         }
       } finally {
         want.isAnswering = false
@@ -247,11 +247,11 @@ export class Session implements Seeding {
     return answered.promise
   }
 
-  #tell(want: SeededWant, holding: Holding | undefined): void {
+  #tell(want: SeededWant, item: InventoryItem | undefined): void {
     const { id } = want
-    const before = want.holding
-    if (before?.complete === true && before === holding) return
-    want.holding = holding
+    const before = want.item
+    if (before?.complete === true && before === item) return
+    want.item = item
     want.news = []
     want.isCurtailed = false
     if (!isHeld(want)) {
@@ -259,16 +259,16 @@ export class Session implements Seeding {
       if (before !== undefined) this.#options.onGone(this, want)
       return
     }
-    const { size, held, complete } = want.holding
+    const { size, held, complete } = want.item
     if (complete) this.say({ type: 'complete', id, size })
     else this.say({ type: 'partial', id, size, bitfield: held.toBytes() })
-    this.#options.onHolding(this, want)
+    this.#options.onItem(this, want)
   }
 
-  #heard(want: SeededWant, news: HoldingNews): void {
-    const { holding } = want
+  #heard(want: SeededWant, news: InventoryNews): void {
+    const { item } = want
     if (news.type === 'piece') {
-      if (holding === undefined) return
+      if (item === undefined) return
       want.news.push(news.piece)
       this.#hasNews = true
       const nowMs = this.#options.clock.now()
@@ -277,12 +277,12 @@ export class Session implements Seeding {
       return
     }
     if (news.type === 'lost') {
-      if (holding !== undefined) this.say({ type: 'lost', id: want.id, pieces: [news.piece] })
+      if (item !== undefined) this.say({ type: 'lost', id: want.id, pieces: [news.piece] })
       return
     }
     // Of what is here whole everything that was asked stays right. Anything else begins anew.
-    if (holding?.held.complete === false) {
-      want.holding = undefined
+    if (item?.held.complete === false) {
+      want.item = undefined
       want.news = []
       this.say({ type: 'absent', id: want.id })
       this.#options.onGone(this, want)
@@ -293,16 +293,16 @@ export class Session implements Seeding {
   /** From the piece `from` on, in the background; or `no-list`. */
   #list(want: HeldWant, from: number): void {
     if (want.isListing) return
-    const { background, holdings, lists, onListFailed } = this.#options
+    const { background, inventory, lists, onListFailed } = this.#options
     const { digest, id } = want
-    const { size } = want.holding
+    const { size } = want.item
     const isWanted = (): boolean => this.#wants.get(id) === want && !this.connection.hasEnded
     want.isListing = true
     background.start('list', async (signal) => {
       try {
         await this.#listing.run(async () => {
           if (!isWanted()) return
-          const growing = holdings.partialList(digest)
+          const growing = inventory.partialList(digest)
           const signed =
             growing === undefined ? [await lists.get(digest, size)] : lists.growing(growing, from)
           if (signed.length === 0) this.say({ type: 'no-list', id })
@@ -320,7 +320,7 @@ export class Session implements Seeding {
 }
 
 function isHeld(want: SeededWant): want is HeldWant {
-  return want.holding !== undefined
+  return want.item !== undefined
 }
 
 function piecesOf(ask: Ask): readonly number[] {
@@ -330,8 +330,8 @@ function piecesOf(ask: Ask): readonly number[] {
 }
 
 /** Throws `MALFORMED`. */
-function check({ holding }: HeldWant, pieces: readonly number[]): void {
-  const { count } = layoutOf(holding.size)
+function check({ item }: HeldWant, pieces: readonly number[]): void {
+  const { count } = layoutOf(item.size)
   const beyond = pieces.find((piece) => piece >= count)
   if (beyond !== undefined) throw new MalformedError(`piece ${beyond} of a blob that has ${count}`)
 }

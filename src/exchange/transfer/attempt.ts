@@ -10,7 +10,7 @@ import type { Candidate } from './list-candidates.ts'
 import { PieceWrites } from './piece-writes.ts'
 import type { HoldingSource, Source } from './source.ts'
 import { Trials } from './trial.ts'
-import type { ComingPiece } from './unproven.ts'
+import type { ComingPiece } from './unverified-prefix.ts'
 
 export interface AttemptOptions {
   candidate: Candidate

@@ -13,7 +13,7 @@ import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
 import type { DownloadLimits, DropReason } from '../picker/download-events.ts'
-import type { Holdings } from '../seeding/holdings.ts'
+import type { Inventory } from '../seeding/inventory.ts'
 import type { PieceLists } from '../seeding/piece-lists.ts'
 import { Attempt } from './attempt.ts'
 import type { Candidate } from './list-candidates.ts'
@@ -27,7 +27,7 @@ import type { TransferState } from './transfer-state.ts'
 export interface AttemptsOptions {
   partials: Partials
   lists: PieceLists
-  holdings: Holdings
+  inventory: Inventory
   memory: MemoryBudget
   budget?: TokenBucket
   limits: Partial<DownloadLimits>
@@ -44,7 +44,7 @@ export interface AttemptsOptions {
 const mostBytes = 16 * 1024 * 1024
 /** What is not asked for again after a crash. */
 const keepEveryMs = 1000
-/** Whoever brings it, it is another blob outside as well. */
+/** Whoever brings it, it is another blob at the origin as well. */
 const maxUnproven = 2
 
 export class Attempts {
@@ -119,7 +119,7 @@ export class Attempts {
 
   /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
   async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
-    const { holdings, memory, clock, self, random, budget, limits } = this.#options
+    const { inventory, memory, clock, self, random, budget, limits } = this.#options
     const state = this.#state
     const { pieceBytes } = candidate.list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
@@ -151,7 +151,7 @@ export class Attempts {
       candidate.kept = attempt.held.pieces()
       if (!attempt.held.complete) await this.#keep(candidate, { everyMs: 0 })
       state.go({ name: 'searching' })
-      holdings.end(state.digest, { proven: state.isProven })
+      inventory.end(state.digest, { proven: state.isProven })
     }
   }
 
@@ -173,7 +173,7 @@ export class Attempts {
     const state = this.#state
     this.choice.follow()
     state.go({ name: 'downloading', attempt })
-    this.#options.holdings.begin(state.digest, {
+    this.#options.inventory.begin(state.digest, {
       list: attempt.candidate.list,
       held: attempt.held,
       repositories: state.repositories,
@@ -196,12 +196,12 @@ export class Attempts {
   }
 
   #gained(attempt: Attempt, piece: number, giver: string): void {
-    const { clock, metrics, holdings } = this.#options
+    const { clock, metrics, inventory } = this.#options
     this.#state.movedMs = clock.now()
     metrics.count('shoal_exchange_pieces_total', { source: giver === fromUpstream ? 'upstream' : 'peer' })
     this.#announce()
     this.#sources.gave(giver)
-    holdings.gained(this.#state.digest, piece)
+    inventory.gained(this.#state.digest, piece)
     this.#state.gained(piece)
     this.#show(attempt)
   }

@@ -4,7 +4,7 @@ import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
 import type { Follower, TransferState } from './transfer-state.ts'
-import { Unproven } from './unproven.ts'
+import { UnverifiedPrefix } from './unverified-prefix.ts'
 
 export interface BlobReaderOptions {
   state: TransferState
@@ -47,7 +47,7 @@ async function* read(
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { state, layout, blobs } = options
-  const unproven = new Unproven()
+  const prefix = new UnverifiedPrefix()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
@@ -56,16 +56,16 @@ async function* read(
     if (now.name === 'proven') {
       await using blob = await blobs.open(state.digest)
       if (blob === undefined) throw new BlobUnavailableError(state.digest, 'it was removed')
-      await settle(options, unproven, { blob, size: blob.size, signal })
+      await settle(options, prefix, { blob, size: blob.size, signal })
       yield* blob.chunks(position, end, { signal })
       return
     }
     move(state, follower, pieceAt(layout, position))
     const partial = now.name === 'searching' ? undefined : now.attempt.partial
-    const isReadable = partial !== undefined && (unproven.isEmpty || partial.has(unproven.pieceIn(layout)))
+    const isReadable = partial !== undefined && (prefix.isEmpty || partial.has(prefix.pieceIn(layout)))
     const readable = isReadable ? readableTo(partial, layout, position, end) : position
     if (partial === undefined || readable === position) {
-      const fresh = coming(options, unproven, position, end)
+      const fresh = coming(options, prefix, position, end)
       if (fresh === undefined) {
         await unlessAborted(state.woken(follower), signal)
         continue
@@ -75,7 +75,7 @@ async function* read(
       continue
     }
     try {
-      await settle(options, unproven, { blob: partial, size: partial.plan.size, signal })
+      await settle(options, prefix, { blob: partial, size: partial.plan.size, signal })
       for await (const chunk of partial.chunks(position, readable, { signal })) {
         if (follower.failure !== undefined) throw follower.failure
         position += chunk.length
@@ -94,26 +94,26 @@ async function* read(
 /** What has come from the origin of a piece that is not whole yet. */
 function coming(
   { state, layout }: BlobReaderOptions,
-  unproven: Unproven,
+  prefix: UnverifiedPrefix,
   position: number,
   end: number,
 ): Uint8Array | undefined {
   // What it follows on is to be proven first; and whatever is asked for, its end is.
   const proofs = [end - 1, pieceRange(layout, layout.count - 1).start]
-  if (!unproven.isEmpty) proofs.push(pieceRange(layout, unproven.pieceIn(layout)).end)
+  if (!prefix.isEmpty) proofs.push(pieceRange(layout, prefix.pieceIn(layout)).end)
   const limit = Math.min(...proofs)
   const tail = state.tail(position, limit)
-  if (tail !== undefined) unproven.add(position, tail.bytes.length, tail.piece)
+  if (tail !== undefined) prefix.add(position, tail.bytes.length, tail.piece)
   return tail?.bytes
 }
 
 /** Throws BlobUnprovenError when what was given is not in what is here. */
 async function settle(
   { state, layout }: BlobReaderOptions,
-  unproven: Unproven,
+  prefix: UnverifiedPrefix,
   { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
 ): Promise<void> {
-  const isSame = size === layout.size && (await unproven.isIn(blob, { signal }))
+  const isSame = size === layout.size && (await prefix.isIn(blob, { signal }))
   if (!isSame) throw new BlobUnprovenError(state.digest)
 }
 

@@ -45,7 +45,7 @@ export class Finding {
     let share: Share | undefined
     const either = AbortSignal.any([signal, over.signal])
     const bringing = async (): Promise<void> => {
-      // Only what members hold: nobody outside is asked for the sake of a push.
+      // Only what members hold: no origin is asked for the sake of a push.
       if (!(await transfers.isHeldFor(wanted, { signal: either, withinMs }))) return
       share = await transfers.join(wanted, { signal: either })
       await share?.transfer.state.done

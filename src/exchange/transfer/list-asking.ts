@@ -23,7 +23,7 @@ export class ListAsking {
     this.#clock = clock
   }
 
-  /** Asks holders for their lists: one first, and twice as many each time that none has answered. */
+  /** Asks seeders for their lists: one first, and twice as many each time that none has answered. */
   ask(): void {
     const sources = this.#sources
     const nowMs = this.#clock.now()

@@ -14,7 +14,7 @@ import type { Layout } from '../protocol/piece-size.ts'
 import type { HoldingSource } from './source.ts'
 
 export interface Candidate {
-  /** Grows while others, or this node, bring the blob from the origin. */
+  /** Grows while others, or this node, fetch the blob from its origin. */
   readonly list: PieceHashes
   /** Who signed any of these hashes, as far as they were seen. */
   readonly authors: Set<string>

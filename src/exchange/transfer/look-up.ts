@@ -50,7 +50,7 @@ const maxAsked = 256
 const headStartMs = 200
 /** One that hangs must not cost more than asking the others does. */
 const likelyMs = 500
-/** One that takes longer is not waited for alone, and so many bring it at once. */
+/** One that takes longer is not waited for alone, and so many are asked at once. */
 const besideMs = 400
 const maxAtOnce = 8
 /** All members together may delay a "nobody has it" by this, however many of them begin to give and do not go on. */
@@ -71,7 +71,7 @@ export class LookUp {
   }
 
   /** Peer ids of members that say they hold all of it, as they answer. Ends when all have, within about six seconds. */
-  async *holders(
+  async *seeders(
     wanted: Wanted,
     { signal }: { signal: AbortSignal },
   ): AsyncGenerator<string, void, undefined> {
@@ -104,7 +104,7 @@ export class LookUp {
       const reading = firstOf(offers, {
         deliver: async (question, options) => {
           const stop = AbortSignal.any([either, options.signal])
-          const bytes = await this.#bring(question, wanted, maxBytes, stop)
+          const bytes = await this.#fetch(question, wanted, maxBytes, stop)
           return bytes && { bytes, peer: question.peer }
         },
         discard: () => undefined,
@@ -181,18 +181,18 @@ export class LookUp {
         else void search()
       }
     } finally {
-      // The questions stay open: what one of them brings may still be on its way when there is nobody left to ask.
+      // The questions stay open: what one of them gives may still be on its way when there is nobody left to ask.
       over.abort(new Error('the look-up is over'))
     }
   }
 
-  async #bring(
+  async #fetch(
     question: Question,
     { digest }: Wanted,
     maxBytes: number,
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined> {
-    const bytes = await question.bring(maxBytes, signal)
+    const bytes = await question.fetch(maxBytes, signal)
     if (bytes === undefined || digestBytes(bytes, algorithmOf(digest)) === digest) return bytes
     this.#options.faults.add(question.peer, 'wrong-bytes', { digest })
     return undefined

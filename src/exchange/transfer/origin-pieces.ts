@@ -8,7 +8,7 @@ import type { ListChoice } from './list-choice.ts'
 import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { TransferState } from './transfer-state.ts'
-import type { ComingPiece } from './unproven.ts'
+import type { ComingPiece } from './unverified-prefix.ts'
 
 /** Of the transfer that they come into. */
 export interface OriginPiecesParts {
@@ -72,7 +72,7 @@ export class OriginPieces {
   }
 
   /**
-   * Until nothing is missing that no member has; false when there is no such blob outside. Throws what the origin throws, and
+   * Until nothing is missing that no member has; false when there is no such blob. Throws what the origin throws, and
    * OriginError when it stalls, ends early, or never ends.
    */
   async run({ signal }: { signal: AbortSignal }): Promise<boolean> {

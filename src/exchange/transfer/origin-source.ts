@@ -1,6 +1,6 @@
 /** What comes into a transfer from the origin: whom to have it fetched by, and one run for all who want this node to do it. */
 import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
-import type { LeadOptions, Origin, OriginDelegation } from '../contract.ts'
+import type { Origin, OriginDelegation, OriginOptions } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { ListChoice } from './list-choice.ts'
@@ -30,9 +30,9 @@ export interface OriginSourceOptions {
   over: AbortSignal
 }
 
-/** One run for all who want this node to bring the blob: it ends when the last of them has left. */
+/** One run for all who want this node to fetch the blob: it ends when the last of them has left. */
 interface Run {
-  readonly users: Set<LeadOptions>
+  readonly users: Set<OriginOptions>
   readonly stop: AbortController
   readonly done: Promise<boolean>
 }
@@ -77,8 +77,8 @@ export class OriginSource {
     this.#moved()
   }
 
-  /** Brings it here for the whole cluster; see `Exchange`. */
-  async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
+  /** Fetches it for the whole cluster; see `Exchange`. */
+  async fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean> {
     await unlessAborted(this.#begun.promise, options.signal)
     // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
     const isDoubtful = this.#run === undefined && this.#parts.choice.isListed
@@ -107,7 +107,7 @@ export class OriginSource {
       while (this.#run !== undefined || !this.#isMissing) await clock.sleep(tickMs, { signal })
       const isThere = await delegation.fetch(this.#wanted, {
         signal,
-        lead: async (origin, options) => await this.lead(origin, options),
+        fetchFromOrigin: async (origin, options) => await this.fetchFromOrigin(origin, options),
         idleMs: () => (state.layout === undefined ? undefined : clock.now() - state.movedMs),
         onProgress: () => this.#moved(),
       })
@@ -143,13 +143,13 @@ export class OriginSource {
     const pieces = new OriginPieces(this.#parts, { origin, memory, clock, stallMs })
     state.origin = pieces
     this.#toldBytes = 0
-    const done = this.#bring(pieces, AbortSignal.any([stop.signal, over]))
+    const done = this.#fetch(pieces, AbortSignal.any([stop.signal, over]))
     // Whoever waits for it hears of a failure.
     done.catch(() => undefined)
     return { users: new Set(), stop, done }
   }
 
-  async #bring(pieces: OriginPieces, signal: AbortSignal): Promise<boolean> {
+  async #fetch(pieces: OriginPieces, signal: AbortSignal): Promise<boolean> {
     const { state, search } = this.#parts
     try {
       await this.#untilAsked(signal)

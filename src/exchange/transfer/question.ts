@@ -46,7 +46,7 @@ export class Question {
   }
 
   /** `undefined` when it is more than `maxBytes`, or does not come. */
-  async bring(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
+  async fetch(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
     if (this.#size > maxBytes || signal.aborted) return undefined
     const { count } = layoutOf(this.#size)
     this.#missing = count

@@ -35,7 +35,7 @@ export class TransferState {
   readonly repositories: Set<Repository>
   /** Someone here wants it: where no member has it, it is brought from the origin. */
   isWanted = false
-  /** What this node brings from the origin now. */
+  /** What this node fetches from the origin now. */
   origin: OriginPieces | undefined
   /** When something came last. */
   movedMs: number

@@ -4,7 +4,7 @@
  */
 import type { Digest, Repository } from '../../oci/oci.ts'
 import type { Verifier } from '../../wire/wire.ts'
-import type { LeadOptions, Origin, Providers } from '../contract.ts'
+import type { Origin, OriginOptions, Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
 import type { WantEvent } from '../peer/want.ts'
 import type { Wanted } from '../protocol/wanted.ts'
@@ -81,9 +81,9 @@ export class Transfer {
     return this.state.wanted.repository === repository
   }
 
-  /** Brings it from the origin for the whole cluster; see `Exchange`. */
-  async lead(origin: Origin, options: LeadOptions): Promise<boolean> {
-    return await this.#origin.lead(origin, options)
+  /** Fetches it from the origin for the whole cluster; see `Exchange`. */
+  async fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean> {
+    return await this.#origin.fetchFromOrigin(origin, options)
   }
 
   /** As it stands, for whoever watches. */

@@ -71,8 +71,8 @@ export class Transfers {
     return await this.join(wanted, { signal })
   }
 
-  /** A hold on the transfer of a blob that this node is to bring from the origin; `undefined` when the repository may not have it. */
-  async lead(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
+  /** A hold on the transfer of a blob that this node is to fetch from the origin; `undefined` when the repository may not have it. */
+  async fetchFromOrigin(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
     const known = this.#entries.get(wanted.digest)?.transfer
     const isOther = known !== undefined && !known.repositories.has(wanted.repository)
     if (isOther && !(await this.#options.admits(wanted, origin, signal))) return undefined
@@ -80,7 +80,7 @@ export class Transfers {
     if (share.transfer.repositories.has(wanted.repository)) return share
     share.transfer.repositories.add(wanted.repository)
     // Who asked for it in this repository was told that it is not here.
-    this.#options.holdings.changed(wanted.digest)
+    this.#options.inventory.changed(wanted.digest)
     return share
   }
 

@@ -1,4 +1,4 @@
-/** A holder that speaks the protocol and answers as it is told to: honest where nothing else is said. */
+/** A seeder that speaks the protocol and answers as it is told to: honest where nothing else is said. */
 
 import { packLists } from '../../../src/exchange/protocol/list-pack.ts'
 import { type Ask, decodeFrame, encodeMessage, isAsk } from '../../../src/exchange/protocol/messages.ts'

@@ -11,8 +11,8 @@ type Handler = (channel: BatchChannel, peer: string, options: { signal: AbortSig
 
 interface Link {
   /** Who opened it, and who serves it. */
-  asker: string
-  holder: string
+  downloader: string
+  seeder: string
   pair: ChannelPair
 }
 
@@ -36,7 +36,7 @@ export class Mesh {
           throw new ChannelBrokenError(`${peer} cannot be reached`)
         }
         const pair = channelPair({ maxFrameBytes })
-        this.#links.push({ asker: self, holder: peer, pair })
+        this.#links.push({ downloader: self, seeder: peer, pair })
         const serving = this.#serve(handler, copying(pair.b), self)
         this.#serving.add(serving)
         void serving.finally(() => this.#serving.delete(serving))
@@ -76,8 +76,8 @@ export class Mesh {
   /** Ends every channel of the host and lets nobody reach it: what a SIGKILL looks like. */
   kill(peer: string): void {
     this.#down.add(peer)
-    for (const { asker, holder, pair } of this.#links) {
-      if (asker !== peer && holder !== peer) continue
+    for (const { downloader, seeder, pair } of this.#links) {
+      if (downloader !== peer && seeder !== peer) continue
       pair.a.abort(new ChannelBrokenError('killed'))
       pair.b.abort(new ChannelBrokenError('killed'))
     }
@@ -85,8 +85,8 @@ export class Mesh {
 
   /** Bytes that a host sent to all its neighbours. */
   sentBy(peer: string): number {
-    return this.#links.reduce((sum, { asker, holder, pair: { sent } }) => {
-      return sum + (holder === peer ? sent.b : 0) + (asker === peer ? sent.a : 0)
+    return this.#links.reduce((sum, { downloader, seeder, pair: { sent } }) => {
+      return sum + (seeder === peer ? sent.b : 0) + (downloader === peer ? sent.a : 0)
     }, 0)
   }
 

@@ -88,14 +88,14 @@ export class TestDelegation {
   for(self: () => string): OriginDelegation {
     return {
       covers: () => true,
-      fetch: async (what, { signal, lead, onProgress }) => {
+      fetch: async (what, { signal, fetchFromOrigin, onProgress }) => {
         let failure: unknown = new Error('nobody reaches it')
         for (const { node, origin, life } of this.#fetchers) {
           if (life.signal.aborted) continue
           const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
           try {
-            if (node.peer === self()) return await lead(origin, options)
-            return await node.exchange.lead(what, origin, options)
+            if (node.peer === self()) return await fetchFromOrigin(origin, options)
+            return await node.exchange.fetchFromOrigin(what, origin, options)
           } catch (error) {
             failure = error
           }

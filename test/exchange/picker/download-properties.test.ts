@@ -57,10 +57,10 @@ class Model {
         expect(this.download.held.has(piece)).toBe(false)
         expect(requests.has(piece)).toBe(false)
         requests.add(piece)
-        const askers = [...this.requests].filter(
+        const downloaders = [...this.requests].filter(
           ([peer, each]) => each.has(piece) && this.download.delayOf(peer, this.nowMs) !== 'silent',
         )
-        expect(askers.length).toBeLessThanOrEqual(2)
+        expect(downloaders.length).toBeLessThanOrEqual(2)
       }
     } else if (action.type === 'cancel') {
       for (const piece of action.pieces) expect(requests.delete(piece)).toBe(true)
@@ -133,7 +133,7 @@ class Model {
 const script = fc.array(step, { maxLength: 80 })
 
 describe('a download, whatever happens', () => {
-  it('asks only those who have a piece, never twice, at most two that are not silent at once, and finishes when one holder stays', () => {
+  it('asks only those who have a piece, never twice, at most two that are not silent at once, and finishes when one seeder stays', () => {
     fc.assert(
       fc.property(script, fc.nat({ max: 100 }), fc.nat(), (steps, joinAt, seed) => {
         const model = new Model(seed % 2 ** 31)
@@ -164,9 +164,9 @@ describe('a download, whatever happens', () => {
         fc.array(
           fc.record({ peer: fc.constantFrom(...peers), choice: fc.nat(), piece: fc.nat({ max: count - 1 }) }),
         ),
-        (holdings, turns) => {
+        (inventory, turns) => {
           const model = new Model(1)
-          for (const [at, peer] of peers.entries()) model.join(peer, holdings[at] ?? [])
+          for (const [at, peer] of peers.entries()) model.join(peer, inventory[at] ?? [])
           for (const { peer, choice, piece } of turns) {
             model.nowMs += 10
             if (choice % 2 === 0) model.serve(peer, choice)

@@ -37,11 +37,11 @@ describe.each(queues)('a simulated swarm whose messages wait up to $messageQueue
     [layers, 1.25, 1.2],
     [sixteen, 1.35, 1.25],
     [
-      { ...eight, name: 'a holder that dies once the others have everything', killHolder: 'closed' },
+      { ...eight, name: 'a seeder that dies once the others have everything', killHolder: 'closed' },
       1.2,
       1.1,
     ],
-    [{ ...eight, name: 'a holder that falls silent then', killHolder: 'silent' }, 1.25, 1.1],
+    [{ ...eight, name: 'a seeder that falls silent then', killHolder: 'silent' }, 1.25, 1.1],
   ] as [Scenario, number, number][])(
     'of $name takes little more than one download, and one upload',
     (scenario, slowest, copies) => {

@@ -10,7 +10,7 @@ const blob = 'sha256:aa'
 const pieces = 10_000
 const pieceMs = 50
 
-/** A seeder with the limits of a node, and askers that are as quick as they are told to be. */
+/** A seeder with the limits of a node, and downloaders that are as quick as they are told to be. */
 class Crowd {
   readonly upload = new Upload()
   /** Pieces that arrived at each. */
@@ -22,25 +22,25 @@ class Crowd {
   #next = 0
 
   /** `takesMs` for each piece, however many there are at once; `knownMs` since when it is known. */
-  join(asker: string, { takesMs = pieceMs, knownMs = this.nowMs } = {}): void {
-    this.#takesMs.set(asker, takesMs)
-    this.#knownMs.set(asker, knownMs)
+  join(downloader: string, { takesMs = pieceMs, knownMs = this.nowMs } = {}): void {
+    this.#takesMs.set(downloader, takesMs)
+    this.#knownMs.set(downloader, knownMs)
   }
 
-  /** Asks for a place and for what it lacks, as an asker does every now and then. */
-  ask(asker: string, count = 8): void {
-    const knownMs = this.#knownMs.get(asker) ?? 0
-    this.#give({ type: 'want', asker, blob, held: Bitfield.full(pieces), knownMs })
+  /** Asks for a place and for what it lacks, as a downloader does every now and then. */
+  ask(downloader: string, count = 8): void {
+    const knownMs = this.#knownMs.get(downloader) ?? 0
+    this.#give({ type: 'want', downloader, blob, held: Bitfield.full(pieces), knownMs })
     const wanted = Array.from({ length: count }, () => this.#next++ % pieces)
-    this.#give({ type: 'request', asker, blob, pieces: wanted, urgent: true })
+    this.#give({ type: 'request', downloader, blob, pieces: wanted, urgent: true })
   }
 
-  hasPlace(asker: string): boolean {
-    return this.upload.askersOf(blob).includes(asker)
+  hasPlace(downloader: string): boolean {
+    return this.upload.downloadersOf(blob).includes(downloader)
   }
 
-  leave(asker: string): void {
-    this.#give({ type: 'left', asker })
+  leave(downloader: string): void {
+    this.#give({ type: 'left', downloader })
   }
 
   /** Lets time pass; whoever has a place goes on asking. */
@@ -51,10 +51,10 @@ class Crowd {
       const due = this.#onTheWay.filter(({ atMs }) => atMs <= this.nowMs)
       for (const sending of due) {
         this.#onTheWay.splice(this.#onTheWay.indexOf(sending), 1)
-        const { asker } = sending.event
-        this.got.set(asker, (this.got.get(asker) ?? 0) + 1)
+        const { downloader } = sending.event
+        this.got.set(downloader, (this.got.get(downloader) ?? 0) + 1)
         this.#give({ ...sending.event, type: 'sent' })
-        if (this.hasPlace(asker)) this.ask(asker, 1)
+        if (this.hasPlace(downloader)) this.ask(downloader, 1)
       }
     }
   }
@@ -62,11 +62,11 @@ class Crowd {
   #give(event: UploadEvent): void {
     for (const action of this.upload.handle(event, this.nowMs)) {
       if (action.type === 'send') {
-        const takesMs = this.#takesMs.get(action.asker) ?? pieceMs
+        const takesMs = this.#takesMs.get(action.downloader) ?? pieceMs
         this.#onTheWay.push({ event: action, atMs: this.nowMs + takesMs })
       } else if (action.type === 'stop') {
         const at = this.#onTheWay.findIndex(
-          ({ event: { asker, piece } }) => asker === action.asker && piece === action.piece,
+          ({ event: { downloader, piece } }) => downloader === action.downloader && piece === action.piece,
         )
         const [stopped] = this.#onTheWay.splice(at, 1)
         if (stopped !== undefined) this.#give({ ...stopped.event, type: 'sent' })
@@ -153,12 +153,14 @@ it('goes on sending who takes pieces while others take one at once and then hold
 })
 
 it('has room for those it has known longest also where all places of the node are taken', () => {
-  const upload = new Upload({ maxAskers: 30 })
-  const want = (asker: string, knownMs: number, name: string): UploadAction[] =>
-    upload.handle({ type: 'want', asker, blob: name, held: Bitfield.full(16), knownMs }, 0)
+  const upload = new Upload({ maxDownloaders: 30 })
+  const want = (downloader: string, knownMs: number, name: string): UploadAction[] =>
+    upload.handle({ type: 'want', downloader, blob: name, held: Bitfield.full(16), knownMs }, 0)
   for (const [at, name] of names('liar', 30).entries()) want(name, 5000, `sha256:${at}`)
-  expect(want('known', 1000, blob)).toMatchObject([{ type: 'busy', asker: expect.stringContaining('liar') }])
-  expect(upload.askersOf(blob)).toEqual(['known'])
+  expect(want('known', 1000, blob)).toMatchObject([
+    { type: 'busy', downloader: expect.stringContaining('liar') },
+  ])
+  expect(upload.downloadersOf(blob)).toEqual(['known'])
 })
 
 const someone = fc.record({

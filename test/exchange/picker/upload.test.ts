@@ -11,23 +11,23 @@ class Scene {
   nowMs = 0
 
   constructor(limits: Partial<UploadLimits> = {}) {
-    this.upload = new Upload({ slots: 1, slotsPerAsker: 1, ...limits })
+    this.upload = new Upload({ slots: 1, slotsPerDownloader: 1, ...limits })
   }
 
   give(event: UploadEvent): UploadAction[] {
     return this.upload.handle(event, this.nowMs)
   }
 
-  want(asker: string, held = Bitfield.full(16), name = blob): void {
-    this.give({ type: 'want', asker, blob: name, held })
+  want(downloader: string, held = Bitfield.full(16), name = blob): void {
+    this.give({ type: 'want', downloader, blob: name, held })
   }
 
   request(
-    asker: string,
+    downloader: string,
     pieces: number[],
     options: { urgent?: boolean; blob?: string } = {},
   ): UploadAction[] {
-    return this.give({ type: 'request', asker, blob, pieces, ...options })
+    return this.give({ type: 'request', downloader, blob, pieces, ...options })
   }
 
   /** Reports every send at once, and returns all of them in order. */
@@ -36,29 +36,29 @@ class Scene {
     const queue = [...first]
     for (let action = queue.shift(); action !== undefined; action = queue.shift()) {
       if (action.type !== 'send') continue
-      sent.push(`${action.asker}${action.piece}`)
+      sent.push(`${action.downloader}${action.piece}`)
       queue.push(...this.give({ ...action, type: 'sent' }))
     }
     return sent
   }
 }
 
-describe('the holder', () => {
+describe('the seeder', () => {
   it('sends what is small to others while some do not say that they have got it', () => {
     const scene = new Scene({ maxSmall: 2 })
     const small = ['sha256:01', 'sha256:02', 'sha256:03']
-    for (const [at, name] of small.entries()) scene.want(`asker-${at}`, Bitfield.full(1), name)
-    scene.want('asker-0')
-    scene.request('asker-0', [0])
-    const ask = (at: number) => scene.request(`asker-${at}`, [0], { blob: small[at] ?? '' })
+    for (const [at, name] of small.entries()) scene.want(`downloader-${at}`, Bitfield.full(1), name)
+    scene.want('downloader-0')
+    scene.request('downloader-0', [0])
+    const ask = (at: number) => scene.request(`downloader-${at}`, [0], { blob: small[at] ?? '' })
     expect([ask(0).length, ask(1).length, ask(2).length]).toEqual([1, 1, 0])
-    scene.give({ type: 'cancel', asker: 'asker-2', blob: 'sha256:03', pieces: [0] })
+    scene.give({ type: 'cancel', downloader: 'downloader-2', blob: 'sha256:03', pieces: [0] })
     scene.nowMs += 10_000
     expect(ask(2)).toMatchObject([{ type: 'send', blob: 'sha256:03' }])
   })
 
-  it('sends a blob of one piece beside what has slots, so many at once to one asker, and waits for none of it', () => {
-    const scene = new Scene({ smallPerAsker: 2 })
+  it('sends a blob of one piece beside what has slots, so many at once to one downloader, and waits for none of it', () => {
+    const scene = new Scene({ smallPerDownloader: 2 })
     scene.want('a')
     const small = ['sha256:01', 'sha256:02', 'sha256:03']
     for (const name of small) scene.want('a', Bitfield.full(1), name)
@@ -68,56 +68,59 @@ describe('the holder', () => {
     expect(second).toMatchObject([{ type: 'send', blob: small[1] }])
     // Beyond that it takes its turn like anything else.
     expect(third).toEqual([])
-    expect(scene.give({ type: 'sent', asker: 'a', blob: 'sha256:01', piece: 0 })).toEqual([])
-    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 0 })).toHaveLength(1)
+    expect(scene.give({ type: 'sent', downloader: 'a', blob: 'sha256:01', piece: 0 })).toEqual([])
+    expect(scene.give({ type: 'sent', downloader: 'a', blob, piece: 0 })).toHaveLength(1)
   })
 
-  it('gives what it brings from outside to one asker, which passes it on, and to another that came back for it in vain', () => {
+  it('gives what it brings from outside to one downloader, which passes it on, and to another that came back for it in vain', () => {
     const scene = new Scene()
     const held = new Bitfield(16)
-    for (const asker of ['a', 'b', 'c']) scene.give({ type: 'want', asker, blob, held, isOrigin: true })
+    for (const downloader of ['a', 'b', 'c'])
+      scene.give({ type: 'want', downloader, blob, held, isOrigin: true })
     held.add(0)
     expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
     expect(scene.request('b', [0])).toEqual([
-      { type: 'later', asker: 'b', blob, pieces: [0], instead: [], retryAfterMs: 500 },
+      { type: 'later', downloader: 'b', blob, pieces: [0], instead: [], retryAfterMs: 500 },
     ])
     held.add(1)
     expect(scene.request('c', [0])).toMatchObject([{ type: 'later', instead: [1] }])
     expect(scene.drain(scene.request('c', [1]))).toEqual(['c1'])
     expect(scene.drain(scene.request('b', [0], { urgent: true }))).toEqual(['b0'])
-    scene.give({ type: 'left', asker: 'a' })
-    scene.give({ type: 'left', asker: 'c' })
+    scene.give({ type: 'left', downloader: 'a' })
+    scene.give({ type: 'left', downloader: 'c' })
     held.add(2)
     expect(scene.drain(scene.request('b', [0, 1])).toSorted()).toEqual(['b0', 'b1'])
   })
 
-  it('lets askers take turns, however much one asks for', () => {
+  it('lets downloaders take turns, however much one asks for', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    for (const downloader of ['a', 'b', 'c']) scene.want(downloader)
     const first = scene.request('a', [0, 1, 2, 3])
     scene.request('b', [4, 5])
     scene.request('c', [6])
     expect(scene.drain(first)).toEqual(['a0', 'b4', 'c6', 'a1', 'b5', 'a2', 'a3'])
   })
 
-  it('sends no more at once than it has slots, in all and for one asker', () => {
-    const scene = new Scene({ slots: 3, slotsPerAsker: 2 })
-    for (const asker of ['a', 'b']) scene.want(asker)
-    for (const [piece, asker] of ['a', 'b'].entries()) scene.drain(scene.request(asker, [piece]))
+  it('sends no more at once than it has slots, in all and for one downloader', () => {
+    const scene = new Scene({ slots: 3, slotsPerDownloader: 2 })
+    for (const downloader of ['a', 'b']) scene.want(downloader)
+    for (const [piece, downloader] of ['a', 'b'].entries()) scene.drain(scene.request(downloader, [piece]))
     expect(scene.request('a', [2, 3, 4])).toHaveLength(2)
     const [send] = scene.request('b', [5, 6])
-    expect(send).toMatchObject({ type: 'send', asker: 'b', piece: 5 })
-    expect(scene.give({ type: 'sent', asker: 'b', blob, piece: 5 })).toMatchObject([{ asker: 'b', piece: 6 }])
+    expect(send).toMatchObject({ type: 'send', downloader: 'b', piece: 5 })
+    expect(scene.give({ type: 'sent', downloader: 'b', blob, piece: 5 })).toMatchObject([
+      { downloader: 'b', piece: 6 },
+    ])
   })
 
   it('sends whoever asks for what another was given to pieces that nobody has', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    for (const downloader of ['a', 'b', 'c']) scene.want(downloader)
     scene.request('a', [0, 1])
     const [later] = scene.request('b', [0])
     expect(later).toEqual({
       type: 'later',
-      asker: 'b',
+      downloader: 'b',
       blob,
       pieces: [0],
       instead: [2, 3, 4, 5],
@@ -129,7 +132,7 @@ describe('the holder', () => {
 
   it('gives the first copy away once, and then whatever is asked', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b']) scene.want(asker)
+    for (const downloader of ['a', 'b']) scene.want(downloader)
     const all = Array.from({ length: 16 }, (_, piece) => piece)
     const first = scene.request('a', all.slice(0, 8))
     scene.request('b', all.slice(8))
@@ -137,8 +140,8 @@ describe('the holder', () => {
     expect(scene.drain(scene.request('b', [0, 1])).toSorted()).toEqual(['b0', 'b1'])
   })
 
-  it('gives at once what is urgent, and what a single asker asks for', () => {
-    const scene = new Scene({ slots: 4, slotsPerAsker: 4 })
+  it('gives at once what is urgent, and what a single downloader asks for', () => {
+    const scene = new Scene({ slots: 4, slotsPerDownloader: 4 })
     scene.want('a')
     expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
     expect(scene.drain(scene.request('a', [0]))).toEqual(['a0'])
@@ -151,7 +154,7 @@ describe('the holder', () => {
     const scene = new Scene()
     const held = new Bitfield(16)
     held.add(0)
-    for (const asker of ['a', 'b']) scene.want(asker, held)
+    for (const downloader of ['a', 'b']) scene.want(downloader, held)
     const first = scene.request('a', [0])
     scene.request('b', [0])
     expect(scene.drain(first)).toEqual(['a0', 'b0'])
@@ -162,13 +165,13 @@ describe('the holder', () => {
 
   it('counts as not given what only someone got who left at once', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b', 'c']) scene.want(asker)
+    for (const downloader of ['a', 'b', 'c']) scene.want(downloader)
     scene.drain(scene.request('a', [0]))
-    scene.give({ type: 'left', asker: 'a' })
+    scene.give({ type: 'left', downloader: 'a' })
     expect(scene.drain(scene.request('b', [0]))).toEqual(['b0'])
     scene.nowMs += 10_000
     scene.want('d')
-    scene.give({ type: 'left', asker: 'b' })
+    scene.give({ type: 'left', downloader: 'b' })
     expect(scene.request('c', [0])).toMatchObject([{ type: 'later' }])
   })
 
@@ -176,69 +179,69 @@ describe('the holder', () => {
     const scene = new Scene()
     scene.want('a')
     scene.request('a', [0, 1, 2])
-    expect(scene.give({ type: 'cancel', asker: 'a', blob, pieces: [0, 1] })).toEqual([
-      { type: 'stop', asker: 'a', blob, piece: 0 },
+    expect(scene.give({ type: 'cancel', downloader: 'a', blob, pieces: [0, 1] })).toEqual([
+      { type: 'stop', downloader: 'a', blob, piece: 0 },
     ])
-    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 0 })).toMatchObject([
+    expect(scene.give({ type: 'sent', downloader: 'a', blob, piece: 0 })).toMatchObject([
       { type: 'send', piece: 2 },
     ])
   })
 
-  it('is busy for an asker that has too many requests waiting, and for askers beyond its limit', () => {
-    const scene = new Scene({ maxQueuedPerAsker: 4, maxAskers: 1 })
+  it('is busy for a downloader that has too many requests waiting, and for downloaders beyond its limit', () => {
+    const scene = new Scene({ maxQueuedPerDownloader: 4, maxDownloaders: 1 })
     scene.want('a')
     const actions = scene.request('a', [0, 1, 2, 3, 4, 5])
-    expect(actions).toContainEqual({ type: 'busy', asker: 'a', blob, retryAfterMs: 500 })
-    expect(scene.give({ type: 'want', asker: 'b', blob, held: Bitfield.full(16) })).toMatchObject([
+    expect(actions).toContainEqual({ type: 'busy', downloader: 'a', blob, retryAfterMs: 500 })
+    expect(scene.give({ type: 'want', downloader: 'b', blob, held: Bitfield.full(16) })).toMatchObject([
       { type: 'busy' },
     ])
     expect(scene.request('b', [0])).toEqual([])
   })
 
-  it('has places for so many askers of a blob, and gives that of one that asks for nothing to who comes', () => {
-    const scene = new Scene({ maxAskersOfBlob: 2 })
+  it('has places for so many downloaders of a blob, and gives that of one that asks for nothing to who comes', () => {
+    const scene = new Scene({ maxDownloadersOfBlob: 2 })
     scene.want('a')
     scene.want('b')
     const sent = scene.request('a', [0])
-    const wants = (asker: string): UploadAction[] =>
-      scene.give({ type: 'want', asker, blob, held: Bitfield.full(16) })
-    expect(wants('c')).toEqual([{ type: 'busy', asker: 'c', blob, retryAfterMs: 500 }])
+    const wants = (downloader: string): UploadAction[] =>
+      scene.give({ type: 'want', downloader, blob, held: Bitfield.full(16) })
+    expect(wants('c')).toEqual([{ type: 'busy', downloader: 'c', blob, retryAfterMs: 500 }])
     expect(wants('b')).toEqual([])
     scene.nowMs += 60_000
     scene.drain(sent)
-    expect(wants('c')).toMatchObject([{ type: 'busy', asker: 'b' }])
-    expect(scene.upload.askersOf(blob)).toEqual(['a', 'c'])
+    expect(wants('c')).toMatchObject([{ type: 'busy', downloader: 'b' }])
+    expect(scene.upload.downloadersOf(blob)).toEqual(['a', 'c'])
     // The one has just been served, the other has just come.
-    expect(wants('b')).toMatchObject([{ type: 'busy', asker: 'b' }])
+    expect(wants('b')).toMatchObject([{ type: 'busy', downloader: 'b' }])
   })
 
   it('does not wait for what takes far longer than is usual', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b']) scene.want(asker)
+    for (const downloader of ['a', 'b']) scene.want(downloader)
     for (let piece = 0; piece < 3; piece++) {
       scene.request('a', [piece])
       scene.nowMs += 200
-      scene.give({ type: 'sent', asker: 'a', blob, piece })
+      scene.give({ type: 'sent', downloader: 'a', blob, piece })
     }
     scene.request('a', [4])
     expect(scene.request('b', [5])).toEqual([])
     scene.nowMs += 700
     expect(scene.give({ type: 'wake' })).toEqual([])
     scene.nowMs += 200
-    expect(scene.give({ type: 'wake' })).toMatchObject([{ type: 'send', asker: 'b', piece: 5 }])
+    expect(scene.give({ type: 'wake' })).toMatchObject([{ type: 'send', downloader: 'b', piece: 5 }])
     // However late, it is over then, and counts no more than once.
     scene.request('b', [6])
-    expect(scene.give({ type: 'sent', asker: 'a', blob, piece: 4 })).toEqual([])
-    expect(scene.give({ type: 'sent', asker: 'b', blob, piece: 5 })).toMatchObject([{ piece: 6 }])
+    expect(scene.give({ type: 'sent', downloader: 'a', blob, piece: 4 })).toEqual([])
+    expect(scene.give({ type: 'sent', downloader: 'b', blob, piece: 5 })).toMatchObject([{ piece: 6 }])
   })
 
   it('sends whoever it sends away for twice as long as a piece takes', () => {
     const scene = new Scene()
-    for (const asker of ['a', 'b']) scene.want(asker)
+    for (const downloader of ['a', 'b']) scene.want(downloader)
     for (let piece = 0; piece < 3; piece++) {
       scene.request('a', [piece])
       scene.nowMs += 1500
-      scene.give({ type: 'sent', asker: 'a', blob, piece })
+      scene.give({ type: 'sent', downloader: 'a', blob, piece })
     }
     expect(scene.request('b', [0])).toMatchObject([{ type: 'later', retryAfterMs: 3000 }])
   })
@@ -251,7 +254,7 @@ describe('the holder', () => {
     expect(scene.request('a', [16, 99])).toEqual([])
   })
 
-  it('is busy with an asker until all that it asked for has arrived', () => {
+  it('is busy with a downloader until all that it asked for has arrived', () => {
     const scene = new Scene()
     scene.want('a')
     expect(scene.upload.isBusyWith('a')).toBe(false)
@@ -264,10 +267,10 @@ describe('the holder', () => {
   })
 
   it('answers every request, keeps within its slots, and forgets everyone in the end', () => {
-    const askers = ['a', 'b', 'c'] as const
+    const downloaders = ['a', 'b', 'c'] as const
     const step = fc.record({
       what: fc.constantFrom('want', 'request', 'request', 'urgent', 'cancel', 'done', 'left', 'sent', 'sent'),
-      asker: fc.constantFrom(...askers),
+      downloader: fc.constantFrom(...downloaders),
       blob: fc.constantFrom('x', 'y'),
       want: fc.nat({ max: 1 }),
       pieces: fc.uniqueArray(fc.nat({ max: 9 }), { maxLength: 6 }),
@@ -275,25 +278,26 @@ describe('the holder', () => {
     })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-        const upload = new Upload({ slots: 3, slotsPerAsker: 2, maxSlots: 3, maxQueuedPerAsker: 8 })
+        const upload = new Upload({ slots: 3, slotsPerDownloader: 2, maxSlots: 3, maxQueuedPerDownloader: 8 })
         const sending: (UploadAction & { type: 'send'; stopped?: boolean })[] = []
         const open = new Set<string>()
         const give = (event: UploadEvent): void => {
           for (const action of upload.handle(event, 0)) {
-            const { asker } = action
+            const { downloader } = action
             const name = `${action.blob}${action.want}`
             if (action.type === 'send') {
-              expect(open.delete(`${asker} ${name} ${action.piece}`)).toBe(true)
+              expect(open.delete(`${downloader} ${name} ${action.piece}`)).toBe(true)
               sending.push(action)
               expect(sending.length).toBeLessThanOrEqual(3)
             } else if (action.type === 'later') {
-              for (const piece of action.pieces) expect(open.delete(`${asker} ${name} ${piece}`)).toBe(true)
+              for (const piece of action.pieces)
+                expect(open.delete(`${downloader} ${name} ${piece}`)).toBe(true)
               for (const piece of action.instead) expect(action.pieces).not.toContain(piece)
-            } else if (action.type === 'busy') close((key) => key.startsWith(`${asker} ${name} `))
+            } else if (action.type === 'busy') close((key) => key.startsWith(`${downloader} ${name} `))
             else {
               const stopped = sending.find(
                 (each) =>
-                  each.asker === asker &&
+                  each.downloader === downloader &&
                   `${each.blob}${each.want}` === name &&
                   each.piece === action.piece &&
                   !each.stopped,
@@ -312,40 +316,42 @@ describe('the holder', () => {
           give({ ...over, type: 'sent' })
         }
         const wants = new Set<string>()
-        for (const { what, asker, blob: of, want, pieces, choice } of steps) {
-          const asked = { asker, blob: of, want }
+        for (const { what, downloader, blob: of, want, pieces, choice } of steps) {
+          const asked = { downloader, blob: of, want }
           const name = `${of}${want}`
           if (what === 'want') {
-            wants.add(`${asker} ${name}`)
+            wants.add(`${downloader} ${name}`)
             give({ type: 'want', ...asked, held: Bitfield.full(10) })
           } else if (what === 'request' || what === 'urgent') {
             const busy = (piece: number): boolean =>
               sending.some(
                 (each) =>
-                  each.asker === asker &&
+                  each.downloader === downloader &&
                   `${each.blob}${each.want}` === name &&
                   each.piece === piece &&
                   !each.stopped,
               )
-            if (wants.has(`${asker} ${name}`)) {
-              for (const piece of pieces) if (!busy(piece)) open.add(`${asker} ${name} ${piece}`)
+            if (wants.has(`${downloader} ${name}`)) {
+              for (const piece of pieces) if (!busy(piece)) open.add(`${downloader} ${name} ${piece}`)
             }
             give({ type: 'request', ...asked, pieces, urgent: what === 'urgent' })
           } else if (what === 'sent') finish(choice)
           else {
-            if (what === 'cancel') close((key) => pieces.some((piece) => key === `${asker} ${name} ${piece}`))
-            if (what === 'done') close((key) => key.startsWith(`${asker} ${name} `))
-            if (what === 'left') close((key) => key.startsWith(`${asker} `))
-            if (what === 'done') wants.delete(`${asker} ${name}`)
-            if (what === 'left') for (const each of ['x0', 'x1', 'y0', 'y1']) wants.delete(`${asker} ${each}`)
+            if (what === 'cancel')
+              close((key) => pieces.some((piece) => key === `${downloader} ${name} ${piece}`))
+            if (what === 'done') close((key) => key.startsWith(`${downloader} ${name} `))
+            if (what === 'left') close((key) => key.startsWith(`${downloader} `))
+            if (what === 'done') wants.delete(`${downloader} ${name}`)
+            if (what === 'left')
+              for (const each of ['x0', 'x1', 'y0', 'y1']) wants.delete(`${downloader} ${each}`)
             if (what === 'cancel' || what === 'done') give({ type: what, ...asked, pieces })
-            else give({ type: what, asker })
+            else give({ type: what, downloader })
           }
         }
         while (sending.length > 0) finish(0)
         expect([...open]).toEqual([])
-        for (const asker of askers) give({ type: 'left', asker })
-        expect([upload.askersOf('x'), upload.askersOf('y')]).toEqual([[], []])
+        for (const downloader of downloaders) give({ type: 'left', downloader })
+        expect([upload.downloadersOf('x'), upload.downloadersOf('y')]).toEqual([[], []])
       }),
       { numRuns: 300 },
     )

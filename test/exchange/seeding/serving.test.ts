@@ -1,4 +1,4 @@
-/** The holder's side: rotten disks, false complaints, askers that break the protocol, and what is told to whom. */
+/** The seeder's side: rotten disks, false complaints, downloaders that break the protocol, and what is told to whom. */
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
@@ -28,13 +28,13 @@ import {
   wanted,
 } from '../lab/fixture.ts'
 
-describe('a holder', () => {
+describe('a seeder', () => {
   let world: World
-  let holder: TestNode
+  let seeder: TestNode
   let channel: BatchChannel
   beforeEach(async () => {
     world = openWorld()
-    holder = await world.node()
+    seeder = await world.node()
     channel = await connect()
   })
   afterEach(async () => {
@@ -43,7 +43,7 @@ describe('a holder', () => {
 
   async function connect(): Promise<BatchChannel> {
     const host = world.mesh.host(world.identity().peerId)
-    return await host.open(holder.peer, exchangeProtocol, { maxFrameBytes })
+    return await host.open(seeder.peer, exchangeProtocol, { maxFrameBytes })
   }
 
   const ask = async (message: Ask): Promise<void> => await channel.send(encodeMessage(message))
@@ -55,21 +55,21 @@ describe('a holder', () => {
 
   it('answers what it holds, and its own list of it', async () => {
     const bytes = someBytes(5 * pieceBytes + 3)
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     expect(await want(digest)).toEqual({ type: 'complete', id: 1, size: bytes.length })
     await ask({ type: 'ask-list', id: 1 })
     const frame = await heard(channel, 'list')
     if (frame.type !== 'list' || !('bytes' in frame)) throw new Error('a list frame was expected')
     const list = decodePieceList(frame.bytes.subarray(4))
-    expect(list.author).toBe(holder.peer)
+    expect(list.author).toBe(seeder.peer)
     expect(Buffer.compare(list.hashes, pieceHashes(bytes))).toBe(0)
-    expect(holder.lists.has(digest)).toBe(true)
+    expect(seeder.lists.has(digest)).toBe(true)
   })
 
   it('has its list ready some time after a blob came, when there is anyone to ask for it', async () => {
     await world.node()
-    const digest = await holder.holds(someBytes(100))
-    await until('the list', () => holder.lists.has(digest))
+    const digest = await seeder.holds(someBytes(100))
+    await until('the list', () => seeder.lists.has(digest))
   })
 
   it('tells when what was absent comes', async () => {
@@ -77,16 +77,16 @@ describe('a holder', () => {
     const elsewhere = await world.node()
     const digest = await elsewhere.holds(bytes)
     expect(await want(digest)).toEqual({ type: 'absent', id: 1 })
-    await holder.holds(bytes)
+    await seeder.holds(bytes)
     expect(await heard(channel)).toEqual({ type: 'complete', id: 1, size: 100 })
   })
 
   it('forgets nothing that was asked when what it has whole is said to have changed, and has not', async () => {
     const bytes = someBytes(6 * pieceBytes)
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     await want(digest)
     await ask({ type: 'request', id: 1, pieces: [0, 1, 2, 3, 4, 5] })
-    holder.exchange.changed(digest)
+    seeder.exchange.changed(digest)
     await ask({ type: 'ask-list', id: 1 })
     for (let received = 0, lists = 0; received < bytes.length || lists < 1; ) {
       const frame = await heard(channel)
@@ -99,17 +99,17 @@ describe('a holder', () => {
     }
   })
 
-  it('tells when what it has whole is not for the asker any more', async () => {
-    const digest = await holder.holds(someBytes(100))
+  it('tells when what it has whole is not for the downloader any more', async () => {
+    const digest = await seeder.holds(someBytes(100))
     await want(digest)
-    holder.readers.delete(repository)
-    holder.exchange.changed(digest)
+    seeder.readers.delete(repository)
+    seeder.exchange.changed(digest)
     expect(await heard(channel)).toEqual({ type: 'absent', id: 1 })
   })
 
   it('sends each piece in order and whole', async () => {
     const bytes = someBytes(2 * pieceBytes + 3)
-    await want(await holder.holds(bytes))
+    await want(await seeder.holds(bytes))
     await ask({ type: 'request', id: 1, pieces: [2, 0, 1] })
     const layout = layoutOf(bytes.length)
     const received = new Map<number, Buffer>()
@@ -128,8 +128,8 @@ describe('a holder', () => {
 
   it('sends a piece for each want of one neighbour, also where two are of the same blob', async () => {
     const other = parseRepository('team/other')
-    holder.readers.add(other)
-    const digest = await holder.holds(someBytes(3 * pieceBytes))
+    seeder.readers.add(other)
+    const digest = await seeder.holds(someBytes(3 * pieceBytes))
     await want(digest, 1)
     await ask({ type: 'want', id: 2, digest, repository: other })
     expect(await heard(channel)).toMatchObject({ type: 'complete', id: 2 })
@@ -152,9 +152,9 @@ describe('a holder', () => {
     await all('2 1', '2 2')
   })
 
-  it('sends an asker that says what it got no more than a few pieces ahead', async () => {
+  it('sends a downloader that says what it got no more than a few pieces ahead', async () => {
     const bytes = someBytes(3 * pieceBytes)
-    await want(await holder.holds(bytes))
+    await want(await seeder.holds(bytes))
     await ask({ type: 'request', id: 1, pieces: [0, 1, 2] })
     const whole = async (): Promise<number> => {
       for (let received = 0; ; ) {
@@ -175,8 +175,8 @@ describe('a holder', () => {
   it('tells of what comes also while it sends', async () => {
     const source = await world.node({ limits: { uploadBytesPerSecond: 512 * 1024 } })
     const digest = await source.holds(someBytes(6 * pieceBytes))
-    const fetching = holder.exchange.fetch(wanted(digest))
-    await until('the first piece', () => (holder.exchange.status().transfers[0]?.held ?? 0) > 0)
+    const fetching = seeder.exchange.fetch(wanted(digest))
+    await until('the first piece', () => (seeder.exchange.status().transfers[0]?.held ?? 0) > 0)
     const known = new Set<number>()
     let isComplete = false
     const learn = (answer: Message | RawFrame): void => {
@@ -200,8 +200,8 @@ describe('a holder', () => {
     const source = await world.node({ limits: { uploadBytesPerSecond: 256 * 1024 } })
     const bytes = someBytes(8 * pieceBytes)
     const digest = await source.holds(bytes)
-    const heldThere = (): number => holder.exchange.status().transfers[0]?.held ?? 0
-    const fetching = holder.exchange.fetch(wanted(digest))
+    const heldThere = (): number => seeder.exchange.status().transfers[0]?.held ?? 0
+    const fetching = seeder.exchange.fetch(wanted(digest))
     await until('the first piece', () => heldThere() > 0)
     // Who asks for it is asked, too.
     const asked = await want(digest)
@@ -242,35 +242,35 @@ describe('a holder', () => {
   })
 
   it('tells of others that ask for the same', async () => {
-    const digest = await holder.holds(someBytes(100))
+    const digest = await seeder.holds(someBytes(100))
     await want(digest)
     const identity = world.identity()
     const second = await world.mesh
       .host(identity.peerId)
-      .open(holder.peer, exchangeProtocol, { maxFrameBytes })
+      .open(seeder.peer, exchangeProtocol, { maxFrameBytes })
     await second.send(encodeMessage({ type: 'want', id: 7, digest, repository }))
     expect(await heard(second, 'others')).toMatchObject({ id: 7, peers: [expect.any(Uint8Array)] })
   })
 
   it('looks again at a piece that is called wrong, and counts the complaint when it is right', async () => {
-    const digest = await holder.holds(someBytes(3 * pieceBytes))
+    const digest = await seeder.holds(someBytes(3 * pieceBytes))
     await want(digest)
     await ask({ type: 'bad', id: 1, piece: 1 })
     await until('the complaint to be counted', () =>
-      holder.exchange.status().peers.some(({ faults }) => faults['false-complaint'] === 1),
+      seeder.exchange.status().peers.some(({ faults }) => faults['false-complaint'] === 1),
     )
-    expect(holder.rotten).toEqual([])
-    expect(holder.blamed).toEqual([])
+    expect(seeder.rotten).toEqual([])
+    expect(seeder.blamed).toEqual([])
   })
 
   it('gives up a blob that has rotted on its disk, tells everyone, and serves it again once it is mended', async () => {
     const bytes = someBytes(3 * pieceBytes)
     const rot = { piece: -1 }
-    holder = await world.node({ override: {} })
-    const blobs = rotting(holder, rot)
+    seeder = await world.node({ override: {} })
+    const blobs = rotting(seeder, rot)
     const rotten = await world.node({ override: { blobs } })
     rotten.lists.clear()
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     const to = await world.mesh
       .host(world.identity().peerId)
       .open(rotten.peer, exchangeProtocol, { maxFrameBytes })
@@ -293,14 +293,14 @@ describe('a holder', () => {
   it('does not take for rot what the system cannot read just now', async () => {
     const bytes = someBytes(3 * pieceBytes)
     const refusing = { code: '' }
-    const { store } = holder
+    const { store } = seeder
     const open = async (digest: Digest): Promise<OpenBlob | undefined> => {
       const { code } = refusing
       if (code !== '') throw Object.assign(new Error(code), { code, syscall: 'open' })
       return await store.blobs.open(digest)
     }
     const node = await world.node({ override: { blobs: { ...store.blobs, open } } })
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     await node.holds(bytes)
     const to = await world.mesh
       .host(world.identity().peerId)
@@ -321,19 +321,19 @@ describe('a holder', () => {
     expect(await heard(to, 'complete')).toMatchObject({ id: 1 })
   })
 
-  it('does not let a rotten disk cost the asker more than another holder', async () => {
+  it('does not let a rotten disk cost the downloader more than another seeder', async () => {
     const bytes = someBytes(10 * pieceBytes)
     const rot = { piece: -1 }
-    const rotten = await world.node({ override: { blobs: rotting(holder, rot) } })
-    const digest = await holder.holds(bytes)
+    const rotten = await world.node({ override: { blobs: rotting(seeder, rot) } })
+    const digest = await seeder.holds(bytes)
     await rotten.holds(bytes)
     // Its list is from before.
     const early = await world.node()
     expect(await early.exchange.fetch(wanted(digest))).toBe(true)
     rot.piece = 3
-    const asker = await world.node()
-    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
-    expect(asker.blamed.filter(({ peer }) => peer !== rotten.peer)).toEqual([])
+    const downloader = await world.node()
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+    expect(downloader.blamed.filter(({ peer }) => peer !== rotten.peer)).toEqual([])
   })
 
   it.each<[string, (digest: Digest) => Ask[]]>([
@@ -350,21 +350,21 @@ describe('a holder', () => {
       'complains of a piece that there is not',
       (digest) => [openWant(1, digest), { type: 'bad', id: 1, piece: 9 }],
     ],
-  ])('ends the channel of an asker that %s', async (_, asks) => {
-    const digest = await holder.holds(someBytes(100))
+  ])('ends the channel of a downloader that %s', async (_, asks) => {
+    const digest = await seeder.holds(someBytes(100))
     for (const message of asks(digest)) await ask(message)
     await expect(drain(channel)).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
   })
 
-  it('ends the channel of an asker that asks without end', async () => {
+  it('ends the channel of a downloader that asks without end', async () => {
     const flood = (async () => {
       for (;;) await ask({ type: 'done', id: 1 })
     })()
     await expect(flood).rejects.toMatchObject({ code: 'CHANNEL_BROKEN' })
   })
 
-  it('does not let an asker that takes nothing keep others from being served', async () => {
-    const digest = await holder.holds(someBytes(40 * pieceBytes))
+  it('does not let a downloader that takes nothing keep others from being served', async () => {
+    const digest = await seeder.holds(someBytes(40 * pieceBytes))
     const stuck: BatchChannel[] = []
     for (let count = 0; count < 4; count++) {
       const to = await connect()
@@ -373,13 +373,13 @@ describe('a holder', () => {
       await to.send(encodeMessage({ type: 'request', id: 1, pieces: [0, 1, 2, 3], urgent: 1 }))
       stuck.push(to)
     }
-    const asker = await world.node()
-    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    const downloader = await world.node()
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
     for (const to of stuck) to.abort(new Error('over'))
   })
 
   it('does not let six that take a little now and then keep others from being served', async () => {
-    const digest = await holder.holds(someBytes(40 * pieceBytes))
+    const digest = await seeder.holds(someBytes(40 * pieceBytes))
     const over = new AbortController()
     const dripping: Promise<void>[] = []
     for (let count = 0; count < 6; count++) {
@@ -389,9 +389,9 @@ describe('a holder', () => {
       await to.send(encodeMessage({ type: 'request', id: 1, pieces: [0, 1, 2, 3, 4, 5], urgent: 1 }))
       dripping.push(drip(to, over.signal))
     }
-    const asker = await world.node()
+    const downloader = await world.node()
     const began = world.clock.now()
-    expect(await asker.exchange.fetch(wanted(digest))).toBe(true)
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
     expect(world.clock.now() - began).toBeLessThan(8000)
     over.abort(new Error('over'))
     await Promise.all(dripping)
@@ -399,7 +399,7 @@ describe('a holder', () => {
 
   it('gives a member that it has known for long a place, though as many as there are belong to new keys', async () => {
     const known = await world.node()
-    const digest = await holder.holds(someBytes(40 * pieceBytes))
+    const digest = await seeder.holds(someBytes(40 * pieceBytes))
     const strange: BatchChannel[] = []
     for (let count = 0; count < 12; count++) {
       const to = await connect()
@@ -408,7 +408,7 @@ describe('a holder', () => {
       await to.send(encodeMessage({ type: 'request', id: 1, pieces: [count], urgent: 1 }))
       strange.push(to)
     }
-    const to = await world.mesh.host(known.peer).open(holder.peer, exchangeProtocol, { maxFrameBytes })
+    const to = await world.mesh.host(known.peer).open(seeder.peer, exchangeProtocol, { maxFrameBytes })
     await to.send(encodeMessage({ type: 'want', id: 1, digest, repository }))
     const answers: string[] = []
     while (answers.length < 2) answers.push((await heard(to)).type)

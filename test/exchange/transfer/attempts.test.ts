@@ -42,7 +42,7 @@ it('is at none that made up another blob, while that is still being dealt with',
         seen.push(state.now.name)
       },
     },
-    holdings: { begin: () => undefined, end: () => undefined },
+    inventory: { begin: () => undefined, end: () => undefined },
     memory: new MemoryBudget(1024 * 1024),
     limits: {},
     providers: { announce: () => undefined },

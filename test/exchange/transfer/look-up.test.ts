@@ -33,12 +33,12 @@ describe('content of a manifest’s size', () => {
   const reader = async (): Promise<TestNode> => await world.node()
 
   it.each([1, 1000, 262_144, 3_000_000])('of %i bytes is read from the member that has it', async (size) => {
-    const holder = await world.node()
+    const seeder = await world.node()
     await world.node()
     const bytes = someBytes(size)
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     const found = await (await reader()).exchange.read(wanted(digest), { maxBytes })
-    expect([found?.peer, found && digestOf(found.bytes)]).toEqual([holder.peer, digest])
+    expect([found?.peer, found && digestOf(found.bytes)]).toEqual([seeder.peer, digest])
   })
 
   it('is given from beside the blobs, for repositories that may read it, and to no other', async () => {
@@ -54,25 +54,25 @@ describe('content of a manifest’s size', () => {
         [Symbol.asyncDispose]: async () => undefined,
       }),
     }
-    const holder = await world.node({ override: { manifests } })
+    const seeder = await world.node({ override: { manifests } })
     const { exchange } = await reader()
-    expect(await exchange.read(wanted(digest), { maxBytes })).toEqual({ bytes, peer: holder.peer })
-    holder.readers.clear()
+    expect(await exchange.read(wanted(digest), { maxBytes })).toEqual({ bytes, peer: seeder.peer })
+    seeder.readers.clear()
     expect(await exchange.read(wanted(digest), { maxBytes })).toBeUndefined()
   })
 
   it('is read once by those who ask for it at the same time, and for two repositories in turn', async () => {
     const other = parseRepository('team/other')
-    const holder = await world.node()
-    holder.readers.add(other)
-    const digest = await holder.holds(someBytes(2000))
+    const seeder = await world.node()
+    seeder.readers.add(other)
+    const digest = await seeder.holds(someBytes(2000))
     const { exchange } = await reader()
     const found = await Promise.all(
       [repository, repository, other].map((name) =>
         exchange.read({ repository: name, digest }, { maxBytes }),
       ),
     )
-    expect(found.map((small) => small?.peer)).toEqual([holder.peer, holder.peer, holder.peer])
+    expect(found.map((small) => small?.peer)).toEqual([seeder.peer, seeder.peer, seeder.peer])
   })
 
   it('is not read when it is larger than may be', async () => {
@@ -85,7 +85,7 @@ describe('content of a manifest’s size', () => {
     const bytes = someBytes(100)
     for (const node of nodes.slice(1)) await node.holds(bytes)
     const found: string[] = []
-    for await (const peer of nodes[0]?.exchange.holders(wanted(digestOf(bytes))) ?? []) found.push(peer)
+    for await (const peer of nodes[0]?.exchange.seeders(wanted(digestOf(bytes))) ?? []) found.push(peer)
     expect(found.sort()).toEqual(
       nodes
         .slice(1)

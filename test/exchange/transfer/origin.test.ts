@@ -336,9 +336,9 @@ describe('a blob that no member holds', () => {
 
   it('is not fetched from its origin when a member holds it', async () => {
     const delegation = new TestDelegation()
-    const [holder, reader] = await nodes(2, delegation)
-    if (holder === undefined || reader === undefined) throw new Error('two were made')
-    await holder.holds(bytes)
+    const [seeder, reader] = await nodes(2, delegation)
+    if (seeder === undefined || reader === undefined) throw new Error('two were made')
+    await seeder.holds(bytes)
     const origin = new TestOrigin(bytes)
     delegation.add(reader, origin)
     expect(Buffer.compare(await readAll(reader), bytes)).toBe(0)

@@ -50,11 +50,11 @@ it('tells the stages that are over, and the transfer up to now', () => {
 
 it('tells of a blob from members who gave how much, and of one that is here nothing', async () => {
   await using world = openWorld()
-  const [first, second, asker] = [await world.node(), await world.node(), await world.node()]
+  const [first, second, downloader] = [await world.node(), await world.node(), await world.node()]
   const bytes = someBytes(40 * pieceBytes + 5)
   const digest = await first.holds(bytes)
   await second.holds(bytes)
-  const blob = await asker.exchange.open(wanted(digest))
+  const blob = await downloader.exchange.open(wanted(digest))
   if (blob === undefined) expect.fail('nobody has it')
   await read(blob)
   const { origins, stages } = blob.provenance?.() ?? expect.fail('it tells nothing')
@@ -64,8 +64,8 @@ it('tells of a blob from members who gave how much, and of one that is here noth
   expect([...origins.peers.values()].reduce((sum, count) => sum + count)).toBe(bytes.length)
   expect(stages.map(({ stage }) => stage)).toEqual(['find', 'list', 'transfer', 'disk'])
   await blob[Symbol.asyncDispose]()
-  await until('the blob to be stored', () => asker.has(digest))
-  const again = await asker.exchange.open(wanted(digest))
+  await until('the blob to be stored', () => downloader.has(digest))
+  const again = await downloader.exchange.open(wanted(digest))
   expect(again?.provenance).toBeUndefined()
   await again?.[Symbol.asyncDispose]()
 })

@@ -18,14 +18,14 @@ describe('the view of a transfer', () => {
   })
 
   it('says which pieces are here, and what each peer holds and sent', async () => {
-    const holder = await world.node()
+    const seeder = await world.node()
     const without = await world.node()
     const bytes = someBytes(30 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    const asker = await world.node({ limits: { downloadBytesPerSecond: 4 * 1024 * 1024 } })
-    const fetching = asker.exchange.fetch(wanted(digest))
-    await until('some of it', () => (asker.exchange.observe(digest)?.held ?? 0) > 2)
-    const view = asker.exchange.observe(digest)
+    const digest = await seeder.holds(bytes)
+    const downloader = await world.node({ limits: { downloadBytesPerSecond: 4 * 1024 * 1024 } })
+    const fetching = downloader.exchange.fetch(wanted(digest))
+    await until('some of it', () => (downloader.exchange.observe(digest)?.held ?? 0) > 2)
+    const view = downloader.exchange.observe(digest)
     expect(view).toMatchObject({
       digest,
       repositories: [repository],
@@ -38,9 +38,9 @@ describe('the view of a transfer', () => {
     expect(bits.filter((bit) => bit === 1).length).toBe(view?.held)
     const states = new Map(view?.peers.map((peer) => [peer.peer, peer]))
     expect(states.get(without.peer)).toMatchObject({ state: 'absent', held: 0, receivedBytes: 0 })
-    expect(states.get(holder.peer)).toMatchObject({ state: 'ready', held: 30 })
-    expect(states.get(holder.peer)?.receivedBytes).toBeGreaterThanOrEqual((view?.held ?? 0) * pieceBytes)
+    expect(states.get(seeder.peer)).toMatchObject({ state: 'ready', held: 30 })
+    expect(states.get(seeder.peer)?.receivedBytes).toBeGreaterThanOrEqual((view?.held ?? 0) * pieceBytes)
     expect(await fetching).toBe(true)
-    await until('its end', () => asker.exchange.observe(digest) === undefined)
+    await until('its end', () => downloader.exchange.observe(digest) === undefined)
   })
 })

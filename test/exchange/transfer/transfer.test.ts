@@ -27,42 +27,42 @@ describe('a transfer', () => {
   })
 
   it.each([0, 1, 1000, pieceBytes, pieceBytes + 1, 20 * pieceBytes + 7])(
-    'brings %d bytes from one holder',
+    'brings %d bytes from one seeder',
     async (size) => {
-      const [holder, asker] = [await world.node(), await world.node()]
+      const [seeder, downloader] = [await world.node(), await world.node()]
       const bytes = someBytes(size)
-      const digest = await holder.holds(bytes)
-      await using blob = await opened(asker, digest)
+      const digest = await seeder.holds(bytes)
+      await using blob = await opened(downloader, digest)
       expect(blob.size).toBe(size)
       expect(Buffer.compare(await read(blob), bytes)).toBe(0)
-      await until('the blob to be stored', () => asker.has(digest))
-      expect([...asker.announced]).toEqual([digest])
+      await until('the blob to be stored', () => downloader.has(digest))
+      expect([...downloader.announced]).toEqual([digest])
     },
   )
 
   it('is undefined for what nobody has, and false to fetch', async () => {
-    const asker = await world.node()
+    const downloader = await world.node()
     await world.node()
     const [wantedHere] = [wanted(await (await world.node()).holds(someBytes(1)))]
     const nowhere = {
       ...wantedHere,
       digest: wantedHere.digest.replace(/.$/, 'x') as typeof wantedHere.digest,
     }
-    expect(await asker.exchange.open(nowhere)).toBeUndefined()
-    expect(await asker.exchange.fetch(nowhere)).toBe(false)
-    expect(await asker.exchange.find(nowhere, { withinMs: 1000 })).toBeUndefined()
-    expect(asker.exchange.status().transfers).toEqual([])
+    expect(await downloader.exchange.open(nowhere)).toBeUndefined()
+    expect(await downloader.exchange.fetch(nowhere)).toBe(false)
+    expect(await downloader.exchange.find(nowhere, { withinMs: 1000 })).toBeUndefined()
+    expect(downloader.exchange.status().transfers).toEqual([])
   })
 
   it('brings what is found to be rotten here when it is opened', async () => {
     const bytes = someBytes(1000)
     let isRotten = true
-    const asker: TestNode = await world.node({
+    const downloader: TestNode = await world.node({
       override: {
         blobs: {
-          stat: async (digest) => (isRotten ? { size: bytes.length } : asker.store.blobs.stat(digest)),
+          stat: async (digest) => (isRotten ? { size: bytes.length } : downloader.store.blobs.stat(digest)),
           async open(digest) {
-            if (!isRotten) return asker.store.blobs.open(digest)
+            if (!isRotten) return downloader.store.blobs.open(digest)
             isRotten = false
             return undefined
           },
@@ -70,18 +70,18 @@ describe('a transfer', () => {
       },
     })
     const digest = await (await world.node()).holds(bytes)
-    await using blob = await opened(asker, digest)
+    await using blob = await opened(downloader, digest)
     expect(Buffer.compare(await read(blob), bytes)).toBe(0)
   })
 
   it('that nobody lets one repository have does not keep another one from it', async () => {
-    const [holder, asker] = [await world.node(), await world.node()]
+    const [seeder, downloader] = [await world.node(), await world.node()]
     const bytes = someBytes(1000)
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     const other = parseRepository('team/other')
-    asker.readers.add(other)
-    const forOther = asker.exchange.fetch({ repository: other, digest })
-    const mine = asker.exchange.open(wanted(digest))
+    downloader.readers.add(other)
+    const forOther = downloader.exchange.fetch({ repository: other, digest })
+    const mine = downloader.exchange.open(wanted(digest))
     expect(await forOther).toBe(false)
     await using blob = await mine
     expect(blob && Buffer.compare(await read(blob), bytes)).toBe(0)
@@ -89,7 +89,7 @@ describe('a transfer', () => {
 
   it('is looked up only when every member has said that it does not have it', async () => {
     const events: string[] = []
-    const asker = await world.node({
+    const downloader = await world.node({
       override: {
         providers: {
           find: async function* () {
@@ -113,7 +113,7 @@ describe('a transfer', () => {
         },
       })
     }
-    expect(await asker.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
+    expect(await downloader.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
     expect(events).toEqual(['absent', 'absent', 'absent', 'look-up'])
   })
 
@@ -129,9 +129,9 @@ describe('a transfer', () => {
         withdraw: () => undefined,
       },
     }
-    const asker = await world.node({ override })
+    const downloader = await world.node({ override })
     const slow = await world.node({ limits: { uploadBytesPerSecond: 1024 * 1024 } })
-    expect(await asker.exchange.fetch(wanted(await slow.holds(someBytes(2 * pieceBytes))))).toBe(true)
+    expect(await downloader.exchange.fetch(wanted(await slow.holds(someBytes(2 * pieceBytes))))).toBe(true)
     expect(isLookedUp).toBe(false)
   })
 
@@ -148,7 +148,7 @@ describe('a transfer', () => {
         withdraw: () => undefined,
       },
     }
-    const asker = await world.node({ override, limits: { giveUpMs: 60_000 } })
+    const downloader = await world.node({ override, limits: { giveUpMs: 60_000 } })
     double({
       mesh: world.mesh,
       identity: world.identity(),
@@ -159,78 +159,79 @@ describe('a transfer', () => {
       },
     })
     const over = new AbortController()
-    const fetching = asker.exchange.fetch(wanted(digestOf(bytes)), { signal: over.signal })
+    const fetching = downloader.exchange.fetch(wanted(digestOf(bytes)), { signal: over.signal })
     await lookedUp.promise
     over.abort(new Error('the test is over'))
     await expect(fetching).rejects.toThrow('the test is over')
   })
 
   it('tells the size of what was brought in time', async () => {
-    const [holder, asker] = [await world.node(), await world.node()]
-    const digest = await holder.holds(someBytes(777))
-    expect(await asker.exchange.find(wanted(digest), { withinMs: 18_000 })).toEqual({ size: 777 })
-    expect(await asker.has(digest)).toBe(true)
+    const [seeder, downloader] = [await world.node(), await world.node()]
+    const digest = await seeder.holds(someBytes(777))
+    expect(await downloader.exchange.find(wanted(digest), { withinMs: 18_000 })).toEqual({ size: 777 })
+    expect(await downloader.has(digest)).toBe(true)
   })
 
   it('tells the size of what takes longer where a manifest says the same, and not when it was to be had in vain', async () => {
     const bytes = someBytes(3 * pieceBytes)
-    const asker = await world.node({ limits: { giveUpMs: 100 } })
+    const downloader = await world.node({ limits: { giveUpMs: 100 } })
     double({ mesh: world.mesh, identity: world.identity(), bytes, onPiece: async () => undefined })
-    const find = (sizes: number[]) => asker.exchange.find(wanted(digestOf(bytes)), { withinMs: 50, sizes })
+    const find = (sizes: number[]) =>
+      downloader.exchange.find(wanted(digestOf(bytes)), { withinMs: 50, sizes })
     expect(await find([bytes.length + 1])).toBeUndefined()
     expect(await find([1, bytes.length])).toEqual({ size: bytes.length })
-    expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
+    expect(await downloader.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
     expect(await find([bytes.length])).toBeUndefined()
   })
 
   it('gives nothing to a repository that may not read it', async () => {
-    const [holder, asker] = [await world.node(), await world.node()]
-    const digest = await holder.holds(someBytes(1000))
+    const [seeder, downloader] = [await world.node(), await world.node()]
+    const digest = await seeder.holds(someBytes(1000))
     const other = parseRepository('team/other')
-    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
-    await using blob = await opened(asker, digest)
+    expect(await downloader.exchange.open({ repository: other, digest })).toBeUndefined()
+    await using blob = await opened(downloader, digest)
     // Neither while it is on its way here, nor once it is here.
-    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
+    expect(await downloader.exchange.open({ repository: other, digest })).toBeUndefined()
     await read(blob)
-    asker.readers.clear()
-    expect(await asker.exchange.open({ repository: other, digest })).toBeUndefined()
-    holder.readers.add(other)
-    await using shared = await asker.exchange.open({ repository: other, digest })
+    downloader.readers.clear()
+    expect(await downloader.exchange.open({ repository: other, digest })).toBeUndefined()
+    seeder.readers.add(other)
+    await using shared = await downloader.exchange.open({ repository: other, digest })
     expect(shared?.size).toBe(1000)
   })
 
-  it('costs the holder far fewer copies than there are askers', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
-    const askers: TestNode[] = []
-    for (let count = 0; count < 6; count++) askers.push(await world.node())
+  it('costs the seeder far fewer copies than there are downloaders', async () => {
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const downloaders: TestNode[] = []
+    for (let count = 0; count < 6; count++) downloaders.push(await world.node())
     const bytes = someBytes(40 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    const fetched = await Promise.all(askers.map(({ exchange }) => exchange.fetch(wanted(digest))))
-    expect(fetched).toEqual(askers.map(() => true))
-    for (const asker of askers) expect(await asker.has(digest)).toBe(true)
-    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(2 * bytes.length)
+    const digest = await seeder.holds(bytes)
+    const fetched = await Promise.all(downloaders.map(({ exchange }) => exchange.fetch(wanted(digest))))
+    expect(fetched).toEqual(downloaders.map(() => true))
+    for (const downloader of downloaders) expect(await downloader.has(digest)).toBe(true)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(2 * bytes.length)
   })
 
   it('serves each piece before the blob is whole', async () => {
-    const holder = await world.node()
+    const seeder = await world.node()
     const bytes = someBytes(30 * pieceBytes)
-    const digest = await holder.holds(bytes)
+    const digest = await seeder.holds(bytes)
     const first = await world.node({ limits: { downloadBytesPerSecond: 4 * 1024 * 1024 } })
     const fetching = first.exchange.fetch(wanted(digest))
     await until('a part of it', () => (first.exchange.status().transfers[0]?.held ?? 0) > 2)
     const second = await world.node()
     await using blob = await opened(second, digest)
-    await until('something from the first asker', () => world.mesh.sentBy(first.peer) > pieceBytes)
+    await until('something from the first downloader', () => world.mesh.sentBy(first.peer) > pieceBytes)
     expect(await first.has(digest)).toBe(false)
     expect(Buffer.compare(await read(blob), bytes)).toBe(0)
     expect(await fetching).toBe(true)
   })
 
   it('reads ranges of what is on its way', async () => {
-    const [holder, asker] = [await world.node(), await world.node()]
+    const [seeder, downloader] = [await world.node(), await world.node()]
     const bytes = someBytes(12 * pieceBytes + 100)
-    const digest = await holder.holds(bytes)
-    await using blob = await opened(asker, digest)
+    const digest = await seeder.holds(bytes)
+    await using blob = await opened(downloader, digest)
     for (const [start, end] of ranges(bytes.length)) {
       const part = await read(blob, [start, end])
       expect(Buffer.compare(part, bytes.subarray(start, end))).toBe(0)
@@ -238,24 +239,24 @@ describe('a transfer', () => {
   })
 
   it('withholds the last piece until the blob is in the store', async () => {
-    const [holder, asker] = [await world.node(), await world.node()]
+    const [seeder, downloader] = [await world.node(), await world.node()]
     const bytes = someBytes(5 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    await using blob = await opened(asker, digest)
+    const digest = await seeder.holds(bytes)
+    await using blob = await opened(downloader, digest)
     let position = 0
     for await (const chunk of blob.chunks(0, blob.size)) {
       position += chunk.length
-      if (position > 4 * pieceBytes) expect(await asker.has(digest)).toBe(true)
+      if (position > 4 * pieceBytes) expect(await downloader.has(digest)).toBe(true)
     }
     expect(position).toBe(bytes.length)
   })
 
   it('is shared by its readers, and outlives all but the last', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 8 * 1024 * 1024 } })
-    const asker = await world.node()
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 8 * 1024 * 1024 } })
+    const downloader = await world.node()
     const bytes = someBytes(16 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    const readers = await Promise.all([1, 2, 3].map(() => opened(asker, digest)))
+    const digest = await seeder.holds(bytes)
+    const readers = await Promise.all([1, 2, 3].map(() => opened(downloader, digest)))
     const [leaving, ...staying] = readers
     if (leaving === undefined) throw new Error('three were opened')
     for await (const chunk of leaving.chunks(0, leaving.size)) {
@@ -264,57 +265,57 @@ describe('a transfer', () => {
     await leaving[Symbol.asyncDispose]()
     const parts = await Promise.all(staying.map((reader) => read(reader)))
     for (const part of parts) expect(Buffer.compare(part, bytes)).toBe(0)
-    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(1.3 * bytes.length)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(1.3 * bytes.length)
     for (const reader of staying) await reader[Symbol.asyncDispose]()
   })
 
   it('stops a while after its last reader has left, keeps the part, and goes on from it', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 2 * 1024 * 1024 } })
-    const asker = await world.node()
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 2 * 1024 * 1024 } })
+    const downloader = await world.node()
     const bytes = someBytes(24 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    const blob = await opened(asker, digest)
-    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 8)
+    const digest = await seeder.holds(bytes)
+    const blob = await opened(downloader, digest)
+    await until('a part of it', () => (downloader.exchange.status().transfers[0]?.held ?? 0) > 8)
     await blob[Symbol.asyncDispose]()
-    await until('the transfer to stop', () => asker.exchange.status().transfers.length === 0)
-    expect(await asker.has(digest)).toBe(false)
-    const before = world.mesh.sentBy(holder.peer)
-    await using again = await opened(asker, digest)
+    await until('the transfer to stop', () => downloader.exchange.status().transfers.length === 0)
+    expect(await downloader.has(digest)).toBe(false)
+    const before = world.mesh.sentBy(seeder.peer)
+    await using again = await opened(downloader, digest)
     expect(Buffer.compare(await read(again), bytes)).toBe(0)
-    expect(world.mesh.sentBy(holder.peer) - before).toBeLessThan(16 * pieceBytes)
+    expect(world.mesh.sentBy(seeder.peer) - before).toBeLessThan(16 * pieceBytes)
   })
 
   it('goes on when a reader comes within the grace time', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
-    const asker = await world.node({ limits: { graceMs: 60_000 } })
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const downloader = await world.node({ limits: { graceMs: 60_000 } })
     const bytes = someBytes(8 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    await (await opened(asker, digest))[Symbol.asyncDispose]()
-    await using blob = await opened(asker, digest)
+    const digest = await seeder.holds(bytes)
+    await (await opened(downloader, digest))[Symbol.asyncDispose]()
+    await using blob = await opened(downloader, digest)
     expect(Buffer.compare(await read(blob), bytes)).toBe(0)
-    expect(world.mesh.sentBy(holder.peer)).toBeLessThan(1.3 * bytes.length)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(1.3 * bytes.length)
   })
 
   it('prefetches in the background, a few at a time', async () => {
-    const holder = await world.node()
-    const asker = await world.node({ limits: { prefetches: 2 } })
+    const seeder = await world.node()
+    const downloader = await world.node({ limits: { prefetches: 2 } })
     const digests = await Promise.all(
-      Array.from({ length: 6 }, () => holder.holds(someBytes(3 * pieceBytes))),
+      Array.from({ length: 6 }, () => seeder.holds(someBytes(3 * pieceBytes))),
     )
-    for (const digest of digests) asker.exchange.prefetch(wanted(digest))
-    expect(asker.exchange.status().transfers.length).toBeLessThanOrEqual(2)
+    for (const digest of digests) downloader.exchange.prefetch(wanted(digest))
+    expect(downloader.exchange.status().transfers.length).toBeLessThanOrEqual(2)
     await until('all of them', async () => {
-      const here = await Promise.all(digests.map((digest) => asker.has(digest)))
+      const here = await Promise.all(digests.map((digest) => downloader.has(digest)))
       return here.every(Boolean)
     })
   })
 
-  it('begins when a holder joins while others are asked in vain', async () => {
-    const holder = await world.node()
-    const asker = await world.node()
+  it('begins when a seeder joins while others are asked in vain', async () => {
+    const seeder = await world.node()
+    const downloader = await world.node()
     const bytes = someBytes(6 * pieceBytes)
-    const digest = await holder.holds(bytes)
-    const fetching = asker.exchange.fetch(wanted(digest))
+    const digest = await seeder.holds(bytes)
+    const fetching = downloader.exchange.fetch(wanted(digest))
     const late = await world.node()
     await late.holds(bytes)
     expect(await fetching).toBe(true)
@@ -322,17 +323,17 @@ describe('a transfer', () => {
 
   it('that ends before anyone has answered is of a blob that cannot be had, which is no error', async () => {
     const bytes = someBytes(1000)
-    const asker = await world.node({ limits: { giveUpMs: 100 } })
+    const downloader = await world.node({ limits: { giveUpMs: 100 } })
     double({ mesh: world.mesh, identity: world.identity(), bytes, onWant: async () => undefined })
-    expect(await asker.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
-    expect(await asker.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
+    expect(await downloader.exchange.fetch(wanted(digestOf(bytes)))).toBe(false)
+    expect(await downloader.exchange.open(wanted(digestOf(bytes)))).toBeUndefined()
   })
 
   it('goes on when the host’s clock is set', async () => {
-    const holder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
-    const asker = await world.node({ override: { clock: steadyClock } })
-    const fetching = asker.exchange.fetch(wanted(await holder.holds(someBytes(8 * pieceBytes))))
-    await until('a part of it', () => (asker.exchange.status().transfers[0]?.held ?? 0) > 1)
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
+    const downloader = await world.node({ override: { clock: steadyClock } })
+    const fetching = downloader.exchange.fetch(wanted(await seeder.holds(someBytes(8 * pieceBytes))))
+    await until('a part of it', () => (downloader.exchange.status().transfers[0]?.held ?? 0) > 1)
     const now = Date.now()
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => now + 120_000)
     expect(await fetching).toBe(true)
@@ -340,24 +341,24 @@ describe('a transfer', () => {
   })
 
   it('keeps to the memory that there is', async () => {
-    const holder = await world.node()
+    const seeder = await world.node()
     const memoryBytes = 4 * 1024 * 1024
     let most = 0
-    const asker = await world.node({
+    const downloader = await world.node({
       limits: { memoryBytes },
       override: {
         metrics: {
           ...noMetrics,
           count: () => {
-            most = Math.max(most, asker.exchange.status().memoryBytes)
+            most = Math.max(most, downloader.exchange.status().memoryBytes)
           },
         },
       },
     })
     const digests = await Promise.all(
-      Array.from({ length: 12 }, () => holder.holds(someBytes(9 * pieceBytes))),
+      Array.from({ length: 12 }, () => seeder.holds(someBytes(9 * pieceBytes))),
     )
-    const fetched = await Promise.all(digests.map((digest) => asker.exchange.fetch(wanted(digest))))
+    const fetched = await Promise.all(digests.map((digest) => downloader.exchange.fetch(wanted(digest))))
     expect(fetched).toEqual(digests.map(() => true))
     expect(most).toBeGreaterThan(0)
     expect(most).toBeLessThanOrEqual(memoryBytes)

@@ -9,32 +9,32 @@ import type { Wanted } from '../protocol/wanted.ts'
 import { OpenBlobs } from './open-blobs.ts'
 
 /** A part of a blob, as its transfer has it. */
-export interface PartialHolding {
+export interface PartialItem {
   readonly list: PieceHashes
   /** Live. */
   readonly held: Bitfield
   /** On whose behalf a member let this node have it. */
   readonly repositories: ReadonlySet<Repository>
-  /** Whether this node brings it from outside the cluster now. */
+  /** Whether this node fetches it from its origin now. */
   readonly isOrigin: boolean
   chunks(start: number, end: number, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
 }
 
-export interface Holding {
+export interface InventoryItem {
   readonly size: number
   readonly complete: boolean
-  /** Live; one and the same for all who ask, until the holding ends. */
+  /** Live; one and the same for all who ask, until the item ends. */
   readonly held: Bitfield
   readonly isOrigin: boolean
 }
 
-export type HoldingNews =
+export type InventoryNews =
   | { type: 'piece'; piece: number }
   | { type: 'lost'; piece: number }
   /** Something other than before is here: ask `find` again. */
   | { type: 'changed' }
 
-export interface HoldingsOptions {
+export interface InventoryOptions {
   blobs: Pick<Blobs, 'open' | 'stat'>
   mayRead(repository: Repository, digest: Digest): Promise<boolean>
 }
@@ -42,21 +42,21 @@ export interface HoldingsOptions {
 /** Blobs kept open while nothing of them is being sent. */
 const maxOpen = 64
 
-export class Holdings implements AsyncDisposable {
-  readonly #options: HoldingsOptions
-  readonly #partials = new Map<Digest, PartialHolding>()
-  readonly #watchers = new Map<Digest, Set<(news: HoldingNews) => void>>()
+export class Inventory implements AsyncDisposable {
+  readonly #options: InventoryOptions
+  readonly #partials = new Map<Digest, PartialItem>()
+  readonly #watchers = new Map<Digest, Set<(news: InventoryNews) => void>>()
   /** Of complete blobs that someone watches: what is lost of them is lost for all who ask. */
-  readonly #complete = new Map<Digest, Holding>()
+  readonly #complete = new Map<Digest, InventoryItem>()
   readonly #rotten = new Set<Digest>()
   readonly #open: OpenBlobs
 
-  constructor(options: HoldingsOptions) {
+  constructor(options: InventoryOptions) {
     this.#options = options
     this.#open = new OpenBlobs(options.blobs, { most: maxOpen })
   }
 
-  async find({ repository, digest }: Wanted): Promise<Holding | undefined> {
+  async find({ repository, digest }: Wanted): Promise<InventoryItem | undefined> {
     const partial = this.#partials.get(digest)
     if (partial?.repositories.has(repository) !== true) {
       if (!(await this.#options.mayRead(repository, digest))) return undefined
@@ -77,9 +77,9 @@ export class Holdings implements AsyncDisposable {
     const known = this.#complete.get(digest)
     if (known?.size === found.size) return known
     const held = Bitfield.full(layoutOf(found.size).count)
-    const holding = { size: found.size, complete: true, held, isOrigin: false }
-    if (this.#watchers.has(digest)) this.#complete.set(digest, holding)
-    return holding
+    const item = { size: found.size, complete: true, held, isOrigin: false }
+    if (this.#watchers.has(digest)) this.#complete.set(digest, item)
+    return item
   }
 
   /** The list under which a partial blob is held, `undefined` when it is held whole or not at all. */
@@ -110,7 +110,7 @@ export class Holdings implements AsyncDisposable {
     if (!this.#watchers.has(digest)) this.#open.forget(digest)
   }
 
-  watch(digest: Digest, listener: (news: HoldingNews) => void): () => void {
+  watch(digest: Digest, listener: (news: InventoryNews) => void): () => void {
     const watchers = this.#watchers.get(digest) ?? new Set()
     this.#watchers.set(digest, watchers.add(listener))
     return () => {
@@ -123,7 +123,7 @@ export class Holdings implements AsyncDisposable {
   }
 
   /** A transfer holds a part from now on; its `held` grows with each `gained`. */
-  begin(digest: Digest, partial: PartialHolding): void {
+  begin(digest: Digest, partial: PartialItem): void {
     this.#partials.set(digest, partial)
     this.#tell(digest, { type: 'changed' })
   }
@@ -159,7 +159,7 @@ export class Holdings implements AsyncDisposable {
     await this.#open[Symbol.asyncDispose]()
   }
 
-  #tell(digest: Digest, news: HoldingNews): void {
+  #tell(digest: Digest, news: InventoryNews): void {
     for (const listener of [...(this.#watchers.get(digest) ?? [])]) listener(news)
   }
 }

@@ -3,7 +3,7 @@ import { Flight } from './flight.ts'
 import { isOf, type Sending, type Waiting } from './on-their-way.ts'
 import type { UploadWant } from './upload-events.ts'
 
-export class UploadAsker {
+export class UploadPeer {
   readonly id: string
   readonly knownMs: number
   /** By blob. */

@@ -25,7 +25,7 @@ interface Given {
   end: number
 }
 
-export class Unproven {
+export class UnverifiedPrefix {
   #given: Given[] = []
 
   /** Whether nothing is left to compare. */

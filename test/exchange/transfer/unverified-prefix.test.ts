@@ -1,6 +1,6 @@
 /** What a reader gave before the piece was proven, compared with the piece. */
 import { describe, expect, it } from 'vitest'
-import { type ComingPiece, Unproven } from '../../../src/exchange/transfer/unproven.ts'
+import { type ComingPiece, UnverifiedPrefix } from '../../../src/exchange/transfer/unverified-prefix.ts'
 
 const signal = new AbortController().signal
 const start = 100
@@ -19,52 +19,52 @@ function coming(bytes: Uint8Array): ComingPiece {
 
 describe('what was given before it was proven', () => {
   it('is nothing at first, and as long as the piece is written as it came', async () => {
-    const unproven = new Unproven()
-    expect(unproven.isEmpty).toBe(true)
+    const prefix = new UnverifiedPrefix()
+    expect(prefix.isEmpty).toBe(true)
     const from = coming(piece.slice())
-    unproven.add(start, 10, from)
-    expect(unproven.isEmpty).toBe(false)
+    prefix.add(start, 10, from)
+    expect(prefix.isEmpty).toBe(false)
     from.isKept = true
-    expect(unproven.isEmpty).toBe(true)
+    expect(prefix.isEmpty).toBe(true)
   })
 
   it.each([
     ['right', 0, true],
     ['wrong', 1, false],
   ])('is %s when a piece broke off, and another came', async (_what, by, isRight) => {
-    const unproven = new Unproven()
+    const prefix = new UnverifiedPrefix()
     const first = piece.slice()
     first[12] = (first[12] ?? 0) + by
-    unproven.add(start, 12, coming(first))
+    prefix.add(start, 12, coming(first))
     const broken = coming(first)
-    unproven.add(start + 12, 2, broken)
-    unproven.add(start + 14, 6, broken)
+    prefix.add(start + 12, 2, broken)
+    prefix.add(start + 14, 6, broken)
     const kept = coming(piece.slice())
-    unproven.add(start + 20, 13, kept)
+    prefix.add(start + 20, 13, kept)
     kept.isKept = true
     // What was written is in other hands.
     ;(kept.bytes.buffer as ArrayBuffer).transfer()
-    expect(unproven.pieceIn({ size: 1000, pieceBytes: 100, count: 10 })).toBe(1)
-    expect(await unproven.isIn(blob, { signal })).toBe(isRight)
-    expect(unproven.isEmpty).toBe(isRight)
+    expect(prefix.pieceIn({ size: 1000, pieceBytes: 100, count: 10 })).toBe(1)
+    expect(await prefix.isIn(blob, { signal })).toBe(isRight)
+    expect(prefix.isEmpty).toBe(isRight)
   })
 
   it('is wrong when it cannot be looked up any more', async () => {
-    const unproven = new Unproven()
+    const prefix = new UnverifiedPrefix()
     const bytes = piece.slice()
-    unproven.add(start, 10, coming(bytes))
+    prefix.add(start, 10, coming(bytes))
     bytes.buffer.transfer()
-    expect(await unproven.isIn(blob, { signal })).toBe(false)
+    expect(await prefix.isIn(blob, { signal })).toBe(false)
   })
 
   it('is wrong when the blob ends before it', async () => {
-    const unproven = new Unproven()
-    unproven.add(start, 10, coming(piece.slice()))
+    const prefix = new UnverifiedPrefix()
+    prefix.add(start, 10, coming(piece.slice()))
     const short = {
       async *chunks(): AsyncGenerator<Uint8Array> {
         yield piece.slice(0, 9)
       },
     }
-    expect(await unproven.isIn(short, { signal })).toBe(false)
+    expect(await prefix.isIn(short, { signal })).toBe(false)
   })
 })
