@@ -517,7 +517,8 @@ describe('a peer that', () => {
     expect(lists.has(digest)).toBe(false)
     honest = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
     await honest.holds(bytes)
-    await until('a part of it', () => (downloader.exchange.status().transfers[0]?.held ?? 0) > 0)
+    const held = (): number => downloader.exchange.status().transfers[0]?.held ?? 0
+    await until('a part of it', async () => held() > 0 || (await downloader.has(digest)))
     expect(lists.has(digest)).toBe(true)
     expect(await fetching).toBe(true)
   })
