@@ -2,12 +2,14 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { noMetrics, silentLogger, steadyClock } from '../../base/base.ts'
+import { Level } from 'level'
+import { type Logger, noMetrics, silentLogger, steadyClock } from '../../base/base.ts'
 import type { Digest, DigestAlgorithm, Repository } from '../../oci/oci.ts'
 import type { ScrubState } from '../blobs/scrub.ts'
 import { DatabaseFaultError, StoreFullError, StoreLockedError } from '../errors.ts'
 import { orMissing, syncFolder } from '../files/blob-files.ts'
 import { asStoreError } from '../files/disk-space.ts'
+import { isHalfRebuilt, isUnled, restore } from './rebuild.ts'
 import { SoundLevel, type SoundLevelOptions } from './sound-level.ts'
 
 /** The one owner of LevelDB: see `sound-level.ts` for what a failed write means. */
@@ -22,6 +24,7 @@ export async function openDatabase(
   options: Partial<SoundLevelOptions> = {},
 ): Promise<Database> {
   const path = join(directory, 'db')
+  const { logger = silentLogger } = options
   // While it is there nothing was acknowledged: LevelDB does not sync the first file of a new database.
   const unfinished = `${path}.new`
   const found = (await orMissing(readdir(path))) ?? []
@@ -29,10 +32,14 @@ export async function openDatabase(
     await mkdir(directory, { recursive: true, mode: 0o700 })
     await writeFile(unfinished, '', { mode: 0o600 })
     await syncFolder(directory)
-  } else if (!found.includes('CURRENT') && !existsSync(unfinished)) {
-    throw new DatabaseFaultError(
-      `${path} has files and no CURRENT, which names the valid one among them: restore the data directory, or move ${path} away and let the node join anew`,
-    )
+  } else if (await isHalfRebuilt(path)) await lead(directory, path, logger)
+  else if (!found.includes('CURRENT') && !existsSync(unfinished)) {
+    // LevelDB would make a new one over the files.
+    if (!(await isUnled(path)))
+      throw new DatabaseFaultError(
+        `${path} has files, and neither a CURRENT nor tables or logs with rows: restore the data directory, or move ${path} away and let the node join anew`,
+      )
+    await lead(directory, path, logger)
   }
   await mkdir(path, { recursive: true, mode: 0o700 })
   const open = async (): Promise<Database> => {
@@ -51,21 +58,49 @@ export async function openDatabase(
     await finish(directory, unfinished)
     return database
   } catch (error) {
-    if (codeOf(error) === 'LEVEL_LOCKED')
-      throw new StoreLockedError(`another process has the data directory ${directory} open`, { cause: error })
+    if (codeOf(error) === 'LEVEL_LOCKED') throw lockedError(directory, error)
     const known = asStoreError(error)
     if (known instanceof StoreFullError)
       throw new StoreFullError(
         `the disk of ${directory} is full, and its database takes up to 16 MiB to be opened: make room, and start again`,
         { cause: error },
       )
-    if (codeOf(error) !== 'LEVEL_CORRUPTION' || !existsSync(unfinished)) throw error
+    const isHalfMade = codeOf(error) === 'LEVEL_CORRUPTION' && existsSync(unfinished)
+    if (!isHalfMade && !(await isUnled(path))) throw error
+    if (isHalfMade) {
+      await rm(path, { recursive: true })
+      await mkdir(path, { mode: 0o700 })
+    } else await lead(directory, path, logger)
   }
-  await rm(path, { recursive: true })
-  await mkdir(path, { mode: 0o700 })
   const database = await open()
   await finish(directory, unfinished)
   return database
+}
+
+/** Lets LevelDB know again which of its files count. */
+async function lead(directory: string, path: string, logger: Logger): Promise<void> {
+  await refuseLocked(directory, path)
+  const restored = await restore(path)
+  const message =
+    restored.how === 'named'
+      ? 'the database’s CURRENT was lost and is there again, with every row'
+      : 'the disk changed the database’s MANIFEST: it was made anew from its tables and logs, and what was damaged in these is missing'
+  logger.error(restored, message)
+}
+
+/** Throws StoreLockedError when another process has it. */
+async function refuseLocked(directory: string, path: string): Promise<void> {
+  const probe = new Level(path, { createIfMissing: false, errorIfExists: true })
+  try {
+    await probe.open()
+    await probe.close()
+  } catch (error) {
+    if (codeOf(error) === 'LEVEL_LOCKED') throw lockedError(directory, error)
+  }
+}
+
+function lockedError(directory: string, cause: unknown): StoreLockedError {
+  return new StoreLockedError(`another process has the data directory ${directory} open`, { cause })
 }
 
 /** From here on it holds what is acknowledged, and is never made anew. */

@@ -29,6 +29,18 @@ export const Engine = Level as unknown as new (location: string) => Engine
 /** Gathers its operations for `_batch`, as LevelDB's own chained batch would not. */
 export const { _chainedBatch: gatheringBatch } = Object.getPrototypeOf(Level.prototype) as Engine
 
+/** What `classic-level` has beside what every `Level` has. */
+export const { repair } = Level as unknown as { repair(location: string): Promise<void> }
+
+/** All of it, in the order of its rows' age, whichever table they are in. */
+export async function compactAll(location: string): Promise<void> {
+  const database = new Level(location) as Level & {
+    compactRange(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'buffer' }): Promise<void>
+  }
+  await database.compactRange(Buffer.alloc(1), Buffer.alloc(64, 0xff), { keyEncoding: 'buffer' })
+  await database.close()
+}
+
 interface Reading {
   _next(): Promise<unknown>
   _nextv(size: number, options: object): Promise<unknown>

@@ -53,6 +53,20 @@ export function checkTable(file: Buffer, size: number): TableCheck {
   return { damaged, bytes, mended: withBlocks(own, size, sound, isKept ? footer.metaindex : undefined) }
 }
 
+/** The file so that all of it is found without a MANIFEST, with what is damaged cut out; `undefined` where it is so already. */
+export function standalone(file: Buffer): Buffer | undefined {
+  const end = Buffer.alloc(8)
+  end.writeBigUInt64LE(magic)
+  // One that was cut before goes on behind its footer.
+  const at = file.lastIndexOf(end)
+  const size = at < 0 ? file.length : at + end.length
+  const { mended } = checkTable(file, size)
+  const table = mended ?? file
+  const footerEnd = Math.max(size, footerBytes)
+  if (table.length === footerEnd) return mended
+  return Buffer.concat([table, table.subarray(footerEnd - footerBytes, footerEnd)])
+}
+
 /** What a changed filter hides is there all the same. */
 function checkFilter(file: Buffer, metaindex: Handle): boolean {
   const entries = readEntries(file, metaindex)

@@ -74,7 +74,8 @@ async function keepAside(place: string, aside: string): Promise<string> {
   }
 }
 
-async function replace(place: string, bytes: Uint8Array): Promise<void> {
+/** Whoever opens it finds the one or the other, whole. */
+export async function replace(place: string, bytes: Uint8Array): Promise<void> {
   const anew = `${place}.new`
   try {
     await using file = await open(anew, 'w', 0o600)
