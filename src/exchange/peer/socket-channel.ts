@@ -17,6 +17,8 @@ export class SocketChannel implements BatchChannel {
   #frames: Uint8Array[] = []
   #waitingBytes = 0
   #written: Promise<void> = Promise.resolve()
+  /** Ends the waiting for what is being written. */
+  readonly #writing = new Set<() => void>()
   #change = Promise.withResolvers<void>()
   #ended = false
   #failure: Error | undefined
@@ -49,14 +51,18 @@ export class SocketChannel implements BatchChannel {
     this.#check()
     const before = this.#written
     const written = Promise.withResolvers<void>()
+    const over = (): void => {
+      this.#writing.delete(over)
+      written.resolve()
+    }
+    this.#writing.add(over)
     this.#written = written.promise
     const parts = joined(frames)
     const last = parts.length - 1
     this.#socket.cork()
-    // The callback is also called when the socket fails, which `#check` tells.
     for (const [at, part] of parts.entries()) {
       if (at < last) this.#socket.write(part)
-      else this.#socket.write(part, () => written.resolve())
+      else this.#socket.write(part, over)
     }
     this.#socket.uncork()
     await unlessAborted(before, signal)
@@ -122,6 +128,8 @@ export class SocketChannel implements BatchChannel {
 
   #fail(error: Error): void {
     this.#failure ??= error
+    // Not every socket says what became of a write that it was destroyed under.
+    for (const over of this.#writing) over()
     this.#news()
   }
 

@@ -335,6 +335,21 @@ describe('frames over a socket', () => {
     await sending
   })
 
+  it('are not waited for by who sends the next when the socket fails under them', async () => {
+    const [near] = duplexPair()
+    const mine = SocketChannel.over(near)
+    await mine.send(new Uint8Array(maxFrameBytes))
+    let failure: unknown
+    void mine.send(new Uint8Array(1)).catch((error: unknown) => {
+      failure = error
+    })
+    await turns(10)
+    expect(failure).toBeUndefined()
+    near.destroy()
+    await settled(() => failure !== undefined)
+    expect(failure).toMatchObject({ code: 'CHANNEL_BROKEN' })
+  })
+
   it('are counted, not only their bytes: of tiny ones no more are taken in than of large ones', async () => {
     const [near, far] = duplexPair()
     const channel = SocketChannel.over(far)
