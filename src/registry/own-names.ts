@@ -5,10 +5,12 @@ import type { ChangedKey, Names } from '../records/records.ts'
 import type { Mirror } from './mirror.ts'
 
 interface OwnNamesOptions {
-  names: Names
-  mirror: Mirror
+  names: Pick<Names, 'hasPushedTag' | 'hasRepository' | 'findTag' | 'tagsOf'>
+  mirror: Pick<Mirror, 'wordFor'>
   clock: Clock
 }
+
+type TagOrManifest = Extract<ChangedKey, { repository: Repository }>
 
 /** More than a node serves at once. */
 const maxRemembered = 10_000
@@ -17,7 +19,7 @@ const pushingMs = 10 * 60_000
 
 export class OwnNames {
   readonly #options: OwnNamesOptions
-  /** Whether a tag was pushed to it, until one of its records changes. */
+  /** Whether a tag was pushed to it. */
   readonly #pushed = new Map<Repository, Promise<boolean>>()
   /** When a push to it last went on here, the longest ago first. */
   readonly #pushing = new Map<Repository, number>()
@@ -32,8 +34,33 @@ export class OwnNames {
     keepWithin(this.#pushing).set(repository, this.#options.clock.now())
   }
 
-  forget(changes: ChangedKey[]): void {
-    for (const change of changes) if ('repository' in change) this.#pushed.delete(change.repository)
+  /** Its records have changed. All of its tags are looked at again only where what showed a push may be gone. */
+  learn(changes: ChangedKey[]): void {
+    for (const change of changes) {
+      if (!('repository' in change)) continue
+      const known = this.#pushed.get(change.repository)
+      if (known !== undefined) void this.#remember(change.repository, this.#next(known, change))
+    }
+  }
+
+  async #next(known: Promise<boolean>, change: TagOrManifest): Promise<boolean> {
+    const { names } = this.#options
+    const { repository } = change
+    const wasPushed = await known
+    if (!wasPushed) return !change.deleted && (await this.#showsPush(change))
+    if (change.kind === 'manifest' && !change.deleted) return true
+    return (!change.deleted && (await this.#showsPush(change))) || (await names.hasPushedTag(repository))
+  }
+
+  async #showsPush(change: TagOrManifest): Promise<boolean> {
+    const { names } = this.#options
+    const { repository } = change
+    const tags = change.kind === 'tag' ? [change.tag] : await names.tagsOf(repository, change.digest)
+    for (const tag of tags) {
+      const entry = await names.findTag(repository, tag)
+      if (entry !== undefined && entry.checkedMs === undefined) return true
+    }
+    return false
   }
 
   /** Whether an upstream is asked for what the repository does not have here. */
@@ -69,10 +96,15 @@ export class OwnNames {
   #isPushed(repository: Repository): Promise<boolean> {
     const known = this.#pushed.get(repository)
     if (known !== undefined) return known
-    const looked = this.#options.names.hasPushedTag(repository)
-    keepWithin(this.#pushed).set(repository, looked)
-    looked.catch(() => this.#pushed.delete(repository))
-    return looked
+    return this.#remember(repository, this.#options.names.hasPushedTag(repository))
+  }
+
+  #remember(repository: Repository, looking: Promise<boolean>): Promise<boolean> {
+    keepWithin(this.#pushed).set(repository, looking)
+    looking.catch(() => {
+      if (this.#pushed.get(repository) === looking) this.#pushed.delete(repository)
+    })
+    return looking
   }
 }
 

@@ -73,7 +73,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   }
   const unsubscribe = names.onChange((keys) => {
     cache.forget(keys)
-    own.forget(keys)
+    own.learn(keys)
   })
   return {
     naming: createNaming(collaborators),
