@@ -6,6 +6,8 @@ export interface RunOptions {
   env?: Record<string, string>
   timeoutMs?: number
   cwd?: string
+  /** What it reads from its standard input. */
+  input?: string
 }
 
 export interface RunResult {
@@ -15,9 +17,9 @@ export interface RunResult {
 
 /** Runs a command to its end; throws, with all that it said, when it fails or takes too long. */
 export function run(command: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
-  const { env = {}, timeoutMs = 60_000, cwd } = options
+  const { env = {}, timeoutMs = 60_000, cwd, input } = options
   return new Promise((resolve, reject) => {
-    execFile(
+    const child = execFile(
       findProgram(command) ?? command,
       args,
       {
@@ -36,5 +38,6 @@ export function run(command: string, args: string[], options: RunOptions = {}): 
         reject(new Error(`${command} ${args.join(' ')} ${end}\n${stdout}${stderr}`, { cause: error }))
       },
     )
+    if (input !== undefined) child.stdin?.end(input)
   })
 }
