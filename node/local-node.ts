@@ -19,6 +19,7 @@ import {
   readDropped,
   type Untagged,
 } from '../src/store/store.ts'
+import { type AuditLog, openAuditLog } from './audit/audit-log.ts'
 import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
@@ -40,6 +41,7 @@ export interface LocalNode extends AsyncDisposable {
   /** Signed piece lists by digest. */
   readonly pieceListTable: BytesTable
   readonly disk: DiskMeter
+  readonly audit: AuditLog
   readonly keepRules: RuleBook
   /** Why the database takes nothing; `undefined` when it does. */
   databaseProblem(): string | undefined
@@ -91,6 +93,9 @@ export async function openLocalNode({
     logger,
   })
   const { identity, authority: authorityIdentity, cluster } = membership
+  const audit = opened.use(
+    openAuditLog({ directory, node: identity.peerId, nowMs: () => wallClock.now(), logger }),
+  )
   const minFreeBytes = settings['min-free']
   const store = opened.use(
     await openStore({ directory, database, logger, metrics, minFreeBytes, graceMs: settings['gc-grace'] }),
@@ -124,6 +129,7 @@ export async function openLocalNode({
     membership,
     swarmTable,
     pieceListTable,
+    audit,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
     dropped,

@@ -71,7 +71,7 @@ async function open(options: PageDoorOptions): Promise<Page> {
 }
 
 function nodeOf({ node, registry, http, context, member }: PageDoorOptions): PageNode {
-  const { settings, store, names, membership, version, name } = node
+  const { settings, store, names, membership, version, name, audit } = node
   return {
     self: membership.identity.peerId,
     cluster: clusterId(membership.cluster),
@@ -85,7 +85,10 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions): Pag
     store,
     operate: async (name, params, operation) =>
       (await runOperation(context(), name, params, () => undefined, operation)) as never,
-    deleteTag: (repository, tag) => registry.deletion.deleteManifest(repository, { tag }),
+    async deleteTag(repository, tag) {
+      await registry.deletion.deleteManifest(repository, { tag })
+      audit.write({ action: 'delete', from: 'page', kind: 'tag', repository, reference: tag })
+    },
     member() {
       const joined = member()
       return joined === undefined ? undefined : memberOf(joined)

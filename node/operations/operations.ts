@@ -6,6 +6,7 @@ import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
+import { auditOperation } from '../audit/audited-operations.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -211,7 +212,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
 }
 
 /** Throws UsageError for a name that is no operation, as an older or newer command may send it. */
-export function runOperation(
+export async function runOperation(
   context: OperationContext,
   name: string,
   params: unknown,
@@ -225,5 +226,7 @@ export function runOperation(
   }
   // The command that sends the parameters is this program; a stranger cannot open the socket.
   const operation = operations[name as OperationName] as Operation<OperationName>
-  return operation(context, params as never, emit, options)
+  const result = await operation(context, params as never, emit, options)
+  auditOperation(context.node.audit, name as OperationName, params, result)
+  return result
 }

@@ -1,5 +1,6 @@
 /** Everything that is made of requests: numbers and log lines, and traces and notifications where they are wanted. */
 import { type Logger, steadyClock, type Tracer } from '../../src/base/base.ts'
+import { auditRequests } from '../audit/audited-requests.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { NodeMetrics } from '../metrics/metrics.ts'
 import { findTraceEndpoint } from '../tracing/trace-endpoint.ts'
@@ -38,6 +39,7 @@ export async function openReports({
       settings.upstream.map(({ name }) => name),
     ),
     opened.use(openRequestLog(logger, { isVerbose })).listener,
+    opened.use(auditRequests(node.audit)).listener,
   ]
   const common = { clock: steadyClock, random: Math.random, logger, metrics }
   const endpoint = findTraceEndpoint(settings, environment)

@@ -9,6 +9,7 @@ import { BlobMaker } from './content.ts'
 import { dockerRegistry } from './docker-registry.ts'
 import { judge, type Line } from './line.ts'
 import { describeRun } from './machine.ts'
+import { accounts } from './measurements/accounts.ts'
 import { blobGet } from './measurements/blob-get.ts'
 import { blobPush } from './measurements/blob-push.ts'
 import { firstGet } from './measurements/first-get.ts'
@@ -28,6 +29,7 @@ const measurements: Measurement[] = [
   blobPush,
   skopeo,
   manifests,
+  accounts,
   tls,
   memory,
   start,

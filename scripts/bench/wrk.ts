@@ -13,15 +13,16 @@ export interface LoadResult {
 export interface LoadTarget {
   url: string
   accept: string
+  /** Besides. */
+  headers?: string[]
   seconds: number
 }
 
 /** Throws `UNEXPECTED_ANSWER` when an answer was not 2xx or 3xx, or a connection broke. */
 export async function runWrk(target: LoadTarget, { signal }: { signal: AbortSignal }): Promise<LoadResult> {
   const shape = ['-t2', `-c${connections}`, `-d${target.seconds}s`, '--latency']
-  const { stdout } = await runCommand('wrk', [...shape, '-H', `Accept: ${target.accept}`, target.url], {
-    signal,
-  })
+  const headers = [`Accept: ${target.accept}`, ...(target.headers ?? [])].flatMap((line) => ['-H', line])
+  const { stdout } = await runCommand('wrk', [...shape, ...headers, target.url], { signal })
   const bad = /^\s*(?:Non-2xx|Socket errors).*$/m.exec(stdout)
   if (bad !== null) throw new AnswerError(`GET ${target.url}: wrk reports ${bad[0].trim()}`)
   const perSecond = /Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]

@@ -5,5 +5,6 @@
 export type { AccessRight } from '../records/records.ts'
 export { type Asker, anonymous, askerOf } from './asker.ts'
 export { type Access, openAccess } from './door.ts'
+export { SignInError } from './errors.ts'
 export { type Explanation, explainAccess } from './rights.ts'
 export { hashPassword, hashSecret, makeSecret } from './secrets.ts'

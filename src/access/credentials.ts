@@ -3,12 +3,12 @@
  * of the account that it was right for: a client that asks a thousand times costs one password hash, and a change of the
  * account ends what was remembered.
  */
-import { createHmac, randomBytes } from 'node:crypto'
 import { type Clock, SingleFlight } from '../base/base.ts'
 import { type AccountEntry, isRobotName } from '../records/records.ts'
 import { type Asker, anonymous, askerOf } from './asker.ts'
 import { Attempts } from './attempts.ts'
 import { SignInError } from './errors.ts'
+import { KeyedHash } from './keyed-hash.ts'
 import { isPassword, isSecret, nobodysPassword, passwordsWaiting } from './secrets.ts'
 import { readBearer, type Tokens } from './tokens.ts'
 
@@ -39,7 +39,7 @@ const nobodysSecret = new Uint8Array(32)
 
 export class Credentials {
   readonly #options: CredentialsOptions
-  readonly #key = randomBytes(32)
+  readonly #hash = new KeyedHash()
   /** By keyed hash of the header; the longest unused first. */
   readonly #sessions = new Map<string, Session>()
   readonly #checks = new SingleFlight<Asker>()
@@ -151,7 +151,7 @@ export class Credentials {
   }
 
   #keyOf(authorization: string): string {
-    return createHmac('sha256', this.#key).update(authorization).digest('base64')
+    return this.#hash.of(authorization)
   }
 }
 

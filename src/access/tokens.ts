@@ -2,9 +2,10 @@
  * Bearer tokens, for clients that decide by one answer whether they show credentials at all: whoever has none gets one too. A
  * token is good at the node that gave it, for a while, and only for the version of the account that it was given to.
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../base/base.ts'
 import type { AccountEntry } from '../records/records.ts'
+import { KeyedHash } from './keyed-hash.ts'
 
 /** For whom it was issued. */
 type Claims = { name: string; version: string } | 'anonymous'
@@ -12,7 +13,7 @@ type Claims = { name: string; version: string } | 'anonymous'
 export const tokenMs = 15 * 60_000
 
 export class Tokens {
-  readonly #key = randomBytes(32)
+  readonly #hash = new KeyedHash()
   readonly #clock: Clock
 
   /** A clock that measures: tokens die with the process, whatever the time of day. */
@@ -24,15 +25,15 @@ export class Tokens {
     const endMs = this.#clock.now() + tokenMs
     const claims = [endMs, ...(account === undefined ? [] : [account.name, account.version])]
     const body = Buffer.from(JSON.stringify(claims)).toString('base64url')
-    return `${body}.${this.#sign(body).toString('base64url')}`
+    return `${body}.${this.#hash.of(body)}`
   }
 
   /** `undefined` for what this process did not issue, or that has ended. */
   read(token: string): Claims | undefined {
-    const [, body = '', signature = ''] = /^([\w-]+)\.([\w-]{43})$/.exec(token) ?? []
-    const given = Buffer.from(signature, 'base64url')
-    const right = this.#sign(body)
-    if (given.length !== right.length || !timingSafeEqual(given, right)) return undefined
+    const [, body = '', signature = ''] = /^([\w-]+)\.([0-9a-f]{64})$/.exec(token) ?? []
+    const right = this.#hash.of(body)
+    if (signature.length !== right.length) return undefined
+    if (!timingSafeEqual(Buffer.from(signature), Buffer.from(right))) return undefined
     const [endMs, name, version] = JSON.parse(Buffer.from(body, 'base64url').toString()) as [
       number,
       string?,
@@ -40,10 +41,6 @@ export class Tokens {
     ]
     if (endMs <= this.#clock.now()) return undefined
     return name === undefined || version === undefined ? 'anonymous' : { name, version }
-  }
-
-  #sign(body: string): Buffer {
-    return createHmac('sha256', this.#key).update(body).digest()
   }
 }
 

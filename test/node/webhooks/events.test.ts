@@ -35,6 +35,19 @@ it('tells of a pull as the distribution does', () => {
   })
 })
 
+it('names the account of who asked', () => {
+  const push = {
+    kind: 'blob',
+    repository: 'a',
+    digest,
+    mediaType: 'm',
+    size: 5,
+    tags: [],
+    isMount: false,
+  } as const
+  expect(eventOf({ push, account: 'ann' }, request)).toMatchObject({ actor: { name: 'ann' } })
+})
+
 it('tells of pushes, mounts and deletions', () => {
   const push = { kind: 'blob', repository: 'team/app', digest, mediaType: 'm', size: 5, tags: [] } as const
   expect(eventOf({ push: { ...push, isMount: false } }, request)).toMatchObject({

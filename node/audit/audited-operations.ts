@@ -1,0 +1,34 @@
+/** Which operations change what others see, and what of them stands in the audit log: never what proves who somebody is. */
+import type { OperationName, OperationTypes } from '../operations/operations.ts'
+import type { AuditLog } from './audit-log.ts'
+
+type Facts = Record<string, unknown>
+
+const audited: {
+  [N in OperationName]?: (params: OperationTypes[N]['params'], result: OperationTypes[N]['result']) => Facts
+} = {
+  'account-add': ({ name, groups }) => ({ name, groups }),
+  'account-robot': ({ groups, expiresMs, note }, { name }) => ({ name, groups, expiresMs, note }),
+  'account-password': ({ name }) => ({ name }),
+  'account-renew': ({ name }) => ({ name }),
+  'account-groups': ({ name, groups }) => ({ name, groups }),
+  'account-disable': ({ name, disabled }) => ({ name, disabled }),
+  'account-rm': ({ name }) => ({ name }),
+  'policy-set': (_params, policy) => ({ policy }),
+  'policy-ban': ({ peer, banned, drop }) => ({ peer, banned, drop }),
+  'authority-export': ({ drop }) => ({ drop }),
+  'authority-import': () => ({}),
+  'token-rotate': () => ({}),
+  tag: ({ source, target, asAuthority }) => ({ source, target, asAuthority }),
+  remove: ({ image, asAuthority }) => ({ image, asAuthority }),
+  'import-tag': ({ repository, tag, digest }) => ({ repository, tag, digest }),
+}
+
+/** Of one that ended well. */
+export function auditOperation(audit: AuditLog, name: OperationName, params: unknown, result: unknown): void {
+  const facts = audited[name] as ((params: unknown, result: unknown) => Facts) | undefined
+  const isTrial =
+    typeof params === 'object' && params !== null && 'dryRun' in params && params.dryRun === true
+  if (facts !== undefined && !isTrial)
+    audit.write({ action: name, from: 'admin.sock', ...facts(params, result) })
+}
