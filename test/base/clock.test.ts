@@ -25,12 +25,14 @@ const askers = [
   'node/commands/keep.ts',
   'node/local-node.ts',
   'node/operations/account.ts',
+  'node/tls/tls.ts',
   'src/access/door.ts',
   'src/base/base.ts',
   'src/base/clock.ts',
   'src/base/tracer.ts',
   'src/records/conversation.ts',
   'src/records/ledger.ts',
+  'src/swarm/cluster/secrets.ts',
 ]
 
 it('is asked for the time of day where that is meant, and for durations nowhere', () => {
