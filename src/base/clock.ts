@@ -4,18 +4,27 @@
  * There are two: `steadyClock` measures how long something took or may take, and never jumps; `wallClock` says what time it
  * is, for what is signed, compared with what others signed, or logged. Whoever sets the host's clock moves only the second.
  */
-import { setTimeout as delay } from 'node:timers/promises'
+import { Alarm } from './alarm.ts'
 
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number
-  /** Resolves after `ms`; rejects with the signal's reason when it aborts first. Does not hold the process open. */
+  /**
+   * Resolves after `ms`, up to 5 ms sooner or 25 ms later, or later by an eighth of it (0.8 s at most): sleepers are woken
+   * together. Rejects with the signal's reason when it aborts first. Does not hold the process open.
+   */
   sleep(ms: number, options?: { signal?: AbortSignal }): Promise<void>
 }
 
-const sleep: Clock['sleep'] = async (ms, { signal } = {}) => {
-  await delay(ms, undefined, signal === undefined ? { ref: false } : { ref: false, signal })
-}
+const alarm = new Alarm({
+  now: () => performance.now(),
+  set(ms, ring) {
+    const timer = setTimeout(ring, ms).unref()
+    return () => clearTimeout(timer)
+  },
+})
+
+const sleep: Clock['sleep'] = async (ms, { signal } = {}) => await alarm.sleep(ms, signal)
 
 const originMs = Date.now() - performance.now()
 
