@@ -81,6 +81,7 @@ export class Host {
       ...world,
       isAlive: () => this.port.alive,
       isBusyWith: (downloader) => this.#upload.isBusyWith(downloader.name),
+      paceMs: () => this.#upload.paceMs,
       tell: (downloader, blob, pieces) => this.#tell(downloader, blob, pieces),
       sayAlive: (downloader) => {
         for (const blob of this.#blobs.keys()) {

@@ -7,8 +7,10 @@ export interface TellingsOptions<Downloader> {
   /** Rarer, and no signs of life: among thousands nobody watches for silence. */
   isCoarse: boolean
   isAlive(): boolean
-  /** It waits for pieces from here, and so is short of nothing. */
+  /** It waits for pieces from here. */
   isBusyWith(downloader: Downloader): boolean
+  /** How long news may wait for more, and whoever waits may hear nothing. */
+  paceMs(): number
   tell(downloader: Downloader, blob: string, pieces: number[]): void
   sayAlive(downloader: Downloader): void
 }
@@ -21,11 +23,9 @@ interface Telling {
   spokeMs: number
 }
 
-// As in src/exchange/seeding/seeder.ts and session.ts.
+// As in src/exchange/peer/connections.ts and seeding/session.ts.
 const tickMs = 50
-const soonMs = 20
-const messageMs = 25
-const pace = { leastMs: 200, mostMs: 400 }
+const hungryMs = 50
 const coarseMs = 100
 
 export class Tellings<Downloader> {
@@ -37,17 +37,15 @@ export class Tellings<Downloader> {
   }
 
   news(downloader: Downloader, blob: string, piece: number): void {
-    const { timeline, isCoarse, isBusyWith } = this.#options
+    const { timeline, isCoarse } = this.#options
     const telling = this.#of(downloader)
     const pieces = telling.news.get(blob)
     if (pieces === undefined) telling.news.set(blob, [piece])
     else pieces.push(piece)
     if (telling.isDue) return
     telling.isDue = true
-    // A busy one is told at a tick.
-    if (!isCoarse && isBusyWith(downloader)) return
-    const dueMs = isCoarse ? coarseMs : Math.max(0, telling.toldMs + soonMs - timeline.now)
-    timeline.after(dueMs, () => this.#tell(downloader, telling))
+    // Others are told at a tick.
+    if (isCoarse) timeline.after(coarseMs, () => this.#tell(downloader, telling))
   }
 
   /** The downloader heard something. */
@@ -76,11 +74,12 @@ export class Tellings<Downloader> {
   }
 
   #tick(downloader: Downloader, telling: Telling): void {
-    const { timeline, isAlive, isBusyWith, sayAlive } = this.#options
+    const { timeline, isAlive, isBusyWith, paceMs, sayAlive } = this.#options
     if (this.#tellings.get(downloader) !== telling || !isAlive()) return
-    const paceMs = Math.min(pace.mostMs, Math.max(pace.leastMs, messageMs * this.#tellings.size))
-    if (telling.isDue && timeline.now - telling.toldMs >= paceMs) this.#tell(downloader, telling)
-    if (isBusyWith(downloader) && timeline.now - telling.spokeMs > paceMs - tickMs) sayAlive(downloader)
+    const ms = paceMs()
+    const newsMs = isBusyWith(downloader) ? ms : Math.min(ms, hungryMs)
+    if (telling.isDue && timeline.now - telling.toldMs >= newsMs) this.#tell(downloader, telling)
+    if (isBusyWith(downloader) && timeline.now - telling.spokeMs > ms - tickMs) sayAlive(downloader)
     timeline.after(tickMs, () => this.#tick(downloader, telling))
   }
 

@@ -25,7 +25,7 @@ const strayBytes = 4096
 const heartbeatsPerSecond = 20
 const heartbeatBurst = 60 * heartbeatsPerSecond
 /** While bytes of a frame come, that is told so often. */
-const signOfLifeMs = 50
+const signOfLifeMs = 100
 
 export class Asking {
   readonly peer: string

@@ -49,7 +49,7 @@ interface Neighbour {
   usedMs: number
 }
 
-export const tickMs = 25
+export const tickMs = 50
 const openTimeoutMs = 3000
 const idleMs = 30_000
 /** A stream that lost against this node's own is left by the peer within this time. */

@@ -28,6 +28,10 @@ interface Bounds {
 
 /** A downloader that is sent away may come back when so many of a piece's usual times have passed. */
 const retry: Bounds = { factor: 2, leastMs: 100, mostMs: 5000, atFirstMs: 500 }
+/** Who waits hears something as often as a piece arrives, about: more would tell it little, and cost both sides. */
+const pace: Bounds = { factor: 1, leastMs: 200, mostMs: 400, atFirstMs: 200 }
+/** What all of them are told together: 40 messages a second, unless they are very many. */
+const messageMs = 25
 /** A piece that takes so much longer than usual is not waited for by others. */
 const patience: Bounds = { factor: 4, leastMs: 500, mostMs: 10_000, atFirstMs: 1000 }
 
@@ -46,6 +50,11 @@ export class OnTheirWay {
 
   get retryAfterMs(): number {
     return this.#bounded(retry)
+  }
+
+  /** How long so many downloaders may hear nothing. */
+  paceMs(downloaders: number): number {
+    return Math.min(pace.mostMs, Math.max(this.#bounded(pace), messageMs * downloaders))
   }
 
   /** After this time a piece should have arrived. */

@@ -43,6 +43,11 @@ export class Upload {
     return this.#downloaders.get(downloader)?.isBusy === true
   }
 
+  /** How long whoever waits for pieces may hear nothing, and news may wait for more. */
+  get paceMs(): number {
+    return this.#onTheirWay.paceMs(this.#downloaders.size)
+  }
+
   /** Whom it knows to ask for this blob. */
   downloadersOf(blob: string): string[] {
     return [...(this.#blobs.get(blob)?.downloaders ?? [])]

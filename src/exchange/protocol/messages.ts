@@ -78,7 +78,7 @@ const answers = {
   later: struct({ type: literal('later'), id, pieces, instead: pieces, retryAfterMs }),
   /** Every request for this blob is forgotten; ask again after the time. */
   busy: struct({ type: literal('busy'), id, retryAfterMs }),
-  /** Requests are queued here and I live: the heartbeat. Sent when nothing else was for `heartbeatMs` or a little longer. */
+  /** Requests are queued here and I live: the heartbeat. Sent when nothing else was for 200 to 400 ms. */
   alive: struct({ type: literal('alive') }),
   /** Public keys of others who ask me for this blob, so that you can ask each other. */
   others: struct({ type: literal('others'), id, peers: list(bytes({ length: 32 }), { max: maxOthers }) }),
@@ -102,9 +102,6 @@ const moves = {
 }
 
 const messageCodec = codec(variant('type', { ...asks, ...answers, ...moves }), { maxBytes: maxMessageBytes })
-
-/** How long a seeder that has a downloader's requests queued says nothing to it; with more than 8 of them up to twice as long. */
-export const heartbeatMs = 200
 
 export type Message = ReturnType<typeof messageCodec.decode>
 export type Ask = Extract<Message, { type: keyof typeof asks }>

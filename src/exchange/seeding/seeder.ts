@@ -7,7 +7,7 @@ import type { Faults } from '../peer/faults.ts'
 import type { Traffic } from '../peer/traffic.ts'
 import { Upload } from '../picker/upload.ts'
 import type { UploadAction, UploadEvent, UploadLimits, UploadWant } from '../picker/upload-events.ts'
-import { heartbeatMs, maxOthers } from '../protocol/messages.ts'
+import { maxOthers } from '../protocol/messages.ts'
 import { rawHeaderBytes } from '../protocol/raw-frames.ts'
 import type { Complaints } from './complaints.ts'
 import type { Inventory, InventoryItem } from './inventory.ts'
@@ -37,9 +37,6 @@ export interface SeederOptions {
   logger: Logger
 }
 
-/** What waiting downloaders are told, all together: 40 messages a second, as long as each hears something every 400 ms. */
-const messageMs = 25
-const mostPaceMs = 2 * heartbeatMs
 /** A downloader that takes nothing for so long is let go. */
 const blockedMs = 15_000
 /** 8 MiB. */
@@ -100,7 +97,7 @@ export class Seeder {
       onWritten: (frame) => this.#pool.give(frame),
       isWith: (digest, piece) => this.#options.isWith(peer, digest, piece),
       isBusy: () => this.#upload.isBusyWith(id),
-      paceMs: () => Math.min(mostPaceMs, Math.max(heartbeatMs, messageMs * this.#sessions.size)),
+      paceMs: () => this.#upload.paceMs,
     })
     this.#sessions.set(id, session)
     background.start('sender', async () => await sender.run(connection.signal))

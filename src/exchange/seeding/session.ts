@@ -69,10 +69,9 @@ const maxAnswering = 32
 /** Making a list may take reading the blob. */
 const maxListing = 4
 /** News goes with whatever is written, but not oftener than this. */
-const soonMs = 20
-/** By itself it waits for the next piece as long as that usually takes, and no longer than this. */
-const mostNewsMs = 100
-
+const soonMs = 100
+/** Who waits for nothing from here may be short of something to ask for. */
+const hungryMs = 50
 export class Session implements Seeding {
   readonly id: string
   readonly connection: Connection
@@ -84,9 +83,6 @@ export class Session implements Seeding {
   #answering = 0
   #hasNews = false
   #toldMs = 0
-  /** What usually passes from one piece that comes to the next. */
-  #intervalMs = 0
-  #gainedMs = 0
 
   constructor(options: SessionOptions) {
     this.#options = options
@@ -158,7 +154,7 @@ export class Session implements Seeding {
   check(): void {
     const { clock, isBusy, paceMs, onCheck } = this.#options
     const isWaiting = isBusy(this)
-    const newsMs = isWaiting ? paceMs() : Math.min(this.#intervalMs, mostNewsMs)
+    const newsMs = isWaiting ? paceMs() : Math.min(paceMs(), hungryMs)
     if (this.#hasNews && clock.now() - this.#toldMs >= newsMs) this.#tellNews()
     const isOwed = isWaiting || !this.sender.isIdle
     // Behind what waits already it would say nothing.
@@ -271,9 +267,6 @@ export class Session implements Seeding {
       if (item === undefined) return
       want.news.push(news.piece)
       this.#hasNews = true
-      const nowMs = this.#options.clock.now()
-      this.#intervalMs += (Math.min(nowMs - this.#gainedMs, 2 * mostNewsMs) - this.#intervalMs) / 8
-      this.#gainedMs = nowMs
       return
     }
     if (news.type === 'lost') {

@@ -29,7 +29,7 @@ export interface TransferContext
   giveUpMs: number
 }
 
-const tickMs = 50
+const tickMs = 100
 /** A link that brings less is none. */
 const leastBytesPerMs = 4
 /** What readers, the origin and those who choose a list wait for; pieces are told as they are gained. */

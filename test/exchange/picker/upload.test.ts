@@ -357,3 +357,35 @@ describe('the seeder', () => {
     )
   })
 })
+
+describe('how often who waits hears something', () => {
+  /** So many pieces, each of which takes so long. */
+  const paceAfter = (pieces: number, ms: number): number => {
+    const scene = new Scene()
+    scene.want('a')
+    for (let piece = 0; piece < pieces; piece++) {
+      for (const action of scene.request('a', [piece])) {
+        scene.nowMs += ms
+        scene.give({ ...action, type: 'sent' } as UploadEvent)
+      }
+    }
+    return scene.upload.paceMs
+  }
+
+  it.each([
+    { ms: 2, pace: 200 },
+    { ms: 320, pace: 320 },
+    { ms: 4000, pace: 400 },
+  ])('follows what a piece takes: $pace ms for $ms', ({ ms, pace }) => {
+    expect(paceAfter(0, ms)).toBe(200)
+    expect(paceAfter(8, ms)).toBe(pace)
+  })
+
+  it('is rarer the more there are, up to a bound', () => {
+    const scene = new Scene()
+    for (let at = 0; at < 12; at++) scene.want(`downloader-${at}`)
+    expect(scene.upload.paceMs).toBe(300)
+    for (let at = 12; at < 60; at++) scene.want(`downloader-${at}`, undefined, `sha256:0${at}`)
+    expect(scene.upload.paceMs).toBe(400)
+  })
+})
