@@ -1,16 +1,20 @@
 /** TLS on the registry's port as the settings say it, looked at again while the node runs. */
+import { X509Certificate } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { Background, type Clock, type Logger, steadyClock, wallClock } from '../../src/base/base.ts'
 import { findHostNames } from '../host-names.ts'
 import type { HttpPort } from '../http-port.ts'
 import type { Settings } from '../settings/settings.ts'
-import { type KeyPairSource, ownPair, pairFromFiles } from './key-pair.ts'
+import { type KeyPair, type KeyPairSource, ownPair, pairFromFiles } from './key-pair.ts'
 import { openOwnAuthority } from './own-authority.ts'
 
 type TlsSettings = Pick<Settings, 'data' | 'http' | 'tls' | 'tls-cert' | 'tls-key' | 'allow-host'>
 
 /** Whoever renewed a certificate sees it used within this. */
 const lookAgainMs = 10_000
+const dayMs = 24 * 3600_000
+/** Before the certificate's end. */
+const remindMs = 14 * dayMs
 /** A table of hosts may be long, and a certificate is sent with each handshake. */
 const maxHosts = 100
 
@@ -33,15 +37,21 @@ export async function openNodeTls(
   const tasks = new Background('TLS', logger)
   const source = await openSource(settings, wall)
   if (source === undefined) return tasks
+  const remind = endReminder(wall, logger)
+  const take = (pair: KeyPair): void => {
+    port.secure(pair)
+    remind(pair)
+  }
   const first = await source.look()
-  if (first !== undefined) port.secure(first)
+  if (first !== undefined) take(first)
   let told = ''
   tasks.every('TLS', lookAgainMs, { clock, random }, async () => {
     try {
       const next = await source.look()
       told = ''
+      remind()
       if (next === undefined) return
-      port.secure(next)
+      take(next)
       logger.info({}, 'TLS uses a new certificate')
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
@@ -51,6 +61,26 @@ export async function openNodeTls(
     }
   })
   return tasks
+}
+
+/** Says each day that the certificate in use is about to end, or has; called with one when it changes. */
+function endReminder(wall: Clock, logger: Logger): (pair?: KeyPair) => void {
+  let endMs = Number.POSITIVE_INFINITY
+  let toldMs = Number.NEGATIVE_INFINITY
+  return (pair) => {
+    if (pair !== undefined) {
+      endMs = new X509Certificate(pair.certificate).validToDate.getTime()
+      toldMs = Number.NEGATIVE_INFINITY
+    }
+    const nowMs = wall.now()
+    if (nowMs < endMs - remindMs || Math.abs(nowMs - toldMs) < dayMs) return
+    toldMs = nowMs
+    const ends = new Date(endMs).toISOString()
+    logger.warn(
+      { ends },
+      'the TLS certificate ends soon, or has ended; replace the files of --tls-cert and --tls-key',
+    )
+  }
 }
 
 async function openSource(settings: TlsSettings, wall: Clock): Promise<KeyPairSource | undefined> {

@@ -15,17 +15,25 @@ describe(
   'a node that serves other hosts',
   requires(...networkNeeds, 'dockerd', 'docker', 'nsenter', 'unshare'),
   () => {
-    test('refuses to without access rules; docker elsewhere trusts it by its authority, and by nothing else', async () => {
+    test('refuses to without access rules; with them, docker elsewhere trusts it by its authority alone, and logs in', async () => {
       await using stack = new AsyncDisposableStack()
       const network = stack.use(await openNetwork(2))
       const [at, elsewhere] = network.hosts
       if (at === undefined || elsewhere === undefined) throw new Error('two hosts')
       const flags = ['--no-mdns', '--http', '0.0.0.0:5000', '--tls', 'self', '--plain-loopback']
       await expect(openClusterNode(at, { flags })).rejects.toThrow('the policy has no access rules')
-      const node = stack.use(await openClusterNode(at, { flags: [...flags, '--allow-anonymous-network'] }))
+      const node = stack.use(await openClusterNode(at, { flags: ['--no-mdns'] }))
       await pushItem(node.client, 'tls/app', '1', makeImage({ seed: 'tls-elsewhere', layerBytes: [100_000] }))
-
       const folder = stack.use(await openScratchFolder())
+      const { secret } = JSON.parse(await node.shoal('account', 'robot', 'deploy', '--json')) as {
+        secret: string
+      }
+      const access = [{ repositories: 'tls/**', who: ['robot:deploy'], may: ['pull', 'push'] }]
+      await writeFile(folder.at('policy.json'), JSON.stringify({ access }))
+      await node.shoal('policy', 'set', folder.at('policy.json'))
+      await node.stop()
+      await node.start(flags)
+
       const trusted = folder.at('docker/certs.d', `${at.address}:5000`)
       await mkdir(trusted, { recursive: true })
       const engine = stack.use(
@@ -53,6 +61,8 @@ describe(
       const [authority] = files
       expect(path.dirname(authority?.path ?? '')).toBe('/etc/docker/certs.d/localhost:5000')
       await writeFile(path.join(trusted, 'ca.crt'), authority?.content ?? '')
+      await expect(engine.docker(['pull', name])).rejects.toThrow(/denied|unauthorized|basic auth/)
+      await engine.docker(['login', '--username', 'robot$deploy', '--password', secret, `${at.address}:5000`])
       await engine.docker(['pull', name])
       await engine.docker(['push', name])
     })

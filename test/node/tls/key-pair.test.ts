@@ -105,6 +105,30 @@ describe('what a running node serves', () => {
     expect(used).toEqual([first, second])
   })
 
+  it('is reminded of each day from two weeks before its end on, until it is replaced', async () => {
+    const [clock, wall, told] = [new SteppedClock(), new SteppedClock(), [] as object[]]
+    const lasting = (days: number): KeyPair =>
+      issue(authority, ['a'], { fromMs: wall.now(), untilMs: wall.now() + days * dayMs })
+    const [certificate, key] = await write(lasting(15))
+    const logger = { ...silentLogger, warn: (fields: object) => void told.push(fields) }
+    const settings = settingsOf('--tls-cert', certificate, '--tls-key', key)
+    const port = { secure: () => undefined }
+    await using _tls = await openNodeTls(settings, { port, logger, clock, wall, random: () => 0.5 })
+    const toldAfter = async (days: number): Promise<number> => {
+      wall.advance(days * dayMs)
+      await clock.untilAsleep(10_000)
+      clock.advance(10_000)
+      await clock.untilAsleep(10_000)
+      return told.length
+    }
+    expect([await toldAfter(0), await toldAfter(2), await toldAfter(0.5), await toldAfter(0.5)]).toEqual([
+      0, 1, 1, 2,
+    ])
+    expect(await toldAfter(20)).toBe(3)
+    await write(lasting(90))
+    expect([await toldAfter(0), await toldAfter(5)]).toEqual([3, 3])
+  })
+
   it('has to be there when it starts', async () => {
     const settings = settingsOf('--tls-cert', folder.at('no'), '--tls-key', folder.at('no'))
     const port = { secure: () => undefined }
