@@ -94,11 +94,12 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     },
   )
 
-  secrets.onRotation(() => {
+  const unsubscribe = secrets.onRotation(() => {
     told = new Set()
     refresh()
     look()
   })
+  tasks.signal.addEventListener('abort', unsubscribe, { once: true })
   refresh()
   tasks.every('secrets', lookAgainMs, { clock, random }, async () => {
     await secrets.prune()
