@@ -118,6 +118,15 @@ describe('a database of which the disk changed a block', () => {
     await database.close()
   })
 
+  it('loses no row where it is the block that finds the others', async () => {
+    await flip(-300)
+    const { database, found, said } = await readAll()
+    for (const [n, value] of found.entries()) expect(value).toBe(textOf(n))
+    expect(said).toMatchObject([{ tables: [{ blocks: 0, bytes: 0 }] }])
+    await database.check()
+    await database.close()
+  })
+
   it('is cut a second time', async () => {
     for (const at of [20_000, 40_000]) {
       await flip(at)

@@ -7,15 +7,40 @@ const table = Uint32Array.from({ length: 256 }, (_, byte) => {
   return sum
 })
 
+const first = 0xffffffff
+
+function next(sum: number, byte: number): number {
+  return (sum >>> 8) ^ (table[(sum ^ byte) & 255] ?? 0)
+}
+
 export function crc32c(bytes: Uint8Array): number {
-  let sum = 0xffffffff
+  let sum = first
   // By index: an iterator takes ten times as long.
-  for (let at = 0; at < bytes.length; at++) sum = (sum >>> 8) ^ (table[(sum ^ (bytes[at] ?? 0)) & 255] ?? 0)
-  return (sum ^ 0xffffffff) >>> 0
+  for (let at = 0; at < bytes.length; at++) sum = next(sum, bytes[at] ?? 0)
+  return (sum ^ first) >>> 0
 }
 
 /** As LevelDB stores it, since bytes that hold their own sum have sums that tell little (util/crc32c.h). */
 export function maskedCrc32c(bytes: Uint8Array): number {
-  const sum = crc32c(bytes)
+  return masked(crc32c(bytes))
+}
+
+function masked(sum: number): number {
   return (((sum >>> 15) | (sum << 17)) + 0xa282ead8) >>> 0
+}
+
+/** Where the bytes from `start` on are followed by their masked sum, the last of them being one of `lasts`: behind these. */
+export function findSummed(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  lasts: readonly number[],
+): number | undefined {
+  let sum = first
+  for (let at = start; at + 5 <= end; at++) {
+    const byte = bytes[at] ?? 0
+    sum = next(sum, byte)
+    if (lasts.includes(byte) && masked((sum ^ first) >>> 0) === bytes.readUInt32LE(at + 1)) return at + 1
+  }
+  return undefined
 }

@@ -3,7 +3,7 @@
  * LevelDB pass over these. It reads without its checksums: of a changed block it gives wrong rows, or refuses every read that
  * needs it, and every write once a compaction has met it.
  */
-import { maskedCrc32c } from './crc32c.ts'
+import { findSummed, maskedCrc32c } from './crc32c.ts'
 import { uncompress } from './snappy.ts'
 
 interface Handle {
@@ -29,15 +29,22 @@ const footerBytes = 48
 const magic = 0xdb4775248b80fb57n
 /** After each block: how it is compressed, and a sum of both. */
 const trailerBytes = 5
+/** How it is compressed: not, or by Snappy. */
+const [stored, compressed] = [0, 1]
 
 /** `size` is where the file ends for LevelDB. It may be shorter than that now, or longer after it was cut. */
 export function checkTable(file: Buffer, size: number): TableCheck {
   const own = file.subarray(0, size)
   const footer = own.length < size ? undefined : readFooter(own)
   const index = footer && readEntries(file, footer.index)
-  // Nobody knows where its rows are.
-  if (footer === undefined || index === undefined)
-    return { damaged: 1, bytes: own.length, mended: withBlocks(own, size, [], undefined) }
+  // Nobody knows where its rows are, unless all else tells it.
+  if (footer === undefined || index === undefined) {
+    // In front of a filter that was put behind an earlier cut lie more than blocks of rows.
+    const isFirst = footer !== undefined && footer.metaindex.offset < size
+    const found = isFirst ? findIndex(file, footer.metaindex) : undefined
+    const mended = withBlocks(own, size, found ?? [], found && footer?.metaindex)
+    return found === undefined ? { damaged: 1, bytes: own.length, mended } : { damaged: 0, bytes: 0, mended }
+  }
   const sound: Entry[] = []
   let bytes = 0
   for (const entry of index) {
@@ -65,6 +72,27 @@ export function standalone(file: Buffer): Buffer | undefined {
   const footerEnd = Math.max(size, footerBytes)
   if (table.length === footerEnd) return mended
   return Buffer.concat([table, table.subarray(footerEnd - footerBytes, footerEnd)])
+}
+
+/**
+ * The index made anew from the blocks themselves, which lie one behind the other in front of the filter; `undefined` where one
+ * of them, or what is behind them, is not as it was written.
+ */
+function findIndex(file: Buffer, metaindex: Handle): Entry[] | undefined {
+  const behind = readEntries(file, metaindex)?.map(({ value }) => readHandle(value, 0)?.offset ?? 0)
+  if (behind === undefined) return undefined
+  const end = Math.min(metaindex.offset, ...behind)
+  const index: Entry[] = []
+  for (let at = 0; at < end; ) {
+    const sumAt = findSummed(file, at, end, [stored, compressed])
+    if (sumAt === undefined) return undefined
+    const handle = { offset: at, size: sumAt - 1 - at }
+    const last = readEntries(file, handle)?.at(-1)
+    if (last === undefined) return undefined
+    index.push({ key: last.key, value: writeHandle(handle) })
+    at = sumAt + trailerBytes - 1
+  }
+  return index
 }
 
 /** What a changed filter hides is there all the same. */
@@ -125,7 +153,7 @@ function readBlock(file: Buffer, handle: Handle): Buffer | undefined {
   if (!isSound(file, handle)) return undefined
   const end = handle.offset + handle.size
   const content = file.subarray(handle.offset, end)
-  return file[end] === 0 ? content : uncompress(content)
+  return file[end] === stored ? content : uncompress(content)
 }
 
 function readEntries(file: Buffer, handle: Handle): Entry[] | undefined {
