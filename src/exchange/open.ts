@@ -193,7 +193,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     const share = await transfers.fetchFromOrigin(wanted, origin, signal)
     if (share === undefined) return false
     try {
-      return await share.transfer.fetchFromOrigin(origin, options)
+      return await share.transfer.origin.fetchFromOrigin(origin, options)
     } finally {
       share.release()
     }

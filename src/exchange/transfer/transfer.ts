@@ -2,9 +2,8 @@
  * One blob on its way into the store: puts together who is asked for it, the downloads under the lists that are believed, and what
  * comes from the origin where no member has it. Its `state` is what readers see of it.
  */
-import type { Digest, Repository } from '../../oci/oci.ts'
 import type { Verifier } from '../../wire/wire.ts'
-import type { Origin, OriginOptions, Providers } from '../contract.ts'
+import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
 import type { WantEvent } from '../peer/want.ts'
 import type { Wanted } from '../protocol/wanted.ts'
@@ -37,11 +36,11 @@ const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list',
 
 export class Transfer {
   readonly state: TransferState
+  readonly origin: OriginSource
   readonly #context: TransferContext
   readonly #sources: Sources
   readonly #search: ListSearch
   readonly #attempts: Attempts
-  readonly #origin: OriginSource
   readonly #over = new AbortController()
 
   constructor(wanted: Wanted, context: TransferContext) {
@@ -62,28 +61,9 @@ export class Transfer {
     this.#attempts = new Attempts(this.state, this.#sources, this.#search, context)
     const { choice } = this.#attempts
     const parts = { state: this.state, sources: this.#sources, search: this.#search, choice }
-    this.#origin = new OriginSource(parts, { ...context, over: this.#over.signal })
+    this.origin = new OriginSource(parts, { ...context, over: this.#over.signal })
     // With another way to have it, it is not known to be nowhere before that has failed, too.
-    if (!this.#origin.isPossible) void this.#sources.search.found.then((isFound) => this.state.find(isFound))
-  }
-
-  get digest(): Digest {
-    return this.state.digest
-  }
-
-  /** On whose behalf a member let this node have it. */
-  get repositories(): Set<Repository> {
-    return this.state.repositories
-  }
-
-  /** Whether members are asked for it on behalf of this repository. */
-  isFor({ repository }: Wanted): boolean {
-    return this.state.wanted.repository === repository
-  }
-
-  /** Fetches it from the origin for the whole cluster; see `Exchange`. */
-  async fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean> {
-    return await this.#origin.fetchFromOrigin(origin, options)
+    if (!this.origin.isPossible) void this.#sources.search.found.then((isFound) => this.state.find(isFound))
   }
 
   /** As it stands, for whoever watches. */
@@ -115,7 +95,7 @@ export class Transfer {
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const either = AbortSignal.any([signal, this.#over.signal])
-    const beside = [this.#sources.search.run(either), this.#tick(either), this.#origin.run(either)].map(
+    const beside = [this.#sources.search.run(either), this.#tick(either), this.origin.run(either)].map(
       async (loop) => {
         try {
           await loop
@@ -127,7 +107,7 @@ export class Transfer {
     )
     try {
       await this.#search.recall()
-      this.#origin.begin()
+      this.origin.begin()
       await this.#attempts.run(either)
     } catch (error) {
       this.#fail(error)
@@ -145,11 +125,11 @@ export class Transfer {
       await clock.sleep(tickMs, { signal })
       this.#sources.check()
       await this.#attempts.check()
-      this.#origin.check()
+      this.origin.check()
       const idleMs = clock.now() - this.state.movedMs
       if (idleMs > giveUpMs && this.state.attempt?.held.complete !== true) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
-        throw new BlobUnavailableError(this.digest, reason)
+        throw new BlobUnavailableError(this.state.digest, reason)
       }
     }
   }

@@ -51,10 +51,10 @@ export class Transfers {
   async join(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<Share | undefined> {
     const known = this.#entries.get(wanted.digest)
     // What was begun for another repository is shared once a member says that this one may read it, too.
-    if (known !== undefined && !known.transfer.repositories.has(wanted.repository)) {
+    if (known !== undefined && !known.transfer.state.repositories.has(wanted.repository)) {
       const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
       if (!isKnown && !(await this.isHeldFor(wanted, { signal }))) return undefined
-      known.transfer.repositories.add(wanted.repository)
+      known.transfer.state.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted)
     share.transfer.state.isWanted = true
@@ -65,7 +65,7 @@ export class Transfers {
       if (!(error instanceof BlobUnavailableError) || error.cause !== undefined) throw error
     }
     share.release({ atOnce: true })
-    if (known === undefined || known.transfer.isFor(wanted)) return undefined
+    if (known === undefined || known.transfer.state.wanted.repository === wanted.repository) return undefined
     // Members were asked for the repository that it was begun for, and may let this one have it.
     await unlessAborted(known.ended.promise, signal)
     return await this.join(wanted, { signal })
@@ -73,12 +73,13 @@ export class Transfers {
 
   /** A hold on the transfer of a blob that this node is to fetch from the origin; `undefined` when the repository may not have it. */
   async fetchFromOrigin(wanted: Wanted, origin: Origin, signal: AbortSignal): Promise<Share | undefined> {
-    const known = this.#entries.get(wanted.digest)?.transfer
+    const known = this.#entries.get(wanted.digest)?.transfer.state
     const isOther = known !== undefined && !known.repositories.has(wanted.repository)
     if (isOther && !(await this.#options.admits(wanted, origin, signal))) return undefined
     const share = await this.#share(wanted)
-    if (share.transfer.repositories.has(wanted.repository)) return share
-    share.transfer.repositories.add(wanted.repository)
+    const { repositories } = share.transfer.state
+    if (repositories.has(wanted.repository)) return share
+    repositories.add(wanted.repository)
     // Who asked for it in this repository was told that it is not here.
     this.#options.inventory.changed(wanted.digest)
     return share
