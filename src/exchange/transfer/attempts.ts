@@ -1,32 +1,24 @@
-/** The downloads of one blob, one after another, each under one list: what they leave on the disk, and the proof of the whole. */
-import {
-  type Clock,
-  fromUpstream,
-  type Logger,
-  type Metrics,
-  type TokenBucket,
-  unlessAborted,
-} from '../../base/base.ts'
+/** The downloads of one blob, one after another, each under one list, until one makes up the blob. */
+import { type Clock, fromUpstream, type Metrics, type TokenBucket, unlessAborted } from '../../base/base.ts'
 import type { PartialBlob, Partials } from '../../store/store.ts'
 import type { Providers } from '../contract.ts'
-import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
+import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
 import type { DownloadLimits, DropReason } from '../picker/download-events.ts'
 import type { Inventory } from '../seeding/inventory.ts'
-import type { PieceLists } from '../seeding/piece-lists.ts'
 import { Attempt } from './attempt.ts'
 import type { Candidate } from './list-candidates.ts'
 import { ListChoice } from './list-choice.ts'
 import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import { Proofs, type ProofsOptions } from './proofs.ts'
 import { type HoldingSource, isHolding, type Source } from './source.ts'
 import type { Sources } from './sources.ts'
 import type { TransferState } from './transfer-state.ts'
 
-export interface AttemptsOptions {
+export interface AttemptsOptions extends ProofsOptions {
   partials: Partials
-  lists: PieceLists
   inventory: Inventory
   memory: MemoryBudget
   budget?: TokenBucket
@@ -36,25 +28,19 @@ export interface AttemptsOptions {
   clock: Clock
   self: string
   random(): number
-  logger: Logger
   metrics: Metrics
 }
 
 /** In flight for one transfer: what a fast link takes in half a second. */
 const mostBytes = 16 * 1024 * 1024
-/** What is not asked for again after a crash. */
-const keepEveryMs = 1000
-/** Whoever brings it, it is another blob at the origin as well. */
-const maxUnproven = 2
 
 export class Attempts {
   readonly choice: ListChoice
   readonly #state: TransferState
   readonly #sources: Sources
   readonly #search: ListSearch
+  readonly #proofs: Proofs
   readonly #options: AttemptsOptions
-  /** The list as it was kept last. */
-  #kept: { candidate: Candidate; known: number; atMs: number } | undefined
   #isAnnounced = false
 
   constructor(state: TransferState, sources: Sources, search: ListSearch, options: AttemptsOptions) {
@@ -62,6 +48,7 @@ export class Attempts {
     this.#state = state
     this.#sources = sources
     this.#search = search
+    this.#proofs = new Proofs(state, search, options)
     this.#options = options
   }
 
@@ -86,7 +73,7 @@ export class Attempts {
     this.#show(attempt)
     this.choice.compare(attempt)
     this.#search.grow(attempt.candidate)
-    await this.#keep(attempt.candidate)
+    await this.#proofs.keep(attempt.candidate)
   }
 
   heard(source: Source, event: WantEvent): void {
@@ -141,15 +128,15 @@ export class Attempts {
       onDrop: (source, reason) => this.#dropped(source, reason),
     })
     try {
-      await this.#keep(candidate, { everyMs: 0 })
+      await this.#proofs.keep(candidate, { everyMs: 0 })
       this.#begin(attempt)
       await unlessAborted(Promise.race([attempt.over, this.choice.whileBelieved(attempt)]), signal)
       await attempt.close()
-      if (attempt.held.complete) await this.#prove(attempt)
+      if (attempt.held.complete && (await this.#proofs.prove(attempt))) this.#announce()
     } finally {
       await attempt.close()
       candidate.kept = attempt.held.pieces()
-      if (!attempt.held.complete) await this.#keep(candidate, { everyMs: 0 })
+      if (!attempt.held.complete) await this.#proofs.keep(candidate, { everyMs: 0 })
       state.go({ name: 'searching' })
       inventory.end(state.digest, { proven: state.isProven })
     }
@@ -223,55 +210,6 @@ export class Attempts {
   #announce(): void {
     if (!this.#isAnnounced) this.#options.providers.announce(this.#state.digest)
     this.#isAnnounced = true
-  }
-
-  /** Keeps the list as far as it is known, so that a restart can go on; what nobody signed yet is signed here. */
-  async #keep(candidate: Candidate, { everyMs = keepEveryMs } = {}): Promise<void> {
-    const { lists, clock } = this.#options
-    const { list } = candidate
-    const kept = this.#kept?.candidate === candidate ? this.#kept : { known: 0, atMs: 0 }
-    if (list.known === kept.known || clock.now() - kept.atMs < everyMs) return
-    this.#kept = { candidate, known: list.known, atMs: clock.now() }
-    await lists.keep(this.#state.digest, lists.growing(list, 0))
-  }
-
-  /** With every piece here: puts the blob into the store, and vouches for its list; or whoever vouched for that is convicted. */
-  async #prove(attempt: Attempt): Promise<void> {
-    const { clock, lists } = this.#options
-    const state = this.#state
-    const { candidate, partial } = attempt
-    const startMs = clock.now()
-    state.go({ name: 'proving', attempt })
-    try {
-      await partial.finish()
-    } catch (error) {
-      if (!hasCode(error, 'DIGEST_INVALID')) throw error
-      await this.#convict(candidate, error)
-      return
-    } finally {
-      state.proof = { startMs, endMs: clock.now() }
-    }
-    state.go({ name: 'proven' })
-    this.#announce()
-    // Its hashes need no second reading for that.
-    await lists.vouch(state.digest, candidate.list.layout.size, candidate.list.hashes)
-    this.#search.prove(candidate)
-  }
-
-  /** Throws BlobUnprovenError when it is not to be tried any more. */
-  async #convict(candidate: Candidate, cause: unknown): Promise<void> {
-    const { lists, logger } = this.#options
-    const { digest } = this.#state
-    logger.warn({ digest, authors: [...candidate.authors] }, 'a piece list was not the blob’s')
-    this.#search.convict(candidate)
-    // Who looks for what is missing must not take it for whole until the next download begins.
-    this.#state.go({ name: 'searching' })
-    await lists.drop(digest)
-    // What is kept next has to be kept from its beginning.
-    this.#kept = undefined
-    const failure = new BlobUnprovenError(digest, { cause })
-    if (candidate.vouchers.size === 0 && this.#search.unproven >= maxUnproven) throw failure
-    this.#state.disappoint(failure)
   }
 }
 
