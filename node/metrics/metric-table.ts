@@ -59,7 +59,10 @@ export const metricTable = {
     'Manifests and blobs that clients read, by the farthest place that any of their bytes came from.',
     { kind, source },
   ),
-  shoal_pulls_broken_total: counter('Pulls of which the client did not get all.', { kind, source }),
+  shoal_pulls_broken_total: counter(
+    'Pulls of which the client did not get all; of a range without an end it may leave any part.',
+    { kind, source },
+  ),
   shoal_pull_bytes_total: counter('Bytes that clients read, by where they came from.', { kind, source }),
   shoal_pull_first_byte_seconds: histogram(
     'Time from the request of a blob to the first byte of its answer.',

@@ -22,7 +22,7 @@ export interface Pulled {
   size: number
   /** What the client got of it, which was a range or all. */
   origins: Origins
-  /** Whether that is all that it asked for. */
+  /** Whether that is all that it asked for: of a range without an end, as much as it took. */
   isComplete: boolean
 }
 

@@ -27,7 +27,9 @@ export async function getBlob(
   const { signal, trace } = exchange
   if (exchange.isHead) {
     const { size } = await pull.statBlob(repository, digest, { signal })
-    exchange.head(200, { ...headersOf(digest), 'Content-Length': size }).end()
+    exchange
+      .head(200, { ...headersOf(digest), ...locationOf(repository, digest), 'Content-Length': size })
+      .end()
     return
   }
   await using blob = await pull.openBlob(repository, digest, { signal, trace })
@@ -39,7 +41,10 @@ export async function getBlob(
   const range = wantedRange(exchange, blob.size, headers.ETag)
   const sent = { bytes: 0, isComplete: false }
   try {
-    await sendBlob(exchange, blob, headers, range, sent)
+    await sendBlob(exchange, blob, { ...headers, ...locationOf(repository, digest) }, range, sent)
+  } catch (error) {
+    if (!(error instanceof ClientGoneError) || !hasEnough(exchange, range, sent)) throw error
+    sent.isComplete = true
   } finally {
     tell(exchange, repository, blob, sent)
   }
@@ -81,6 +86,19 @@ function headersOf(digest: Digest) {
   }
 }
 
+/** Ollama wants it on what is no redirect, too. The name is the one that needs no `ns`. */
+function locationOf(repository: Repository, digest: Digest) {
+  return { Location: `/v2/${repository}/blobs/${digest}` }
+}
+
+/** Whether a client that leaves had what it wanted: containerd opens `bytes=N-`, reads its chunk and closes. */
+function hasEnough(exchange: Exchange, range: ByteRange | undefined, { bytes, isComplete }: Sent): boolean {
+  return (
+    isComplete ||
+    (range !== undefined && bytes > 0 && exchange.header('range')?.trimEnd().endsWith('-') === true)
+  )
+}
+
 /** A range of a representation that the client no longer means is ignored (RFC 9110, section 13.1.5). */
 function wantedRange(exchange: Exchange, size: number, etag: string): ByteRange | undefined {
   const condition = exchange.header('if-range')
@@ -112,6 +130,8 @@ async function sendBlob(
     if (sent.bytes === 0) trace.stage('first-byte', trace.startMs)
     await write(response, chunk)
     sent.bytes += chunk.length
+    // From here on the client may close: what is left of the reading is not for it.
+    sent.isComplete = sent.bytes === end - start
   }
   response.end()
   sent.isComplete = true

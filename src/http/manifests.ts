@@ -27,6 +27,8 @@ export async function getManifest({ pull }: Registry, exchange: Exchange, target
     'Content-Type': mediaType,
     'Docker-Content-Digest': digest,
     ETag: etag,
+    // containerd asks for `bytes=0-`; RFC 9110, section 14.3.
+    'Accept-Ranges': 'none',
     ...warningHeader(stale),
   }
   if (matches(exchange.header('if-none-match'), etag)) exchange.send(304, headers)

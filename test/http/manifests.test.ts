@@ -46,6 +46,16 @@ describe('a manifest', () => {
     expect(answer.headers['content-type']).toBe('application/vnd.example.thing+json')
   })
 
+  it('comes whole to who asks for a range of it, and says that it has none', async () => {
+    const { bytes } = await api.pushImage('team/app', 'v1')
+    for (const method of ['GET', 'HEAD']) {
+      const answer = await api.call(method, '/v2/team/app/manifests/v1', { headers: { Range: 'bytes=0-' } })
+      expect([answer.status, answer.headers['accept-ranges']]).toEqual([200, 'none'])
+      expect(answer.headers['content-length']).toBe(String(bytes.length))
+      expect(answer.body.equals(method === 'GET' ? bytes : Buffer.alloc(0))).toBe(true)
+    }
+  })
+
   it('is 304 to whoever has it', async () => {
     const { digest } = await api.pushImage('team/app', 'v1')
     const headers = { 'If-None-Match': `"${digest}"` }

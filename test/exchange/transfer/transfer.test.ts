@@ -285,6 +285,31 @@ describe('a transfer', () => {
     expect(world.mesh.sentBy(seeder.peer) - before).toBeLessThan(16 * pieceBytes)
   })
 
+  it('brings each piece about once for a hundred readers that each take a chunk and leave, as containerd does', async () => {
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 16 * 1024 * 1024 } })
+    const downloader = await world.node()
+    const bytes = someBytes(100 * pieceBytes)
+    const digest = await seeder.holds(bytes)
+    const chunks = Array.from({ length: 100 }, (_, index) => index * pieceBytes)
+    const got = Buffer.alloc(bytes.length)
+    const readOn = async (): Promise<void> => {
+      for (let start = chunks.shift(); start !== undefined; start = chunks.shift()) {
+        await using blob = await opened(downloader, digest)
+        let position = start
+        // As `bytes=N-` is read, until there is enough.
+        for await (const chunk of blob.chunks(start, blob.size)) {
+          got.set(chunk.subarray(0, start + pieceBytes - position), position)
+          position += chunk.length
+          if (position >= start + pieceBytes) break
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 8 }, readOn))
+    expect(Buffer.compare(got, bytes)).toBe(0)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(1.25 * bytes.length)
+    expect(downloader.blamed).toEqual([])
+  })
+
   it('goes on when a reader comes within the grace time', async () => {
     const seeder = await world.node({ limits: { uploadBytesPerSecond: 4 * 1024 * 1024 } })
     const downloader = await world.node({ limits: { graceMs: 60_000 } })
