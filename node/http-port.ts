@@ -28,6 +28,8 @@ export class ListenError extends CodedError {
 
 /** A connection that moves no byte for this long is cut; a slow one that moves is never. */
 const idleMs = 120_000
+/** Podman asks for 1,024 ranges in one header, of ten digits each; Node's default is half of it. */
+const maxHeadBytes = 32 * 1024
 /** Longer than what load balancers and clients keep a connection for, so that they close it, not this side. */
 const keepAliveMs = 75_000
 /** Requests that are still under way after this are cut when the port closes. */
@@ -60,6 +62,7 @@ export async function openHttpPort(
     // Node's default cuts every request, an upload of hours too, after 300 s.
     requestTimeout: 0,
     headersTimeout: headersMs,
+    maxHeaderSize: maxHeadBytes,
     connectionsCheckingInterval: checkMs,
     keepAliveTimeout: keepAliveMs,
     noDelay: true,

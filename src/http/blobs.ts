@@ -1,8 +1,9 @@
 /** `/v2/<name>/blobs/<digest>`: pull of whole blobs and of ranges, and delete. */
 import type { ServerResponse } from 'node:http'
 import { originsOf } from '../base/base.ts'
-import { type ByteRange, type Digest, OciError, parseRange, type Repository } from '../oci/oci.ts'
+import { type ByteRange, type Digest, OciError, parseRanges, type Repository } from '../oci/oci.ts'
 import type { BlobContent, Registry } from '../registry/registry.ts'
+import { type BodyPlan, planBody } from './byte-ranges.ts'
 import { ClientGoneError, type Exchange } from './exchange.ts'
 import { matches } from './manifests.ts'
 
@@ -38,12 +39,13 @@ export async function getBlob(
     exchange.send(304, headers)
     return
   }
-  const range = wantedRange(exchange, blob.size, headers.ETag)
+  const plan = planBody(wantedRanges(exchange, blob.size, headers.ETag), blob.size, blobType)
   const sent = { bytes: 0, isComplete: false }
   try {
-    await sendBlob(exchange, blob, { ...headers, ...locationOf(repository, digest) }, range, sent)
+    exchange.head(plan.status, { ...headers, ...locationOf(repository, digest), ...plan.headers })
+    await sendBlob(exchange, blob, plan, sent)
   } catch (error) {
-    if (!(error instanceof ClientGoneError) || !hasEnough(exchange, range, sent)) throw error
+    if (!(error instanceof ClientGoneError) || !hasEnough(exchange, plan, sent)) throw error
     sent.isComplete = true
   } finally {
     tell(exchange, repository, blob, sent)
@@ -92,53 +94,41 @@ function locationOf(repository: Repository, digest: Digest) {
 }
 
 /** Whether a client that leaves had what it wanted: containerd opens `bytes=N-`, reads its chunk and closes. */
-function hasEnough(exchange: Exchange, range: ByteRange | undefined, { bytes, isComplete }: Sent): boolean {
-  return (
-    isComplete ||
-    (range !== undefined && bytes > 0 && exchange.header('range')?.trimEnd().endsWith('-') === true)
-  )
+function hasEnough(exchange: Exchange, { status }: BodyPlan, { bytes, isComplete }: Sent): boolean {
+  const isOpen = /^\s*bytes=\d+-\s*$/.test(exchange.header('range') ?? '')
+  return isComplete || (status === 206 && isOpen && bytes > 0)
 }
 
 /** A range of a representation that the client no longer means is ignored (RFC 9110, section 13.1.5). */
-function wantedRange(exchange: Exchange, size: number, etag: string): ByteRange | undefined {
+function wantedRanges(exchange: Exchange, size: number, etag: string): ByteRange[] | undefined {
   const condition = exchange.header('if-range')
   if (condition !== undefined && condition !== etag) return undefined
   try {
-    return parseRange(exchange.header('range'), size)
+    return parseRanges(exchange.header('range'), size)
   } catch (error) {
     if (error instanceof OciError) exchange.response.setHeader('Content-Range', `bytes */${size}`)
     throw error
   }
 }
 
-async function sendBlob(
-  exchange: Exchange,
-  blob: BlobContent,
-  headers: Record<string, string>,
-  range: ByteRange | undefined,
-  sent: Sent,
-): Promise<void> {
+async function sendBlob(exchange: Exchange, blob: BlobContent, plan: BodyPlan, sent: Sent): Promise<void> {
   const { response, signal, trace } = exchange
-  const { start, end } = range ?? { start: 0, end: blob.size }
-  const partial = range === undefined ? {} : { 'Content-Range': `bytes ${start}-${end - 1}/${blob.size}` }
-  exchange.head(range === undefined ? 200 : 206, {
-    ...headers,
-    ...partial,
-    'Content-Length': end - start,
-  })
-  for await (const chunk of blob.chunks(start, end, { signal })) {
-    if (sent.bytes === 0) trace.stage('first-byte', trace.startMs)
-    await write(response, chunk)
-    sent.bytes += chunk.length
-    // From here on the client may close: what is left of the reading is not for it.
-    sent.isComplete = sent.bytes === end - start
+  for (const { before, start, end } of plan.parts) {
+    if (before !== '') await write(response, before)
+    for await (const chunk of blob.chunks(start, end, { signal })) {
+      if (sent.bytes === 0) trace.stage('first-byte', trace.startMs)
+      await write(response, chunk)
+      sent.bytes += chunk.length
+      // From here on the client may close: what is left of the reading is not for it.
+      sent.isComplete = sent.bytes === plan.blobBytes
+    }
   }
-  response.end()
+  response.end(plan.after)
   sent.isComplete = true
 }
 
 /** Resolves when the kernel has the bytes: before that their memory is not free to be read into again. */
-function write(response: ServerResponse, chunk: Uint8Array): Promise<void> {
+function write(response: ServerResponse, chunk: Uint8Array | string): Promise<void> {
   return new Promise((resolve, reject) => {
     // Until the response has heard that its socket is gone, Node drops what is written, and the callback with it.
     if (response.socket?.destroyed === true) {

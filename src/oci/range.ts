@@ -8,29 +8,56 @@ export interface ByteRange {
   end: number
 }
 
+/** As many as podman asks for at once of a layer in zstd:chunked. */
+export const maxRanges = 1024
+
 /**
- * The part of a representation of `size` bytes that a Range header asks for; `undefined` means the whole:
- * a range unit or a form that this server does not know, or several ranges, may be ignored (RFC 9110, 14.2).
+ * The parts of a representation of `size` bytes that a Range header asks for, in its order; `undefined` means the whole: a range
+ * unit or a form that this server does not know, or more than `maxRanges`, may be ignored (RFC 9110, section 14.2). What lies beyond
+ * the end is left out. No two overlap: where they do, all are merged and sorted, so that no header asks for more than there is. Those
+ * that only touch stay apart, since podman counts the parts that it gets.
  * Throws `RANGE_INVALID` when no byte can be satisfied.
  */
-export function parseRange(header: string | undefined, size: number): ByteRange | undefined {
-  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header?.trim() ?? '')
-  if (match === null) return undefined
-  const [, first = '', last = ''] = match
-  if (first === '' && last === '') return undefined
-  if (first === '') {
-    const length = Math.min(Number(last), size)
-    if (length > 0) return { start: size - length, end: size }
-  } else {
-    const start = Number(first)
-    const end = last === '' ? size : Math.min(Number(last) + 1, size)
-    if (last !== '' && Number(last) < start) return undefined
-    if (start < size) return { start, end }
+export function parseRanges(header: string | undefined, size: number): ByteRange[] | undefined {
+  const list = /^bytes=([\d\-, \t]+)$/.exec(header?.trim() ?? '')?.[1]
+  if (list === undefined) return undefined
+  const items = list.split(',', maxRanges + 1)
+  if (items.length > maxRanges) return undefined
+  const ranges: ByteRange[] = []
+  for (const item of items) {
+    const range = parseItem(item.trim(), size)
+    if (range === undefined) return undefined
+    if (range !== 'beyond') ranges.push(range)
   }
+  if (ranges.length > 0) return apart(ranges)
   throw new OciError(
     'RANGE_INVALID',
     `range "${excerpt(header ?? '')}" lies outside of the ${size} bytes here`,
   )
+}
+
+/** `undefined` for what is none. */
+function parseItem(item: string, size: number): ByteRange | 'beyond' | undefined {
+  const match = /^(\d{0,15})-(\d{0,15})$/.exec(item)
+  const [, first = '', last = ''] = match ?? []
+  if (first === '') {
+    if (last === '') return undefined
+    const length = Math.min(Number(last), size)
+    return length > 0 ? { start: size - length, end: size } : 'beyond'
+  }
+  if (last !== '' && Number(last) < Number(first)) return undefined
+  const start = Number(first)
+  return start < size ? { start, end: last === '' ? size : Math.min(Number(last) + 1, size) } : 'beyond'
+}
+
+function apart(ranges: ByteRange[]): ByteRange[] {
+  const merged: ByteRange[] = []
+  for (const { start, end } of ranges.toSorted((a, b) => a.start - b.start)) {
+    const before = merged.at(-1)
+    if (before === undefined || start >= before.end) merged.push({ start, end })
+    else before.end = Math.max(before.end, end)
+  }
+  return merged.length === ranges.length ? ranges : merged
 }
 
 /** The bytes that an upload chunk covers, from a Content-Range of the form `0-1023`. Throws `RANGE_INVALID`. */

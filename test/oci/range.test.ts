@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseContentRange, parseRange } from '../../src/oci/oci.ts'
+import { parseContentRange, parseRanges } from '../../src/oci/oci.ts'
 
-describe('parseRange', () => {
+describe('parseRanges', () => {
   it.each([
     ['bytes=0-', 10, { start: 0, end: 10 }],
     ['bytes=3-5', 10, { start: 3, end: 6 }],
@@ -11,15 +11,23 @@ describe('parseRange', () => {
     ['bytes=-40', 10, { start: 0, end: 10 }],
     ['bytes=9-9', 10, { start: 9, end: 10 }],
   ])('reads %s of %d bytes', (header, size, range) => {
-    expect(parseRange(header, size)).toEqual(range)
+    expect(parseRanges(header, size)).toEqual([range])
   })
 
-  it.each([undefined, '', 'bytes=-', 'bytes=5-3', 'bytes=0-1,3-4', 'chunks=0-1', 'bytes=a-b', '0-5'])(
-    'ignores %s, as a server may',
-    (header) => {
-      expect(parseRange(header, 10)).toBeUndefined()
-    },
-  )
+  it.each([
+    undefined,
+    '',
+    'bytes=-',
+    'bytes=5-3',
+    'bytes=0-1,b',
+    'bytes=0-1,',
+    'bytes=0-1,3-2',
+    'chunks=0-1',
+    'bytes=a-b',
+    '0-5',
+  ])('ignores %s, as a server may', (header) => {
+    expect(parseRanges(header, 10)).toBeUndefined()
+  })
 
   it.each([
     ['bytes=10-', 10],
@@ -28,21 +36,45 @@ describe('parseRange', () => {
     ['bytes=0-', 0],
     ['bytes=999999999999999-', 10],
   ])('refuses %s of %d bytes', (header, size) => {
-    expect(() => parseRange(header, size)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
+    expect(() => parseRanges(header, size)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
   })
 
-  it('never reaches outside of the bytes, whatever the header', () => {
+  it.each([
+    ['bytes=0-1,3-4', [0, 2], [3, 5]],
+    ['bytes=5-6, 0-1', [5, 7], [0, 2]],
+    ['bytes=0-1,2-3', [0, 2], [2, 4]],
+    ['bytes=0-1,50-60', [0, 2]],
+    ['bytes=-1,-2,5-6', [5, 7], [8, 10]],
+    ['bytes=4-8,0-1,1-3', [0, 4], [4, 9]],
+  ])('reads %s as several ranges, none of which overlap', (header, ...expected) => {
+    expect(parseRanges(header, 10)).toEqual(expected.map(([start, end]) => ({ start, end })))
+  })
+
+  it('reads 1024 ranges, and ignores more', () => {
+    const items = Array.from({ length: 1025 }, (_, index) => `${2 * index}-${2 * index}`)
+    expect(parseRanges(`bytes=${items.slice(1).join(',')}`, 10_000)).toHaveLength(1024)
+    expect(parseRanges(`bytes=${items.join(',')}`, 10_000)).toBeUndefined()
+  })
+
+  it('never reaches outside of the bytes, and asks for none of them twice, whatever the header', () => {
+    const item = fc.tuple(fc.option(fc.nat(200)), fc.option(fc.nat(200)))
     const header = fc.oneof(
       fc.string(),
-      fc.tuple(fc.nat(), fc.nat()).map(([a, b]) => `bytes=${a}-${b}`),
+      fc
+        .array(item, { minLength: 1, maxLength: 40 })
+        .map((items) => `bytes=${items.map(([a, b]) => `${a ?? ''}-${b ?? ''}`).join(',')}`),
     )
     fc.assert(
-      fc.property(header, fc.nat(), (text, size) => {
+      fc.property(header, fc.nat(200), (text, size) => {
         try {
-          const { start, end } = parseRange(text, size) ?? { start: 0, end: size }
-          expect(start).toBeGreaterThanOrEqual(0)
-          expect(end).toBeLessThanOrEqual(size)
-          expect(end).toBeGreaterThanOrEqual(start)
+          const counts = new Uint8Array(size)
+          for (const { start, end } of parseRanges(text, size) ?? []) {
+            expect(start).toBeGreaterThanOrEqual(0)
+            expect(end).toBeGreaterThan(start)
+            expect(end).toBeLessThanOrEqual(size)
+            for (let at = start; at < end; at++) counts[at] = (counts[at] ?? 0) + 1
+          }
+          expect(Math.max(0, ...counts)).toBeLessThanOrEqual(1)
         } catch (error) {
           expect(error).toMatchObject({ code: 'RANGE_INVALID' })
         }

@@ -13,7 +13,7 @@ import {
   parseManifest,
   parseMediaType,
   parsePlatform,
-  parseRange,
+  parseRanges,
   parseReference,
   parseRepository,
 } from '../../../src/oci/oci.ts'
@@ -59,14 +59,22 @@ const routes: Decoder = {
 }
 
 const ranges: Decoder = {
-  seeds: ascii('100\0bytes=0-9', '0\0bytes=-5', '7\0bytes=3-', '1000\0bytes=999-100000000000000'),
+  seeds: ascii(
+    '100\0bytes=0-9',
+    '0\0bytes=-5',
+    '7\0bytes=3-',
+    '1000\0bytes=999-100000000000000',
+    '99\0bytes=5-9, 0-6,-3',
+  ),
   check(bytes) {
     const [sizeText, header] = parts(bytes)
     const size = Math.abs(Math.trunc(Number(sizeText))) || 0
     if (!Number.isSafeInteger(size)) return
-    const range = refusing(['RANGE_INVALID'], () => parseRange(header, size))
-    if (range !== undefined)
-      mustBe(0 <= range.start && range.start < range.end && range.end <= size, 'a range that is not inside')
+    const asked = refusing(['RANGE_INVALID'], () => parseRanges(header, size)) ?? []
+    for (const { start, end } of asked)
+      mustBe(0 <= start && start < end && end <= size, 'a range that is not inside')
+    const sum = asked.reduce((bytes, { start, end }) => bytes + end - start, 0)
+    mustBe(sum <= size, 'ranges that overlap')
     const chunk = refusing(['RANGE_INVALID'], () => parseContentRange(header))
     if (chunk !== undefined)
       mustBe(
