@@ -503,7 +503,8 @@ describe('a peer that', () => {
       await honest.holds(bytes)
       const began = world.clock.now()
       expect(await victim.exchange.fetch(wanted(digest))).toBe(true)
-      expect(world.clock.now() - began).toBeLessThan(4 * soonMs)
+      // Ten at a time, each for as long as a neighbour is given otherwise, would be more than three times that.
+      expect(world.clock.now() - began).toBeLessThan(10 * soonMs)
       expect(victim.blamed).toEqual([])
     },
   )
