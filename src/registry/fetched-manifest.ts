@@ -1,5 +1,5 @@
 /** A manifest that was pushed elsewhere: stored here, with what it refers to readable through its repository. */
-import { type Digest, type ParsedManifest, parseManifest, type Repository } from '../oci/oci.ts'
+import { type Digest, mayBeMissing, type ParsedManifest, parseManifest, type Repository } from '../oci/oci.ts'
 import type { Collaborators } from './registry.ts'
 
 interface FetchedManifest {
@@ -21,9 +21,13 @@ export async function keepManifest(
 ): Promise<ParsedManifest> {
   const manifest = parseManifest(bytes, mediaType)
   const { blobs, manifests } = manifest
-  const references = [...new Set([...blobs, ...manifests].map((descriptor) => descriptor.digest))]
+  const descriptors = [...blobs, ...manifests]
+  const references = [...new Set(descriptors.map((descriptor) => descriptor.digest))]
+  // Of these nobody has seen to it that who pushed had them to read: members that let the repository read them say so later.
+  const unproven = new Set(descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest))
+  const readable = references.filter((reference) => !unproven.has(reference))
   await store.manifests.put({ repository, digest, bytes, references, required: [] })
-  await store.links.add(repository, references)
+  await store.links.add(repository, readable)
   elsewhere.announce([digest])
   return manifest
 }

@@ -177,16 +177,17 @@ export function createPush(collaborators: Collaborators): Push {
     manifest: ParsedManifest,
   ): Promise<boolean> {
     for (const digest of missing) {
-      const child = manifest.manifests.find((descriptor) => descriptor.digest === digest)
-      if (child === undefined) {
+      if (!manifest.manifests.some((descriptor) => descriptor.digest === digest)) {
         if (!(await elsewhere.fetchBlob(repository, digest))) return false
         await links.add(repository, [digest])
         continue
       }
-      if ((await names.findManifest(repository, digest)) === undefined) return false
+      const entry = await names.findManifest(repository, digest)
+      if (entry === undefined) return false
       const bytes = await elsewhere.fetchManifest(repository, digest)
       if (bytes === undefined) return false
-      await keepFetchedManifest(collaborators, repository, { digest, mediaType: child.mediaType, bytes })
+      // By the type that it was pushed as, for which somebody saw to it that its blobs are there; the index may say another.
+      await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
     }
     return true
   }

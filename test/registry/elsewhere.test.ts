@@ -126,6 +126,68 @@ async function read({ registry: { pull } }: Node, digest: Digest): Promise<strin
 }
 
 describe('what is not here', () => {
+  it('reads no blob of another repository by naming it as one that may be missing', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const own = parseRepository('mallory/app')
+    const secret = await pushBlob(near.registry.push, repository, 'a secret layer')
+    const config = await pushBlob(far.registry.push, own, '{}')
+    const foreign = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config, size: 2 },
+      layers: [{ mediaType: foreign, digest: secret, size: 14 }],
+    }
+    const body = { bytes: Buffer.from(JSON.stringify(manifest)), contentType: mediaTypes.ociManifest }
+    await far.registry.push.putManifest(own, { tag: latest }, body)
+    await near.registry.pull.getManifest(own, { tag: latest })
+    await expect(near.registry.pull.openBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    await expect(near.registry.pull.statBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    expect(await near.registry.pull.statBlob(own, config)).toEqual({ size: 2 })
+  })
+
+  it('reads no blob of another repository by a manifest that an index calls by another type', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const own = parseRepository('mallory/app')
+    const secret = await pushBlob(near.registry.push, repository, 'a secret layer')
+    const blob = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: secret, size: 14 }
+    const child = Buffer.from(JSON.stringify({ schemaVersion: 2, config: blob, layers: [] }))
+    const digest = digestBytes(child)
+    const opaque = { bytes: child, contentType: 'application/vnd.example+json' }
+    await far.registry.push.putManifest(own, { digest }, opaque)
+    const record = far.names.findRecord({ kind: 'manifest', repository: own, digest })
+    await near.names.apply(record === undefined ? [] : [record])
+    const index = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociIndex,
+      manifests: [{ mediaType: mediaTypes.ociManifest, digest, size: child.length }],
+    }
+    const body = { bytes: Buffer.from(JSON.stringify(index)), contentType: mediaTypes.ociIndex }
+    await near.registry.push.putManifest(own, { tag: latest }, body)
+    await expect(near.registry.pull.openBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+  })
+
+  it('comes from who has it for that repository, though it may be missing', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const config = await pushBlob(far.registry.push, repository, '{}')
+    const layer = await pushBlob(far.registry.push, repository, 'a foreign layer')
+    const foreign = 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip'
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config, size: 2 },
+      layers: [{ mediaType: foreign, digest: layer, size: 15 }],
+    }
+    const body = { bytes: Buffer.from(JSON.stringify(manifest)), contentType: mediaTypes.ociManifest }
+    await far.registry.push.putManifest(repository, { tag: latest }, body)
+    await near.registry.pull.getManifest(repository, { tag: latest })
+    expect(await read(near, layer)).toBe('a foreign layer')
+    expect(await near.store.links.has(repository, layer)).toBe(true)
+  })
+
   it('comes from elsewhere: the tag, its manifest, and then the blobs, once each', async () => {
     await using opened = new AsyncDisposableStack()
     const { far, near, elsewhere } = await openPair(opened)
