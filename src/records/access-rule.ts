@@ -36,6 +36,6 @@ function checkWho(who: string): void {
   const [whole, name] = whoPattern.exec(who) ?? []
   if (whole !== undefined && (name === undefined || isGroupName(name))) return
   throw new MalformedError(
-    `"${excerpt(who)}" names nobody; write user:NAME, group:NAME, robot:NAME, anyone (who signed in) or anonymous`,
+    `"${excerpt(who)}" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z, 0-9, and . _ - @ in between, anyone (who signed in) or anonymous`,
   )
 }

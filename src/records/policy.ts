@@ -44,18 +44,24 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
   const { access = [], administrators = [] } = policy
   for (const { repositories } of [...policy.rules, ...policy.immutable, ...access]) checkPattern(repositories)
   return {
-    rules: policy.rules.map(({ repositories, authors }) => ({
+    rules: policy.rules.map(({ repositories, authors }, at) => ({
       repositories,
-      authors: authors.map(parsePeerId),
+      authors: within(`rules[${at}].authors`, () => authors.map(parsePeerId)),
     })),
     immutable: policy.immutable.map(({ repositories, tags }) => {
       const known = before.immutable.find((old) => old.repositories === repositories && old.tags === tags)
       return { repositories, tags, since: known?.since ?? Math.floor(nowMs) }
     }),
-    ...(policy.sealers.length === 0 ? {} : { sealers: policy.sealers.map(parsePeerId) }),
-    banned: policy.banned.map(parsePeerId),
-    ...(administrators.length === 0 ? {} : { administrators: administrators.map(parsePeerId) }),
-    ...(access.length === 0 ? {} : { access: access.map(accessValue) }),
+    ...(policy.sealers.length === 0
+      ? {}
+      : { sealers: within('sealers', () => policy.sealers.map(parsePeerId)) }),
+    banned: within('banned', () => policy.banned.map(parsePeerId)),
+    ...(administrators.length === 0
+      ? {}
+      : { administrators: within('administrators', () => administrators.map(parsePeerId)) }),
+    ...(access.length === 0
+      ? {}
+      : { access: access.map((rule, at) => within(`access[${at}].who`, () => accessValue(rule))) }),
   }
 }
 
@@ -200,6 +206,16 @@ function name(author: Uint8Array): string {
 function authorList(authors: Uint8Array[]): string {
   const shown = authors.slice(0, 3).map(peerIdOf)
   return authors.length > 3 ? `${shown.join(', ')} and ${authors.length - 3} more` : shown.join(', ')
+}
+
+/** Says in which part of a policy it is that something is wrong. */
+function within<T>(part: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (!(cause instanceof MalformedError)) throw cause
+    throw new MalformedError(`${part}: ${cause.message}`, { cause })
+  }
 }
 
 /** A pattern that no name can match is a typing error, and one that would silently open or close nothing. */

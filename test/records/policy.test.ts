@@ -86,6 +86,19 @@ describe('a policy', () => {
   })
 })
 
+it.each([
+  [{ ...policy, rules: [{ repositories: 'team/*', authors: ['bob'] }] }, 'rules[0].authors: "bob" is not'],
+  [{ ...policy, sealers: ['bob'] }, 'sealers: "bob" is not'],
+  [{ ...policy, banned: ['bob'] }, 'banned: "bob" is not'],
+  [{ ...policy, administrators: ['bob'] }, 'administrators: "bob" is not'],
+  [
+    { ...policy, access: [{ repositories: '**', who: ['user:Ann'], may: [] }] },
+    'access[0].who: "user:Ann" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z',
+  ],
+])('a policy that is refused says where it is wrong: %#', (given, message) => {
+  expect(() => policyValue(given, openPolicy, 0)).toThrow(message)
+})
+
 interface Given {
   author: Identity
   ms: number
