@@ -4,7 +4,7 @@ import { Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { UsageError } from '../settings/settings.ts'
 
-/** Of the first line, as `echo` and files end it. */
+/** Without the end of the line that `echo` and files have. */
 export function passwordOf(input: string): string {
   return input.replace(/\r?\n$/, '')
 }

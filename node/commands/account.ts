@@ -58,6 +58,13 @@ Accounts are written at the node that holds the cluster's authority key, or at o
       throw new UsageError(`expected: ${usageLines(usage)}`)
     const { group: groups, note, expires } = flags
     const fromStandardInput = flags['password-stdin']
+    const isRobot = action === 'robot' || name.startsWith('robot$')
+    if (groups.length > 0 && !['add', 'robot', 'groups'].includes(action))
+      throw new UsageError('--group is for account add, robot and groups alone')
+    if (fromStandardInput && (isRobot || !['add', 'passwd'].includes(action)))
+      throw new UsageError(
+        '--password-stdin is for account add, and passwd of a person, alone; the secret of a robot is made, not given',
+      )
     if ((expires !== undefined || note !== undefined) && action !== 'robot')
       throw new UsageError('--expires and --note are for account robot alone')
     if (action === 'robot') {
@@ -67,7 +74,7 @@ Accounts are written at the node that holds the cluster's authority key, or at o
       }
       return tellSecret(await perform(settings, 'account-robot', { name, groups, ...more }), flags.json)
     }
-    if (action === 'passwd' && name.startsWith('robot$'))
+    if (action === 'passwd' && isRobot)
       return tellSecret(await perform(settings, 'account-renew', { name }), flags.json)
     if (action === 'rm') {
       const removed = await perform(settings, 'account-rm', { name })
@@ -77,17 +84,17 @@ Accounts are written at the node that holds the cluster's authority key, or at o
     }
     const account = await changed(settings, action, name, groups, fromStandardInput)
     if (flags.json) printJson(account)
-    else print(`${outcomes[action]?.(name) ?? name}\n`)
+    else print(`${outcomes[action]?.(account) ?? name}\n`)
     return 0
   },
 })
 
-const outcomes: Record<string, (name: string) => string> = {
-  add: (name) => `${name} can sign in at every node: docker login -u ${name} localhost:5000`,
-  passwd: (name) => `${name} has a new password; the one of before is worth nothing`,
-  groups: (name) => `${name} has other groups`,
-  disable: (name) => `${name} is disabled, and cannot sign in until it is enabled`,
-  enable: (name) => `${name} can sign in again`,
+const outcomes: Record<string, (account: ShownAccount) => string> = {
+  add: ({ name }) => `${name} can sign in at every node: docker login -u ${name} localhost:5000`,
+  passwd: ({ name }) => `${name} has a new password; the one of before is worth nothing`,
+  groups: ({ name, groups }) => `${name} is in ${groups.length === 0 ? 'no group' : groups.join(', ')} now`,
+  disable: ({ name }) => `${name} is disabled, and cannot sign in until it is enabled`,
+  enable: ({ name }) => `${name} can sign in again`,
 }
 
 async function changed(

@@ -196,7 +196,7 @@ function findAsker({ names }: LocalNode, who: string): Asker {
   return askerOf(account)
 }
 
-const whoHelp = 'give the name of an account (shoal account ls), group:NAME, anyone or anonymous'
+const whoHelp = 'give the name of an account (shoal account ls), robot:NAME, group:NAME, anyone or anonymous'
 
 async function checkRoom({ names }: LocalNode): Promise<void> {
   if ((await names.listAccounts({ limit: maxAccounts })).length < maxAccounts) return
@@ -238,6 +238,6 @@ function missing(name: string): AccountError {
 
 function alreadyThere(name: string): AccountError {
   return new AccountError(
-    `there is an account ${name} already; shoal account passwd ${name} gives it another secret`,
+    `there is an account ${name} already; shoal account passwd '${name}' gives it another secret`,
   )
 }

@@ -54,6 +54,15 @@ describe('the command line', () => {
   })
 
   it.each([
+    [['account', 'disable', 'ann', '--group', 'x'], '--group is for account add, robot and groups alone'],
+    [
+      ['account', 'robot', 'ci', '--password-stdin'],
+      '--password-stdin is for account add, and passwd of a person, alone',
+    ],
+    [
+      ['account', 'passwd', 'robot$ci', '--password-stdin'],
+      '--password-stdin is for account add, and passwd of a person',
+    ],
     [['stauts'], '"stauts" is no command; did you mean shoal status?'],
     [['help', 'verfy'], '"verfy" is no command; did you mean shoal verify?'],
     [['frobnicate'], 'known are serve'],
