@@ -21,14 +21,20 @@ export function hasAccessRules(names: Pick<Ledger, 'policy'>): boolean {
  */
 export function checkNetworkAccess(settings: Asked, names: Rules): 'now' | 'later' {
   const { http, join, 'allow-anonymous-network': isMeant } = settings
+  const lacksRules = !hasAccessRules(names)
   if (isMeant || isLoopback(http.host)) return 'now'
   if (!speaksTls(settings))
-    throw refusal(http.host, 'what clients say and send would cross the network unprotected')
-  if (hasAccessRules(names)) return 'now'
+    throw refusal(
+      http.host,
+      'what clients say and send would cross the network unprotected',
+      lacksRules ? `${addTls} and ${addRules}` : addTls,
+    )
+  if (!lacksRules) return 'now'
   if (join !== undefined && names.findRecord({ kind: 'policy' }) === undefined) return 'later'
   throw refusal(
     http.host,
     'the policy has no access rules, so whoever reaches the port may pull, push and delete everything',
+    addRules,
   )
 }
 
@@ -46,12 +52,16 @@ export async function untilAccessRules({ http }: Asked, names: Rules, clock: Clo
     throw refusal(
       http.host,
       'no member has told this node of access rules, so whoever reaches the port might do everything',
+      addRules,
     )
 }
 
-function refusal(host: string, why: string): UsageError {
+const addTls = '--tls self (or --tls-cert and --tls-key)'
+const addRules = 'access rules (the key "access" of the policy: shoal policy set)'
+
+function refusal(host: string, why: string, missing: string): UsageError {
   return new UsageError(
-    `--http: ${host} is reached from other hosts, and ${why}. Add --tls self (or --tls-cert and --tls-key) and ` +
-      'access rules (the key "access" of the policy: shoal policy set), or listen on 127.0.0.1; --allow-anonymous-network serves all the same',
+    `--http: ${host} is reached from other hosts, and ${why}. Add ${missing}, or listen on 127.0.0.1; ` +
+      '--allow-anonymous-network serves all the same',
   )
 }

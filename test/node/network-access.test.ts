@@ -58,7 +58,15 @@ describe('clients of other hosts', () => {
   ])('are not served without TLS and rules, and it is said what to do: %j', (flags, policy, why) => {
     const check = () => checkNetworkAccess(settingsOf(...flags), knowing(policy))
     expect(check).toThrow(why)
-    expect(check).toThrow(/Add --tls self .* or listen on 127.0.0.1; --allow-anonymous-network/)
+    expect(check).toThrow(/Add .* or listen on 127.0.0.1; --allow-anonymous-network/)
+  })
+
+  it('are not served, and only what is missing is asked for', () => {
+    const refusalOf = (flags: string[], policy: Policy) => () =>
+      checkNetworkAccess(settingsOf(...flags), knowing(policy))
+    expect(refusalOf(network, open)).toThrow(/Add --tls self \(or .*\) and access rules \(/)
+    expect(refusalOf(network, governed)).toThrow(/Add --tls self \(or [^)]*\), or listen/)
+    expect(refusalOf(tls, open)).toThrow(/Add access rules \(/)
   })
 
   it('wait for the rules of the cluster that the node has just joined', async () => {
