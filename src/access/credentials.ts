@@ -76,7 +76,10 @@ export class Credentials {
     if (known !== undefined) return known
     const given = readBasic(authorization)
     if (given === undefined)
-      throw new SignInError('UNAUTHORIZED', 'these credentials are not a name and a password, or not of now')
+      throw new SignInError(
+        'UNAUTHORIZED',
+        'these credentials are no name with a password, and no token of this node that is still good; sign in again',
+      )
     // How some clients say that they have none.
     if (given.name === '' && given.password === '') return anonymous
     // One check for all that come at once, whose headers are the same.

@@ -72,6 +72,7 @@ const maxListing = 4
 const soonMs = 100
 /** Who waits for nothing from here may be short of something to ask for. */
 const hungryMs = 50
+
 export class Session implements Seeding {
   readonly id: string
   readonly connection: Connection
@@ -154,7 +155,7 @@ export class Session implements Seeding {
   check(): void {
     const { clock, isBusy, paceMs, onCheck } = this.#options
     const isWaiting = isBusy(this)
-    const newsMs = isWaiting ? paceMs() : Math.min(paceMs(), hungryMs)
+    const newsMs = isWaiting ? paceMs() : hungryMs
     if (this.#hasNews && clock.now() - this.#toldMs >= newsMs) this.#tellNews()
     const isOwed = isWaiting || !this.sender.isIdle
     // Behind what waits already it would say nothing.
