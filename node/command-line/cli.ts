@@ -23,7 +23,7 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     load: () => import('../commands/doctor.ts'),
   },
   token: {
-    summary: 'print the token with which other hosts join',
+    summary: 'print the token with which other hosts join, or rotate its secret',
     load: () => import('../commands/token.ts'),
   },
   peers: { summary: 'list the members of the cluster', load: () => import('../commands/peers.ts') },
@@ -35,7 +35,10 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     summary: 'print how docker, containerd or podman pull through this node',
     load: () => import('../commands/client-config.ts'),
   },
-  policy: { summary: 'show or set who may publish what', load: () => import('../commands/policy.ts') },
+  policy: {
+    summary: 'show or set who may publish what, and what people may do',
+    load: () => import('../commands/policy.ts'),
+  },
   account: {
     summary: 'make, change and list the accounts of people and robots',
     load: () => import('../commands/account.ts'),

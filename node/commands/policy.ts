@@ -1,4 +1,4 @@
-/** `shoal policy`: who may publish what. */
+/** `shoal policy`: who may publish what, and what people may do. */
 import { readFile } from 'node:fs/promises'
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
@@ -33,10 +33,10 @@ In patterns * is any text without a slash and ** any text. A tag under an immuta
 are members that say which push of such a tag was first; without that key those that are stay, or this node becomes one.
 A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays,
 or with --drop goes away everywhere within two hours, but for manifests that tags or indexes of others refer to.
-Administrators are members that may write accounts (see shoal account). access says what people may do, see shoal access;
-without that key, or with an empty list, everybody may everything.
 It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
 new key that is a member at once, until the token is changed (shoal token rotate).
+Administrators are members that may write accounts (see shoal account). access says what people may do, see shoal access;
+without that key, or with an empty list, everybody may everything.
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,
   flags: {
@@ -85,7 +85,7 @@ function outcomeOf(action: string, subject: string, drop: boolean): string {
     return `${subject} is no longer banned; it is back within five minutes, if it runs and can be reached\n`
   return `${subject} is banned: members refuse its connections, and what it publishes from now on does not count.
 What it had published ${drop ? 'goes away everywhere within two hours, but for what others refer to' : 'stays'}, and it keeps what it has. Whoever has the token is a member again with a new key:
-to keep them out, rotate the token (shoal token rotate) and join the others anew.
+to keep them out, rotate the token (shoal token rotate).
 `
 }
 
