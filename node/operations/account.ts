@@ -139,9 +139,19 @@ export const listAccounts: Operation<'account-ls'> = async ({ node }, { after })
 }
 
 export const explain: Operation<'access-explain'> = async ({ node }, { who, repository }) => {
-  const asker = findAsker(node, who)
+  const { asker, account } = findAsker(node, who)
   const explanation = explainAccess(node.names.policy().access ?? [], asker, parseRepository(repository))
-  return { who, repository, ...explanation }
+  const keptOut = account === undefined ? undefined : whyKeptOut(account)
+  if (keptOut === undefined) return { who, repository, ...explanation }
+  const otherwise = explanation.may.length === 0 ? 'nothing' : explanation.may.join(', ')
+  const why = `the account ${keptOut}, and nobody can sign in with it; otherwise ${otherwise}: ${explanation.why}`
+  return { who, repository, may: [], why }
+}
+
+function whyKeptOut({ value }: AccountEntry): string | undefined {
+  if (value.disabledMs !== undefined) return 'is disabled'
+  const isExpired = value.type === 'robot' && value.expiresMs !== undefined && value.expiresMs <= Date.now()
+  return isExpired ? 'has expired' : undefined
 }
 
 export type ExplainedAccess = Explanation & { who: string; repository: string; may: AccessRight[] }
@@ -182,18 +192,18 @@ function shown({ name, value, writtenMs, author }: AccountEntry): ShownAccount {
 }
 
 /** `ann`, `robot$deploy`, or what a rule can name: `user:ann`, `group:ci`, `robot:deploy`, `anyone`, `anonymous`. */
-function findAsker({ names }: LocalNode, who: string): Asker {
-  if (who === 'anonymous') return anonymous
-  if (who === 'anyone') return { name: 'anyone', key: 'anyone', names: ['anyone'] }
+function findAsker({ names }: LocalNode, who: string): { asker: Asker; account?: AccountEntry } {
+  if (who === 'anonymous') return { asker: anonymous }
+  if (who === 'anyone') return { asker: { name: 'anyone', key: 'anyone', names: ['anyone'] } }
   const [kind, rest] = who.includes(':')
     ? [who.slice(0, who.indexOf(':')), who.slice(who.indexOf(':') + 1)]
     : ['', who]
-  if (kind === 'group' && isGroupName(rest)) return { name: who, key: who, names: [who, 'anyone'] }
+  if (kind === 'group' && isGroupName(rest)) return { asker: { name: who, key: who, names: [who, 'anyone'] } }
   if (!['', 'user', 'robot'].includes(kind)) throw new AccountError(`"${who}" names nobody; ${whoHelp}`)
   const name = kind === 'robot' ? robotName(rest) : rest
   const account = isAccountName(name) ? names.findAccount(name) : undefined
   if (account === undefined) throw new AccountError(`there is no account ${name}; ${whoHelp}`)
-  return askerOf(account)
+  return { asker: askerOf(account), account }
 }
 
 const whoHelp = 'give the name of an account (shoal account ls), robot:NAME, group:NAME, anyone or anonymous'

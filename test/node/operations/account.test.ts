@@ -128,6 +128,20 @@ describe('the policy’s access rules', () => {
     await expect(set(access)).rejects.toMatchObject({ code: 'POLICY_FILE' })
   })
 
+  it('give nothing to an account that cannot sign in, and it is said why', async () => {
+    await add('ann')
+    await operated.perform('account-disable', { name: 'ann', disabled: true })
+    await operated.perform('account-robot', { name: 'old', groups: [], expiresMs: Date.now() - 1 })
+    const explain = (who: string) => operated.perform('access-explain', { who, repository: 'team/app' })
+    expect(await explain('ann')).toMatchObject({
+      may: [],
+      why: 'the account is disabled, and nobody can sign in with it; otherwise pull, push, delete: the policy has no access rules, so everybody may everything',
+    })
+    expect(await explain('robot:old')).toMatchObject({ may: [], why: expect.stringContaining('has expired') })
+    await operated.perform('account-disable', { name: 'ann', disabled: false })
+    expect(await explain('ann')).toMatchObject({ may: ['pull', 'push', 'delete'] })
+  })
+
   it('stay when a member is banned', async () => {
     const access = [{ repositories: '**', who: ['anyone'], may: ['pull'] }]
     await set(access)
