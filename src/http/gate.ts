@@ -54,6 +54,25 @@ export function admit(exchange: Exchange, wanted: Wanted, { naming }: Registry):
     : enter(exchange, access, asker, wanted)
 }
 
+/**
+ * Before it is found out, of members too, which of two a name means: how long that takes would tell who may read neither. Who may
+ * read the cluster's own alone means that.
+ */
+export async function admitToEither(
+  exchange: Exchange,
+  asked: Repository,
+  { own, otherwise }: { own: Repository; otherwise: Repository },
+): Promise<'own' | 'either'> {
+  const { access } = exchange
+  if (access === undefined) return 'either'
+  const authorization = exchange.header('authorization')
+  if (access.may(access.recall(authorization), otherwise, 'pull')) return 'either'
+  const asker = await access.identify(authorization, clientOf(exchange.request))
+  if (access.may(asker, otherwise, 'pull')) return 'either'
+  enter(exchange, access, asker, { asked, repository: own, right: 'pull' })
+  return 'own'
+}
+
 function enter(
   exchange: Exchange,
   access: Access,

@@ -1,7 +1,8 @@
 /** The repository that a request means: a mirrored name or `?ns=` makes it another than its path says. */
 import { isUnavailable, OciError, type Repository } from '../oci/oci.ts'
-import type { NamedRepository, Naming } from '../registry/registry.ts'
+import type { AskedName, NamedRepository, Naming } from '../registry/registry.ts'
 import type { Exchange } from './exchange.ts'
+import { admitToEither } from './gate.ts'
 import type { Route } from './route.ts'
 
 export type NamedRoute = Extract<Route, { repository: Repository }>
@@ -16,11 +17,24 @@ export function findRepository(
   const { host } = exchange.request.headers
   const asked = { repository: route.repository, ns: exchange.param('ns'), host }
   if (route.name !== 'upload') {
-    if (method === 'GET')
-      return naming.forRead(asked, route.name === 'manifest' ? route.reference : undefined)
+    if (method === 'GET') return findToRead(naming, exchange, route, asked)
     if (method === 'DELETE') return naming.forDelete(asked)
   }
   return naming.forPush(asked)
+}
+
+function findToRead(
+  naming: Naming,
+  exchange: Exchange,
+  route: NamedRoute,
+  asked: AskedName,
+): NamedRepository | Promise<NamedRepository> {
+  const find = () => naming.forRead(asked, route.name === 'manifest' ? route.reference : undefined)
+  const undecided = exchange.access?.isOn === true ? naming.undecided(asked) : undefined
+  if (undecided === undefined) return find()
+  return admitToEither(exchange, route.repository, undecided).then((mayBe) =>
+    mayBe === 'own' ? { repository: undecided.own, isGuess: false } : find(),
+  )
 }
 
 /** The cluster has no such name, and that an upstream cannot say whether it has makes it no more than unknown. */

@@ -30,6 +30,8 @@ export interface Naming {
    * and `DENIED` for an upstream whose content is not for everyone.
    */
   forRead(asked: AskedName, reference?: Reference): Promise<NamedRepository> | NamedRepository
+  /** What `forRead` would have to find out: the cluster's own name, and the upstream's that it means otherwise. */
+  undecided(asked: AskedName): { own: Repository; otherwise: Repository } | undefined
   /** For pushing. Throws `DENIED` for a mirrored name, unless a member's claim is all that makes it one. */
   forPush(asked: AskedName): NamedRepository
   /** For deleting: forgetting what is mirrored is the operator's right. */
@@ -94,6 +96,11 @@ export function createNaming({ names, elsewhere, mirror, cache, own }: Collabora
     return { repository: isThere ? given : meant, isGuess: false }
   }
 
+  function undecidedOf({ repository, otherwise }: NameMeaning) {
+    if (otherwise === undefined || owned.get(repository) === cache.generation) return undefined
+    return { own: repository, otherwise }
+  }
+
   return {
     isMirrored(repository) {
       const upstream = upstreamOf(repository)
@@ -101,13 +108,14 @@ export function createNaming({ names, elsewhere, mirror, cache, own }: Collabora
     },
     forRead(asked, reference) {
       const meaning = meaningOf(asked, fallback)
-      const { repository, upstream, otherwise } = meaning
+      const { repository, upstream } = meaning
       const given = givenName(asked, meaning)
       if (given !== undefined && given !== repository) return asGiven(given, repository)
-      const isOpen = otherwise !== undefined && owned.get(repository) !== cache.generation
-      if (isOpen) return choose(repository, otherwise, reference)
+      const undecided = undecidedOf(meaning)
+      if (undecided !== undefined) return choose(undecided.own, undecided.otherwise, reference)
       return { repository: permitted(repository, upstream), isGuess: false }
     },
+    undecided: (asked) => undecidedOf(meaningOf(asked, fallback)),
     forPush(asked) {
       const meaning = meaningOf(asked)
       const { repository, upstream } = meaning

@@ -333,6 +333,27 @@ describe('a mirrored name', () => {
     expect(own.status).toBe(401)
   })
 
+  it('has no member asked what a bare name means by who may read neither meaning', async () => {
+    const asked: string[] = []
+    await using mirror = await openApi({
+      elsewhere: { askForTag: async (name) => void asked.push(name) },
+      mirror: (parts) => openMirrorAlone({ ...parts, upstreams: [new FakeUpstream('docker.io')] }),
+    })
+    const accounts = { ann: person('ann’s password'), bob: person('bob’s password') }
+    await mirror.names.publish(
+      Object.entries(accounts).map(([name, value]) => ({ kind: 'account', name, value })),
+    )
+    const access: AccessRule[] = [{ repositories: 'team/**', who: ['user:ann'], may: ['pull'] }]
+    await mirror.names.setPolicy({ rules: [], immutable: [], sealers: [], banned: [], access })
+    const pull = async (headers: object) =>
+      (await mirror.call('GET', '/v2/team/app/manifests/1', { headers: { ...headers } })).status
+    expect([await pull({}), await pull(bob), await pull(foreign[0] ?? {})]).toEqual([401, 403, 401])
+    expect(asked).toEqual([])
+    // Clients look before they push: what is not there has to be unknown, not denied.
+    expect(await pull(ann)).toBe(404)
+    expect(asked).toEqual(['team/app'])
+  })
+
   it('is given to docker, which asks for a token with these credentials', async () => {
     const scope = 'scope=repository:library/alpine:pull'
     const [headers = {}] = foreign

@@ -10,7 +10,13 @@ import type { HeldAnswers } from '../../src/http/held-answers.ts'
 import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, type MembersTime, openLedger } from '../../src/records/records.ts'
-import { createRegistry, type Mirror, noMirror } from '../../src/registry/registry.ts'
+import {
+  createRegistry,
+  type Elsewhere,
+  type Mirror,
+  noMirror,
+  nowhere,
+} from '../../src/registry/registry.ts'
 import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import { openIdentity } from '../../src/swarm/cluster/identity.ts'
 
@@ -57,6 +63,7 @@ export interface ApiOptions {
   directory?: string
   tracer?: Tracer
   mirror?: (parts: { store: Store; names: Ledger }) => Mirror
+  elsewhere?: Partial<Elsewhere>
   clock?: Clock
   /** What members say of the time. */
   time?: MembersTime
@@ -85,7 +92,8 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   )
   const { allowDelete = true, clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
-  const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, clock }))
+  const elsewhere = { ...nowhere, ...options.elsewhere }
+  const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, elsewhere, clock }))
   const access = opened.use(await openAccess({ names }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
