@@ -15,6 +15,8 @@ interface Count {
 
 /** Beyond this the longest untouched is forgotten. */
 const maxCounted = 10_000
+/** As many as are looked at at once. Who fails on, as known addresses may, is not waited for longer than for these. */
+const maxOwed = 64
 
 export class Attempts {
   readonly #rate: Rate
@@ -36,7 +38,7 @@ export class Attempts {
   failed(name: string): void {
     const { left, atMs } = this.#of(name)
     this.#counts.delete(name)
-    this.#counts.set(name, { left: left - 1, atMs })
+    this.#counts.set(name, { left: Math.max(left - 1, -maxOwed), atMs })
     const [oldest] = this.#counts.keys()
     if (this.#counts.size > maxCounted && oldest !== undefined) this.#counts.delete(oldest)
   }

@@ -179,6 +179,17 @@ describe('who guesses', () => {
     expect(await nameOf(basic('ann', 'changed'), 'home')).toBe('ann')
   })
 
+  it('keeps others out for minutes at most, however long a known host has tried an old password', async () => {
+    await nameOf(basic('ann', 'right'), 'home')
+    accounts.set('ann', person('changed'))
+    for (let n = 0; n < 300; n++) {
+      await refusalOf(basic('ann', 'right'), 'home')
+      accounts.clock.ms += 3_000
+    }
+    accounts.clock.ms += 7 * 60_000
+    expect(await nameOf(basic('ann', 'changed'), 'office')).toBe('ann')
+  })
+
   it('does not fill the queue of those that wait for a hash', async () => {
     const many = Array.from({ length: 100 }, (_, n) => refusalOf(basic(`user${n}`, 'wrong'), 'flood'))
     const other = nameOf(basic('ann', 'right'), 'home')
