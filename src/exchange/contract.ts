@@ -1,7 +1,6 @@
 /** What the exchange promises, and what it needs from the rest of the node. */
 import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
-
 import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import type { BatchChannel, Identity } from '../wire/wire.ts'
 import type { Fault, Misconduct } from './peer/faults.ts'

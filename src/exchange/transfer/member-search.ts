@@ -140,11 +140,7 @@ export class MemberSearch {
   }
 
   #addMembers(): void {
-    const { members, random } = this.#options
-    const peers = members.peers()
-    // Everyone asks others first, so that no member is asked by all.
-    const start = Math.floor(random() * peers.length)
-    const inTurn = [...peers.slice(start), ...peers.slice(0, start)]
+    const inTurn = this.#inTurn()
     const far = inTurn.filter((peer) => this.#sources.isFar(peer))
     const near = inTurn.filter((peer) => !this.#sources.isFar(peer))
     for (const peer of [...far.splice(0, farMembers), ...near, ...far]) this.joined(peer)
@@ -152,11 +148,16 @@ export class MemberSearch {
 
   /** Adds so many more, of those that are not known. */
   widen(count: number, isKnown: (peer: string) => boolean): void {
+    const others = this.#inTurn().filter((peer) => !isKnown(peer))
+    for (const peer of others.slice(0, Math.max(0, count))) this.#sources.add(peer)
+  }
+
+  /** Everyone asks others first, so that no member is asked by all. */
+  #inTurn(): string[] {
     const { members, random } = this.#options
     const peers = members.peers()
     const start = Math.floor(random() * peers.length)
-    const others = [...peers.slice(start), ...peers.slice(0, start)].filter((peer) => !isKnown(peer))
-    for (const peer of others.slice(0, Math.max(0, count))) this.#sources.add(peer)
+    return [...peers.slice(start), ...peers.slice(0, start)]
   }
 
   async #lookUp(signal: AbortSignal): Promise<void> {
