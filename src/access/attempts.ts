@@ -1,5 +1,5 @@
 /** How often may be guessed: failures are counted by account and by address, and whoever had too many has to wait. */
-import type { Clock } from '../base/base.ts'
+import { type Clock, RecentMap } from '../base/base.ts'
 
 interface Rate {
   /** So many at once. */
@@ -21,7 +21,7 @@ const maxOwed = 64
 export class Attempts {
   readonly #rate: Rate
   readonly #clock: Clock
-  readonly #counts = new Map<string, Count>()
+  readonly #counts = new RecentMap<string, Count>(maxCounted)
 
   constructor(rate: Rate, clock: Clock) {
     this.#rate = rate
@@ -37,10 +37,7 @@ export class Attempts {
 
   failed(name: string): void {
     const { left, atMs } = this.#of(name)
-    this.#counts.delete(name)
     this.#counts.set(name, { left: Math.max(left - 1, -maxOwed), atMs })
-    const [oldest] = this.#counts.keys()
-    if (this.#counts.size > maxCounted && oldest !== undefined) this.#counts.delete(oldest)
   }
 
   #of(name: string): Count {

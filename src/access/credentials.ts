@@ -3,7 +3,7 @@
  * of the account that it was right for: a client that asks a thousand times costs one password hash, and a change of the
  * account ends what was remembered.
  */
-import { type Clock, SingleFlight } from '../base/base.ts'
+import { type Clock, RecentMap, SingleFlight } from '../base/base.ts'
 import { type AccountEntry, isRobotName } from '../records/records.ts'
 import { type Asker, anonymous, askerOf } from './asker.ts'
 import { Attempts } from './attempts.ts'
@@ -41,10 +41,10 @@ export class Credentials {
   readonly #options: CredentialsOptions
   readonly #hash = new KeyedHash()
   /** By keyed hash of the header; the longest unused first. */
-  readonly #sessions = new Map<string, Session>()
+  readonly #sessions = new RecentMap<string, Session>(maxSessions)
   readonly #checks = new SingleFlight<Asker>()
   /** Addresses and the accounts that signed in from there: nobody keeps them out by guessing elsewhere. */
-  readonly #proven = new Map<string, true>()
+  readonly #proven = new RecentMap<string, true>(maxSessions)
   readonly #waiting = new Map<string, number>()
   readonly #ofAccount: Attempts
   readonly #ofClient: Attempts
@@ -109,9 +109,7 @@ export class Credentials {
     }
     const asker = askerOf(account)
     this.#sessions.set(this.#keyOf(authorization), { name, version: account.version, asker })
-    forgetOldest(this.#sessions)
     this.#proven.set(`${client} ${name}`, true)
-    forgetOldest(this.#proven)
     return asker
   }
 
@@ -156,11 +154,6 @@ export class Credentials {
   #keyOf(authorization: string): string {
     return this.#hash.of(authorization)
   }
-}
-
-function forgetOldest(remembered: Map<string, unknown>): void {
-  const [oldest] = remembered.keys()
-  if (remembered.size > maxSessions && oldest !== undefined) remembered.delete(oldest)
 }
 
 /** Takes as long whether there is such an account or not. */

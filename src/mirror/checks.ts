@@ -1,4 +1,5 @@
 /** What this node last heard of a name in an upstream: more often than records say so, which are not written for each check. */
+import { RecentMap } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import type { TagEntry } from '../records/records.ts'
 
@@ -11,13 +12,10 @@ interface Check {
 const maxRemembered = 20_000
 
 export class Checks {
-  readonly #checks = new Map<string, Check>()
+  readonly #checks = new RecentMap<string, Check>(maxRemembered)
 
   note(name: string, check: Check): void {
-    this.#checks.delete(name)
     this.#checks.set(name, check)
-    const [oldest] = this.#checks.keys()
-    if (this.#checks.size > maxRemembered && oldest !== undefined) this.#checks.delete(oldest)
   }
 
   /** When it was last heard that the name points to `digest`, or with `undefined` that there is none. */

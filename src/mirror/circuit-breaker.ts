@@ -1,5 +1,5 @@
 /** Whether an upstream answers. Once it failed, one question at a time finds out whether it is back, and nobody waits for that. */
-import type { Clock } from '../base/base.ts'
+import { type Clock, RecentMap } from '../base/base.ts'
 import { type Failure, failure } from './messages.ts'
 
 /** Until it is tried again: doubled with each failure in a row. */
@@ -95,7 +95,7 @@ const maxBreakers = 1_000
 /** One for each upstream, for whatever is asked of it. */
 export class CircuitBreakers {
   readonly #clock: Clock
-  readonly #breakers = new Map<string, CircuitBreaker>()
+  readonly #breakers = new RecentMap<string, CircuitBreaker>(maxBreakers)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -103,10 +103,7 @@ export class CircuitBreakers {
 
   of(upstream: string): CircuitBreaker {
     const breaker = this.#breakers.get(upstream) ?? new CircuitBreaker(this.#clock)
-    this.#breakers.delete(upstream)
     this.#breakers.set(upstream, breaker)
-    const [oldest] = this.#breakers.keys()
-    if (this.#breakers.size > maxBreakers && oldest !== undefined) this.#breakers.delete(oldest)
     return breaker
   }
 }

@@ -1,5 +1,5 @@
 /** What this node can answer without asking an upstream, and what answers look like: what was said, with the records that say it. */
-import type { Clock } from '../base/base.ts'
+import { type Clock, RecentMap } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { Ledger } from '../records/records.ts'
 import { type Checks, lastCheckMs } from './checks.ts'
@@ -32,7 +32,7 @@ const maxDenied = 1_000
 export class KnownAnswers {
   readonly #options: KnownAnswersOptions
   /** By question, the oldest first. */
-  readonly #denied = new Map<string, { atMs: number; answer: Answer }>()
+  readonly #denied = new RecentMap<string, { atMs: number; answer: Answer }>(maxDenied)
 
   constructor(options: KnownAnswersOptions) {
     this.#options = options
@@ -47,11 +47,7 @@ export class KnownAnswers {
 
   /** Remembers that the upstream does not let this node have it. */
   denied(question: ShortQuestion, answer: Failure): void {
-    const name = questionName(question)
-    this.#denied.delete(name)
-    this.#denied.set(name, { atMs: this.#options.clock.now(), answer })
-    const [oldest] = this.#denied.keys()
-    if (this.#denied.size > maxDenied && oldest !== undefined) this.#denied.delete(oldest)
+    this.#denied.set(questionName(question), { atMs: this.#options.clock.now(), answer })
   }
 
   there(question: TagQuestion | ManifestQuestion, digest: Digest, ageMs: number): Answer {

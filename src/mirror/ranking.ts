@@ -1,5 +1,5 @@
 /** Whom to ask about an upstream first: every node ranks the members alike, and those last that let it wait in vain. */
-import type { Clock } from '../base/base.ts'
+import { type Clock, RecentMap } from '../base/base.ts'
 import type { Digest } from '../oci/oci.ts'
 import { rankMembers } from '../upstream/upstream.ts'
 import { type Question, questionName, upstreamName } from './messages.ts'
@@ -26,9 +26,9 @@ const claimMs = 8_000
 export class Ranking {
   readonly #options: RankingOptions
   /** Until when each is asked last, the first to be over first. */
-  readonly #resting = new Map<string, number>()
+  readonly #resting = new RecentMap<string, number>(maxRemembered)
   /** Of blobs, who said first that it is here whole, and when. */
-  readonly #claims = new Map<Digest, { member: string; atMs: number }>()
+  readonly #claims = new RecentMap<Digest, { member: string; atMs: number }>(maxRemembered)
 
   constructor(options: RankingOptions) {
     this.#options = options
@@ -54,12 +54,12 @@ export class Ranking {
   /** The member let this node wait in vain: for a while it is asked when the others have failed. */
   rest(member: string): void {
     if (member === this.#options.peers.self) return
-    remember(this.#resting, member, this.#options.clock.now() + restMs)
+    this.#resting.set(member, this.#options.clock.now() + restMs)
   }
 
   /** The member says that it has the blob whole. */
   claim(member: string, digest: Digest): void {
-    if (!this.#claims.has(digest)) remember(this.#claims, digest, { member, atMs: this.#options.clock.now() })
+    if (!this.#claims.has(digest)) this.#claims.set(digest, { member, atMs: this.#options.clock.now() })
   }
 
   /** The blob is to be fetched although it was said to be here: true, and the member rests, where it cannot have been so. */
@@ -77,11 +77,4 @@ export class Ranking {
   #isResting(member: string): boolean {
     return (this.#resting.get(member) ?? 0) > this.#options.clock.now()
   }
-}
-
-function remember<K, V>(map: Map<K, V>, key: K, value: V): void {
-  map.delete(key)
-  map.set(key, value)
-  const [oldest] = map.keys()
-  if (map.size > maxRemembered && oldest !== undefined) map.delete(oldest)
 }

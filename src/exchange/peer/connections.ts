@@ -1,5 +1,5 @@
 /** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
-import { type Background, type Clock, unlessAborted } from '../../base/base.ts'
+import { type Background, type Clock, RecentMap, unlessAborted } from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
 import type { ExchangeHost } from '../contract.ts'
 import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
@@ -62,7 +62,7 @@ export class Connections {
   readonly #options: ConnectionsOptions
   readonly #neighbours = new Map<string, Neighbour>()
   /** Until when. */
-  readonly #withoutDirect = new Map<string, number>()
+  readonly #withoutDirect = new RecentMap<string, number>(maxRemembered)
   #isTicking = false
 
   constructor(options: ConnectionsOptions) {
@@ -240,8 +240,6 @@ export class Connections {
   }
 
   #goWithoutDirect(peer: string): void {
-    const [oldest] = this.#withoutDirect.keys()
-    if (this.#withoutDirect.size >= maxRemembered && oldest !== undefined) this.#withoutDirect.delete(oldest)
     this.#withoutDirect.set(peer, this.#options.clock.now() + withoutDirectMs)
   }
 }

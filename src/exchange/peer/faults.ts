@@ -1,5 +1,5 @@
 /** What went wrong with which peer, counted by what it was. */
-import type { Logger, Metrics } from '../../base/base.ts'
+import { type Logger, type Metrics, RecentMap } from '../../base/base.ts'
 
 export type Fault =
   /** Bytes that do not have the hash that their sender vouched for. */
@@ -28,7 +28,7 @@ const misconduct: ReadonlySet<Fault> = new Set(['wrong-bytes', 'wrong-list', 'ly
 const maxPeers = 1024
 
 export class Faults {
-  readonly #counts = new Map<string, Map<Fault, number>>()
+  readonly #counts = new RecentMap<string, Map<Fault, number>>(maxPeers)
   readonly #blame: (peer: string, misconduct: Misconduct) => void
   readonly #logger: Logger
   readonly #metrics: Metrics
@@ -45,8 +45,6 @@ export class Faults {
 
   add(peer: string, fault: Fault, facts: object = {}): void {
     const counts = this.#counts.get(peer) ?? new Map<Fault, number>()
-    const [oldest] = this.#counts.keys()
-    if (this.#counts.size >= maxPeers && oldest !== undefined && oldest !== peer) this.#counts.delete(oldest)
     this.#counts.set(peer, counts.set(fault, (counts.get(fault) ?? 0) + 1))
     this.#metrics.count('shoal_exchange_faults_total', { fault })
     if (isMisconduct(fault)) {

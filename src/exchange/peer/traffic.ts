@@ -1,5 +1,5 @@
 /** Bytes that moved from and to each peer. */
-import type { Metrics } from '../../base/base.ts'
+import { type Metrics, RecentMap } from '../../base/base.ts'
 
 /** How bytes of pieces travel: on a stream of the members' connection, or on a TLS connection of their own. */
 export type Way = 'stream' | 'direct'
@@ -12,7 +12,7 @@ export interface PeerTraffic {
 const maxPeers = 1024
 
 export class Traffic {
-  readonly #peers = new Map<string, PeerTraffic>()
+  readonly #peers = new RecentMap<string, PeerTraffic>(maxPeers)
   readonly #metrics: Metrics
 
   constructor(metrics: Metrics) {
@@ -40,8 +40,6 @@ export class Traffic {
   #of(peer: string): PeerTraffic {
     const known = this.#peers.get(peer)
     if (known !== undefined) return known
-    const [oldest] = this.#peers.keys()
-    if (this.#peers.size >= maxPeers && oldest !== undefined) this.#peers.delete(oldest)
     const traffic = { receivedBytes: 0, sentBytes: 0 }
     this.#peers.set(peer, traffic)
     return traffic

@@ -2,7 +2,7 @@
  * Whether a blob is to be had, for who would push it if it is not: nobody's word is enough for that. It is brought here at once,
  * and of one that takes longer a size is told only where a manifest says the same as a member that holds it.
  */
-import { type Clock, untilOrAfter } from '../../base/base.ts'
+import { type Clock, RecentMap, untilOrAfter } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Blobs } from '../../store/store.ts'
 import { ExchangeClosedError } from '../errors.ts'
@@ -20,7 +20,7 @@ const maxVain = 1024
 
 export class Finding {
   readonly #options: { blobs: Pick<Blobs, 'stat'>; transfers: Transfers; clock: Clock }
-  readonly #vain = new Map<Digest, number>()
+  readonly #vain = new RecentMap<Digest, number>(maxVain)
 
   constructor(options: { blobs: Pick<Blobs, 'stat'>; transfers: Transfers; clock: Clock }) {
     this.#options = options
@@ -28,8 +28,6 @@ export class Finding {
 
   /** It was to be brought here, and was not. */
   inVain(digest: Digest): void {
-    const [oldest] = this.#vain.keys()
-    if (this.#vain.size >= maxVain && oldest !== undefined) this.#vain.delete(oldest)
     this.#vain.set(digest, this.#options.clock.now() + vainMs)
   }
 

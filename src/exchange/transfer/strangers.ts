@@ -2,7 +2,7 @@
  * Peers that may have one blob and are not asked: for want of a place, or because they failed. Those that were left last are tried
  * last; who failed is not asked again before a time, which doubles with each failure, or never.
  */
-import type { Clock } from '../../base/base.ts'
+import { type Clock, RecentMap } from '../../base/base.ts'
 
 export const leastCoolDownMs = 500
 const mostCoolDownMs = 10_000
@@ -11,7 +11,7 @@ const maxRemembered = 1024
 export class Strangers {
   readonly #clock: Clock
   readonly #known = new Set<string>()
-  readonly #cooling = new Map<string, { untilMs: number; forMs: number }>()
+  readonly #cooling = new RecentMap<string, { untilMs: number; forMs: number }>(maxRemembered)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -45,8 +45,6 @@ export class Strangers {
     const before = this.#cooling.get(peer)
     const forMs = Math.min(mostCoolDownMs, before === undefined ? leastCoolDownMs : 2 * before.forMs)
     const untilMs = how === 'for-good' ? Number.POSITIVE_INFINITY : this.#clock.now() + forMs
-    const [oldest] = this.#cooling.keys()
-    if (this.#cooling.size >= maxRemembered && oldest !== undefined) this.#cooling.delete(oldest)
     this.#cooling.set(peer, { untilMs, forMs })
   }
 }
