@@ -30,9 +30,8 @@ export class Attempts {
 
   /** How long until the next try; 0 for now. */
   waitMs(name: string): number {
-    const { left, atMs } = this.#of(name)
-    const wait = left >= 1 ? 0 : (1 - left) * this.#rate.everyMs
-    return Math.ceil(Math.max(0, wait - (this.#clock.now() - atMs)))
+    const { left } = this.#of(name)
+    return left >= 1 ? 0 : Math.ceil((1 - left) * this.#rate.everyMs)
   }
 
   failed(name: string): void {
@@ -40,6 +39,7 @@ export class Attempts {
     this.#counts.set(name, { left: Math.max(left - 1, -maxOwed), atMs })
   }
 
+  /** As of now. */
   #of(name: string): Count {
     const now = this.#clock.now()
     const { burst, everyMs } = this.#rate
