@@ -50,6 +50,7 @@ export function secureConnections(
     }
     carriers.set(secured, carrier)
     newcomers.delete(endsOf(secured))
+    secured.allowHalfOpen = carrier.allowHalfOpen = true
     accept(secured)
   })
   // Port scans, and clients that do not trust the authority: nothing that an operator could act on.
@@ -63,6 +64,7 @@ export function secureConnections(
       if (!socket.destroyed) secure.emit('connection', socket)
     } else if (plainOnLoopback && isOfThisHost(socket)) {
       newcomers.delete(ends)
+      socket.allowHalfOpen = true
       accept(socket)
     } else socket.end(plainRefusal)
   }
@@ -70,6 +72,8 @@ export function secureConnections(
   server.on('connection', (socket) => {
     const ends = endsOf(socket)
     newcomers.set(ends, socket)
+    // Whoever ends before it was served wants no answer: it would lie here until its time is over.
+    socket.allowHalfOpen = false
     const late = setTimeout(() => {
       if (newcomers.get(ends) === socket) socket.destroy()
     }, handshakeMs)

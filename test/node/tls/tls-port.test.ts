@@ -158,6 +158,19 @@ describe('connections that do not shake hands', () => {
     await once(socket, 'close')
   })
 
+  it.each([
+    ['nothing', ''],
+    ['the beginning of a handshake', '\x16\x03\x01\x02\x00'],
+    ['half a request', 'G'],
+  ])('go when their client has said %s and ends, as checks of a port do', async (_name, text) => {
+    await using port = await open()
+    port.secure(pairFor('127.0.0.1'))
+    const socket = silentTo(port, text)
+    await once(socket, 'connect')
+    socket.end()
+    await once(socket, 'close')
+  })
+
   it('are cut when what they say is no TLS, or when they do not trust the authority', async () => {
     await using port = await open()
     port.secure(pairFor('127.0.0.1'))
