@@ -14,7 +14,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: Object.keys(files).map((folder) => `test/${folder}/**`),
           pool: 'forks',
-          maxWorkers: 2,
+          // Many wait for clocks and disks: one more than there are cores.
+          maxWorkers: 3,
           testTimeout: 20_000,
           hookTimeout: 20_000,
           sequence: { groupOrder: 0 },
