@@ -4,6 +4,7 @@ import { openAccess } from '../src/access/access.ts'
 import { ClosingError, type Logger, steadyClock } from '../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
 import { createRegistry } from '../src/registry/registry.ts'
+import { openAccessMark } from './access-mark.ts'
 import { onceUnlocked } from './admin/client.ts'
 import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
@@ -51,7 +52,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const registry = opened.use(
     createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
   )
-  const access = opened.use(await openAccess({ names }))
+  const mark = opened.use(openAccessMark(settings.data, names, logger))
+  const access = opened.use(await openAccess({ names, mark }))
   const { http, 'allow-host': allowed, 'page-host': pageHosts } = settings
   const hosts = new Hosts({
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],

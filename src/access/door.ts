@@ -1,6 +1,12 @@
 /** Access as a node has it: the accounts and rules of its ledger, followed as they change. */
 import { type Clock, steadyClock, wallClock } from '../base/base.ts'
-import { type AccessRight, type AccountEntry, isAccountName, type Ledger } from '../records/records.ts'
+import {
+  type AccessRight,
+  type AccessRule,
+  type AccountEntry,
+  isAccountName,
+  type Ledger,
+} from '../records/records.ts'
 import { type Asker, anonymous } from './asker.ts'
 import { Credentials } from './credentials.ts'
 import { Rights } from './rights.ts'
@@ -22,13 +28,17 @@ export interface Access extends Disposable {
 }
 
 export interface AccessOptions {
-  names: Pick<Ledger, 'findAccount' | 'listAccounts' | 'policy' | 'onChange'>
+  names: Pick<Ledger, 'findAccount' | 'listAccounts' | 'policy' | 'findRecord' | 'onChange'>
+  /** Whether the cluster had rules when its policy was known last. */
+  mark?: { readonly isSet: boolean }
   /** For durations. */
   steady?: Clock
   /** What expiry is compared with. */
   clock?: Clock
 }
 
+/** While the rules that there are cannot be read. */
+const forNobody: readonly AccessRule[] = [{ repositories: '**', who: [], may: [] }]
 /** Accounts that were looked up, found or not. */
 const maxRemembered = 4096
 
@@ -40,6 +50,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
 
 class LedgerAccess implements Access {
   readonly #names: AccessOptions['names']
+  readonly #mark: AccessOptions['mark']
   readonly #credentials: Credentials
   readonly #tokens: Tokens
   readonly #accounts = new Map<string, AccountEntry | undefined>()
@@ -47,19 +58,20 @@ class LedgerAccess implements Access {
   #hasAccounts = false
   #unsubscribe: () => void = () => undefined
 
-  constructor({ names, steady = steadyClock, clock = wallClock }: AccessOptions) {
+  constructor({ names, mark, steady = steadyClock, clock = wallClock }: AccessOptions) {
     this.#names = names
+    this.#mark = mark
     this.#tokens = new Tokens(steady)
     const findAccount = (name: string): AccountEntry | undefined => this.#findAccount(name)
     this.#credentials = new Credentials({ findAccount, tokens: this.#tokens, steady, clock })
-    this.#rights = new Rights(names.policy().access ?? [])
+    this.#rights = this.#readRights()
   }
 
   async start(): Promise<void> {
     this.#unsubscribe = this.#names.onChange((keys) => {
       const isPolicy = keys.some(({ kind }) => kind === 'policy')
       const isAccount = keys.some(({ kind }) => kind === 'account')
-      if (isPolicy) this.#rights = new Rights(this.#names.policy().access ?? [])
+      if (isPolicy) this.#rights = this.#readRights()
       if (isPolicy || isAccount) this.#accounts.clear()
       if (keys.some((key) => key.kind === 'account' && !key.deleted)) this.#hasAccounts = true
     })
@@ -100,6 +112,11 @@ class LedgerAccess implements Access {
 
   [Symbol.dispose](): void {
     this.#unsubscribe()
+  }
+
+  #readRights(): Rights {
+    const isLost = this.#mark?.isSet === true && this.#names.findRecord({ kind: 'policy' }) === undefined
+    return new Rights(isLost ? forNobody : (this.#names.policy().access ?? []))
   }
 
   #findAccount(name: string): AccountEntry | undefined {

@@ -28,6 +28,7 @@ export class TestAccounts {
   readonly #accounts = new Map<string, AccountEntry>()
   readonly #listeners = new Set<(keys: ChangedKey[]) => void>()
   #access: AccessRule[] = []
+  #hasPolicy = true
   #versions = 0
   lookUps = 0
 
@@ -50,6 +51,21 @@ export class TestAccounts {
 
   async listAccounts(): Promise<AccountEntry[]> {
     return [...this.#accounts.values()]
+  }
+
+  /** What a database that lost it has. */
+  losePolicy(): void {
+    this.#hasPolicy = false
+    this.setRules([])
+  }
+
+  findPolicy(access: AccessRule[]): void {
+    this.#hasPolicy = true
+    this.setRules(access)
+  }
+
+  findRecord(): Uint8Array | undefined {
+    return this.#hasPolicy ? new Uint8Array() : undefined
   }
 
   policy() {
