@@ -6,7 +6,7 @@ import type { AccountEntry } from './account.ts'
 import type { Drop } from './govern.ts'
 import type { ApplyOptions, ApplyReport } from './inflow.ts'
 import type { MembersTime } from './members-time.ts'
-import type { Permission, Policy } from './policy.ts'
+import type { Permission, Policy, Signer } from './policy.ts'
 import type { Positions } from './positions.ts'
 import type { RecordKey } from './record.ts'
 import type { Change, Decision, Names, Page } from './records.ts'
@@ -30,6 +30,11 @@ export interface Ledger extends Names, AsyncDisposable {
   listAccounts(page: Page): Promise<AccountEntry[]>
   /** Whether the policy bans that peer. */
   isBanned(peerId: string): boolean
+  /**
+   * As what a public key of 32 bytes signs for the cluster, by the policy of now: the authority, or an administrator that is not
+   * banned; `undefined` for everybody else. Ask anew for each thing that was signed: the policy changes.
+   */
+  signsAs(publicKey: Uint8Array): Signer | undefined
   /** Whether the policy names it as one that may write somewhere, or seals. */
   isNamed(peerId: string): boolean
   /** Why that peer may publish under a repository's name: a rule of the policy, or that none covers it; `undefined` where it may not. */

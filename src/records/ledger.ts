@@ -8,7 +8,7 @@ import { type Drop, govern } from './govern.ts'
 import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
 import type { Ledger, LedgerOptions } from './ledger-contract.ts'
-import { openPolicy, type Permission, type Policy, policyText, Rules } from './policy.ts'
+import { openPolicy, type Permission, type Policy, policyText, Rules, type Signer } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
@@ -191,6 +191,10 @@ class LevelLedger implements Ledger {
 
   isBanned(peerId: string): boolean {
     return this.#writer.rules.bannedPeers.has(peerId)
+  }
+
+  signsAs(publicKey: Uint8Array): Signer | undefined {
+    return this.#writer.rules.signsAs(publicKey)
   }
 
   isNamed(peerId: string): boolean {

@@ -88,6 +88,9 @@ export interface Immutable {
 /** What lets an author write a name. */
 export type Permission = 'rule' | 'no rule'
 
+/** Who signs for the cluster: the authority everything, an administrator what the policy leaves to those. */
+export type Signer = 'authority' | 'administrator'
+
 /** A policy made ready to be asked often. */
 export class Rules {
   readonly value: PolicyValue
@@ -126,6 +129,12 @@ export class Rules {
   /** Whether `author` says which record of an immutable tag came first. */
   isSealer(author: Uint8Array): boolean {
     return this.isAuthority(author) || (this.#sealers.has(name(author)) && !this.isBanned(author))
+  }
+
+  /** As what a key signs for the cluster; `undefined` for one that speaks for itself alone. */
+  signsAs(author: Uint8Array): Signer | undefined {
+    if (this.isAuthority(author)) return 'authority'
+    return this.#administrators.has(name(author)) && !this.isBanned(author) ? 'administrator' : undefined
   }
 
   /** Why a record does not count, in words: its author may not write it, or who sealed it may not seal. */

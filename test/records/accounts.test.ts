@@ -127,6 +127,17 @@ describe('who may write accounts', () => {
     for (const { ledger } of [one, two]) expect(secretAt(ledger)).toBe('a')
   })
 
+  it('is told of a key: the authority, an administrator that is not banned, or nobody', async () => {
+    await using node = await testLedger({ authorityIdentity: authority })
+    await node.ledger.setPolicy({
+      ...open,
+      administrators: [bob.peerId, eve.peerId],
+      banned: [eve.peerId],
+    })
+    const asked = [authority, bob, eve, alice].map(({ publicKey }) => node.ledger.signsAs(publicKey))
+    expect(asked).toEqual(['authority', 'administrator', undefined, undefined])
+  })
+
   it('refuses the record of somebody who may not, and blames nobody who passes it on', async () => {
     await using node = await testLedger()
     const report = await node.ledger.apply([signed(eve, 1_000, 'e')])
