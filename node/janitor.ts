@@ -1,6 +1,6 @@
 /** The node's housekeeping: collects what nothing needs and drops uploads that were given up, at intervals. */
 import { type Clock, type Logger, logFailure } from '../src/base/base.ts'
-import type { Keeper } from '../src/keep/keep.ts'
+import type { Keeper } from '../src/placement/placement.ts'
 import type { LocalNode } from './local-node.ts'
 
 /** An upload that nobody touched for this long will not be resumed. */

@@ -1,6 +1,12 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
 import { type Logger, type Metrics, steadyClock, unlessAborted } from '../src/base/base.ts'
-import { type Keeper, type Library, openKeeper, politeSupply, type Supply } from '../src/keep/keep.ts'
+import {
+  type Keeper,
+  type Library,
+  openKeeper,
+  politeSupply,
+  type Supply,
+} from '../src/placement/placement.ts'
 import type { Elsewhere, Registry } from '../src/registry/registry.ts'
 import type { Store } from '../src/store/store.ts'
 import type { ClusterMember } from './cluster/cluster.ts'

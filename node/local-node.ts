@@ -4,8 +4,8 @@ import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, steadyClock, wallClock } from '../src/base/base.ts'
-import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/keep/keep.ts'
 import type { Digest, Repository } from '../src/oci/oci.ts'
+import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/placement/placement.ts'
 import { type Ledger, MembersTime, openLedger } from '../src/records/records.ts'
 import {
   type CollectOptions,

@@ -1,7 +1,7 @@
 /** Which node of a site holds which image of a shared keep rule: all of them know, without a word about any image. */
 import type { Clock } from '../src/base/base.ts'
-import { type KeepRule, KeepRuleError } from '../src/keep/keep.ts'
 import type { Digest } from '../src/oci/oci.ts'
+import { type KeepRule, KeepRuleError } from '../src/placement/placement.ts'
 import type { Members } from '../src/swarm/swarm.ts'
 import { rankMembers } from '../src/upstream/rank.ts'
 

@@ -61,7 +61,7 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
     types: ['src/records', 'src/swarm', 'src/upstream'],
   },
   'src/archive': { values: ['src/oci', 'src/base'] },
-  'src/keep': { values: ['src/records', 'src/oci', 'src/base'] },
+  'src/placement': { values: ['src/records', 'src/oci', 'src/base'] },
   'src/access': { values: ['src/records', 'src/oci', 'src/base'] },
   'src/http': { values: ['src/oci', 'src/base'], types: ['src/registry', 'src/access'] },
 }

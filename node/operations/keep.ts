@@ -1,7 +1,13 @@
 /** Operations on the keep rules, and on what they ask for. */
 import { CodedError } from '../../src/base/base.ts'
-import { type KeepRule, type RuleSurvey, type RuleText, ruleText, surveyRule } from '../../src/keep/keep.ts'
 import type { Digest } from '../../src/oci/oci.ts'
+import {
+  type KeepRule,
+  type RuleSurvey,
+  type RuleText,
+  ruleText,
+  surveyRule,
+} from '../../src/placement/placement.ts'
 import { libraryOf } from '../keep-sources.ts'
 import { checkSite, isHolder, type Sharing } from '../site-shares.ts'
 import type { Operation } from './operations.ts'

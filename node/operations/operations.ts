@@ -1,6 +1,6 @@
 /** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
 import type { ExchangeStatus } from '../../src/exchange/exchange.ts'
-import type { RuleText } from '../../src/keep/keep.ts'
+import type { RuleText } from '../../src/placement/placement.ts'
 import type { Policy } from '../../src/records/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'

@@ -1,8 +1,14 @@
 /** The operation behind `shoal warm`: brings images here now, and tells of every part of them while it comes. */
 import { type Clock, CodedError, steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
-import { bringImage, createPlatforms, type Image, type Part, type PartState } from '../../src/keep/keep.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
+import {
+  bringImage,
+  createPlatforms,
+  type Image,
+  type Part,
+  type PartState,
+} from '../../src/placement/placement.ts'
 import { nowhere } from '../../src/registry/registry.ts'
 import { libraryOf, supplyOf } from '../keep-sources.ts'
 import { formatImageName, parseImageName } from './image-name.ts'

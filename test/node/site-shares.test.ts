@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { checkSite, isHolder, keepNames, SiteShares } from '../../node/site-shares.ts'
-import { createRule, KeepRuleError } from '../../src/keep/keep.ts'
 import { digestBytes } from '../../src/oci/oci.ts'
+import { createRule, KeepRuleError } from '../../src/placement/placement.ts'
 import type { MemberEvent } from '../../src/swarm/swarm.ts'
 
 const shared = createRule({ repositories: 'apps/*', isShared: true })

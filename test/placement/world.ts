@@ -1,6 +1,5 @@
 /** Images made of invented bytes, what of them is on a shelf, and a supply that can be cut off. */
 
-import type { Library, Supply } from '../../src/keep/keep.ts'
 import {
   type Descriptor,
   type Digest,
@@ -10,6 +9,7 @@ import {
   type Repository,
   type Tag,
 } from '../../src/oci/oci.ts'
+import type { Library, Supply } from '../../src/placement/placement.ts'
 
 export const repository = parseRepository('apps/web')
 

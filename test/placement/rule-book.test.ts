@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { KeepRuleError, openRuleBook, type RuleBook, type RuleText } from '../../src/keep/keep.ts'
+import { KeepRuleError, openRuleBook, type RuleBook, type RuleText } from '../../src/placement/placement.ts'
 import { openDatabase } from '../../src/store/store.ts'
 
 async function inDatabase(work: (open: () => Promise<RuleBook>) => Promise<void>): Promise<void> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Schedule } from '../../src/keep/schedule.ts'
+import { Schedule } from '../../src/placement/schedule.ts'
 
 const middle = (): number => 0.5
 const minute = 60_000

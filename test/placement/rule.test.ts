@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { createRule, KeepRuleError, matchesTag, type RuleText, ruleText } from '../../src/keep/keep.ts'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import {
+  createRule,
+  KeepRuleError,
+  matchesTag,
+  type RuleText,
+  ruleText,
+} from '../../src/placement/placement.ts'
 
 const matches = (text: RuleText, repository: string, tag: string): boolean =>
   matchesTag(createRule(text), parseRepository(repository), parseTag(tag))

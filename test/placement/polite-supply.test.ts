@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { politeSupply } from '../../src/keep/keep.ts'
 import type { Digest } from '../../src/oci/oci.ts'
+import { politeSupply } from '../../src/placement/placement.ts'
 import { makeBlob, repository } from './world.ts'
 
 const { signal } = new AbortController()

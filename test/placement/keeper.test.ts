@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createRule, type Keeper, openKeeper, surveyRule } from '../../src/keep/keep.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { OciError, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { createRule, type Keeper, openKeeper, surveyRule } from '../../src/placement/placement.ts'
 import type { Change } from '../../src/records/records.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 import { type TestLedger, testLedger } from '../records/fixture.ts'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CodedError } from '../../src/base/base.ts'
-import { bringImage, ImagePlan, type Part } from '../../src/keep/keep.ts'
 import { type Digest, mediaTypes, type Platform, parseManifest } from '../../src/oci/oci.ts'
+import { bringImage, ImagePlan, type Part } from '../../src/placement/placement.ts'
 import {
   closureOf,
   descriptorOf,
