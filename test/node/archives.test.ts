@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, hexOf, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { tarOf } from '../archive/scratch.ts'
-import { type Made, makeBlob, makeImage, makeIndex } from '../keep/world.ts'
+import { type Made, makeBlob, makeImage, makeIndex } from '../placement/world.ts'
 import { Site } from './site.ts'
 
 const web = parseRepository('apps/web')

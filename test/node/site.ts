@@ -9,7 +9,7 @@ import { readSettings, type Settings } from '../../node/settings/settings.ts'
 import { silentLogger } from '../../src/base/base.ts'
 import { parseTag, type Repository } from '../../src/oci/oci.ts'
 import { createRegistry } from '../../src/registry/registry.ts'
-import { closureOf, type Made } from '../keep/world.ts'
+import { closureOf, type Made } from '../placement/world.ts'
 
 const { signal } = new AbortController()
 

@@ -10,7 +10,7 @@ import { readSettings } from '../../node/settings/settings.ts'
 import { silentLogger } from '../../src/base/base.ts'
 import { type Digest, parseTag } from '../../src/oci/oci.ts'
 import { createRegistry, type Elsewhere, nowhere } from '../../src/registry/registry.ts'
-import { closureOf, makeBlob, makeImage, makeIndex, repository } from '../keep/world.ts'
+import { closureOf, makeBlob, makeImage, makeIndex, repository } from '../placement/world.ts'
 
 const { signal } = new AbortController()
 const arm = makeImage([makeBlob('arm')], { seed: 'arm' })
