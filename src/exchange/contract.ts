@@ -1,6 +1,6 @@
 /** What the exchange promises, and what it needs from the rest of the node. */
 import type { Clock, Logger, Metrics } from '../base/base.ts'
-import type { Digest, Repository } from '../oci/oci.ts'
+import type { Digest, RangesOf, Repository } from '../oci/oci.ts'
 import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import type { BatchChannel, Identity } from '../wire/wire.ts'
 import type { Fault, Misconduct } from './peer/faults.ts'
@@ -17,8 +17,10 @@ export interface Exchange extends AsyncDisposable {
    * read. The blob's last piece comes once its whole digest is proven and it is in the store. Reading throws
    * BlobUnprovenError when the proof fails, BlobUnavailableError when nobody holds the rest any more, StoreFullError.
    * The transfer stops a while after its last reader was disposed of, and the part is kept.
+   * With `ranges` these alone may be read, and no more is brought for them than the pieces that they lie in; where they are less
+   * than all, the last piece comes as soon as it matches a list whose author says that it has proven the blob.
    */
-  open(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<OpenBlob | undefined>
+  open(wanted: Wanted, options?: { signal?: AbortSignal; ranges?: RangesOf }): Promise<OpenBlob | undefined>
   /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
   fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
   /**

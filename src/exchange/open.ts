@@ -8,6 +8,7 @@ import {
   TokenBucket,
   unlessAborted,
 } from '../base/base.ts'
+import type { RangesOf } from '../oci/oci.ts'
 import type { Blobs, OpenBlob } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
 import type { Exchange, ExchangeLimits, ExchangeOptions, Origin, OriginOptions } from './contract.ts'
@@ -28,6 +29,7 @@ import { Preparations } from './seeding/preparations.ts'
 import { Seeder } from './seeding/seeder.ts'
 import { blobReader } from './transfer/blob-reader.ts'
 import { Finding, type FindOptions } from './transfer/finding.ts'
+import { wantedPieces } from './transfer/interest.ts'
 import { Liars } from './transfer/list-candidates.ts'
 import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
@@ -129,7 +131,10 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
     (await mayRead(wanted.repository, wanted.digest)) || (await transfers.isHeldFor(wanted, { signal }))
 
-  const open = async (wanted: Wanted, signal: AbortSignal): Promise<OpenBlob | undefined> => {
+  const open = async (
+    wanted: Wanted,
+    { ranges, signal }: { ranges: RangesOf | undefined; signal: AbortSignal },
+  ): Promise<OpenBlob | undefined> => {
     if ((await blobs.stat(wanted.digest)) !== undefined) {
       if (!(await isAllowed(wanted, signal))) return undefined
       const here = await blobs.open(wanted.digest)
@@ -137,7 +142,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       if (here !== undefined) return here
     }
     const askedMs = clock.now()
-    const share = await transfers.join(wanted, { signal })
+    const share = await transfers.join(wanted, { ranges, signal })
     if (share === undefined) return undefined
     const foundMs = clock.now()
     const { transfer, release } = share
@@ -145,7 +150,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       const layout = await unlessAborted(transfer.state.ready, signal)
       const begun = { askedMs, foundMs, readyMs: clock.now() }
       const { state } = transfer
-      const reader = blobReader({ state, layout, blobs, release })
+      const isPart = wantedPieces({ ranges }, layout) !== 'all'
+      const reader = blobReader({ state, layout, blobs, isPart, release })
       return provenanceReader(reader, { state, layout, begun, clock })
     } catch (error) {
       release()
@@ -214,7 +220,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   )
 
   return {
-    open: async (wanted, { signal } = {}) => await open(wanted, bounded(signal)),
+    open: async (wanted, { ranges, signal } = {}) => await open(wanted, { ranges, signal: bounded(signal) }),
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
     find: async (wanted, { signal, ...options }) => await find(wanted, options, bounded(signal)),
     fetchFromOrigin: async (wanted, origin, options) =>

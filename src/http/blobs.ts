@@ -1,7 +1,15 @@
 /** `/v2/<name>/blobs/<digest>`: pull of whole blobs and of ranges, and delete. */
 import type { ServerResponse } from 'node:http'
 import { originsOf } from '../base/base.ts'
-import { type ByteRange, type Digest, OciError, parseRanges, type Repository } from '../oci/oci.ts'
+import {
+  type ByteRange,
+  type Digest,
+  OciError,
+  parseRanges,
+  type RangesOf,
+  type Repository,
+  satisfiableRanges,
+} from '../oci/oci.ts'
 import type { BlobContent, Registry } from '../registry/registry.ts'
 import { type BodyPlan, planBody } from './byte-ranges.ts'
 import { ClientGoneError, type Exchange } from './exchange.ts'
@@ -19,6 +27,8 @@ interface Sent {
 }
 
 const blobType = 'application/octet-stream'
+/** From a byte on to the end. */
+const openRange = /^\s*bytes=\d+-\s*$/
 
 export async function getBlob(
   { pull }: Registry,
@@ -33,8 +43,9 @@ export async function getBlob(
       .end()
     return
   }
-  await using blob = await pull.openBlob(repository, digest, { signal, trace })
   const headers = headersOf(digest)
+  const ranges = rangesAlone(exchange, headers.ETag)
+  await using blob = await pull.openBlob(repository, digest, { signal, trace, ranges })
   if (matches(exchange.header('if-none-match'), headers.ETag)) {
     exchange.send(304, headers)
     return
@@ -95,16 +106,29 @@ function locationOf(repository: Repository, digest: Digest) {
 
 /** Whether a client that leaves had what it wanted: containerd opens `bytes=N-`, reads its chunk and closes. */
 function hasEnough(exchange: Exchange, { status }: BodyPlan, { bytes, isComplete }: Sent): boolean {
-  const isOpen = /^\s*bytes=\d+-\s*$/.test(exchange.header('range') ?? '')
+  const isOpen = openRange.test(exchange.header('range') ?? '')
   return isComplete || (status === 206 && isOpen && bytes > 0)
 }
 
 /** A range of a representation that the client no longer means is ignored (RFC 9110, section 13.1.5). */
-function wantedRanges(exchange: Exchange, size: number, etag: string): ByteRange[] | undefined {
+function rangeHeader(exchange: Exchange, etag: string): string | undefined {
   const condition = exchange.header('if-range')
-  if (condition !== undefined && condition !== etag) return undefined
+  return condition === undefined || condition === etag ? exchange.header('range') : undefined
+}
+
+/**
+ * What the client wants and no more. Who asks for all from somewhere on has the rest already, as one that goes on after a break, or
+ * asks for it beside, as containerd does.
+ */
+function rangesAlone(exchange: Exchange, etag: string): RangesOf | undefined {
+  const header = rangeHeader(exchange, etag)
+  if (header === undefined || openRange.test(header)) return undefined
+  return (size) => satisfiableRanges(header, size)
+}
+
+function wantedRanges(exchange: Exchange, size: number, etag: string): ByteRange[] | undefined {
   try {
-    return parseRanges(exchange.header('range'), size)
+    return parseRanges(rangeHeader(exchange, etag), size)
   } catch (error) {
     if (error instanceof OciError) exchange.response.setHeader('Content-Range', `bytes */${size}`)
     throw error

@@ -31,7 +31,7 @@ export {
   withoutUpstream,
 } from './mirrored-name.ts'
 export { fitsPlatform, formatPlatform, type Platform, parsePlatform } from './platform.ts'
-export { type ByteRange, parseContentRange, parseRanges } from './range.ts'
+export { type ByteRange, parseContentRange, parseRanges, type RangesOf, satisfiableRanges } from './range.ts'
 export {
   parseReference,
   parseRepository,

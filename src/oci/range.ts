@@ -8,6 +8,9 @@ export interface ByteRange {
   end: number
 }
 
+/** What is wanted of a representation of this size: ranges of which no two overlap, or all of it. */
+export type RangesOf = (size: number) => readonly ByteRange[] | undefined
+
 /** As many as podman asks for at once of a layer in zstd:chunked. */
 export const maxRanges = 1024
 
@@ -16,9 +19,9 @@ export const maxRanges = 1024
  * unit or a form that this server does not know, or more than `maxRanges`, may be ignored (RFC 9110, section 14.2). What lies beyond
  * the end is left out. No two overlap: where they do, all are merged and sorted, so that no header asks for more than there is. Those
  * that only touch stay apart, since podman counts the parts that it gets.
- * Throws `RANGE_INVALID` when no byte can be satisfied.
+ * None where no byte can be satisfied.
  */
-export function parseRanges(header: string | undefined, size: number): ByteRange[] | undefined {
+export function satisfiableRanges(header: string | undefined, size: number): ByteRange[] | undefined {
   const list = /^bytes=([\d\-, \t]+)$/.exec(header?.trim() ?? '')?.[1]
   if (list === undefined) return undefined
   const items = list.split(',', maxRanges + 1)
@@ -29,7 +32,13 @@ export function parseRanges(header: string | undefined, size: number): ByteRange
     if (range === undefined) return undefined
     if (range !== 'beyond') ranges.push(range)
   }
-  if (ranges.length > 0) return apart(ranges)
+  return apart(ranges)
+}
+
+/** Throws `RANGE_INVALID` where no byte can be satisfied. */
+export function parseRanges(header: string | undefined, size: number): ByteRange[] | undefined {
+  const ranges = satisfiableRanges(header, size)
+  if (ranges?.length !== 0) return ranges
   throw new OciError(
     'RANGE_INVALID',
     `range "${excerpt(header ?? '')}" lies outside of the ${size} bytes here`,

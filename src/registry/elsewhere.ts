@@ -1,5 +1,5 @@
 /** The rest of the cluster as the registry sees it: where to turn for what is not here. */
-import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import type { Digest, RangesOf, Repository, Tag } from '../oci/oci.ts'
 import type { OpenBlob } from '../store/store.ts'
 
 /** `silence` where members that may know a name did not answer: that it is unknown here says nothing. */
@@ -26,11 +26,14 @@ export interface Elsewhere {
     digest: Digest,
     options?: { signal?: AbortSignal; within?: 'cluster' | 'anywhere'; sizes?: readonly number[] },
   ): Promise<{ size: number } | undefined>
-  /** A blob to read while it is on its way here, or `undefined` when no member can give it. The caller disposes of it. */
+  /**
+   * A blob to read while it is on its way here, or `undefined` when no member can give it. The caller disposes of it. With `ranges`
+   * nothing else may be read, and nothing else is brought for it; their bytes are what a member vouches for, piece by piece.
+   */
   openBlob(
     repository: Repository,
     digest: Digest,
-    options?: { signal?: AbortSignal },
+    options?: { signal?: AbortSignal; ranges?: RangesOf },
   ): Promise<OpenBlob | undefined>
   /** Brings a blob into the store whole; false when no member could give it. */
   fetchBlob(repository: Repository, digest: Digest, options?: { signal?: AbortSignal }): Promise<boolean>

@@ -1,6 +1,6 @@
 /** Pull: a reference to a manifest's bytes, a digest to a blob's. */
 import { fromUpstream, noTrace, SingleFlight, type Trace, timed } from '../base/base.ts'
-import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
+import { type Digest, OciError, type RangesOf, type Reference, type Repository } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
 import { keepFetchedManifest } from './fetched-manifest.ts'
@@ -50,8 +50,12 @@ export interface Pull {
     digest: Digest,
     options?: { signal?: AbortSignal },
   ): Promise<{ size: number }>
-  /** The caller disposes of it. Throws `BLOB_UNKNOWN`, and `UNAVAILABLE` for one that is here and that the disk does not give. */
-  openBlob(repository: Repository, digest: Digest, options?: PullOptions): Promise<BlobContent>
+  /** The caller disposes of it, and reads nothing but `ranges`, where it gives any. Throws `BLOB_UNKNOWN`, and `UNAVAILABLE` for one that is here and that the disk does not give. */
+  openBlob(
+    repository: Repository,
+    digest: Digest,
+    options?: PullOptions & { ranges?: RangesOf | undefined },
+  ): Promise<BlobContent>
 }
 
 export function createPull(collaborators: Collaborators): Pull {
@@ -180,13 +184,16 @@ export function createPull(collaborators: Collaborators): Pull {
   async function openBlob(
     repository: Repository,
     digest: Digest,
-    { signal, trace = noTrace }: PullOptions = {},
+    { signal, trace = noTrace, ranges }: PullOptions & { ranges?: RangesOf | undefined } = {},
   ): Promise<BlobContent> {
     const here = await timed(trace, 'disk', async () =>
       (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined,
     )
     if (here !== undefined) return contentOf(here, digest)
-    const coming = await elsewhere.openBlob(repository, digest, withSignal(signal))
+    const coming = await elsewhere.openBlob(repository, digest, {
+      ...withSignal(signal),
+      ...(ranges === undefined ? {} : { ranges }),
+    })
     if (coming === undefined) {
       // A push is told that it is unknown, and mends that; who reads it is not, for it may be had again.
       const isUnread = (await store.links.has(repository, digest)) && (await store.isUnread(digest))

@@ -5,6 +5,7 @@ import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Pulled, Tracer } from '../../src/base/base.ts'
 import type { Digest } from '../../src/oci/oci.ts'
+import { nowhere } from '../../src/registry/registry.ts'
 import { type Answer, type Api, openApi } from './harness.ts'
 
 const bytes = randomBytes(8 * 1024 * 1024 + 17)
@@ -90,6 +91,55 @@ describe('a reader that leaves', () => {
     const { pull, error } = await leave('bytes=0-67000000')
     expect(pull).toMatchObject({ isComplete: false })
     expect(error).toMatchObject({ name: 'ClientGoneError' })
+  })
+})
+
+describe('of a blob that is not here', () => {
+  it.each([
+    ['bytes=-10', [{ start: 90, end: 100 }]],
+    [
+      'bytes=0-1, 5-9',
+      [
+        { start: 0, end: 2 },
+        { start: 5, end: 10 },
+      ],
+    ], // prettier-ignore
+    ['bytes=100-', undefined],
+    ['bytes=200-300', []],
+    ['bytes=0-', undefined],
+    // As a client goes on after a break, or containerd reads a chunk.
+    ['bytes=5-', undefined],
+    ['bytes=x', undefined],
+    [undefined, undefined],
+  ])('%s has this much brought here', async (header, wanted) => {
+    const asked: unknown[] = []
+    await using alone = await openApi({
+      elsewhere: {
+        ...nowhere,
+        async openBlob(_repository, _digest, options) {
+          asked.push(options?.ranges?.(100))
+          return undefined
+        },
+      },
+    })
+    const headers = header === undefined ? {} : { Range: header }
+    expect((await alone.call('GET', path, { headers })).status).toBe(404)
+    expect(asked).toEqual([wanted])
+  })
+
+  it('all is brought where the client no longer means the range', async () => {
+    const asked: unknown[] = []
+    await using alone = await openApi({
+      elsewhere: {
+        ...nowhere,
+        async openBlob(_repository, _digest, options) {
+          asked.push(options?.ranges)
+          return undefined
+        },
+      },
+    })
+    await alone.call('GET', path, { headers: { Range: 'bytes=0-9', 'If-Range': '"another"' } })
+    expect(asked).toEqual([undefined])
   })
 })
 

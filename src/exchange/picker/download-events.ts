@@ -25,11 +25,16 @@ export type DownloadEvent =
   | { type: 'arrived'; peer: string; piece: number }
   /** For each reader, the piece that it waits for or reads. Replaces what was said before. */
   | { type: 'readers'; pieces: readonly number[] }
+  /** As many more, or fewer, want these: for a download that is `onDemand`. */
+  | { type: 'wanted'; pieces: WantedPieces; by: 1 | -1 }
   /** The hashes of so many pieces are known now, from the first on. */
   | { type: 'known'; pieces: number }
   /** Those near that download the blob, too, as far as they are known. Replaces what was said before. */
   | { type: 'fellows'; peers: readonly string[] }
   | { type: 'wake' }
+
+/** From one piece to before another. */
+export type WantedPieces = readonly { from: number; to: number }[] | 'all'
 
 export type DropReason = 'stalled' | 'slow'
 
@@ -45,6 +50,8 @@ export interface DownloadOptions {
   held?: Bitfield
   /** Of how many pieces the hashes are known, from the first on; others are not asked for. Default all. */
   known?: number
+  /** Only pieces that somebody wants are asked for, as `wanted` tells. Default all are. */
+  onDemand?: boolean
   random: () => number
   /** Shared by all downloads. */
   budget?: TokenBucket

@@ -43,6 +43,7 @@ export class Download {
     this.#options = options
     this.#limits = { ...defaultDownloadLimits, ...options.limits }
     this.#board = new PieceBoard(options.layout, options.held, options.known)
+    if (options.onDemand !== true) this.#board.want('all', 1)
     this.#late = new Lateness(this.#limits)
     const { budget, site, random } = options
     this.#book = new RequestBook(this.#board, { maxBytes: this.#limits.maxBytes, budget })
@@ -61,12 +62,17 @@ export class Download {
     return this.#board.held.complete
   }
 
-  /** The first piece, from `from` on, that is neither here nor held by any peer that takes part; `undefined` when there is none. */
+  /** Whether all that is wanted is here. */
+  get isSated(): boolean {
+    return this.#board.isSated
+  }
+
+  /**
+   * The first piece, from `from` on, that is neither here nor held by any peer that takes part, and that is wanted, or of which no
+   * hash is known: those come from the origin in order. `undefined` when there is none.
+   */
   firstAbsent(from = 0): number | undefined {
-    for (let piece = from; piece < this.#board.layout.count; piece++) {
-      if (!this.#board.held.has(piece) && (this.#board.availability[piece] ?? 0) === 0) return piece
-    }
-    return undefined
+    return this.#board.firstAbsent(from)
   }
 
   /** What is here. Not a copy: read it only. */
@@ -89,13 +95,14 @@ export class Download {
     else if (event.type === 'readers') this.#advance(event.pieces)
     else if (event.type === 'wake') this.#wake(nowMs)
     else if (event.type === 'known') this.#board.learn(event.pieces)
+    else if (event.type === 'wanted') this.#board.want(event.pieces, event.by)
     else if (event.type === 'fellows') this.#fellows(event.peers)
     else {
       ready = this.#peers.get(event.peer)
       if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
     }
-    if (event.type === 'known' || this.#book.takeReopened()) {
+    if (event.type === 'known' || event.type === 'wanted' || this.#book.takeReopened()) {
       for (const peer of this.#peers.values()) peer.dry = false
       ready = undefined
     }

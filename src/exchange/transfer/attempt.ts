@@ -6,6 +6,7 @@ import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
+import { type Interest, wantedPieces } from './interest.ts'
 import type { Candidate } from './list-candidates.ts'
 import { PieceWrites } from './piece-writes.ts'
 import type { HoldingSource, Source } from './source.ts'
@@ -71,7 +72,16 @@ export class Attempt {
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
     const { known } = this.#writes
     const site = { self: options.self, blob: partial.plan.digest, isFar: options.isFar }
-    this.#download = new Download({ layout, held, known, site, random, limits, ...(budget && { budget }) })
+    this.#download = new Download({
+      layout,
+      held,
+      known,
+      site,
+      random,
+      limits,
+      onDemand: true,
+      ...(budget && { budget }),
+    })
     // Whoever waits for it hears of a failure; one that comes when nobody does is of no account.
     this.#over.promise.catch(() => undefined)
     this.#tellFellows()
@@ -81,6 +91,11 @@ export class Attempt {
   /** Live. */
   get held(): Bitfield {
     return this.#download.held
+  }
+
+  /** Whether all that is wanted of it is here. */
+  get isSated(): boolean {
+    return this.#download.isSated
   }
 
   /** How many peers it may ask. */
@@ -133,6 +148,11 @@ export class Attempt {
 
   has(source: Source): boolean {
     return this.#peers.get(source.peer)?.source === source
+  }
+
+  /** Somebody wants this much of it, or does no more. */
+  want(interest: Interest, by: 1 | -1): void {
+    this.#feed({ type: 'wanted', pieces: wantedPieces(interest, this.candidate.list.layout), by })
   }
 
   readers(pieces: number[]): void {

@@ -170,6 +170,7 @@ export class Attempts {
       chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
     })
     if (attempt.held.held > 0) this.#announce()
+    for (const interest of state.interests) attempt.want(interest, 1)
     attempt.readers(state.pieces())
     for (const source of this.#sources.holding()) this.#join(attempt, source)
     this.#show(attempt)

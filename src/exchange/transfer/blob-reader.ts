@@ -1,4 +1,7 @@
-/** A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven. */
+/**
+ * A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven,
+ * or, for who reads ranges that are less than all, once somebody vouches for it who says that it has proven all.
+ */
 import { unlessAborted } from '../../base/base.ts'
 import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
@@ -10,6 +13,8 @@ export interface BlobReaderOptions {
   state: TransferState
   layout: Layout
   blobs: Pick<Blobs, 'open'>
+  /** What is read is less than all of it. */
+  isPart: boolean
   /** The reader needs the transfer no more. */
   release(): void
 }
@@ -61,9 +66,11 @@ async function* read(
       return
     }
     move(state, follower, pieceAt(layout, position))
-    const partial = now.name === 'searching' ? undefined : now.attempt.partial
+    const { partial, candidate } = now.name === 'searching' ? {} : now.attempt
     const isReadable = partial !== undefined && (prefix.isEmpty || partial.has(prefix.pieceIn(layout)))
-    const readable = isReadable ? readableTo(partial, layout, position, end) : position
+    const isVouched = options.isPart && candidate !== undefined && candidate.vouchers.size > 0
+    const last = isVouched ? layout.count : layout.count - 1
+    const readable = isReadable ? readableTo(partial, layout, { position, end, last }) : position
     if (partial === undefined || readable === position) {
       const fresh = coming(options, prefix, position, end)
       if (fresh === undefined) {
@@ -117,14 +124,12 @@ async function settle(
   if (!isSame) throw new BlobUnprovenError(state.digest)
 }
 
-/** The end of the verified pieces from `position` on. The blob's last piece is not read before the whole is proven. */
+/** The end of the verified pieces from `position` on, before the piece `last`, which waits until the whole is proven. */
 function readableTo(
   partial: { has(piece: number): boolean },
   layout: Layout,
-  position: number,
-  end: number,
+  { position, end, last }: { position: number; end: number; last: number },
 ): number {
-  const last = layout.count - 1
   let piece = pieceAt(layout, position)
   if (piece >= last || !partial.has(piece)) return position
   while (piece + 1 < last && pieceRange(layout, piece).end < end && partial.has(piece + 1)) piece++

@@ -83,8 +83,12 @@ export class ListChoice {
   /** Whether another list is to be tried: one that gets on while this one does not. */
   compare(attempt: Attempt): void {
     const { candidate, trials } = attempt
-    if (attempt.held.complete) return
     const nowMs = this.#clock.now()
+    // Nothing comes of what nobody wants: that tells nothing of its list.
+    if (attempt.isSated) {
+      trials.idle(nowMs)
+      return
+    }
     const { candidates } = this.#search
     for (const rival of candidates.rivals(candidate, this.#sources.holding(), nowMs)) {
       if (attempt.peers === 0 && this.#state.origin === undefined) {

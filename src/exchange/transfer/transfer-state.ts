@@ -5,6 +5,7 @@ import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Attempt } from './attempt.ts'
+import type { Interest } from './interest.ts'
 import type { OriginPieces, Tail } from './origin-pieces.ts'
 
 export type State =
@@ -44,6 +45,7 @@ export class TransferState {
   /** By piece, of those that came since it began. */
   readonly #givers = new Map<number, string>()
   readonly #followers = new Set<Follower>()
+  readonly #interests = new Set<Interest>()
   readonly #found = Promise.withResolvers<boolean>()
   readonly #ready = Promise.withResolvers<Layout>()
   readonly #done = Promise.withResolvers<void>()
@@ -154,6 +156,20 @@ export class TransferState {
       this.#givers.set(pieceAt(this.layout, position), fromUpstream)
     }
     return tail
+  }
+
+  /** Of all that want it. */
+  get interests(): Iterable<Interest> {
+    return this.#interests
+  }
+
+  want(interest: Interest): void {
+    this.#interests.add(interest)
+    this.attempt?.want(interest, 1)
+  }
+
+  unwant(interest: Interest): void {
+    if (this.#interests.delete(interest)) this.attempt?.want(interest, -1)
   }
 
   follow(piece: number): Follower {

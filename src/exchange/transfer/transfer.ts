@@ -126,8 +126,9 @@ export class Transfer {
       this.#sources.check()
       await this.#attempts.check()
       this.origin.check()
+      if (this.state.attempt?.isSated === true) this.state.movedMs = clock.now()
       const idleMs = clock.now() - this.state.movedMs
-      if (idleMs > giveUpMs && this.state.attempt?.held.complete !== true) {
+      if (idleMs > giveUpMs) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
         throw new BlobUnavailableError(this.state.digest, reason)
       }

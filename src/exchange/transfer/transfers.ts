@@ -1,9 +1,10 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
 import { type Background, ClosingError, unlessAborted } from '../../base/base.ts'
-import type { Digest, Repository } from '../../oci/oci.ts'
+import type { Digest, RangesOf, Repository } from '../../oci/oci.ts'
 import type { Origin } from '../contract.ts'
 import { BlobUnavailableError, ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import type { Interest } from './interest.ts'
 import { Sources } from './sources.ts'
 import { Transfer, type TransferContext } from './transfer.ts'
 
@@ -20,6 +21,8 @@ interface Entry {
   users: number
   /** Counts up whenever someone comes, so that a grace time that was overtaken means nothing. */
   visits: number
+  /** What the last of its users wanted, which goes on for a while. */
+  last: Interest | undefined
 }
 
 /** A hold on a transfer. */
@@ -46,9 +49,13 @@ export class Transfers {
   }
 
   /**
-   * Joins the transfer of the digest, or begins one. `undefined` when nobody lets the repository have it.
+   * Joins the transfer of the digest, or begins one, of which all is wanted or `ranges`. `undefined` when nobody lets the
+   * repository have it.
    */
-  async join(wanted: Wanted, { signal }: { signal: AbortSignal }): Promise<Share | undefined> {
+  async join(
+    wanted: Wanted,
+    { ranges, signal }: { ranges?: RangesOf | undefined; signal: AbortSignal },
+  ): Promise<Share | undefined> {
     const known = this.#entries.get(wanted.digest)
     // What was begun for another repository is shared once a member says that this one may read it, too.
     if (known !== undefined && !known.transfer.state.repositories.has(wanted.repository)) {
@@ -56,7 +63,7 @@ export class Transfers {
       if (!isKnown && !(await this.isHeldFor(wanted, { signal }))) return undefined
       known.transfer.state.repositories.add(wanted.repository)
     }
-    const share = await this.#share(wanted)
+    const share = await this.#share(wanted, { ranges })
     share.transfer.state.isWanted = true
     try {
       if (await unlessAborted(share.transfer.state.found, signal)) return share
@@ -68,7 +75,7 @@ export class Transfers {
     if (known === undefined || known.transfer.state.wanted.repository === wanted.repository) return undefined
     // Members were asked for the repository that it was begun for, and may let this one have it.
     await unlessAborted(known.ended.promise, signal)
-    return await this.join(wanted, { signal })
+    return await this.join(wanted, { ranges, signal })
   }
 
   /** A hold on the transfer of a blob that this node is to fetch from the origin; `undefined` when the repository may not have it. */
@@ -76,7 +83,8 @@ export class Transfers {
     const known = this.#entries.get(wanted.digest)?.transfer.state
     const isOther = known !== undefined && !known.repositories.has(wanted.repository)
     if (isOther && !(await this.#options.admits(wanted, origin, signal))) return undefined
-    const share = await this.#share(wanted)
+    // Whoever it is fetched for, others may want the rest.
+    const share = await this.#share(wanted, {})
     const { repositories } = share.transfer.state
     if (repositories.has(wanted.repository)) return share
     repositories.add(wanted.repository)
@@ -108,7 +116,7 @@ export class Transfers {
     }
   }
 
-  async #share(wanted: Wanted): Promise<Share> {
+  async #share(wanted: Wanted, interest: Interest): Promise<Share> {
     let entry = this.#entries.get(wanted.digest)
     // One that is ending still has the part open.
     while (entry !== undefined && (entry.stop.signal.aborted || entry.transfer.state.failure !== undefined)) {
@@ -118,6 +126,10 @@ export class Transfers {
     entry ??= this.#begin(wanted)
     entry.users++
     entry.visits++
+    const { state } = entry.transfer
+    state.want(interest)
+    if (entry.last !== undefined) state.unwant(entry.last)
+    entry.last = undefined
     let isHeld = true
     return {
       transfer: entry.transfer,
@@ -125,7 +137,12 @@ export class Transfers {
         if (!isHeld) return
         isHeld = false
         entry.users--
-        if (entry.users === 0) this.#stopSoon(entry, atOnce)
+        if (entry.users > 0) {
+          state.unwant(interest)
+          return
+        }
+        entry.last = interest
+        this.#stopSoon(entry, atOnce)
       },
     }
   }
@@ -135,7 +152,7 @@ export class Transfers {
     const transfer = new Transfer(wanted, this.#options)
     const stop = new AbortController()
     const ended = Promise.withResolvers<void>()
-    const entry: Entry = { transfer, stop, ended, users: 0, visits: 0 }
+    const entry: Entry = { transfer, stop, ended, users: 0, visits: 0, last: undefined }
     if (background.signal.aborted) throw new ClosingError('the exchange is closing')
     this.#entries.set(wanted.digest, entry)
     background.start('transfer', async (signal) => {

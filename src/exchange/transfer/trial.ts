@@ -29,13 +29,18 @@ const maxBytes = 8 * 1024 * 1024
 
 export class Trials {
   readonly #current: Candidate
-  readonly #begunMs: number
+  #begunMs: number
   readonly #trials = new Map<Candidate, Trial>()
   /** What came in each of the last slots of time, the latest one last. */
   #gains: { slot: number; bytes: number }[] = []
 
   constructor(current: Candidate, nowMs: number) {
     this.#current = current
+    this.#begunMs = nowMs
+  }
+
+  /** Nothing is wanted that could have come. */
+  idle(nowMs: number): void {
     this.#begunMs = nowMs
   }
 

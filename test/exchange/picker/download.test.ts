@@ -15,6 +15,41 @@ describe('a download', () => {
     expect(asked(scene.arrive('a', 0, 300))).toEqual([2])
   })
 
+  it('asks for what is wanted alone, where it is on demand, and for the rest once that is', () => {
+    const scene = new Scene(64, { onDemand: true })
+    expect(asked(scene.join('a'))).toEqual([])
+    expect(scene.download.isSated).toBe(true)
+    const end = [{ from: 62, to: 64 }]
+    expect(asked(scene.give({ type: 'wanted', pieces: end, by: 1 })).toSorted()).toEqual([62, 63])
+    expect(scene.download.isSated).toBe(false)
+    for (const piece of [62, 63]) expect(asked(scene.arrive('a', piece))).toEqual([])
+    expect(scene.download.isSated).toBe(true)
+    expect(asked(scene.pass(2000, ['a']))).toEqual([])
+    expect(scene.download.firstAbsent()).toBeUndefined()
+    const isAsked = asked(scene.give({ type: 'wanted', pieces: 'all', by: 1 }))
+    expect(isAsked.length).toBeGreaterThan(1)
+    scene.give({ type: 'wanted', pieces: 'all', by: -1 })
+    for (const piece of isAsked) expect(asked(scene.arrive('a', piece))).toEqual([])
+  })
+
+  it('has two send the same at the end of what is wanted, which need not be that of the blob', () => {
+    const scene = new Scene(64, { onDemand: true })
+    scene.give({ type: 'wanted', pieces: [{ from: 3, to: 4 }], by: 1 })
+    scene.join('a')
+    expect(asked(scene.join('b'))).toEqual([])
+    // The first is silent: the other steps in, as it does where nothing else is left to ask for.
+    expect(asked(scene.pass(600, ['b']), 'b')).toEqual([3])
+  })
+
+  it('does not ask again for what a peer did not give and nobody wants any more', () => {
+    const scene = new Scene(64, { onDemand: true })
+    scene.give({ type: 'wanted', pieces: [{ from: 3, to: 4 }], by: 1 })
+    scene.join('a')
+    scene.give({ type: 'wanted', pieces: [{ from: 3, to: 4 }], by: -1 })
+    scene.give({ type: 'busy', peer: 'a', retryAfterMs: 100 })
+    expect(asked(scene.pass(1000, ['a']))).toEqual([])
+  })
+
   it('asks a quick peer for more at once', () => {
     const scene = new Scene(64)
     scene.join('a')

@@ -34,6 +34,12 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
   }
   const attempt = { partial, readers: () => undefined } as unknown as Attempt
   state.go({ name: 'downloading', attempt })
-  await using blob = blobReader({ state, layout, blobs: store.blobs, release: () => undefined })
+  await using blob = blobReader({
+    state,
+    layout,
+    blobs: store.blobs,
+    isPart: false,
+    release: () => undefined,
+  })
   expect(Buffer.compare(await read(blob), bytes)).toBe(0)
 })
