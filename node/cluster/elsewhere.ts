@@ -45,8 +45,8 @@ export function clusterElsewhere(
     async findBlob(repository, digest, { within = 'anywhere', ...options } = {}) {
       if (within === 'cluster' || !delegation.covers(repository))
         return await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })
-      // Nobody pushes it: whoever asks how large it is wants it next.
-      await using blob = await exchange.open({ repository, digest }, options)
+      // Nobody pushes it: whoever asks how large it is wants it next, or ranges of it.
+      await using blob = await exchange.open({ repository, digest }, { ...options, ranges: () => [] })
       return blob === undefined ? undefined : { size: blob.size }
     },
     prefetch(repository, digests) {

@@ -10,7 +10,7 @@ interface FetchedManifest {
 
 interface Keepers {
   store: Pick<Collaborators['store'], 'manifests' | 'links'>
-  elsewhere: Pick<Collaborators['elsewhere'], 'announce' | 'prefetch'>
+  elsewhere: Pick<Collaborators['elsewhere'], 'announce'>
 }
 
 /** The bytes are proven by the caller. What they refer to need not be here yet; it comes when it is asked for. */
@@ -30,19 +30,4 @@ export async function keepManifest(
   await store.links.add(repository, readable)
   elsewhere.announce([digest])
   return manifest
-}
-
-/** For whoever pulls it: they want its layers next, unless they say otherwise. */
-export async function keepFetchedManifest(
-  keepers: Keepers,
-  repository: Repository,
-  fetched: FetchedManifest,
-  { prefetch = true }: { prefetch?: boolean } = {},
-): Promise<void> {
-  const { blobs } = await keepManifest(keepers, repository, fetched)
-  if (!prefetch) return
-  keepers.elsewhere.prefetch(
-    repository,
-    blobs.map((blob) => blob.digest),
-  )
 }

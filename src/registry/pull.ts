@@ -3,10 +3,11 @@ import { fromUpstream, noTrace, SingleFlight, type Trace, timed } from '../base/
 import { type Digest, OciError, type RangesOf, type Reference, type Repository } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
-import { keepFetchedManifest } from './fetched-manifest.ts'
+import { keepManifest } from './fetched-manifest.ts'
 import type { MirroredTag, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
 import { createResolution, retryAfterMs } from './resolution.ts'
+import { Siblings } from './siblings.ts'
 import { createStaleCount } from './stale-count.ts'
 import { toldSizes } from './told-sizes.ts'
 
@@ -35,7 +36,7 @@ export interface BlobContent extends OpenBlob {
 export interface PullOptions {
   signal?: AbortSignal
   trace?: Trace
-  /** Whether a manifest that comes from a member brings its blobs along; default true. */
+  /** Whether a manifest that comes from a member brings its layers along, once one of them is read whole; default true. */
   prefetch?: boolean
 }
 
@@ -62,6 +63,7 @@ export function createPull(collaborators: Collaborators): Pull {
   const { store, names, elsewhere, mirror, own, cache, clock } = collaborators
   const counted = createStaleCount(collaborators)
   const { resolve } = createResolution(collaborators)
+  const siblings = new Siblings()
   const manifestFetches = new SingleFlight<{ bytes: Uint8Array; giver: string } | undefined>()
 
   /** What has a tag somebody holds; the rest may be with nobody any more, and whoever has it can push it again. */
@@ -73,7 +75,7 @@ export function createPull(collaborators: Collaborators): Pull {
       : new OciError('MANIFEST_UNKNOWN', message)
   }
 
-  /** Brings a manifest here; its blobs become readable through the repository, and come when asked for. */
+  /** Brings a manifest here; its blobs become readable through the repository, and come when one of them is asked for. */
   function fetchManifest(
     repository: Repository,
     entry: ManifestEntry,
@@ -89,7 +91,8 @@ export function createPull(collaborators: Collaborators): Pull {
         (await elsewhere.fetchManifest(repository, entry.digest, { onGiver })) ??
         (await fetchAnew(repository, entry.digest, onGiver))
       if (bytes === undefined) return undefined
-      await keepFetchedManifest(collaborators, repository, { ...entry, bytes }, { prefetch })
+      const manifest = await keepManifest(collaborators, repository, { ...entry, bytes })
+      if (prefetch) siblings.remember(repository, manifest)
       return { bytes, giver }
     })
   }
@@ -189,6 +192,7 @@ export function createPull(collaborators: Collaborators): Pull {
     const here = await timed(trace, 'disk', async () =>
       (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined,
     )
+    if (ranges === undefined) elsewhere.prefetch(repository, siblings.take(repository, digest))
     if (here !== undefined) return contentOf(here, digest)
     const coming = await elsewhere.openBlob(repository, digest, {
       ...withSignal(signal),

@@ -17,7 +17,7 @@ import {
 } from '../oci/oci.ts'
 import type { Change } from '../records/records.ts'
 import { BlobMissingError, type UploadState } from '../store/store.ts'
-import { keepFetchedManifest } from './fetched-manifest.ts'
+import { keepManifest } from './fetched-manifest.ts'
 import { checkNesting } from './nesting.ts'
 import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
@@ -187,7 +187,11 @@ export function createPush(collaborators: Collaborators): Push {
       const bytes = await elsewhere.fetchManifest(repository, digest)
       if (bytes === undefined) return false
       // By the type that it was pushed as, for which somebody saw to it that its blobs are there; the index may say another.
-      await keepFetchedManifest(collaborators, repository, { ...entry, bytes })
+      const { blobs } = await keepManifest(collaborators, repository, { ...entry, bytes })
+      elsewhere.prefetch(
+        repository,
+        blobs.map((blob) => blob.digest),
+      )
     }
     return true
   }

@@ -201,6 +201,41 @@ describe('what is not here', () => {
     expect(elsewhere.asked).toEqual([image.digest, image.layer])
   })
 
+  it('has its other layers brought along once one of them is read whole, and not for ranges of one', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near, elsewhere } = await openPair(opened)
+    const layers = await Promise.all(
+      ['one', 'two', 'three'].map((text) => pushBlob(far.registry.push, repository, text)),
+    )
+    const config = await pushBlob(far.registry.push, repository, '{}')
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: mediaTypes.ociManifest,
+      config: { mediaType: 'application/vnd.oci.image.config.v1+json', digest: config, size: 2 },
+      layers: layers.map((digest) => ({
+        mediaType: 'application/vnd.oci.image.layer.v1.tar',
+        digest,
+        size: 5,
+      })),
+    }
+    const body = { bytes: Buffer.from(JSON.stringify(manifest)), contentType: mediaTypes.ociManifest }
+    await far.registry.push.putManifest(repository, { tag: latest }, body)
+    const brought: Digest[][] = []
+    elsewhere.prefetch = (_name, digests) => {
+      if (digests.length > 0) brought.push(digests)
+    }
+    const { pull } = near.registry
+    const [one, two, three] = layers
+    if (one === undefined) throw new Error('three were pushed')
+    await pull.getManifest(repository, { tag: latest })
+    await using _config = await pull.openBlob(repository, config)
+    await using _part = await pull.openBlob(repository, one, { ranges: () => [{ start: 0, end: 1 }] })
+    expect(brought).toEqual([])
+    await using _whole = await pull.openBlob(repository, one)
+    await using _again = await pull.openBlob(repository, one)
+    expect(brought).toEqual([[two, three]])
+  })
+
   it('is told of without being brought here', async () => {
     await using opened = new AsyncDisposableStack()
     const { far, near, elsewhere } = await openPair(opened)

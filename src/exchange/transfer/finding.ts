@@ -1,12 +1,14 @@
 /**
- * Whether a blob is to be had, for who would push it if it is not: nobody's word is enough for that. It is brought here at once,
- * and of one that takes longer a size is told only where a manifest says the same as a member that holds it.
+ * Whether a blob is to be had, for who would push it if it is not: nobody's word is enough for that. It is brought here at once. Where
+ * a manifest says how large it is, a piece of it will do: whoever asks has had the manifest from here, and may want ranges alone; and
+ * of one that takes longer the size is told where a member that holds it says the same.
  */
 import { type Clock, RecentMap, untilOrAfter } from '../../base/base.ts'
-import type { Digest } from '../../oci/oci.ts'
+import type { Digest, RangesOf } from '../../oci/oci.ts'
 import type { Blobs } from '../../store/store.ts'
 import { ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import type { Transfer } from './transfer.ts'
 import type { Share, Transfers } from './transfers.ts'
 
 export interface FindOptions {
@@ -40,28 +42,39 @@ export class Finding {
     const { blobs, transfers, clock } = this.#options
     const { digest } = wanted
     const over = new AbortController()
-    let share: Share | undefined
+    const shares: Share[] = []
+    let matched: number | undefined
+    const join = async (ranges?: RangesOf): Promise<Transfer['state'] | undefined> => {
+      const share = await transfers.join(wanted, { ranges, signal: either })
+      if (share !== undefined) shares.push(share)
+      return share?.transfer.state
+    }
+    const isVain = (this.#vain.get(digest) ?? 0) > clock.now()
     const either = AbortSignal.any([signal, over.signal])
     const bringing = async (): Promise<void> => {
       // Only what members hold: no origin is asked for the sake of a push.
       if (!(await transfers.isHeldFor(wanted, { signal: either, withinMs }))) return
-      share = await transfers.join(wanted, { signal: either })
-      await share?.transfer.state.done
+      if (sizes.length > 0 && !isVain) {
+        const layout = await (await join(() => []))?.ready
+        matched = sizes.find((size) => size === layout?.size)
+      }
+      if (matched === undefined) await (await join())?.done
     }
     try {
       await untilOrAfter(bringing(), withinMs, { clock, signal })
       const brought = await blobs.stat(digest)
       if (brought !== undefined) return { size: brought.size }
-      const isVain = (this.#vain.get(digest) ?? 0) > clock.now()
-      const size = sizes.find((each) => share?.transfer.isHeldWith(each) === true)
-      return size === undefined || isVain ? undefined : { size }
+      if (isVain) return undefined
+      const isHeldWith = (size: number): boolean => shares.some(({ transfer }) => transfer.isHeldWith(size))
+      const size = matched ?? sizes.find(isHeldWith)
+      return size === undefined ? undefined : { size }
     } catch (error) {
       // Why it did not come is for those to hear who cannot send it instead.
-      if (error === share?.transfer.state.failure) return undefined
+      if (shares.some(({ transfer }) => transfer.state.failure === error)) return undefined
       throw error
     } finally {
       over.abort(new ExchangeClosedError('it is not waited for any more'))
-      share?.release({ atOnce: true })
+      for (const { release } of shares) release({ atOnce: true })
     }
   }
 }

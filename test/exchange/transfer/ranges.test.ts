@@ -113,6 +113,17 @@ describe('a reader of ranges', () => {
     expect(downloader.exchange.status().transfers).toMatchObject([{ held: 1 }])
   })
 
+  it('is told the size that a manifest says by one piece of the blob, and has it brought where none does', async () => {
+    const [seeder, downloader] = [await world.node(), await world.node()]
+    const digest = await seeder.holds(bytes)
+    const find = (sizes: number[]) => downloader.exchange.find(wanted(digest), { withinMs: 18_000, sizes })
+    expect(await find([1, bytes.length])).toEqual({ size: bytes.length })
+    expect(await downloader.has(digest)).toBe(false)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(pieceBytes + 8 * 1024)
+    expect(await find([1])).toEqual({ size: bytes.length })
+    expect(await downloader.has(digest)).toBe(true)
+  })
+
   it('is not led to another list by one that gives a piece while it wants none', async () => {
     const seeder = await world.node()
     const downloader = await world.node()
