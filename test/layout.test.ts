@@ -109,7 +109,7 @@ describe('the layout', () => {
     ['swarm', ['cluster', 'streams', 'dht', 'members'], ['errors']],
     [
       'store',
-      ['files', 'threads', 'database', 'ingest', 'blobs', 'links', 'partials', 'uploads', 'memory'],
+      ['files', 'threads', 'database', 'ingest', 'blobs', 'links', 'partials', 'uploads', 'room', 'memory'],
       ['errors'],
     ],
   ])(

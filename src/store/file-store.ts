@@ -33,6 +33,10 @@ import { OwnedWork } from './links/owned-work.ts'
 import type { Partials } from './partials/partial.ts'
 import { PartialFiles } from './partials/partial-files.ts'
 import { PiecePool } from './partials/piece-pool.ts'
+import { Evictor } from './room/evictor.ts'
+import { Fill, folderBytes } from './room/fill.ts'
+import { LastUses } from './room/last-uses.ts'
+import { type Room, RoomKeeper } from './room/room.ts'
 import type { Blobs, Store } from './store.ts'
 import { UploadSessions } from './uploads/upload-sessions.ts'
 
@@ -50,6 +54,8 @@ export interface StoreOptions {
   maxSessions?: number
   /** Room that uploads and manifests leave free on the disk; default 256 MiB. */
   minFreeBytes?: number
+  /** What the data directory may take of the disk; absent for all but `minFreeBytes`. */
+  maxDiskBytes?: number | undefined
   /** The grace time that `collect` will be called with: leases are renewed once a quarter of it has passed. Default an hour. */
   graceMs?: number
   /** Threads that hash and write; default 2. */
@@ -61,6 +67,7 @@ export interface StoreOptions {
 /** A store on a disk, where blobs can also arrive piece by piece. */
 export interface FileStore extends Store {
   readonly partials: Partials
+  readonly room: Room
   /**
    * The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. Throws BlobRottenError
    * for bytes that are not those that were stored.
@@ -86,9 +93,26 @@ export interface FileStore extends Store {
 export async function openStore(options: StoreOptions): Promise<FileStore> {
   const { directory, database, logger = silentLogger, clock = steadyClock, metrics = noMetrics } = options
   const { maxBlobBytes = 2 ** 40, maxSessions = 1000, minFreeBytes = 256 * 2 ** 20 } = options
-  const files = new BlobFiles(directory)
+  const work = new OwnedWork()
+  const fill =
+    options.maxDiskBytes === undefined
+      ? undefined
+      : new Fill({
+          maxBytes: options.maxDiskBytes,
+          measure: (signal) => folderBytes(directory, signal),
+          work,
+          clock,
+          logger,
+        })
+  const files = new BlobFiles(directory, { onFreed: (bytes) => fill?.remove(bytes) })
   await files.prepare()
-  const space = new DiskSpace(directory, minFreeBytes, { logger, clock })
+  const space = new DiskSpace(directory, minFreeBytes, {
+    logger,
+    clock,
+    limit: fill,
+    makeRoom: (missing) => room.make(missing),
+    onTaken: () => room.noteTaken(),
+  })
   const tables = openTables(database)
   const leases = await openLeases(tables, { clock, graceMs: options.graceMs ?? 3_600_000, logger })
   const context: TableContext = { database, tables, turns: new Keyed(), claims: new Claims(), leases }
@@ -102,7 +126,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     new UploadSessions(context, publisher, { maxBlobBytes, maxSessions, maxOpen: 32 }),
   )
   await uploads.load()
-  const work = opened.use(new OwnedWork())
+  opened.use(work)
   // Listed before anything can be written, so that only the last run's files are in it.
   const leftovers = (await files.listUploads()).filter((id) => !uploads.has(id))
   work
@@ -111,6 +135,18 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   work
     .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
     .catch((error: unknown) => logFailure(logger, error, 'the time of the leases is not written any more'))
+  const pieces = opened.use(new PiecePool(logger))
+  const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums })
+  const uses = new LastUses(context)
+  const evictor = new Evictor({ context, files, partials, uses, work, clock, logger, metrics })
+  const reserveBytes = Math.max(0, minFreeBytes)
+  const left = (): Promise<number> => space.left()
+  const room = new RoomKeeper({ evictor, uses, fill, reserveBytes, left, work, clock, logger })
+  // Before the work that notes them is stopped, and after all who read.
+  opened.defer(() => uses.flush())
+  work
+    .run(undefined, (signal) => room.run(signal))
+    .catch((error: unknown) => logFailure(logger, error, 'the disk is not kept below its mark any more'))
   const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })
   metrics.gauge('shoal_store_blobs', () => census.totals()?.blobs)
   metrics.gauge('shoal_store_blob_bytes', () => census.totals()?.bytes)
@@ -119,7 +155,9 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   metrics.gauge('shoal_disk_reserve_bytes', () => minFreeBytes)
   metrics.gauge('shoal_store_upload_sessions', () => uploads.size)
   metrics.gauge('shoal_store_read_buffer_bytes', () => buffers.bytes)
-  const pieces = opened.use(new PiecePool(logger))
+  metrics.gauge('shoal_room_limit_bytes', () => fill?.maxBytes)
+  metrics.gauge('shoal_room_filled_bytes', () => room.status().limit?.filledBytes)
+  metrics.gauge('shoal_room_high_mark_bytes', () => room.status().limit?.highBytes)
   const collector = new Collector(context, files, metrics)
   const sound = new SoundFiles(leases)
   const verifier = new Verifier({ context, files, pool, sums, sound, logger, metrics })
@@ -132,12 +170,13 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const scrub = new Scrub({ context, files, sums, verifier, unreadable, clock, isBusy, logger, metrics })
   const resources = opened.move()
   return {
-    blobs: fileBlobs(files, checked, publisher, maxBlobBytes, work),
+    blobs: fileBlobs({ files, checked, publisher, uses, maxBytes: maxBlobBytes, work }),
+    room,
     uploads,
     manifests: new ManifestTable(context, space, { checked, verifier }),
     links: new LinkTable(context),
     hold: (digests, run) => context.claims.hold(digests, run),
-    partials: new PartialFiles({ context, files, pool: pieces, space, buffers, sums }),
+    partials,
     async hashPieces(digest, pieceBytes) {
       // Hashes of rotten bytes would be vouched for.
       await checked.prove(digest)
@@ -166,16 +205,22 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   }
 }
 
-function fileBlobs(
-  files: BlobFiles,
-  checked: CheckedBlobs,
-  publisher: Publisher,
-  maxBytes: number,
-  work: OwnedWork,
-): Blobs {
+interface FileBlobsOptions {
+  files: BlobFiles
+  checked: CheckedBlobs
+  publisher: Publisher
+  uses: LastUses
+  maxBytes: number
+  work: OwnedWork
+}
+
+function fileBlobs({ files, checked, publisher, uses, maxBytes, work }: FileBlobsOptions): Blobs {
   return {
     stat: (digest) => checked.stat(digest),
-    open: (digest, options) => checked.open(digest, options),
+    async open(digest, options) {
+      const blob = await checked.open(digest, options)
+      return blob && { ...blob, chunks: (...wanted) => uses.during(digest, blob.chunks(...wanted)) }
+    },
     list: (options) => listBlobs(files, options?.signal),
     write: (digest, body, options = {}) =>
       work.run(options.signal, (signal) => publisher.write(digest, body, maxBytes, { ...options, signal })),

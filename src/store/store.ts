@@ -35,6 +35,10 @@ export { type FileStore, openStore, type StoreOptions } from './file-store.ts'
 export { diskUsage } from './files/disk-space.ts'
 export { type MemoryStoreOptions, memoryStore } from './memory/memory-store.ts'
 export type { PartialBlob, PartialPlan, Partials } from './partials/partial.ts'
+export type { Candidate, EvictionReason } from './room/eviction-order.ts'
+export type { EvictionPlan } from './room/evictor.ts'
+export type { Belonging, EvictionRules, ManifestHold } from './room/residents.ts'
+export type { Room, RoomStatus } from './room/room.ts'
 
 export interface Store extends AsyncDisposable {
   readonly blobs: Blobs

@@ -152,6 +152,7 @@ export type Tables = ReturnType<typeof openTables>
  * - `scrub`: `state` → ScrubState
  * - `sums`: digest → the blob's size and the sums of its blocks; they follow from the digest, so a row is never stale
  * - `untagged`: digest NUL repository → UntaggedRow
+ * - `uses`: digest → when the blob was last used, by the store's time; one without a row was not used since it was written
  * - `facts`: name → what the store knows of itself
  */
 export function openTables(database: Database) {
@@ -164,6 +165,7 @@ export function openTables(database: Database) {
     partials: database.sublevel<string, PartialRow>(['store', 'partials'], { valueEncoding: 'json' }),
     sums: database.sublevel<string, Uint8Array>(['store', 'sums'], { valueEncoding: 'view' }),
     untagged: database.sublevel<string, UntaggedRow>(['store', 'untagged'], { valueEncoding: 'json' }),
+    uses: database.sublevel<string, string>(['store', 'uses'], {}),
     facts: database.sublevel<string, string>(['store', 'facts'], {}),
     scrub: database.sublevel<string, ScrubState>(['store', 'scrub'], { valueEncoding: 'json' }),
     /** What a dry run of the collector would remove; empty otherwise. */

@@ -11,9 +11,12 @@ export class BlobFiles {
   readonly #root: string
   /** Folders whose entry in their parent is known to be on disk. */
   readonly #folders = new Map<string, Promise<void>>()
+  readonly #onFreed: (bytes: number) => void
 
-  constructor(root: string) {
+  /** `onFreed` hears how much of the disk whatever is removed took. */
+  constructor(root: string, { onFreed = () => undefined }: { onFreed?: (bytes: number) => void } = {}) {
     this.#root = root
+    this.#onFreed = onFreed
   }
 
   /** Makes the folders that are always there. */
@@ -39,7 +42,7 @@ export class BlobFiles {
   }
 
   async removeUpload(id: string): Promise<void> {
-    await rm(this.uploadPath(id), { force: true })
+    await this.#remove(this.uploadPath(id))
   }
 
   blobPath(digest: Digest): string {
@@ -65,13 +68,19 @@ export class BlobFiles {
       this.#folders.set(folder, made)
     }
     await made
+    const replaced = await sizeOnDisk(path)
     // Also when the blob is there already: that one may not be synced yet, or may have rotted.
     await rename(from, path)
+    this.#onFreed(replaced)
     await syncFolder(folder)
   }
 
   async remove(digest: Digest): Promise<void> {
-    await rm(this.blobPath(digest), { force: true })
+    await this.#remove(this.blobPath(digest))
+  }
+
+  async removePartial(digest: Digest): Promise<void> {
+    await this.#remove(this.partialPath(digest))
   }
 
   /** Moves a blob out of the way; returns where it lies now. What was not read is told from what is wrong by its name. */
@@ -114,6 +123,12 @@ export class BlobFiles {
     return found.sort((a, b) => (hexOf(a) < hexOf(b) ? -1 : 1))
   }
 
+  async #remove(path: string): Promise<void> {
+    const bytes = await sizeOnDisk(path)
+    await rm(path, { force: true })
+    this.#onFreed(bytes)
+  }
+
   async *#listFolder(algorithm: DigestAlgorithm, shard: string): AsyncGenerator<Digest> {
     const folder = await orMissing(opendir(join(this.#root, 'blobs', algorithm, shard)))
     if (folder === undefined) return
@@ -132,6 +147,11 @@ export class BlobFiles {
       throw error
     }
   }
+}
+
+/** 0 for a file that does not exist. */
+async function sizeOnDisk(path: string): Promise<number> {
+  return ((await orMissing(stat(path)))?.blocks ?? 0) * 512
 }
 
 /** Settles like `promise`, with `undefined` for a file that does not exist. */

@@ -32,7 +32,7 @@ export class DiskLots {
 
   /** What was not used is given back. */
   end(): void {
-    this.#space.settle(this.#room)
+    this.#space.giveBack(this.#room)
     this.#room = 0
   }
 }

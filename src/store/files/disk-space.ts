@@ -20,6 +20,21 @@ export async function diskUsage(directory: string): Promise<DiskUsage> {
   return { sizeBytes: blocks * bsize, freeBytes: bavail * bsize }
 }
 
+/** What may be filled, be it the disk or less of it. */
+export interface DiskLimit {
+  readonly maxBytes: number
+  readonly filledBytes: number
+  /** Resolves once `filledBytes` is known. */
+  look(): Promise<void>
+  /** These bytes are about to be written. */
+  add(bytes: number): void
+  /** They never will be, or are gone again. */
+  remove(bytes: number): void
+}
+
+/** Makes room while more than nothing is missing. `missing` looks anew each time. */
+export type RoomMaker = (missing: () => Promise<number>) => Promise<void>
+
 /** What a look found, and what had been settled when it began: all that was taken since may lack in it. */
 interface Look {
   freeBytes: number
@@ -32,6 +47,9 @@ export class DiskSpace {
   readonly #usage: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>>
   readonly #logger: Logger
   readonly #refusals: LogLimit
+  readonly #limit: DiskLimit | undefined
+  readonly #makeRoom: RoomMaker | undefined
+  readonly #onTaken: () => void
   readonly #looks = new SingleFlight<Look>()
   /** Bytes in all that were allowed, and of these, that are written or never will be. */
   #taken = 0
@@ -44,10 +62,16 @@ export class DiskSpace {
       usage = diskUsage,
       logger = silentLogger,
       clock = steadyClock,
+      limit,
+      makeRoom,
+      onTaken = () => undefined,
     }: {
       usage?: (directory: string) => Promise<Pick<DiskUsage, 'freeBytes'>>
       logger?: Logger
       clock?: Clock
+      limit?: DiskLimit | undefined
+      makeRoom?: RoomMaker
+      onTaken?: () => void
     } = {},
   ) {
     this.#directory = directory
@@ -55,23 +79,24 @@ export class DiskSpace {
     this.#usage = usage
     this.#logger = logger
     this.#refusals = new LogLimit({ clock })
+    this.#limit = limit
+    this.#makeRoom = makeRoom
+    this.#onTaken = onTaken
   }
 
-  /** Throws StoreFullError when writing `bytes` would eat into the reserve. Follow it by `settle`. */
+  /** Makes room where that can be done. Throws StoreFullError when writing `bytes` would eat into the reserve, or pass the limit. Follow it by `settle`. */
   async take(bytes: number): Promise<void> {
     // The disk is asked each time, as others fill it too; those who ask at once share the answer.
-    const { freeBytes, settledBefore } = await this.#looks.run('', () => this.#look())
-    const room = freeBytes - this.#reserveBytes - (this.#taken - settledBefore)
-    if (bytes > room) {
-      const error = new StoreFullError(
-        `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve`,
-      )
-      this.#refusals.line('room', (unsaid) => {
-        this.#logger.warn({ err: error, unsaid }, 'there is no room on the disk for what is to be stored')
-      })
-      throw error
+    const look = await this.#looks.run('', () => this.#look())
+    let room = this.#roomOf(look)
+    if (bytes > room && this.#makeRoom !== undefined) {
+      await this.#makeRoom(async () => bytes - (await this.left()))
+      room = this.#roomOf(await this.#look())
     }
+    if (bytes > room) this.#refuse(look)
     this.#taken += bytes
+    this.#limit?.add(bytes)
+    this.#onTaken()
   }
 
   /** These bytes are written, or never will be. */
@@ -79,12 +104,49 @@ export class DiskSpace {
     this.#settled += bytes
   }
 
+  /** These bytes, which were taken, never will be written. */
+  giveBack(bytes: number): void {
+    this.settle(bytes)
+    this.#limit?.remove(bytes)
+  }
+
+  /** What may be taken now; less than nothing where others took of the reserve. */
+  async left(): Promise<number> {
+    return this.#roomOf(await this.#look())
+  }
+
   async #look(): Promise<Look> {
     const settledBefore = this.#settled
+    await this.#limit?.look()
     const { freeBytes } = await this.#usage(this.#directory)
     return { freeBytes, settledBefore }
   }
+
+  /** Not asynchronous: of those who share a look, each sees what the one before took. */
+  #roomOf({ freeBytes, settledBefore }: Look): number {
+    const onDisk = freeBytes - this.#reserveBytes - (this.#taken - settledBefore)
+    return Math.min(
+      onDisk,
+      this.#limit === undefined ? onDisk : this.#limit.maxBytes - this.#limit.filledBytes,
+    )
+  }
+
+  #refuse({ freeBytes }: Look): never {
+    const limit = this.#limit
+    const isLimit = limit !== undefined && limit.maxBytes - limit.filledBytes < freeBytes - this.#reserveBytes
+    const error = new StoreFullError(
+      isLimit
+        ? `${this.#directory} takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go; ${whatToDo}`
+        : `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve; ${whatToDo}`,
+    )
+    this.#refusals.line('room', (unsaid) => {
+      this.#logger.warn({ err: error, unsaid }, 'there is no room on the disk for what is to be stored')
+    })
+    throw error
+  }
 }
+
+const whatToDo = 'on that host, shoal gc --plan says what may go, shoal rm removes images'
 
 /** A failed write as the store reports it: StoreFullError when there was no room, else unchanged. */
 export function asStoreError(error: unknown): unknown {

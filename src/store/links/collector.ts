@@ -183,6 +183,7 @@ class Collection {
         await this.#files.remove(digest)
         // Sums that stay are right for whoever brings the blob again.
         await unlessFull(() => this.#context.tables.sums.del(digest))
+        await unlessFull(() => this.#context.tables.uses.del(digest))
       }
       return sizeNow
     })

@@ -33,6 +33,11 @@ export class Leases {
     return this.isYoung(leaseMs, this.#renewMs)
   }
 
+  /** Whether it may have been asked for within `ms`, or within the grace time where that is shorter: not each time is written. */
+  mayBePromised(leaseMs: number, ms: number): boolean {
+    return this.isYoung(leaseMs, Math.min(4 * this.#renewMs, this.#renewMs + ms))
+  }
+
   isYoung(leaseMs: number, ms: number): boolean {
     const ageMs = this.now() - leaseMs
     return ageMs >= -maxAheadMs && Math.max(0, ageMs) < ms

@@ -1,5 +1,4 @@
 /** Partial blobs as files under `partials/`, with a row each that says which pieces an earlier run had verified. */
-import { rm } from 'node:fs/promises'
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { algorithmOf, type Digest, hexOf, OciError } from '../../oci/oci.ts'
 import type { SumTable } from '../blobs/sum-table.ts'
@@ -47,7 +46,7 @@ export class PartialFiles implements Partials {
       const rest = Math.max(0, size - claimed.length * pieceBytes)
       // Asked for all of it once, so that a blob that cannot fit fails before its first byte.
       await space.take(rest)
-      space.settle(rest)
+      space.giveBack(rest)
       const thread = pool.thread()
       const file = pool.nextFile()
       const path = files.partialPath(digest)
@@ -89,7 +88,7 @@ export class PartialFiles implements Partials {
 async function dropPartial({ context, files }: PartialFilesOptions, digest: Digest): Promise<boolean> {
   const { partials } = context.tables
   const found = (await partials.get(digest)) !== undefined
-  await rm(files.partialPath(digest), { force: true })
+  await files.removePartial(digest)
   await partials.del(digest)
   return found
 }
