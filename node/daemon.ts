@@ -22,6 +22,7 @@ import { checkNetworkAccess, untilAccessRules } from './network-access.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { openReports } from './requests/reports.ts'
+import { openNodeRoom } from './room.ts'
 import { openScrubber } from './scrubber.ts'
 import type { Settings } from './settings/settings.ts'
 import { openNodeTls } from './tls/tls.ts'
@@ -119,6 +120,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   // Closed first: no command begins on a node that stops.
   opened.use(admin)
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
+  opened.use(openNodeRoom({ node, registry, member, keeper }))
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
   const resources = opened.move()

@@ -2,7 +2,7 @@
 import { readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../src/base/base.ts'
-import type { FileStore } from '../src/store/store.ts'
+import type { FileStore, RoomStatus } from '../src/store/store.ts'
 
 export interface DiskUsage {
   blobs: number
@@ -19,9 +19,11 @@ export interface DiskUsage {
   freeBytes: number
   /** Uploads are refused below it. */
   minFreeBytes: number
+  /** What the data directory may take, and takes; absent without --max-disk. */
+  limit?: NonNullable<RoomStatus['limit']>
 }
 
-type Walked = Omit<DiskUsage, 'totalBytes' | 'freeBytes' | 'minFreeBytes'>
+type Walked = Omit<DiskUsage, 'totalBytes' | 'freeBytes' | 'minFreeBytes' | 'limit'>
 
 /** The share of time that walking may take while somebody keeps asking. */
 const walkShare = 0.1
@@ -29,7 +31,7 @@ const minAgeMs = 1_000
 
 export interface DiskMeterOptions {
   directory: string
-  store: Pick<FileStore, 'blobs' | 'partials'>
+  store: Pick<FileStore, 'blobs' | 'partials' | 'room'>
   minFreeBytes: number
   clock: Clock
 }
@@ -44,9 +46,10 @@ export class DiskMeter {
   }
 
   async measure(): Promise<DiskUsage> {
-    const { directory, minFreeBytes } = this.#options
+    const { directory, minFreeBytes, store } = this.#options
     const [{ bavail, blocks, bsize }, walked] = await Promise.all([statfs(directory), this.#walked()])
-    return { ...walked, totalBytes: blocks * bsize, freeBytes: bavail * bsize, minFreeBytes }
+    const onDisk = { totalBytes: blocks * bsize, freeBytes: bavail * bsize, minFreeBytes }
+    return { ...walked, ...onDisk, ...store.room.status() }
   }
 
   /** Whoever asks while a walk is under way waits for that one. */

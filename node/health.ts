@@ -1,7 +1,7 @@
 /** What is not the registry's on the HTTP port: health for supervisors, metrics for Prometheus. */
 import type { Middleware } from 'koa'
 import type { Hosts } from '../src/http/http.ts'
-import { diskUsage } from '../src/store/store.ts'
+import { diskUsage, type FileStore } from '../src/store/store.ts'
 import type { LocalNode } from './local-node.ts'
 import type { NodeMetrics } from './metrics/metrics.ts'
 
@@ -37,8 +37,20 @@ export function healthEndpoints(health: Health, metrics: NodeMetrics, hosts: Hos
 export async function localProblems({
   settings,
   databaseProblem,
-}: Pick<LocalNode, 'settings' | 'databaseProblem'>): Promise<string[]> {
-  return [databaseProblem(), await diskProblem(settings)].filter((problem) => problem !== undefined)
+  store,
+}: Pick<LocalNode, 'settings' | 'databaseProblem'> & { store: Pick<FileStore, 'room'> }): Promise<string[]> {
+  return [databaseProblem(), await diskProblem(settings), limitProblem(store)].filter(
+    (problem) => problem !== undefined,
+  )
+}
+
+/** With less than this part of it left, hardly a push would fit. */
+const leastLeft = 0.01
+
+function limitProblem({ room }: Pick<FileStore, 'room'>): string | undefined {
+  const { limit } = room.status()
+  if (limit === undefined || limit.filledBytes <= (1 - leastLeft) * limit.maxBytes) return undefined
+  return `the data directory takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go`
 }
 
 async function diskProblem({

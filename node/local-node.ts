@@ -13,6 +13,7 @@ import {
   type CutTable,
   type Database,
   describeDropped,
+  diskUsage,
   type FileStore,
   openDatabase,
   openStore,
@@ -24,6 +25,7 @@ import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { openMender } from './mender.ts'
+import type { DiskShare } from './settings/kinds.ts'
 import { type Settings, UsageError } from './settings/settings.ts'
 import { readVersion } from './version.ts'
 
@@ -43,6 +45,8 @@ export interface LocalNode extends AsyncDisposable {
   readonly disk: DiskMeter
   readonly audit: AuditLog
   readonly keepRules: RuleBook
+  /** Whether what the disk took of links and references was made anew. */
+  isWhole(): boolean
   /** Why the database takes nothing; `undefined` when it does. */
   databaseProblem(): string | undefined
   /** What the database dropped as damaged when it was opened. */
@@ -98,7 +102,15 @@ export async function openLocalNode({
   )
   const minFreeBytes = settings['min-free']
   const store = opened.use(
-    await openStore({ directory, database, logger, metrics, minFreeBytes, graceMs: settings['gc-grace'] }),
+    await openStore({
+      directory,
+      database,
+      logger,
+      metrics,
+      minFreeBytes,
+      maxDiskBytes: await bytesOf(settings['max-disk'], directory),
+      graceMs: settings['gc-grace'],
+    }),
   )
   const membersTime = new MembersTime(wallClock, steadyClock)
   const names = opened.use(
@@ -132,6 +144,7 @@ export async function openLocalNode({
     audit,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
+    isWhole: () => mender.isDone,
     dropped,
     cut: database.damage.tables,
     databaseProblem: () => database.problem(),
@@ -152,6 +165,11 @@ export async function openLocalNode({
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+async function bytesOf(share: DiskShare | undefined, directory: string): Promise<number | undefined> {
+  if (share === undefined) return undefined
+  return 'bytes' in share ? share.bytes : Math.floor(share.share * (await diskUsage(directory)).sizeBytes)
 }
 
 /** Keep rules go by tags, so what they hold has one, or hangs on what has. */

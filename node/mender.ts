@@ -12,6 +12,7 @@ import type { Database, Store } from '../src/store/store.ts'
 export interface Mender extends AsyncDisposable {
   /** Resolves when nothing is left to be made anew. */
   finish(): Promise<void>
+  readonly isDone: boolean
 }
 
 interface MenderOptions {
@@ -92,6 +93,9 @@ export async function openMender({ database, store, names, logger }: MenderOptio
   if (isNeeded) onDamage()
   return {
     finish,
+    get isDone() {
+      return !isNeeded && working === undefined
+    },
     async [Symbol.asyncDispose]() {
       damage.listeners.delete(onDamage)
       await background[Symbol.asyncDispose]()

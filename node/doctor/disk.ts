@@ -9,6 +9,12 @@ export interface SpaceFacts {
   minFreeBytes: number
 }
 
+export interface LimitFacts {
+  filledBytes: number
+  maxBytes: number
+  highBytes: number
+}
+
 /** A disk this full is full soon: so many times the reserve, or this part of the whole. */
 const reserveTimes = 2
 const nearlyFull = 0.03
@@ -30,6 +36,18 @@ export function judgeSpace({ freeBytes, totalBytes, minFreeBytes }: SpaceFacts):
     return [fault(`the disk is nearly full: ${left}${reserve}`, makeRoom)]
   }
   return [fine(left)]
+}
+
+/** Above the high mark only what may not go is left. */
+export function judgeLimit({ filledBytes, maxBytes, highBytes }: LimitFacts): Finding[] {
+  const filled = `${formatBytes(filledBytes)} of the ${formatBytes(maxBytes)} of --max-disk are filled`
+  if (filledBytes <= highBytes) return [fine(filled)]
+  return [
+    fault(
+      `${filled}, and nothing more may go`,
+      'shoal gc --plan says what is held; remove images with shoal rm, or raise --max-disk',
+    ),
+  ]
 }
 
 /** File systems by the number that statfs tells (linux/magic.h), with why the node should not lie on them. */
@@ -81,6 +99,7 @@ export const disk: Check = {
       const minFreeBytes = node?.status.disk.minFreeBytes ?? settings['min-free']
       return [
         ...judgeSpace({ freeBytes: bavail * bsize, totalBytes: blocks * bsize, minFreeBytes }),
+        ...(node?.status.disk.limit === undefined ? [] : judgeLimit(node.status.disk.limit)),
         ...judgeInodes({ files, freeFiles: ffree }),
         ...judgeFileSystem(type),
       ]

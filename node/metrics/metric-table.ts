@@ -46,6 +46,7 @@ const route = [
 const method = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
 /** 499 is a client that hung up before it was answered. */
 const code = [200, 201, 202, 204, 206, 304, 400, 403, 404, 405, 413, 416, 429, 499, 500, 503, 507].map(String)
+const evictions = ['part', 'mirrored', 'surplus', 'unreferenced', 'asked']
 const protocol = ['ask', 'reconcile', 'inquiry', 'exchange', 'status', 'have', 'fetch'].map(
   (name) => `/shoal/${name}/1.0.0`,
 )
@@ -217,6 +218,13 @@ export const metricTable = {
   shoal_disk_size_bytes: gauge('Size of the disk with the data directory.'),
   shoal_disk_free_bytes: gauge('Bytes free on the disk with the data directory.'),
   shoal_disk_reserve_bytes: gauge('Bytes that uploads leave free: --min-free.'),
+  shoal_room_limit_bytes: gauge('Bytes that the data directory may take: --max-disk; absent without it.'),
+  shoal_room_filled_bytes: gauge('Bytes that it takes, where there is a limit.'),
+  shoal_room_high_mark_bytes: gauge('Above it what may go does, until nine tenths of the limit are filled.'),
+  shoal_evicted_total: counter('Blobs, and parts of them, that went to make room, or by shoal evict.', {
+    reason: evictions,
+  }),
+  shoal_evicted_bytes_total: counter('Bytes of these.', { reason: evictions }),
   shoal_http_body_memory_bytes: gauge('Memory that request bodies hold beyond 64 KiB of each.'),
   shoal_store_upload_sessions: gauge('Open upload sessions.'),
   shoal_store_read_buffer_bytes: gauge('Memory that readers of blobs hold.'),

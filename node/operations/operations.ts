@@ -41,6 +41,7 @@ import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
+import { planRoom, type RoomPlan } from './room.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
 import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
@@ -56,6 +57,8 @@ export interface OperationTypes {
     event: CollectProgress
     result: CollectReport
   }
+  /** What `gc` would remove now, and what would go to make room. */
+  'gc-plan': { params: { graceMs?: number; untaggedMs?: number }; event: CollectProgress; result: RoomPlan }
   verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
   ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
   status: { params: Nothing; event: never; result: NodeStatus }
@@ -175,6 +178,7 @@ export type Operation<N extends OperationName> = (
 
 const operations: { [N in OperationName]: Operation<N> } = {
   gc: collect,
+  'gc-plan': planRoom,
   verify,
   ls: listPage,
   status: showStatus,

@@ -8,7 +8,7 @@ import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { DiskUsage } from '../disk-usage.ts'
 import { describeCut, describeDamage } from '../doctor/database.ts'
-import { judgeSpace } from '../doctor/disk.ts'
+import { judgeLimit, judgeSpace } from '../doctor/disk.ts'
 import { describeQuarantine } from '../doctor/quarantine.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { Operation, OperationContext } from './operations.ts'
@@ -108,7 +108,8 @@ export const showStatus: Operation<'status'> = async (context) => {
 
 /** Those that the doctor would name, too. */
 function problemsOf(disk: DiskUsage): string[] {
-  const space = judgeSpace(disk).flatMap(({ level, found }) => (level === 'fault' ? [found] : []))
+  const judged = [...judgeSpace(disk), ...(disk.limit === undefined ? [] : judgeLimit(disk.limit))]
+  const space = judged.flatMap(({ level, found }) => (level === 'fault' ? [found] : []))
   const rotten = disk.quarantined === 0 ? undefined : describeQuarantine(disk.quarantined)
   return [...space, rotten].filter((problem) => problem !== undefined)
 }

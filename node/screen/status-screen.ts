@@ -108,10 +108,13 @@ function clusterText({ cluster, running }: NodeStatus): string {
 }
 
 function diskText({ disk }: NodeStatus): string {
-  const { blobs, blobBytes, freeBytes, totalBytes, partials, partialBytes } = disk
+  const { blobs, blobBytes, freeBytes, totalBytes, partials, partialBytes, limit } = disk
   const parts = [
     `${formatBytes(blobBytes)} in ${formatCount(blobs, 'blob')}`,
     `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`,
+    ...(limit === undefined
+      ? []
+      : [`${formatBytes(limit.filledBytes)} of the ${formatBytes(limit.maxBytes)} that it may fill`]),
     ...(partials === 0 ? [] : [`${formatBytes(partialBytes)} unfinished`]),
   ]
   return parts.join(', ')

@@ -114,6 +114,18 @@ export const size: Kind<number> = (value) => {
   return bytes
 }
 
+/** So much of a disk: bytes, or a part of the whole of it. */
+export type DiskShare = { bytes: number } | { share: number }
+
+export const diskShare: Kind<DiskShare> = (value) => {
+  const [, percent] = /^(\d{1,3})%$/.exec(value) ?? []
+  if (percent === undefined && value !== '0' && /^\d{1,12}(?:KiB|MiB|GiB|TiB)?$/.test(value))
+    return { bytes: size(value) }
+  const share = Number(percent) / 100
+  if (!(share > 0 && share <= 1)) throw expected('a size such as 200GiB, or a part of the disk such as 80%')
+  return { share }
+}
+
 function expected(what: string): Error {
   return new Error(what)
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { webhook } from '../webhooks/webhook-setting.ts'
 import {
   address,
+  diskShare,
   duration,
   durationOrForever,
   flag,
@@ -167,6 +168,12 @@ export const table = {
     fallback: '256MiB',
     value: 'SIZE',
     help: 'uploads are refused when the disk has less than this left',
+  },
+  'max-disk': {
+    kind: diskShare,
+    fallback: undefined,
+    value: 'SIZE|PERCENT',
+    help: 'what the data directory may take of the disk, such as 200GiB or 80%; what may go makes room (default: all but --min-free)',
   },
   name: {
     kind: nodeName,

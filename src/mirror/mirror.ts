@@ -125,6 +125,10 @@ export function openMirror(options: MirrorOptions): OpenMirror {
       if (said.answer === 'there' || said.answer === 'absent') return said.answer === 'there'
       throw refusalOf(question, said)
     },
+    reaches(name) {
+      const upstream = upstreamOf(name) ?? ''
+      return reaching.names().includes(upstream) || peers.reaching(upstream, name).length > 0
+    },
     broughtMs: (digest) => brought.heardMs(digest, digest),
     answer: (question, { signal }) =>
       question.about === 'blob'

@@ -56,6 +56,8 @@ export interface Mirror {
   ): Promise<MirroredReferrers>
   /** Brings a manifest from its upstream to a member, and its record here; false when the upstream has none. Throws as `resolveTag`. */
   bringManifest(repository: Repository, digest: Digest): Promise<boolean>
+  /** Whether an upstream that answers can be asked for what is mirrored under this name, by this node or another. */
+  reaches(repository: Repository): boolean
   /** When this node itself took the manifest from an upstream, if it did lately; milliseconds since the epoch. */
   broughtMs(digest: Digest): number | undefined
 }
@@ -69,5 +71,6 @@ export const noMirror: Mirror = {
   resolveTag: async (_repository, _tag, standing) => standing,
   findReferrers: async () => ({}),
   bringManifest: async () => false,
+  reaches: () => false,
   broughtMs: () => undefined,
 }

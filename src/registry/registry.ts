@@ -8,6 +8,7 @@ import { createListing, type Listing } from './listing.ts'
 import { ManifestCache } from './manifest-cache.ts'
 import { type Mirror, noMirror } from './mirror.ts'
 import { createNaming, type Naming } from './naming.ts'
+import { createOutside, type Outside } from './outside.ts'
 import { OwnNames } from './own-names.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
@@ -34,6 +35,7 @@ export interface Registry {
   readonly push: Push
   readonly deletion: Deletion
   readonly listing: Listing
+  readonly outside: Outside
   [Symbol.dispose](): void
 }
 
@@ -81,6 +83,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     push: inClientsWords(createPush(collaborators)),
     deletion: inClientsWords(createDeletion(collaborators, options.allowDelete ?? true)),
     listing: inClientsWords(createListing(collaborators)),
+    outside: createOutside(collaborators),
     [Symbol.dispose]: unsubscribe,
   }
 }

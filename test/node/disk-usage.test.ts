@@ -33,7 +33,7 @@ describe('the disk meter', () => {
         yield { digest, size: walks }
       },
     }
-    const store = { blobs, partials: { list: async () => [] } }
+    const store = { blobs, partials: { list: async () => [] }, room: { status: () => ({}) } }
     const clock = { now: () => nowMs, sleep: () => Promise.reject(new Error('it never sleeps')) }
     return new DiskMeter({
       directory: folder.path,

@@ -1,5 +1,5 @@
 /** What may go from this node to make room, why, and in which order. */
-import type { Digest } from '../../oci/oci.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
 
 /**
  * - `part`: of a blob on its way here with which nobody goes on
@@ -15,6 +15,8 @@ export const evictionReasons: readonly EvictionReason[] = ['part', 'mirrored', '
 /** What is known of a blob, or of a part of one. */
 export interface Resident {
   digest: Digest
+  /** One of those that hold it; absent where none does. */
+  repository?: Repository
   bytes: number
   /** When it was last read or written, by the store's time. */
   usedMs: number

@@ -27,6 +27,8 @@ export interface EvictionPlan {
   candidates: Candidate[]
   /** Of all that may go. */
   totals: Record<EvictionReason, { blobs: number; bytes: number }>
+  /** Of the clock by which they were last used. */
+  nowMs: number
 }
 
 export type EvictionListener = (digest: Digest, reason: EvictionReason | 'asked') => void
@@ -64,7 +66,7 @@ export class Evictor {
     missing: () => Promise<number>,
     { besidesBytes, allOrNothing }: { besidesBytes: number; allOrNothing: boolean },
   ): Promise<void> {
-    if (this.rules === undefined) return
+    if (this.rules?.isWhole() !== true) return
     await this.#turn.run(async () => {
       const shortBytes = await missing()
       if (shortBytes <= 0) return
@@ -85,8 +87,9 @@ export class Evictor {
     const totals = Object.fromEntries(
       evictionReasons.map((reason) => [reason, { blobs: 0, bytes: 0 }]),
     ) as EvictionPlan['totals']
+    const nowMs = this.#options.context.leases.now()
     let candidates: Candidate[] = []
-    if (this.rules === undefined) return { candidates, totals }
+    if (this.rules?.isWhole() !== true) return { candidates, totals, nowMs }
     for await (const resident of new Residents(this.#options, this.rules).list(signal)) {
       const candidate = asCandidate(resident)
       if (candidate === undefined) continue
@@ -95,7 +98,7 @@ export class Evictor {
       totals[candidate.reason].bytes += candidate.bytes
       if (candidates.length > 2 * mostCandidates) candidates = firstOf(candidates)
     }
-    return { candidates: firstOf(candidates), totals }
+    return { candidates: firstOf(candidates), totals, nowMs }
   }
 
   /** Takes this host's copy of a blob, whatever the order says; `undefined` for one that is in use, or not here. */
@@ -151,7 +154,7 @@ export class Evictor {
       return bytes
     }
     return await context.claims.remove(digest, async () => {
-      if (this.rules === undefined) return undefined
+      if (this.rules?.isWhole() !== true) return undefined
       // Again, now that nobody can claim it: what was used or pushed since it was seen has another turn, or none.
       const resident = await new Residents(this.#options, this.rules).find(digest)
       const candidate = resident && asCandidate(resident)

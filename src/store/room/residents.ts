@@ -19,6 +19,8 @@ export interface ManifestHold {
 
 /** What the store cannot know by itself. */
 export interface EvictionRules {
+  /** Whether links and references are all there: what lost them looks as if nothing needed it. Nothing goes while they are not. */
+  isWhole(): boolean
   /** Of a manifest, or, without one, of what the repository holds and no manifest refers to. */
   holdOf(repository: Repository, manifest: Digest | undefined): Promise<ManifestHold>
   /** Whether all who have to have the blob have it without this node. Absent: nothing is surplus. */
@@ -80,9 +82,11 @@ export class Residents {
     const belongs = new Set<Belonging>()
     for (const [repository, manifest] of holders.list)
       belongs.add((await this.#holdOf(repository, manifest)).belongs)
+    const [first] = repositories
     const isKept = holders.areTooMany || belongs.has('kept')
     return {
       ...nothingKnown(digest, file.size),
+      ...(first === undefined ? {} : { repository: first }),
       usedMs: Math.max(file.mtimeMs, uses.find(digest) ?? 0),
       isInUse: uses.isRead(digest) || this.#rules.isWanted(digest),
       isPromised,

@@ -15,8 +15,8 @@ export interface RoomStatus {
 /** Room as whoever composes the node sees it. */
 export interface Room {
   status(): RoomStatus
-  /** From now on what these let go may go. */
-  follow(rules: EvictionRules): void
+  /** From now on what these let go may go, until the function that it returns is called. */
+  follow(rules: EvictionRules): () => void
   /** What would go, and why; nothing goes. */
   plan(options?: { signal?: AbortSignal }): Promise<EvictionPlan>
   /** Takes this host's copy of a blob; `undefined` for one that is in use, or not here. */
@@ -82,9 +82,13 @@ export class RoomKeeper implements Room {
     }
   }
 
-  follow(rules: EvictionRules): void {
-    this.#options.evictor.rules = rules
+  follow(rules: EvictionRules): () => void {
+    const { evictor } = this.#options
+    evictor.rules = rules
     this.#napping.abort()
+    return () => {
+      if (evictor.rules === rules) evictor.rules = undefined
+    }
   }
 
   async plan({ signal }: { signal?: AbortSignal } = {}): Promise<EvictionPlan> {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Finding } from '../../../node/doctor/check.ts'
 import { judgeClock } from '../../../node/doctor/clock.ts'
 import { judgeDiscovery, parseMulticastRoute } from '../../../node/doctor/discovery.ts'
-import { judgeFileSystem, judgeInodes, judgeSpace } from '../../../node/doctor/disk.ts'
+import { judgeFileSystem, judgeInodes, judgeLimit, judgeSpace } from '../../../node/doctor/disk.ts'
 import { type FolderFacts, judgeFolder } from '../../../node/doctor/folder.ts'
 import { parseListeners } from '../../../node/doctor/listeners.ts'
 import { type Dialled, judgeMembers } from '../../../node/doctor/members.ts'
@@ -120,6 +120,14 @@ describe('the disk', () => {
     [0, 200 * GiB, 0, 'fault'],
   ])('with %d of %d free, %d in reserve, is %s', (freeBytes, totalBytes, minFreeBytes, level) => {
     expect(levels(judgeSpace({ freeBytes, totalBytes, minFreeBytes }))).toEqual([level])
+  })
+
+  it.each([
+    [95 * GiB, 'fine'],
+    [95 * GiB + 1, 'fault'],
+  ])('with %d of 100 GiB filled that it may fill, is %s', (filledBytes, level) => {
+    const facts = { filledBytes, maxBytes: 100 * GiB, highBytes: 95 * GiB }
+    expect(levels(judgeLimit(facts))).toEqual([level])
   })
 
   it('lies on no file system that forgets or damages what is on it', () => {
