@@ -5,6 +5,7 @@
  * share of the queue before the receiver's link, as TCP finds it. A message waits behind what lies in these queues, and when one is
  * full it may be lost and come later.
  */
+import { restFor } from '../../src/exchange/peer/rests.ts'
 import type { Timeline } from './timeline.ts'
 
 const burstBytes = 64 * 1024
@@ -38,6 +39,8 @@ export interface Port {
   /** The site's link to the other sites. */
   readonly site: { index: number; out: Link; in: Link } | undefined
   alive: boolean
+  /** When in its rests it looks at what came, 0 to 1. */
+  readonly restPhase: number
 }
 
 export interface Transfer {
@@ -110,7 +113,7 @@ export class Network {
     const downMs = waitMs(to.down, false)
     // Messages take their bytes from the data that shares the links.
     from.up.freeAt = Math.max(now, from.up.freeAt) + messageBytes / from.up.bytesPerMs
-    timeline.after(upMs + this.#latency(from, to) + downMs, () => {
+    timeline.after(this.#untilRead(to, upMs + this.#latency(from, to) + downMs), () => {
       if (to.alive) deliver()
     })
   }
@@ -192,14 +195,23 @@ export class Network {
     }
     const latency = this.#latency(from, to)
     at = to.down.pass(bytes * overhead, at + latency)
-    timeline.after(at - timeline.now, () => {
+    timeline.after(this.#untilRead(to, at - timeline.now), () => {
       if (to.alive) transfer.onBytes(bytes)
       if (to.alive && isLast) transfer.onArrived()
-      timeline.after(latency, () => {
-        this.#fly(to, lane, -bytes)
-        this.#pump(from)
-      })
     })
+    timeline.after(at - timeline.now + latency, () => {
+      this.#fly(to, lane, -bytes)
+      this.#pump(from)
+    })
+  }
+
+  /** What comes after `ms` lies until the host looks. */
+  #untilRead({ down, restPhase }: Port, ms: number): number {
+    const restMs = restFor(down.bytesPerMs)
+    if (restMs === 0) return ms
+    const phaseMs = restPhase * restMs
+    const { now } = this.#options.timeline
+    return Math.ceil((now + ms - phaseMs) / restMs) * restMs + phaseMs - now
   }
 
   #fly(to: Port, lane: Lane, bytes: number): void {

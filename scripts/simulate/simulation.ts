@@ -117,6 +117,7 @@ class Simulation {
       down: new Link(down * bitsPerMega),
       site: this.#sites[index % Math.max(1, this.#sites.length)],
       alive: true,
+      restPhase: (index * 0.618) % 1,
     }
     const host = new Host(this.#world, `host-${index}`, port)
     this.#world.hosts.set(host.name, host)

@@ -41,9 +41,14 @@ export class FrameReader {
     return frames
   }
 
+  /** A frame has begun, and is not whole yet. */
+  get isInside(): boolean {
+    return this.#frame !== undefined || this.#headerRead > 0
+  }
+
   /** Throws `CHANNEL_BROKEN` when the stream may not end here. */
   end(): void {
-    if (this.#frame !== undefined || this.#headerRead > 0) {
+    if (this.isInside) {
       throw new ChannelBrokenError('the stream ended inside a frame')
     }
   }

@@ -19,6 +19,7 @@ import {
 } from '../protocol/messages.ts'
 import type { RawFrame } from '../protocol/raw-frames.ts'
 import { type DirectAccess, Move } from './move.ts'
+import type { Moved } from './rests.ts'
 import type { SocketChannel } from './socket-channel.ts'
 import type { Way } from './traffic.ts'
 
@@ -66,6 +67,8 @@ export class Connection {
   #wake = Promise.withResolvers<void>()
   readonly #heard = Promise.withResolvers<boolean>()
   #isClosing = false
+  /** Messages are read and written at ticks only. */
+  #rests = false
   #writtenMs: number
   /** When the write that is under way was begun. */
   #writingSinceMs: number | undefined
@@ -143,7 +146,7 @@ export class Connection {
 
   send(message: Message): void {
     this.sendAlong(message)
-    this.wake()
+    if (!this.#rests) this.wake()
   }
 
   /** The source has a frame to send. */
@@ -151,9 +154,23 @@ export class Connection {
     this.#wake.resolve()
   }
 
-  /** To be called every now and then. */
-  check(): void {
-    if (this.isBehind) this.wake()
+  /** To be called every tick; with `rests`, messages wait for that, either way. */
+  check({ rests }: { rests: boolean }): void {
+    const direct = this.isDirect ? this.#direct : undefined
+    const write = (): void => {
+      if (this.isBehind) this.wake()
+    }
+    if (direct === undefined || !(rests || this.#rests)) write()
+    else direct.look({ rests }, write)
+    this.#rests = rests && direct !== undefined
+  }
+
+  /** On the direct connection, since this was asked last. */
+  moved(): Moved {
+    const direct = this.#direct
+    const { receivedBytes, sentBytes } = direct?.moved() ?? { receivedBytes: 0, sentBytes: 0 }
+    const isUnderWay = direct?.isInside === true || this.blockedMs > 0
+    return { receivedBytes, sentBytes, isUnderWay }
   }
 
   /** So much is to come that a direct connection is worth its handshake. */

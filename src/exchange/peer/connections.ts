@@ -9,6 +9,7 @@ import { Connection, ConnectionOverError, type FrameSource, isBreach } from './c
 import { type Direct, DirectError } from './direct.ts'
 import type { Faults } from './faults.ts'
 import type { DirectAccess } from './move.ts'
+import { type Moved, Rests } from './rests.ts'
 import type { Traffic } from './traffic.ts'
 
 /** The other side of a connection: the neighbour's wants, and what is sent to it. */
@@ -63,6 +64,7 @@ export class Connections {
   readonly #neighbours = new Map<string, Neighbour>()
   /** Until when. */
   readonly #withoutDirect = new RecentMap<string, number>(maxRemembered)
+  readonly #rests = new Rests()
   #isTicking = false
 
   constructor(options: ConnectionsOptions) {
@@ -193,19 +195,32 @@ export class Connections {
     this.#isTicking = true
     const { background, clock } = this.#options
     background.start('connections', async (signal) => {
-      while (this.#neighbours.size > 0) {
-        await clock.sleep(tickMs, { signal })
+      for (let restMs = 0; this.#neighbours.size > 0; ) {
+        const sinceMs = clock.now()
+        await clock.sleep(restMs === 0 ? tickMs : restMs, { signal })
         this.#options.onTick()
-        for (const neighbour of this.#neighbours.values()) this.#check(neighbour)
+        restMs = this.#rests.next(this.#moved(), Math.max(1, clock.now() - sinceMs))
+        for (const neighbour of this.#neighbours.values()) this.#check(neighbour, { rests: restMs > 0 })
       }
       this.#isTicking = false
     })
   }
 
-  #check(neighbour: Neighbour): void {
+  #moved(): Moved {
+    const all = { receivedBytes: 0, sentBytes: 0, isUnderWay: false }
+    for (const { connection } of this.#neighbours.values()) {
+      const moved = connection.moved()
+      all.receivedBytes += moved.receivedBytes
+      all.sentBytes += moved.sentBytes
+      all.isUnderWay ||= moved.isUnderWay
+    }
+    return all
+  }
+
+  #check(neighbour: Neighbour, resting: { rests: boolean }): void {
     const { connection, asking, seeding, isMine } = neighbour
     seeding.check()
-    connection.check()
+    connection.check(resting)
     const nowMs = this.#options.clock.now()
     if (asking.wants > 0 || seeding.isWanted) neighbour.usedMs = nowMs
     else if (isMine && nowMs - neighbour.usedMs > idleMs) connection.close()

@@ -8,6 +8,13 @@ import { maxFrameBytes } from '../protocol/raw-frames.ts'
 const highWaterBytes = 1024 * 1024
 /** What a frame costs besides its bytes: a peer may send tiny ones. */
 const frameCostBytes = 256
+/** What Node has beneath a socket: `pause` goes on reading until a buffer is full. */
+interface Handle {
+  reading: boolean
+  readStart(): number
+  readStop(): number
+}
+
 /** A frame below this is copied beside its neighbours, so that many of them are one write. */
 const smallBytes = 16 * 1024
 
@@ -20,6 +27,8 @@ export class SocketChannel implements BatchChannel {
   /** Ends the waiting for what is being written. */
   readonly #writing = new Set<() => void>()
   #change = Promise.withResolvers<void>()
+  #receivedBytes = 0
+  #sentBytes = 0
   #ended = false
   #failure: Error | undefined
   /** Called whenever bytes come, long before a frame is whole on a narrow link. */
@@ -33,6 +42,7 @@ export class SocketChannel implements BatchChannel {
   static over(socket: Duplex): SocketChannel {
     const channel = new SocketChannel(socket)
     socket.on('data', (chunk: Uint8Array) => {
+      channel.#receivedBytes += chunk.length
       channel.#read(chunk)
       channel.onBytes()
     })
@@ -58,6 +68,7 @@ export class SocketChannel implements BatchChannel {
     this.#writing.add(over)
     this.#written = written.promise
     const parts = joined(frames)
+    for (const part of parts) this.#sentBytes += part.length
     const last = parts.length - 1
     this.#socket.cork()
     for (const [at, part] of parts.entries()) {
@@ -88,6 +99,37 @@ export class SocketChannel implements BatchChannel {
     this.#waitingBytes = 0
     if (this.#socket.isPaused()) this.#socket.resume()
     return frames
+  }
+
+  /** Reads what has come by now, calls back, and with `rests` reads nothing more before it is called again. */
+  look({ rests }: { rests: boolean }, onRead: () => void): void {
+    const handle = handleOf(this.#socket)
+    if (handle?.reading === false && !this.#socket.isPaused()) {
+      handle.reading = true
+      handle.readStart()
+    }
+    // Sockets are read between a timer and this.
+    setImmediate(() => {
+      const current = rests ? handleOf(this.#socket) : undefined
+      if (current?.reading === true) {
+        current.reading = false
+        current.readStop()
+      }
+      onRead()
+    })
+  }
+
+  /** Whether a frame has begun to come, and is not whole yet. */
+  get isInside(): boolean {
+    return this.#reader.isInside
+  }
+
+  /** Since this was asked last. */
+  moved(): { receivedBytes: number; sentBytes: number } {
+    const moved = { receivedBytes: this.#receivedBytes, sentBytes: this.#sentBytes }
+    this.#receivedBytes = 0
+    this.#sentBytes = 0
+    return moved
   }
 
   async close(): Promise<void> {
@@ -158,6 +200,13 @@ function joined(frames: readonly Uint8Array[]): Uint8Array[] {
   }
   if (small.length > 0) parts.push(Buffer.concat(small))
   return parts
+}
+
+function handleOf(socket: Duplex & { _handle?: Partial<Handle> | null }): Handle | undefined {
+  const handle = socket._handle
+  return typeof handle?.readStart === 'function' && typeof handle.readStop === 'function'
+    ? (handle as Handle)
+    : undefined
 }
 
 function asError(cause: unknown): Error {

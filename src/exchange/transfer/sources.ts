@@ -244,7 +244,7 @@ export class Sources {
     this.#options.onEvent(source, event)
     const isNews = event.type === 'holds' || event.type === 'absent'
     if (isNews || this.#receivedBytes - this.#reviewedBytes >= reviewBytes) this.review()
-    this.settle()
+    if (isNews) this.settle()
   }
 
   settle(): void {
