@@ -51,7 +51,16 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const allowDelete = !settings['no-delete']
   const mirror = openNodeMirror(node, { upstreams, elsewhere, logger })
   const registry = opened.use(
-    createRegistry({ store, names, elsewhere, mirror, logger, metrics, allowDelete }),
+    createRegistry({
+      store,
+      names,
+      elsewhere,
+      mirror,
+      logger,
+      metrics,
+      allowDelete,
+      sparse: settings.sparse,
+    }),
   )
   const mark = opened.use(openAccessMark(settings.data, names, logger))
   const access = opened.use(await openAccess({ names, mark }))

@@ -19,6 +19,11 @@ export function libraryOf({ store, names }: Pick<LocalNode, 'store' | 'names'>):
       (await store.links.has(repository, digest)) ? await store.manifests.get(digest) : undefined,
     hasBlob: async (repository, digest) =>
       (await store.links.has(repository, digest)) && (await store.blobs.stat(digest)) !== undefined,
+    async absentOf(repository, digest) {
+      const absent = (await names.findManifest(repository, digest))?.absent ?? []
+      const pushed = await Promise.all(absent.map((each) => names.findManifest(repository, each)))
+      return absent.filter((_, index) => pushed[index] === undefined)
+    },
     listReferrers: (repository, subject, page) => names.listReferrers(repository, subject, page),
   }
 }

@@ -3,6 +3,7 @@ import { CodedError } from '../../src/base/base.ts'
 import {
   type Digest,
   manifestFacts,
+  maxAbsent,
   mayBeMissing,
   parseDigest,
   parseManifest,
@@ -88,7 +89,8 @@ export const importManifest: Operation<'import-manifest'> = async (context, impo
     await store.manifests.put({ repository, digest, bytes, references, required })
     context.member?.elsewhere.announce([digest, ...blobs])
     if (imported.record === undefined) {
-      const value = manifestFacts(manifest, bytes.length)
+      const lacking = references.filter((reference) => absent.has(reference)).slice(0, maxAbsent)
+      const value = manifestFacts(manifest, bytes.length, lacking)
       await names.publish([{ kind: 'manifest', repository, digest, value }])
       return { stands: 'imported' }
     }

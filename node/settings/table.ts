@@ -127,6 +127,12 @@ export const table = {
     help: "a name without a registry is never taken for the first upstream's",
   },
   'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
+  sparse: {
+    kind: oneOf('none', 'indexes', 'all'),
+    fallback: 'indexes',
+    value: 'WHICH',
+    help: 'which manifests may be pushed that refer to what is not here: none, indexes, or all',
+  },
   'gc-interval': {
     kind: duration,
     fallback: '1h',

@@ -14,6 +14,9 @@ const maxDescriptors = 4096
 /** Annotations of a referrer are copied into its signed record, so they are bounded with it. */
 const maxAnnotationBytes = 32 * 1024
 
+/** So much of what a manifest refers to may be missing where it is pushed. */
+export const maxAbsent = 256
+
 export interface Descriptor {
   mediaType: string
   digest: Digest
@@ -198,7 +201,7 @@ function invalid(reason: string): never {
 }
 
 /** What a manifest's record says of it. */
-export function manifestFacts(manifest: ParsedManifest, size: number) {
+export function manifestFacts(manifest: ParsedManifest, size: number, absent: readonly Digest[] = []) {
   const { mediaType, subject, artifactType, annotations } = manifest
   return {
     mediaType,
@@ -206,5 +209,6 @@ export function manifestFacts(manifest: ParsedManifest, size: number) {
     ...(subject === undefined ? {} : { subject }),
     ...(artifactType === undefined ? {} : { artifactType }),
     ...(annotations === undefined ? {} : { annotations }),
+    ...(absent.length === 0 ? {} : { absent: [...absent] }),
   }
 }

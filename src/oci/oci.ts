@@ -16,6 +16,7 @@ export {
   type ChildDescriptor,
   type Descriptor,
   manifestFacts,
+  maxAbsent,
   maxManifestBytes,
   mayBeMissing,
   type ParsedManifest,

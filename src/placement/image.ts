@@ -19,6 +19,8 @@ export interface Image extends Descriptor {
 export interface Library {
   findManifest(repository: Repository, digest: Digest): Promise<Uint8Array | undefined>
   hasBlob(repository: Repository, digest: Digest): Promise<boolean>
+  /** Of what the manifest refers to, what was not there when it was pushed, and was not pushed since. */
+  absentOf(repository: Repository, digest: Digest): Promise<readonly Digest[]>
   /** Live manifests whose subject is `subject`, in order of digest, those after `after`. */
   listReferrers(
     repository: Repository,
@@ -77,9 +79,13 @@ export async function bringImage(image: Image, library: Library, options: BringO
   const coming = new Set<Promise<void>>()
   let failure: unknown
 
+  /** Nobody need have these. */
+  const absent = new Set<Digest>()
+
   const miss = (part: Part, cause?: CodedError): void => {
-    onPart(part, 'missing', cause)
-    if (!part.optional) survey.missing.push(part)
+    const optional = part.optional || absent.has(part.digest)
+    onPart({ ...part, optional }, 'missing', cause)
+    if (!optional) survey.missing.push(part)
   }
 
   /** Whatever reading or fetching one part fails with must not keep the others from coming. */
@@ -104,6 +110,7 @@ export async function bringImage(image: Image, library: Library, options: BringO
       const bytes = here ?? (await supply?.bringManifest(repository, part.digest, { signal }))
       if (bytes === undefined) return undefined
       plan.open(parseManifest(bytes, part.mediaType), bytes.length)
+      for (const digest of await library.absentOf(repository, part.digest)) absent.add(digest)
       await visitReferrers(part)
       if (here === undefined) onPart(part, 'here')
       return bytes

@@ -24,6 +24,8 @@ export interface ManifestEntry {
   subject?: Digest
   artifactType?: string
   annotations?: Record<string, string>
+  /** What it refers to and was not there when it was pushed: nobody has seen that who pushed it may read it. */
+  absent?: Digest[]
   writtenMs: number
   author: string
   /** The account in whose name the author says that it wrote it. */

@@ -8,7 +8,15 @@
  * A null value is a tombstone. `origin` names the author of a record that the authority signed again in its place, `by` the account for which a tag or a manifest was written. A seal is another's
  * record of a live tag, whole, signed by who saw it at `ms`: it is the record of that tag as well (see order.ts).
  */
-import { type Digest, parseDigest, parseRepository, parseTag, type Repository, type Tag } from '../oci/oci.ts'
+import {
+  type Digest,
+  maxAbsent,
+  parseDigest,
+  parseRepository,
+  parseTag,
+  type Repository,
+  type Tag,
+} from '../oci/oci.ts'
 import {
   bytes,
   codec,
@@ -18,6 +26,7 @@ import {
   envelopeOverhead,
   type Identity,
   type Infer,
+  list,
   literal,
   MalformedError,
   nullable,
@@ -59,6 +68,7 @@ const manifestValue = struct({
   subject: optional(digestText),
   artifactType: optional(text({ max: 255 })),
   annotations: optional(dictionary(text({ max: 4096 }), text({ max: maxRecordBytes }), { max: 1024 })),
+  absent: optional(list(digestText, { max: maxAbsent })),
 })
 
 const common = { key: text({ max: 512 }), time: timeSchema, origin: optional(bytes({ length: 32 })) }

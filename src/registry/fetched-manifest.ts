@@ -6,6 +6,8 @@ interface FetchedManifest {
   digest: Digest
   mediaType: string
   bytes: Uint8Array
+  /** What was missing when it was pushed. */
+  absent?: readonly Digest[]
 }
 
 interface Keepers {
@@ -17,14 +19,17 @@ interface Keepers {
 export async function keepManifest(
   { store, elsewhere }: Keepers,
   repository: Repository,
-  { digest, mediaType, bytes }: FetchedManifest,
+  { digest, mediaType, bytes, absent = [] }: FetchedManifest,
 ): Promise<ParsedManifest> {
   const manifest = parseManifest(bytes, mediaType)
   const { blobs, manifests } = manifest
   const descriptors = [...blobs, ...manifests]
   const references = [...new Set(descriptors.map((descriptor) => descriptor.digest))]
   // Of these nobody has seen to it that who pushed had them to read: members that let the repository read them say so later.
-  const unproven = new Set(descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest))
+  const unproven = new Set([
+    ...absent,
+    ...descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest),
+  ])
   const readable = references.filter((reference) => !unproven.has(reference))
   await store.manifests.put({ repository, digest, bytes, references, required: [] })
   await store.links.add(repository, readable)

@@ -6,6 +6,7 @@ import {
   digestBytes,
   isUnavailable,
   manifestFacts,
+  maxAbsent,
   mayBeMissing,
   OciError,
   type ParsedManifest,
@@ -65,7 +66,7 @@ export interface Push {
 }
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, mirror, own } = collaborators
+  const { store, names, elsewhere, mirror, own, sparse } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -141,20 +142,21 @@ export function createPush(collaborators: Collaborators): Push {
     const parts = [...manifest.blobs, ...manifest.manifests].map((descriptor) => descriptor.digest)
     // Until its records say that it lives, nothing else keeps it from the collector.
     await store.hold([digest, ...parts], async () => {
-      await storeManifest(repository, digest, bytes, manifest)
-      await publish(repository, digest, { size: bytes.length, tags: allTags, account }, manifest)
+      const absent = await storeManifest(repository, digest, bytes, manifest)
+      await publish(repository, digest, { size: bytes.length, tags: allTags, account, absent }, manifest)
     })
     elsewhere.announce([digest])
     const { mediaType, subject } = manifest
     return { digest, mediaType, tags: allTags, ...(subject === undefined ? {} : { subject }) }
   }
 
+  /** Resolves to what it refers to that is missing, and may be. */
   async function storeManifest(
     repository: Repository,
     digest: Digest,
     bytes: Uint8Array,
     manifest: ParsedManifest,
-  ) {
+  ): Promise<Digest[]> {
     const descriptors = [...manifest.blobs, ...manifest.manifests]
     const references = [...new Set(descriptors.map((descriptor) => descriptor.digest))]
     const optional = new Set(descriptors.filter(mayBeMissing).map((descriptor) => descriptor.digest))
@@ -162,37 +164,40 @@ export function createPush(collaborators: Collaborators): Push {
     const write = { repository, digest, bytes, references, required }
     try {
       await manifests.put(write)
+      return []
     } catch (error) {
-      if (!(error instanceof BlobMissingError) || !(await fetchAll(repository, error.digests, manifest))) {
-        throw refusalOf(error)
+      if (!(error instanceof BlobMissingError)) throw refusalOf(error)
+      const absent = new Set<Digest>()
+      for (const missing of error.digests) {
+        if (await bring(repository, missing, manifest)) continue
+        if (!mayLack(manifest) || absent.size === maxAbsent) throw refusalOf(error)
+        absent.add(missing)
       }
-      await refusing(manifests.put(write))
+      await refusing(manifests.put({ ...write, required: required.filter((each) => !absent.has(each)) }))
+      return [...absent]
     }
   }
 
-  /** What the client was told the cluster holds is brought here before a manifest relies on it. */
-  async function fetchAll(
-    repository: Repository,
-    missing: Digest[],
-    manifest: ParsedManifest,
-  ): Promise<boolean> {
-    for (const digest of missing) {
-      if (!manifest.manifests.some((descriptor) => descriptor.digest === digest)) {
-        if (!(await elsewhere.fetchBlob(repository, digest))) return false
-        await links.add(repository, [digest])
-        continue
-      }
-      const entry = await names.findManifest(repository, digest)
-      if (entry === undefined) return false
-      const bytes = await elsewhere.fetchManifest(repository, digest)
-      if (bytes === undefined) return false
-      // By the type that it was pushed as, for which somebody saw to it that its blobs are there; the index may say another.
-      const { blobs } = await keepManifest(collaborators, repository, { ...entry, bytes })
-      elsewhere.prefetch(
-        repository,
-        blobs.map((blob) => blob.digest),
-      )
+  function mayLack({ kind }: ParsedManifest): boolean {
+    return sparse === 'all' || (sparse === 'indexes' && kind === 'index')
+  }
+
+  /** What the client was told the cluster holds is brought here before a manifest relies on it. False when it is not to be had. */
+  async function bring(repository: Repository, digest: Digest, manifest: ParsedManifest): Promise<boolean> {
+    if (!manifest.manifests.some((descriptor) => descriptor.digest === digest)) {
+      if (!(await elsewhere.fetchBlob(repository, digest))) return false
+      await links.add(repository, [digest])
+      return true
     }
+    const entry = await names.findManifest(repository, digest)
+    const bytes = entry === undefined ? undefined : await elsewhere.fetchManifest(repository, digest)
+    if (entry === undefined || bytes === undefined) return false
+    // By the type that it was pushed as, for which somebody saw to it that its blobs are there; the index may say another.
+    const { blobs } = await keepManifest(collaborators, repository, { ...entry, bytes })
+    elsewhere.prefetch(
+      repository,
+      blobs.map((blob) => blob.digest),
+    )
     return true
   }
 
@@ -200,13 +205,18 @@ export function createPush(collaborators: Collaborators): Push {
   async function publish(
     repository: Repository,
     digest: Digest,
-    { size, tags, account }: { size: number; tags: Tag[]; account: string | undefined },
+    {
+      size,
+      tags,
+      account,
+      absent,
+    }: { size: number; tags: Tag[]; account: string | undefined; absent: readonly Digest[] },
     manifest: ParsedManifest,
   ) {
     const { mediaType } = manifest
     const by = account === undefined ? {} : { by: account }
     const changes: Change[] = [
-      { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size), ...by },
+      { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size, absent), ...by },
       ...tags.map(
         (tag): Change => ({ kind: 'tag', repository, tag, value: { digest, mediaType, size }, ...by }),
       ),

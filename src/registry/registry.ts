@@ -39,6 +39,8 @@ export interface Registry {
   [Symbol.dispose](): void
 }
 
+export type Sparse = 'none' | 'indexes' | 'all'
+
 export interface RegistryOptions {
   store: Store
   names: Names
@@ -46,6 +48,8 @@ export interface RegistryOptions {
   elsewhere?: Elsewhere
   /** Registries outside the cluster; most clusters start with none. */
   mirror?: Mirror
+  /** Which manifests may refer to what is missing; default indexes. */
+  sparse?: Sparse
   /** False refuses every deletion, by tag and by digest alike (CVE-2026-41888). */
   allowDelete?: boolean
   logger?: Logger
@@ -67,6 +71,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     elsewhere: nowhere,
     logger: silentLogger,
     metrics: noMetrics,
+    sparse: 'indexes',
     ...options,
     mirror,
     clock,

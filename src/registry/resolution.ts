@@ -20,7 +20,7 @@ export interface Resolution {
 /** For what members have that do not answer: who is busy does so soon, and who is gone is not waited for again. */
 export const retryAfterMs = 1_000
 
-export function createResolution({ names, elsewhere, mirror, own }: Collaborators): Resolution {
+export function createResolution({ store, names, elsewhere, mirror, own }: Collaborators): Resolution {
   async function findDigest(
     repository: Repository,
     reference: Reference,
@@ -66,13 +66,24 @@ export function createResolution({ names, elsewhere, mirror, own }: Collaborator
     )
   }
 
+  /** The index that lists what was not found, as whoever pulls it knows that. */
+  async function findIndex(repository: Repository, digest: Digest): Promise<string | undefined> {
+    for await (const index of store.manifests.referringTo(repository, digest)) {
+      const [tag] = await names.tagsOf(repository, index)
+      return tag === undefined ? index : `${index} (${tag})`
+    }
+    return undefined
+  }
+
   return {
     async resolve(repository, reference, options) {
       const tag = await findDigest(repository, reference, options)
       const entry = tag === undefined ? undefined : await findEntry(repository, tag.digest, options)
       if (tag !== undefined && entry !== undefined) return { entry, tag }
       const name = 'tag' in reference ? reference.tag : reference.digest
-      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`, {
+      const index = 'digest' in reference ? await findIndex(repository, reference.digest) : undefined
+      const why = index === undefined ? '' : `: the index ${index} lists it, but it was not pushed there`
+      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}${why}`, {
         detail: { repository, reference: name },
       })
     },

@@ -16,6 +16,7 @@ import {
   type Mirror,
   noMirror,
   nowhere,
+  type Sparse,
 } from '../../src/registry/registry.ts'
 import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
 import { openIdentity } from '../../src/swarm/cluster/identity.ts'
@@ -59,6 +60,7 @@ export interface PushedImage {
 
 export interface ApiOptions {
   allowDelete?: boolean
+  sparse?: Sparse
   store?: Partial<StoreOptions>
   directory?: string
   tracer?: Tracer
@@ -90,10 +92,10 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
       ...(options.time === undefined ? {} : { time: options.time }),
     }),
   )
-  const { allowDelete = true, clock = steadyClock } = options
+  const { allowDelete = true, sparse = 'indexes', clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
   const elsewhere = { ...nowhere, ...options.elsewhere }
-  const registry = opened.use(createRegistry({ store, names, allowDelete, mirror, elsewhere, clock }))
+  const registry = opened.use(createRegistry({ store, names, allowDelete, sparse, mirror, elsewhere, clock }))
   const access = opened.use(await openAccess({ names }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)

@@ -92,6 +92,25 @@ describe('an image', () => {
     expect((await bringImage({ repository, ...image }, new World(), { signal })).missing).toHaveLength(1)
   })
 
+  it('is complete without what was missing when it was pushed, and brings that where somebody has it by now', async () => {
+    const { index, arm, armAttestation } = makeRelease()
+    const world = new World().add(index)
+    world.absent.set(index.digest, [arm.digest, armAttestation.digest])
+    world.lost.add(arm.digest)
+    const told: [Digest, boolean][] = []
+    const { missing } = await bringImage({ repository, ...index }, world, {
+      supply: world,
+      signal,
+      onPart: ({ digest, optional }, state) => void (state === 'missing' && told.push([digest, optional])),
+    })
+    expect(missing).toEqual([])
+    expect(told).toEqual([[arm.digest, true]])
+    expect(world.held).toContain(armAttestation.digest)
+    world.absent.clear()
+    const now = await bringImage({ repository, ...index }, world, { supply: world, signal })
+    expect(digestsOf(now.missing)).toEqual([arm.digest])
+  })
+
   it('brings what it can when a part is nowhere, cannot be read, or its supply fails', async () => {
     class OfflineError extends CodedError {
       readonly code = 'OFFLINE'

@@ -103,6 +103,13 @@ export class World implements Library, Supply {
     return this.held.has(digest)
   }
 
+  /** By manifest, what was missing of it when it was pushed. */
+  readonly absent = new Map<Digest, Digest[]>()
+
+  async absentOf(_repository: Repository, digest: Digest): Promise<readonly Digest[]> {
+    return this.absent.get(digest) ?? []
+  }
+
   async listReferrers(_repository: Repository, subject: Digest, page: { after?: Digest; limit: number }) {
     const { after = '', limit } = page
     return [...this.#made.values()]

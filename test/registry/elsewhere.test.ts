@@ -11,7 +11,13 @@ import {
   parseTag,
 } from '../../src/oci/oci.ts'
 import { type Ledger, openLedger } from '../../src/records/records.ts'
-import { createRegistry, type Elsewhere, nowhere, type Registry } from '../../src/registry/registry.ts'
+import {
+  createRegistry,
+  type Elsewhere,
+  nowhere,
+  type Registry,
+  type Sparse,
+} from '../../src/registry/registry.ts'
 import { memoryStore, openDatabase, type Store } from '../../src/store/store.ts'
 import { identityFromSeed } from '../../src/wire/wire.ts'
 
@@ -30,6 +36,7 @@ async function openNode(
   opened: AsyncDisposableStack,
   seed: number,
   elsewhere: Elsewhere = nowhere,
+  sparse: Sparse = 'indexes',
 ): Promise<Node> {
   const directory = await mkdtemp(join(tmpdir(), 'shoal-registry-'))
   opened.defer(() => rm(directory, { recursive: true }))
@@ -37,7 +44,7 @@ async function openNode(
   const identity = identityFromSeed(new Uint8Array(32).fill(seed))
   const names = opened.use(await openLedger({ db, identity, authority }))
   const store = opened.use(memoryStore())
-  return { store, names, registry: opened.use(createRegistry({ store, names, elsewhere })) }
+  return { store, names, registry: opened.use(createRegistry({ store, names, elsewhere, sparse })) }
 }
 
 /** The rest of the cluster is one other node, reached without a network. */
@@ -74,8 +81,8 @@ function reaching(other: Node, self: () => Node): Elsewhere & { asked: string[] 
   }
 }
 
-async function openPair(opened: AsyncDisposableStack) {
-  const far = await openNode(opened, 1)
+async function openPair(opened: AsyncDisposableStack, sparse: Sparse = 'indexes') {
+  const far = await openNode(opened, 1, nowhere, sparse)
   let near: Node | undefined
   const elsewhere = reaching(far, () => {
     if (near === undefined) throw new Error('asked before it was open')
@@ -168,6 +175,32 @@ describe('what is not here', () => {
     await near.registry.push.putManifest(own, { tag: latest }, body)
     await expect(near.registry.pull.openBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
   })
+
+  it.each([
+    ['a child of an index', 'indexes', { manifests: 1 }],
+    ['a layer of an image', 'all', { layers: 1 }],
+  ] as const)(
+    'reads no blob of another repository by naming it as %s that is missing',
+    async (_, sparse, part) => {
+      await using opened = new AsyncDisposableStack()
+      const { far, near } = await openPair(opened, sparse)
+      const own = parseRepository('mallory/app')
+      const secret = await pushBlob(near.registry.push, repository, 'a secret layer')
+      const config = await pushBlob(far.registry.push, own, '{}')
+      const descriptor = { mediaType: mediaTypes.ociManifest, digest: secret, size: 14 }
+      const content =
+        'manifests' in part
+          ? { manifests: [descriptor] }
+          : { config: { mediaType: 'a/b', digest: config, size: 2 }, layers: [descriptor] }
+      const contentType = 'manifests' in part ? mediaTypes.ociIndex : mediaTypes.ociManifest
+      const body = { bytes: Buffer.from(JSON.stringify({ schemaVersion: 2, ...content })), contentType }
+      const { digest } = await far.registry.push.putManifest(own, { tag: latest }, body)
+      expect((await far.names.findManifest(own, digest))?.absent).toEqual([secret])
+      await near.registry.pull.getManifest(own, { tag: latest })
+      await expect(near.registry.pull.openBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+      await expect(near.registry.pull.statBlob(own, secret)).rejects.toMatchObject({ code: 'BLOB_UNKNOWN' })
+    },
+  )
 
   it('comes from who has it for that repository, though it may be missing', async () => {
     await using opened = new AsyncDisposableStack()
