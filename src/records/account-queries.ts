@@ -18,7 +18,7 @@ export function createAccountQueries(
     const { key, body, envelope } = record
     if (key.kind !== 'account' || body.kind !== 'account' || body.value === null) return undefined
     // What a policy excludes goes some time after that came; until then nobody may sign in by it.
-    if (rules().refusalOf(record) !== undefined) return undefined
+    if (rules().standingRefusalOf(record) !== undefined) return undefined
     return {
       name: key.name,
       value: body.value,

@@ -2,10 +2,13 @@
 import type { Clock } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import { type Identity, peerIdOf } from '../wire/wire.ts'
-import { type Policy, policyValue } from './policy.ts'
+import type { AuthorityMemory } from './authority-memory.ts'
+import { type Policy, policyValue, recoveryOf } from './policy.ts'
+import type { PolicyValue } from './policy-schema.ts'
 import { authorOf, keyText, type SignedRecord, sameBytes, signRecord } from './record.ts'
 import { policySeenAt } from './storage.ts'
 import type { StoredRecords } from './stored.ts'
+import { signGrant } from './succession.ts'
 import { stamp } from './time.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
@@ -21,6 +24,7 @@ interface GovernOptions {
   records: StoredRecords
   writer: Writer
   authority: Identity
+  memory: AuthorityMemory
   clock: Clock
   steady: Clock
   drop: Drop | undefined
@@ -32,10 +36,14 @@ const flushedAtOnce = 256
 export async function govern(
   write: Write,
   policy: Policy,
-  { records, writer, authority, clock, steady, drop }: GovernOptions,
+  { records, writer, authority, memory, clock, steady, drop }: GovernOptions,
 ): Promise<void> {
   const now = writer.rules
-  const value = policyValue(policy, now.value, clock.now())
+  const recovery = recoveryOf(policy)
+  const value: PolicyValue = {
+    ...policyValue(policy, now.value, clock.now()),
+    ...(recovery === undefined ? {} : { recovery: signGrant(recovery, authority) }),
+  }
   const next = now.with(value)
   for await (const record of records.scan()) {
     const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
@@ -48,8 +56,10 @@ export async function govern(
     if (write.size >= flushedAtOnce) await write.flush({ sync: false })
   }
   const time = stamp(clock.now(), write.draft.find(keyText({ kind: 'policy' }))?.body.time)
+  const record = signRecord({ kind: 'policy', key: '', time, value }, authority)
   write.draft.write(policySeenAt, String(steady.now()))
-  write.accept(signRecord({ kind: 'policy', key: '', time, value }, authority), { own: true })
+  memory.learn(record, write.draft)
+  write.accept(record, { own: true })
 }
 
 function isDropped(record: SignedRecord, { author, keeps }: Drop): boolean {

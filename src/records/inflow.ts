@@ -7,6 +7,7 @@
  */
 import type { Clock, Metrics } from '../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
+import type { AuthorityMemory } from './authority-memory.ts'
 import { breather } from './breather.ts'
 import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
@@ -17,6 +18,7 @@ import { decodeRecord, keyText, type RecordKey, type SignedRecord, sameBytes } f
 import type { Retention } from './retention.ts'
 import { type Database, policySeenAt } from './storage.ts'
 import { proveRecord, type StoredRecords, verifyRecord } from './stored.ts'
+import { type Handover, judgeChains } from './succession.ts'
 import { isAhead } from './time.ts'
 import type { Write } from './write.ts'
 import type { Writer } from './writer.ts'
@@ -55,6 +57,9 @@ interface InflowOptions {
   verifier: Verifier
   retention: Retention
   intake: Intake
+  memory: AuthorityMemory
+  /** Two policies whose signatures are right go on from one key to different ones; `loser` does not stand. */
+  onContest(loser: SignedRecord): void
   clock: Clock
   steady: Clock
   metrics: Metrics
@@ -125,6 +130,7 @@ export class Inflow {
       return verdict === undefined
     })
     const right = (await this.#verify(news, report)).filter((record) => {
+      this.#contest(record, reading.find(keyText(record.key)))
       const verdict = this.#judge(record, reading, keyText(record.key), writer.rules)
       const isDelayed = verdict === undefined && !wanted(record.key) && !intake.take(record, writer.rules)
       if (isDelayed) report.delayedBytes += record.envelope.bytes.length
@@ -148,12 +154,31 @@ export class Inflow {
     const alone = judgeAlone(record, draft.findBytes(name), rules)
     if (alone !== undefined) return alone
     const standing = draft.find(name)
-    if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     const { clock, retention } = this.#options
+    if (record.body.kind === 'policy') {
+      if (!this.#mayGovern(record, standing, rules)) return 'beaten'
+      return isAhead(record.body.time, clock.now()) ? 'ahead' : undefined
+    }
+    if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
     if (rules.refusalOf(record) !== undefined) return 'policy'
     if (isAhead(record.body.time, clock.now())) return 'ahead'
     if (standing === undefined && retention.isExpired(record)) return 'expired'
     return undefined
+  }
+
+  /** By who its authority is, and of the same one's by its time. */
+  #mayGovern(record: SignedRecord, standing: SignedRecord | undefined, rules: Rules): boolean {
+    const { stands } = judgeChains(handoversOf(record), handoversOf(standing), this.#options.memory)
+    if (stands !== 'equal') return stands === 'candidate'
+    return standing === undefined || beats(record, standing, rules)
+  }
+
+  /** An authority that was handed over twice is told of, whichever stands. */
+  #contest(record: SignedRecord, standing: SignedRecord | undefined): void {
+    if (record.key.kind !== 'policy' || standing === undefined) return
+    const verdict = judgeChains(handoversOf(record), handoversOf(standing), this.#options.memory)
+    if (verdict.divergesAt === undefined) return
+    this.#options.onContest(verdict.stands === 'candidate' ? standing : record)
   }
 
   async #verify(candidates: SignedRecord[], report: ApplyReport): Promise<SignedRecord[]> {
@@ -185,7 +210,10 @@ export class Inflow {
         report.known++
       } else {
         if (retention.isExpired(record)) retention.revive(name)
-        if (record.key.kind === 'policy') write.draft.write(policySeenAt, String(steady.now()))
+        if (record.key.kind === 'policy') {
+          write.draft.write(policySeenAt, String(steady.now()))
+          this.#options.memory.learn(record, write.draft)
+        }
         this.#options.intake.learn(record, write.draft)
         write.accept(record, { own: false })
         report.applied++
@@ -221,7 +249,13 @@ function judgeAlone(
   rules: Rules,
 ): 'known' | 'forged' | undefined {
   if (standing !== undefined && sameBytes(standing, envelope.bytes)) return 'known'
-  // The authority never changes, so here there is no policy that the peer could have missed.
-  const needsAuthority = key.kind === 'policy' || body.origin !== undefined
-  return needsAuthority && !rules.isAuthority(envelope.author) ? 'forged' : undefined
+  // A policy says itself from which key on the authority was handed over, so here there is nothing that the peer could have missed.
+  const [first] = handoversOf({ body })
+  return key.kind === 'policy' && !sameBytes(first?.from ?? envelope.author, rules.root)
+    ? 'forged'
+    : undefined
+}
+
+function handoversOf(record: Pick<SignedRecord, 'body'> | undefined): Handover[] {
+  return record?.body.kind === 'policy' ? (record.body.value.handovers ?? []) : []
 }

@@ -48,8 +48,8 @@ interface Delayed {
 
 export interface IntakeOptions {
   db: Database
-  /** The public keys whose records are always taken: this node's and the authority's. */
-  free: Uint8Array[]
+  /** The public key of this node, whose records are always taken, as the authority's are. */
+  own: Uint8Array
   clock: Clock
   /** Milliseconds from any start, never going back. */
   now: () => number
@@ -58,7 +58,7 @@ export interface IntakeOptions {
 
 export class Intake {
   readonly #options: IntakeOptions
-  readonly #free: Set<string>
+  readonly #own: string
   readonly #budgets: Record<'new' | 'known' | 'named', Record<Size, FairBudget>>
   /** When the first record of an author came, as far as it was looked up. */
   readonly #since = new Map<string, number>()
@@ -70,7 +70,7 @@ export class Intake {
 
   constructor(options: IntakeOptions) {
     this.#options = options
-    this.#free = new Set(options.free.map(hexOf))
+    this.#own = hexOf(options.own)
     const { now } = options
     const budgets = (factor: number, shared: { spare?: number } = {}): Record<Size, FairBudget> => {
       const of = ({ burst, perSecond }: { burst: number; perSecond: number }): FairBudget =>
@@ -95,7 +95,7 @@ export class Intake {
   take(record: SignedRecord, rules: Rules): boolean {
     const { key, envelope } = record
     const author = hexOf(envelope.author)
-    if (key.kind === 'policy' || this.#free.has(author)) return true
+    if (key.kind === 'policy' || author === this.#own || rules.isAuthority(envelope.author)) return true
     const bytes = envelope.bytes.length + indexBytes
     const size: Size = envelope.bytes.length > largeBytes ? 'large' : key.kind
     const standing = this.#standingOf(envelope.author, author, rules)

@@ -3,6 +3,7 @@ import type { Level } from 'level'
 import type { Clock, Logger, Metrics } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
 import type { AccountEntry } from './account.ts'
+import type { Authority } from './authority.ts'
 import type { Drop } from './govern.ts'
 import type { ApplyOptions, ApplyReport } from './inflow.ts'
 import type { MembersTime } from './members-time.ts'
@@ -28,6 +29,8 @@ export interface Ledger extends Names, AsyncDisposable {
   findAccount(name: string): AccountEntry | undefined
   /** Those that come after `after` in byte order, at most `limit`. */
   listAccounts(page: Page): Promise<AccountEntry[]>
+  /** Which key governs, how it came to, and what is done with it where it is. */
+  readonly authority: Authority
   /** Whether the policy bans that peer. */
   isBanned(peerId: string): boolean
   /**
@@ -61,9 +64,9 @@ export interface LedgerOptions {
   db: Level
   /** This node's key pair. */
   identity: Identity
-  /** The public key of the cluster's authority, 32 bytes. */
+  /** The public key of the cluster's first authority, which its tokens name, 32 bytes. */
   authority: Uint8Array
-  /** The authority's key pair, on the node that holds it. */
+  /** What this node holds as the authority's key pair; it counts while that governs. */
   authorityIdentity?: Identity | undefined
   /** The time of day: what is signed is stamped with it. */
   clock?: Clock

@@ -3,7 +3,9 @@ import { type Clock, noMetrics, silentLogger, steadyClock, wallClock } from '../
 import { createVerifier, type Identity, parsePeerId, type Verifier } from '../wire/wire.ts'
 import { createAccountQueries } from './account-queries.ts'
 import { Audit } from './audit.ts'
-import { ClockWrongError, NotPermittedError } from './errors.ts'
+import { LedgerAuthority } from './authority.ts'
+import { AuthorityMemory } from './authority-memory.ts'
+import { ClockWrongError } from './errors.ts'
 import { type Drop, govern } from './govern.ts'
 import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
@@ -12,7 +14,7 @@ import { openPolicy, type Permission, type Policy, policyText, Rules, type Signe
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
 import { createQueries } from './queries.ts'
-import { keyText, type RecordKey, recordDomain } from './record.ts'
+import { keyText, type RecordKey, recordDomain, type SignedRecord } from './record.ts'
 import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
 import type { AuditReport } from './row-check.ts'
@@ -26,14 +28,16 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const db = recordsOf(options.db)
   await db.open()
   const verifier = createVerifier(recordDomain)
-  return new LevelLedger(db, await readRules(db, verifier, options), verifier, options).start()
+  const ledger = new LevelLedger(db, await readPolicy(db, verifier, options), verifier, options).start()
+  await ledger.authority.use(options.authorityIdentity)
+  return ledger
 }
 
-async function readRules(
+async function readPolicy(
   db: Database,
   verifier: Verifier,
-  { authority, logger = silentLogger }: LedgerOptions,
-): Promise<Rules> {
+  { logger = silentLogger }: LedgerOptions,
+): Promise<SignedRecord | undefined> {
   const key = keyText({ kind: 'policy' })
   const bytes = await db.get<string, Uint8Array>(recordAt(key), { valueEncoding: 'view' })
   const record = bytes === undefined ? undefined : await proveRecord(key, bytes, verifier)
@@ -42,7 +46,7 @@ async function readRules(
       {},
       "the disk gave other bytes for the cluster's policy than were stored: none counts here until a member brings it",
     )
-  return new Rules(record?.body.kind === 'policy' ? record.body.value : openPolicy, authority)
+  return record
 }
 
 class LevelLedger implements Ledger {
@@ -58,7 +62,9 @@ class LevelLedger implements Ledger {
   readonly findAccount: Ledger['findAccount']
   readonly listAccounts: Ledger['listAccounts']
   readonly #db: Database
+  readonly authority: LedgerAuthority
   readonly #options: LedgerOptions
+  readonly #memory: AuthorityMemory
   readonly #clock: Clock
   readonly #steady: Clock
   readonly #writer: Writer
@@ -71,12 +77,16 @@ class LevelLedger implements Ledger {
   #counted: Promise<void> = Promise.resolve()
   #background: Promise<unknown> = Promise.resolve()
 
-  constructor(db: Database, rules: Rules, verifier: Verifier, options: LedgerOptions) {
+  constructor(db: Database, policy: SignedRecord | undefined, verifier: Verifier, options: LedgerOptions) {
+    const rules = new Rules(
+      policy?.body.kind === 'policy' ? policy.body.value : openPolicy,
+      options.authority,
+    )
     const { identity, authorityIdentity: authority, clock = wallClock, logger = silentLogger } = options
     const { metrics = noMetrics, steady = options.clock ?? steadyClock } = options
     const intake = new Intake({
       db,
-      free: [identity.publicKey, options.authority],
+      own: identity.publicKey,
       clock,
       now: () => steady.now(),
       logger,
@@ -107,6 +117,19 @@ class LevelLedger implements Ledger {
     metrics.gauge('shoal_records', () => fingerprints.total)
     metrics.gauge('shoal_records_waiting', () => intake.waiting)
     this.#writer = writer
+    const memory = new AuthorityMemory(db, steady, policy)
+    this.#memory = memory
+    this.authority = new LedgerAuthority({
+      db,
+      records,
+      writer,
+      memory,
+      verifier,
+      clock,
+      steady,
+      logger,
+      checkClock: () => this.#checkClock(),
+    })
     this.#inflow = new Inflow({
       db,
       records,
@@ -115,6 +138,8 @@ class LevelLedger implements Ledger {
       verifier,
       retention,
       intake,
+      memory,
+      onContest: (loser) => this.authority.contest(loser),
       clock,
       steady,
       metrics,
@@ -166,7 +191,7 @@ class LevelLedger implements Ledger {
   }
 
   async publishAsAuthority(changes: Change[] | Decision): Promise<void> {
-    await this.#publish(changes, this.#getAuthority())
+    await this.#publish(changes, this.authority.get())
   }
 
   apply(records: Uint8Array[], options?: ApplyOptions): Promise<ApplyReport> {
@@ -206,10 +231,10 @@ class LevelLedger implements Ledger {
   }
 
   async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {
-    const authority = this.#getAuthority()
+    const authority = this.authority.get()
     this.#checkClock()
-    const writer = this.#writer
-    const how = { records: this.#records, writer, authority, clock: this.#clock, steady: this.#steady, drop }
+    const [writer, records, memory] = [this.#writer, this.#records, this.#memory]
+    const how = { records, writer, authority, memory, clock: this.#clock, steady: this.#steady, drop }
     await writer.run((write) => govern(write, policy, how), { sync: true })
   }
 
@@ -270,12 +295,6 @@ class LevelLedger implements Ledger {
   #checkClock(): void {
     const problem = this.#options.time?.problem()
     if (problem !== undefined) throw new ClockWrongError(problem)
-  }
-
-  #getAuthority(): Identity {
-    const { authorityIdentity } = this.#options
-    if (authorityIdentity !== undefined) return authorityIdentity
-    throw new NotPermittedError('this node does not hold the authority key of the cluster')
   }
 }
 

@@ -43,6 +43,7 @@ export function needsSeal(record: SignedRecord, rules: Rules): boolean {
   if (body.value === null || rules.immutable(key) === undefined) return false
   const stands =
     record.sealed === undefined ? rules.isAuthority(envelope.author) : rules.isSealer(envelope.author)
+  if (rules.wasAuthority(envelope.author)) return false
   return !stands && rules.refusal(authorOf(record), key) === undefined
 }
 
@@ -56,12 +57,14 @@ const earliestFirst = 2
 
 function rankOf(record: SignedRecord, rules: Rules, immutable: Immutable): number {
   const { body, envelope } = record
-  // A seal that does not count is worth what it seals.
-  if (record.sealed !== undefined && !rules.isSealer(envelope.author)) {
+  // What the authority of before signed keeps its place where it stood until the one of now has signed it again; nothing new of
+  // it is taken. A seal that does not count is worth what it seals.
+  const wasAuthority = rules.wasAuthority(envelope.author)
+  if (record.sealed !== undefined && !wasAuthority && !rules.isSealer(envelope.author)) {
     return rankOf(record.sealed.original, rules, immutable)
   }
   if (record.sealed !== undefined) return sealed
-  if (rules.isAuthority(envelope.author)) return 4
+  if (wasAuthority || rules.isAuthority(envelope.author)) return 4
   if (body.time[0] <= immutable.sinceMs) return 1
   return body.value === null ? 0 : earliestFirst
 }

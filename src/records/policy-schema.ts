@@ -1,5 +1,6 @@
 /** A policy as it stands in a record: rules, immutable patterns, who seals what they protect, and banned authors. */
 import { bytes, type Infer, list, optional, struct, text, uint } from '../wire/wire.ts'
+import { handoverSchema, maxGrantBytes, maxHandovers } from './succession.ts'
 
 const pattern = text({ max: 256 })
 const author = bytes({ length: 32 })
@@ -20,6 +21,10 @@ export const policySchema = struct({
   administrators: optional(list(author, { max: 64 })),
   /** Which people may do what. */
   access: optional(list(accessValue, { max: 1024 })),
+  /** A grant of who signs it (succession.ts): who may replace it when its key is lost. */
+  recovery: optional(bytes({ max: maxGrantBytes })),
+  /** How the authority came from the key that the token names to the one that signs this. */
+  handovers: optional(list(handoverSchema, { max: maxHandovers })),
 })
 
 export type PolicyValue = Infer<typeof policySchema>

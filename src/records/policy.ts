@@ -1,5 +1,5 @@
 /**
- * Who may publish what. Only the authority signs a policy, and only the newest one counts: whether a record counts is
+ * Who may publish what. Only the authority signs a policy (which key that is, succession.ts says), and only the newest one counts: whether a record counts is
  * asked of the policy of now, never of the one at the record's own time, so backdating gains nothing.
  *
  * - The authority may write everything. A banned author may write nothing.
@@ -18,6 +18,7 @@ import { type AccessRule, accessText, accessValue } from './access-rule.ts'
 import { matchesGlob } from './glob.ts'
 import type { PolicyValue } from './policy-schema.ts'
 import { type RecordKey, type SignedRecord, sameBytes } from './record.ts'
+import { type Recovery, readGrant } from './succession.ts'
 
 /** A policy as people write it: patterns as in glob.ts, authors as peer ids. */
 export interface Policy {
@@ -26,10 +27,12 @@ export interface Policy {
   /** Members that seal immutable tags beside the authority. */
   sealers: string[]
   banned: string[]
-  /** Members that may write accounts beside the authority; absent for none. */
+  /** Members, or keys of no member, that may write accounts beside the authority; absent for none. */
   administrators?: string[]
   /** Who may do what with which repositories; absent where everybody may everything. */
   access?: AccessRule[]
+  /** Which keys may replace the authority's when it is lost, `need` of them together; absent for nobody. */
+  recovery?: { keys: string[]; need: number }
 }
 
 export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
@@ -37,7 +40,8 @@ export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
 const maxRemembered = 10_000
 
 /**
- * A pattern that `before` has as well stays immutable since then; a new one is so from `nowMs` on. Throws `MALFORMED` for
+ * All of it but `recovery`, which the authority signs apart. How the authority was handed over is no part of what people write,
+ * and stays as it was. A pattern that `before` has as well stays immutable since then; a new one is so from `nowMs` on. Throws `MALFORMED` for
  * what is not a peer id or can match no repository.
  */
 export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
@@ -62,7 +66,14 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
     ...(access.length === 0
       ? {}
       : { access: access.map((rule, at) => within(`access[${at}].who`, () => accessValue(rule))) }),
+    ...(before.handovers === undefined ? {} : { handovers: before.handovers }),
   }
+}
+
+/** Throws `MALFORMED` for what is not a peer id. */
+export function recoveryOf({ recovery }: Policy): Recovery | undefined {
+  if (recovery === undefined) return undefined
+  return { keys: within('recovery.keys', () => recovery.keys.map(parsePeerId)), need: recovery.need }
 }
 
 export function policyText(value: PolicyValue): Policy {
@@ -76,7 +87,12 @@ export function policyText(value: PolicyValue): Policy {
     banned: value.banned.map(peerIdOf),
     ...(value.administrators === undefined ? {} : { administrators: value.administrators.map(peerIdOf) }),
     ...(value.access === undefined ? {} : { access: value.access.map(accessText) }),
+    ...(value.recovery === undefined ? {} : { recovery: recoveryText(readGrant(value.recovery)) }),
   }
+}
+
+function recoveryText({ keys, need }: Recovery): { keys: string[]; need: number } {
+  return { keys: keys.map(peerIdOf), need }
 }
 
 export interface Immutable {
@@ -96,16 +112,23 @@ export class Rules {
   readonly value: PolicyValue
   /** As peer ids. */
   readonly bannedPeers: ReadonlySet<string>
-  readonly #authority: Uint8Array
+  /** Of the key that the token names, and of the one that governs now. */
+  readonly root: Uint8Array
+  readonly authority: Uint8Array
+  readonly #former: Set<string>
   readonly #banned: Set<string>
   readonly #sealers: Set<string>
   readonly #administrators: Set<string>
   readonly #allowed: Set<string>[]
   readonly #ruleOf = new Map<string, number>()
 
-  constructor(value: PolicyValue, authority: Uint8Array) {
+  /** `root` is the key that the token names. */
+  constructor(value: PolicyValue, root: Uint8Array) {
+    const { handovers = [] } = value
     this.value = value
-    this.#authority = authority
+    this.root = root
+    this.authority = handovers.at(-1)?.to ?? root
+    this.#former = new Set(handovers.map(({ from }) => name(from)))
     this.bannedPeers = new Set(value.banned.map(peerIdOf))
     this.#banned = new Set(value.banned.map(name))
     this.#sealers = new Set((value.sealers ?? []).map(name))
@@ -113,13 +136,18 @@ export class Rules {
     this.#allowed = value.rules.map(({ authors }) => new Set(authors.map(name)))
   }
 
-  /** The same authority's next policy. */
+  /** The same cluster's next policy. */
   with(value: PolicyValue): Rules {
-    return new Rules(value, this.#authority)
+    return new Rules(value, this.root)
   }
 
   isAuthority(author: Uint8Array): boolean {
-    return sameBytes(author, this.#authority)
+    return sameBytes(author, this.authority)
+  }
+
+  /** Whether it was the authority until it was handed over: what it signed counts where it stood then, and nothing that comes. */
+  wasAuthority(author: Uint8Array): boolean {
+    return this.#former.size > 0 && this.#former.has(name(author))
   }
 
   isBanned(author: Uint8Array): boolean {
@@ -134,13 +162,23 @@ export class Rules {
   /** As what a key signs for the cluster; `undefined` for one that speaks for itself alone. */
   signsAs(author: Uint8Array): Signer | undefined {
     if (this.isAuthority(author)) return 'authority'
+    if (this.wasAuthority(author)) return undefined
     return this.#administrators.has(name(author)) && !this.isBanned(author) ? 'administrator' : undefined
+  }
+
+  /** As `refusalOf`, of a record that stands here: the authority of before signed it while it was that. */
+  standingRefusalOf(record: SignedRecord): string | undefined {
+    return this.wasAuthority(record.envelope.author) ? undefined : this.refusalOf(record)
   }
 
   /** Why a record does not count, in words: its author may not write it, or who sealed it may not seal. */
   refusalOf({ key, body, envelope, sealed }: SignedRecord): string | undefined {
-    if (sealed === undefined)
+    if (sealed === undefined) {
+      // A member that has not heard of a handover cannot tell who the authority is, so nobody is to blame for it.
+      if (body.origin !== undefined && !this.isAuthority(envelope.author))
+        return `only the cluster authority signs in another's place, and ${peerIdOf(envelope.author)} is not it`
       return this.refusal(envelope.author, key, { isDeletion: 'value' in body && body.value === null })
+    }
     if (!this.isSealer(envelope.author))
       return `${peerIdOf(envelope.author)} may not seal tags in this cluster`
     return this.refusal(sealed.original.envelope.author, key)
@@ -156,6 +194,8 @@ export class Rules {
   refusal(author: Uint8Array, key: RecordKey, { isDeletion = false } = {}): string | undefined {
     if (this.isAuthority(author)) return undefined
     if (key.kind === 'policy') return 'only the cluster authority may sign a policy'
+    if (this.wasAuthority(author))
+      return `${peerIdOf(author)} was the cluster's authority before it was handed over, and signs for it no more`
     if (this.isBanned(author)) return `${peerIdOf(author)} is banned from this cluster`
     if (key.kind === 'account') {
       if (this.#administrators.has(name(author))) return undefined
@@ -177,7 +217,7 @@ export class Rules {
   /** Why `author` may write what has that name: a rule says so, or none says who may; `undefined` where it may not. */
   permission(author: Uint8Array, repository: string): Permission | undefined {
     if (this.isAuthority(author)) return 'rule'
-    if (this.isBanned(author)) return undefined
+    if (this.isBanned(author) || this.wasAuthority(author)) return undefined
     const index = this.#findRule(repository)
     if (index < 0) return 'no rule'
     return this.#allowed[index]?.has(name(author)) === true ? 'rule' : undefined

@@ -59,7 +59,8 @@ function isSettled(
   const { body, envelope } = standing
   if (body.kind !== 'tag' || change.kind !== 'tag') return false
   if (body.value === null) {
-    if (rules.isAuthority(envelope.author) && change.value !== undefined) {
+    const isAuthority = rules.isAuthority(envelope.author) || rules.wasAuthority(envelope.author)
+    if (isAuthority && change.value !== undefined) {
       throw new NotPermittedError(`${immutable.rule}, and the cluster authority deleted ${change.tag}`)
     }
     return change.value === undefined

@@ -42,6 +42,7 @@ import {
 import { accountValue, isAccountName, isRobotName } from './account.ts'
 import { RecordTooLargeError } from './errors.ts'
 import { policySchema } from './policy-schema.ts'
+import { checkChain, readGrant } from './succession.ts'
 import { timeSchema } from './time.ts'
 
 export const recordDomain = 'shoal-record-v1\0'
@@ -146,7 +147,7 @@ export function decodeRecord(bytes: Uint8Array): SignedRecord {
   if (bytes.length > maxRecordBytes) throw new MalformedError(`a record of ${bytes.length} bytes`)
   const envelope = unseal(bytes)
   const body = bodyCodec.decode(envelope.body)
-  if (body.kind !== 'seal') return { key: keyOf(body), body: fitting(body), envelope }
+  if (body.kind !== 'seal') return { key: keyOf(body), body: fitting(body, envelope.author), envelope }
   const original = decodeSealed(body.record)
   return { ...original, envelope, sealed: { ms: body.ms, original } }
 }
@@ -160,8 +161,14 @@ function decodeSealed(bytes: Uint8Array): SignedRecord {
   return { key: keyOf(body), body, envelope }
 }
 
-/** A robot's name belongs to a robot, and to nobody else. */
-function fitting(body: RecordBody): RecordBody {
+/** A robot's name belongs to a robot, and to nobody else; a policy to the authority that its handovers led to. */
+function fitting(body: RecordBody, author: Uint8Array): RecordBody {
+  if (body.kind === 'policy') {
+    const { handovers = [], recovery } = body.value
+    checkChain(handovers, author)
+    if (recovery !== undefined && !sameBytes(readGrant(recovery).author, author))
+      throw new MalformedError('a policy with a grant of another authority')
+  }
   if (
     body.kind === 'account' &&
     body.value !== null &&

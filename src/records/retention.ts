@@ -41,7 +41,7 @@ export class Retention {
 
   /** True when the buried tombstone still stands against `record`. */
   outlives(buried: SignedRecord, record: SignedRecord, rules: Rules): boolean {
-    return rules.refusalOf(buried) === undefined && beats(buried, record, rules)
+    return rules.standingRefusalOf(buried) === undefined && beats(buried, record, rules)
   }
 
   /** Keeps the expired tombstone of `key` current for a day from now. */

@@ -35,6 +35,9 @@ export const referrerAt = (repository: string, subject: string, digest: string):
 export const countAt = (repository: string): string => `C${repository}`
 export const authorAt = (author: string): string => `a${author}`
 export const policySeenAt = 'zpolicy-seen'
+export const authorityAt = 'zauthority'
+export const handingOverAt = 'zhanding-over'
+export const contestedAt = 'zcontested'
 
 /** Sorts after every name that continues a prefix: names are ASCII. */
 export const end = '\u007f'

@@ -7,6 +7,7 @@ import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.t
 import { breather } from './breather.ts'
 import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import { type Database, end, positionAt, positionOf, recordAt } from './storage.ts'
+import { verifyPolicy } from './succession.ts'
 
 const view = { valueEncoding: 'view' } as const
 const hashBytes = 32
@@ -108,7 +109,11 @@ export async function proveRecord(
 }
 
 /** Throws `BAD_SIGNATURE`. */
-export async function verifyRecord({ envelope, sealed }: SignedRecord, verifier: Verifier): Promise<void> {
+export async function verifyRecord(
+  { body, envelope, sealed }: SignedRecord,
+  verifier: Verifier,
+): Promise<void> {
   await verifier.verify(envelope)
+  if (body.kind === 'policy') await verifyPolicy(body.value)
   if (sealed !== undefined) await verifier.verify(sealed.original.envelope)
 }

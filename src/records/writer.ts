@@ -23,7 +23,7 @@ interface WriterOptions {
   rules: Rules
   /** This node's key pair. */
   identity: Identity
-  /** The authority's key pair, on the node that holds it. */
+  /** What this node holds as the authority's key pair. */
   authority: Identity | undefined
   clock: Clock
   /** A member's policy was stored. */
@@ -38,11 +38,28 @@ export class Writer {
   readonly #options: WriterOptions
   readonly #turn = new Semaphore(1)
   #rules: Rules
+  #authority: Identity | undefined
   #version = 0
 
   constructor(options: WriterOptions) {
     this.#options = options
     this.#rules = options.rules
+    this.#authority = options.authority
+  }
+
+  /** The key pair of the authority of now, where it is here. */
+  get authority(): Identity | undefined {
+    return this.#authorityUnder(this.#rules)
+  }
+
+  /** The key that this node holds as the authority's: it counts while it is. */
+  use(authority: Identity | undefined): void {
+    this.#authority = authority
+  }
+
+  #authorityUnder(rules: Rules): Identity | undefined {
+    const key = this.#authority
+    return key !== undefined && rules.isAuthority(key.publicKey) ? key : undefined
   }
 
   /** The policy that counts now. Inside `run` it stands still. */
@@ -73,7 +90,7 @@ export class Writer {
 
   /** The authority's copy of another's record: it stands above the original and below whatever is written later. */
   adopt(record: SignedRecord): SignedRecord {
-    const { authority } = this.#options
+    const { authority } = this
     if (authority === undefined) throw new Error('only the node with the authority key adopts')
     const body: RecordBody = { ...record.body, time: tick(record.body.time), origin: authorOf(record) }
     return signRecord(body, authority)
@@ -82,8 +99,8 @@ export class Writer {
   /** The same statement with the time of now, where the key of who made it is here. */
   signAnew(record: SignedRecord): SignedRecord | undefined {
     const { author } = (record.sealed?.original ?? record).envelope
-    const { identity, authority, clock } = this.#options
-    const key = [identity, authority].find(
+    const { identity, clock } = this.#options
+    const key = [identity, this.authority].find(
       (known) => known !== undefined && sameBytes(known.publicKey, author),
     )
     return key && signRecord({ ...record.body, time: stamp(clock.now(), undefined) }, key)
@@ -103,8 +120,8 @@ export class Writer {
 
   /** The authority's key before this node's own: what it sealed counts under every policy. */
   #sealerUnder(rules: Rules): Identity | undefined {
-    const { authority, identity } = this.#options
-    return authority ?? (rules.isSealer(identity.publicKey) ? identity : undefined)
+    const { identity } = this.#options
+    return this.#authorityUnder(rules) ?? (rules.isSealer(identity.publicKey) ? identity : undefined)
   }
 
   /** Waits until everything that was asked for before is stored. */

@@ -145,10 +145,25 @@ describe('who may write accounts', () => {
     expect(secretAt(node.ledger)).toBeUndefined()
   })
 
-  it('blames who tells of an account that a stranger signed in the name of the authority', async () => {
+  it('refuses one that a stranger signed in the name of the authority, which may have been handed over', async () => {
     await using node = await testLedger()
     const forged = signed(eve, 1_000, 'e', { origin: authority.publicKey })
-    expect(await node.ledger.apply([forged])).toMatchObject({ blame: 'forged' })
+    expect(await node.ledger.apply([forged])).toMatchObject({ refused: { policy: 1 }, blame: undefined })
+    expect(secretAt(node.ledger)).toBeUndefined()
+  })
+
+  it('blames who tells of a policy in which an administrator names himself anew', async () => {
+    await using nodes = await twoNodes()
+    const { one, two, clock } = nodes
+    const named = { ...open, administrators: [eve.peerId] }
+    await two.ledger.apply(await recordsOf(one.ledger, () => one.ledger.setPolicy(named)))
+    clock.ms++
+    await two.ledger.apply(await recordsOf(one.ledger, () => one.ledger.setPolicy(open)))
+    clock.ms++
+    const value = policyValue(named, openPolicy, clock.ms)
+    const again = signRecord({ kind: 'policy', key: '', time: [clock.ms, 0], value }, eve).envelope.bytes
+    expect(await two.ledger.apply([again])).toMatchObject({ applied: 0, blame: 'forged' })
+    expect(two.ledger.policy()).toEqual(open)
   })
 
   it('counts what a banned administrator wrote no more from the moment at which the ban is known', async () => {

@@ -103,7 +103,7 @@ describe('a flood of records by ever new authors', () => {
 it('an author that never stops writing delays nothing of one that writes seldom', async () => {
   const clock = new ManualClock(now)
   const db = { getSync: () => `${now - 2 * hourMs}` } as unknown as Database
-  const intake = new Intake({ db, free: [], clock, now: () => clock.ms, logger: silentLogger })
+  const intake = new Intake({ db, own: new Uint8Array(32), clock, now: () => clock.ms, logger: silentLogger })
   const rules = new Rules(openPolicy, authority.publicKey)
   const [flooding, seldom] = [alice, bob].map((author) =>
     decodeRecord(manifestRecords(author, 1, options)[0] ?? new Uint8Array()),
@@ -134,7 +134,7 @@ it('an import of 100,000 tags with their manifests by one new author is taken at
   const clock = new ManualClock(now)
   await using node = await testLedger({ clock })
   const db = { getSync: () => undefined } as unknown as Database
-  const intake = new Intake({ db, free: [], clock, now: () => clock.ms, logger: silentLogger })
+  const intake = new Intake({ db, own: new Uint8Array(32), clock, now: () => clock.ms, logger: silentLogger })
   const author = identity(7)
   const rules = new Rules(openPolicy, authority.publicKey)
   const records = [

@@ -11,9 +11,10 @@ import {
   sealRecord,
   signRecord,
 } from '../../src/records/record.ts'
+import { approve, signGrant, signHandover } from '../../src/records/succession.ts'
 import { stamp, tick } from '../../src/records/time.ts'
 import { seal } from '../../src/wire/wire.ts'
-import { alice, bob, digestOf, mediaType } from './fixture.ts'
+import { alice, bob, digestOf, identity, mediaType } from './fixture.ts'
 
 const digest = digestOf('one')
 const time: [number, number] = [1_800_000_000_000, 3]
@@ -38,6 +39,26 @@ const policy: RecordBody = {
     rules: [{ repositories: 'team/**', authors: [bob.publicKey] }],
     immutable: [{ repositories: '**', tags: 'v*', since: 5 }],
     banned: [],
+  },
+}
+const replaced = { from: bob.publicKey, to: alice.publicKey, at: 6 }
+const handedOver: RecordBody = {
+  kind: 'policy',
+  key: '',
+  time,
+  value: {
+    rules: [],
+    immutable: [],
+    banned: [],
+    recovery: signGrant({ keys: [bob.publicKey, identity(5).publicKey], need: 2 }, alice),
+    handovers: [
+      signHandover(identity(0), bob.publicKey, 5),
+      {
+        ...replaced,
+        grant: signGrant({ keys: [identity(5).publicKey], need: 1 }, bob),
+        signatures: [approve(replaced, identity(5))],
+      },
+    ],
   },
 }
 const tombstone: RecordBody = { kind: 'tag', key: 'team/app:v1', time, value: null }
@@ -68,13 +89,20 @@ describe('a record', () => {
     )
   })
 
-  it.each([tag, checked, manifest, policy, tombstone, adopted])('is read as it was signed: $kind', (body) => {
-    const { envelope } = signRecord(body, alice)
-    const read = decodeRecord(envelope.bytes)
-    expect(read.body).toEqual(body)
-    expect([...read.envelope.author]).toEqual([...alice.publicKey])
-    expect(parseKeyText(keyText(read.key))).toEqual(read.key)
+  it('of a policy whose authority was handed over, and may be replaced, has these bytes', () => {
+    expect(hexOf(handedOver)).toMatchInlineSnapshot(`"b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce70c0795a0cdad74b8bf06be2c01ae1de5eae338fb3472c21556a7be2d4d00a059e33fb42d6f24171952583ebd5fc96695b829fcf68a79c4a7a9faa6221ae2be07a4636b657960646b696e6466706f6c6963796474696d65821b000001a3185c5000036576616c7565a56572756c6573806662616e6e656480687265636f7665727958b1b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce71c42ebe3b087f2818e0955e84838e1d7fe192751e36b8bc416b222fbb591d22dd88e34e01902743b61c8b40717c11605f56b6583814755afa0d40ab0fb499500a2646b6579738258206a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb0582095afef56b879bca9442b1991a582a04a38fb519e73bac9ffff05c635ebf8b0f8646e656564026968616e646f7665727382a46261740562746f58206a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb06466726f6d58203b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da296a7369676e6174757265738158603b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da296e973859aeaf411b2a17b68038a9b2b53b34729157d73b9d1342fdbe5236c77b30a60a064e0d6a060e59cbfd0c4ec11dcba14c48dcb1e37f68962224c49dfb0ca56261740662746f5820b1f804dabc68274c1233995c5a9119b56935bcdd83b7de07ec726dcedc4e9ce76466726f6d58206a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb0656772616e74588f6a0f6a283a8e4e86d2a3d60ef9e37ec33f2ab6071a30e0a477735128e7571eb0bf43c8fe0b46094dc0b199024ab6dd77e51c6c97ddae501a6413d4fb521e4a9b525fc0afc3120a068825be72fcb13138ba5a59b579cbed7a2536ba0d43108009a2646b65797381582095afef56b879bca9442b1991a582a04a38fb519e73bac9ffff05c635ebf8b0f8646e656564016a7369676e61747572657381586095afef56b879bca9442b1991a582a04a38fb519e73bac9ffff05c635ebf8b0f8f381ac71b5da9805d54d3305dbb06defe30fcedf7d63e27896e0e12b5a2b3ccd1bbe8f2d3b8468654feacb6061eca9a1d53225258e90f56b087634e817d4f20d69696d6d757461626c6580"`)
   })
+
+  it.each([tag, checked, manifest, policy, handedOver, tombstone, adopted])(
+    'is read as it was signed: $kind',
+    (body) => {
+      const { envelope } = signRecord(body, alice)
+      const read = decodeRecord(envelope.bytes)
+      expect(read.body).toEqual(body)
+      expect([...read.envelope.author]).toEqual([...alice.publicKey])
+      expect(parseKeyText(keyText(read.key))).toEqual(read.key)
+    },
+  )
 
   it('that is sealed is what was sealed, under the name of its author, and has these bytes', () => {
     const original = signRecord(tag, bob)
