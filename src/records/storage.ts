@@ -37,7 +37,6 @@ export const authorAt = (author: string): string => `a${author}`
 export const policySeenAt = 'zpolicy-seen'
 export const authorityAt = 'zauthority'
 export const handingOverAt = 'zhanding-over'
-export const contestedAt = 'zcontested'
 
 /** Sorts after every name that continues a prefix: names are ASCII. */
 export const end = '\u007f'
