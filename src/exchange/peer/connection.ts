@@ -81,6 +81,7 @@ export class Connection {
       leads: options.leads,
       access: options.access,
       signal: this.#over.signal,
+      clock: options.clock,
       send: (message) => this.send(message),
       onReached: (channel) => this.#goTo(channel),
     })

@@ -1,5 +1,5 @@
 /** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
-import { type Background, type Clock, RecentMap, unlessAborted } from '../../base/base.ts'
+import { type Background, type Clock, patience, RecentMap, unlessAborted } from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
 import type { ExchangeHost } from '../contract.ts'
 import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
@@ -76,14 +76,10 @@ export class Connections {
     const known = this.#neighbours.get(peer)
     if (known !== undefined && !known.connection.hasEnded) return known.asking
     const neighbour = this.#add(peer, { isMine: true })
-    const { host, background } = this.#options
+    const { host, background, clock } = this.#options
     background.start('connection', async (signal) => {
       await this.#run(neighbour, signal, async () => {
-        const opening = AbortSignal.any([
-          signal,
-          neighbour.connection.signal,
-          AbortSignal.timeout(openTimeoutMs),
-        ])
+        const opening = AbortSignal.any([signal, neighbour.connection.signal, patience(openTimeoutMs, clock)])
         const stream = await host.open(peer, exchangeProtocol, { maxFrameBytes, signal: opening })
         await neighbour.connection.run(stream)
       })

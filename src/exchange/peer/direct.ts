@@ -15,6 +15,7 @@ import {
   type Clock,
   CodedError,
   networkOf,
+  patience,
   unlessAborted,
   WaitingRoom,
 } from '../../base/base.ts'
@@ -77,9 +78,9 @@ const maxExpected = 256
 const unproven = { most: 32, mostOfOne: 8 }
 const unprovenMs = 2000
 /** As long as a node may take for it whose processors are all busy. */
-const handshakeMs = 10_000
+const handshakeMs = 15_000
 /** Long enough for the other side to fail at being reached first. */
-const ticketMs = 15_000
+const ticketMs = 25_000
 const accepted = Buffer.of(1)
 
 export async function openDirect(options: DirectOptions): Promise<Direct> {
@@ -107,7 +108,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
   const takeTicket = async (socket: Socket, stop: AbortSignal): Promise<Expected> => {
     const leave = newcomers.enter(networkOf(socket.remoteAddress ?? ''), () => socket.destroy())
     try {
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(unprovenMs)])
+      const signal = AbortSignal.any([stop, patience(unprovenMs, clock)])
       const ticket = await readTicket(socket, signal)
       const found = expected.get(ticket)
       if (found === undefined) throw new DirectError('an unknown ticket')
@@ -124,7 +125,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
     try {
       found = await takeTicket(socket, stop)
       socket.write(accepted)
-      const signal = AbortSignal.any([stop, AbortSignal.timeout(handshakeMs)])
+      const signal = AbortSignal.any([stop, patience(handshakeMs, clock)])
       const options = { isServer: true, secureContext, requestCert: true, rejectUnauthorized: false }
       const tls = wrapped(socket, new TLSSocket(socket, options))
       current = tls
@@ -184,7 +185,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
       let current: Socket = socket
       let isReached = false
       try {
-        const reaching = AbortSignal.any([either, AbortSignal.timeout(reachMs)])
+        const reaching = AbortSignal.any([either, patience(reachMs, clock)])
         await once(socket, 'connect', { signal: reaching })
         socket.write(offer.ticket)
         await readExactly(socket, accepted.length, reaching)
@@ -197,7 +198,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
         } as const
         const tls = wrapped(socket, secure({ socket, ...options }))
         current = tls
-        const proving = AbortSignal.any([either, AbortSignal.timeout(handshakeMs)])
+        const proving = AbortSignal.any([either, patience(handshakeMs, clock)])
         await once(tls, 'secureConnect', { signal: proving })
         check(tls, offer.fingerprint)
         return SocketChannel.over(tls)

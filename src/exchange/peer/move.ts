@@ -2,7 +2,7 @@
  * How two neighbours go over from their stream to a direct connection. Both tell where they listen; the one that leads connects,
  * and where it cannot reach the other, that one does. The leader's `moved` decides: what is not there by then never will be.
  */
-import { unlessAborted } from '../../base/base.ts'
+import { type Clock, patience, unlessAborted } from '../../base/base.ts'
 import { ChannelBrokenError, MalformedError } from '../../wire/wire.ts'
 import type { Move as MoveMessage } from '../protocol/messages.ts'
 import { DirectError, type DirectOffer, type Expectation } from './direct.ts'
@@ -25,13 +25,14 @@ export interface MoveOptions {
   /** Absent where the stream has to do. */
   access?: DirectAccess | undefined
   signal: AbortSignal
+  clock: Clock
   send(message: MoveMessage): void
   /** Of the one that leads: it has a direct connection, and goes over now. */
   onReached(channel: SocketChannel): void
 }
 
 /** For the end of a handshake that the other side has seen the end of. */
-const followMs = 10_000
+const followMs = 15_000
 
 type State =
   | { name: 'waiting' }
@@ -76,7 +77,7 @@ export class Move {
   /** Where the peer has gone to. Throws `MALFORMED` when it cannot have gone anywhere, `CHANNEL_BROKEN` when that is gone. */
   async follow(): Promise<SocketChannel> {
     if (this.#state.name === 'waiting' || this.#state.name === 'told') throw unexpected('moved')
-    const channel = await unlessAborted(this.#found.promise, AbortSignal.timeout(followMs))
+    const channel = await unlessAborted(this.#found.promise, patience(followMs, this.#options.clock))
     if (channel === undefined) throw new ChannelBrokenError('the direct connection is gone')
     return channel
   }
