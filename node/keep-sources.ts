@@ -1,5 +1,6 @@
 /** What the keep rules work with: the node's store and ledger as a library, the cluster as what supplies it. */
 import { type Logger, type Metrics, steadyClock, unlessAborted } from '../src/base/base.ts'
+import { siblingTags } from '../src/oci/oci.ts'
 import {
   type Keeper,
   type Library,
@@ -23,6 +24,15 @@ export function libraryOf({ store, names }: Pick<LocalNode, 'store' | 'names'>):
       const absent = (await names.findManifest(repository, digest))?.absent ?? []
       const pushed = await Promise.all(absent.map((each) => names.findManifest(repository, each)))
       return absent.filter((_, index) => pushed[index] === undefined)
+    },
+    async listSiblings(repository, digest) {
+      const found = siblingTags(digest).map(async (tag) => ({
+        tag,
+        entry: await names.findTag(repository, tag),
+      }))
+      return (await Promise.all(found)).flatMap(({ tag, entry }) =>
+        entry === undefined ? [] : [{ ...entry, tag }],
+      )
     },
     listReferrers: (repository, subject, page) => names.listReferrers(repository, subject, page),
   }
@@ -48,6 +58,10 @@ export function supplyOf({ registry, store, elsewhere, referrersMaxAgeMs }: Supp
     async refreshReferrers(repository, subject, { signal }) {
       const wanted = referrersMaxAgeMs === undefined ? {} : { maxAgeMs: referrersMaxAgeMs }
       await unlessAborted(registry.listing.listReferrers(repository, subject, wanted), signal)
+    },
+    async refreshSiblings(repository, subject, { signal }) {
+      const maxAgeMs = referrersMaxAgeMs ?? 0
+      await unlessAborted(registry.listing.refreshSiblings(repository, subject, { maxAgeMs }), signal)
     },
     async bringBlob(repository, digest, { signal }) {
       if (!(await elsewhere.fetchBlob(repository, digest, { signal }))) return false

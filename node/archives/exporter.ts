@@ -126,10 +126,13 @@ function note({ roots, referrers, blobs, records }: Contents, event: WarmEvent):
   } else if (event.type === 'part' && (event.state === 'held' || event.state === 'here')) {
     const repository = roots.at(-1)?.repository
     if (repository === undefined) return
-    const { digest, mediaType, size } = event
+    const { digest, mediaType, size, tag } = event
     blobs.set(digest, { digest, mediaType, size, repository })
     if (event.kind === 'manifest') records.push({ repository, digest })
-    if (event.isReferrer) referrers.set(digest, { digest, mediaType, size })
+    if (tag !== undefined) {
+      roots.push({ repository, tag, digest, mediaType, size })
+      records.push({ repository, tag })
+    } else if (event.isReferrer) referrers.set(digest, { digest, mediaType, size })
   }
 }
 

@@ -41,3 +41,4 @@ export {
   type Repository,
   type Tag,
 } from './reference.ts'
+export { siblingOf, siblingTags } from './sibling-tags.ts'

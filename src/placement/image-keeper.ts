@@ -1,6 +1,6 @@
 /** One image after the other: what a record names becomes an image of a rule, and what is missing of it is brought. */
 import { CodedError, type Logger, type Metrics } from '../base/base.ts'
-import type { Digest, Repository, Tag } from '../oci/oci.ts'
+import { type Digest, type Repository, siblingOf, type Tag } from '../oci/oci.ts'
 import type { Names, TagEntry } from '../records/records.ts'
 import { bringImage, type Image, type Library, type Supply } from './image.ts'
 import { findMatching, type MatchingTag } from './matching.ts'
@@ -52,8 +52,8 @@ export class ImageKeeper {
     const { names, rules } = this.#options
     if ('digest' in candidate) return await this.#keepReferrer(candidate)
     const found = await findMatching(names, rules.list(), candidate.repository, candidate.tag)
-    if (found === undefined) this.missing.delete(nameOf(candidate))
-    else await this.#bringTag(found)
+    if (found !== undefined) await this.#bringTag(found)
+    else await this.#keepSibling(candidate)
   }
 
   /** Of a sweep: a tag of a mirrored repository is refreshed first, which a record that has just come needs not be. */
@@ -83,19 +83,38 @@ export class ImageKeeper {
     return await names.findTag(repository, tag)
   }
 
+  /** A signature that comes after its image, by a tag that no rule need name. */
+  async #keepSibling(candidate: { repository: Repository; tag: Tag }): Promise<void> {
+    const { repository, tag } = candidate
+    const entry = siblingOf(tag) && (await this.#options.names.findTag(repository, tag))
+    if (entry) await this.#keepBeside(candidate, siblingOf(tag), { repository, ...entry }, entry.writtenMs)
+    else this.missing.delete(nameOf(candidate))
+  }
+
   /** A referrer whose subject is not here comes with its subject, if that is kept at all. */
   async #keepReferrer(candidate: { repository: Repository; digest: Digest }): Promise<void> {
-    const { names, rules, library } = this.#options
     const { repository, digest } = candidate
-    const entry = await names.findManifest(repository, digest)
+    const entry = await this.#options.names.findManifest(repository, digest)
+    if (entry) await this.#keepBeside(candidate, entry.subject, { repository, ...entry }, entry.writtenMs)
+    else this.missing.delete(nameOf(candidate))
+  }
+
+  async #keepBeside(
+    candidate: Candidate,
+    subject: Digest | undefined,
+    image: Image,
+    sinceMs: number,
+  ): Promise<void> {
+    const { rules, library } = this.#options
+    const { repository } = image
     const near = rules.list().filter((rule) => matchesRepository(rule, repository))
     const isNeeded =
-      entry?.subject !== undefined &&
+      subject !== undefined &&
       near.length > 0 &&
-      (await library.findManifest(repository, entry.subject)) !== undefined
+      (await library.findManifest(repository, subject)) !== undefined
     // Who holds the subject holds what refers to it, so a shared rule asks no further.
     const alone = near.map((rule) => ({ ...rule, isShared: false }))
-    if (isNeeded) await this.#bring(candidate, { repository, ...entry }, alone, entry.writtenMs)
+    if (isNeeded) await this.#bring(candidate, image, alone, sinceMs)
     else this.missing.delete(nameOf(candidate))
   }
 

@@ -10,6 +10,7 @@ import {
   mayBeMissing,
   type ParsedManifest,
   type Platform,
+  type Tag,
 } from '../oci/oci.ts'
 
 export interface Part extends Descriptor {
@@ -18,6 +19,8 @@ export interface Part extends Descriptor {
   optional: boolean
   /** Nothing in the image refers to it; it refers to a manifest of the image. */
   isReferrer: boolean
+  /** By which clients find it. */
+  tag?: Tag
 }
 
 export interface PlanLimits {
@@ -75,8 +78,8 @@ export class ImagePlan {
     for (const blob of blobs) this.#add(partOf('blob', blob))
   }
 
-  /** Manifests whose subject is one that `next` gave. Returns false when there is no room for more. */
-  refer(referrers: Descriptor[]): boolean {
+  /** Manifests that belong to one that `next` gave, by their subject or by a tag of their own. Returns false when there is no room for more. */
+  refer(referrers: (Descriptor & { tag?: Tag })[]): boolean {
     for (const referrer of referrers) {
       if (this.#seen.has(referrer.digest)) continue
       if (this.#referrers === this.#limits.maxReferrers) {
@@ -84,7 +87,8 @@ export class ImagePlan {
         return false
       }
       this.#referrers++
-      this.#add({ ...partOf('manifest', referrer), isReferrer: true })
+      const { tag } = referrer
+      this.#add({ ...partOf('manifest', referrer), isReferrer: true, ...(tag === undefined ? {} : { tag }) })
     }
     return true
   }

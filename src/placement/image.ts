@@ -21,6 +21,8 @@ export interface Library {
   hasBlob(repository: Repository, digest: Digest): Promise<boolean>
   /** Of what the manifest refers to, what was not there when it was pushed, and was not pushed since. */
   absentOf(repository: Repository, digest: Digest): Promise<readonly Digest[]>
+  /** What has a tag by which clients find it beside this manifest, such as cosign's signatures. */
+  listSiblings(repository: Repository, digest: Digest): Promise<(Descriptor & { tag: Tag })[]>
   /** Live manifests whose subject is `subject`, in order of digest, those after `after`. */
   listReferrers(
     repository: Repository,
@@ -41,6 +43,8 @@ export interface Supply {
   refreshTag(repository: Repository, tag: Tag, options: { signal: AbortSignal }): Promise<void>
   /** Sees to it that what refers to a manifest of a mirrored repository is known here, as far as its upstream can be asked. */
   refreshReferrers(repository: Repository, subject: Digest, options: { signal: AbortSignal }): Promise<void>
+  /** The same for a manifest's siblings. */
+  refreshSiblings(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<void>
   /** False when nobody holds it. */
   bringBlob(repository: Repository, digest: Digest, options: { signal: AbortSignal }): Promise<boolean>
 }
@@ -59,7 +63,7 @@ export type PartState = 'held' | 'coming' | 'here' | 'missing'
 export interface BringOptions {
   platforms?: readonly Platform[]
   /** Absent: only look. */
-  supply?: Pick<Supply, 'bringManifest' | 'refreshReferrers' | 'bringBlob'>
+  supply?: Pick<Supply, 'bringManifest' | 'refreshReferrers' | 'refreshSiblings' | 'bringBlob'>
   /** How many blobs come at once; default 2. */
   concurrency?: number
   /** Called for each part when it is found, and again when its state changes. */
@@ -111,10 +115,17 @@ export async function bringImage(image: Image, library: Library, options: BringO
       if (bytes === undefined) return undefined
       plan.open(parseManifest(bytes, part.mediaType), bytes.length)
       for (const digest of await library.absentOf(repository, part.digest)) absent.add(digest)
+      await visitSiblings(part)
       await visitReferrers(part)
       if (here === undefined) onPart(part, 'here')
       return bytes
     })
+  }
+
+  /** An upstream is asked about those of the image itself: that is what is signed, and each question is one of many. */
+  const visitSiblings = async ({ digest }: Part): Promise<void> => {
+    if (digest === image.digest) await supply?.refreshSiblings(repository, digest, { signal })
+    plan.refer(await library.listSiblings(repository, digest))
   }
 
   const visitReferrers = async (part: Part): Promise<void> => {

@@ -27,6 +27,7 @@ export function politeSupply({ supply, coming, clock }: PoliteSupplyOptions): Su
     bringManifest: (repository, digest, options) => supply.bringManifest(repository, digest, options),
     refreshTag: (repository, tag, options) => supply.refreshTag(repository, tag, options),
     refreshReferrers: (repository, subject, options) => supply.refreshReferrers(repository, subject, options),
+    refreshSiblings: (repository, digest, options) => supply.refreshSiblings(repository, digest, options),
     async bringBlob(repository, digest, options) {
       const untilMs = clock.now() + maxWaitMs
       while (othersCome(digest) && clock.now() < untilMs) await clock.sleep(lookEveryMs, options)

@@ -1,5 +1,6 @@
 /** Listing: tags, repositories, referrers and search, each answered from the ledger a page at a time; mirrored referrers by their upstream. */
-import { type Digest, OciError, type Repository, type Tag } from '../oci/oci.ts'
+import { RecentMap } from '../base/base.ts'
+import { type Digest, OciError, type Repository, siblingTags, type Tag } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { MirroredReferrers, Staleness } from './mirror.ts'
 import type { Collaborators } from './registry.ts'
@@ -40,6 +41,11 @@ export interface Listing {
    * upstream says; throws `UNAVAILABLE` or `TOOMANYREQUESTS` where that does not answer and the subject is not known either.
    */
   listReferrers(repository: Repository, subject: Digest, query: ReferrerQuery): Promise<ReferrerPage>
+  /**
+   * Sees to it that what has a sibling's tag beside a mirrored manifest is known here (`siblingTags`), as its upstream said within the
+   * last `maxAgeMs`, or as was heard before where that does not answer.
+   */
+  refreshSiblings(repository: Repository, subject: Digest, options: { maxAgeMs: number }): Promise<void>
   /** Repositories whose names hold the word. */
   search(word: string, limit: number, isVisible?: IsVisible): Promise<SearchResult[]>
 }
@@ -52,11 +58,12 @@ const maxPage = 1000
 /** Half of what clients accept in one answer, so that JSON's own weight fits too. */
 const maxReferrerBytes = 2 * 1024 * 1024
 const referrerBatch = 64
+const maxSiblings = 20_000
 /** Search reads names in order and stops here, so that a word that nothing matches stays cheap. */
 const maxSearched = 100_000
 
 export function createListing(collaborators: Collaborators): Listing {
-  const { names, mirror, own } = collaborators
+  const { names, mirror, own, clock } = collaborators
   const counted = createStaleCount(collaborators)
 
   async function listTags(repository: Repository, { last, limit }: { last?: string; limit?: number }) {
@@ -105,6 +112,32 @@ export function createListing(collaborators: Collaborators): Listing {
     return digests === undefined ? found : { ...found, digests: new Set(digests) }
   }
 
+  /** By subject, when its upstream was asked about its siblings. */
+  const siblingsAskedMs = new RecentMap<string, number>(maxSiblings)
+
+  async function refreshSiblings(
+    repository: Repository,
+    subject: Digest,
+    { maxAgeMs }: { maxAgeMs: number },
+  ): Promise<void> {
+    const name = `${repository}@${subject}`
+    const nowMs = clock.now()
+    if (nowMs - (siblingsAskedMs.get(name) ?? Number.NEGATIVE_INFINITY) < maxAgeMs) return
+    if (!(await own.isMirrored(repository))) return
+    siblingsAskedMs.set(name, nowMs)
+    await Promise.all(
+      siblingTags(subject).map(async (tag) => {
+        try {
+          await mirror.resolveTag(repository, tag, await names.findTag(repository, tag))
+        } catch (error) {
+          // One that does not answer now may have none: what is known of them here stays.
+          if (!(error instanceof OciError)) throw error
+          siblingsAskedMs.delete(name)
+        }
+      }),
+    )
+  }
+
   async function search(
     word: string,
     limit: number,
@@ -140,6 +173,7 @@ export function createListing(collaborators: Collaborators): Listing {
         isVisible === undefined ? names.listRepositories(range) : find(isVisible, range),
       ),
     listReferrers,
+    refreshSiblings,
     search,
   }
 }

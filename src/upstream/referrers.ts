@@ -1,15 +1,13 @@
 /** The manifests that refer to another: by the referrers API, or by the tag that stands for it where there is none. */
 import {
-  algorithmOf,
   type Digest,
-  hexOf,
   maxManifestBytes,
   mediaTypes,
   OciError,
   parseManifest,
-  parseTag,
   type Reference,
   type Repository,
+  siblingTags,
 } from '../oci/oci.ts'
 import type { Availability } from './availability.ts'
 import { readWhole } from './bodies.ts'
@@ -50,8 +48,8 @@ export async function listReferrers(
 }
 
 async function byTag(source: ReferrerSource, subject: Digest, options: Options): Promise<Digest[]> {
-  const tag = parseTag(`${algorithmOf(subject)}-${hexOf(subject).slice(0, 64)}`)
-  const manifest = await source.getManifest({ tag }, options)
+  const [tag] = siblingTags(subject)
+  const manifest = tag && (await source.getManifest({ tag }, options))
   return manifest === undefined ? [] : (digestsIn(manifest.bytes, manifest.mediaType) ?? [])
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Digest, mediaTypes, parseRepository } from '../../src/oci/oci.ts'
+import { type Digest, mediaTypes, parseRepository, parseTag, siblingTags } from '../../src/oci/oci.ts'
 import { type MirrorNode, openCluster } from './cluster.ts'
 import { digestOf, FakeUpstream } from './fake-upstream.ts'
 
@@ -84,6 +84,30 @@ describe('the referrers of a mirrored manifest', () => {
     expect(questions()).toEqual([])
     await list(cluster.node(0), subject)
     expect(questions()).toEqual([`REFERRERS ${there}@${subject}`])
+  })
+
+  it('that have a tag beside it are asked for where they are kept, once an hour', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { cluster, upstream, subject, questions } = await openSigned(opened, 2)
+    const [, sig = parseTag('none')] = siblingTags(subject)
+    const signature = upstream.push(there, sig, 'a signature')
+    const { registry, names } = cluster.node(0)
+    const keep = () => registry.listing.refreshSiblings(repository, subject, { maxAgeMs: 60 * minuteMs })
+    await keep()
+    expect((await names.findTag(repository, sig))?.digest).toBe(signature)
+    expect(questions()).toEqual(
+      siblingTags(subject)
+        .map((tag) => `GET ${there}:${tag}`)
+        .toSorted(),
+    )
+    cluster.clock.advance(59 * minuteMs)
+    await keep()
+    expect(questions()).toEqual([])
+    cluster.clock.advance(minuteMs)
+    upstream.weather = 'cut'
+    await keep()
+    expect((await names.findTag(repository, sig))?.digest).toBe(signature)
+    await registry.listing.refreshSiblings(parseRepository('team/app'), subject, { maxAgeMs: 0 })
   })
 
   it('are asked for by the next in rank where the first cannot reach it', async () => {

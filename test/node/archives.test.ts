@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Digest, hexOf, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { type Digest, hexOf, parseRepository, parseTag, siblingTags } from '../../src/oci/oci.ts'
 import { tarOf } from '../archive/scratch.ts'
 import { type Made, makeBlob, makeImage, makeIndex } from '../placement/world.ts'
 import { Site } from './site.ts'
@@ -54,6 +54,18 @@ describe('images on a disk', () => {
       expect(referrers.map(({ digest }) => digest)).toEqual([signature.digest])
     },
   )
+
+  it('bring along what has a tag beside them, such as cosign’s signatures', async () => {
+    const made = image()
+    const signature = makeImage([makeBlob('signature')], { seed: 'signature' })
+    const [, sig = parseTag('none')] = siblingTags(made.digest)
+    await here.push(web, made, '1')
+    await here.push(web, signature, sig)
+    await here.export(at('disk'), ['apps/web:1'])
+    await there.import(at('disk'))
+    expect(await there.tag(web, sig)).toEqual(await here.tag(web, sig))
+    expect(await there.holds(made, signature)).toBe(true)
+  })
 
   it('are not copied twice, neither out nor in, and a wrong file in the folder is mended', async () => {
     const made = image()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CodedError } from '../../src/base/base.ts'
-import { type Digest, mediaTypes, type Platform, parseManifest } from '../../src/oci/oci.ts'
+import { type Digest, mediaTypes, type Platform, parseManifest, siblingTags } from '../../src/oci/oci.ts'
 import { bringImage, ImagePlan, type Part } from '../../src/placement/placement.ts'
 import {
   closureOf,
@@ -60,6 +60,26 @@ describe('an image', () => {
     expect(world.unheard).toContain(arm.digest)
     await bringImage({ repository, ...index }, world, { supply: world, signal })
     expect([...world.held].sort()).toEqual(digestsOf(closureOf(index, signature, sbom)))
+  })
+
+  it('is brought with what has a tag beside it or its children, such as cosign’s signatures', async () => {
+    const { index, arm } = makeRelease()
+    const [signature, attestation] = [makeImage([makeBlob('a')]), makeImage([makeBlob('b')])]
+    const world = new World().add(index, signature, attestation)
+    const [, sig, att] = siblingTags(index.digest)
+    if (sig === undefined || att === undefined) throw new Error('there are four')
+    world.siblings.set(index.digest, [{ tag: sig, made: signature }])
+    world.siblings.set(arm.digest, [{ tag: att, made: attestation }])
+    // The upstream of a mirrored image is asked about the image itself, and not about each of its platforms.
+    world.unheardSiblings.add(index.digest)
+    const tagged = new Map<Digest, string | undefined>()
+    await bringImage({ repository, ...index }, world, {
+      supply: world,
+      signal,
+      onPart: ({ digest, tag }) => void tagged.set(digest, tag),
+    })
+    expect([...world.held].sort()).toEqual(digestsOf(closureOf(index, signature, attestation)))
+    expect([tagged.get(signature.digest), tagged.get(attestation.digest)]).toEqual([sig, att])
   })
 
   it('of one platform leaves out the others, and takes what describes it', async () => {
@@ -123,6 +143,7 @@ describe('an image', () => {
     const failing = {
       bringManifest: world.bringManifest.bind(world),
       refreshReferrers: async () => undefined,
+      refreshSiblings: async () => undefined,
       bringBlob: async (_: unknown, digest: Digest) => {
         if (digest === config.digest) throw new OfflineError('no line')
         return await world.bringBlob(repository, digest)
@@ -150,6 +171,7 @@ describe('an image', () => {
     const broken = {
       bringManifest: world.bringManifest.bind(world),
       refreshReferrers: async () => undefined,
+      refreshSiblings: async () => undefined,
       bringBlob: async () => {
         throw new TypeError('a fault')
       },

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Digest } from '../../src/oci/oci.ts'
-import { OciError, parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { OciError, parseRepository, parseTag, siblingTags } from '../../src/oci/oci.ts'
 import { createRule, type Keeper, openKeeper, surveyRule } from '../../src/placement/placement.ts'
 import type { Change } from '../../src/records/records.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
@@ -151,6 +151,21 @@ describe('the keeper', () => {
     const stray = makeImage([makeBlob('stray')], { subject: newImage(), seed: 'stray' })
     world.add(signature, stray)
     await book.ledger.publish([manifestChange('apps/web', stray), manifestChange('apps/web', signature)])
+    await until('the signature', () => isHeld(signature))
+    expect(heldOf(stray)).toEqual([])
+  })
+
+  it('brings what comes later with a tag beside an image that is here, which no rule names', async () => {
+    setRules({ repositories: 'apps/*', tags: 'v*' })
+    keeper = start()
+    const image = newImage()
+    await publish('apps/web', 'v1', image)
+    await until('the image', () => isHeld(image))
+    const [, sig = ''] = siblingTags(image.digest)
+    const [, straySig = ''] = siblingTags(newImage().digest)
+    const [signature, stray] = [newImage(), newImage()]
+    await publish('apps/web', straySig, stray)
+    await publish('apps/web', sig, signature)
     await until('the signature', () => isHeld(signature))
     expect(heldOf(stray)).toEqual([])
   })

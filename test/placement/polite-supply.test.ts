@@ -17,6 +17,7 @@ function scene(coming: Set<Digest>) {
       bringManifest: async () => undefined,
       refreshTag: async () => undefined,
       refreshReferrers: async () => undefined,
+      refreshSiblings: async () => undefined,
       async bringBlob(_, digest) {
         asked.push(digest)
         coming.add(digest)

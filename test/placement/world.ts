@@ -119,6 +119,19 @@ export class World implements Library, Supply {
       .map(descriptorOf)
   }
 
+  readonly siblings = new Map<Digest, { tag: Tag; made: Made }[]>()
+  /** Of which nothing is known here before their upstream is asked. */
+  readonly unheardSiblings = new Set<Digest>()
+
+  async listSiblings(_repository: Repository, digest: Digest): Promise<(Descriptor & { tag: Tag })[]> {
+    if (this.unheardSiblings.has(digest)) return []
+    return (this.siblings.get(digest) ?? []).map(({ tag, made }) => ({ ...descriptorOf(made), tag }))
+  }
+
+  async refreshSiblings(_repository: Repository, digest: Digest): Promise<void> {
+    this.unheardSiblings.delete(digest)
+  }
+
   readonly refreshed: string[] = []
   /** What a mirrored tag's upstream says when it is asked. */
   onRefresh: () => Promise<void> = async () => undefined
