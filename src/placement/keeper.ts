@@ -12,7 +12,7 @@ import {
   silentLogger,
   steadyClock,
 } from '../base/base.ts'
-import type { Digest } from '../oci/oci.ts'
+import { type Digest, siblingOf } from '../oci/oci.ts'
 import type { ChangedKey, Names } from '../records/records.ts'
 import type { Library, Supply } from './image.ts'
 import { type Candidate, ImageKeeper, nameOf } from './image-keeper.ts'
@@ -117,8 +117,12 @@ class KeeperLoop implements Keeper {
     const rules = this.#options.rules.list()
     if (rules.length === 0) return
     for (const key of keys) {
-      if (key.kind === 'tag' && rules.some((rule) => matchesTag(rule, key.repository, key.tag))) {
-        this.#enqueue({ repository: key.repository, tag: key.tag })
+      if (key.kind === 'tag') {
+        const { repository, tag } = key
+        const isBeside = siblingOf(tag) !== undefined
+        const isNear = (rule: KeepRule): boolean =>
+          matchesTag(rule, repository, tag) || (isBeside && matchesRepository(rule, repository))
+        if (rules.some(isNear)) this.#enqueue({ repository, tag })
       } else if (key.kind === 'manifest' && !key.deleted) {
         const isNear = rules.some((rule) => matchesRepository(rule, key.repository))
         if (isNear) this.#enqueue({ repository: key.repository, digest: key.digest })
