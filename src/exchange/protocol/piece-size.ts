@@ -2,9 +2,9 @@
  * How a blob is cut: a rule that depends on its size alone, so that every node cuts it alike without a word.
  *
  * A piece is the smallest power of two that cuts the blob into at most 256 pieces, but not less than 64 KiB, nor more than
- * 256 KiB until there are 2,048 of them, nor ever more than 16 MiB. Small blobs are cut finely because a piece is what a host
- * has to hold before it can pass it on. Large ones are cut coarsely because every piece costs each neighbour a have and its
- * list 32 bytes.
+ * 1 MiB until there are 2,048 of them, nor ever more than 16 MiB. Small blobs are cut finely because a piece is what a host
+ * has to hold before it can pass it on; how many there are is what counts, so large ones are cut coarsely: every piece costs
+ * a request, a proof, and each neighbour the word that it is here, which on a quick link is most of the bill.
  */
 import { MalformedError } from '../../wire/wire.ts'
 
@@ -19,7 +19,7 @@ export const maxPieces = maxBlobBytes / maxPieceBytes
 /** Enough for a swarm to have something to exchange from the first moments on. */
 const wantedPieces = 256
 /** Up to here a blob has as many as are wanted, beyond as many as a list takes. */
-const finePieceBytes = 256 * kibibyte
+const finePieceBytes = kibibyte * kibibyte
 const mostPieces = 2048
 
 /** Where a blob's pieces lie: all have `pieceBytes` but the last, which has the rest. An empty blob has none. */
