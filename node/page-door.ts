@@ -1,10 +1,11 @@
 /** The page of a node: loaded when somebody first looks at it, and given what it may see. */
 import type { Middleware } from 'koa'
-import { type Access, anonymous } from '../src/access/access.ts'
+import type { Access } from '../src/access/access.ts'
 import { type Logger, steadyClock } from '../src/base/base.ts'
 import type { BodyWatch, Hosts } from '../src/http/http.ts'
 import type { Registry } from '../src/registry/registry.ts'
 import { clusterId } from '../src/swarm/cluster/cluster.ts'
+import { openRefusalLog, type RefusalLog } from './audit/refusals.ts'
 import { askActivity } from './cluster/activity.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
@@ -34,10 +35,11 @@ export interface PageDoor extends AsyncDisposable {
 
 export function openPageDoor(options: PageDoorOptions): PageDoor {
   let opening: Promise<Page> | undefined
+  const refusals = openRefusalLog(options.node.audit)
   return {
     middleware: async (context, next) => {
       if (!/^\/(?:$|page\/|api\/)/.test(context.path)) return next()
-      opening ??= open(options).catch((error: unknown) => {
+      opening ??= open(options, refusals).catch((error: unknown) => {
         opening = undefined
         throw error
       })
@@ -47,30 +49,28 @@ export function openPageDoor(options: PageDoorOptions): PageDoor {
     async [Symbol.asyncDispose]() {
       const page = await opening
       await page?.[Symbol.asyncDispose]()
+      refusals[Symbol.dispose]()
     },
   }
 }
 
-async function open(options: PageDoorOptions): Promise<Page> {
+async function open(options: PageDoorOptions, refusals: RefusalLog): Promise<Page> {
   const { node, access, hosts, bodies, logger, directory } = options
   const { openPage } = await import('./page/page.ts')
   const { http, 'page-changes': mayChange } = node.settings
   return openPage({
-    node: nodeOf(options),
+    node: nodeOf(options, refusals),
+    access,
     hosts,
     bodies,
     mayChange: mayChange ? 'anyone' : isLoopback(http.host) ? 'loopback' : 'nobody',
-    visitors: {
-      mayRead: () => access.mayEverywhere(anonymous, 'pull'),
-      mayChange: () => access.mayEverywhere(anonymous, 'delete'),
-    },
     clock: steadyClock,
     logger,
     ...(directory === undefined ? {} : { directory }),
   })
 }
 
-function nodeOf({ node, registry, http, context, member }: PageDoorOptions): PageNode {
+function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refusals: RefusalLog): PageNode {
   const { settings, store, names, membership, version, name, audit } = node
   return {
     self: membership.identity.peerId,
@@ -83,12 +83,19 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions): Pag
     mayDelete: !settings['no-delete'],
     names,
     store,
-    operate: async (name, params, operation) =>
-      (await runOperation(context(), name, params, () => undefined, operation)) as never,
-    async deleteTag(repository, tag) {
-      await registry.deletion.deleteManifest(repository, { tag })
-      audit.write({ action: 'delete', from: 'page', kind: 'tag', repository, reference: tag })
+    writesAccounts() {
+      const { authority, identity } = membership
+      return authority !== undefined || names.policy().administrators?.includes(identity.peerId) === true
     },
+    operate: async (name, params, { origin, signal }) => {
+      const asked = origin === undefined ? context() : { ...context(), origin }
+      return (await runOperation(asked, name, params, () => undefined, { signal })) as never
+    },
+    async deleteTag(repository, tag, origin) {
+      await registry.deletion.deleteManifest(repository, { tag }, { by: origin.account })
+      audit.write({ action: 'delete', ...origin, kind: 'tag', repository, reference: tag })
+    },
+    refused: (code, origin) => refusals.write({ action: 'sign-in refused', ...origin, code }),
     member() {
       const joined = member()
       return joined === undefined ? undefined : memberOf(joined)

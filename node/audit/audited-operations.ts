@@ -1,6 +1,6 @@
 /** Which operations change what others see, and what of them stands in the audit log: never what proves who somebody is. */
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
-import type { AuditLog } from './audit-log.ts'
+import type { AuditEvent, AuditLog } from './audit-log.ts'
 
 type Facts = Record<string, unknown>
 
@@ -24,11 +24,20 @@ const audited: {
   'import-tag': ({ repository, tag, digest }) => ({ repository, tag, digest }),
 }
 
+/** Who asks for an operation, and from where. */
+export type Origin = Pick<AuditEvent, 'account' | 'from'>
+
+const command: Origin = { from: 'admin.sock' }
+
 /** Of one that ended well. */
-export function auditOperation(audit: AuditLog, name: OperationName, params: unknown, result: unknown): void {
+export function auditOperation(
+  audit: AuditLog,
+  name: OperationName,
+  { params, result }: { params: unknown; result: unknown },
+  origin = command,
+): void {
   const facts = audited[name] as ((params: unknown, result: unknown) => Facts) | undefined
   const isTrial =
     typeof params === 'object' && params !== null && 'dryRun' in params && params.dryRun === true
-  if (facts !== undefined && !isTrial)
-    audit.write({ action: name, from: 'admin.sock', ...facts(params, result) })
+  if (facts !== undefined && !isTrial) audit.write({ action: name, ...origin, ...facts(params, result) })
 }

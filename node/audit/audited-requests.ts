@@ -1,34 +1,21 @@
-/** What clients change, and those who were not let in, told to the audit log. */
+/** What clients change, and what they were not let do, told to the audit log. */
 import { SignInError } from '../../src/access/access.ts'
+import { OciError } from '../../src/oci/oci.ts'
 import type { FinishedRequest, RequestListener } from '../requests/request-tracer.ts'
 import type { AuditLog } from './audit-log.ts'
-
-/** Who guesses can cause one at will; the rest of a second is one line with their number. */
-const refusalsPerSecond = 10
+import { openRefusalLog } from './refusals.ts'
 
 export interface AuditedRequests extends Disposable {
   readonly listener: RequestListener
 }
 
+/** Of a path, which a client may make as long as a head can be. */
+const maxPathLength = 300
+
 export function auditRequests(audit: AuditLog): AuditedRequests {
-  let refused = 0
-  let second: NodeJS.Timeout | undefined
-
-  const endSecond = (): void => {
-    clearTimeout(second)
-    second = undefined
-    const more = refused - refusalsPerSecond
-    refused = 0
-    if (more > 0) audit.write({ action: 'sign-in refused', from: 'several', more })
-  }
-
-  function writeRefusal({ account, code }: SignInError, from: string): void {
-    second ??= setTimeout(endSecond, 1000).unref()
-    if (++refused <= refusalsPerSecond) audit.write({ action: 'sign-in refused', account, from, code })
-  }
-
+  const refusals = openRefusalLog(audit)
   return {
-    listener({ push, deletion, account, client = 'gone', error }: FinishedRequest) {
+    listener({ push, deletion, account, client = 'gone', error, request }: FinishedRequest) {
       const who = { account, from: client }
       if (push !== undefined) {
         const { kind, repository, digest, tags, isMount } = push
@@ -37,8 +24,13 @@ export function auditRequests(audit: AuditLog): AuditedRequests {
       } else if (deletion !== undefined) {
         const { kind, repository, reference } = deletion
         audit.write({ action: 'delete', ...who, kind, repository, reference })
-      } else if (error instanceof SignInError) writeRefusal(error, client)
+      } else if (error instanceof SignInError)
+        refusals.write({ action: 'sign-in refused', account: error.account, from: client, code: error.code })
+      else if (account !== undefined && error instanceof OciError && error.code === 'DENIED') {
+        const path = (request.url ?? '').replace(/\?.*/s, '').slice(0, maxPathLength)
+        refusals.write({ action: 'denied', ...who, method: request.method, path })
+      }
     },
-    [Symbol.dispose]: endSecond,
+    [Symbol.dispose]: () => refusals[Symbol.dispose](),
   }
 }

@@ -6,7 +6,7 @@ import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
-import { auditOperation } from '../audit/audited-operations.ts'
+import { auditOperation, type Origin } from '../audit/audited-operations.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -161,6 +161,8 @@ export interface PeerList {
 /** What an operation works on; a stopped node has no member. */
 export interface OperationContext {
   node: LocalNode
+  /** Default a command on the node's host. */
+  origin?: Origin
   registry: Registry
   /** A stopped node has none open. */
   upstreams?: Upstreams
@@ -231,6 +233,6 @@ export async function runOperation(
   // The command that sends the parameters is this program; a stranger cannot open the socket.
   const operation = operations[name as OperationName] as Operation<OperationName>
   const result = await operation(context, params as never, emit, options)
-  auditOperation(context.node.audit, name as OperationName, params, result)
+  auditOperation(context.node.audit, name as OperationName, { params, result }, context.origin)
   return result
 }

@@ -1,15 +1,18 @@
 /** The page: what an operator sees of the cluster in a browser. Files that were built, an API that answers JSON, and events. */
 import type { Middleware } from 'koa'
+import type { Access } from '../../src/access/access.ts'
 import type { Clock, Logger } from '../../src/base/base.ts'
 import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
 import type { BodyWatch, Hosts } from '../../src/http/http.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
-import type { Names } from '../../src/records/records.ts'
+import type { Ledger, Names } from '../../src/records/records.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
+import type { Origin } from '../audit/audited-operations.ts'
 import type { Activity } from '../cluster/activity.ts'
 import type { LostMember } from '../cluster/lost-members.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
+import { PageAccounts } from './server/accounts.ts'
 import { createApi } from './server/api.ts'
 import { Assets, builtPage } from './server/assets.ts'
 import { Changes, type MayChange } from './server/changes.ts'
@@ -17,9 +20,10 @@ import { guard } from './server/guard.ts'
 import { PageListing } from './server/listing.ts'
 import { Live } from './server/live.ts'
 import { Observatory } from './server/observatory.ts'
-import { PageError } from './server/page-error.ts'
 import { RuleReports } from './server/rules.ts'
+import { SameOrigin } from './server/same-origin.ts'
 import { StorageReports } from './server/storage.ts'
+import { Visitors } from './server/visitors.ts'
 
 /** Everything that the page needs of the node. */
 export interface PageNode {
@@ -33,16 +37,20 @@ export interface PageNode {
   readonly collects: { graceMs: number; everyMs: number }
   /** Whether clients may delete at all. */
   readonly mayDelete: boolean
-  readonly names: Names
+  readonly names: Names & Pick<Ledger, 'policy'>
   readonly store: Pick<Store, 'manifests' | 'blobs' | 'links'>
+  /** Whether accounts that this node signs count. */
+  writesAccounts(): boolean
   /** Throws CodedError. */
   operate<N extends OperationName>(
     name: N,
     params: OperationTypes[N]['params'],
-    options: { signal: AbortSignal },
+    options: { signal: AbortSignal; origin?: Origin },
   ): Promise<OperationTypes[N]['result']>
   /** Throws OciError. */
-  deleteTag(repository: Repository, tag: Tag): Promise<void>
+  deleteTag(repository: Repository, tag: Tag, origin: Origin): Promise<void>
+  /** Tells the audit log who was not let in. */
+  refused(code: string, origin: Origin): void
   /** `undefined` until the node has joined its cluster. */
   member(): PageMember | undefined
 }
@@ -58,22 +66,13 @@ export interface PageMember {
   problems(): string[]
 }
 
-/** Asked at every request. */
-export interface Visitors {
-  mayRead(): boolean
-  mayChange(): boolean
-}
-
-const everybody: Visitors = { mayRead: () => true, mayChange: () => true }
-
 export interface PageOptions {
   node: PageNode
   hosts: Hosts
   bodies: BodyWatch
-  /** Who may change something: nobody, browsers that reach it as localhost, or anyone. */
+  access: Access
+  /** Who may change something without signing in: nobody, browsers that reach it as localhost, or anyone. */
   mayChange: MayChange
-  /** What the policy lets anonymous askers do; nobody signs in on the page. Default everything. */
-  visitors?: Visitors
   clock: Clock
   logger: Logger
   /** Where the built files are; default where `npm run build:page` puts them. */
@@ -84,28 +83,36 @@ export interface Page extends AsyncDisposable {
   readonly middleware: Middleware
 }
 
-const closed =
-  'the policy lets not everybody read everything, which is what this page shows, and nobody can sign in on it; use shoal on a host of the cluster'
-
 export function openPage(options: PageOptions): Page {
-  const { node, hosts, bodies, mayChange, clock, logger, directory = builtPage } = options
-  const { visitors = everybody } = options
+  const { node, access, hosts, bodies, mayChange, clock, logger, directory = builtPage } = options
+  const visitors = new Visitors(access)
   const assets = new Assets(directory)
   const listing = new PageListing(node)
   const observatory = new Observatory(node, { clock, logger })
-  const live = new Live(observatory, { visitors, clock, logger })
+  const live = new Live(observatory, { clock, logger })
   const storage = new StorageReports(node, clock)
   const changes = new Changes(node, {
     mayChange,
-    visitors,
-    bodies,
     logger,
     onCollected: () => storage.forget(),
   })
   const rules = new RuleReports(node, clock)
-  const unfollow = [listing.follow(), observatory.follow()]
+  const accounts = new PageAccounts(node, visitors)
+  const unfollow = [listing.follow(), observatory.follow(), accounts.follow()]
   const letIn = guard(hosts)
-  const api = createApi({ node, listing, live, changes, storage, rules, logger })
+  const sameOrigin = new SameOrigin(bodies)
+  const api = createApi({
+    node,
+    visitors,
+    sameOrigin,
+    listing,
+    live,
+    changes,
+    accounts,
+    storage,
+    rules,
+    logger,
+  })
   return {
     middleware: async (context, next) => {
       const { path } = context
@@ -113,7 +120,6 @@ export function openPage(options: PageOptions): Page {
       if (!isPage && !path.startsWith('/api/')) return next()
       await api(context, async () => {
         await letIn(context, async () => undefined)
-        if (!isPage && !visitors.mayRead()) throw new PageError('CLOSED', 403, closed)
         if (!isPage || (context.method !== 'GET' && context.method !== 'HEAD')) return
         await assets.serve(context, path === '/' ? 'index.html' : path.slice('/page/'.length))
       })

@@ -12,6 +12,12 @@ export interface Asker {
 
 export const anonymous: Asker = { key: '', names: ['anonymous'] }
 
+/** Whether who has its password or secret may sign in with it. */
+export function isUsable({ value }: AccountEntry, nowMs: number): boolean {
+  if (value.disabledMs !== undefined) return false
+  return value.type === 'person' || value.expiresMs === undefined || value.expiresMs > nowMs
+}
+
 export function askerOf({ name, value, version }: AccountEntry): Asker {
   const own = isRobotName(name) ? `robot:${name.slice(robotName('').length)}` : `user:${name}`
   const groups = value.groups.map((group) => `group:${group}`)

@@ -5,7 +5,7 @@
  */
 import { type Clock, RecentMap, SingleFlight } from '../base/base.ts'
 import { type AccountEntry, isRobotName } from '../records/records.ts'
-import { type Asker, anonymous, askerOf } from './asker.ts'
+import { type Asker, anonymous, askerOf, isUsable } from './asker.ts'
 import { Attempts } from './attempts.ts'
 import { SignInError } from './errors.ts'
 import { KeyedHash } from './keyed-hash.ts'
@@ -144,11 +144,8 @@ export class Credentials {
     return account?.version === claims.version && this.#isUsable(account) ? askerOf(account) : undefined
   }
 
-  #isUsable({ value }: AccountEntry): boolean {
-    if (value.disabledMs !== undefined) return false
-    return (
-      value.type === 'person' || value.expiresMs === undefined || value.expiresMs > this.#options.clock.now()
-    )
+  #isUsable(account: AccountEntry): boolean {
+    return isUsable(account, this.#options.clock.now())
   }
 
   #keyOf(authorization: string): string {

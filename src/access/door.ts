@@ -7,9 +7,10 @@ import {
   isAccountName,
   type Ledger,
 } from '../records/records.ts'
-import { type Asker, anonymous } from './asker.ts'
+import { type Asker, anonymous, askerOf } from './asker.ts'
 import { Credentials } from './credentials.ts'
 import { Rights } from './rights.ts'
+import { type SessionSecrets, Sessions } from './sessions.ts'
 import { Tokens, tokenMs } from './tokens.ts'
 
 export interface Access extends Disposable {
@@ -23,8 +24,15 @@ export interface Access extends Disposable {
   /** For every repository that there could be. */
   mayEverywhere(asker: Asker, right: AccessRight): boolean
   maySomewhere(asker: Asker, right: AccessRight): boolean
+  /** Whether the asker may change accounts. */
+  mayAdminister(asker: Asker): boolean
   /** A bearer token for the asker, and how long it is good for. */
   issueToken(asker: Asker): { token: string; seconds: number }
+  /** For who signed in with a browser; `undefined` for who did not sign in. */
+  openSession(asker: Asker): SessionSecrets | undefined
+  /** Whose session it is, while it lasts. */
+  askerOfSession(secrets: SessionSecrets): Asker | undefined
+  closeSession(secrets: SessionSecrets): void
 }
 
 export interface AccessOptions {
@@ -53,6 +61,7 @@ class LedgerAccess implements Access {
   readonly #mark: AccessOptions['mark']
   readonly #credentials: Credentials
   readonly #tokens: Tokens
+  readonly #sessions: Sessions
   readonly #accounts = new Map<string, AccountEntry | undefined>()
   #rights: Rights
   #hasAccounts = false
@@ -64,6 +73,7 @@ class LedgerAccess implements Access {
     this.#tokens = new Tokens(steady)
     const findAccount = (name: string): AccountEntry | undefined => this.#findAccount(name)
     this.#credentials = new Credentials({ findAccount, tokens: this.#tokens, steady, clock })
+    this.#sessions = new Sessions({ findAccount, steady, clock })
     this.#rights = this.#readRights()
   }
 
@@ -105,9 +115,29 @@ class LedgerAccess implements Access {
     return this.#rights.maySomewhere(asker, right)
   }
 
+  mayAdminister(asker: Asker): boolean {
+    return this.#rights.mayAdminister(asker)
+  }
+
   issueToken(asker: Asker): { token: string; seconds: number } {
     const account = asker.name === undefined ? undefined : this.#findAccount(asker.name)
     return { token: this.#tokens.issue(account), seconds: tokenMs / 1000 }
+  }
+
+  openSession(asker: Asker): SessionSecrets | undefined {
+    const account = asker.name === undefined ? undefined : this.#findAccount(asker.name)
+    // It may have changed since the asker was found.
+    return account === undefined || askerOf(account).key !== asker.key
+      ? undefined
+      : this.#sessions.open(account)
+  }
+
+  askerOfSession(secrets: SessionSecrets): Asker | undefined {
+    return this.#sessions.find(secrets)
+  }
+
+  closeSession(secrets: SessionSecrets): void {
+    this.#sessions.close(secrets)
   }
 
   [Symbol.dispose](): void {

@@ -28,7 +28,9 @@ interface CompiledRule {
   may: ReadonlySet<AccessRight>
 }
 
-const everything: Decision = { may: new Set(accessRights), index: -1, isAsAnonymous: false }
+/** Of those about repositories: where nobody says who administers, that is for the node's own commands. */
+const all: readonly AccessRight[] = ['pull', 'push', 'delete']
+const everything: Decision = { may: new Set(all), index: -1, isAsAnonymous: false }
 const nothing: Decision = { may: new Set(), index: -1, isAsAnonymous: false }
 /** Decisions that are remembered, each of some 300 bytes. */
 const maxRemembered = 10_000
@@ -81,9 +83,17 @@ export class Rights {
     )
   }
 
+  /** Of the rules for all repositories the first that names the asker decides. */
+  mayAdminister(asker: Asker): boolean {
+    const index = this.#rules.findIndex(
+      ({ repositories, who }) => repositories === '**' && asker.names.some((name) => who.includes(name)),
+    )
+    return asker.name !== undefined && this.#rules[index]?.may.includes('admin') === true
+  }
+
   explain(asker: Asker, repository: string): Explanation {
     if (this.areOpen)
-      return { may: [...accessRights], why: 'the policy has no access rules, so everybody may everything' }
+      return { may: [...all], why: 'the policy has no access rules, so everybody may everything' }
     const { may, index, isAsAnonymous } = this.#decide(asker, repository)
     const rule = this.#rules[index]
     if (rule === undefined)

@@ -1,6 +1,7 @@
 /** What every module may lean on: a coded error, a logger, metrics, traces, a clock, and small concurrency tools. */
 
 export { Background } from './background.ts'
+export { breather } from './breather.ts'
 export { type Clock, steadyClock, wallClock } from './clock.ts'
 export { ClosingError } from './closing-error.ts'
 export { CodedError } from './coded-error.ts'

@@ -24,6 +24,7 @@ import { dispatch } from './routes.ts'
 
 export { type HeldBody, holdBody, leaveBody } from './body.ts'
 export { type BodyLimits, BodyWatch } from './body-watch.ts'
+export { clientOf } from './client.ts'
 export { Hosts, hostOf, isCrossSite } from './hosts.ts'
 export { parseRoute } from './route.ts'
 

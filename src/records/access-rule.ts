@@ -4,8 +4,8 @@ import { MalformedError } from '../wire/wire.ts'
 import { isGroupName } from './account.ts'
 import type { AccessValue } from './policy-schema.ts'
 
-/** What a rule can permit, in the order of its bits in a record. */
-export const accessRights = ['pull', 'push', 'delete'] as const
+/** What a rule can permit, in the order of its bits in a record. `admin` is for accounts, on the page, and so for no repository. */
+export const accessRights = ['pull', 'push', 'delete', 'admin'] as const
 export type AccessRight = (typeof accessRights)[number]
 
 export interface AccessRule {
@@ -19,6 +19,7 @@ const whoPattern = /^(?:anyone|anonymous|(?:user|group|robot):(.+))$/
 
 export function accessValue({ repositories, who, may }: AccessRule): AccessValue {
   for (const name of who) checkWho(name)
+  if (may.includes('admin')) checkAdmin(repositories, who)
   const bits = accessRights.map((right, bit) => (may.includes(right) ? 1 << bit : 0))
   return { at: repositories, who, may: bits.reduce((sum, bit) => sum | bit, 0) }
 }
@@ -29,6 +30,17 @@ export function accessText({ at, who, may }: AccessValue): AccessRule {
     who,
     may: accessRights.filter((_, bit) => (may & (1 << bit)) !== 0),
   }
+}
+
+/** Who may change accounts may sign in as anybody, so a rule says it in one way alone. */
+function checkAdmin(repositories: string, who: readonly string[]): void {
+  const wide = who.find((name) => name === 'anonymous' || name === 'anyone')
+  if (wide !== undefined)
+    throw new MalformedError(`"admin" is given to accounts and groups by name, not to ${wide}`)
+  if (repositories !== '**')
+    throw new MalformedError(
+      `"admin" is about accounts, not about repositories: write it with "**", not with "${excerpt(repositories)}"`,
+    )
 }
 
 /** A name that no account can have would be a rule for nobody, and so a typing error. */

@@ -5,10 +5,9 @@
  * A refusal carries blame when no honest node would have handed the record on. Refusals by policy carry none, as the peer
  * may not have that policy yet; nor do those by time: it may be the peer's clock that is wrong, or was, or this node's.
  */
-import type { Clock, Metrics } from '../base/base.ts'
+import { breather, type Clock, type Metrics } from '../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
 import type { AuthorityMemory } from './authority-memory.ts'
-import { breather } from './breather.ts'
 import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
 import type { Intake } from './intake.ts'

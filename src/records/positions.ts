@@ -1,5 +1,5 @@
 /** A ledger's current records in the order in which reconciliation walks them: by the hash of their key. */
-import { breather } from './breather.ts'
+import { breather } from '../base/base.ts'
 import { Fingerprints } from './fingerprints.ts'
 import type { Intake } from './intake.ts'
 import { type Database, end, positionAt } from './storage.ts'

@@ -1,7 +1,6 @@
 /** Local writes: what the registry changes, stamped, permitted and signed. */
-import type { Clock } from '../base/base.ts'
+import { breather, type Clock } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
-import { breather } from './breather.ts'
 import { NotPermittedError } from './errors.ts'
 import type { Rules } from './policy.ts'
 import { keyText, type RecordBody, type RecordKey, type SignedRecord, signRecord } from './record.ts'

@@ -2,9 +2,10 @@
  * Records as the disk gives them: believed only where they hash to what their position says, which was written with them and
  * lies elsewhere. LevelDB reads without looking at its checksums, so that a disk's mistakes come through.
  */
+
 import { hash } from 'node:crypto'
+import { breather } from '../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
-import { breather } from './breather.ts'
 import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import { type Database, end, positionAt, positionOf, recordAt } from './storage.ts'
 import { verifyPolicy } from './succession.ts'

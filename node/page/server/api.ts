@@ -1,46 +1,66 @@
 /** The page's API: a path becomes an answer in JSON, an error a status with words. Every answer is bounded. */
 import type { Context } from 'koa'
+import { SignInError } from '../../../src/access/access.ts'
 import { CodedError, type Logger, logFailure } from '../../../src/base/base.ts'
 import { leaveBody } from '../../../src/http/http.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import type { ErrorAnswer } from '../answers.ts'
 import type { PageNode } from '../page.ts'
-import type { Changes } from './changes.ts'
+import type { PageAccounts } from './accounts.ts'
+import { type Change, type Changes, nameOf } from './changes.ts'
 import { refuseOtherSites } from './guard.ts'
 import { describeImage } from './image.ts'
 import type { PageListing } from './listing.ts'
-import type { Live } from './live.ts'
+import { type Live, mayWatch } from './live.ts'
 import { PageError } from './page-error.ts'
 import { Query } from './query.ts'
 import type { RuleReports } from './rules.ts'
+import { type SameOrigin, textOf } from './same-origin.ts'
 import { search } from './search.ts'
 import type { StorageReports } from './storage.ts'
 import { describeUpstreams } from './upstreams.ts'
+import type { Visitor, Visitors } from './visitors.ts'
 
 export interface ApiOptions {
   node: PageNode
+  visitors: Visitors
+  sameOrigin: SameOrigin
   listing: PageListing
   live: Live
   changes: Changes
+  accounts: PageAccounts
   storage: StorageReports
   rules: RuleReports
   logger: Logger
 }
 
-type Answer = (context: Context, query: Query, options: { signal: AbortSignal }) => Promise<unknown>
+interface Question {
+  context: Context
+  visitor: Visitor
+  query: Query
+  signal: AbortSignal
+}
+
+/** For whom an answer is: everybody, who may read some images, who may read all of them, or who administers accounts. */
+type Audience = 'all' | 'readers' | 'overseers' | 'administrators'
 
 const statuses: Record<string, number> = {
   NAME_INVALID: 400,
   TAG_INVALID: 400,
   DIGEST_INVALID: 400,
+  UNAUTHORIZED: 401,
   NAME_UNKNOWN: 404,
   MANIFEST_UNKNOWN: 404,
   BLOB_UNKNOWN: 404,
   MANIFEST_INVALID: 422,
+  ACCOUNT: 422,
   DENIED: 403,
+  NOT_PERMITTED: 403,
   REQUEST_TIMEOUT: 408,
+  TOOMANYREQUESTS: 429,
   UNSUPPORTED: 405,
   UNAVAILABLE: 503,
+  CLOCK_WRONG: 503,
   NOT_RUNNING: 503,
   CLOSING: 503,
   DATABASE_FAULT: 503,
@@ -48,40 +68,79 @@ const statuses: Record<string, number> = {
 }
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
-export function createApi({ node, listing, live, changes, storage, rules, logger }: ApiOptions) {
-  const reads: Record<string, Answer> = {
-    '/api/repositories': (_context, query) => listing.repositories(query),
-    '/api/tags': (_context, query) => listing.tags(query),
-    '/api/search': (_context, query, options) => search(node.names, listing, query.typed(), options),
-    '/api/image': (context, query, options) =>
-      describeImage(node, query, { ...options, undeletable: changes.refusalToDelete(context) }),
-    '/api/storage': (_context, _query, options) => storage.report(options),
-    '/api/keep': (_context, _query, options) => rules.report(options),
-    '/api/upstreams': (_context, _query, options) => describeUpstreams(node, options),
-    '/api/policy': (_context, _query, options) => node.operate('policy-show', {}, options),
-    '/api/token': async (context) => ({ token: changes.token, refusal: changes.refusal(context) ?? null }),
+export function createApi(options: ApiOptions) {
+  const { node, visitors, sameOrigin, listing, live, changes, accounts, storage, rules, logger } = options
+  const reads: Record<string, [Audience, (question: Question) => unknown]> = {
+    '/api/me': ['all', ({ visitor }) => accounts.me(visitor)],
+    '/api/token': ['all', () => ({ token: sameOrigin.token })],
+    '/api/explain': ['all', ({ visitor, query, signal }) => accounts.explain(visitor, query, signal)],
+    '/api/repositories': ['readers', ({ query, visitor }) => listing.repositories(query, visitor)],
+    '/api/tags': ['readers', ({ query, visitor }) => listing.tags(query, visitor)],
+    '/api/search': ['readers', ({ query, ...asked }) => search(node.names, listing, query.typed(), asked)],
+    '/api/image': [
+      'readers',
+      ({ context, query, visitor, signal }) =>
+        describeImage(node, query, {
+          visitor,
+          signal,
+          undeletableIn: (repository) => changes.refusalToDelete(context, visitor, repository),
+        }),
+    ],
+    '/api/storage': ['overseers', ({ signal }) => storage.report({ signal })],
+    '/api/keep': ['overseers', ({ signal }) => rules.report({ signal })],
+    '/api/upstreams': ['overseers', ({ signal }) => describeUpstreams(node, { signal })],
+    '/api/accounts': ['administrators', ({ query, signal }) => accounts.list(query, signal)],
+    '/api/access': ['administrators', () => accounts.rules()],
   }
-  const writes: Record<string, Answer> = {
-    '/api/delete-tag': (context, _query, options) => changes.deleteTag(context, options),
-    '/api/collect': (context, _query, options) => changes.collect(context, options),
+  const writes: Record<string, [Audience, (change: Change) => unknown]> = {
+    '/api/sign-in': ['all', signIn],
+    '/api/sign-out': ['all', ({ context }) => signOut(context)],
+    '/api/own-password': ['all', (change) => accounts.changeOwnPassword(change)],
+    '/api/delete-tag': ['readers', (change) => changes.deleteTag(change)],
+    '/api/collect': ['overseers', (change) => changes.collect(change)],
+    '/api/account-add': ['administrators', (change) => accounts.add(change)],
+    '/api/account-robot': ['administrators', (change) => accounts.addRobot(change)],
+    '/api/account-renew': ['administrators', (change) => accounts.renew(change)],
+    '/api/account-password': ['administrators', (change) => accounts.setPassword(change)],
+    '/api/account-groups': ['administrators', (change) => accounts.setGroups(change)],
+    '/api/account-disable': ['administrators', (change) => accounts.disable(change)],
+    '/api/account-rm': ['administrators', (change) => accounts.remove(change)],
+  }
+
+  async function signIn({ context, body }: Change): Promise<unknown> {
+    const given = { name: textOf(body, 'name'), password: textOf(body, 'password') }
+    const signedIn = await visitors.signIn(context, given)
+    logger.info({ client: context.req.socket.remoteAddress }, 'somebody signed in on the page')
+    return signedIn
+  }
+
+  function signOut(context: Context): { signedOut: true } {
+    visitors.signOut(context)
+    return { signedOut: true }
   }
 
   async function answer(context: Context): Promise<void> {
     refuseOtherSites(context)
     context.set('Cache-Control', 'no-store')
-    const isRead = context.method === 'GET' || context.method === 'HEAD'
-    if (context.path === '/api/live' && context.method === 'GET') {
-      live.attend(context, new Query(context.querystring).blob())
+    const { method, path } = context
+    const isRead = method === 'GET' || method === 'HEAD'
+    const visitor = visitors.of(context)
+    const query = new Query(context.querystring)
+    if (path === '/api/live' && method === 'GET') {
+      if (!mayWatch(visitor)) throw signInFirst(visitor)
+      live.attend(context, { blob: query.blob(), visitor: () => visitors.of(context) })
       return
-    }
-    const table = isRead ? reads : writes
-    const found = Object.hasOwn(table, context.path) ? table[context.path] : undefined
-    if (found === undefined || (!isRead && context.method !== 'POST')) {
-      throw new PageError('NOT_FOUND', 404, `the page knows no ${context.method} ${context.path}`)
     }
     const gone = new AbortController()
     context.res.once('close', () => gone.abort(new Error('the reader went away')))
-    context.body = await found(context, new Query(context.querystring), { signal: gone.signal })
+    const { signal } = gone
+    if (isRead) {
+      context.body = await find(reads, context, visitor)({ context, visitor, query, signal })
+      return
+    }
+    if (method === 'POST') sameOrigin.check(context)
+    const change = find(method === 'POST' ? writes : {}, context, visitor)
+    context.body = await change({ context, visitor, body: await sameOrigin.bodyOf(context), signal })
   }
 
   return async (context: Context, before: () => Promise<void>): Promise<void> => {
@@ -89,13 +148,35 @@ export function createApi({ node, listing, live, changes, storage, rules, logger
       await before()
       if (context.path.startsWith('/api/')) await answer(context)
     } catch (error) {
+      if (error instanceof SignInError)
+        node.refused(error.code, {
+          from: `page ${context.req.socket.remoteAddress ?? ''}`.trim(),
+          account: error.account,
+        })
       if (context.res.destroyed) return
       const { status, body } = refusal(error, context, logger)
       leaveBody(context.req, context.res)
+      if (error instanceof OciError && error.retryAfterMs !== undefined)
+        context.set('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
       context.status = status
       context.body = body
     }
   }
+}
+
+/** Throws PageError: of what is for administrators alone nobody else learns that it is there. */
+function find<A>(table: Record<string, [Audience, A]>, { method, path }: Context, visitor: Visitor): A {
+  const [audience, answer] = (Object.hasOwn(table, path) ? table[path] : undefined) ?? []
+  if (answer === undefined || (audience === 'administrators' && !visitor.administers))
+    throw new PageError('NOT_FOUND', 404, `the page knows no ${method} ${path}`)
+  if (audience === 'readers' && !visitor.maySomewhere('pull')) throw signInFirst(visitor)
+  if (audience === 'overseers' && !visitor.mayEverywhere('pull')) throw signInFirst(visitor)
+  return answer
+}
+
+function signInFirst(visitor: Visitor): PageError {
+  if (visitor.name === undefined) return new PageError('SIGN_IN', 401, 'sign in to see this')
+  return new PageError('CLOSED', 403, `${nameOf(visitor)} may not see this`)
 }
 
 function refusal(

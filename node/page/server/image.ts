@@ -1,23 +1,37 @@
 /** One image as the page shows it: what `shoal inspect` knows, in the page's words. */
+import type { Repository } from '../../../src/oci/oci.ts'
 import type { BlobDetails, ImageDetails, PlatformDetails } from '../../operations/inspect.ts'
 import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers.ts'
 import type { PageNode } from '../page.ts'
+import { noSuchRepository } from './changes.ts'
+import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
+import type { Visitor } from './visitors.ts'
 
 /** Text from strangers that one answer carries of each. */
 const maxAnnotations = 128
 const maxTextLength = 2048
 
+export interface ImageOptions {
+  visitor: Visitor
+  signal: AbortSignal
+  /** Why no tag can be deleted there, in words. */
+  undeletableIn(repository: Repository): string | undefined
+}
+
 /** With `holders=1` members are asked what they hold, which takes up to a second. */
 export async function describeImage(
   node: PageNode,
   query: Query,
-  { signal, undeletable }: { signal: AbortSignal; undeletable: string | undefined },
+  { visitor, signal, undeletableIn }: ImageOptions,
 ): Promise<ImageAnswer> {
   const repository = query.repository()
   const reference = query.reference()
+  // Before anything is looked up, so that it takes as long whether there is something or not.
+  if (!visitor.may(repository, 'pull')) throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
   const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
   const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
+  const undeletable = undeletableIn(repository)
   const isHere = (await node.store.manifests.get(details.digest)) !== undefined
   return {
     repository,

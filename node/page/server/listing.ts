@@ -1,12 +1,15 @@
 /** The lists of the page: repositories, and the tags of one, a part at a time. */
+import { breather } from '../../../src/base/base.ts'
 import type { Digest, Repository } from '../../../src/oci/oci.ts'
 import type { RepositoryRow, Rows, TagRow } from '../answers.ts'
 import type { PageNode } from '../page.ts'
+import { noSuchRepository } from './changes.ts'
 import { ImageLookups } from './image-facts.ts'
 import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
 import { RepositoryRows } from './repository-rows.ts'
 import { TagLists } from './tag-lists.ts'
+import type { Visitor } from './visitors.ts'
 
 /** Names that a list or a search looks through at most. */
 export const maxRepositories = 10_000
@@ -33,11 +36,11 @@ export class PageListing {
     })
   }
 
-  async repositories(query: Query): Promise<Rows<RepositoryRow>> {
+  async repositories(query: Query, visitor: Visitor): Promise<Rows<RepositoryRow>> {
     const { offset, limit } = query.rows()
     const typed = query.typed()
     const order = query.oneOf('order', 'name', 'newest')
-    const { names, isCut } = await this.repositoryNames()
+    const { names, isCut } = await this.repositoryNames(visitor)
     const matching = typed === '' ? names : names.filter((name) => name.includes(typed))
     const part = { total: matching.length, ...(isCut ? { isCut } : {}), offset }
     if (order === 'name') {
@@ -50,14 +53,13 @@ export class PageListing {
     return { ...part, rows: all.slice(offset, offset + limit) }
   }
 
-  async tags(query: Query): Promise<Rows<TagRow>> {
+  async tags(query: Query, visitor: Visitor): Promise<Rows<TagRow>> {
     const { offset, limit } = query.rows()
     const typed = query.typed()
     const repository = query.repository()
     const order = query.oneOf('order', 'newest', 'name')
-    if (!(await this.#node.names.hasRepository(repository))) {
-      throw new PageError('NAME_UNKNOWN', 404, `there is no repository ${repository}`)
-    }
+    if (!visitor.may(repository, 'pull') || !(await this.#node.names.hasRepository(repository)))
+      throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
     const { isCut, newest, byName } = await this.#tags.of(repository)
     const all = order === 'newest' ? newest : byName
     const matching = typed === '' ? all : all.filter(({ tag }) => tag.toLowerCase().includes(typed))
@@ -69,8 +71,20 @@ export class PageListing {
     return { total: matching.length, ...(isCut ? { isCut } : {}), offset, rows: await Promise.all(rows) }
   }
 
-  /** In byte order. */
-  async repositoryNames(): Promise<{ names: Repository[]; isCut: boolean }> {
+  /** In byte order, those that the visitor may read. */
+  async repositoryNames(visitor: Visitor): Promise<{ names: Repository[]; isCut: boolean }> {
+    const { names, isCut } = await this.#allNames()
+    if (visitor.mayEverywhere('pull')) return { names, isCut }
+    const breathe = breather()
+    const visible: Repository[] = []
+    for (const name of names) {
+      if (visitor.may(name, 'pull')) visible.push(name)
+      await breathe()
+    }
+    return { names: visible, isCut }
+  }
+
+  async #allNames(): Promise<{ names: Repository[]; isCut: boolean }> {
     const names: Repository[] = []
     for (let after: string | undefined; names.length < maxRepositories; after = names.at(-1)) {
       const batch = await this.#node.names.listRepositories({

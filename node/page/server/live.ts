@@ -2,14 +2,19 @@
 import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import { type Clock, type Logger, logFailure } from '../../../src/base/base.ts'
-import type { Digest } from '../../../src/oci/oci.ts'
-import type { Visitors } from '../page.ts'
+import type { Digest, Repository } from '../../../src/oci/oci.ts'
+import type { BlobEvent, StateEvent } from '../answers.ts'
 import type { Observatory } from './observatory.ts'
 import { PageError } from './page-error.ts'
+import type { Visitor } from './visitors.ts'
 
 interface Reader {
   response: ServerResponse
   blob: Digest | undefined
+  /** Who that is by now: sessions end, accounts and rules change. */
+  visitor(): Visitor
+  /** Who it was at first. */
+  name: string | undefined
   /** Events in a row for which its connection had no room. */
   missed: number
 }
@@ -23,30 +28,25 @@ const retryMs = 2_000
 
 export class Live implements AsyncDisposable {
   readonly #observatory: Observatory
-  readonly #visitors: Visitors
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #readers = new Set<Reader>()
   readonly #closing = new AbortController()
   #loop: Promise<void> | undefined
 
-  constructor(
-    observatory: Observatory,
-    { visitors, clock, logger }: { visitors: Visitors; clock: Clock; logger: Logger },
-  ) {
-    this.#visitors = visitors
+  constructor(observatory: Observatory, { clock, logger }: { clock: Clock; logger: Logger }) {
     this.#observatory = observatory
     this.#clock = clock
     this.#logger = logger
   }
 
   /** Throws PageError when too many watch. */
-  attend(context: Context, blob: Digest | undefined): void {
+  attend(context: Context, { blob, visitor }: Pick<Reader, 'blob' | 'visitor'>): void {
     if (this.#closing.signal.aborted) throw new PageError('CLOSING', 503, 'this node is stopping')
     if (this.#readers.size >= maxReaders) {
       throw new PageError('BUSY', 503, `${maxReaders} pages watch this node already; close one of them`)
     }
-    const reader: Reader = { response: context.res, blob, missed: 0 }
+    const reader: Reader = { response: context.res, blob, visitor, missed: 0, name: visitor().name }
     context.respond = false
     context.res.writeHead(200, {
       'Content-Type': 'text/event-stream; charset=utf-8',
@@ -66,7 +66,9 @@ export class Live implements AsyncDisposable {
   }
 
   async #greet(reader: Reader): Promise<void> {
-    this.#send(reader, await this.#state(), await this.#blob(reader.blob))
+    const state = await this.#observatory.state()
+    const { blob } = reader
+    this.#show(reader, state, blob === undefined ? undefined : await this.#observatory.blob(blob))
   }
 
   /** While anybody watches. */
@@ -91,17 +93,28 @@ export class Live implements AsyncDisposable {
   }
 
   async #tell(): Promise<void> {
-    if (!this.#visitors.mayRead()) {
-      for (const reader of this.#readers) this.#drop(reader, new Error('the policy closes the page'))
-      return
-    }
-    const state = await this.#state()
-    const blobs = new Map<Digest, string>()
+    const state = await this.#observatory.state()
+    const blobs = new Map<Digest, BlobEvent>()
     for (const reader of this.#readers) {
       const { blob } = reader
-      if (blob !== undefined && !blobs.has(blob)) blobs.set(blob, await this.#blob(blob))
-      this.#send(reader, state, blob === undefined ? '' : (blobs.get(blob) ?? ''))
+      if (blob !== undefined && !blobs.has(blob)) blobs.set(blob, await this.#observatory.blob(blob))
+      this.#show(reader, state, blob === undefined ? undefined : blobs.get(blob))
     }
+  }
+
+  /** As much as the reader may see now. */
+  #show(reader: Reader, state: StateEvent, blob: BlobEvent | undefined): void {
+    const visitor = reader.visitor()
+    if (visitor.name !== reader.name || !mayWatch(visitor)) {
+      this.#drop(reader, new Error('the reader may not see this any more'))
+      return
+    }
+    const all = visitor.mayEverywhere('pull')
+    this.#send(
+      reader,
+      event('state', all ? state : withoutCluster(state)),
+      blob === undefined ? '' : event('blob', all ? blob : asSeenBy(visitor, blob)),
+    )
   }
 
   #send(reader: Reader, ...events: string[]): void {
@@ -120,13 +133,26 @@ export class Live implements AsyncDisposable {
     this.#readers.delete(reader)
     reader.response.destroy()
   }
+}
 
-  async #state(): Promise<string> {
-    return event('state', await this.#observatory.state())
-  }
+/** Whether there is anything to see. */
+export function mayWatch(visitor: Visitor): boolean {
+  return visitor.maySomewhere('pull') || visitor.name !== undefined
+}
 
-  async #blob(digest: Digest | undefined): Promise<string> {
-    return digest === undefined ? '' : event('blob', await this.#observatory.blob(digest))
+/** For who may read some of the images: who the members are, and what moves, is for those who may read all. */
+function withoutCluster(state: StateEvent): StateEvent {
+  return { ...state, members: [], lost: [], flows: [], transfers: [], problems: [] }
+}
+
+/** Of a blob that is in none of the visitor's repositories as of one that there is not. */
+function asSeenBy(visitor: Visitor, { transfer, ...blob }: BlobEvent): BlobEvent {
+  const repositories = blob.repositories.filter((name) => visitor.may(name as Repository, 'pull'))
+  if (repositories.length === 0) return { digest: blob.digest, isHere: false, repositories }
+  return {
+    ...blob,
+    repositories,
+    ...(transfer === undefined ? {} : { transfer: { ...transfer, peers: [] } }),
   }
 }
 

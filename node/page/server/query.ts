@@ -42,6 +42,14 @@ export class Query {
     throw new PageError('QUERY', 400, `q is longer than ${maxQueryLength} characters`)
   }
 
+  /** As it was given; `undefined` when it was not. */
+  text(name: string): string | undefined {
+    const text = this.#values.get(name) ?? ''
+    if (text.length > maxQueryLength)
+      throw new PageError('QUERY', 400, `${name} is longer than ${maxQueryLength} characters`)
+    return text === '' ? undefined : text
+  }
+
   flag(name: string): boolean {
     return this.#values.get(name) === '1'
   }

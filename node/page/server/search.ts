@@ -2,6 +2,7 @@
 import type { Names } from '../../../src/records/records.ts'
 import type { SearchAnswer } from '../answers.ts'
 import type { PageListing } from './listing.ts'
+import type { Visitor } from './visitors.ts'
 
 const maxFound = 20
 /** Tags that one search looks through, and repositories whose tags it does. */
@@ -13,13 +14,13 @@ export async function search(
   names: Pick<Names, 'listTags'>,
   listing: Pick<PageListing, 'repositoryNames'>,
   typed: string,
-  { signal }: { signal: AbortSignal },
+  { visitor, signal }: { visitor: Visitor; signal: AbortSignal },
 ): Promise<SearchAnswer> {
   if (typed === '') return { repositories: [], tags: [], isCut: false }
   const colon = typed.indexOf(':')
   // `app:1` looks for tags in repositories; `app` for both.
   const [inRepository, inTag] = colon < 0 ? ['', typed] : [typed.slice(0, colon), typed.slice(colon + 1)]
-  const { names: all, isCut } = await listing.repositoryNames()
+  const { names: all, isCut } = await listing.repositoryNames(visitor)
   const repositories = colon < 0 ? best(all, typed) : []
   const tags: SearchAnswer['tags'] = []
   let searched = 0
