@@ -49,6 +49,29 @@ describe('what an asker may', () => {
     expect(mayOf(rules, who, repository)).toEqual(may)
   })
 
+  it.each<[string, AccessRule[], Asker, boolean]>([
+    ['by name', [rule('**', ['user:ann'], ['admin'])], ann, true],
+    ['by a group', [rule('**', ['group:ci'], ['pull', 'admin'])], ann, true],
+    ['of nobody else', [rule('**', ['group:ci'], ['admin'])], bob, false],
+    [
+      'whatever is said of some repositories before',
+      [rule('team/**', ['user:ann'], []), rule('**', ['user:ann'], ['admin'])],
+      ann,
+      true,
+    ],
+    [
+      'not by a later rule for all',
+      [rule('**', ['user:ann'], ['pull']), rule('**', ['user:ann'], ['admin'])],
+      ann,
+      false,
+    ],
+    ['not of some repositories', [rule('team/**', ['user:ann'], ['admin'])], ann, false],
+    ['not of who did not sign in', [rule('**', ['anonymous'], ['admin'])], anonymous, false],
+    ['not where there are no rules', [], ann, false],
+  ])('is to administer accounts %s', (_, given, who, expected) => {
+    expect(new Rights(given).mayAdminister(who)).toBe(expected)
+  })
+
   it('is nothing where the first rule that matches permits nothing', () => {
     const given = [rule('team/**', ['user:ann'], []), rule('**', ['anyone', 'anonymous'], ['pull'])]
     expect(mayOf(given, ann, 'team/app')).toEqual([])

@@ -56,6 +56,12 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
 
   const ask = async <T>(of: string): Promise<T> =>
     (await (await fetch(`${cluster.here.url}api/${of}`)).json()) as T
+  const setPolicy = async (policy: object) => {
+    const { data } = cluster.source.registry
+    const file = data.replace(/data$/, 'policy.json')
+    await writeFile(file, JSON.stringify(policy))
+    await run(shoal, ['policy', 'set', file, '--data', data])
+  }
   const show = (hash: string) => page.goto(`${cluster.here.url}${hash}`)
   const sees = (text: string | RegExp) => page.getByText(text).first().waitFor()
   const settled = () => expect.poll(() => page.locator('.waiting').count(), { timeout: 20_000 }).toBe(0)
@@ -189,9 +195,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   })
 
   it('says which rule refuses a deletion', async () => {
-    const policy = cluster.source.registry.data.replace(/data$/, 'policy.json')
-    await writeFile(policy, JSON.stringify({ immutable: [{ repositories: 'library/**', tags: '*' }] }))
-    await run(shoal, ['policy', 'set', policy, '--data', cluster.source.registry.data])
+    await setPolicy({ immutable: [{ repositories: 'library/**', tags: '*' }] })
     await show('#/image/library/base:bookworm')
     await page.getByRole('button', { name: 'Delete library/base:bookworm…' }).click()
     await page.getByRole('button', { name: 'Delete the tag' }).click()
@@ -245,6 +249,108 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await page.setViewportSize({ width: 1280, height: 860 })
   })
 
+  describe('to whom rules say what they may', () => {
+    const data = () => cluster.source.registry.data
+    const password = 'root’s long password'
+    const signIn = async (name: string, secret: string) => {
+      await page.getByLabel('Name').fill(name)
+      await page.getByLabel('Password').fill(secret)
+      await page.getByLabel('Password').press('Enter')
+    }
+
+    it('shows nothing but how to sign in, and who signs in what their rules say', async () => {
+      await run(shoal, ['account', 'add', 'root', '--password-stdin', '--data', data()], { input: password })
+      const { self } = await readState(cluster.here.url)
+      const all = ['pull', 'push', 'delete', 'admin']
+      const access = [
+        { repositories: '**', who: ['user:root'], may: all },
+        { repositories: 'team/**', who: ['group:team'], may: ['pull'] },
+      ]
+      await setPolicy({ administrators: [self], access })
+      await show('')
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+      expect(await findViolations(page)).toEqual([])
+      expect((await reachByKeyboard(page)).missed).toEqual([])
+      await signIn('root', 'not the password')
+      await sees(/The name or the password is wrong/)
+      await signIn('root', password)
+      await sees('3 members, all connected.')
+      await page.reload()
+      await page.getByRole('link', { name: 'root', exact: true }).waitFor()
+    })
+
+    it('makes a person and a robot, whose secret is shown once', async () => {
+      await page.getByRole('link', { name: 'Accounts' }).click()
+      await page.getByRole('button', { name: 'Add a person…' }).click()
+      const person = page.getByRole('dialog', { name: 'Add a person' })
+      expect(await findViolations(page)).toEqual([])
+      await person.getByLabel('Name').fill('ann')
+      await person.getByLabel('Password').fill('ann’s long password')
+      await person.getByLabel('Groups').fill('team, ops')
+      await person.getByRole('button', { name: 'Add the person' }).click()
+      await page.getByRole('cell', { name: 'team, ops' }).waitFor()
+      await page.getByRole('button', { name: 'Add a robot…' }).click()
+      const robot = page.getByRole('dialog', { name: 'Add a robot' })
+      await robot.getByLabel('Name').fill('deploy')
+      await robot.getByLabel('Expires after days').fill('90')
+      await robot.getByRole('button', { name: 'Add the robot' }).click()
+      await page.getByText(/^shoal_[\w-]{43}$/).waitFor()
+      await page.reload()
+      await page.getByRole('cell', { name: 'robot$deploy', exact: true }).waitFor()
+      expect(await page.getByText(/^shoal_/).count()).toBe(0)
+      await page.getByRole('button', { name: 'Change robot$deploy…' }).click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Disable' }).click()
+      await page.getByRole('cell', { name: 'disabled' }).waitFor()
+      await shoot('page-accounts-light')
+    })
+
+    it.each(['light', 'dark'] as const)(
+      'explains who may do what, fits a phone, and breaks no rule in %s',
+      async (colorScheme) => {
+        await page.emulateMedia({ colorScheme })
+        await show('#/access')
+        await page.getByLabel('Who', { exact: true }).fill('ann')
+        await page.getByLabel('Repository').fill('team/shop')
+        await page.getByRole('button', { name: 'Explain' }).click()
+        await sees(/ann may pull in team\/shop: rule 2 is the first that matches/)
+        for (const view of ['#/access', '#/accounts', '#/account']) {
+          await show(view)
+          await settled()
+          await page.locator('main h1').waitFor()
+          expect(await findViolations(page), view).toEqual([])
+          if (colorScheme === 'dark') continue
+          expect((await reachByKeyboard(page)).missed, view).toEqual([])
+          await page.setViewportSize({ width: 390, height: 844 })
+          const overflow = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+          expect(overflow, view).toBeLessThanOrEqual(0)
+          await page.setViewportSize({ width: 1280, height: 860 })
+        }
+        await page.emulateMedia({ colorScheme: 'light' })
+      },
+    )
+
+    it('signs out in every tab, and shows the next who signs in no more than theirs', async () => {
+      const other = await page.context().newPage()
+      await other.goto(cluster.here.url)
+      await other.getByText('3 members, all connected.').waitFor()
+      await show('#/account')
+      await page.getByRole('button', { name: 'Sign out' }).click()
+      for (const tab of [page, other]) await tab.getByRole('heading', { name: 'Sign in' }).waitFor()
+      await other.close()
+      await signIn('ann', 'ann’s long password')
+      await page.getByRole('heading', { name: 'ann' }).waitFor()
+      await show('')
+      await page.getByRole('link', { name: 'team/shop', exact: true }).waitFor()
+      expect(await page.getByRole('link', { name: 'library/base' }).count()).toBe(0)
+      const sections = await page.getByRole('navigation').getByRole('link').allTextContents()
+      expect(sections).toEqual(['Images', 'ann'])
+      await page.getByRole('link', { name: 'ann', exact: true }).click()
+      await page.getByRole('button', { name: 'Sign out' }).click()
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor()
+      await setPolicy({})
+    })
+  })
+
   it('says who is out of reach, and that it is not heard of itself', async () => {
     await show('')
     await sees('3 members, all connected.')
@@ -260,9 +366,9 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   it('asked nobody but its node, and broke nothing on the way', () => {
     const foreign = opened.requests.filter((url) => !url.startsWith(cluster.here.url))
     expect(foreign).toEqual([])
-    // The browser itself says so when the node refuses a deletion, or is gone.
+    // The browser itself says so when the node refuses a deletion, or who signs in, or is gone.
     const faults = opened.faults.filter(
-      (fault) => !/403 \(Forbidden\)|ERR_CONNECTION_REFUSED|ERR_/.test(fault),
+      (fault) => !/40[13] \((?:Forbidden|Unauthorized)\)|ERR_CONNECTION_REFUSED|ERR_/.test(fault),
     )
     expect(faults).toEqual([])
   })

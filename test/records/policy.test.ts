@@ -95,7 +95,15 @@ it.each([
     { ...policy, access: [{ repositories: '**', who: ['user:Ann'], may: [] }] },
     'access[0].who: "user:Ann" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z',
   ],
-])('a policy that is refused says where it is wrong: %#', (given, message) => {
+  [
+    { ...policy, access: [{ repositories: 'team/**', who: ['user:ann'], may: ['admin'] }] },
+    '"admin" is about accounts, not about repositories: write it with "**", not with "team/**"',
+  ],
+  [
+    { ...policy, access: [{ repositories: '**', who: ['user:ann', 'anyone'], may: ['admin'] }] },
+    '"admin" is given to accounts and groups by name, not to anyone',
+  ],
+] satisfies [Policy, string][])('a policy that is refused says where it is wrong: %#', (given, message) => {
   expect(() => policyValue(given, openPolicy, 0)).toThrow(message)
 })
 

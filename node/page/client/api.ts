@@ -1,5 +1,10 @@
 /** Asking the page's API. */
+import { signal } from '@preact/signals'
 import type { ErrorAnswer } from '../answers.ts'
+import { seal } from './seal.ts'
+
+/** Counts up whenever the node says that one has to sign in. */
+export const signInAsked = signal(0)
 
 /** What the node refused, or that it could not be reached. */
 export class ApiError extends Error {
@@ -27,9 +32,12 @@ export async function change<T>(path: string, body: object): Promise<T> {
   return await answerOf<T>(response)
 }
 
-async function reach(path: string, init: RequestInit): Promise<Response> {
+type Init = RequestInit & { headers?: Record<string, string> }
+
+/** Throws ApiError where the node does not answer. */
+export async function reach(path: string, init: Init): Promise<Response> {
   try {
-    return await fetch(path, init)
+    return await fetch(path, { ...init, headers: { ...init.headers, ...seal.headers() } })
   } catch (cause) {
     if (init.signal?.aborted === true) throw cause
     throw new ApiError('UNREACHABLE', 'The node does not answer. Does shoal serve still run?', { cause })
@@ -46,6 +54,7 @@ async function answerOf<T>(response: Response): Promise<T> {
     // Not this API's answer: something stands between the page and the node.
     if (!(cause instanceof SyntaxError)) throw cause
   }
+  if (error.code === 'SIGN_IN') signInAsked.value++
   throw new ApiError(error.code, sentence(error.message))
 }
 

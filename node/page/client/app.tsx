@@ -1,9 +1,14 @@
 /** The frame around every view: where one is, the search, and whether the node is heard of. */
 import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import { connect, connection, state } from './live.ts'
+import type { MeAnswer } from '../answers.ts'
+import { connect, connection, disconnect, state } from './live.ts'
 import { Search } from './parts/search.tsx'
 import { hrefOf, parseRoute, type Route, sectionOf } from './route.ts'
+import { findMe, me } from './session.ts'
+import { AccessView } from './views/access.tsx'
+import { AccountView } from './views/account.tsx'
+import { AccountsView } from './views/accounts.tsx'
 import { BlobView } from './views/blob.tsx'
 import { ClusterView } from './views/cluster.tsx'
 import { ImageView } from './views/image.tsx'
@@ -11,6 +16,7 @@ import { KeepView } from './views/keep.tsx'
 import { Overview } from './views/overview.tsx'
 import { RepositoriesView } from './views/repositories.tsx'
 import { RepositoryView } from './views/repository.tsx'
+import { SignInView } from './views/sign-in.tsx'
 import { StorageView } from './views/storage.tsx'
 import { UnknownView } from './views/unknown.tsx'
 import { UpstreamsView } from './views/upstreams.tsx'
@@ -20,7 +26,9 @@ window.addEventListener('hashchange', () => {
   route.value = parseRoute(decodeURI(location.hash))
 })
 
-const sections: [Route & { view: string }, string][] = [
+type Section = [Route & { view: string }, string]
+
+const sections: Section[] = [
   [{ view: 'overview' }, 'Overview'],
   [{ view: 'repositories' }, 'Images'],
   [{ view: 'cluster' }, 'Cluster'],
@@ -28,14 +36,44 @@ const sections: [Route & { view: string }, string][] = [
   [{ view: 'keep' }, 'Keep rules'],
   [{ view: 'upstreams' }, 'Upstreams'],
 ]
+const images: Section = [{ view: 'repositories' }, 'Images']
+const administration: Section[] = [
+  [{ view: 'accounts' }, 'Accounts'],
+  [{ view: 'access' }, 'Access'],
+]
+/** How often a node that does not say who this is is asked again. */
+const askAgainMs = 2_000
+
+/** What there is to go to for who looks. */
+function sectionsOf(who: MeAnswer | undefined): Section[] {
+  if (who === undefined) return []
+  const { sees, administers, canSignIn, name } = who
+  const seen = sees === 'everything' ? sections : sees === 'some' ? [images] : []
+  const own: Section = name === undefined ? [{ view: 'sign-in' }, 'Sign in'] : [{ view: 'account' }, name]
+  return [...seen, ...(administers ? administration : []), ...(canSignIn ? [own] : [])]
+}
 
 export function App() {
   const current = route.value
   const main = useRef<HTMLElement>(null)
   const isFirst = useRef(true)
   const place = hrefOf(current)
+  const who = me.value
+  const isWatched = who !== undefined && (who.sees !== 'nothing' || who.name !== undefined)
   useEffect(() => {
-    connect(current.view === 'blob' ? current.digest : undefined)
+    if (isWatched) connect(who?.name, current.view === 'blob' ? current.digest : undefined)
+    else disconnect()
+  }, [place, who])
+  useEffect(() => {
+    if (who !== undefined) return
+    const again = setInterval(() => {
+      void findMe().then((isHeard) => {
+        connection.value = isHeard ? 'connecting' : 'lost'
+      })
+    }, askAgainMs)
+    return () => clearInterval(again)
+  }, [who])
+  useEffect(() => {
     // Whoever uses the keyboard or a screen reader goes on in the new view, not in the navigation.
     if (!isFirst.current) main.current?.focus()
     isFirst.current = false
@@ -53,10 +91,10 @@ export function App() {
             <Mark />
             Shoal
           </a>
-          <Search />
+          {who?.sees !== 'nothing' && <Search />}
           <nav aria-label="Views">
             <ul>
-              {sections.map(([section, title]) => (
+              {sectionsOf(who).map(([section, title]) => (
                 <li key={section.view}>
                   <a
                     href={hrefOf(section)}
@@ -72,14 +110,21 @@ export function App() {
       </header>
       <Connection />
       <main id="main" class="frame" ref={main} tabIndex={-1}>
-        <View route={current} key={place} />
+        {who === undefined ? (
+          <p class="lead quiet">Asking the node…</p>
+        ) : (
+          <View route={current} who={who} key={`${who.name} ${who.sees} ${place}`} />
+        )}
       </main>
       <Foot />
     </>
   )
 }
 
-function View({ route: current }: { route: Route }) {
+function View({ route: current, who }: { route: Route; who: MeAnswer }) {
+  if (who.name === undefined && (who.sees === 'nothing' || current.view === 'sign-in'))
+    return <SignInView onDone={() => current.view === 'sign-in' && leaveSignIn()} />
+  if (!isFor(who, current)) return who.sees === 'some' ? <RepositoriesView /> : <AccountView />
   switch (current.view) {
     case 'overview':
       return <Overview />
@@ -99,9 +144,28 @@ function View({ route: current }: { route: Route }) {
       return <KeepView />
     case 'upstreams':
       return <UpstreamsView />
+    case 'accounts':
+      return <AccountsView />
+    case 'access':
+      return <AccessView />
+    case 'account':
+    case 'sign-in':
+      return <AccountView />
     case 'unknown':
       return <UnknownView />
   }
+}
+
+/** What is not shown to somebody is not spoken of either: there is another view in its place. */
+function isFor({ sees, administers, name }: MeAnswer, { view }: Route): boolean {
+  if (view === 'accounts' || view === 'access') return administers
+  if (view === 'account' || view === 'sign-in') return name !== undefined
+  if (view === 'unknown' || sees === 'everything') return true
+  return sees === 'some' && ['repositories', 'repository', 'image', 'blob'].includes(view)
+}
+
+function leaveSignIn(): void {
+  location.hash = hrefOf({ view: 'overview' })
 }
 
 /** Said once it lasts: a stream that is opened again within moments is nobody's concern. */
@@ -144,7 +208,8 @@ function titleOf(current: Route): string {
     const { repository, reference } = current
     return `${repository}${reference.includes(':') ? '@' : ':'}${reference} · Shoal`
   }
-  const name = sections.find(([{ view }]) => view === current.view)?.[1]
+  if (current.view === 'sign-in') return 'Sign in · Shoal'
+  const name = [...sections, ...administration].find(([{ view }]) => view === current.view)?.[1]
   return current.view === 'blob'
     ? 'Blob · Shoal'
     : name === undefined || name === 'Overview'

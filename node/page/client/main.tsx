@@ -1,11 +1,12 @@
 /** The page in the browser. */
 import { render } from 'preact'
 import { App } from './app.tsx'
-import { connect } from './live.ts'
+import { findMe, followSession } from './session.ts'
 
 const root = document.getElementById('page')
 if (root !== null) {
-  connect()
+  followSession()
+  void findMe()
   root.replaceChildren()
   render(<App />, root)
 }

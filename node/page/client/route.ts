@@ -10,9 +10,23 @@ export type Route =
   | { view: 'storage' }
   | { view: 'keep' }
   | { view: 'upstreams' }
+  | { view: 'accounts' }
+  | { view: 'access' }
+  | { view: 'account' }
+  | { view: 'sign-in' }
   | { view: 'unknown' }
 
-const plain = ['repositories', 'cluster', 'storage', 'keep', 'upstreams'] as const
+const plain = [
+  'repositories',
+  'cluster',
+  'storage',
+  'keep',
+  'upstreams',
+  'accounts',
+  'access',
+  'account',
+  'sign-in',
+] as const
 
 export function parseRoute(hash: string): Route {
   const path = hash.replace(/^#?\/?/, '')

@@ -1,6 +1,13 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
-import type { RuleFacts, StateEvent, StorageAnswer, UpstreamFacts } from '../answers.ts'
-import { formatBytes, formatCount, formatList, formatRate, formatSpan } from './format.ts'
+import type {
+  AccountRow,
+  ExplainAnswer,
+  RuleFacts,
+  StateEvent,
+  StorageAnswer,
+  UpstreamFacts,
+} from '../answers.ts'
+import { formatBytes, formatCount, formatList, formatRate, formatSpan, formatTime } from './format.ts'
 import type { NameOf } from './member-names.ts'
 
 export function clusterInWords(
@@ -66,4 +73,20 @@ export function upstreamsInWords(upstreams: readonly UpstreamFacts[], nowMs: num
   return upstreams.some(({ reachable }) => reachable === true)
     ? 'Every upstream that was asked has answered.'
     : 'No upstream was asked yet.'
+}
+
+/** As `shoal access explain` says it. */
+export function explainInWords({ who, repository, may, why }: ExplainAnswer): string {
+  const rights = may.length === 0 ? 'nothing' : may.join(', ')
+  return `${who} may ${rights} in ${repository}${why === undefined ? '' : `: ${why}`}.`
+}
+
+/** As `shoal account ls` says it. */
+export function accountState(
+  { disabledMs, expiresMs }: Pick<AccountRow, 'disabledMs' | 'expiresMs'>,
+  nowMs: number,
+): string {
+  if (disabledMs !== undefined) return 'disabled'
+  if (expiresMs === undefined) return 'active'
+  return expiresMs <= nowMs ? 'expired' : `until ${formatTime(expiresMs)}`
 }

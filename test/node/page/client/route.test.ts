@@ -13,6 +13,10 @@ const routes: Route[] = [
   { view: 'storage' },
   { view: 'keep' },
   { view: 'upstreams' },
+  { view: 'accounts' },
+  { view: 'access' },
+  { view: 'account' },
+  { view: 'sign-in' },
 ]
 
 describe('an address of the page', () => {
