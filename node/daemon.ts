@@ -18,7 +18,14 @@ import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics/metrics.ts'
-import { checkNetworkAccess, untilAccessRules } from './network-access.ts'
+import { openMetricsPort } from './metrics-port.ts'
+import {
+  checkNetworkAccess,
+  closedProblem,
+  needsAccessRules,
+  tellOfAccessRules,
+  untilAccessRules,
+} from './network-access.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { openReports } from './requests/reports.ts'
@@ -46,7 +53,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   )
   const { store, names } = node
   const opens = checkNetworkAccess(settings, names)
-  opened.use(await openNodeTls(settings, { port, logger }))
+  const tls = opened.use(await openNodeTls(settings, { port, logger, metrics }))
   const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
   const mirror = openNodeMirror(node, { upstreams, elsewhere, logger })
@@ -63,7 +70,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     }),
   )
   const mark = opened.use(openAccessMark(settings.data, names, logger))
-  const access = opened.use(await openAccess({ names, mark }))
+  const access = opened.use(await openAccess({ names, mark, needsRules: needsAccessRules(settings) }))
+  opened.use(tellOfAccessRules(settings, names, logger))
+  const closed = () => closedProblem(settings, names)
   const { http, 'allow-host': allowed, 'page-host': pageHosts } = settings
   const hosts = new Hosts({
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
@@ -95,9 +104,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   opened.defer(() => running.reject(new ClosingError('the node stops')))
   const problems = async (): Promise<string[]> => [
     ...(await localProblems(node)),
+    ...[closed()].filter((problem) => problem !== undefined),
     ...(joined?.problems() ?? ['the node is still joining its cluster']),
   ]
   const health = healthEndpoints({ problems }, metrics, hosts)
+  if (settings.metrics !== undefined) opened.use(await openMetricsPort(settings.metrics, { health, logger }))
   const besides: Middleware = (request, next) =>
     health(request, page === undefined ? next : () => page.middleware(request, next))
   metrics.gauge('shoal_ready', async () => ((await problems()).length === 0 ? 1 : 0))
@@ -123,7 +134,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     serve()
   }
   const serving = { startedMs: steadyClock.now(), http: port.address, scheme: port.scheme }
-  context = { node, registry, member, upstreams, serving }
+  const door = { tlsEndMs: () => tls.endMs(), closed }
+  context = { node, registry, member, upstreams, serving, door }
   joined = member
   running.resolve(context)
   // Closed first: no command begins on a node that stops.

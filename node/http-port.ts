@@ -47,6 +47,8 @@ export interface HttpLimits {
 }
 
 export interface HttpPortOptions extends Partial<HttpLimits> {
+  /** The setting that names the address. Default `http`. */
+  setting?: 'http' | 'metrics'
   tls?: Pick<SecureConnectionsOptions, 'plainOnLoopback'>
 }
 
@@ -55,7 +57,7 @@ const defaults: HttpLimits = { headersMs: 30_000, checkMs: 5_000, maxConnections
 /** Throws ListenError. */
 export async function openHttpPort(
   address: Address,
-  { tls, ...limits }: HttpPortOptions = {},
+  { tls, setting = 'http', ...limits }: HttpPortOptions = {},
 ): Promise<HttpPort> {
   const { headersMs, checkMs, maxConnections } = { ...defaults, ...limits }
   const server = createServer({
@@ -80,7 +82,7 @@ export async function openHttpPort(
     else waiting.push([request, response])
   }
   server.on('request', keep)
-  const bound = await listen(server, address)
+  const bound = await listen(server, address, setting)
   const underWay = new Set<Promise<unknown>>()
   let draining: Promise<void> | undefined
   return {
@@ -127,14 +129,17 @@ function answerVersionCheck(response: ServerResponse): void {
     .end(body)
 }
 
-async function listen(server: Server, { host, port }: Address): Promise<string> {
+async function listen(server: Server, { host, port }: Address, setting: string): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const reason = error.code === 'EADDRINUSE' ? 'is in use by another process' : error.message
       reject(
-        new ListenError(`--http: ${host}:${port} ${reason}; choose another with --http HOST:PORT`, {
-          cause: error,
-        }),
+        new ListenError(
+          `--${setting}: ${host}:${port} ${reason}; choose another with --${setting} HOST:PORT`,
+          {
+            cause: error,
+          },
+        ),
       )
     })
     server.listen(port, host, () => resolve())

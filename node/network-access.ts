@@ -1,5 +1,5 @@
 /** Whether clients of other hosts may be served: over TLS and by access rules, or as whoever runs the node says. */
-import { type Clock, untilOrAfter } from '../src/base/base.ts'
+import { type Clock, type Logger, untilOrAfter } from '../src/base/base.ts'
 import type { Ledger } from '../src/records/records.ts'
 import { isLoopback } from './settings/kinds.ts'
 import { type Settings, speaksTls, UsageError } from './settings/settings.ts'
@@ -15,14 +15,43 @@ export function hasAccessRules(names: Pick<Ledger, 'policy'>): boolean {
   return (names.policy().access ?? []).length > 0
 }
 
+/** Whether nobody may be let in without rules: the port is for other hosts, and it was not said that everybody is meant. */
+export function needsAccessRules({ http, 'allow-anonymous-network': isMeant }: Asked): boolean {
+  return !isMeant && !isLoopback(http.host)
+}
+
+/** Why nobody is let in, in words. */
+export function closedProblem(settings: Asked, names: Pick<Ledger, 'policy'>): string | undefined {
+  if (!needsAccessRules(settings) || hasAccessRules(names)) return undefined
+  return `the policy has no access rules any more, so nobody is let in at ${settings.http.host}`
+}
+
+/** Tells the log when the rules go, without which nobody is let in, and when they are back. */
+export function tellOfAccessRules(
+  settings: Asked,
+  names: Pick<Ledger, 'policy' | 'onChange'>,
+  logger: Logger,
+): Disposable {
+  let told = closedProblem(settings, names)
+  const stop = names.onChange(() => {
+    const problem = closedProblem(settings, names)
+    if (problem === told) return
+    told = problem
+    if (problem === undefined)
+      logger.info({}, 'the policy has access rules again, by which clients are let in')
+    else logger.error({}, `${problem}; ${reopen}`)
+  })
+  return { [Symbol.dispose]: stop }
+}
+
 /**
  * Throws UsageError where the registry would listen for other hosts without TLS or without rules. `later` is for a node that
  * joins and knows no policy yet: serve after `untilAccessRules`.
  */
 export function checkNetworkAccess(settings: Asked, names: Rules): 'now' | 'later' {
-  const { http, join, 'allow-anonymous-network': isMeant } = settings
+  const { http, join } = settings
   const lacksRules = !hasAccessRules(names)
-  if (isMeant || isLoopback(http.host)) return 'now'
+  if (!needsAccessRules(settings)) return 'now'
   if (!speaksTls(settings))
     throw refusal(
       http.host,
@@ -55,6 +84,10 @@ export async function untilAccessRules({ http }: Asked, names: Rules, clock: Clo
       addRules,
     )
 }
+
+/** What to do about it. */
+export const reopen =
+  'set rules (the key "access" of the policy: shoal policy set), or start the node on 127.0.0.1 or with --allow-anonymous-network'
 
 const addTls = '--tls self (or --tls-cert and --tls-key)'
 const addRules = 'access rules (the key "access" of the policy: shoal policy set)'

@@ -25,7 +25,7 @@ Accounts are known at every node of the cluster within a second: docker login an
 may do is for the policy's access rules to say (shoal policy, shoal access explain); while there are none, everybody may
 everything, with an account or without.
 
-A person has a password, asked at a prompt or read from standard input. A robot, whose user name is robot$NAME, has a
+A person has a password of 8 characters at least, asked at a prompt or read from standard input. A robot, whose user name is robot$NAME, has a
 secret that is printed once; --expires ends it. passwd gives either a new one. groups sets the groups to those given.
 A disabled account cannot sign in until it is enabled; what it signed in by before is worth nothing at once.
 
@@ -89,8 +89,8 @@ Accounts are written at the node that holds the cluster's authority key, or at o
   },
 })
 
-const outcomes: Record<string, (account: ShownAccount) => string> = {
-  add: ({ name }) => `${name} can sign in at every node: docker login -u ${name} localhost:5000`,
+const outcomes: Record<string, (account: ShownAccount & { registry?: string }) => string> = {
+  add: ({ name, registry }) => `${name} can sign in at every node: docker login -u ${name} ${registry}`,
   passwd: ({ name }) => `${name} has a new password; the one of before is worth nothing`,
   groups: ({ name, groups }) => `${name} is in ${groups.length === 0 ? 'no group' : groups.join(', ')} now`,
   disable: ({ name }) => `${name} is disabled, and cannot sign in until it is enabled`,
@@ -103,7 +103,7 @@ async function changed(
   name: string,
   groups: string[],
   fromStandardInput: boolean,
-): Promise<ShownAccount> {
+): Promise<ShownAccount & { registry?: string }> {
   if (action === 'groups') return await perform(settings, 'account-groups', { name, groups })
   if (action === 'disable' || action === 'enable')
     return await perform(settings, 'account-disable', { name, disabled: action === 'disable' })

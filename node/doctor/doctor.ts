@@ -1,5 +1,6 @@
 /** Every check of `shoal doctor`, run side by side, and what they found in order. */
 import { type Check, type Finding, fault, type Surroundings } from './check.ts'
+import { clients } from './clients.ts'
 import { clock } from './clock.ts'
 import { database } from './database.ts'
 import { discovery } from './discovery.ts'
@@ -23,6 +24,7 @@ const checks: Check[] = [
   quarantine,
   database,
   ports,
+  clients,
   discovery,
   members,
   clock,

@@ -56,6 +56,10 @@ export const metricTable = {
   shoal_build_info: gauge('Always 1; which version runs.', { version: 'configured' }),
   shoal_ready: gauge('1 while content can be served as it should be, else 0; /readyz says why.'),
 
+  shoal_tls_certificate_end_timestamp_seconds: gauge(
+    'When the certificate that clients are shown ends, in seconds since the epoch; absent without TLS.',
+  ),
+
   shoal_pulls_total: counter(
     'Manifests and blobs that clients read, by the farthest place that any of their bytes came from.',
     { kind, source },

@@ -22,6 +22,7 @@ import {
   robotName,
 } from '../../src/records/records.ts'
 import type { LocalNode } from '../local-node.ts'
+import { type Address, address, formatAddress } from '../settings/kinds.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
 /** The account is not there, is there already, or cannot be as it is asked for. */
@@ -42,6 +43,9 @@ export interface ShownAccount {
   author: string
 }
 
+/** With what clients on this host call the node. */
+export type MadePerson = ShownAccount & { registry: string }
+
 export interface MadeRobot {
   name: string
   /** Told once: nobody keeps it. */
@@ -52,10 +56,12 @@ export interface MadeRobot {
 /** In all; each is read when they are listed. */
 const maxAccounts = 10_000
 const maxPasswordBytes = 1024
+/** NIST SP 800-63B, 3.1.1.2: short ones are guessed from their hash, which every member can read. */
+const minPasswordLength = 8
 const longestNote = 256
 const pageLength = 500
 
-export const addAccount: Operation<'account-add'> = async ({ node }, { name, password, groups }) => {
+export const addAccount: Operation<'account-add'> = async ({ node, serving }, { name, password, groups }) => {
   if (isRobotName(name)) throw new AccountError(`${name} is a robot's name; make it with shoal account robot`)
   checkName(name)
   checkGroups(groups)
@@ -65,7 +71,7 @@ export const addAccount: Operation<'account-add'> = async ({ node }, { name, pas
     if (standing !== undefined) throw alreadyThere(name)
     return { type: 'person', password: hash, groups }
   })
-  return shown(get(node, name))
+  return { ...shown(get(node, name)), registry: registryName(serving?.http, node.settings.http) }
 }
 
 export const addRobot: Operation<'account-robot'> = async ({ node }, params) => {
@@ -234,12 +240,20 @@ function checkGroups(groups: string[]): void {
 
 function checkPassword(password: string): string {
   const bytes = Buffer.byteLength(password)
-  if (bytes > 0 && bytes <= maxPasswordBytes) return password
+  if (bytes > maxPasswordBytes)
+    throw new AccountError(`the password has ${bytes} bytes; at most ${maxPasswordBytes} are taken`)
+  const { length } = [...password]
+  if (length >= minPasswordLength) return password
   throw new AccountError(
-    bytes === 0
-      ? 'the password is empty'
-      : `the password has ${bytes} bytes; at most ${maxPasswordBytes} are taken`,
+    `the password has ${length === 1 ? '1 character' : `${length} characters`}; take at least ${minPasswordLength}, such as four words that do not belong together`,
   )
+}
+
+/** As docker knows a registry on its host without further configuration. */
+function registryName(serving: string | undefined, configured: Address): string {
+  const { host, port } = serving === undefined ? configured : address(serving)
+  const isHere = ['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::'].includes(host)
+  return formatAddress({ host: isHere ? 'localhost' : host, port })
 }
 
 function missing(name: string): AccountError {

@@ -18,6 +18,7 @@ import {
   type ExplainedAccess,
   explain,
   listAccounts,
+  type MadePerson,
   type MadeRobot,
   removeAccount,
   renewSecret,
@@ -99,7 +100,7 @@ export interface OperationTypes {
   'account-add': {
     params: { name: string; password: string; groups: string[] }
     event: never
-    result: ShownAccount
+    result: MadePerson
   }
   /** The name with or without the prefix of robots. */
   'account-robot': {
@@ -167,8 +168,18 @@ export interface OperationContext {
   /** A stopped node has none open. */
   upstreams?: Upstreams
   member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem'>
+  /** A stopped node lets nobody in. */
+  door?: Door
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */
   serving?: Pick<RunningStatus, 'startedMs' | 'http' | 'scheme'>
+}
+
+/** How clients are let in. */
+export interface Door {
+  /** When the certificate that they are shown ends, as wall time; `undefined` without TLS. */
+  tlsEndMs(): number | undefined
+  /** Why nobody is let in, in words. */
+  closed(): string | undefined
 }
 
 export type Operation<N extends OperationName> = (

@@ -13,6 +13,10 @@ export interface Reach {
   looksByMdns: boolean
   /** In words, while its clock and those of most members differ too much. */
   clockProblem?: string
+  /** When the certificate that clients are shown ends. */
+  tlsEndMs?: number
+  /** Why nobody is let in, in words. */
+  closed?: string
   /** Another node runs with this one's identity. */
   isCloned: boolean
   /** As they are after each was asked something. */
@@ -25,7 +29,7 @@ const askedTag = parseTag('latest')
 const askMs = 8_000
 
 export const tellReach: Operation<'reach'> = async (
-  { node, member, upstreams },
+  { node, member, upstreams, door },
   _params,
   _emit,
   { signal },
@@ -34,11 +38,14 @@ export const tellReach: Operation<'reach'> = async (
     throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
   }
   const clockProblem = member.clockProblem()
+  const [tlsEndMs, closed] = [door?.tlsEndMs(), door?.closed()]
   return {
     known: await member.swarm.members.missing(),
     bootstrap: [...node.settings.bootstrap, ...node.membership.cluster.bootstrap],
     looksByMdns: !node.settings['no-mdns'],
     ...(clockProblem === undefined ? {} : { clockProblem }),
+    ...(tlsEndMs === undefined ? {} : { tlsEndMs }),
+    ...(closed === undefined ? {} : { closed }),
     isCloned: member.swarm.isCloned(),
     upstreams: await Promise.all((upstreams?.all ?? []).map((upstream) => askUpstream(upstream, signal))),
   }

@@ -181,6 +181,12 @@ export const table = {
     value: 'SIZE|PERCENT',
     help: 'what the data directory may take of the disk, such as 200GiB or 80%; what may go makes room (default: all but --min-free)',
   },
+  metrics: {
+    kind: address,
+    fallback: undefined,
+    value: 'HOST:PORT',
+    help: 'a further port that answers /metrics, /healthz and /readyz alone, over plain HTTP',
+  },
   name: {
     kind: nodeName,
     fallback: undefined,
@@ -199,7 +205,7 @@ export const table = {
     kind: flag,
     fallback: 'false',
     value: '',
-    help: 'let whoever reaches the page delete tags and free space, not only browsers on this host',
+    help: 'let who did not sign in on the page delete tags and free space from other hosts, too',
   },
   webhook: {
     kind: webhook,

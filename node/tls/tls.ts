@@ -1,7 +1,15 @@
 /** TLS on the registry's port as the settings say it, looked at again while the node runs. */
 import { X509Certificate } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import { Background, type Clock, type Logger, steadyClock, wallClock } from '../../src/base/base.ts'
+import {
+  Background,
+  type Clock,
+  type Logger,
+  type Metrics,
+  noMetrics,
+  steadyClock,
+  wallClock,
+} from '../../src/base/base.ts'
 import { findHostNames } from '../host-names.ts'
 import type { HttpPort } from '../http-port.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -14,16 +22,22 @@ type TlsSettings = Pick<Settings, 'data' | 'http' | 'tls' | 'tls-cert' | 'tls-ke
 const lookAgainMs = 10_000
 const dayMs = 24 * 3600_000
 /** Before the certificate's end. */
-const remindMs = 14 * dayMs
+export const remindMs = 14 * dayMs
 /** A table of hosts may be long, and a certificate is sent with each handshake. */
 const maxHosts = 100
 
 export interface NodeTlsOptions {
   port: Pick<HttpPort, 'secure'>
   logger: Logger
+  metrics?: Metrics
   clock?: Clock
   wall?: Clock
   random?: () => number
+}
+
+export interface NodeTls extends AsyncDisposable {
+  /** When the certificate in use ends, as wall time; `undefined` without TLS. */
+  endMs(): number | undefined
 }
 
 /**
@@ -32,18 +46,29 @@ export interface NodeTlsOptions {
  */
 export async function openNodeTls(
   settings: TlsSettings,
-  { port, logger, clock = steadyClock, wall = wallClock, random = Math.random }: NodeTlsOptions,
-): Promise<AsyncDisposable> {
+  {
+    port,
+    logger,
+    metrics = noMetrics,
+    clock = steadyClock,
+    wall = wallClock,
+    random = Math.random,
+  }: NodeTlsOptions,
+): Promise<NodeTls> {
   const tasks = new Background('TLS', logger)
   const source = await openSource(settings, wall)
-  if (source === undefined) return tasks
+  if (source === undefined)
+    return { endMs: () => undefined, [Symbol.asyncDispose]: () => tasks[Symbol.asyncDispose]() }
+  let endMs: number | undefined
   const remind = endReminder(wall, logger)
   const take = (pair: KeyPair): void => {
     port.secure(pair)
-    remind(pair)
+    endMs = endOf(pair)
+    remind(endMs)
   }
   const first = await source.look()
   if (first !== undefined) take(first)
+  metrics.gauge('shoal_tls_certificate_end_timestamp_seconds', () => (endMs ?? 0) / 1000)
   let told = ''
   tasks.every('TLS', lookAgainMs, { clock, random }, async () => {
     try {
@@ -60,16 +85,20 @@ export async function openNodeTls(
       logger.error({ reason }, 'the new TLS certificate or key cannot be used; the one before stays in use')
     }
   })
-  return tasks
+  return { endMs: () => endMs, [Symbol.asyncDispose]: () => tasks[Symbol.asyncDispose]() }
 }
 
-/** Says each day that the certificate in use is about to end, or has; called with one when it changes. */
-function endReminder(wall: Clock, logger: Logger): (pair?: KeyPair) => void {
+function endOf({ certificate }: KeyPair): number {
+  return new X509Certificate(certificate).validToDate.getTime()
+}
+
+/** Says each day that the certificate in use is about to end, or has; called with its end when it changes. */
+function endReminder(wall: Clock, logger: Logger): (endMs?: number) => void {
   let endMs = Number.POSITIVE_INFINITY
   let toldMs = Number.NEGATIVE_INFINITY
-  return (pair) => {
-    if (pair !== undefined) {
-      endMs = new X509Certificate(pair.certificate).validToDate.getTime()
+  return (nextEndMs) => {
+    if (nextEndMs !== undefined) {
+      endMs = nextEndMs
       toldMs = Number.NEGATIVE_INFINITY
     }
     const nowMs = wall.now()

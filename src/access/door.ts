@@ -39,6 +39,8 @@ export interface AccessOptions {
   names: Pick<Ledger, 'findAccount' | 'listAccounts' | 'policy' | 'findRecord' | 'onChange'>
   /** Whether the cluster had rules when its policy was known last. */
   mark?: { readonly isSet: boolean }
+  /** Where not everybody may be let in: without rules nobody is. */
+  needsRules?: boolean
   /** For durations. */
   steady?: Clock
   /** What expiry is compared with. */
@@ -59,6 +61,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
 class LedgerAccess implements Access {
   readonly #names: AccessOptions['names']
   readonly #mark: AccessOptions['mark']
+  readonly #needsRules: boolean
   readonly #credentials: Credentials
   readonly #tokens: Tokens
   readonly #sessions: Sessions
@@ -67,9 +70,10 @@ class LedgerAccess implements Access {
   #hasAccounts = false
   #unsubscribe: () => void = () => undefined
 
-  constructor({ names, mark, steady = steadyClock, clock = wallClock }: AccessOptions) {
+  constructor({ names, mark, needsRules = false, steady = steadyClock, clock = wallClock }: AccessOptions) {
     this.#names = names
     this.#mark = mark
+    this.#needsRules = needsRules
     this.#tokens = new Tokens(steady)
     const findAccount = (name: string): AccountEntry | undefined => this.#findAccount(name)
     this.#credentials = new Credentials({ findAccount, tokens: this.#tokens, steady, clock })
@@ -146,7 +150,8 @@ class LedgerAccess implements Access {
 
   #readRights(): Rights {
     const isLost = this.#mark?.isSet === true && this.#names.findRecord({ kind: 'policy' }) === undefined
-    return new Rights(isLost ? forNobody : (this.#names.policy().access ?? []))
+    const rules = this.#names.policy().access ?? []
+    return new Rights(isLost || (this.#needsRules && rules.length === 0) ? forNobody : rules)
   }
 
   #findAccount(name: string): AccountEntry | undefined {

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { localProblems } from '../../node/health.ts'
+import { silentLogger } from '../../src/base/base.ts'
 import { digestBytes } from '../../src/oci/oci.ts'
 import { openLiveNode } from './live-node.ts'
 import { openOperatedNode } from './operations/fixture.ts'
@@ -42,4 +43,20 @@ it('is not ready while it fills what it may', async () => {
   const { store } = operated.node
   await expect(store.partials.open(part)).rejects.toMatchObject({ code: 'STORE_FULL' })
   expect(await localProblems(operated.node)).toEqual([expect.stringMatching(/of the 1024 bytes that it may/)])
+})
+
+it('answers monitors, and nobody else, on a port of their own', async () => {
+  const told: { address?: string }[] = []
+  const logger = { ...silentLogger, info: (fields: { address?: string }) => void told.push(fields) }
+  await using _node = await openLiveNode(['--metrics', '127.0.0.1:0'], { logger })
+  const address = told.find((fields) => fields.address !== undefined)?.address
+  const ask = async (path: string, headers = {}) => {
+    const response = await fetch(`http://${address}${path}`, { headers })
+    return { status: response.status, text: await response.text() }
+  }
+  expect((await ask('/metrics')).text).toContain('\nshoal_ready 1\n')
+  expect((await ask('/healthz')).status).toBe(200)
+  expect((await ask('/readyz')).status).toBe(200)
+  for (const path of ['/', '/v2/', '/v2/_catalog', '/token', '/api/me', '/page/index.html'])
+    expect((await ask(path)).status, path).toBe(404)
 })

@@ -1,7 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import { checkNetworkAccess, untilAccessRules } from '../../node/network-access.ts'
+import {
+  checkNetworkAccess,
+  closedProblem,
+  needsAccessRules,
+  tellOfAccessRules,
+  untilAccessRules,
+} from '../../node/network-access.ts'
 import { readSettings } from '../../node/settings/settings.ts'
+import { anonymous, openAccess } from '../../src/access/access.ts'
+import { silentLogger } from '../../src/base/base.ts'
 import type { ChangedKey, Policy } from '../../src/records/records.ts'
+import { basic, person, TestAccounts } from '../access/fixture.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 
 const open: Policy = { rules: [], immutable: [], sealers: [], banned: [] }
@@ -86,5 +95,47 @@ describe('clients of other hosts', () => {
     if (policy === undefined) await clock.pass(30_000)
     else names.hear(policy)
     await refused
+  })
+
+  it('are let in no more once the rules are gone, which is told once, and again when there are some', async () => {
+    const names = new TestAccounts()
+    const settings = settingsOf(...tls)
+    const told: string[] = []
+    const logger = {
+      ...silentLogger,
+      error: (_fields: object, text: string) => void told.push(text),
+      info: (_fields: object, text: string) => void told.push(text),
+    }
+    names.setRules(governed.access ?? [])
+    using _telling = tellOfAccessRules(settings, names, logger)
+    using access = await openAccess({ names, needsRules: needsAccessRules(settings) })
+    names.set('ann', person('secret of ann'))
+    const ann = await access.identify(basic('ann', 'secret of ann'), '192.0.2.1')
+    expect(access.may(ann, 'team/app', 'pull')).toBe(true)
+    names.setRules([])
+    for (const asker of [anonymous, ann]) {
+      expect(access.may(asker, 'team/app', 'pull')).toBe(false)
+      expect(access.mayEverywhere(asker, 'pull')).toBe(false)
+      expect(access.maySomewhere(asker, 'pull')).toBe(false)
+    }
+    expect(access.isOn).toBe(true)
+    expect(closedProblem(settings, names)).toContain('nobody is let in at 0.0.0.0')
+    names.set('bob', person('secret of bob'))
+    names.setRules(governed.access ?? [])
+    expect(access.may(ann, 'team/app', 'pull')).toBe(true)
+    expect(told).toEqual([
+      expect.stringMatching(/no access rules any more.*; set rules \(.*--allow-anonymous-network$/),
+      expect.stringContaining('has access rules again'),
+    ])
+  })
+
+  it.each([
+    ['127.0.0.1:5000', []],
+    ['0.0.0.0:5000', ['--allow-anonymous-network']],
+  ])('are let in without rules at %s with %j', async (http, flags) => {
+    const settings = settingsOf('--http', http, ...flags)
+    using access = await openAccess({ names: new TestAccounts(), needsRules: needsAccessRules(settings) })
+    expect(access.may(anonymous, 'team/app', 'delete')).toBe(true)
+    expect(closedProblem(settings, new TestAccounts())).toBeUndefined()
   })
 })

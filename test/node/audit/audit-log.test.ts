@@ -3,6 +3,7 @@ import { expect, it, vi } from 'vitest'
 import { openAuditLog } from '../../../node/audit/audit-log.ts'
 import { auditRequests } from '../../../node/audit/audited-requests.ts'
 import { SignInError } from '../../../src/access/errors.ts'
+import { OciError } from '../../../src/oci/oci.ts'
 import { openScratchFolder } from '../../e2e/scratch-folder.ts'
 import { openOperatedNode } from '../operations/fixture.ts'
 import { digest, finished, startMs } from '../requests/finished.ts'
@@ -75,6 +76,30 @@ it('names of who was not let in the account that there is, and counts the rest o
   })
   expect(lines[1]).not.toHaveProperty('account')
   expect(lines.at(-1)).toMatchObject({ action: 'sign-in refused', more: 991 })
+})
+
+it('tells what somebody who signed in was not let do, and nothing of a password in the question', async () => {
+  const { lines } = await linesAfter((audit) => {
+    using requests = auditRequests(audit)
+    const error = new OciError('DENIED', 'ann may not delete team/app')
+    const request = { method: 'DELETE', url: `/v2/team/app/manifests/1?${'x'.repeat(9000)}` }
+    requests.listener(finished({ error, account: 'ann', request: request as never }))
+    requests.listener(finished({ error: new OciError('DENIED', 'pages may not ask') }))
+    requests.listener(finished({ error: new OciError('MANIFEST_UNKNOWN', 'no'), account: 'ann' }))
+    for (let n = 0; n < 1000; n++) requests.listener(finished({ error, account: 'ann' }))
+    requests.listener(finished({ error: new SignInError('UNAUTHORIZED', 'wrong') }))
+  })
+  expect(lines[0]).toMatchObject({
+    action: 'denied',
+    account: 'ann',
+    from: '127.0.0.1',
+    method: 'DELETE',
+    path: '/v2/team/app/manifests/1',
+  })
+  expect(lines.filter(({ action }) => action === 'denied')).toHaveLength(11)
+  expect(lines).toContainEqual(expect.objectContaining({ action: 'denied', more: 991 }))
+  // Who asks for what they may not keeps no guess out of the log.
+  expect(lines).toContainEqual(expect.objectContaining({ action: 'sign-in refused', code: 'UNAUTHORIZED' }))
 })
 
 it('makes way for the next file before it is too large, and keeps the one before', async () => {

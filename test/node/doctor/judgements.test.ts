@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding } from '../../../node/doctor/check.ts'
+import { judgeClients } from '../../../node/doctor/clients.ts'
 import { judgeClock } from '../../../node/doctor/clock.ts'
 import { judgeDiscovery, parseMulticastRoute } from '../../../node/doctor/discovery.ts'
 import { judgeFileSystem, judgeInodes, judgeLimit, judgeSpace } from '../../../node/doctor/disk.ts'
@@ -27,6 +28,28 @@ describe('the runtime', () => {
     ['18.20.0', '>=24', 'fault'],
   ])('%s, where %s is wanted, is %s', (version, required, level) => {
     expect(levels(judgeRuntime(version, required))).toEqual([level])
+  })
+})
+
+describe('clients', () => {
+  const nowMs = Date.UTC(2026, 0, 1)
+  const dayMs = 86_400_000
+
+  it.each([
+    [90 * dayMs, 'fine', 'is good until 2026-04-01'],
+    [13 * dayMs, 'note', 'ends on 2026-01-14 replace the files of --tls-cert'],
+    [-1, 'fault', 'ended on 2025-12-31, and clients refuse it'],
+  ])('are shown a certificate that ends in %i ms: %s', (inMs, level, text) => {
+    const findings = judgeClients({ nowMs, tlsEndMs: nowMs + inMs })
+    expect(levels(findings)).toEqual([level])
+    expect(words(findings)).toContain(text)
+  })
+
+  it('are let in or not', () => {
+    expect(judgeClients({ nowMs })).toEqual([])
+    const findings = judgeClients({ nowMs, closed: 'the policy has no access rules any more' })
+    expect(levels(findings)).toEqual(['fault'])
+    expect(words(findings)).toContain('any more set rules')
   })
 })
 

@@ -25,10 +25,13 @@ async function signsIn(name: string, password: string): Promise<boolean> {
 
 describe('shoal account', () => {
   it('makes people, who sign in, and lists them without what proves who they are', async () => {
-    await add('ann', 'first', ['developers'])
-    expect(await signsIn('ann', 'first')).toBe(true)
-    await operated.perform('account-password', { name: 'ann', password: 'second' })
-    expect([await signsIn('ann', 'first'), await signsIn('ann', 'second')]).toEqual([false, true])
+    await add('ann', 'first password', ['developers'])
+    expect(await signsIn('ann', 'first password')).toBe(true)
+    await operated.perform('account-password', { name: 'ann', password: 'second password' })
+    expect([await signsIn('ann', 'first password'), await signsIn('ann', 'second password')]).toEqual([
+      false,
+      true,
+    ])
     const { accounts } = await operated.perform('account-ls', {})
     expect(accounts).toEqual([
       {
@@ -62,18 +65,18 @@ describe('shoal account', () => {
   })
 
   it('disables, enables, regroups and removes', async () => {
-    await add('ann', 'p')
+    await add('ann', 'p of eight')
     await operated.perform('account-disable', { name: 'ann', disabled: true })
-    expect(await signsIn('ann', 'p')).toBe(false)
+    expect(await signsIn('ann', 'p of eight')).toBe(false)
     await operated.perform('account-disable', { name: 'ann', disabled: false })
-    expect(await signsIn('ann', 'p')).toBe(true)
+    expect(await signsIn('ann', 'p of eight')).toBe(true)
     expect(await operated.perform('account-groups', { name: 'ann', groups: ['ci'] })).toMatchObject({
       groups: ['ci'],
     })
     await operated.perform('account-rm', { name: 'ann' })
-    expect(await signsIn('ann', 'p')).toBe(false)
-    await add('ann', 'another')
-    expect([await signsIn('ann', 'p'), await signsIn('ann', 'another')]).toEqual([false, true])
+    expect(await signsIn('ann', 'p of eight')).toBe(false)
+    await add('ann', 'another one')
+    expect([await signsIn('ann', 'p of eight'), await signsIn('ann', 'another one')]).toEqual([false, true])
   })
 
   it.each<[string, () => Promise<unknown>]>([
@@ -81,13 +84,19 @@ describe('shoal account', () => {
     ['a name that no account can have', () => add('Ann Smith')],
     ['a robot’s name for a person', () => add('robot$ann')],
     ['an empty password', () => add('ann', '')],
+    ['a short password', () => add('ann', 'seven77')],
+    ['one that is short in characters, if not in bytes', () => add('ann', '🐟🐟🐟🐟🐟🐟🐟')],
+    [
+      'a short password in place of a long one',
+      () => add('ann').then(() => operated.perform('account-password', { name: 'ann', password: 'short' })),
+    ],
     ['a password that is a book', () => add('ann', 'x'.repeat(100_000))],
-    ['a group that no rule can name', () => add('ann', 'p', ['a b'])],
+    ['a group that no rule can name', () => add('ann', 'p of eight', ['a b'])],
     [
       'a password for a robot',
       async () => {
         await operated.perform('account-robot', { name: 'deploy', groups: [] })
-        await operated.perform('account-password', { name: 'robot$deploy', password: 'p' })
+        await operated.perform('account-password', { name: 'robot$deploy', password: 'p of eight' })
       },
     ],
     [
@@ -99,11 +108,22 @@ describe('shoal account', () => {
   })
 })
 
+it.each([
+  ['127.0.0.1:5050', 'localhost:5050'],
+  ['0.0.0.0:443', 'localhost:443'],
+  ['[::]:5000', 'localhost:5000'],
+  ['192.0.2.7:5000', '192.0.2.7:5000'],
+])('says by which name docker signs in to a node at %s', async (http, registry) => {
+  await using there = await openOperatedNode(['--http', http])
+  const made = await there.perform('account-add', { name: 'ann', password: 'a password', groups: [] })
+  expect(made.registry).toBe(registry)
+})
+
 describe('the policy’s access rules', () => {
   const set = (access: unknown) => operated.perform('policy-set', { policy: { access } })
 
   it('are explained for an account, and for what a rule can name', async () => {
-    await add('ann', 'p', ['ci'])
+    await add('ann', 'p of eight', ['ci'])
     await set([
       { repositories: 'docker.io/**', who: ['anonymous'], may: ['pull'] },
       { repositories: 'team/**', who: ['group:ci'], may: ['pull', 'push'] },

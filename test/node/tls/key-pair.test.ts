@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createMetrics } from '../../../node/metrics/metrics.ts'
 import { readSettings } from '../../../node/settings/settings.ts'
 import { type KeyPair, ownPair, pairFromFiles } from '../../../node/tls/key-pair.ts'
 import { type Authority, findOwnAuthority, issue, openOwnAuthority } from '../../../node/tls/own-authority.ts'
@@ -113,7 +114,13 @@ describe('what a running node serves', () => {
     const logger = { ...silentLogger, warn: (fields: object) => void told.push(fields) }
     const settings = settingsOf('--tls-cert', certificate, '--tls-key', key)
     const port = { secure: () => undefined }
-    await using _tls = await openNodeTls(settings, { port, logger, clock, wall, random: () => 0.5 })
+    const metrics = createMetrics()
+    const options = { port, logger, metrics, clock, wall, random: () => 0.5 }
+    await using tls = await openNodeTls(settings, options)
+    const shownEnd = async () =>
+      Number(/^shoal_tls_certificate_end_timestamp_seconds (.*)$/m.exec((await metrics.expose()).text)?.[1])
+    const firstEndMs = Math.floor((wall.now() + 15 * dayMs) / 1000) * 1000
+    expect([await shownEnd(), tls.endMs()]).toEqual([firstEndMs / 1000, firstEndMs])
     const toldAfter = async (days: number): Promise<number> => {
       wall.advance(days * dayMs)
       await clock.untilAsleep(10_000)
@@ -127,6 +134,8 @@ describe('what a running node serves', () => {
     expect(await toldAfter(20)).toBe(3)
     await write(lasting(90))
     expect([await toldAfter(0), await toldAfter(5)]).toEqual([3, 3])
+    expect(tls.endMs()).toBeGreaterThan(firstEndMs)
+    expect(await shownEnd()).toBe((tls.endMs() ?? 0) / 1000)
   })
 
   it('has to be there when it starts', async () => {
