@@ -48,7 +48,8 @@ export function openReaching(upstreams: Upstreams, clock: Clock): Reaching {
     },
     async run({ signal, onChange }) {
       let told = names().join()
-      for (;;) {
+      // Most nodes mirror nothing, and need not be woken for it.
+      while (upstreams.all.some(({ isShared }) => isShared)) {
         try {
           await clock.sleep(everyMs, { signal })
         } catch (error) {

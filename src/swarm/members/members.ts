@@ -71,6 +71,8 @@ export interface Members {
 const statusTimeoutMs = 5000
 const maxMissing = 256
 const statusIntervalMs = 60_000
+/** Each member asks for the places of all others once in the interval; to look them up costs more than the answer. */
+const placesMs = 30_000
 
 export interface MembersOptions {
   node: Libp2pNode
@@ -130,20 +132,27 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     }
   }
 
+  /** Where those are that were looked up of late. */
+  const places = new Map<string, { addresses: string[]; untilMs: number }>()
+
+  const addressesOf = async (peer: string): Promise<string[]> => {
+    const known = places.get(peer)
+    if (known !== undefined && known.untilMs > clock.now()) return known.addresses
+    const id = peerIdFromString(peer)
+    // One that has said nothing since it connected is not there.
+    const stored = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses : []
+    const worth = worthAnnouncing(stored.map(({ multiaddr }) => multiaddr)).map(String)
+    const addresses = worth.filter((entry) => entry.length <= maxAddressLength).slice(0, maxAddressesTold)
+    if (addresses.length > 0 && members.has(peer))
+      places.set(peer, { addresses, untilMs: clock.now() + placesMs })
+    return addresses
+  }
+
   const knownPeers = async (except: string): Promise<{ peer: string; addresses: string[] }[]> => {
     const others = [...members.keys()].filter((peer) => peer !== except)
     const told = others.length <= maxPeersTold ? others : sample(others, maxPeersTold, random)
     const entries = await Promise.all(
-      told.map(async (peer) => {
-        const id = peerIdFromString(peer)
-        // One that has said nothing since it connected is not there.
-        const addresses = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses : []
-        const worth = worthAnnouncing(addresses.map(({ multiaddr }) => multiaddr)).map(String)
-        return {
-          peer,
-          addresses: worth.filter((entry) => entry.length <= maxAddressLength).slice(0, maxAddressesTold),
-        }
-      }),
+      told.map(async (peer) => ({ peer, addresses: await addressesOf(peer) })),
     )
     return entries.filter(({ addresses }) => addresses.length > 0)
   }
@@ -229,6 +238,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   })
   node.addEventListener('peer:disconnect', ({ detail }) => {
     const peer = detail.toString()
+    places.delete(peer)
     if (!members.delete(peer)) return
     logger.info({ peer }, 'member left')
     pulse.left(peer)
@@ -236,6 +246,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   })
   // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
   node.addEventListener('peer:identify', ({ detail }) => {
+    places.delete(detail.peerId.toString())
     tasks.start('status', async () => await askStatus(detail.peerId.toString()))
   })
   const askAll = async (): Promise<void> => {
