@@ -1,8 +1,8 @@
 /** The pieces that one peer was asked for: told to it in few messages, and put together as their frames come. */
 import { MalformedError } from '../../wire/wire.ts'
 import type { Ask } from '../protocol/messages.ts'
-import { maxPiecesPerRequest } from '../protocol/messages.ts'
 import { PieceAssembly } from '../protocol/piece-assembly.ts'
+import { maxPiecesPerRequest } from '../protocol/piece-messages.ts'
 import { type Layout, pieceLength } from '../protocol/piece-size.ts'
 import { type DataFrame, leastChunkBytes } from '../protocol/raw-frames.ts'
 

@@ -1,7 +1,7 @@
 /**
  * The messages of the exchange protocol. Two neighbours have one connection, on which both ask and both answer: who downloads
  * sends `Ask`s, who seeds sends `Answer`s, and the ids of both are those of the downloader. Frames whose first byte is below
- * 0x80 carry raw bytes (raw-frames.ts); all others are one of these, in CBOR.
+ * 0x80 carry raw bytes (raw-frames.ts) or name pieces (piece-messages.ts); all others are one of these, in CBOR.
  */
 import {
   bytes,
@@ -17,6 +17,15 @@ import {
   variant,
 } from '../../wire/wire.ts'
 import { Bitfield } from './bitfield.ts'
+import {
+  decodePieces,
+  encodePieces,
+  isOfPieces,
+  isPieceAsk,
+  maxPiecesPerRequest,
+  type PieceAnswer,
+  type PieceAsk,
+} from './piece-messages.ts'
 import { layoutOf, maxBlobBytes, maxPieces } from './piece-size.ts'
 import { parseRawFrame, type RawFrame } from './raw-frames.ts'
 
@@ -26,10 +35,6 @@ export const exchangeProtocol = '/shoal/exchange/1.0.0'
 export const maxMessageBytes = 16 * 1024
 /** Wants that one side of a connection may have open at once; the other ends a connection that has more. */
 export const maxWants = 256
-/** Pieces in one request, cancel, later or lost. */
-export const maxPiecesPerRequest = 64
-/** Pieces in one update. */
-export const maxPiecesPerUpdate = 1024
 /** Other downloaders that a seeder names at once. */
 export const maxOthers = 16
 /** Longest time that a seeder may send a downloader away for. */
@@ -48,11 +53,6 @@ const asks = {
   want: struct({ type: literal('want'), id, digest: digestText, repository: repositoryText }),
   /** Send the signed piece lists that tell of piece `from` (default the first) and those behind it, in list frames. */
   'ask-list': struct({ type: literal('ask-list'), id, from: optional(piece) }),
-  /** Send these pieces, in this order if nothing speaks against it. `urgent` asks not to be told `later`. */
-  request: struct({ type: literal('request'), id, pieces, urgent: optional(literal(1)) }),
-  cancel: struct({ type: literal('cancel'), id, pieces }),
-  /** These have arrived, whatever they are worth: others may be sent now. */
-  got: struct({ type: literal('got'), id, pieces }),
   /** This piece came from you and does not have its hash. */
   bad: struct({ type: literal('bad'), id, piece }),
   /** Ends a want and all that hangs on it; the id may be used again. */
@@ -65,10 +65,6 @@ const answers = {
   absent: struct({ type: literal('absent'), id }),
   complete: struct({ type: literal('complete'), id, size }),
   partial: struct({ type: literal('partial'), id, size, bitfield: bytes({ max: maxPieces / 8 }) }),
-  /** These pieces are here now too. */
-  update: struct({ type: literal('update'), id, pieces: list(piece, { max: maxPiecesPerUpdate }) }),
-  /** These are not here after all (a rotten disk); requests for them are forgotten. */
-  lost: struct({ type: literal('lost'), id, pieces }),
   /** There is no piece list to give yet. */
   'no-list': struct({ type: literal('no-list'), id }),
   /**
@@ -103,17 +99,20 @@ const moves = {
 
 const messageCodec = codec(variant('type', { ...asks, ...answers, ...moves }), { maxBytes: maxMessageBytes })
 
-export type Message = ReturnType<typeof messageCodec.decode>
-export type Ask = Extract<Message, { type: keyof typeof asks }>
-export type Answer = Extract<Message, { type: keyof typeof answers }>
-export type Move = Extract<Message, { type: keyof typeof moves }>
+type MapMessage = ReturnType<typeof messageCodec.decode>
+export type Ask = Extract<MapMessage, { type: keyof typeof asks }> | PieceAsk
+export type Answer = Extract<MapMessage, { type: keyof typeof answers }> | PieceAnswer
+export type Move = Extract<MapMessage, { type: keyof typeof moves }>
+export type Message = Ask | Answer | Move
 
 /** Throws `TOO_LARGE`. */
-export const encodeMessage = (message: Message): Uint8Array => messageCodec.encode(message)
+export function encodeMessage(message: Message): Uint8Array {
+  return isOfPieces(message) ? encodePieces(message) : messageCodec.encode(message)
+}
 
 /** A message or raw bytes, whichever the frame is. Raw bytes are a view of `frame`. Throws `MALFORMED`. */
 export function decodeFrame(frame: Uint8Array): Message | RawFrame {
-  if ((frame[0] ?? 0x80) < 0x80) return parseRawFrame(frame)
+  if ((frame[0] ?? 0x80) < 0x80) return decodePieces(frame) ?? parseRawFrame(frame)
   const message = messageCodec.decode(frame)
   if (message.type === 'partial') Bitfield.parse(message.bitfield, layoutOf(message.size).count)
   if (message.type === 'direct' && message.port === 0) throw new MalformedError('port 0 cannot be dialled')
@@ -121,7 +120,7 @@ export function decodeFrame(frame: Uint8Array): Message | RawFrame {
 }
 
 export function isAsk(message: Message | RawFrame): message is Ask {
-  return Object.hasOwn(asks, message.type)
+  return Object.hasOwn(asks, message.type) || isPieceAsk(message)
 }
 
 export function isMove(message: Message | RawFrame): message is Move {

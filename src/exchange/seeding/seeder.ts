@@ -8,13 +8,14 @@ import type { Traffic } from '../peer/traffic.ts'
 import { Upload } from '../picker/upload.ts'
 import type { UploadAction, UploadEvent, UploadLimits, UploadWant } from '../picker/upload-events.ts'
 import { maxOthers } from '../protocol/messages.ts'
+import type { PieceAsk } from '../protocol/piece-messages.ts'
 import { rawHeaderBytes } from '../protocol/raw-frames.ts'
 import type { Complaints } from './complaints.ts'
 import type { Inventory, InventoryItem } from './inventory.ts'
 import { FramePool } from './piece-frames.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { Sender } from './sender.ts'
-import { type HeldWant, type PieceAsk, Session } from './session.ts'
+import { type HeldWant, Session } from './session.ts'
 
 export interface SeederOptions {
   background: Background

@@ -5,7 +5,8 @@ import { MalformedError } from '../../wire/wire.ts'
 import type { Connection } from '../peer/connection.ts'
 import type { Seeding } from '../peer/connections.ts'
 import { listPackLimit, packLists } from '../protocol/list-pack.ts'
-import { type Answer, type Ask, maxPiecesPerUpdate, maxWants } from '../protocol/messages.ts'
+import { type Answer, type Ask, maxWants } from '../protocol/messages.ts'
+import { maxPiecesPerUpdate, type PieceAsk } from '../protocol/piece-messages.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import { listFrames } from '../protocol/raw-frames.ts'
 import type { Wanted } from '../protocol/wanted.ts'
@@ -29,7 +30,6 @@ export interface SeededWant extends Wanted {
 }
 
 export type HeldWant = SeededWant & { item: InventoryItem }
-export type PieceAsk = Extract<Ask, { pieces: readonly number[] }>
 
 export interface SessionOptions {
   /** Of this session, unlike any other's. */

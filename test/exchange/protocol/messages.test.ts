@@ -39,16 +39,10 @@ const asks: [Ask, string][] = [
   ],
   [{ type: 'ask-list', id: 1 }, 'a26269640164747970656861736b2d6c697374'],
   [{ type: 'ask-list', id: 1, from: 7 }, 'a3626964016466726f6d0764747970656861736b2d6c697374'],
-  [
-    { type: 'request', id: 1, pieces: [3, 4464] },
-    'a36269640164747970656772657175657374667069656365738203191170',
-  ],
-  [
-    { type: 'request', id: 1, pieces: [0], urgent: 1 },
-    'a4626964016474797065677265717565737466706965636573810066757267656e7401',
-  ],
-  [{ type: 'cancel', id: 1, pieces: [3] }, 'a36269640164747970656663616e63656c667069656365738103'],
-  [{ type: 'got', id: 1, pieces: [3] }, 'a362696401647479706563676f74667069656365738103'],
+  [{ type: 'request', id: 1, pieces: [3, 4464] }, '030000010000000300001170'],
+  [{ type: 'request', id: 1, pieces: [0], urgent: 1 }, '0301000100000000'],
+  [{ type: 'cancel', id: 1, pieces: [3] }, '0400000100000003'],
+  [{ type: 'got', id: 1, pieces: [3] }, '0500000100000003'],
   [{ type: 'bad', id: 1, piece: 3 }, 'a36269640164747970656362616465706965636503'],
   [{ type: 'done', id: 1 }, 'a262696401647479706564646f6e65'],
 ]
@@ -62,8 +56,8 @@ const answers: [Answer, string][] = [
     { type: 'partial', id: 1, size: 200_000, bitfield: Uint8Array.of(0xa0) },
     'a4626964016473697a651a00030d406474797065677061727469616c686269746669656c6441a0',
   ],
-  [{ type: 'update', id: 1, pieces: [1, 3] }, 'a36269640164747970656675706461746566706965636573820103'],
-  [{ type: 'lost', id: 1, pieces: [2] }, 'a3626964016474797065646c6f7374667069656365738102'],
+  [{ type: 'update', id: 1, pieces: [1, 3] }, '060000010000000100000003'],
+  [{ type: 'lost', id: 1, pieces: [2] }, '0700000100000002'],
   [{ type: 'no-list', id: 1 }, 'a2626964016474797065676e6f2d6c697374'],
   [
     { type: 'later', id: 1, pieces: [3], instead: [4, 5], retryAfterMs: 500 },
@@ -163,9 +157,8 @@ describe('a message', () => {
     ['a type that there is not', { type: 'steal', id: 1 }],
     ['a field too many', { type: 'done', id: 1, piece: 1 }],
     ['a field too few', { type: 'bad', id: 1 }],
-    ['65 pieces', { type: 'request', id: 1, pieces: many(65) }],
-    ['a piece beyond any blob', { type: 'request', id: 1, pieces: [maxPieces] }],
-    ['an urgency of 2', { type: 'request', id: 1, pieces: [1], urgent: 2 }],
+    ['a piece beyond any blob', { type: 'bad', id: 1, piece: maxPieces }],
+    ['what names pieces otherwise', { type: 'request', id: 1, pieces: [1] }],
     ['what is not a digest', { type: 'want', id: 1, digest: 'sha256:00', repository: 'a' }],
     ['what is not a repository', { type: 'want', id: 1, digest, repository: '../a' }],
   ])('from who downloads is refused with %s', (_, message) => {
@@ -178,7 +171,7 @@ describe('a message', () => {
     ['a bitfield that is too long', { type: 'partial', id: 1, size: 200_000, bitfield: new Uint8Array(2) }],
     ['a bitfield that is too short', { type: 'partial', id: 1, size: 200_000, bitfield: new Uint8Array() }],
     ['a bit too many', { type: 'partial', id: 1, size: 200_000, bitfield: Uint8Array.of(0x08) }],
-    ['1,025 pieces', { type: 'update', id: 1, pieces: many(1025) }],
+    ['65 pieces', { type: 'later', id: 1, pieces: many(65), instead: [], retryAfterMs: 1 }],
     ['a wait of more than a minute', { type: 'busy', id: 1, retryAfterMs: 60_001 }],
     ['17 others', { type: 'others', id: 1, peers: many(17).map(() => key) }],
     ['half a key', { type: 'others', id: 1, peers: [key.subarray(16)] }],
@@ -188,6 +181,19 @@ describe('a message', () => {
     ['a short ticket', { type: 'direct', port: 1, fingerprint: key, ticket: key.subarray(1) }],
   ])('from who seeds is refused with %s', (_, message) => {
     expect(() => decodeFrame(loose.encode(message))).toThrow(malformed)
+  })
+
+  it.each([
+    ['65 pieces', `03000001${'00000001'.repeat(65)}`],
+    ['1,025 new pieces', `06000001${'00000001'.repeat(1025)}`],
+    ['no piece', '03000001'],
+    ['half a piece', '030000010000'],
+    ['no id', '0300'],
+    ['a piece beyond any blob', '0300000100010000'],
+    ['an urgency of 2', '0302000100000001'],
+    ['urgent news', '0601000100000001'],
+  ])('about pieces is refused with %s', (_, frame) => {
+    expect(() => decodeFrame(unhex(frame))).toThrow(malformed)
   })
 
   it('is refused when it is larger than any message', () => {
@@ -242,7 +248,7 @@ describe('a raw frame', () => {
   it.each([
     ['without bytes', '010001020000030400050607'],
     ['cut in the header', '01000102'],
-    ['of an unknown kind', '030001020000030400050607ff'],
+    ['of an unknown kind', '080001020000030400050607ff'],
     ['of kind 0', '000001020000030400050607ff'],
     ['with a second byte', '010101020000030400050607ff'],
     ['of a piece beyond any blob', '010001020001000000000000ff'],

@@ -188,6 +188,7 @@ describe('a seeder', () => {
       } else if (answer.type === 'complete') isComplete = true
     }
     learn(await want(digest))
+    while (known.size === 0) learn(await heard(channel))
     // Never said to be here, so that it goes on being sent.
     await ask({ type: 'request', id: 1, pieces: [...known] })
     const atFirst = known.size

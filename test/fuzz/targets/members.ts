@@ -78,6 +78,7 @@ const exchange: Decoder = {
   seeds: [
     encodeMessage({ type: 'want', id: 1, digest, repository }),
     encodeMessage({ type: 'request', id: 1, pieces: [0, 5], urgent: 1 }),
+    encodeMessage({ type: 'update', id: 1, pieces: [0, 5, 65_535] }),
     encodeMessage({ type: 'ask-list', id: 65_535, from: 3 }),
     encodeMessage({ type: 'partial', id: 1, size: 100 * 1024, bitfield: new Uint8Array([0x80]) }),
     encodeMessage({ type: 'later', id: 1, pieces: [1], instead: [2], retryAfterMs: 10 }),
