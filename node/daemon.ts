@@ -28,6 +28,7 @@ import {
 } from './network-access.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
+import { quotasOf } from './quota-rules.ts'
 import { openReports } from './requests/reports.ts'
 import { openNodeRoom } from './room.ts'
 import { openScrubber } from './scrubber.ts'
@@ -57,6 +58,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const elsewhere = lateElsewhere(steadyClock)
   const allowDelete = !settings['no-delete']
   const mirror = openNodeMirror(node, { upstreams, elsewhere, logger })
+  const { quotasFor } = opened.use(quotasOf(names))
   const registry = opened.use(
     createRegistry({
       store,
@@ -67,6 +69,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
       metrics,
       allowDelete,
       sparse: settings.sparse,
+      quotasFor,
     }),
   )
   const mark = opened.use(openAccessMark(settings.data, names, logger))

@@ -26,7 +26,9 @@ FILE is JSON:
     "sealers":   ["12D3KooW…"],
     "banned":    [],
     "administrators": ["12D3KooW…"],
-    "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }]
+    "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }],
+    "quotas":    [{ "repositories": "team/**", "bytes": "10GiB", "tags": 100 }],
+    "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }]
   }
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
@@ -37,6 +39,7 @@ It tries again every five minutes, and is back when the ban is lifted. A ban is 
 new key that is a member at once, until the token is changed (shoal token rotate).
 Administrators are members that may write accounts (see shoal account). access says what people may do, see shoal access;
 without that key, or with an empty list, everybody may everything.
+Quotas say what all repositories that match may have together, retention which tags of each stay; see docs/operations.md.
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,
   flags: {

@@ -1,6 +1,13 @@
 /** Operations on the policy: who may publish what, and who is banned. */
 import { CodedError } from '../../src/base/base.ts'
-import { type AccessRule, accessRights, type Drop, type Policy } from '../../src/records/records.ts'
+import {
+  type AccessRule,
+  accessRights,
+  type Drop,
+  type Policy,
+  type QuotaRule,
+  type RetentionRule,
+} from '../../src/records/records.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { reliedUpon } from './relied-upon.ts'
 
@@ -71,12 +78,14 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     banned = [],
     administrators = [],
     access = [],
+    quotas = [],
+    retention = [],
     ...rest
   } = expectObject(value, 'the policy')
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `a policy has rules, immutable, sealers, banned, administrators and access; "${surplus}" is unknown`,
+      `a policy has rules, immutable, sealers, banned, administrators, access, quotas and retention; "${surplus}" is unknown`,
     )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
@@ -103,6 +112,8 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
       expectText(peer, 'an administrator'),
     ),
     access: expectList(access, 'access').map(parseAccessRule),
+    quotas: expectList(quotas, 'quotas').map(parseQuota),
+    retention: expectList(retention, 'retention').map(parseRetention),
   }
 }
 
@@ -122,6 +133,46 @@ function parseAccessRule(item: unknown, index: number): AccessRule {
       throw new PolicyFileError(`${at}.may has "${right}", which is not one of ${accessRights.join(', ')}`)
     }),
   }
+}
+
+function parseQuota(item: unknown, index: number): QuotaRule {
+  const at = `quotas[${index}]`
+  const { repositories, bytes, tags, ...rest } = expectObject(item, at)
+  const [surplus] = Object.keys(rest)
+  if (surplus !== undefined)
+    throw new PolicyFileError(`${at} has repositories, bytes and tags; "${surplus}" is unknown`)
+  return {
+    repositories: expectText(repositories, `${at}.repositories`),
+    ...(bytes === undefined ? {} : { bytes: expectText(String(bytes), `${at}.bytes`) }),
+    ...(tags === undefined ? {} : { tags: expectCount(tags, `${at}.tags`) }),
+  }
+}
+
+function parseRetention(item: unknown, index: number): RetentionRule {
+  const at = `retention[${index}]`
+  const { repositories, keepTags, keepMatching, keepWithin, ...rest } = expectObject(item, at)
+  const [surplus] = Object.keys(rest)
+  if (surplus !== undefined)
+    throw new PolicyFileError(
+      `${at} has repositories, keepTags, keepMatching and keepWithin; "${surplus}" is unknown`,
+    )
+  return {
+    repositories: expectText(repositories, `${at}.repositories`),
+    ...(keepTags === undefined ? {} : { keepTags: expectCount(keepTags, `${at}.keepTags`) }),
+    ...(keepMatching === undefined
+      ? {}
+      : {
+          keepMatching: expectList(keepMatching, `${at}.keepMatching`).map((tags) =>
+            expectText(tags, 'a pattern of tags'),
+          ),
+        }),
+    ...(keepWithin === undefined ? {} : { keepWithin: expectText(keepWithin, `${at}.keepWithin`) }),
+  }
+}
+
+function expectCount(value: unknown, name: string): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new PolicyFileError(`${name} is not a count`)
 }
 
 function expectObject(value: unknown, name: string): Record<string, unknown> {

@@ -1,4 +1,5 @@
 /** The kinds of values that a setting can have, each read from text with an error that says what would do. */
+import { parseDuration, parseSize } from '../../src/base/base.ts'
 
 export interface Address {
   host: string
@@ -87,14 +88,11 @@ export function oneOf<T extends string>(...values: T[]): Kind<T> {
   }
 }
 
-const durationUnitsMs: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
 /** Milliseconds. */
 export const duration: Kind<number> = (value) => {
-  const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(value) ?? []
-  const unitMs = durationUnitsMs[unit]
-  if (amount === undefined || unitMs === undefined) throw expected('a duration such as 30s, 15m, 24h or 7d')
-  return Number(amount) * unitMs
+  const ms = parseDuration(value)
+  if (ms === undefined) throw expected('a duration such as 30s, 15m, 24h or 7d')
+  return ms
 }
 
 /** Milliseconds, or Infinity. */
@@ -104,13 +102,10 @@ export const durationOrForever: Kind<number> = (value) => {
   throw expected('a duration such as 24h or 7d, or forever')
 }
 
-const sizeUnits: Record<string, number> = { '': 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
-
 /** Bytes. */
 export const size: Kind<number> = (value) => {
-  const [, amount, unit = ''] = /^(\d{1,12})(KiB|MiB|GiB|TiB)?$/.exec(value) ?? []
-  const bytes = Number(amount) * (sizeUnits[unit] ?? Number.NaN)
-  if (!Number.isSafeInteger(bytes)) throw expected('a size in bytes, or such as 512MiB, 20GiB')
+  const bytes = parseSize(value)
+  if (bytes === undefined) throw expected('a size in bytes, or such as 512MiB, 20GiB')
   return bytes
 }
 

@@ -21,6 +21,8 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
   NAME_UNKNOWN: { status: 404 },
   NO_SPACE: { status: 507 },
   PAGINATION_INVALID: { status: 400, as: 'PAGINATION_NUMBER_INVALID' },
+  // Docker, podman and containerd give up at once on this pair; each of them repeats some other that would fit.
+  QUOTA_EXCEEDED: { status: 413, as: 'DENIED' },
   RANGE_INVALID: { status: 416 },
   REQUEST_TIMEOUT: { status: 408, as: 'UNAVAILABLE' },
   SIZE_INVALID: { status: 413 },

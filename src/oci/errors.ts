@@ -18,6 +18,7 @@ export type OciErrorCode =
   | 'NAME_UNKNOWN'
   | 'NO_SPACE'
   | 'PAGINATION_INVALID'
+  | 'QUOTA_EXCEEDED'
   | 'RANGE_INVALID'
   | 'REQUEST_TIMEOUT'
   | 'SIZE_INVALID'

@@ -8,6 +8,21 @@ const author = bytes({ length: 32 })
 /** `may` adds up bits, and names are short: a thousand have to fit into a record (see access-rule.ts). */
 const accessValue = struct({ at: pattern, who: list(text({ max: 72 }), { max: 64 }), may: uint({ max: 15 }) })
 
+/** What the repositories that match may have together. */
+const quotaValue = struct({ repositories: pattern, bytes: optional(uint()), tags: optional(uint()) })
+
+export type QuotaValue = Infer<typeof quotaValue>
+
+/** Which of their tags stay. */
+const retentionValue = struct({
+  repositories: pattern,
+  keepTags: optional(uint()),
+  keepMatching: optional(list(pattern, { max: 64 })),
+  keepWithinMs: optional(uint()),
+})
+
+export type RetentionValue = Infer<typeof retentionValue>
+
 export type AccessValue = Infer<typeof accessValue>
 
 export const policySchema = struct({
@@ -25,6 +40,8 @@ export const policySchema = struct({
   recovery: optional(bytes({ max: maxGrantBytes })),
   /** How the authority came from the key that the token names to the one that signs this. */
   handovers: optional(list(handoverSchema, { max: maxHandovers })),
+  quotas: optional(list(quotaValue, { max: 256 })),
+  retention: optional(list(retentionValue, { max: 256 })),
 })
 
 export type PolicyValue = Infer<typeof policySchema>

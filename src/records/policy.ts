@@ -7,6 +7,7 @@
  *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
  * - Accounts are written by the authority and the `administrators` that it names, and by nobody else.
  * - `access` says what people may do. It decides about no record: a node asks it before it does what a client wants.
+ * - `quotas` say what repositories may have, asked where a push is taken; `retention` which tags stay. Neither decides about a record.
  * - In a repository of which some tags are immutable only the authority deletes manifests: a tag whose manifest can be taken
  *   away is not immutable, and which manifests those tags need is no question to a single record.
  * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it. `sealers` say which of
@@ -18,6 +19,14 @@ import { type AccessRule, accessText, accessValue } from './access-rule.ts'
 import { matchesGlob } from './glob.ts'
 import type { PolicyValue } from './policy-schema.ts'
 import { type RecordKey, type SignedRecord, sameBytes } from './record.ts'
+import {
+  type QuotaRule,
+  quotaText,
+  quotaValue,
+  type RetentionRule,
+  retentionText,
+  retentionValue,
+} from './room-rules.ts'
 import { type Recovery, readGrant } from './succession.ts'
 
 /** A policy as people write it: patterns as in glob.ts, authors as peer ids. */
@@ -33,6 +42,10 @@ export interface Policy {
   access?: AccessRule[]
   /** Which keys may replace the authority's when it is lost, `need` of them together; absent for nobody. */
   recovery?: { keys: string[]; need: number }
+  /** What repositories may have; absent for no limit. */
+  quotas?: QuotaRule[]
+  /** Which tags stay; absent for all of them. */
+  retention?: RetentionRule[]
 }
 
 export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
@@ -45,8 +58,9 @@ const maxRemembered = 10_000
  * what is not a peer id or can match no repository.
  */
 export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
-  const { access = [], administrators = [] } = policy
-  for (const { repositories } of [...policy.rules, ...policy.immutable, ...access]) checkPattern(repositories)
+  const { access = [], administrators = [], quotas = [], retention = [] } = policy
+  for (const { repositories } of [...policy.rules, ...policy.immutable, ...access, ...quotas, ...retention])
+    checkPattern(repositories)
   return {
     rules: policy.rules.map(({ repositories, authors }, at) => ({
       repositories,
@@ -67,6 +81,12 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
       ? {}
       : { access: access.map((rule, at) => within(`access[${at}].who`, () => accessValue(rule))) }),
     ...(before.handovers === undefined ? {} : { handovers: before.handovers }),
+    ...(quotas.length === 0
+      ? {}
+      : { quotas: quotas.map((rule, at) => within(`quotas[${at}]`, () => quotaValue(rule))) }),
+    ...(retention.length === 0
+      ? {}
+      : { retention: retention.map((rule, at) => within(`retention[${at}]`, () => retentionValue(rule))) }),
   }
 }
 
@@ -88,6 +108,8 @@ export function policyText(value: PolicyValue): Policy {
     ...(value.administrators === undefined ? {} : { administrators: value.administrators.map(peerIdOf) }),
     ...(value.access === undefined ? {} : { access: value.access.map(accessText) }),
     ...(value.recovery === undefined ? {} : { recovery: recoveryText(readGrant(value.recovery)) }),
+    ...(value.quotas === undefined ? {} : { quotas: value.quotas.map(quotaText) }),
+    ...(value.retention === undefined ? {} : { retention: value.retention.map(retentionText) }),
   }
 }
 

@@ -66,7 +66,7 @@ export interface Push {
 }
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, mirror, own, sparse } = collaborators
+  const { store, names, elsewhere, mirror, own, quotas, sparse } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -109,6 +109,8 @@ export function createPush(collaborators: Collaborators): Push {
       wanted === undefined ? undefined : await mount(repository, wanted.digest, wanted.from, mayMountFrom)
     if (wanted !== undefined && mounted !== undefined)
       return { mounted: { ...mounted, digest: wanted.digest } }
+    // Where nothing more fits, the client is told before it sends.
+    await quotas.checkBlob(repository, { bytes: 1 })
     const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
     return { upload: await refusing(uploads.create(repository, { algorithm: hint, client })) }
   }
@@ -140,13 +142,19 @@ export function createPush(collaborators: Collaborators): Push {
     await checkNesting(manifests, manifest)
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
     const parts = [...manifest.blobs, ...manifest.manifests].map((descriptor) => descriptor.digest)
-    // Until its records say that it lives, nothing else keeps it from the collector.
-    await store.hold([digest, ...parts], async () => {
-      const absent = await storeManifest(repository, digest, bytes, manifest)
-      await publish(repository, digest, { size: bytes.length, tags: allTags, account, absent }, manifest)
-    })
-    elsewhere.announce([digest])
     const { mediaType, subject } = manifest
+    await quotas.admit(repository, allTags, { digest, mediaType, bytes })
+    try {
+      // Until its records say that it lives, nothing else keeps it from the collector.
+      await store.hold([digest, ...parts], async () => {
+        const absent = await storeManifest(repository, digest, bytes, manifest)
+        await publish(repository, digest, { size: bytes.length, tags: allTags, account, absent }, manifest)
+      })
+    } catch (error) {
+      quotas.recount(repository, allTags)
+      throw error
+    }
+    elsewhere.announce([digest])
     return { digest, mediaType, tags: allTags, ...(subject === undefined ? {} : { subject }) }
   }
 
@@ -201,6 +209,16 @@ export function createPush(collaborators: Collaborators): Push {
     return true
   }
 
+  /** What no quota lets into the repository is dropped at once. */
+  async function checkRoomFor(repository: Repository, upload: UploadState, digest: Digest): Promise<void> {
+    try {
+      await quotas.checkBlob(repository, { digest, bytes: upload.offset })
+    } catch (error) {
+      await uploads.cancel(repository, upload.id)
+      throw error
+    }
+  }
+
   /** The manifest is stated again even where it is known: elsewhere it may have been deleted before, and this is the later say. */
   async function publish(
     repository: Repository,
@@ -230,6 +248,8 @@ export function createPush(collaborators: Collaborators): Push {
     appendUpload: (repository, id, body, options) => refusing(uploads.append(repository, id, body, options)),
     async finishUpload(repository, id, digest) {
       own.notePush(repository)
+      const upload = await uploads.find(repository, id)
+      if (upload !== undefined) await checkRoomFor(repository, upload, digest)
       const finished = await refusing(uploads.finish(repository, id, digest))
       elsewhere.announce([digest])
       return finished

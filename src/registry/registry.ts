@@ -12,6 +12,7 @@ import { createOutside, type Outside } from './outside.ts'
 import { OwnNames } from './own-names.ts'
 import { createPull, type Pull } from './pull.ts'
 import { createPush, type Push } from './push.ts'
+import { Quotas, type QuotasFor } from './quotas.ts'
 import { inClientsWords } from './refusal.ts'
 
 export { type Deletion, letGo } from './deletion.ts'
@@ -28,6 +29,7 @@ export {
 export type { AskedName, NamedRepository, Naming } from './naming.ts'
 export type { BlobContent, ManifestContent, Pull } from './pull.ts'
 export type { Push, StartedUpload } from './push.ts'
+export type { Quota, QuotasFor } from './quotas.ts'
 
 export interface Registry {
   readonly naming: Naming
@@ -52,14 +54,17 @@ export interface RegistryOptions {
   sparse?: Sparse
   /** False refuses every deletion, by tag and by digest alike (CVE-2026-41888). */
   allowDelete?: boolean
+  /** What the policy lets repositories have; default all that there is room for. */
+  quotasFor?: QuotasFor
   logger?: Logger
   metrics?: Metrics
   clock?: Clock
 }
 
 /** The collaborators with their defaults filled in, as the parts of the registry get them. */
-export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete'>> & {
+export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'quotasFor'>> & {
   cache: ManifestCache
+  quotas: Quotas
   own: OwnNames
 }
 
@@ -67,12 +72,15 @@ export function createRegistry(options: RegistryOptions): Registry {
   const { names, mirror = noMirror, clock = steadyClock } = options
   const cache = new ManifestCache(clock)
   const own = new OwnNames({ names, mirror, clock })
+  const { elsewhere = nowhere, logger = silentLogger, quotasFor = () => [] } = options
+  const quotas = new Quotas({ ...options, elsewhere, logger, quotasFor })
   const collaborators: Collaborators = {
-    elsewhere: nowhere,
-    logger: silentLogger,
     metrics: noMetrics,
     sparse: 'indexes',
     ...options,
+    elsewhere,
+    logger,
+    quotas,
     mirror,
     clock,
     cache,
@@ -81,6 +89,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const unsubscribe = names.onChange((keys) => {
     cache.forget(keys)
     own.learn(keys)
+    quotas.learn(keys)
   })
   return {
     naming: createNaming(collaborators),

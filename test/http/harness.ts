@@ -4,6 +4,7 @@ import { type IncomingHttpHeaders, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../node/http-port.ts'
+import { quotasOf } from '../../node/quota-rules.ts'
 import { openAccess } from '../../src/access/access.ts'
 import { type Clock, type Logger, silentLogger, steadyClock, type Tracer } from '../../src/base/base.ts'
 import type { HeldAnswers } from '../../src/http/held-answers.ts'
@@ -95,7 +96,10 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const { allowDelete = true, sparse = 'indexes', clock = steadyClock } = options
   const mirror = options.mirror?.({ store, names }) ?? noMirror
   const elsewhere = { ...nowhere, ...options.elsewhere }
-  const registry = opened.use(createRegistry({ store, names, allowDelete, sparse, mirror, elsewhere, clock }))
+  const { quotasFor } = opened.use(quotasOf(names))
+  const registry = opened.use(
+    createRegistry({ store, names, allowDelete, sparse, mirror, elsewhere, clock, quotasFor }),
+  )
   const access = opened.use(await openAccess({ names }))
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)

@@ -92,6 +92,16 @@ it.each([
   [{ ...policy, banned: ['bob'] }, 'banned: "bob" is not'],
   [{ ...policy, administrators: ['bob'] }, 'administrators: "bob" is not'],
   [
+    { ...policy, quotas: [{ repositories: '**', bytes: '10 GB' }] },
+    'quotas[0]: "10 GB" is not a size such as 10GiB',
+  ],
+  [{ ...policy, quotas: [{ repositories: '**' }] }, 'quotas[0]: it limits nothing'],
+  [{ ...policy, retention: [{ repositories: 'ci/**' }] }, 'retention[0]: it keeps nothing'],
+  [
+    { ...policy, retention: [{ repositories: 'ci/**', keepWithin: 'a month' }] },
+    'retention[0]: "a month" is not a duration such as 30d',
+  ],
+  [
     { ...policy, access: [{ repositories: '**', who: ['user:Ann'], may: [] }] },
     'access[0].who: "user:Ann" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z',
   ],
