@@ -30,6 +30,7 @@ import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { quotasOf } from './quota-rules.ts'
 import { openReports } from './requests/reports.ts'
+import { type ClusterSeen, openRetainer } from './retention.ts'
 import { openNodeRoom } from './room.ts'
 import { openScrubber } from './scrubber.ts'
 import type { Settings } from './settings/settings.ts'
@@ -146,6 +147,12 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   opened.use(openNodeRoom({ node, registry, member, keeper }))
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
+  const { members, peerId: self } = member.swarm
+  const look = async (): Promise<ClusterSeen> => ({
+    connected: members.peers(),
+    missing: (await members.missing()).length,
+  })
+  opened.use(openRetainer({ node, self, look, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
   const resources = opened.move()
   return {

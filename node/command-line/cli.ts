@@ -59,6 +59,10 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
   },
   tag: { summary: 'give an image another name', load: () => import('../commands/tag.ts') },
   rm: { summary: 'remove a tag, an image or a repository', load: () => import('../commands/rm.ts') },
+  retention: {
+    summary: 'list the tags that no retention rule keeps, or delete them',
+    load: () => import('../commands/retention.ts'),
+  },
   gc: { summary: 'remove what nothing refers to', load: () => import('../commands/gc.ts') },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',

@@ -42,6 +42,7 @@ import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
 import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
+import { type RetentionReport, retain } from './retention.ts'
 import { planRoom, type RoomPlan } from './room.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
@@ -60,6 +61,8 @@ export interface OperationTypes {
   }
   /** What `gc` would remove now, and what would go to make room. */
   'gc-plan': { params: { graceMs?: number; untaggedMs?: number }; event: CollectProgress; result: RoomPlan }
+  /** `force` deletes also while many members are away. */
+  retention: { params: { dryRun: boolean; force?: boolean }; event: never; result: RetentionReport }
   verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
   ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
   status: { params: Nothing; event: never; result: NodeStatus }
@@ -192,6 +195,7 @@ export type Operation<N extends OperationName> = (
 const operations: { [N in OperationName]: Operation<N> } = {
   gc: collect,
   'gc-plan': planRoom,
+  retention: retain,
   verify,
   ls: listPage,
   status: showStatus,

@@ -30,6 +30,7 @@ export type { AskedName, NamedRepository, Naming } from './naming.ts'
 export type { BlobContent, ManifestContent, Pull } from './pull.ts'
 export type { Push, StartedUpload } from './push.ts'
 export type { Quota, QuotasFor } from './quotas.ts'
+export { expiredTags, type Retention, type WrittenTag } from './retention.ts'
 
 export interface Registry {
   readonly naming: Naming

@@ -1,0 +1,207 @@
+/**
+ * Retention rules of the policy, carried out: tags that no rule keeps are deleted as of the moment that they were seen, so that
+ * one that was pushed elsewhere meanwhile stands.
+ *
+ * Of each repository one node does it, the one that ranks first among the members that are connected and may publish there. It
+ * waits until it has known most of the cluster for a while: a node that was cut off or has just started may count tags as new
+ * that were deleted long ago, and so take others for old.
+ */
+import { type Clock, type Logger, logFailure, paged, parseDuration, wallClock } from '../src/base/base.ts'
+import type { Repository, Tag } from '../src/oci/oci.ts'
+import { type Change, matchesGlob, NotPermittedError, type RetentionRule } from '../src/records/records.ts'
+import { expiredTags, type Retention, type WrittenTag } from '../src/registry/registry.ts'
+import { rankMembers } from '../src/upstream/upstream.ts'
+import type { LocalNode } from './local-node.ts'
+
+export interface ExpiredTag {
+  repository: Repository
+  tag: Tag
+  writtenMs: number
+  /** The pattern of the rule that does not keep it. */
+  rule: string
+}
+
+type RetentionNode = Pick<LocalNode, 'names' | 'audit'>
+
+/** At once; what is more goes in the next round. */
+const mostExpired = 10_000
+/** Deleted in one write. */
+const deletedAtOnce = 100
+
+/** What no rule keeps, of repositories that `isOurs`. */
+export async function findExpired(
+  { names }: Pick<RetentionNode, 'names'>,
+  { isOurs = () => true, nowMs = wallClock.now(), signal }: FindOptions,
+): Promise<ExpiredTag[]> {
+  const { retention: rules = [] } = names.policy()
+  const found: ExpiredTag[] = []
+  if (rules.length === 0) return found
+  for await (const repository of paged((page) => names.listRepositories(page))) {
+    signal.throwIfAborted()
+    const rule = rules.find(({ repositories }) => matchesGlob(repositories, repository))
+    if (rule === undefined || !isOurs(repository)) continue
+    const tags: WrittenTag[] = []
+    for await (const tag of paged((page) => names.listTags(repository, page))) {
+      signal.throwIfAborted()
+      const entry = await names.findTag(repository, tag)
+      // What is mirrored is its upstream's to keep.
+      if (entry !== undefined && entry.checkedMs === undefined) tags.push({ tag, writtenMs: entry.writtenMs })
+    }
+    for (const expired of expiredTags(readRule(rule), tags, nowMs))
+      found.push({ ...expired, repository, rule: rule.repositories })
+    if (found.length >= mostExpired) break
+  }
+  return found.slice(0, mostExpired)
+}
+
+interface FindOptions {
+  isOurs?: (repository: Repository) => boolean
+  nowMs?: number
+  signal: AbortSignal
+}
+
+/** Deletes them, but for those that were written anew since, and those that this node may not delete. Returns those that went. */
+export async function deleteExpired(
+  { names, audit }: RetentionNode,
+  expired: readonly ExpiredTag[],
+  { signal }: { signal: AbortSignal },
+): Promise<ExpiredTag[]> {
+  const gone: ExpiredTag[] = []
+  for (let from = 0; from < expired.length; from += deletedAtOnce) {
+    signal.throwIfAborted()
+    gone.push(...(await deleteSome(names, expired.slice(from, from + deletedAtOnce))))
+  }
+  for (const [repository, some] of Map.groupBy(gone, ({ repository }) => repository))
+    audit.write({ action: 'retention', from: 'policy', repository, tags: some.map(({ tag }) => tag) })
+  return gone
+}
+
+async function deleteSome(names: RetentionNode['names'], some: readonly ExpiredTag[]): Promise<ExpiredTag[]> {
+  let standing: ExpiredTag[] = []
+  try {
+    await names.publish(async () => {
+      standing = []
+      for (const expired of some) {
+        const entry = await names.findTag(expired.repository, expired.tag)
+        if (entry?.writtenMs === expired.writtenMs) standing.push(expired)
+      }
+      return standing.map(
+        ({ repository, tag }): Change => ({
+          kind: 'tag',
+          repository,
+          tag,
+          value: undefined,
+          isTakenAlong: true,
+        }),
+      )
+    })
+    return standing
+  } catch (error) {
+    if (!(error instanceof NotPermittedError)) throw error
+    // One of them is immutable, or another's: it stays, and keeps no other from going.
+    const [first] = some
+    if (some.length < 2 || first === undefined) return []
+    const middle = some.length >> 1
+    return [
+      ...(await deleteSome(names, some.slice(0, middle))),
+      ...(await deleteSome(names, some.slice(middle))),
+    ]
+  }
+}
+
+function readRule({ keepTags, keepMatching = [], keepWithin }: RetentionRule): Retention {
+  const keepWithinMs = keepWithin === undefined ? undefined : parseDuration(keepWithin)
+  return {
+    ...(keepTags === undefined ? {} : { keepTags }),
+    ...(keepWithinMs === undefined ? {} : { keepWithinMs }),
+    isMatching: (tag) => keepMatching.some((pattern) => matchesGlob(pattern, tag)),
+  }
+}
+
+export interface ClusterSeen {
+  /** Members that are connected. */
+  connected: readonly string[]
+  /** Members of earlier that are not. */
+  missing: number
+}
+
+/** So long most of the cluster has to be there before anything is deleted. */
+const settleMs = 10 * 60_000
+
+/** Whether what this node knows can be relied on for a deletion: most of the cluster has been there for a while. */
+export class Settling {
+  readonly #clock: Clock
+  #sinceMs: number
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#sinceMs = clock.now()
+  }
+
+  /** To be told once a minute. */
+  see(seen: ClusterSeen): void {
+    if (areTooManyMissing(seen)) this.#sinceMs = this.#clock.now()
+  }
+
+  get isSettled(): boolean {
+    return this.#clock.now() - this.#sinceMs >= settleMs
+  }
+}
+
+/** More than a third of all that this node knows, itself among them. */
+export function areTooManyMissing({ connected, missing }: ClusterSeen): boolean {
+  return 3 * missing > connected.length + missing + 1
+}
+
+export interface RetainerOptions {
+  node: RetentionNode & Pick<LocalNode, 'settings'>
+  self: string
+  look(): Promise<ClusterSeen>
+  clock: Clock
+  logger: Logger
+}
+
+const lookEveryMs = 60_000
+
+/** Deletes once in --gc-interval, until it is disposed of. */
+export function openRetainer({ node, self, look, clock, logger }: RetainerOptions): AsyncDisposable {
+  const controller = new AbortController()
+  const { signal } = controller
+  const settling = new Settling(clock)
+  const intervalMs = node.settings['gc-interval']
+  let doneMs = clock.now()
+
+  async function round(): Promise<void> {
+    const seen = await look()
+    settling.see(seen)
+    if (!settling.isSettled || clock.now() - doneMs < intervalMs) return
+    doneMs = clock.now()
+    const isOurs = (repository: Repository): boolean => {
+      const able = [self, ...seen.connected].filter(
+        (peer) => node.names.permission(peer, repository) !== undefined,
+      )
+      return rankMembers(`retention ${repository}`, able)[0] === self
+    }
+    const gone = await deleteExpired(node, await findExpired(node, { isOurs, signal }), { signal })
+    if (gone.length > 0) logger.info({ tags: gone.length }, 'deleted tags that no retention rule keeps')
+  }
+
+  async function loop(): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(lookEveryMs, { signal })
+        await round()
+      } catch (error) {
+        if (!signal.aborted) logFailure(logger, error, 'retention rules could not be carried out')
+      }
+    }
+  }
+
+  const work = intervalMs === 0 ? Promise.resolve() : loop()
+  return {
+    async [Symbol.asyncDispose]() {
+      controller.abort(new Error('the node stops'))
+      await work
+    },
+  }
+}
