@@ -4,6 +4,7 @@ import {
   type AccessRule,
   accessRights,
   type Drop,
+  type PlacementRule,
   type Policy,
   type QuotaRule,
   type RetentionRule,
@@ -80,12 +81,14 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     access = [],
     quotas = [],
     retention = [],
+    placement = [],
+    copies,
     ...rest
   } = expectObject(value, 'the policy')
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `a policy has rules, immutable, sealers, banned, administrators, access, quotas and retention; "${surplus}" is unknown`,
+      `a policy has rules, immutable, sealers, banned, administrators, access, quotas, retention, placement and copies; "${surplus}" is unknown`,
     )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
@@ -114,6 +117,21 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     access: expectList(access, 'access').map(parseAccessRule),
     quotas: expectList(quotas, 'quotas').map(parseQuota),
     retention: expectList(retention, 'retention').map(parseRetention),
+    placement: expectList(placement, 'placement').map(parsePlacementRule),
+    ...(copies === undefined ? {} : { copies: expectNumber(copies, 'copies') }),
+  }
+}
+
+function parsePlacementRule(item: unknown, index: number): PlacementRule {
+  const at = `placement[${index}]`
+  const { repositories, copies, ack, ...rest } = expectObject(item, at)
+  const [surplus] = Object.keys(rest)
+  if (surplus !== undefined)
+    throw new PolicyFileError(`${at} has repositories, copies and ack; "${surplus}" is unknown`)
+  return {
+    repositories: expectText(repositories, `${at}.repositories`),
+    copies: expectNumber(copies, `${at}.copies`),
+    ...(ack === undefined ? {} : { ack: expectNumber(ack, `${at}.ack`) }),
   }
 }
 
@@ -184,6 +202,11 @@ function expectObject(value: unknown, name: string): Record<string, unknown> {
 function expectList(value: unknown, name: string): unknown[] {
   if (Array.isArray(value)) return value
   throw new PolicyFileError(`${name} is not a list`)
+}
+
+function expectNumber(value: unknown, name: string): number {
+  if (typeof value === 'number') return value
+  throw new PolicyFileError(`${name} is not a number`)
 }
 
 function expectText(value: unknown, name: string): string {

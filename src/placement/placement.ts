@@ -1,7 +1,10 @@
 /**
- * What has to be here, always: keep rules, what the images that they match consist of, and the loop that brings what is
- * missing. The plan of an image is pure; the loop gets the ledger, the store and the cluster injected.
+ * Where content has to be. Keep rules say what has to be here, always; copies, how many members have to have what was pushed:
+ * its owners, which every node reckons alike. What both bring is images with all that belongs to them. The loops get the
+ * ledger, the store, the cluster and the time injected.
  */
+export { Backlog, type Debt, type DebtTable, type ImageName } from './backlog.ts'
+export { type Copies, type CopiesOptions, openCopies } from './copies.ts'
 export {
   type BringOptions,
   bringImage,
@@ -14,7 +17,11 @@ export {
 export { ImagePlan, type Part } from './image-plan.ts'
 export { type Keeper, type KeeperOptions, openKeeper } from './keeper.ts'
 export { isKept } from './matching.ts'
+export { maxRoom, type Offer, roomOf } from './owners.ts'
+export { maxAsked } from './placer.ts'
 export { type PoliteSupplyOptions, politeSupply } from './polite-supply.ts'
+export { maxHoldMs } from './promises.ts'
+export { Roster, type RosterRow } from './roster.ts'
 export {
   createPlatforms,
   createRule,
@@ -25,4 +32,5 @@ export {
   ruleText,
 } from './rule.ts'
 export { openRuleBook, type RuleBook, type RuleTable } from './rule-book.ts'
+export type { CopyAnswer, CopyMode, CopyPeers, CopyQuestion } from './securing.ts'
 export { type RuleSurvey, surveyRule } from './survey.ts'

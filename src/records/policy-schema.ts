@@ -1,5 +1,6 @@
 /** A policy as it stands in a record: rules, immutable patterns, who seals what they protect, and banned authors. */
 import { bytes, type Infer, list, optional, struct, text, uint } from '../wire/wire.ts'
+import { maxCopies } from './placement-rule.ts'
 import { handoverSchema, maxGrantBytes, maxHandovers } from './succession.ts'
 
 const pattern = text({ max: 256 })
@@ -42,6 +43,18 @@ export const policySchema = struct({
   handovers: optional(list(handoverSchema, { max: maxHandovers })),
   quotas: optional(list(quotaValue, { max: 256 })),
   retention: optional(list(retentionValue, { max: 256 })),
+  /** How many members hold what. */
+  placement: optional(
+    list(
+      struct({
+        at: pattern,
+        copies: uint({ max: maxCopies }),
+        ack: optional(uint({ max: maxCopies })),
+      }),
+      { max: 256 },
+    ),
+  ),
+  copies: optional(uint({ max: maxCopies })),
 })
 
 export type PolicyValue = Infer<typeof policySchema>

@@ -8,6 +8,7 @@
  * - Accounts are written by the authority and the `administrators` that it names, and by nobody else.
  * - `access` says what people may do. It decides about no record: a node asks it before it does what a client wants.
  * - `quotas` say what repositories may have, asked where a push is taken; `retention` which tags stay. Neither decides about a record.
+ * - `placement` and `copies` say how many members hold what. They decide about no record either.
  * - In a repository of which some tags are immutable only the authority deletes manifests: a tag whose manifest can be taken
  *   away is not immutable, and which manifests those tags need is no question to a single record.
  * - A tag under an `immutable` pattern is written once; only the authority moves or deletes it. `sealers` say which of
@@ -17,6 +18,7 @@ import { excerpt, parseRepository } from '../oci/oci.ts'
 import { MalformedError, parsePeerId, peerIdOf } from '../wire/wire.ts'
 import { type AccessRule, accessText, accessValue } from './access-rule.ts'
 import { matchesGlob } from './glob.ts'
+import { checkPlacement, type PlacementRule } from './placement-rule.ts'
 import type { PolicyValue } from './policy-schema.ts'
 import { type RecordKey, type SignedRecord, sameBytes } from './record.ts'
 import {
@@ -46,6 +48,10 @@ export interface Policy {
   quotas?: QuotaRule[]
   /** Which tags stay; absent for all of them. */
   retention?: RetentionRule[]
+  /** How many members hold what, by the first rule that matches. */
+  placement?: PlacementRule[]
+  /** Of what was pushed and none of these matches; absent for 2. */
+  copies?: number
 }
 
 export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
@@ -58,9 +64,10 @@ const maxRemembered = 10_000
  * what is not a peer id or can match no repository.
  */
 export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
-  const { access = [], administrators = [], quotas = [], retention = [] } = policy
-  for (const { repositories } of [...policy.rules, ...policy.immutable, ...access, ...quotas, ...retention])
-    checkPattern(repositories)
+  const { access = [], administrators = [], quotas = [], retention = [], placement = [], copies } = policy
+  const named = [...policy.rules, ...policy.immutable, ...access, ...quotas, ...retention, ...placement]
+  for (const { repositories } of named) checkPattern(repositories)
+  checkPlacement(policy)
   return {
     rules: policy.rules.map(({ repositories, authors }, at) => ({
       repositories,
@@ -87,6 +94,10 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
     ...(retention.length === 0
       ? {}
       : { retention: retention.map((rule, at) => within(`retention[${at}]`, () => retentionValue(rule))) }),
+    ...(placement.length === 0
+      ? {}
+      : { placement: placement.map(({ repositories, ...numbers }) => ({ at: repositories, ...numbers })) }),
+    ...(copies === undefined ? {} : { copies }),
   }
 }
 
@@ -110,6 +121,10 @@ export function policyText(value: PolicyValue): Policy {
     ...(value.recovery === undefined ? {} : { recovery: recoveryText(readGrant(value.recovery)) }),
     ...(value.quotas === undefined ? {} : { quotas: value.quotas.map(quotaText) }),
     ...(value.retention === undefined ? {} : { retention: value.retention.map(retentionText) }),
+    ...(value.placement === undefined
+      ? {}
+      : { placement: value.placement.map(({ at, ...numbers }) => ({ repositories: at, ...numbers })) }),
+    ...(value.copies === undefined ? {} : { copies: value.copies }),
   }
 }
 

@@ -113,8 +113,24 @@ it.each([
     { ...policy, access: [{ repositories: '**', who: ['user:ann', 'anyone'], may: ['admin'] }] },
     '"admin" is given to accounts and groups by name, not to anyone',
   ],
+  [{ ...policy, copies: 0 }, 'copies is 0; a number of copies is from 1 to 16'],
+  [{ ...policy, placement: [{ repositories: 'Team', copies: 2 }] }, '"Team" matches no repository'],
+  [
+    { ...policy, placement: [{ repositories: '**', copies: 2, ack: 3 }] },
+    'placement[0].ack is 3, and there are to be 2 copies',
+  ],
 ] satisfies [Policy, string][])('a policy that is refused says where it is wrong: %#', (given, message) => {
   expect(() => policyValue(given, openPolicy, 0)).toThrow(message)
+})
+
+it('says how many copies of what there are to be', () => {
+  const placement = [
+    { repositories: 'team/**', copies: 3, ack: 2 },
+    { repositories: '**', copies: 1 },
+  ]
+  const value = policyValue({ ...policy, placement, copies: 4 }, openPolicy, 0)
+  expect(policyText(value)).toMatchObject({ placement, copies: 4 })
+  expect(policyText(policyValue(policy, openPolicy, 0))).not.toHaveProperty('placement')
 })
 
 interface Given {

@@ -1,0 +1,85 @@
+/** What asks for copies of an image: the tags that name it, or name what it belongs to. What was deleted, nothing asks for. */
+import type { Digest, Repository } from '../oci/oci.ts'
+import type { ManifestEntry, Names, PlacementKeys, TagEntry } from '../records/records.ts'
+import type { ImageName } from './backlog.ts'
+import { copiesOf } from './copy-rule.ts'
+import type { Image } from './image.ts'
+
+export interface Claim {
+  image: Image
+  /** By which its owners are ranked: its own digest, or that of the image that it is a part of. */
+  key: Digest
+  copies: number
+  /** Who wrote what asks for it. */
+  author: string
+  sinceMs: number
+  isMirrored: boolean
+}
+
+export interface ClaimsOptions {
+  names: Pick<Names, 'findTag' | 'findManifest' | 'tagsOf'>
+  policy(): PlacementKeys
+  /** Manifests of the repository here that list the digest. */
+  parentsOf(repository: Repository, digest: Digest): AsyncIterable<Digest>
+}
+
+/** An attestation about a manifest of an index is two steps away; a chain of referrers may be longer. */
+const maxSteps = 32
+
+export class Claims {
+  readonly #options: ClaimsOptions
+
+  constructor(options: ClaimsOptions) {
+    this.#options = options
+  }
+
+  ofTag(repository: Repository, entry: TagEntry | ManifestEntry): Claim {
+    const { digest, mediaType, size } = entry
+    return this.#claim({ repository, digest, mediaType, size }, digest, entry)
+  }
+
+  /** `undefined` where nothing asks for it, or its record has not come. */
+  async of({ repository, digest }: ImageName): Promise<Claim | undefined> {
+    const { names } = this.#options
+    const found = await this.#tagAbove(repository, digest)
+    if (found === undefined) return undefined
+    if (found.digest === digest) return this.ofTag(repository, found)
+    const entry = await names.findManifest(repository, digest)
+    if (entry === undefined) return undefined
+    const { mediaType, size } = entry
+    return this.#claim({ repository, digest, mediaType, size }, found.digest, found)
+  }
+
+  /** Of one that no tag asks for, but that lives: for a member that wants to be rid of it. */
+  async ofUntagged({ repository, digest }: ImageName): Promise<Claim | undefined> {
+    const entry = await this.#options.names.findManifest(repository, digest)
+    return entry === undefined ? undefined : this.ofTag(repository, entry)
+  }
+
+  #claim(image: Image, key: Digest, entry: TagEntry | ManifestEntry): Claim {
+    const { author, writtenMs } = entry
+    const checkedMs = 'checkedMs' in entry ? entry.checkedMs : undefined
+    const copies = copiesOf(this.#options.policy(), image.repository, { isMirrored: checkedMs !== undefined })
+    return { image, key, copies, author, sinceMs: writtenMs, isMirrored: checkedMs !== undefined }
+  }
+
+  /** A tag that names it, or else what it refers to, or what lists it. */
+  async #tagAbove(repository: Repository, digest: Digest): Promise<TagEntry | undefined> {
+    const { names, parentsOf } = this.#options
+    const seen = new Set([digest])
+    for (const next of seen) {
+      if (seen.size > maxSteps) return undefined
+      for (const tag of await names.tagsOf(repository, next)) {
+        const entry = await names.findTag(repository, tag)
+        if (entry?.digest === next) return entry
+      }
+      const subject = (await names.findManifest(repository, next))?.subject
+      if (subject !== undefined) seen.add(subject)
+      for await (const parent of parentsOf(repository, next)) {
+        seen.add(parent)
+        if (seen.size > maxSteps) break
+      }
+    }
+    return undefined
+  }
+}

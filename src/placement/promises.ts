@@ -1,0 +1,158 @@
+/**
+ * What this node says when it is asked for copies, and when it may let its own go: once all owners have said that theirs is
+ * there and stays. Who is about to let one go says no itself, so of two that ask each other at once both keep theirs.
+ */
+import { type Clock, RecentMap, type Semaphore } from '../base/base.ts'
+import { type ImageName, keyOf } from './backlog.ts'
+import type { Claim, Claims } from './claims.ts'
+import type { Holdings } from './holdings.ts'
+import type { Image } from './image.ts'
+import type { Roster } from './roster.ts'
+import type { CopyAnswer, CopyPeers, CopyQuestion } from './securing.ts'
+
+export interface PromisesOptions {
+  self: string
+  roster: Roster
+  claims: Claims
+  holdings: Holdings
+  peers: CopyPeers
+  /** What is here of the image survives a power cut when it resolves. */
+  makeDurable(image: Image): Promise<void>
+  /** Has the record come that says what the image is. */
+  learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
+  /** Those who bring what a member wants placed here. */
+  turns: Semaphore
+  clock: Clock
+  signal: AbortSignal
+}
+
+/** Longer than it takes to let a copy go after the last owner has answered. */
+const promiseMs = 10 * 60_000
+const letGoMs = 60_000
+/** What has come back, or has just lost its owner, is not let go at once. */
+const settledMs = 10 * 60_000
+/** A promise that finds no room here is not given. */
+const maxPromises = 100_000
+const maxHolding = 64
+export const maxHoldMs = 30_000
+
+export class Promises {
+  readonly #options: PromisesOptions
+  readonly #promised = new RecentMap<string, number>(maxPromises)
+  readonly #leaving = new RecentMap<string, number>(maxPromises)
+  #holding = 0
+
+  constructor(options: PromisesOptions) {
+    this.#options = options
+  }
+
+  /** An answer for each image. */
+  async answer(question: CopyQuestion, { signal }: { signal: AbortSignal }): Promise<CopyAnswer[]> {
+    const answers: CopyAnswer[] = []
+    for (const image of question.images) answers.push(await this.#answer(image, question, signal))
+    return answers
+  }
+
+  /**
+   * Whether this node may let the image go, within a minute from now. Never what it owns, what it has promised to keep, or what
+   * changed owners lately.
+   */
+  async mayLetGo(image: ImageName, { signal }: { signal: AbortSignal }): Promise<boolean> {
+    const { roster, claims, clock } = this.#options
+    const nowMs = clock.now()
+    const claim = await claims.of(image)
+    if (claim === undefined || roster.isFrozen || nowMs - roster.changedMs < settledMs) return false
+    const keepers = this.#keepersOf(claim)
+    if (keepers.length === 0) return false
+    const key = keyOf(image)
+    if (this.#isWithin(this.#promised, key, promiseMs)) return false
+    this.#leaving.set(key, nowMs)
+    const said = await Promise.all(keepers.map((peer) => this.#asked(peer, image, signal)))
+    if (said.every((answer) => answer === 'held')) {
+      this.#leaving.set(key, clock.now())
+      return true
+    }
+    this.#leaving.delete(key)
+    return false
+  }
+
+  /** Those who have to have it before this node lets it go; nobody where this node is one of them. */
+  #keepersOf({ key, copies, author }: Claim): string[] {
+    const { self, roster } = this.#options
+    // Without copies elsewhere it belongs to where it was pushed.
+    const owners = copies === 1 ? [author] : roster.owners.rank(key).slice(0, copies)
+    return owners.includes(self) || owners.length < copies ? [] : owners
+  }
+
+  async #asked(peer: string, image: ImageName, signal: AbortSignal): Promise<CopyAnswer | undefined> {
+    try {
+      const question: CopyQuestion = { mode: 'promise', images: [image], withinMs: 0 }
+      const [answer] = await this.#options.peers.ask(peer, question, { signal })
+      return answer
+    } catch (error) {
+      signal.throwIfAborted()
+      if (!(error instanceof Error)) throw error
+      return undefined
+    }
+  }
+
+  async #answer(name: ImageName, { mode, withinMs }: CopyQuestion, signal: AbortSignal): Promise<CopyAnswer> {
+    const { claims, holdings, makeDurable, learn } = this.#options
+    const key = keyOf(name)
+    if (this.#isWithin(this.#leaving, key, letGoMs)) return 'missing'
+    let claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))
+    if (mode === 'look')
+      return claim !== undefined && (await holdings.isWhole(claim.image, { signal })) ? 'held' : 'missing'
+    if (mode === 'hold' && claim === undefined) {
+      await learn(name, { signal })
+      claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))
+    }
+    // What was deleted is not asked for by anybody who has heard of that.
+    if (claim === undefined) return 'refused'
+    if (await holdings.look(claim.image, { signal })) {
+      // Before the promise: whoever may let it go asks once more whether there is one.
+      if (mode === 'promise') this.#promised.set(key, this.#options.clock.now())
+      await makeDurable(claim.image)
+      return this.#isWithin(this.#leaving, key, letGoMs) ? 'missing' : 'held'
+    }
+    if (mode === 'promise') return 'missing'
+    return this.#mayBeHere(claim) ? await this.#bring(claim.image, withinMs, signal) : 'refused'
+  }
+
+  /** Near the owners as this node sees them, or as one does who sees fewer members. */
+  #mayBeHere({ key, copies }: Claim): boolean {
+    const { self, roster } = this.#options
+    const ranked = roster.owners.rank(key)
+    const isNear = (peers: string[]): boolean => {
+      const at = peers.indexOf(self)
+      return at >= 0 && at < 2 * copies
+    }
+    return isNear(ranked) || isNear(ranked.filter((peer) => roster.isPresent(peer)))
+  }
+
+  /** It goes on when who asked waits no more. */
+  async #bring(image: Image, withinMs: number, signal: AbortSignal): Promise<CopyAnswer> {
+    const { holdings, turns, clock, signal: closing } = this.#options
+    if (this.#holding >= maxHolding) return 'refused'
+    this.#holding++
+    const bringing = turns
+      .run(async () => (await holdings.bring(image, { isUrgent: withinMs > 0, signal: closing })).isWhole)
+      .finally(() => this.#holding--)
+    const over = new AbortController()
+    const late = clock
+      .sleep(Math.min(withinMs, maxHoldMs), { signal: AbortSignal.any([signal, over.signal]) })
+      .then(() => 'coming' as const)
+    try {
+      const came = await Promise.race([bringing, late])
+      return came === 'coming' ? came : came ? 'held' : 'missing'
+    } finally {
+      over.abort(new Error('it is not waited for any more'))
+      for (const left of [bringing, late]) left.catch(() => undefined)
+    }
+  }
+
+  #isWithin(times: Map<string, number>, key: string, ms: number): boolean {
+    const atMs = times.get(key)
+    return atMs !== undefined && this.#options.clock.now() - atMs < ms
+  }
+}

@@ -1,0 +1,167 @@
+/** Has other members take copies of what is here, the owners first, and remembers who said that they have them. */
+import { type Clock, RecentMap, SingleFlight } from '../base/base.ts'
+import { type ImageName, keyOf } from './backlog.ts'
+import type { Claim } from './claims.ts'
+import type { Roster } from './roster.ts'
+
+/**
+ * - `look`: is it here, as far as is known without reading it all?
+ * - `hold`: bring it, if it may be placed here, and say when it is.
+ * - `promise`: is it here, looked at now, and will it stay for a while? Who asks is about to let its own copy go.
+ */
+export type CopyMode = 'look' | 'hold' | 'promise'
+
+export interface CopyQuestion {
+  mode: CopyMode
+  images: ImageName[]
+  /** How long the answer to `hold` may take; a client waits for it when that is longer than none. */
+  withinMs: number
+}
+
+/** `coming`: it is on its way there. `refused`: it is not to be there, or there is no room. */
+export type CopyAnswer = 'held' | 'coming' | 'missing' | 'refused'
+
+export interface CopyPeers {
+  /** An answer for each image. Throws when the member does not answer. */
+  ask(peer: string, question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
+}
+
+export interface SecuringOptions {
+  self: string
+  roster: Roster
+  peers: CopyPeers
+  clock: Clock
+  onFailure(peer: string, error: unknown): void
+}
+
+/** How long a member may take to say that it is still on its way. */
+const holdMs = 20_000
+const maxRemembered = 20_000
+/** Before what nobody took is offered again, while a client waits. */
+const againMs = 1_000
+
+export class Securing {
+  readonly #options: SecuringOptions
+  readonly #holders = new RecentMap<string, Set<string>>(maxRemembered)
+  readonly #flights = new SingleFlight<void>()
+  readonly #waiting = new Set<() => void>()
+
+  constructor(options: SecuringOptions) {
+    this.#options = options
+  }
+
+  /** How many members beside this one have said that they hold it, and are in. */
+  heldBy(image: ImageName): number {
+    const { roster } = this.#options
+    return [...(this.#holders.get(keyOf(image)) ?? [])].filter((peer) => roster.isIn(peer)).length
+  }
+
+  note(image: ImageName, peer: string, isHeld: boolean): void {
+    const key = keyOf(image)
+    const holders = this.#holders.get(key) ?? new Set()
+    if (isHeld) holders.add(peer)
+    else holders.delete(peer)
+    this.#holders.set(key, holders)
+    if (isHeld) for (const look of this.#waiting) look()
+  }
+
+  /**
+   * Asks until so many others hold it, or nobody is left to ask: of what is `isFresh`, whoever is connected and ranks near the
+   * owners, else the owners alone. To whom it is on its way, is left to it. Those who ask for the same image at once share it.
+   * Returns how many hold it.
+   */
+  async secure(
+    claim: Claim,
+    {
+      others,
+      isFresh,
+      isUrgent = false,
+      signal,
+    }: { others: number; isFresh: boolean; isUrgent?: boolean; signal: AbortSignal },
+  ): Promise<number> {
+    const { image } = claim
+    await this.#flights.run(keyOf(image), async () => {
+      const candidates = this.#candidates(claim, isFresh)
+      const known = this.#holders.get(keyOf(image)) ?? new Set()
+      const missing = others - candidates.filter((peer) => known.has(peer)).length
+      const queue = candidates.filter((peer) => !known.has(peer))
+      const one = async (): Promise<void> => {
+        for (let peer = queue.shift(); peer !== undefined; peer = queue.shift()) {
+          if ((await this.#hold(peer, image, { isUrgent, signal })) !== 'refused') return
+        }
+      }
+      await Promise.all(Array.from({ length: Math.max(0, missing) }, one))
+    })
+    return this.heldBy(image)
+  }
+
+  /** Until so many others hold it, for `withinMs` at most. Returns how many do. */
+  async wait(
+    claim: Claim,
+    { others, withinMs, signal }: { others: number; withinMs: number; signal: AbortSignal },
+  ): Promise<number> {
+    const { clock } = this.#options
+    const over = new AbortController()
+    const until = AbortSignal.any([signal, over.signal])
+    const enough = Promise.withResolvers<void>()
+    const look = (): void => {
+      if (this.heldBy(claim.image) >= others) enough.resolve()
+    }
+    this.#waiting.add(look)
+    look()
+    // Who waits no more does not end what others share, or what the backlog is to do anyway.
+    const asking = async (): Promise<void> => {
+      while (!until.aborted) {
+        await this.secure(claim, { others: claim.copies - 1, isFresh: true, isUrgent: true, signal })
+        // Nobody to wait for.
+        if (this.#candidates(claim, true).length === 0) return
+        await clock.sleep(againMs, { signal: until })
+      }
+    }
+    try {
+      await Promise.race([
+        enough.promise,
+        asking().catch(unless(until)),
+        clock.sleep(withinMs, { signal: until }),
+      ])
+    } catch (error) {
+      if (!signal.aborted) throw error
+    } finally {
+      this.#waiting.delete(look)
+      over.abort(new Error('it is not waited for any more'))
+    }
+    return this.heldBy(claim.image)
+  }
+
+  #candidates({ key, copies }: Claim, isFresh: boolean): string[] {
+    const { self, roster } = this.#options
+    const ranked = roster.owners.rank(key).filter((peer) => peer !== self)
+    const near = isFresh ? ranked.filter((peer) => roster.isPresent(peer)) : ranked.slice(0, copies)
+    return near.filter((peer) => roster.isPresent(peer)).slice(0, 2 * copies)
+  }
+
+  async #hold(
+    peer: string,
+    image: ImageName,
+    { isUrgent, signal }: { isUrgent: boolean; signal: AbortSignal },
+  ): Promise<'held' | 'coming' | 'refused'> {
+    const { peers, onFailure } = this.#options
+    try {
+      const question: CopyQuestion = { mode: 'hold', images: [image], withinMs: isUrgent ? holdMs : 0 }
+      const [answer] = await peers.ask(peer, question, { signal })
+      if (answer === 'coming') return answer
+      this.note(image, peer, answer === 'held')
+      return answer === 'held' ? answer : 'refused'
+    } catch (error) {
+      signal.throwIfAborted()
+      onFailure(peer, error)
+      return 'refused'
+    }
+  }
+}
+
+function unless(signal: AbortSignal) {
+  return (error: unknown): void => {
+    if (!signal.aborted) throw error
+  }
+}

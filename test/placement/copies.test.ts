@@ -1,0 +1,316 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Digest, Tag } from '../../src/oci/oci.ts'
+import { layerBytes, PlacedCluster, type PlacedNode, repository } from './cluster.ts'
+
+const { signal } = new AbortController()
+const minute = 60_000
+const hour = 60 * minute
+
+async function clusterOf(
+  count: number,
+  images: number,
+): Promise<{ cluster: PlacedCluster; digests: Digest[] }> {
+  const cluster = await new PlacedCluster(count).start()
+  await cluster.pass(2 * minute)
+  const digests = Array.from({ length: images }, (_, at) => {
+    const node = cluster.nodes[at % count] as PlacedNode
+    return cluster.push(node).digest
+  })
+  await cluster.pass(5 * minute)
+  return { cluster, digests }
+}
+
+function kill(node: PlacedNode): void {
+  node.stop()
+  node.isDead = true
+  node.held.clear()
+}
+
+describe('copies', () => {
+  it('has what is pushed at two members, and at their owners', async () => {
+    const { cluster, digests } = await clusterOf(8, 40)
+    for (const digest of digests) {
+      expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+      const owners = cluster.up[0]?.runner?.placer.owners(digest, 2) ?? []
+      for (const peer of owners) expect(cluster.holders(digest).map((node) => node.peer)).toContain(peer)
+    }
+    for (const node of cluster.nodes) expect(node.debts.size).toBe(0)
+  })
+
+  it('moves nothing while a member restarts for five minutes', async () => {
+    const { cluster } = await clusterOf(8, 40)
+    const before = cluster.receivedBytes
+    for (const node of cluster.nodes) {
+      node.stop()
+      await cluster.pass(5 * minute)
+      await cluster.start(node)
+      await cluster.pass(2 * minute)
+    }
+    await cluster.pass(hour)
+    expect(cluster.receivedBytes - before).toBe(0)
+  })
+
+  it('moves nothing when half of the members are cut off for an hour, nor when the line is back', async () => {
+    const { cluster } = await clusterOf(8, 40)
+    const before = cluster.receivedBytes
+    for (const node of cluster.nodes.slice(4)) node.side = 1
+    await cluster.pass(hour)
+    expect(cluster.receivedBytes - before).toBe(0)
+    // One after the other, as connections come back.
+    for (const node of cluster.nodes.slice(4)) {
+      node.side = 0
+      cluster.spread()
+      await cluster.pass(minute)
+    }
+    await cluster.pass(hour)
+    expect(cluster.receivedBytes - before).toBe(0)
+  })
+
+  it('has what is pushed during a cut at two members of that side', async () => {
+    const { cluster } = await clusterOf(8, 8)
+    for (const node of cluster.nodes.slice(4)) node.side = 1
+    await cluster.pass(minute)
+    for (const node of cluster.nodes) {
+      const { digest } = cluster.push(node)
+      await cluster.pass(2 * minute)
+      const holders = cluster.holders(digest).filter(({ side }) => side === node.side)
+      expect(holders.length).toBeGreaterThanOrEqual(2)
+    }
+  })
+
+  it('brings what a dead member held to two copies again, and moves no more than that', async () => {
+    const { cluster, digests } = await clusterOf(8, 400)
+    const dead = cluster.nodes[3] as PlacedNode
+    const share = dead.held.size * layerBytes
+    const before = cluster.receivedBytes
+    kill(dead)
+    await cluster.pass(9 * minute)
+    expect(cluster.receivedBytes - before).toBe(0)
+    await cluster.pass(20 * minute)
+    for (const digest of digests) expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+    expect(cluster.receivedBytes - before).toBeLessThanOrEqual(1.1 * share)
+    expect(cluster.receivedBytes - before).toBeGreaterThan(0)
+  })
+
+  it('brings back nothing that was deleted while its owner was away', async () => {
+    const { cluster } = await clusterOf(5, 0)
+    const [first] = cluster.nodes as [PlacedNode]
+    const { tag, digest } = cluster.push(first)
+    await cluster.pass(2 * minute)
+    const away = cluster.holders(digest).find((node) => node !== first) as PlacedNode
+    away.stop()
+    await cluster.pass(minute)
+    cluster.delete(first, tag)
+    await cluster.pass(20 * minute)
+    await cluster.start(away)
+    await cluster.pass(hour)
+    expect(cluster.holders(digest)).toEqual([])
+    for (const node of cluster.nodes) expect(node.debts.size).toBe(0)
+  })
+
+  it('lets a copy go once all owners have said that they have theirs, and keeps those', async () => {
+    const { cluster, digests } = await clusterOf(6, 30)
+    await cluster.pass(30 * minute)
+    let gone = 0
+    for (const node of cluster.nodes) {
+      for (const digest of digests.filter((one) => node.held.has(one))) {
+        if (!(await node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal }))) continue
+        gone++
+        node.held.delete(digest)
+      }
+    }
+    expect(gone).toBeGreaterThan(0)
+    for (const digest of digests) expect(cluster.holders(digest)).toHaveLength(2)
+  })
+
+  it('lets nothing go while an owner cannot be asked, or has lost its copy', async () => {
+    const { cluster, digests } = await clusterOf(6, 30)
+    await cluster.pass(30 * minute)
+    const surplus = digests.flatMap((digest) => {
+      const owners = cluster.nodes[0]?.runner?.placer.owners(digest, 2) ?? []
+      const holder = cluster.holders(digest).find(({ peer }) => !owners.includes(peer))
+      const owner = cluster.nodes.find(({ peer }) => peer === owners[0])
+      return holder === undefined || owner === undefined ? [] : [{ digest, holder, owner }]
+    })
+    const [one, two] = surplus
+    if (one === undefined || two === undefined) throw new Error('no surplus was made')
+    const ask = (node: PlacedNode, digest: Digest) =>
+      node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })
+    one.owner.held.delete(one.digest)
+    expect(await ask(one.holder, one.digest)).toBe(false)
+    two.owner.side = 1
+    expect(await ask(two.holder, two.digest)).toBe(false)
+  })
+
+  it('never lets both of two members go that take each other for the owner', async () => {
+    const cluster = await new PlacedCluster(3).start()
+    await cluster.pass(2 * minute)
+    const digests = cluster.nodes.map((node) => cluster.push(node).digest)
+    cluster.policy = { copies: 3 }
+    for (const node of cluster.nodes) node.runner?.lookSoon()
+    await cluster.pass(5 * minute)
+    cluster.policy = { copies: 2 }
+    const [one, two] = cluster.nodes as [PlacedNode, PlacedNode]
+    for (const node of [one, two]) node.runner?.offer({ peer: node.peer, room: 0 })
+    await cluster.pass(30 * minute)
+    for (const digest of digests) {
+      expect(cluster.holders(digest)).toHaveLength(3)
+      const ask = (node: PlacedNode) =>
+        node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })
+      const may = await Promise.all([ask(one), ask(two)])
+      expect(may).not.toEqual([true, true])
+      // Nor in turn: the first has left, so the other stays.
+      expect([await ask(one), await ask(two)]).not.toEqual([true, true])
+    }
+  })
+
+  it('leaves everything where it is when the policy says one copy', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    cluster.policy = { copies: 1 }
+    await cluster.pass(2 * minute)
+    const { digest } = cluster.push(cluster.nodes[1] as PlacedNode)
+    await cluster.pass(hour)
+    expect(cluster.holders(digest)).toEqual([cluster.nodes[1]])
+  })
+
+  it('waits for copies of a push, and says how many there are', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    const wait = (copies: number) =>
+      node.runner?.placer.secured({ repository, digest }, { copies, withinMs: 1_000, signal })
+    expect(await wait(2)).toEqual({ held: 2, wanted: 2 })
+    expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+    // The policy wants two, so a third is not waited for in vain.
+    expect(await wait(3)).toEqual({ held: 2, wanted: 3 })
+    expect(await wait(1)).toBeUndefined()
+  })
+
+  it('says at once that nobody is there to take a copy', async () => {
+    const cluster = await new PlacedCluster(1).start()
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    const said = await node.runner?.placer.secured(
+      { repository, digest },
+      { copies: 2, withinMs: 1_000, signal },
+    )
+    expect(said).toEqual({ held: 1, wanted: 2 })
+  })
+
+  it('hands over what a member holds alone', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    cluster.policy = { copies: 1 }
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    expect(await node.runner?.placer.handOver({ repository, digest }, { signal })).toBe(true)
+    expect(cluster.holders(digest)).toHaveLength(2)
+  })
+
+  it('keeps the rule through churn, drops no last copy, brings back nothing deleted, and comes to an end', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(churn, { minLength: 8, maxLength: 24 }),
+        fc.infiniteStream(fc.double({ min: 0, max: 0.999_999, noNaN: true })),
+        play,
+      ),
+      { numRuns: 4 },
+    )
+  }, 60_000)
+})
+
+type Churn = {
+  kind: 'push' | 'delete' | 'kill' | 'restart' | 'cut' | 'heal' | 'evict' | 'join' | 'resize'
+  at: number
+  of: number
+}
+
+const churn: fc.Arbitrary<Churn> = fc.record({
+  kind: fc.constantFrom(
+    'push',
+    'push',
+    'delete',
+    'kill',
+    'restart',
+    'cut',
+    'heal',
+    'evict',
+    'evict',
+    'join',
+    'resize',
+  ),
+  at: fc.nat(),
+  of: fc.nat(),
+})
+
+async function play(events: Churn[], chance: Iterator<number> & Iterable<number>): Promise<void> {
+  const cluster = new PlacedCluster(60, () => chance.next().value ?? 0.5)
+  await cluster.start(...cluster.nodes.slice(0, 50))
+  const spare = cluster.nodes.slice(50)
+  await cluster.pass(2 * minute)
+  const live = new Map<Tag, Digest>()
+  const deleted = new Set<Digest>()
+  const pick = (at: number): PlacedNode => cluster.up[at % cluster.up.length] as PlacedNode
+  const push = (at: number): void => {
+    const { tag, digest } = cluster.push(pick(at))
+    live.set(tag, digest)
+  }
+  for (let at = 0; at < 12; at++) push(at * 7)
+  await cluster.pass(5 * minute)
+
+  for (const { kind, at, of } of events) {
+    const node = pick(at)
+    if (kind === 'push') push(at)
+    if (kind === 'kill' && cluster.up.length > 40) kill(node)
+    if (kind === 'join') await cluster.start(...spare.splice(0, 1))
+    if (kind === 'resize') {
+      node.room = of % 3 === 0 ? 0 : 9 + (of % 4)
+      node.runner?.offer(node.offer)
+    }
+    if (kind === 'restart') {
+      node.stop()
+      await cluster.pass(5 * minute)
+      await cluster.start(node)
+    }
+    if (kind === 'cut') for (const [index, other] of cluster.nodes.entries()) other.side = (index + of) % 2
+    if (kind === 'heal') for (const other of cluster.nodes) other.side = 0
+    const tag = [...live.keys()][of % Math.max(1, live.size)]
+    const digest = tag === undefined ? undefined : live.get(tag)
+    if (tag !== undefined && digest !== undefined) {
+      if (kind === 'delete' && node.statements.get(tag)?.entry !== undefined) {
+        cluster.delete(node, tag)
+        live.delete(tag)
+        deleted.add(digest)
+      }
+      if (kind === 'evict') await evict(cluster, digest)
+    }
+    cluster.spread()
+    await cluster.pass(15 * minute, 5 * minute)
+    // Fewer died than an image has copies, between times that are long enough to make new ones.
+    for (const one of live.values()) expect(cluster.holders(one).length).toBeGreaterThan(0)
+  }
+
+  for (const node of cluster.nodes) node.side = 0
+  cluster.spread()
+  await cluster.pass(hour, 5 * minute)
+  for (const one of live.values()) expect(cluster.holders(one).length).toBeGreaterThanOrEqual(2)
+  for (const one of deleted) expect(cluster.holders(one)).toEqual([])
+  for (const node of cluster.up) expect([...node.debts.values()]).toEqual([])
+  const before = cluster.receivedBytes
+  await cluster.pass(2 * hour, 10 * minute)
+  expect(cluster.receivedBytes).toBe(before)
+}
+
+/** Every holder would like to be rid of it, all at once. */
+async function evict(cluster: PlacedCluster, digest: Digest): Promise<void> {
+  const holders = cluster.holders(digest).filter(({ isUp }) => isUp)
+  const before = cluster.holders(digest).length
+  const may = await Promise.all(
+    holders.map((node) => node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })),
+  )
+  for (const [at, node] of holders.entries()) if (may[at] === true) node.held.delete(digest)
+  if (may.includes(true)) expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+  expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(Math.min(before, 2))
+}
