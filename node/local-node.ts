@@ -25,6 +25,7 @@ import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { openMender } from './mender.ts'
+import { takeUpAuthority } from './operations/authority.ts'
 import type { DiskShare } from './settings/kinds.ts'
 import { type Settings, UsageError } from './settings/settings.ts'
 import { readVersion } from './version.ts'
@@ -96,7 +97,7 @@ export async function openLocalNode({
     isUnused: () => holdsNobodyElse(database),
     logger,
   })
-  const { identity, authority: authorityIdentity, cluster } = membership
+  const { identity, cluster, secrets } = membership
   const audit = opened.use(
     openAuditLog({ directory, node: identity.peerId, nowMs: () => wallClock.now(), logger }),
   )
@@ -119,11 +120,12 @@ export async function openLocalNode({
       identity,
       authority: cluster.authority,
       time: membersTime,
-      ...(authorityIdentity === undefined ? {} : { authorityIdentity }),
       logger,
       metrics,
     }),
   )
+  await takeUpAuthority(directory, names, logger)
+  secrets.trust((key) => names.signsAs(key) === 'authority')
   const mender = opened.use(await openMender({ database, store, names, logger }))
   const swarmTable = await openBytesTable(database, 'swarm')
   const pieceListTable = await openBytesTable(database, 'piece-lists')

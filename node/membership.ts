@@ -1,10 +1,8 @@
 /** Which node this is and which cluster it belongs to: read from the data directory, made or joined on the first start. */
 import type { Logger } from '../src/base/base.ts'
-import { findAuthority } from '../src/swarm/cluster/authority.ts'
 import { type Cluster, findCluster, joinCluster, startCluster } from '../src/swarm/cluster/cluster.ts'
 import { type NodeIdentity, openIdentity } from '../src/swarm/cluster/identity.ts'
 import { openSecrets, type RotatingSecrets } from '../src/swarm/cluster/secrets.ts'
-import type { Identity } from '../src/wire/wire.ts'
 import type { Settings } from './settings/settings.ts'
 
 export interface Membership {
@@ -12,8 +10,6 @@ export interface Membership {
   /** As it was when the node started; `secrets` has what a rotation changed since. */
   readonly cluster: Cluster
   readonly secrets: RotatingSecrets
-  /** The authority's key pair, on the node that holds it. */
-  readonly authority: Identity | undefined
 }
 
 export interface MembershipOptions {
@@ -35,7 +31,7 @@ export async function openMembership(
       : await joinCluster(directory, join, { isUnused, onRetired })
   const cluster = known ?? (await startCluster(directory))
   const secrets = await openSecrets(directory)
-  return { identity, cluster, secrets, authority: await findAuthority(directory) }
+  return { identity, cluster, secrets }
 }
 
 const retiredToken =

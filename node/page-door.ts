@@ -84,8 +84,7 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
     names,
     store,
     writesAccounts() {
-      const { authority, identity } = membership
-      return authority !== undefined || names.policy().administrators?.includes(identity.peerId) === true
+      return names.authority.holds() || names.signsAs(membership.identity.publicKey) !== undefined
     },
     operate: async (name, params, { origin, signal }) => {
       const asked = origin === undefined ? context() : { ...context(), origin }

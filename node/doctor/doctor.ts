@@ -1,4 +1,5 @@
 /** Every check of `shoal doctor`, run side by side, and what they found in order. */
+import { authority } from './authority.ts'
 import { type Check, type Finding, fault, type Surroundings } from './check.ts'
 import { clients } from './clients.ts'
 import { clock } from './clock.ts'
@@ -27,6 +28,7 @@ const checks: Check[] = [
   clients,
   discovery,
   members,
+  authority,
   clock,
   upstreams,
   docker,

@@ -164,7 +164,7 @@ export type ExplainedAccess = Explanation & { who: string; repository: string; m
 
 /** Signed by the authority where its key is here, else by this node, which the policy has to name. */
 async function change(
-  { names, membership }: OperationContext['node'],
+  { names }: OperationContext['node'],
   name: string,
   decide: (standing: AccountValue | undefined) => AccountValue | undefined,
 ): Promise<void> {
@@ -172,8 +172,8 @@ async function change(
   const decision = async () => [
     { kind: 'account' as const, name, value: decide(names.findAccount(name)?.value) },
   ]
-  if (membership.authority === undefined) await names.publish(decision)
-  else await names.publishAsAuthority(decision)
+  if (names.authority.holds()) await names.publishAsAuthority(decision)
+  else await names.publish(decision)
 }
 
 function get({ names }: LocalNode, name: string): AccountEntry {

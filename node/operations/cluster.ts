@@ -1,16 +1,10 @@
 /** Operations on the cluster: its token, its members, and the key that governs it. */
 import { CodedError } from '../../src/base/base.ts'
-import {
-  dropAuthority,
-  exportAuthority,
-  findAuthority,
-  importAuthority,
-} from '../../src/swarm/cluster/authority.ts'
+import { findAuthority } from '../../src/swarm/cluster/authority.ts'
 import { clusterId, tokenOf } from '../../src/swarm/cluster/cluster.ts'
 import { maxRotationMembers } from '../../src/swarm/cluster/rotation.ts'
 import { AuthorityAbsentError } from '../../src/swarm/errors.ts'
-import type { Operation, OperationContext } from './operations.ts'
-import { withSealer } from './policy.ts'
+import type { Operation } from './operations.ts'
 
 /** The operation is about other nodes, and none can be reached without a node that runs. */
 export class NotRunningError extends CodedError {
@@ -24,7 +18,7 @@ export const readToken: Operation<'token'> = async ({ node, member }) => ({
 
 export const rotateToken: Operation<'token-rotate'> = async ({ node, member }, { graceMs }) => {
   const { membership, names, settings, swarmTable } = node
-  const authority = await findAuthority(settings.data)
+  const authority = names.authority.holds() ? await findAuthority(settings.data) : undefined
   if (authority === undefined) {
     throw new AuthorityAbsentError(
       'only the authority rotates the secret, and its key is not on this node; run it where shoal authority export works, or import the key first',
@@ -51,25 +45,4 @@ export const listPeers: Operation<'peers'> = async ({ node, member }) => {
   const { swarm, exchange } = member
   const self = { peer: identity.peerId, addresses: swarm.addresses(), cluster: clusterId(cluster) }
   return { self, members: swarm.members.list(), exchange: exchange.status() }
-}
-
-export const exportAuthorityKey: Operation<'authority-export'> = async ({ node }, { drop }) => {
-  const key = await exportAuthority(node.settings.data)
-  if (drop) {
-    await nameSealer(node)
-    await dropAuthority(node.settings.data)
-  }
-  return { key, sealers: node.names.policy().sealers }
-}
-
-/** Who is to say which record of an immutable tag came first, once the authority is not there to do it. */
-async function nameSealer({ names, membership }: OperationContext['node']): Promise<void> {
-  const policy = names.policy()
-  const sealers = withSealer(policy, membership.identity.peerId)
-  if (sealers !== policy.sealers) await names.setPolicy({ ...policy, sealers })
-}
-
-export const importAuthorityKey: Operation<'authority-import'> = async ({ node }, { key }) => {
-  await importAuthority(node.settings.data, key)
-  return {}
 }

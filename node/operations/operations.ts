@@ -7,6 +7,7 @@ import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } fro
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
 import { auditOperation, type Origin } from '../audit/audited-operations.ts'
+import type { Proposal } from '../authority-proposal.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -36,7 +37,18 @@ import {
   listMissing,
   type NamedRecord,
 } from './archive.ts'
-import { exportAuthorityKey, importAuthorityKey, listPeers, readToken, rotateToken } from './cluster.ts'
+import {
+  applyProposal,
+  exportAuthorityKey,
+  followAuthority,
+  importAuthorityKey,
+  proposeAuthority,
+  rotateAuthority,
+  type ShownAuthority,
+  showAuthority,
+  signByNode,
+} from './authority.ts'
+import { listPeers, readToken, rotateToken } from './cluster.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
@@ -100,6 +112,13 @@ export interface OperationTypes {
   }
   'authority-export': { params: { drop: boolean }; event: never; result: { key: string; sealers: string[] } }
   'authority-import': { params: { key: string }; event: never; result: Nothing }
+  'authority-show': { params: Nothing; event: never; result: ShownAuthority }
+  'authority-rotate': { params: Nothing; event: never; result: ShownAuthority }
+  'authority-follow': { params: { peer: string }; event: never; result: ShownAuthority }
+  /** To replace a lost authority key; the new key stays on this node. */
+  'authority-propose': { params: Nothing; event: never; result: Proposal }
+  'authority-sign': { params: { proposal: Proposal }; event: never; result: Proposal }
+  'authority-apply': { params: { proposal: Proposal }; event: never; result: ShownAuthority }
   'account-add': {
     params: { name: string; password: string; groups: string[] }
     event: never
@@ -213,6 +232,12 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'policy-ban': changeBan,
   'authority-export': exportAuthorityKey,
   'authority-import': importAuthorityKey,
+  'authority-show': showAuthority,
+  'authority-rotate': rotateAuthority,
+  'authority-follow': followAuthority,
+  'authority-propose': proposeAuthority,
+  'authority-sign': signByNode,
+  'authority-apply': applyProposal,
   'account-add': addAccount,
   'account-robot': addRobot,
   'account-password': setPassword,

@@ -79,6 +79,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     banned = [],
     administrators = [],
     access = [],
+    recovery,
     quotas = [],
     retention = [],
     placement = [],
@@ -88,7 +89,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `a policy has rules, immutable, sealers, banned, administrators, access, quotas, retention, placement and copies; "${surplus}" is unknown`,
+      `a policy has rules, immutable, sealers, banned, administrators, access, recovery, quotas, retention, placement and copies; "${surplus}" is unknown`,
     )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
@@ -115,6 +116,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
       expectText(peer, 'an administrator'),
     ),
     access: expectList(access, 'access').map(parseAccessRule),
+    ...(recovery === undefined ? {} : { recovery: parseRecovery(recovery) }),
     quotas: expectList(quotas, 'quotas').map(parseQuota),
     retention: expectList(retention, 'retention').map(parseRetention),
     placement: expectList(placement, 'placement').map(parsePlacementRule),
@@ -133,6 +135,15 @@ function parsePlacementRule(item: unknown, index: number): PlacementRule {
     copies: expectNumber(copies, `${at}.copies`),
     ...(ack === undefined ? {} : { ack: expectNumber(ack, `${at}.ack`) }),
   }
+}
+
+function parseRecovery(item: unknown): NonNullable<Policy['recovery']> {
+  const { keys, need, ...rest } = expectObject(item, 'recovery')
+  const [surplus] = Object.keys(rest)
+  if (surplus !== undefined) throw new PolicyFileError(`recovery has keys and need; "${surplus}" is unknown`)
+  if (typeof need !== 'number' || !Number.isSafeInteger(need))
+    throw new PolicyFileError('recovery.need is no number: how many of the keys it takes')
+  return { keys: expectList(keys, 'recovery.keys').map((key) => expectText(key, 'a key')), need }
 }
 
 function parseAccessRule(item: unknown, index: number): AccessRule {

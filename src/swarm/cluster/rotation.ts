@@ -55,10 +55,13 @@ export function signRotation(rotation: Rotation, authority: Identity): Uint8Arra
   return seal(domain, body, authority)
 }
 
-/** Throws MalformedError for what is none, or not signed by that authority. */
-export async function readRotation(signed: Uint8Array, authority: Uint8Array): Promise<Rotation> {
+/** Throws MalformedError for what is none, or not signed by the authority. */
+export async function readRotation(
+  signed: Uint8Array,
+  isAuthority: (publicKey: Uint8Array) => boolean,
+): Promise<Rotation> {
   const envelope = unseal(signed)
-  if (Buffer.compare(envelope.author, authority) !== 0)
+  if (!isAuthority(envelope.author))
     throw new MalformedError('a rotation that the authority of this cluster did not sign')
   try {
     await verifier.verify(envelope)

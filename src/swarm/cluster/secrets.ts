@@ -34,6 +34,10 @@ export interface ClusterSecrets {
 export interface RotatingSecrets extends ClusterSecrets {
   /** As it is now, for the token. */
   cluster(): Cluster
+  /** Says who the authority is, which rotations have to be signed by. Default the one that the token names. */
+  trust(isAuthority: (publicKey: Uint8Array) => boolean): void
+  /** Signs the last rotation again, once the authority was handed over: who has yet to hear of it believes the new one alone. */
+  signAgain(authority: Identity): Promise<void>
   /** Makes a new secret, and keeps the present one for `graceMs`. `members` are given it, up to 1,024. */
   rotate(options: { authority: Identity; members: Iterable<string>; graceMs: number }): Promise<void>
 }
@@ -69,17 +73,19 @@ class FolderSecrets implements RotatingSecrets {
   readonly #writing = new Semaphore(1)
   #known: Remembered
   #rotation: Rotation | undefined
+  #isAuthority: (publicKey: Uint8Array) => boolean
 
   private constructor(directory: string, known: Remembered, clock: Clock) {
     this.#directory = directory
     this.#known = known
     this.#clock = clock
+    this.#isAuthority = (key) => Buffer.compare(key, known.cluster.authority) === 0
   }
 
   static async open(directory: string, known: Remembered, clock: Clock): Promise<FolderSecrets> {
     const secrets = new FolderSecrets(directory, known, clock)
     const { signed } = known.rotations
-    if (signed !== undefined) secrets.#rotation = await readRotation(signed, known.cluster.authority)
+    if (signed !== undefined) secrets.#rotation = await readRotation(signed, () => true)
     return secrets
   }
 
@@ -121,12 +127,28 @@ class FolderSecrets implements RotatingSecrets {
   }
 
   async learn(signed: Uint8Array): Promise<boolean> {
-    const rotation = await readRotation(signed, this.#known.cluster.authority)
+    const rotation = await readRotation(signed, (key) => this.#isAuthority(key))
     return await this.#writing.run(async () => {
       if (this.#isNewest(rotation)) return true
       if (!this.#outranks(rotation)) return false
       await this.#take(rotation, signed)
       return true
+    })
+  }
+
+  trust(isAuthority: (publicKey: Uint8Array) => boolean): void {
+    this.#isAuthority = isAuthority
+  }
+
+  async signAgain(authority: Identity): Promise<void> {
+    await this.#writing.run(async () => {
+      if (this.#rotation === undefined) return
+      const { cluster, rotations } = this.#known
+      const signed = signRotation(this.#rotation, authority)
+      this.#known = await replace(this.#directory, this.#known, {
+        cluster,
+        rotations: { ...rotations, signed },
+      })
     })
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { judgeAuthority } from '../../../node/doctor/authority.ts'
 import type { Finding } from '../../../node/doctor/check.ts'
 import { judgeClients } from '../../../node/doctor/clients.ts'
 import { judgeClock } from '../../../node/doctor/clock.ts'
@@ -237,6 +238,14 @@ describe('the members', () => {
     const findings = judgeMembers({ isRunning: true, connected: 1, isCloned: true, dialled: [] })
     expect(levels(findings)).toEqual(['fault', 'fine'])
     expect(words(findings)).toContain('remove identity')
+  })
+
+  it('names both keys where the authority was handed over twice, and one that lies idle', () => {
+    expect(judgeAuthority({ governs: 'one' })).toEqual([])
+    const twice = judgeAuthority({ governs: 'one', contested: { from: 'root', other: 'two' } })
+    expect(levels(twice)).toEqual(['fault'])
+    expect(words(twice)).toContain('follows one, and heard of two')
+    expect(levels(judgeAuthority({ governs: 'one', idleKey: 'root' }))).toEqual(['note'])
   })
 
   it('have clocks that agree', () => {

@@ -15,7 +15,13 @@ describe('the status of a node', () => {
     expect(status).toMatchObject({
       data: operated.data,
       peer: expect.stringMatching(/^12D3KooW/),
-      cluster: { id: expect.stringMatching(/^[0-9a-f]{12}$/), holdsAuthority: true, records: 0, members: [] },
+      cluster: {
+        id: expect.stringMatching(/^[0-9a-f]{12}$/),
+        holdsAuthority: true,
+        authority: { governs: expect.stringMatching(/^12D3/) },
+        records: 0,
+        members: [],
+      },
       transfers: [],
       traffic: { receivedBytes: 0, sentBytes: 0 },
       problems: [],

@@ -22,7 +22,13 @@ function status(changes: Partial<NodeStatus> = {}): NodeStatus {
       scheme: 'http',
       p2p: ['/ip4/192.0.2.1/tcp/5001/p2p/12D3', '/ip6/2001:db8::1/tcp/5001/p2p/12D3'],
     },
-    cluster: { id: '0123456789ab', holdsAuthority: true, records: 1234, members: [] },
+    cluster: {
+      id: '0123456789ab',
+      holdsAuthority: true,
+      authority: { governs: 'one' },
+      records: 1234,
+      members: [],
+    },
     disk: {
       blobs: 10,
       blobBytes: 3 * 2 ** 30,

@@ -3,6 +3,8 @@ import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createAdminKey, readAdminKey } from '../../../src/swarm/cluster/admin-key.ts'
+import { findComing, prepareAuthority, settleAuthority } from '../../../src/swarm/cluster/authority.ts'
 import { clusterNames, secretNames } from '../../../src/swarm/cluster/cluster.ts'
 import { encodeToken } from '../../../src/swarm/cluster/token.ts'
 import {
@@ -92,7 +94,6 @@ describe('cluster', () => {
     await expect(joinCluster(folder, token)).rejects.toThrow(join(folder, 'cluster'))
     await rm(join(folder, 'cluster'))
     await joinCluster(folder, token)
-    await expect(findAuthority(folder)).rejects.toMatchObject({ code: 'SWARM_FILE' })
   })
 
   test('a rotation changes the secret and what is derived from it, and members follow with the new token', async () => {
@@ -176,6 +177,37 @@ describe('cluster', () => {
 })
 
 describe('authority key', () => {
+  const governs =
+    ({ authority }: { authority: Uint8Array }) =>
+    (key: Uint8Array): boolean =>
+      Buffer.compare(key, authority) === 0
+
+  test('that was prepared takes the place of the one before once it governs, and goes where it never came to', async () => {
+    await startCluster(folder)
+    const before = await findAuthority(folder)
+    await prepareAuthority(folder, 'authority.next')
+    expect(await settleAuthority(folder, () => false)).toMatchObject({ peerId: before?.peerId })
+    const next = await prepareAuthority(folder, 'authority.next')
+    const proposed = await prepareAuthority(folder, 'authority.proposed')
+    const settled = await settleAuthority(folder, governs({ authority: next.publicKey }))
+    expect(settled?.peerId).toBe(next.peerId)
+    expect(await findComing(folder, 'authority.next')).toBeUndefined()
+    // Others may yet sign for it.
+    expect((await findComing(folder, 'authority.proposed'))?.peerId).toBe(proposed.peerId)
+    expect((await stat(join(folder, 'authority'))).mode & 0o777).toBe(0o600)
+  })
+
+  test('of an administrator is read as it was made, kept from others, and never made over another', async () => {
+    const path = join(folder, 'ann.key')
+    const { peerId } = await createAdminKey(path)
+    expect((await readAdminKey(path)).peerId).toBe(peerId)
+    await expect(createAdminKey(path)).rejects.toMatchObject({ code: 'SWARM_FILE' })
+    expect((await readAdminKey(path)).peerId).toBe(peerId)
+    await chmod(path, 0o640)
+    await expect(readAdminKey(path)).rejects.toThrow(`chmod 600 ${path}`)
+    await expect(readAdminKey(join(folder, 'no.key'))).rejects.toMatchObject({ code: 'SWARM_FILE' })
+  })
+
   test('moves to another member and back', async () => {
     const cluster = await startCluster(folder)
     await joinCluster(other, tokenOf(cluster))
@@ -183,22 +215,26 @@ describe('authority key', () => {
     expect(await dropAuthority(folder)).toBe(true)
     expect(await dropAuthority(folder)).toBe(false)
     await expect(exportAuthority(folder)).rejects.toMatchObject({ code: 'AUTHORITY_ABSENT' })
-    await importAuthority(other, `${exported}\n`)
+    await importAuthority(other, `${exported}\n`, governs(cluster))
     expect((await findAuthority(other))?.publicKey).toEqual(cluster.authority)
     expect(await exportAuthority(other)).toBe(exported)
   })
 
   test('of another cluster, damaged, or for a node without a cluster is refused', async () => {
-    await startCluster(folder)
+    const cluster = await startCluster(folder)
     const exported = await exportAuthority(folder)
-    await expect(importAuthority(other, exported)).rejects.toMatchObject({ code: 'CLUSTER_CONFLICT' })
-    await startCluster(other)
-    await expect(importAuthority(other, exported)).rejects.toMatchObject({ code: 'CLUSTER_CONFLICT' })
-    await expect(importAuthority(folder, exported.slice(0, -2))).rejects.toMatchObject({
+    await expect(importAuthority(other, exported, () => true)).rejects.toMatchObject({
+      code: 'CLUSTER_CONFLICT',
+    })
+    const another = await startCluster(other)
+    await expect(importAuthority(other, exported, governs(another))).rejects.toMatchObject({
+      code: 'CLUSTER_CONFLICT',
+    })
+    await expect(importAuthority(folder, exported.slice(0, -2), governs(cluster))).rejects.toMatchObject({
       code: 'TOKEN_INVALID',
     })
     await expect(
-      importAuthority(folder, tokenOf(await startCluster(await temporaryFolder(stack)))),
+      importAuthority(folder, tokenOf(await startCluster(await temporaryFolder(stack))), governs(cluster)),
     ).rejects.toMatchObject({
       code: 'TOKEN_INVALID',
     })
