@@ -18,8 +18,8 @@ export {
   type PasswordHash,
   robotName,
 } from './account.ts'
-export type { Authority, AuthorityState } from './authority.ts'
 export { answerQuestions, askedFor, askRecords } from './ask.ts'
+export type { Authority, AuthorityState } from './authority.ts'
 export type { ManifestEntry, TagEntry } from './entries.ts'
 export { ClockWrongError, NotPermittedError, PeerMisbehavedError, RecordTooLargeError } from './errors.ts'
 export { matchesGlob } from './glob.ts'
@@ -35,8 +35,8 @@ export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
 export type { AuditReport } from './row-check.ts'
-export { approve, type Statement } from './succession.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
+export { approve, type Statement } from './succession.ts'
 
 /** The registry's view of a ledger. Writes sign with this node's key. */
 export interface Names {
