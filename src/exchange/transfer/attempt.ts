@@ -11,7 +11,6 @@ import type { Candidate } from './list-candidates.ts'
 import { PieceWrites } from './piece-writes.ts'
 import type { HoldingSource, Source } from './source.ts'
 import { Trials } from './trial.ts'
-import type { ComingPiece } from './unverified-prefix.ts'
 
 export interface AttemptOptions {
   candidate: Candidate
@@ -119,8 +118,8 @@ export class Attempt {
   }
 
   /** Writes a piece that came from the origin; false when others signed another hash for it. Rejects when it cannot be written. */
-  take(piece: number, coming: ComingPiece): Promise<boolean> {
-    const taking = this.#take(piece, coming)
+  take(piece: number, bytes: Uint8Array): Promise<boolean> {
+    const taking = this.#take(piece, bytes)
     this.#writes.start(async () => void (await taking))
     return taking
   }
@@ -215,13 +214,10 @@ export class Attempt {
     this.#feed({ type: 'fellows', peers: this.#options.fellows() })
   }
 
-  async #take(piece: number, coming: ComingPiece): Promise<boolean> {
+  async #take(piece: number, bytes: Uint8Array): Promise<boolean> {
     if (this.#isOver || this.held.has(piece) || this.partial.has(piece)) return true
-    // The piece is this one from here on, or the list is believed no more.
-    coming.isKept = true
     this.#options.onWrite(piece, fromUpstream)
-    coming.isKept = await this.#writes.take(piece, coming.bytes)
-    if (!coming.isKept) return false
+    if (!(await this.#writes.take(piece, bytes))) return false
     this.#gained('', piece, fromUpstream)
     return true
   }

@@ -7,7 +7,6 @@ import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
 import type { Follower, TransferState } from './transfer-state.ts'
-import { UnverifiedPrefix } from './unverified-prefix.ts'
 
 export interface BlobReaderOptions {
   state: TransferState
@@ -52,7 +51,6 @@ async function* read(
   { start, end, signal }: Range,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const { state, layout, blobs } = options
-  const prefix = new UnverifiedPrefix()
   for (let position = start; position < end; ) {
     signal.throwIfAborted()
     if (follower.failure !== undefined) throw follower.failure
@@ -61,28 +59,21 @@ async function* read(
     if (now.name === 'proven') {
       await using blob = await blobs.open(state.digest)
       if (blob === undefined) throw new BlobUnavailableError(state.digest, 'it was removed')
-      await settle(options, prefix, { blob, size: blob.size, signal })
+      check(options, blob.size)
       yield* blob.chunks(position, end, { signal })
       return
     }
     move(state, follower, pieceAt(layout, position))
     const { partial, candidate } = now.name === 'searching' ? {} : now.attempt
-    const isReadable = partial !== undefined && (prefix.isEmpty || partial.has(prefix.pieceIn(layout)))
     const isVouched = options.isPart && candidate !== undefined && candidate.vouchers.size > 0
     const last = isVouched ? layout.count : layout.count - 1
-    const readable = isReadable ? readableTo(partial, layout, { position, end, last }) : position
-    if (partial === undefined || readable === position) {
-      const fresh = coming(options, prefix, position, end)
-      if (fresh === undefined) {
-        await unlessAborted(state.woken(follower), signal)
-        continue
-      }
-      position += fresh.length
-      yield fresh
+    const readable = partial && readableTo(partial, layout, { position, end, last })
+    if (partial === undefined || readable === undefined || readable === position) {
+      await unlessAborted(state.woken(follower), signal)
       continue
     }
     try {
-      await settle(options, prefix, { blob: partial, size: partial.plan.size, signal })
+      check(options, partial.plan.size)
       for await (const chunk of partial.chunks(position, readable, { signal })) {
         if (follower.failure !== undefined) throw follower.failure
         position += chunk.length
@@ -98,30 +89,9 @@ async function* read(
   }
 }
 
-/** What has come from the origin of a piece that is not whole yet. */
-function coming(
-  { state, layout }: BlobReaderOptions,
-  prefix: UnverifiedPrefix,
-  position: number,
-  end: number,
-): Uint8Array | undefined {
-  // What it follows on is to be proven first; and whatever is asked for, its end is.
-  const proofs = [end - 1, pieceRange(layout, layout.count - 1).start]
-  if (!prefix.isEmpty) proofs.push(pieceRange(layout, prefix.pieceIn(layout)).end)
-  const limit = Math.min(...proofs)
-  const tail = state.tail(position, limit)
-  if (tail !== undefined) prefix.add(position, tail.bytes.length, tail.piece)
-  return tail?.bytes
-}
-
-/** Throws BlobUnprovenError when what was given is not in what is here. */
-async function settle(
-  { state, layout }: BlobReaderOptions,
-  prefix: UnverifiedPrefix,
-  { blob, size, signal }: { blob: Pick<OpenBlob, 'chunks'>; size: number; signal: AbortSignal },
-): Promise<void> {
-  const isSame = size === layout.size && (await prefix.isIn(blob, { signal }))
-  if (!isSame) throw new BlobUnprovenError(state.digest)
+/** Throws BlobUnprovenError when what is here has another size than its reader was told. */
+function check({ state, layout }: BlobReaderOptions, size: number): void {
+  if (size !== layout.size) throw new BlobUnprovenError(state.digest)
 }
 
 /** The end of the verified pieces from `position` on, before the piece `last`, which waits until the whole is proven. */

@@ -1,4 +1,4 @@
-/** A blob's bytes from the origin: cut into pieces, written as the next ones nobody has, and to be read meanwhile. */
+/** A blob's bytes from the origin: cut into pieces, and written as the next ones nobody has. */
 import { type Clock, unlessAborted } from '../../base/base.ts'
 import type { Origin, OriginStream } from '../contract.ts'
 import { OriginError } from '../errors.ts'
@@ -8,7 +8,6 @@ import type { ListChoice } from './list-choice.ts'
 import type { ListSearch } from './list-search.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import type { TransferState } from './transfer-state.ts'
-import type { ComingPiece } from './unverified-prefix.ts'
 
 /** Of the transfer that they come into. */
 export interface OriginPiecesParts {
@@ -25,9 +24,11 @@ export interface OriginPiecesOptions {
   stallMs: number
 }
 
-export interface Tail {
+/** The piece that is being received. */
+interface ComingPiece {
+  readonly number: number
   readonly bytes: Uint8Array
-  readonly piece: ComingPiece
+  filled: number
 }
 
 /** So many pieces that others have are read along rather than asking anew for what is behind them. */
@@ -40,8 +41,6 @@ export class OriginPieces {
   readonly #parts: OriginPiecesParts
   readonly #options: OriginPiecesOptions
   readonly #stalled = new AbortController()
-  /** The piece that is being received. */
-  #piece: ComingPiece | undefined
   #waitsSinceMs: number | undefined
   #received = 0
 
@@ -53,14 +52,6 @@ export class OriginPieces {
   /** Bytes from the origin so far. */
   get received(): number {
     return this.#received
-  }
-
-  /** A copy of what has come of the piece that is being received, from `position` to `end`, and that piece. */
-  tail(position: number, end: number): Tail | undefined {
-    const piece = this.#piece
-    if (piece === undefined) return undefined
-    const [from, to] = [position - piece.start, Math.min(piece.filled, end - piece.start)]
-    return from >= 0 && from < to ? { bytes: piece.bytes.slice(from, to), piece } : undefined
   }
 
   /** Call it now and then. */
@@ -158,13 +149,12 @@ export class OriginPieces {
           if (piece.filled < piece.bytes.length) continue
           // One is written while the next one comes: the disk holds the line back, and not the memory.
           if (!(await write)) return false
-          const number = pieceAt(layout, piece.start)
-          write = attempt.take(number, piece)
+          const { number, bytes } = piece
+          write = attempt.take(number, bytes)
           piece = this.#begin(layout, position)
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
-        this.#parts.state.received()
       }
       if (position < stream.size) throw this.#broken(`it ended after ${position} of ${stream.size} bytes`)
       return await write
@@ -173,7 +163,6 @@ export class OriginPieces {
       if (!(await write.catch(() => true))) return false
       throw error
     } finally {
-      this.#piece = undefined
       // Its failure is the attempt's; here it only has to be over.
       await write.catch(() => false)
     }
@@ -185,12 +174,10 @@ export class OriginPieces {
   }
 
   #begin(layout: Layout, start: number): ComingPiece | undefined {
-    this.#piece = undefined
     if (start >= layout.size) return undefined
-    const piece = pieceAt(layout, start)
-    if (pieceRange(layout, piece).start !== start) throw this.#broken(`it began at ${start}`)
-    this.#piece = { start, bytes: new Uint8Array(pieceLength(layout, piece)), filled: 0, isKept: false }
-    return this.#piece
+    const number = pieceAt(layout, start)
+    if (pieceRange(layout, number).start !== start) throw this.#broken(`it began at ${start}`)
+    return { number, bytes: new Uint8Array(pieceLength(layout, number)), filled: 0 }
   }
 
   /** Waiting for the origin, and for nothing else, counts as its silence. */

@@ -1,12 +1,11 @@
 /** One blob on its way here, as all of its transfer's parts see it: where it stands, what has come, its readers, and whoever waits for news. */
-import { fromUpstream } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
-import { type Layout, pieceAt } from '../protocol/piece-size.ts'
+import type { Layout } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Attempt } from './attempt.ts'
 import type { Interest } from './interest.ts'
-import type { OriginPieces, Tail } from './origin-pieces.ts'
+import type { OriginPieces } from './origin-pieces.ts'
 
 export type State =
   /** No list is gone by: members are asked for one, or it begins to come from the origin. */
@@ -149,15 +148,6 @@ export class TransferState {
     return this.#givers.get(piece)
   }
 
-  /** What has come from the origin of a piece that is not whole yet: a copy. */
-  tail(position: number, end: number): Tail | undefined {
-    const tail = this.origin?.tail(position, end)
-    if (tail !== undefined && this.layout !== undefined) {
-      this.#givers.set(pieceAt(this.layout, position), fromUpstream)
-    }
-    return tail
-  }
-
   /** Of all that want it. */
   get interests(): Iterable<Interest> {
     return this.#interests
@@ -193,7 +183,7 @@ export class TransferState {
     return [...this.#followers].map(({ piece }) => piece)
   }
 
-  /** Resolves when the follower's piece, or the one before it, has come, more of it comes from the origin, or all is otherwise. */
+  /** Resolves when the follower's piece, or the one before it, has come, or all is otherwise. */
   woken(follower: Follower): Promise<void> {
     return new Promise((resolve) => {
       follower.wake = resolve
@@ -205,11 +195,6 @@ export class TransferState {
     for (const follower of this.#followers) {
       if (follower.piece === piece || follower.piece === piece + 1) follower.wake()
     }
-  }
-
-  /** More has come from the origin. */
-  received(): void {
-    this.#wakeAll()
   }
 
   /** What the followers have read may be another blob; with `isWrong`, those that read no such piece have read what is right. */

@@ -26,7 +26,7 @@ it('goes on from the store when the part becomes the blob under it, whatever is 
       state.go({ name: 'proving', attempt })
       // A peer may say something before the proof is over.
       setImmediate(() => {
-        state.received()
+        state.gained(0)
         setImmediate(() => state.go({ name: 'proven' }))
       })
       throw new Error('the file has another name by now')

@@ -75,15 +75,4 @@ describe('an origin whose line breaks inside a piece', () => {
       expect(begun).toEqual([])
     }
   })
-
-  it('has nothing more to be read of the piece that broke off', async () => {
-    const broken = Promise.withResolvers<void>()
-    const { pieces } = openPieces(brokenLine(broken.promise), async () => true)
-    const running = pieces.run({ signal })
-    while (pieces.received === 0) await new Promise((resolve) => setImmediate(resolve))
-    expect(pieces.tail(minPieceBytes, layout.size)?.bytes).toHaveLength(1)
-    broken.resolve()
-    await expect(running).rejects.toThrow('the line broke')
-    expect(pieces.tail(minPieceBytes, layout.size)).toBeUndefined()
-  })
 })
