@@ -144,9 +144,6 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const room = new RoomKeeper({ evictor, uses, fill, reserveBytes, left, work, clock, logger })
   // Before the work that notes them is stopped, and after all who read.
   opened.defer(() => uses.flush())
-  work
-    .run(undefined, (signal) => room.run(signal))
-    .catch((error: unknown) => logFailure(logger, error, 'the disk is not kept below its mark any more'))
   const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })
   metrics.gauge('shoal_store_blobs', () => census.totals()?.blobs)
   metrics.gauge('shoal_store_blob_bytes', () => census.totals()?.bytes)

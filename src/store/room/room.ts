@@ -49,6 +49,7 @@ export class RoomKeeper implements Room {
   readonly #options: RoomKeeperOptions
   /** Aborts where it is not to be waited any longer. */
   #napping = new AbortController()
+  #isRunning = false
   #nextKeepMs = Number.NEGATIVE_INFINITY
 
   constructor(options: RoomKeeperOptions) {
@@ -83,9 +84,15 @@ export class RoomKeeper implements Room {
   }
 
   follow(rules: EvictionRules): () => void {
-    const { evictor } = this.#options
+    const { evictor, work, logger } = this.#options
     evictor.rules = rules
     this.#napping.abort()
+    if (!this.#isRunning) {
+      this.#isRunning = true
+      work
+        .run(undefined, (signal) => this.#run(signal))
+        .catch((error: unknown) => logFailure(logger, error, 'the disk is not kept below its mark any more'))
+    }
     return () => {
       if (evictor.rules === rules) evictor.rules = undefined
     }
@@ -106,21 +113,21 @@ export class RoomKeeper implements Room {
   }
 
   /** Keeps the disk below the mark, and notes last uses, until `signal` aborts. */
-  async run(signal: AbortSignal): Promise<void> {
+  async #run(signal: AbortSignal): Promise<void> {
     const { clock, logger } = this.#options
     while (!signal.aborted) {
       const napping = new AbortController()
       this.#napping = napping
-      try {
-        await clock.sleep(everyMs, { signal: AbortSignal.any([signal, napping.signal]) })
-      } catch (error) {
-        if (!napping.signal.aborted) throw error
-      }
       this.#nextKeepMs = clock.now() + leastEveryMs
       try {
         await this.#keep()
       } catch (error) {
         if (!signal.aborted) logFailure(logger, error, 'the disk could not be kept below its mark')
+      }
+      try {
+        await clock.sleep(everyMs, { signal: AbortSignal.any([signal, napping.signal]) })
+      } catch (error) {
+        if (!napping.signal.aborted) throw error
       }
     }
   }
