@@ -34,7 +34,7 @@ import type { Partials } from './partials/partial.ts'
 import { PartialFiles } from './partials/partial-files.ts'
 import { PiecePool } from './partials/piece-pool.ts'
 import { Evictor } from './room/evictor.ts'
-import { Fill, folderBytes } from './room/fill.ts'
+import { dataBytes, Fill } from './room/fill.ts'
 import { LastUses } from './room/last-uses.ts'
 import { type Room, RoomKeeper } from './room/room.ts'
 import type { Blobs, Store } from './store.ts'
@@ -99,7 +99,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       ? undefined
       : new Fill({
           maxBytes: options.maxDiskBytes,
-          measure: (signal) => folderBytes(directory, signal),
+          measure: (signal) => dataBytes(directory, signal),
           work,
           clock,
           logger,

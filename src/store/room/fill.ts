@@ -76,13 +76,28 @@ export class Fill implements DiskLimit {
 
 const blockBytes = 512
 
-/** What the files below a folder take of the disk; what goes away meanwhile counts as nothing. */
-export async function folderBytes(path: string, signal: AbortSignal): Promise<number> {
+/** What a file is renamed from when it becomes a blob: walked before blobs are, so that none is passed by. */
+const waysIn = ['uploads', 'partials']
+
+/** What all of a data directory takes of the disk. */
+export async function dataBytes(directory: string, signal: AbortSignal): Promise<number> {
+  let bytes = 0
+  for (const name of waysIn) bytes += await folderBytes(join(directory, name), signal)
+  return bytes + (await folderBytes(directory, signal, new Set(waysIn)))
+}
+
+/** What goes away meanwhile counts as nothing. */
+async function folderBytes(
+  path: string,
+  signal: AbortSignal,
+  without: ReadonlySet<string> = new Set(),
+): Promise<number> {
   let bytes = 0
   const folder = await orMissing(opendir(path))
   if (folder === undefined) return 0
   for await (const entry of folder) {
     signal.throwIfAborted()
+    if (without.has(entry.name)) continue
     const inside = join(path, entry.name)
     if (entry.isDirectory()) bytes += await folderBytes(inside, signal)
     else if (entry.isFile()) bytes += ((await orMissing(lstat(inside)))?.blocks ?? 0) * blockBytes
