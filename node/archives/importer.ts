@@ -9,6 +9,7 @@ import {
   decodeRecords,
   type ImageList,
   maxRecordFileBytes,
+  type OtherContent,
   openFolderFiles,
   openTarFiles,
   readImageList,
@@ -48,9 +49,13 @@ export async function importImages(options: ImportOptions): Promise<ImportedImag
   const list = await readImageList(files)
   const records = await RecordBook.read(files)
   const plans = await planImport(list, { as, repositoriesOf: (digest) => records.repositoriesOf(digest) })
-  await bringBlobs(options, files, list, plans)
+  await bringBlobs(
+    { ...options, atOnce: 1 },
+    { ...list, name: files.name, chunks: (path) => files.chunks(path, { signal }) },
+    plans,
+  )
   const images: ImportedImage[] = []
-  for (const plan of plans) images.push(...(await publish(options, list, records, plan)))
+  for (const plan of plans) images.push(...(await publish({ ...options, records }, list, plan)))
   return images
 }
 
@@ -62,10 +67,14 @@ async function isDirectory(input: string): Promise<boolean> {
   }
 }
 
-async function bringBlobs(
-  { settings, content, onBlob, signal }: ImportOptions,
-  files: ArchiveFiles,
-  list: ImageList,
+interface BringOptions extends Pick<ImportOptions, 'settings' | 'content' | 'onBlob'> {
+  atOnce: number
+}
+
+/** Those that the node does not hold, in the order in which they were found. */
+export async function bringBlobs(
+  { settings, content, onBlob, atOnce }: BringOptions,
+  source: Pick<OtherContent, 'name' | 'findBlob' | 'chunks'>,
   plans: ImportPlan[],
 ): Promise<void> {
   const blobs = new Map(plans.flatMap((plan) => [...plan.blobs]))
@@ -76,24 +85,36 @@ async function bringBlobs(
       onBlob(blob, 'held')
       continue
     }
-    const path = await list.findBlob(blob)
+    const path = await source.findBlob(blob)
     if (path === undefined)
       throw new ArchiveError(
-        `${files.name} lacks ${blob.digest}, which its images need and the node does not hold`,
+        `${source.name} lacks ${blob.digest}, which its images need and the node does not hold`,
       )
     coming.push({ blob, path })
   }
-  for (const { blob, path } of coming) {
-    onBlob(blob, 'coming')
-    await content.write(blob.digest, blob.size, files.chunks(path, { signal }))
-    onBlob(blob, 'here')
+  const next = coming.values()
+  const bring = async (): Promise<void> => {
+    for (const { blob, path } of next) {
+      onBlob(blob, 'coming')
+      await content.write(blob.digest, blob.size, source.chunks(path))
+      onBlob(blob, 'here')
+    }
   }
+  const outcomes = await Promise.allSettled(Array.from({ length: atOnce }, bring))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }
 
-async function publish(
-  { settings }: ImportOptions,
-  list: ImageList,
-  records: RecordBook,
+interface PublishOptions {
+  settings: Settings
+  records: RecordBook
+  /** A tag that stands for something else here stays. Default it is as the archive says, unless a record is newer. */
+  keepsTags?: boolean
+}
+
+/** Its blobs are in the store. */
+export async function publish(
+  { settings, records, keepsTags = false }: PublishOptions,
+  list: Pick<ImageList, 'readManifest'>,
   { repository, root, tags, manifests }: ImportPlan,
 ): Promise<ImportedImage[]> {
   let outcome: ImportOutcome = { stands: 'imported' }
@@ -108,6 +129,7 @@ async function publish(
       repository,
       tag,
       ...root,
+      ...(keepsTags ? { keep: true } : {}),
       ...(record === undefined ? {} : { record }),
     })
     images.push({ name: formatImageName(repository, { tag }), imported: root.digest, ...stands })
@@ -117,7 +139,7 @@ async function publish(
 
 async function publishManifest(
   settings: Settings,
-  list: ImageList,
+  list: Pick<ImageList, 'readManifest'>,
   records: RecordBook,
   repository: Repository,
   manifest: PlannedManifest,
@@ -145,7 +167,7 @@ async function listMissing(settings: Settings, digests: Digest[]): Promise<Set<s
 }
 
 /** The records of an archive, by what they are about; in Base64. */
-class RecordBook {
+export class RecordBook {
   readonly #records = new Map<string, string>()
   readonly #repositories = new Map<Digest, Repository[]>()
 

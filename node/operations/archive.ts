@@ -36,6 +36,8 @@ export interface ImportedTag {
   digest: string
   mediaType: string
   size: number
+  /** A tag that stands for something else here stays. */
+  keep?: boolean
   record?: string
 }
 
@@ -91,7 +93,10 @@ export const importManifest: Operation<'import-manifest'> = async (context, impo
     if (imported.record === undefined) {
       const lacking = references.filter((reference) => absent.has(reference)).slice(0, maxAbsent)
       const value = manifestFacts(manifest, bytes.length, lacking)
-      await names.publish([{ kind: 'manifest', repository, digest, value }])
+      // What is here already need not be said again: an import that is run again leaves no trace.
+      const standing = await names.findManifest(repository, digest)
+      const isSame = standing?.mediaType === mediaType && (standing.absent?.length ?? 0) === lacking.length
+      if (!isSame) await names.publish([{ kind: 'manifest', repository, digest, value }])
       return { stands: 'imported' }
     }
     await applyRecord(context, imported.record, { kind: 'manifest', repository, digest })
@@ -105,6 +110,11 @@ export const importTag: Operation<'import-tag'> = async (context, imported) => {
   const { repository, digest } = parseNames(imported)
   const tag = parseTag(imported.tag)
   if ((await names.findManifest(repository, digest)) === undefined) return { stands: 'deleted' }
+  if (imported.record === undefined) {
+    const here = await names.findTag(repository, tag)
+    if (here?.digest === digest) return { stands: 'imported' }
+    if (here !== undefined && imported.keep === true) return { stands: 'newer', digest: here.digest }
+  }
   if (imported.record !== undefined)
     await applyRecord(context, imported.record, { kind: 'tag', repository, tag })
   else await names.publish(tagManifest(context, { repository, tag, digest }))

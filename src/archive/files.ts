@@ -35,9 +35,8 @@ export async function readSmall(
 export async function readBlob(
   files: ArchiveFiles,
   { digest, size }: Descriptor,
-  maxBytes: number,
+  { maxBytes, path = blobPath({ digest }) }: { maxBytes: number; path?: string },
 ): Promise<Uint8Array> {
-  const path = blobPath({ digest })
   const bytes = await readSmall(files, path, maxBytes)
   if (bytes === undefined) throw new ArchiveError(`${path} is not in ${files.name}, and its images need it`)
   if (bytes.length !== size)

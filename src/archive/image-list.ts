@@ -66,7 +66,7 @@ async function readLayout(files: ArchiveFiles, marker: Uint8Array): Promise<Imag
   })
   return {
     images: merged(images),
-    readManifest: (descriptor) => readBlob(files, descriptor, maxManifestBytes),
+    readManifest: (descriptor) => readBlob(files, descriptor, { maxBytes: maxManifestBytes }),
     async findBlob(descriptor) {
       const path = blobPath(descriptor)
       const found = await files.find(path)

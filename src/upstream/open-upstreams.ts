@@ -16,26 +16,50 @@ const defaultLimits: UpstreamLimits = { maxBlobs: 8, answerMs: 4_000, idleMs: 10
 
 /** Sends nothing yet. Throws ProxySettingError. */
 export async function openUpstreams(options: UpstreamsOptions): Promise<Upstreams> {
-  const { environment = process.env, clock = steadyClock, metrics = noMetrics } = options
   await using opened = new AsyncDisposableStack()
   const all: RemoteUpstream[] = []
-  for (const upstream of options.upstreams) {
-    const limits = { ...defaultLimits, ...upstream.limits }
-    const transport = opened.use(
-      await Transport.open({
-        origin: upstream.url.origin,
-        certificateAuthority: upstream.certificateAuthority,
-        answerMs: limits.answerMs,
-        idleMs: limits.idleMs,
-        environment,
-      }),
-    )
-    all.push(new RemoteUpstream(upstream, limits, { transport, clock, metrics }))
-  }
+  for (const upstream of options.upstreams) all.push(await openRemote(upstream, opened, options))
   const resources = opened.move()
   return {
     all,
     find: (name) => all.find((upstream) => upstream.name === name),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** A registry whose names can be listed, too. */
+export type ListedRegistry = Pick<
+  RemoteUpstream,
+  'statManifest' | 'getManifest' | 'openBlob' | 'listReferrers' | 'listTags' | 'listRepositories'
+> &
+  AsyncDisposable
+
+/** One registry for itself. Sends nothing yet. Throws ProxySettingError. */
+export async function openListedRegistry(
+  registry: UpstreamOptions,
+  options: Omit<UpstreamsOptions, 'upstreams'> = {},
+): Promise<ListedRegistry> {
+  await using opened = new AsyncDisposableStack()
+  const remote = await openRemote(registry, opened, options)
+  const resources = opened.move()
+  return Object.assign(remote, { [Symbol.asyncDispose]: () => resources.disposeAsync() })
+}
+
+async function openRemote(
+  upstream: UpstreamOptions,
+  opened: AsyncDisposableStack,
+  options: Omit<UpstreamsOptions, 'upstreams'>,
+): Promise<RemoteUpstream> {
+  const { environment = process.env, clock = steadyClock, metrics = noMetrics } = options
+  const limits = { ...defaultLimits, ...upstream.limits }
+  const transport = opened.use(
+    await Transport.open({
+      origin: upstream.url.origin,
+      certificateAuthority: upstream.certificateAuthority,
+      answerMs: limits.answerMs,
+      idleMs: limits.idleMs,
+      environment,
+    }),
+  )
+  return new RemoteUpstream(upstream, limits, { transport, clock, metrics })
 }

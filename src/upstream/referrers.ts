@@ -74,7 +74,7 @@ function digestsIn(bytes: Uint8Array, mediaType: string | undefined): Digest[] |
 }
 
 /** Of a `Link: </v2/…>; rel="next"` to the registry itself. */
-function nextPath({ url, headers }: Answer): string | undefined {
+export function nextPath({ url, headers }: Answer): string | undefined {
   const [, target = ''] = /<([^<>]{1,2048})>\s*;\s*rel="?next"?/.exec(headers.link ?? '') ?? []
   const next = target === '' ? null : URL.parse(target, url.href)
   return next?.origin === url.origin ? next.pathname + next.search : undefined

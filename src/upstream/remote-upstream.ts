@@ -1,10 +1,17 @@
 /** An upstream as a registry: the distribution-spec's questions, and answers that are checked before anyone trusts them. */
 import { type Clock, type Metrics, Semaphore } from '../base/base.ts'
-import { type Digest, maxManifestBytes, type Reference, type Repository } from '../oci/oci.ts'
+import {
+  type Digest,
+  maxManifestBytes,
+  parseRepository,
+  type Reference,
+  type Repository,
+} from '../oci/oci.ts'
 import { Availability } from './availability.ts'
 import { readBlobHead, readExactly } from './blob-answers.ts'
 import { discard, readWhole } from './bodies.ts'
 import { UpstreamUnavailableError } from './errors.ts'
+import { listNames } from './listings.ts'
 import { acceptManifests, checkManifest, readManifestHead } from './manifests.ts'
 import { listReferrers, type ReferrerSource } from './referrers.ts'
 import { type Question, type Reached, Requests } from './requests.ts'
@@ -27,10 +34,12 @@ interface Collaborators {
 }
 
 type Options = { signal?: AbortSignal }
-type Kind = 'manifest' | 'blob' | 'referrers'
+type Kind = 'manifest' | 'blob' | 'referrers' | 'names'
 
 /** Without an answer yet, so that an upstream that hangs is not asked by everybody at once. */
 const maxQuestions = 32
+
+const namesAtOnce = 1000
 
 /** Many registries do not tell what is not there from what is not for everybody. */
 const forbidden = new Set([401, 403])
@@ -59,7 +68,7 @@ export class RemoteUpstream implements Upstream {
   readonly #budget: Budget | undefined
   readonly #blobs: Semaphore
   readonly #questions = new Semaphore(maxQuestions)
-  readonly #requested = { manifest: 0, blob: 0, referrers: 0 }
+  readonly #requested = { manifest: 0, blob: 0, referrers: 0, names: 0 }
   #receivedBytes = 0
 
   constructor(options: UpstreamOptions, limits: UpstreamLimits, collaborators: Collaborators) {
@@ -150,6 +159,21 @@ export class RemoteUpstream implements Upstream {
       getManifest: (reference, signals) => unlessDenied(this.getManifest(repository, reference, signals)),
     }
     return listReferrers(source, repository, subject, options)
+  }
+
+  /** In pages, as they are read. Throws UpstreamUnavailableError. */
+  listTags(repository: Repository, options: Options = {}): AsyncGenerator<string> {
+    const get = (path: string) =>
+      this.#ask('names', { method: 'GET', repository, path, headers: {} }, options)
+    return listNames(`/v2/${repository}/tags/list?n=${namesAtOnce}`, 'tags', get, this.#availability)
+  }
+
+  /** Only where it needs no token for that: a token's scope is one repository. */
+  listRepositories(options: Options = {}): AsyncGenerator<string> {
+    const repository = parseRepository('catalog')
+    const get = (path: string) =>
+      this.#ask('names', { method: 'GET', repository, path, headers: {} }, options)
+    return listNames(`/v2/_catalog?n=${namesAtOnce}`, 'repositories', get, this.#availability)
   }
 
   status(): UpstreamStatus {

@@ -5,7 +5,12 @@
 import type { Digest, Reference, Repository } from '../oci/oci.ts'
 
 export { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
-export { openUpstreams, type UpstreamsOptions } from './open-upstreams.ts'
+export {
+  type ListedRegistry,
+  openListedRegistry,
+  openUpstreams,
+  type UpstreamsOptions,
+} from './open-upstreams.ts'
 export { ProxySettingError } from './proxies.ts'
 export { rankMembers } from './rank.ts'
 export { type MemberWords, wordFor } from './upstream-name.ts'

@@ -6,6 +6,7 @@ import { openDockerEngine } from './docker-engine.ts'
 import { greeting, type Image, jsonContent, makeImage, makeIndex, sha256 } from './image.ts'
 import { run } from './process.ts'
 import { requires } from './requirement.ts'
+import { openUpstreamRegistry, upstreamNeeds, upstreamUser } from './upstream-registry.ts'
 import { useRegistry } from './use-registry.ts'
 
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
@@ -45,6 +46,37 @@ describe('images on a disk', requires('shoal'), () => {
     const raw = await run('skopeo', ['inspect', '--raw', `oci-archive:${here.folder.at('index.tar')}:1`])
     expect(sha256(Buffer.from(raw.stdout))).toBe(index.manifest.descriptor.digest)
   })
+
+  test(
+    'are those of a docker-registry, as it runs, and from its storage when it does not',
+    requires(...upstreamNeeds),
+    async () => {
+      await using old = await openUpstreamRegistry({ auth: 'basic' })
+      await old.push('old/index', '1', index)
+      await old.push('old/image', '1', image)
+      const { username, password } = upstreamUser
+      const asked = [
+        'import',
+        '--from',
+        old.url,
+        '--repositories',
+        'old/*',
+        '--user',
+        username,
+        '--password-stdin',
+      ]
+      const from = await run(shoal, [...asked, '--data', here.registry.data], { input: `${password}\n` })
+      expect(from.stdout).toContain(`old/index:1  ${index.manifest.descriptor.digest}\n`)
+      expect(from.stdout).toMatch(/^2 images of 2 repositories are here, .* 0 failed$/m)
+      await old.push('old/image', '2', makeImage({ seed: 'pushed later' }))
+      await old.stop()
+      const { stdout } = await command('import', 'docker-registry', old.storage, '--json')
+      expect(JSON.parse(stdout)).toMatchObject({ repositories: 2, imported: 3, failed: 0 })
+      await expectBlobs('old/image', makeImage({ seed: 'pushed later' }))
+      const { body } = await pullManifest(here.client, 'old/index', '1')
+      expect(sha256(body)).toBe(index.manifest.descriptor.digest)
+    },
+  )
 
   test('are read by oras, with what refers to them', requires('oras'), async () => {
     const note = jsonContent('application/vnd.oci.image.manifest.v1+json', {

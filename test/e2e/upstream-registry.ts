@@ -33,6 +33,8 @@ export interface UpstreamRegistry extends AsyncDisposable {
   readonly url: string
   /** The path of its certificate in PEM, with `tls`. */
   readonly certificateAuthority: string | undefined
+  /** Its `rootdirectory`. */
+  readonly storage: string
   /** What it has answered, as its log says. */
   readonly requests: UpstreamRequest[]
   /** Whatever `auth` says: beside the registry, over the same folder. */
@@ -91,6 +93,7 @@ export async function openUpstreamRegistry(options: UpstreamRegistryOptions = {}
   return {
     name: `upstream ${auth ?? 'open'}`,
     url: `${tls ? 'https' : 'http'}://${address}:${port}`,
+    storage: data,
     certificateAuthority: tls ? certificate?.certificate : undefined,
     requests,
     async push(repository, tag, item) {
