@@ -42,6 +42,8 @@ export class Credentials {
   readonly #hash = new KeyedHash()
   /** By keyed hash of the header; the longest unused first. */
   readonly #sessions = new RecentMap<string, Session>(maxSessions)
+  /** What each connection showed last, which its own reader holds anyway: forgotten with it. */
+  readonly #shown = new WeakMap<object, { authorization: string; session: Session }>()
   readonly #checks = new SingleFlight<Asker>()
   /** Addresses and the accounts that signed in from there: nobody keeps them out by guessing elsewhere. */
   readonly #proven = new RecentMap<string, true>(maxSessions)
@@ -55,18 +57,25 @@ export class Credentials {
     this.#ofClient = new Attempts(byClient, options.steady)
   }
 
+  /** Who it is, where the connection showed the same before: a client that goes on asking on it costs no hash at all. */
+  recallOn(connection: object, authorization: string): Asker | undefined {
+    const shown = this.#shown.get(connection)
+    if (shown?.authorization !== authorization || !this.#stands(shown.session)) return undefined
+    return shown.session.asker
+  }
+
   /** Who it is, where that was found out before. */
-  recall(authorization: string): Asker | undefined {
+  recall(authorization: string, connection?: object): Asker | undefined {
     if (authorization.length > maxHeaderLength) return undefined
     const bearer = readBearer(authorization)
     if (bearer !== undefined) return this.#ofToken(bearer)
     const key = this.#keyOf(authorization)
     const session = this.#sessions.get(key)
     if (session === undefined) return undefined
-    const account = this.#options.findAccount(session.name)
     this.#sessions.delete(key)
-    if (account?.version !== session.version || !this.#isUsable(account)) return undefined
+    if (!this.#stands(session)) return undefined
     this.#sessions.set(key, session)
+    if (connection !== undefined) this.#shown.set(connection, { authorization, session })
     return session.asker
   }
 
@@ -142,6 +151,11 @@ export class Credentials {
     if (claims === 'anonymous') return anonymous
     const account = this.#options.findAccount(claims.name)
     return account?.version === claims.version && this.#isUsable(account) ? askerOf(account) : undefined
+  }
+
+  #stands({ name, version }: Session): boolean {
+    const account = this.#options.findAccount(name)
+    return account?.version === version && this.#isUsable(account)
   }
 
   #isUsable(account: AccountEntry): boolean {

@@ -17,7 +17,9 @@ export interface Access extends Disposable {
   /** Whether the cluster has accounts or rules. */
   readonly isOn: boolean
   /** Who asks. Anonymous without credentials. Throws SignInError. */
-  identify(authorization: string | undefined, client: string): Asker | Promise<Asker>
+  identify(authorization: string | undefined, client: string, connection?: object): Asker | Promise<Asker>
+  /** As `identify`, of what was found right on the same connection before; `undefined` of all others. */
+  recallOn(connection: object, authorization: string): Asker | undefined
   /** As `identify`, of credentials that were found right before; anonymous with all others. */
   recall(authorization: string | undefined): Asker
   may(asker: Asker, repository: string, right: AccessRight): boolean
@@ -97,9 +99,14 @@ class LedgerAccess implements Access {
     return this.#hasAccounts || !this.#rights.areOpen
   }
 
-  identify(authorization: string | undefined, client: string): Asker | Promise<Asker> {
+  identify(authorization: string | undefined, client: string, connection?: object): Asker | Promise<Asker> {
     if (authorization === undefined || !this.isOn) return anonymous
-    return this.#credentials.recall(authorization) ?? this.#credentials.check(authorization, client)
+    const known = this.#credentials.recall(authorization, connection)
+    return known ?? this.#credentials.check(authorization, client)
+  }
+
+  recallOn(connection: object, authorization: string): Asker | undefined {
+    return this.#credentials.recallOn(connection, authorization)
   }
 
   recall(authorization: string | undefined): Asker {

@@ -43,7 +43,9 @@ export function explainAccess(rules: readonly AccessRule[], asker: Asker, reposi
 export class Rights {
   readonly #rules: readonly AccessRule[]
   readonly #compiled: readonly CompiledRule[]
-  readonly #decisions = new Map<string, Decision>()
+  /** By asker, and then by repository: no key has to be put together. */
+  readonly #decisions = new Map<string, Map<string, Decision>>()
+  #remembered = 0
 
   constructor(rules: readonly AccessRule[]) {
     this.#rules = rules
@@ -110,12 +112,15 @@ export class Rights {
 
   #decide(asker: Asker, repository: string): Decision {
     if (this.areOpen) return everything
-    const key = `${repository} ${asker.key}`
-    const known = this.#decisions.get(key)
+    const known = this.#decisions.get(asker.key)?.get(repository)
     if (known !== undefined) return known
     const decision = this.#find(asker, repository) ?? nothing
-    if (this.#decisions.size >= maxRemembered) this.#decisions.clear()
-    this.#decisions.set(key, decision)
+    if (this.#remembered++ >= maxRemembered) {
+      this.#decisions.clear()
+      this.#remembered = 1
+    }
+    const ofAsker = this.#decisions.get(asker.key) ?? new Map<string, Decision>()
+    this.#decisions.set(asker.key, ofAsker.set(repository, decision))
     return decision
   }
 

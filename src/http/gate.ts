@@ -48,7 +48,7 @@ export function admit(exchange: Exchange, wanted: Wanted, { naming }: Registry):
     const asker = access.recall(authorization)
     if (access.may(asker, repository, right)) return enter(exchange, access, asker, wanted)
   }
-  const asker = access.identify(authorization, clientOf(exchange.request))
+  const asker = identify(exchange, access)
   return asker instanceof Promise
     ? asker.then((found) => enter(exchange, access, found, wanted))
     : enter(exchange, access, asker, wanted)
@@ -67,10 +67,19 @@ export async function admitToEither(
   if (access === undefined) return 'either'
   const authorization = exchange.header('authorization')
   if (access.may(access.recall(authorization), otherwise, 'pull')) return 'either'
-  const asker = await access.identify(authorization, clientOf(exchange.request))
+  const asker = await identify(exchange, access)
   if (access.may(asker, otherwise, 'pull')) return 'either'
   enter(exchange, access, asker, { asked, repository: own, right: 'pull' })
   return 'own'
+}
+
+/** Who asks. Throws SignInError. No promise, and little else, where the connection has shown the same before. */
+function identify(exchange: Exchange, access: Access): Asker | Promise<Asker> {
+  const authorization = exchange.header('authorization')
+  if (authorization === undefined) return access.recall(undefined)
+  const { request } = exchange
+  const known = access.recallOn(request.socket, authorization)
+  return known ?? access.identify(authorization, clientOf(request), request.socket)
 }
 
 function enter(
@@ -91,7 +100,7 @@ export async function admitTo(exchange: Exchange, route: RouteName): Promise<voi
   const { access } = exchange
   if (access?.isOn !== true || route === 'token' || route === 'v1-ping') return
   const authorization = exchange.header('authorization')
-  const asker = await access.identify(authorization, clientOf(exchange.request))
+  const asker = await identify(exchange, access)
   remember(exchange, access, asker)
   if (asker.name !== undefined) return
   const mayNothing = !maySomething(access, asker)
@@ -145,7 +154,7 @@ export async function sendToken(exchange: Exchange): Promise<void> {
 
 async function askerOfToken(exchange: Exchange, access: Access): Promise<Asker> {
   try {
-    return await access.identify(exchange.header('authorization'), clientOf(exchange.request))
+    return await identify(exchange, access)
   } catch (error) {
     // A mirror is shown the credentials of what it mirrors, and the name in the scope does not say which that is.
     const isPull = /^repository:[^ ]+:pull$/.test(exchange.param('scope') ?? '')

@@ -1,5 +1,5 @@
 /** Listing: tags, repositories, referrers and search, each answered from the ledger a page at a time; mirrored referrers by their upstream. */
-import { RecentMap } from '../base/base.ts'
+import { breather, RecentMap } from '../base/base.ts'
 import { type Digest, OciError, type Repository, siblingTags, type Tag } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { MirroredReferrers, Staleness } from './mirror.ts'
@@ -154,12 +154,19 @@ export function createListing(collaborators: Collaborators): Listing {
   ): Promise<Repository[]> {
     const found: Repository[] = []
     let after = from
+    const breathe = breather()
     for (let searched = 0; searched < maxSearched && found.length < limit; searched += maxPage) {
       const batch = await names.listRepositories({
         limit: maxPage,
         ...(after === undefined ? {} : { after }),
       })
-      found.push(...batch.filter(isWanted))
+      // Rules may be many, and each have to be looked at for each name.
+      for (const name of batch) {
+        if (isWanted(name)) found.push(name)
+        if (found.length >= limit) break
+        const rest = breathe()
+        if (rest !== undefined) await rest
+      }
       after = batch.at(-1)
       if (batch.length < maxPage) break
     }

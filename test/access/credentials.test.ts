@@ -199,6 +199,33 @@ describe('who guesses', () => {
   })
 })
 
+describe('what a connection showed', () => {
+  it('is known again on it alone, for the same bytes alone, and while the account stands', async () => {
+    const [connection, other] = [{}, {}]
+    const right = basic('ann', 'right')
+    const on = (where: object, what = right) => access.recallOn(where, what)?.name
+    for (let turn = 0; turn < 2; turn++) await access.identify(right, here, connection)
+    expect([on(connection), on(other), on(connection, `${right} `)]).toEqual(['ann', undefined, undefined])
+    accounts.set('bob', person('right'))
+    for (let turn = 0; turn < 2; turn++) await access.identify(basic('bob', 'right'), here, connection)
+    expect([on(connection), on(connection, basic('bob', 'right'))]).toEqual([undefined, 'bob'])
+    for (const change of [person('right', { disabledMs: 1 }), person('another'), undefined]) {
+      accounts.set('ann', person('right'))
+      for (let turn = 0; turn < 2; turn++) await access.identify(right, here, connection)
+      expect(on(connection)).toBe('ann')
+      accounts.set('ann', change)
+      expect(on(connection)).toBeUndefined()
+    }
+  })
+
+  it('is nothing while it is wrong', async () => {
+    const connection = {}
+    for (let turn = 0; turn < 2; turn++)
+      await expect(access.identify(basic('ann', 'wrong'), here, connection)).rejects.toThrow()
+    expect(access.recallOn(connection, basic('ann', 'wrong'))).toBeUndefined()
+  })
+})
+
 describe('a bearer token', () => {
   const bearer = (token: string): string => `Bearer ${token}`
   const tokenOf = async (authorization: string | undefined): Promise<string> =>

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { hashSecret } from '../../src/access/access.ts'
 import { digestBytes, mediaTypes, parseDigest, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { AccessRule, AccountValue } from '../../src/records/records.ts'
+import { createListing } from '../../src/registry/listing.ts'
 import { basic, person } from '../access/fixture.ts'
 import { openMirrorAlone } from '../mirror/alone.ts'
 import { FakeUpstream } from '../mirror/fake-upstream.ts'
@@ -369,4 +370,31 @@ it('writes in whose name a tag was written into its record', async () => {
   expect(await api.names.findTag(repository, parseTag('2'))).toMatchObject({ by: 'ann' })
   expect(await api.names.findTag(repository, parseTag('1'))).not.toHaveProperty('by')
   expect(await api.names.findManifest(repository, parseDigest(image.digest))).toMatchObject({ by: 'ann' })
+})
+
+it('lets others be served while names are looked through for which the rules take long', async () => {
+  const names = Array.from({ length: 300 }, (_, n) =>
+    parseRepository(`many/name-${String(n).padStart(3, '0')}`),
+  )
+  const busy = (repository: string): boolean => {
+    // As a thousand rules with stars in them: a millisecond for each name.
+    for (const endMs = performance.now() + 1; performance.now() < endMs; );
+    return repository.endsWith('299')
+  }
+  const listing = createListing({
+    names: { listRepositories: async () => names },
+    own: {},
+    mirror: {},
+  } as never)
+  let turns = 0
+  let isOver = false
+  const count = (): void => {
+    turns++
+    if (!isOver) setImmediate(count)
+  }
+  setImmediate(count)
+  const found = await listing.search('name', 10, busy)
+  isOver = true
+  expect(found.map(({ name }) => name)).toEqual(['many/name-299'])
+  expect(turns).toBeGreaterThan(20)
 })

@@ -79,7 +79,8 @@ export class PageListing {
     const visible: Repository[] = []
     for (const name of names) {
       if (visitor.may(name, 'pull')) visible.push(name)
-      await breathe()
+      const rest = breathe()
+      if (rest !== undefined) await rest
     }
     return { names: visible, isCut }
   }
