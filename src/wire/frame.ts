@@ -11,6 +11,43 @@ export function frameHeader(length: number, maxBytes: number): Uint8Array {
   return header
 }
 
+/** In front of a frame whose memory has room for it: its header, and short frames that go before it. */
+export const frameRoomBytes = 1024
+const roomy = new WeakSet<ArrayBufferLike>()
+
+/** Memory for frames of up to `bytes`, with room in front. */
+export function frameMemory(bytes: number): ArrayBuffer {
+  const memory = new ArrayBuffer(frameRoomBytes + bytes)
+  roomy.add(memory)
+  return memory
+}
+
+/** Its content is what was there before. */
+export function frameIn(memory: ArrayBuffer, length: number): Uint8Array {
+  return new Uint8Array(memory, frameRoomBytes, length)
+}
+
+/**
+ * The frame with its header, and with `before`, headers and frames, in front of that, as one piece of memory: TLS copies
+ * what comes to it in several. `undefined` when the frame has no such room. Throws `TOO_LARGE`.
+ */
+export function frameBehind(
+  before: readonly Uint8Array[],
+  frame: Uint8Array,
+  maxBytes: number,
+): Uint8Array | undefined {
+  const parts = [...before, frameHeader(frame.length, maxBytes)]
+  let at = frameRoomBytes - parts.reduce((sum, { length }) => sum + length, 0)
+  if (at < 0 || frame.byteOffset !== frameRoomBytes || !roomy.has(frame.buffer)) return undefined
+  const whole = new Uint8Array(frame.buffer, at, frameRoomBytes - at + frame.length)
+  at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
+
 /** Cuts a stream of chunks, however they were split, back into frames. Holds one unfinished frame at most. */
 export class FrameReader {
   readonly #maxBytes: number

@@ -13,7 +13,15 @@ export {
 } from './envelope.ts'
 export { BadSignatureError, ChannelBrokenError, MalformedError, TooLargeError } from './errors.ts'
 export { digestText, peerIdText, repositoryText, tagText } from './fields.ts'
-export { FrameReader, frameHeader, frameHeaderBytes } from './frame.ts'
+export {
+  FrameReader,
+  frameBehind,
+  frameHeader,
+  frameHeaderBytes,
+  frameIn,
+  frameMemory,
+  frameRoomBytes,
+} from './frame.ts'
 export { type Identity, identityFromSeed } from './identity.ts'
 export { parsePeerId, peerIdOf } from './peer-id.ts'
 export {

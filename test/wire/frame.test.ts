@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { FrameReader, frameHeader } from '../../src/wire/wire.ts'
+import {
+  FrameReader,
+  frameBehind,
+  frameHeader,
+  frameIn,
+  frameMemory,
+  frameRoomBytes,
+} from '../../src/wire/wire.ts'
 
 it('writes the length as four bytes, big endian', () => {
   expect(Buffer.from(frameHeader(258, 1000)).toString('hex')).toBe('00000102')
@@ -46,4 +53,29 @@ it('refuses a frame that is too long before it arrives', () => {
   expect(() => reader.push(Buffer.from('ffffffff', 'hex'))).toThrowError(
     expect.objectContaining({ code: 'TOO_LARGE', bytes: 0xffffffff }),
   )
+})
+
+it('puts short frames and its header in front of a frame that has room for them, and moves nothing', () => {
+  const frames = fc.array(fc.uint8Array({ maxLength: 80 }), { maxLength: 8 })
+  fc.assert(
+    fc.property(frames, fc.uint8Array({ minLength: 1, maxLength: 40 }), (short, content) => {
+      const frame = frameIn(frameMemory(40), content.length)
+      frame.set(content)
+      const before = short.flatMap((each) => [frameHeader(each.length, 100), each])
+      const whole = frameBehind(before, frame, 100)
+      expect(whole?.buffer).toBe(frame.buffer)
+      const received = new FrameReader({ maxBytes: 100 }).push(Uint8Array.from(whole ?? []))
+      expect(received.map((each) => [...each])).toEqual([...short, content].map((each) => [...each]))
+    }),
+  )
+})
+
+it('leaves memory alone that has no room in front of a frame, or not enough', () => {
+  const foreign = new Uint8Array(new ArrayBuffer(frameRoomBytes + 3).transfer(), frameRoomBytes)
+  expect(frameBehind([], foreign, 100)).toBeUndefined()
+  const frame = frameIn(frameMemory(3), 3)
+  expect(frameBehind([], frame.subarray(1), 100)).toBeUndefined()
+  expect(frameBehind([new Uint8Array(frameRoomBytes - 3)], frame, 100)).toBeUndefined()
+  expect(frameBehind([new Uint8Array(frameRoomBytes - 4)], frame, 100)).toHaveLength(frameRoomBytes + 3)
+  expect(() => frameBehind([], frame, 2)).toThrowError(expect.objectContaining({ code: 'TOO_LARGE' }))
 })

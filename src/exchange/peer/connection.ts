@@ -50,6 +50,9 @@ export interface ConnectionOptions {
 const maxWaiting = 1024
 /** Of messages in one write. */
 const batchBytes = 64 * 1024
+/** Of the last frame in what the connection takes for a byte. */
+const weight = 0.3
+const leastMs = 0.1
 
 /** It was ended in order, or another took its place: nobody's fault. */
 export class ConnectionOverError extends ChannelBrokenError {}
@@ -72,6 +75,7 @@ export class Connection {
   #writtenMs: number
   /** When the write that is under way was begun. */
   #writingSinceMs: number | undefined
+  #msPerByte: number | undefined
 
   constructor(options: ConnectionOptions) {
     this.peer = options.peer
@@ -133,6 +137,11 @@ export class Connection {
   /** For how long the peer has taken nothing, although something is being written. */
   get blockedMs(): number {
     return this.#writingSinceMs === undefined ? 0 : this.#options.clock.now() - this.#writingSinceMs
+  }
+
+  /** At which the peer takes frames of late, once there were some. */
+  get bytesPerMs(): number | undefined {
+    return this.#msPerByte === undefined ? undefined : 1 / this.#msPerByte
   }
 
   /** Goes out with the next write, whatever causes it, and by itself with the next `check`. */
@@ -296,11 +305,16 @@ export class Connection {
         this.#wake = Promise.withResolvers()
         continue
       }
-      this.#writingSinceMs = clock.now()
+      const sinceMs = clock.now()
+      this.#writingSinceMs = sinceMs
       await out.sendAll(batch)
       this.#writingSinceMs = undefined
       this.#writtenMs = clock.now()
-      if (lent !== undefined) source.written(lent)
+      if (lent !== undefined) {
+        // It waited for the frame before.
+        this.#measure(lent.length, this.#writtenMs - sinceMs)
+        source.written(lent)
+      }
       lent = frame
       if (next !== undefined) {
         out = next
@@ -308,6 +322,11 @@ export class Connection {
       }
     }
     await Promise.all([stream.close(), this.#direct?.close()])
+  }
+
+  #measure(bytes: number, ms: number): void {
+    const msPerByte = Math.max(ms, leastMs) / bytes
+    this.#msPerByte = (this.#msPerByte ?? msPerByte) * (1 - weight) + msPerByte * weight
   }
 
   /** Messages first, since little waits for a piece and much for a word. */

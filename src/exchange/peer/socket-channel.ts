@@ -1,7 +1,13 @@
 /** Frames over a TLS socket, with backpressure both ways. */
 import type { Duplex } from 'node:stream'
 import { unlessAborted } from '../../base/base.ts'
-import { type BatchChannel, ChannelBrokenError, FrameReader, frameHeader } from '../../wire/wire.ts'
+import {
+  type BatchChannel,
+  ChannelBrokenError,
+  FrameReader,
+  frameBehind,
+  frameHeader,
+} from '../../wire/wire.ts'
 import { maxFrameBytes } from '../protocol/raw-frames.ts'
 
 /** Frames that wait to be received; beyond, the socket is not read. */
@@ -70,12 +76,13 @@ export class SocketChannel implements BatchChannel {
     const parts = joined(frames)
     for (const part of parts) this.#sentBytes += part.length
     const last = parts.length - 1
-    this.#socket.cork()
+    // What is written corked is copied once more, which one piece alone is spared.
+    if (last > 0) this.#socket.cork()
     for (const [at, part] of parts.entries()) {
       if (at < last) this.#socket.write(part)
       else this.#socket.write(part, over)
     }
-    this.#socket.uncork()
+    if (last > 0) this.#socket.uncork()
     await unlessAborted(before, signal)
     this.#check()
   }
@@ -186,17 +193,19 @@ export class SocketChannel implements BatchChannel {
   }
 }
 
-/** Headers and small frames in one piece each time, large frames as they are. Throws `TOO_LARGE`. */
+/** Headers and small frames in one piece each time, in front of a large frame where it has room for them. Throws `TOO_LARGE`. */
 function joined(frames: readonly Uint8Array[]): Uint8Array[] {
   const parts: Uint8Array[] = []
   let small: Uint8Array[] = []
   for (const frame of frames) {
-    small.push(frameHeader(frame.length, maxFrameBytes))
-    if (frame.length < smallBytes) small.push(frame)
-    else {
-      parts.push(small.length === 1 ? (small[0] ?? frame) : Buffer.concat(small), frame)
-      small = []
+    if (frame.length < smallBytes) {
+      small.push(frameHeader(frame.length, maxFrameBytes), frame)
+      continue
     }
+    const whole = frameBehind(small, frame, maxFrameBytes)
+    if (whole !== undefined) parts.push(whole)
+    else parts.push(Buffer.concat([...small, frameHeader(frame.length, maxFrameBytes)]), frame)
+    small = []
   }
   if (small.length > 0) parts.push(Buffer.concat(small))
   return parts

@@ -9,10 +9,9 @@ import { maxListPackBytes } from './list-pack.ts'
 import { maxPieceBytes, maxPieces } from './piece-size.ts'
 
 export const rawHeaderBytes = 12
-/** With the frame's own 4-byte length this fills one write of 262,064 bytes: four Noise messages, none of them cut. */
-export const maxFrameBytes = 262_060
-/** Bytes of a piece or list in one frame. */
-export const maxChunkBytes = maxFrameBytes - rawHeaderBytes
+/** Bytes of a piece or list in one frame. Every frame is a dozen steps for both sides, so that on a quick link a large piece is few of them. */
+export const maxChunkBytes = 512 * 1024
+export const maxFrameBytes = rawHeaderBytes + maxChunkBytes
 
 /** And at least, but at its end: a peer may not make a thousand frames of a piece. */
 export const leastChunkBytes = 16 * 1024

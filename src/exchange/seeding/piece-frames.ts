@@ -1,24 +1,43 @@
 /** A piece as the frames that carry it, in memory that is used again: new memory of this size costs more than copying a piece. */
-import { maxChunkBytes, maxFrameBytes, rawHeaderBytes, writeDataHeader } from '../protocol/raw-frames.ts'
+import { frameIn, frameMemory } from '../../wire/wire.ts'
+import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from '../protocol/raw-frames.ts'
+
+const leastClassBytes = 64 * 1024
 
 export class FramePool {
-  readonly #free: ArrayBuffer[] = []
-  readonly #most: number
+  /** Memory for chunks of up to so many bytes, a power of two. */
+  readonly #free = new Map<number, ArrayBuffer[]>()
+  /** And for which it was made. */
+  readonly #classes = new WeakMap<ArrayBufferLike, number>()
+  readonly #mostBytes: number
+  #bytes = 0
 
-  /** Keeps up to `most` frames of `maxFrameBytes` for use. */
-  constructor({ most }: { most: number }) {
-    this.#most = most
+  /** Keeps up to `mostBytes` for use. */
+  constructor({ mostBytes }: { mostBytes: number }) {
+    this.#mostBytes = mostBytes
   }
 
-  /** Its content is what was there before. */
-  take(bytes: number): Uint8Array {
-    return new Uint8Array(this.#free.pop() ?? new ArrayBuffer(maxFrameBytes), 0, bytes)
+  /** Memory for a frame of a chunk, and its header. Its content is what was there before. */
+  take(chunkBytes: number): Uint8Array {
+    let size = leastClassBytes
+    while (size < chunkBytes) size *= 2
+    let memory = this.#free.get(size)?.pop()
+    if (memory === undefined) {
+      memory = frameMemory(rawHeaderBytes + size)
+      this.#classes.set(memory, size)
+    } else this.#bytes -= size
+    return frameIn(memory, rawHeaderBytes + chunkBytes)
   }
 
   /** Takes back what `take` gave, and lets go of anything else. Nobody may look at it any more. */
   give({ buffer }: Uint8Array): void {
-    const isMine = buffer instanceof ArrayBuffer && buffer.byteLength === maxFrameBytes
-    if (isMine && this.#free.length < this.#most) this.#free.push(buffer)
+    const size = this.#classes.get(buffer)
+    if (size === undefined || !(buffer instanceof ArrayBuffer)) return
+    if (this.#bytes + size > this.#mostBytes) return
+    this.#bytes += size
+    const kept = this.#free.get(size)
+    if (kept === undefined) this.#free.set(size, [buffer])
+    else kept.push(buffer)
   }
 }
 
@@ -30,6 +49,8 @@ export interface PieceFramesOptions {
   /** Its bytes; a chunk's memory may be used again once the next is asked for. */
   chunks: AsyncIterable<Uint8Array>
   pool: FramePool
+  /** At most so many of them in one frame. */
+  frameBytes: number
 }
 
 /** Whoever takes a frame gives it back to the pool. Throws what reading throws. */
@@ -39,15 +60,16 @@ export async function* pieceFrames({
   length,
   chunks,
   pool,
+  frameBytes: mostBytes,
 }: PieceFramesOptions): AsyncGenerator<{ frame: Uint8Array; isLast: boolean }, void, undefined> {
   // Frames of equal length: what is left over of full ones would cost as much as one of them.
-  const frameBytes = Math.ceil(length / Math.ceil(length / maxChunkBytes))
+  const frameBytes = Math.ceil(length / Math.ceil(length / Math.min(mostBytes, maxChunkBytes)))
   let offset = 0
   let filled = 0
   let frame: Uint8Array | undefined
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; ) {
-      frame ??= pool.take(rawHeaderBytes + Math.min(frameBytes, length - offset))
+      frame ??= pool.take(Math.min(frameBytes, length - offset))
       const part = chunk.subarray(at, at + frame.length - rawHeaderBytes - filled)
       frame.set(part, rawHeaderBytes + filled)
       filled += part.length

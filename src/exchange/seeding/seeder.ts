@@ -40,13 +40,12 @@ export interface SeederOptions {
 
 /** A downloader that takes nothing for so long is let go. */
 const blockedMs = 15_000
-/** 8 MiB. */
-const maxFreeFrames = 32
+const maxFreeBytes = 8 * 1024 * 1024
 
 export class Seeder {
   readonly #options: SeederOptions
   readonly #upload: Upload
-  readonly #pool = new FramePool({ most: maxFreeFrames })
+  readonly #pool = new FramePool({ mostBytes: maxFreeBytes })
   readonly #sessions = new Map<string, Session>()
   /** Whoever asks may ask again and again. */
   readonly #failures: LogLimit
@@ -70,6 +69,7 @@ export class Seeder {
       budget,
       want: (wantId) => session.want(wantId),
       wake: () => connection.wake(),
+      bytesPerMs: () => connection.bytesPerMs,
       onSent: (bytes) => traffic.sent(peer, bytes - rawHeaderBytes, connection.way),
       onOver: (job) =>
         this.#feed({ type: 'sent', downloader: id, blob: job.digest, want: job.id, piece: job.piece }),

@@ -25,6 +25,8 @@ export interface SenderOptions {
   want(id: number): { digest: Digest; item: InventoryItem } | undefined
   /** There is something to write. */
   wake(): void
+  /** How quickly the downloader takes it, once that is known. */
+  bytesPerMs(): number | undefined
   onSent(bytes: number): void
   /** The job is over: the piece arrived, or was stopped, or cannot be read. Once for each. */
   onOver(job: SendJob): void
@@ -32,8 +34,12 @@ export interface SenderOptions {
   onUnreadable(digest: Digest, piece: number, error: unknown): void
 }
 
-/** A megabyte: four small pieces, or what a large one takes to be read without a pause. */
-const aheadFrames = 4
+/** Small pieces, or what a large one takes to be read without a pause. */
+const aheadBytes = 1024 * 1024
+/** Messages wait behind the frame that is being written: no longer than so, at the rate at which the last ones went. */
+const frameMs = 50
+/** But a frame by itself costs more than waiting for as much. */
+const leastFrameBytes = 128 * 1024
 /** What `--max-upload` may be behind before a blob of one small piece waits for it, too: all else waits the longer for that. */
 const debtMs = 10_000
 
@@ -47,6 +53,7 @@ interface Frame {
 interface Lane {
   readonly waiting: Fifo<SendJob>
   readonly ready: Fifo<Frame>
+  readyBytes: number
   /** How far the budget may be overdrawn. */
   readonly debtMs: number
 }
@@ -56,8 +63,8 @@ export class Sender {
   /** Granted, and not over. */
   readonly #jobs = new Set<SendJob>()
   /** Manifests and the like, for which somebody waits, before what takes long anyway. */
-  readonly #small: Lane = { waiting: new Fifo(), ready: new Fifo(), debtMs }
-  readonly #large: Lane = { waiting: new Fifo(), ready: new Fifo(), debtMs: 0 }
+  readonly #small: Lane = { waiting: new Fifo(), ready: new Fifo(), readyBytes: 0, debtMs }
+  readonly #large: Lane = { waiting: new Fifo(), ready: new Fifo(), readyBytes: 0, debtMs: 0 }
   readonly #lists = new Fifo<Uint8Array>()
   #news = Promise.withResolvers<void>()
   #room = Promise.withResolvers<void>()
@@ -111,7 +118,7 @@ export class Sender {
       return list
     }
     for (;;) {
-      const entry = this.#small.ready.shift() ?? this.#large.ready.shift()
+      const entry = takeFrom(this.#small) ?? takeFrom(this.#large)
       this.#makeRoom()
       if (entry === undefined) return undefined
       const { job, frame, isLast } = entry
@@ -161,11 +168,13 @@ export class Sender {
         length: end - start,
         chunks,
         pool,
+        frameBytes: this.#frameBytes,
       })) {
         await this.#afford(frame.length, lane, signal)
-        while (lane.ready.length >= aheadFrames && !signal.aborted) await this.#room.promise
+        while (lane.readyBytes >= aheadBytes && !signal.aborted) await this.#room.promise
         if (job.isStopped || signal.aborted) return
         lane.ready.push({ job, frame, isLast })
+        lane.readyBytes += frame.length
         wake()
       }
     } catch (error) {
@@ -174,6 +183,10 @@ export class Sender {
       this.#over(job)
       onUnreadable(digest, piece, error)
     }
+  }
+
+  get #frameBytes(): number {
+    return Math.max(leastFrameBytes, (this.#options.bytesPerMs() ?? 0) * frameMs)
   }
 
   async #afford(bytes: number, lane: Lane, signal: AbortSignal): Promise<void> {
@@ -201,4 +214,10 @@ export class Sender {
     this.#room.resolve()
     this.#room = Promise.withResolvers()
   }
+}
+
+function takeFrom(lane: Lane): Frame | undefined {
+  const entry = lane.ready.shift()
+  if (entry !== undefined) lane.readyBytes -= entry.frame.length
+  return entry
 }
