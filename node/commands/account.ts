@@ -1,18 +1,21 @@
 /** `shoal account`: the people and robots that sign in at the cluster's nodes. */
 import { perform } from '../admin/perform.ts'
+import { findAdminKey, key } from '../command-line/admin-key.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import { readPassword } from '../command-line/password.ts'
+import type { AccountChange } from '../command-line/signed-accounts.ts'
 import type { MadeRobot, ShownAccount } from '../operations/account.ts'
+import type { OperationTypes } from '../operations/operations.ts'
 import { formatTable, formatTime, print, printable, printJson } from '../screen/output.ts'
 import { duration, flag, text } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
 const usage = [
-  'account add NAME [--group G]... [--password-stdin] [--json]',
-  'account robot NAME [--expires TIME] [--note TEXT] [--group G]... [--json]',
-  'account passwd NAME [--password-stdin] [--json]',
-  'account groups NAME [--group G]... [--json]',
-  'account disable|enable|rm NAME [--json]',
+  'account add NAME [--group G]... [--password-stdin] [--key FILE] [--json]',
+  'account robot NAME [--expires TIME] [--note TEXT] [--group G]... [--key FILE] [--json]',
+  'account passwd NAME [--password-stdin] [--key FILE] [--json]',
+  'account groups NAME [--group G]... [--key FILE] [--json]',
+  'account disable|enable|rm NAME [--key FILE] [--json]',
   'account ls [--json]',
 ]
 
@@ -25,12 +28,14 @@ Accounts are known at every node of the cluster within a second: docker login an
 may do is for the policy's access rules to say (shoal policy, shoal access explain); while there are none, everybody may
 everything, with an account or without.
 
-A person has a password of 8 characters at least, asked at a prompt or read from standard input. A robot, whose user name is robot$NAME, has a
-secret that is printed once; --expires ends it. passwd gives either a new one. groups sets the groups to those given.
-A disabled account cannot sign in until it is enabled; what it signed in by before is worth nothing at once.
+A person has a password of 8 characters at least, asked at a prompt or read from standard input. A robot, whose user
+name is robot$NAME, has a secret that is printed once; --expires ends it. passwd gives either a new one. groups sets the
+groups to those given. A disabled account cannot sign in until it is enabled; what it signed in by before is worth
+nothing at once.
 
 Accounts are written at the node that holds the cluster's authority key, or at one that the policy names in
-"administrators". Every member can read the hashes of passwords and secrets.`,
+"administrators"; with --key they are signed by an administrator's own key (shoal authority admin-key), in this command: the
+node is given what was signed and never the key. Every member can read the hashes of passwords and secrets.`,
   flags: {
     group: {
       kind: text,
@@ -40,6 +45,7 @@ Accounts are written at the node that holds the cluster's authority key, or at o
     },
     'password-stdin': { kind: flag, help: 'read the password from standard input' },
     expires: { kind: duration, value: 'TIME', help: 'after which the secret is worth nothing, such as 90d' },
+    key,
     note: { kind: text, value: 'TEXT', help: 'what the robot is for' },
     json,
   },
@@ -49,6 +55,7 @@ Accounts are written at the node that holds the cluster's authority key, or at o
     ['account add ann --group developers', 'a person; asks for the password'],
     ['account robot deploy --expires 90d --note "the CI"', 'a robot; prints its secret'],
     ['account disable ann', 'keep it out, everywhere'],
+    ['account add bob --key ann.key', "signed with an administrator's own key"],
   ],
   async run({ settings, words: [action, name], flags }) {
     if (action === 'ls' && name === undefined) return await list(settings, flags.json)
@@ -67,22 +74,22 @@ Accounts are written at the node that holds the cluster's authority key, or at o
       )
     if ((expires !== undefined || note !== undefined) && action !== 'robot')
       throw new UsageError('--expires and --note are for account robot alone')
+    const change = await openChange(settings, flags.key)
     if (action === 'robot') {
       const more = {
         ...(expires === undefined ? {} : { expiresMs: Date.now() + expires }),
         ...(note === undefined ? {} : { note }),
       }
-      return tellSecret(await perform(settings, 'account-robot', { name, groups, ...more }), flags.json)
+      return tellSecret(await change('account-robot', { name, groups, ...more }), flags.json)
     }
-    if (action === 'passwd' && isRobot)
-      return tellSecret(await perform(settings, 'account-renew', { name }), flags.json)
+    if (action === 'passwd' && isRobot) return tellSecret(await change('account-renew', { name }), flags.json)
     if (action === 'rm') {
-      const removed = await perform(settings, 'account-rm', { name })
+      const removed = await change('account-rm', { name })
       if (flags.json) printJson(removed)
       else print(`${name} is gone, and cannot sign in any more\n`)
       return 0
     }
-    const account = await changed(settings, action, name, groups, fromStandardInput)
+    const account = await changed(change, action, name, groups, fromStandardInput)
     if (flags.json) printJson(account)
     else print(`${outcomes[action]?.(account) ?? name}\n`)
     return 0
@@ -97,20 +104,33 @@ const outcomes: Record<string, (account: ShownAccount & { registry?: string }) =
   enable: ({ name }) => `${name} can sign in again`,
 }
 
+type ChangeAccount = <N extends AccountChange>(
+  name: N,
+  params: OperationTypes[N]['params'],
+) => Promise<OperationTypes[N]['result']>
+
+async function openChange(settings: Settings, file: string | undefined): Promise<ChangeAccount> {
+  const own = await findAdminKey(file)
+  if (own === undefined) return (name, params) => perform(settings, name, params)
+  // Loaded only here: it brings along what decides on accounts.
+  const { performSigned } = await import('../command-line/signed-accounts.ts')
+  return (name, params) => performSigned(settings, name, params, own)
+}
+
 async function changed(
-  settings: Settings,
+  change: ChangeAccount,
   action: string,
   name: string,
   groups: string[],
   fromStandardInput: boolean,
 ): Promise<ShownAccount & { registry?: string }> {
-  if (action === 'groups') return await perform(settings, 'account-groups', { name, groups })
+  if (action === 'groups') return await change('account-groups', { name, groups })
   if (action === 'disable' || action === 'enable')
-    return await perform(settings, 'account-disable', { name, disabled: action === 'disable' })
+    return await change('account-disable', { name, disabled: action === 'disable' })
   const password = await readPassword(name, { fromStandardInput })
   return action === 'add'
-    ? await perform(settings, 'account-add', { name, password, groups })
-    : await perform(settings, 'account-password', { name, password })
+    ? await change('account-add', { name, password, groups })
+    : await change('account-password', { name, password })
 }
 
 function tellSecret(robot: MadeRobot, asJson: boolean): number {

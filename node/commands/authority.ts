@@ -11,9 +11,9 @@ import { flag } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
 const usage = [
-  'authority [show] [--json]',
   'authority export [--drop] [--json]',
   'authority import FILE [--json]',
+  'authority show [--json]',
   'authority rotate [--json]',
   'authority admin-key FILE [--json]',
   'authority recover propose|apply FILE [--json]',
@@ -42,7 +42,7 @@ on the node of the proposal.
 
 Where the authority was handed over twice (shoal doctor says so), follow has this node go with the other key.`,
   flags: { drop: { kind: flag, help: 'remove the key from this node' }, key, json },
-  actions: ['show', 'export', 'import', 'rotate', 'admin-key', 'recover', 'follow'],
+  actions: ['export', 'import', 'show', 'rotate', 'admin-key', 'recover', 'follow'],
   maxWords: 3,
   examples: [
     ['authority export --drop >authority.key', 'take the key off this node'],
@@ -51,7 +51,7 @@ Where the authority was handed over twice (shoal doctor says so), follow has thi
     ['authority admin-key ann.key', 'a key for an administrator'],
     ['authority recover sign proposal.json --key ann.key', 'agree that a lost key is replaced'],
   ],
-  async run({ settings, words: [action = 'show', ...words], flags }) {
+  async run({ settings, words: [action, ...words], flags }) {
     const [file, ...more] = words
     if (flags.drop && action !== 'export') throw new UsageError('--drop is for authority export alone')
     if (flags.key !== undefined && action !== 'recover')

@@ -23,7 +23,8 @@ import {
 } from '../../src/records/records.ts'
 import type { LocalNode } from '../local-node.ts'
 import { type Address, address, formatAddress } from '../settings/kinds.ts'
-import type { Operation, OperationContext } from './operations.ts'
+import type { Settings } from '../settings/settings.ts'
+import type { Operation, OperationName, OperationTypes } from './operations.ts'
 
 /** The account is not there, is there already, or cannot be as it is asked for. */
 class AccountError extends CodedError {
@@ -43,6 +44,25 @@ export interface ShownAccount {
   author: string
 }
 
+/** The accounts that are to be changed, wherever they are: on this node, or with what signs for it. */
+export interface AccountNames extends Pick<LocalNode['names'], 'findAccount' | 'listAccounts'> {
+  /** `decide` is given what stands; what it returns is signed, and stands when it resolves. */
+  change(name: string, decide: Decide): Promise<void>
+}
+
+type Decide = (standing: AccountValue | undefined) => AccountValue | undefined
+
+export interface AccountContext {
+  names: AccountNames
+  settings: Pick<Settings, 'http'>
+  serving?: { http: string }
+}
+
+type Change<N extends OperationName> = (
+  context: AccountContext,
+  params: OperationTypes[N]['params'],
+) => Promise<OperationTypes[N]['result']>
+
 /** With what clients on this host call the node. */
 export type MadePerson = ShownAccount & { registry: string }
 
@@ -61,78 +81,81 @@ const minPasswordLength = 8
 const longestNote = 256
 const pageLength = 500
 
-export const addAccount: Operation<'account-add'> = async ({ node, serving }, { name, password, groups }) => {
+export const addAccount: Change<'account-add'> = async (
+  { names, settings, serving },
+  { name, password, groups },
+) => {
   if (isRobotName(name)) throw new AccountError(`${name} is a robot's name; make it with shoal account robot`)
   checkName(name)
   checkGroups(groups)
-  await checkRoom(node)
+  await checkRoom({ names })
   const hash = await hashPassword(checkPassword(password))
-  await change(node, name, (standing) => {
+  await names.change(name, (standing) => {
     if (standing !== undefined) throw alreadyThere(name)
     return { type: 'person', password: hash, groups }
   })
-  return { ...shown(get(node, name)), registry: registryName(serving?.http, node.settings.http) }
+  return { ...shown(get({ names }, name)), registry: registryName(serving?.http, settings.http) }
 }
 
-export const addRobot: Operation<'account-robot'> = async ({ node }, params) => {
+export const addRobot: Change<'account-robot'> = async ({ names }, params) => {
   const { expiresMs, note, groups } = params
   const name = isRobotName(params.name) ? params.name : robotName(params.name)
   checkName(name)
   checkGroups(groups)
   if (note !== undefined && note.length > longestNote)
     throw new AccountError(`the note has ${note.length} characters; at most ${longestNote} are kept`)
-  await checkRoom(node)
+  await checkRoom({ names })
   const secret = makeSecret()
   const more = { ...(expiresMs === undefined ? {} : { expiresMs }), ...(note === undefined ? {} : { note }) }
-  await change(node, name, (standing) => {
+  await names.change(name, (standing) => {
     if (standing !== undefined) throw alreadyThere(name)
     return { type: 'robot', secret: hashSecret(secret), groups, ...more }
   })
   return { name, secret, ...(expiresMs === undefined ? {} : { expiresMs }) }
 }
 
-export const setPassword: Operation<'account-password'> = async ({ node }, { name, password }) => {
-  get(node, name)
+export const setPassword: Change<'account-password'> = async ({ names }, { name, password }) => {
+  get({ names }, name)
   const hash = await hashPassword(checkPassword(password))
-  await change(node, name, (standing) => {
+  await names.change(name, (standing) => {
     if (standing?.type === 'person') return { ...standing, password: hash }
     throw new AccountError(`${name} is not a person with a password`)
   })
-  return shown(get(node, name))
+  return shown(get({ names }, name))
 }
 
-export const renewSecret: Operation<'account-renew'> = async ({ node }, { name }) => {
+export const renewSecret: Change<'account-renew'> = async ({ names }, { name }) => {
   const secret = makeSecret()
-  await change(node, name, (standing) => {
+  await names.change(name, (standing) => {
     if (standing?.type === 'robot') return { ...standing, secret: hashSecret(secret) }
     throw missing(name)
   })
-  const { value } = get(node, name)
+  const { value } = get({ names }, name)
   const expires =
     value.type === 'robot' && value.expiresMs !== undefined ? { expiresMs: value.expiresMs } : {}
   return { name, secret, ...expires }
 }
 
-export const setGroups: Operation<'account-groups'> = async ({ node }, { name, groups }) => {
+export const setGroups: Change<'account-groups'> = async ({ names }, { name, groups }) => {
   checkGroups(groups)
-  await change(node, name, (standing) => {
+  await names.change(name, (standing) => {
     if (standing === undefined) throw missing(name)
     return { ...standing, groups }
   })
-  return shown(get(node, name))
+  return shown(get({ names }, name))
 }
 
-export const disableAccount: Operation<'account-disable'> = async ({ node }, { name, disabled }) => {
-  await change(node, name, (standing) => {
+export const disableAccount: Change<'account-disable'> = async ({ names }, { name, disabled }) => {
+  await names.change(name, (standing) => {
     if (standing === undefined) throw missing(name)
     const { disabledMs = Date.now(), ...rest } = standing
     return disabled ? { ...rest, disabledMs } : rest
   })
-  return shown(get(node, name))
+  return shown(get({ names }, name))
 }
 
-export const removeAccount: Operation<'account-rm'> = async ({ node }, { name }) => {
-  await change(node, name, (standing) => {
+export const removeAccount: Change<'account-rm'> = async ({ names }, { name }) => {
+  await names.change(name, (standing) => {
     if (standing === undefined) throw missing(name)
     return undefined
   })
@@ -163,20 +186,26 @@ function whyKeptOut({ value }: AccountEntry): string | undefined {
 export type ExplainedAccess = Explanation & { who: string; repository: string; may: AccessRight[] }
 
 /** Signed by the authority where its key is here, else by this node, which the policy has to name. */
-async function change(
-  { names }: OperationContext['node'],
-  name: string,
-  decide: (standing: AccountValue | undefined) => AccountValue | undefined,
-): Promise<void> {
-  // Decided in the ledger's turn, so that of two changes at once neither undoes the other.
-  const decision = async () => [
-    { kind: 'account' as const, name, value: decide(names.findAccount(name)?.value) },
-  ]
-  if (names.authority.holds()) await names.publishAsAuthority(decision)
-  else await names.publish(decision)
+export function onNode<N extends OperationName>(change: Change<N>): Operation<N> {
+  return async ({ node, serving }, params) => {
+    const { names, settings } = node
+    const here: AccountNames = {
+      findAccount: (name) => names.findAccount(name),
+      listAccounts: (page) => names.listAccounts(page),
+      async change(name, decide) {
+        // Decided in the ledger's turn, so that of two changes at once neither undoes the other.
+        const decision = async () => [
+          { kind: 'account' as const, name, value: decide(names.findAccount(name)?.value) },
+        ]
+        if (names.authority.holds()) await names.publishAsAuthority(decision)
+        else await names.publish(decision)
+      },
+    }
+    return await change({ names: here, settings, ...(serving === undefined ? {} : { serving }) }, params)
+  }
 }
 
-function get({ names }: LocalNode, name: string): AccountEntry {
+function get({ names }: Pick<AccountContext, 'names'>, name: string): AccountEntry {
   const account = names.findAccount(name)
   if (account === undefined) throw missing(name)
   return account
@@ -214,7 +243,11 @@ function findAsker({ names }: LocalNode, who: string): { asker: Asker; account?:
 
 const whoHelp = 'give the name of an account (shoal account ls), robot:NAME, group:NAME, anyone or anonymous'
 
-async function checkRoom({ names }: LocalNode): Promise<void> {
+export async function checkRoom({
+  names,
+}: {
+  names: Pick<LocalNode['names'], 'listAccounts'>
+}): Promise<void> {
   if ((await names.listAccounts({ limit: maxAccounts })).length < maxAccounts) return
   throw new AccountError(
     `there are ${maxAccounts} accounts, and no more are taken; remove some (shoal account rm)`,

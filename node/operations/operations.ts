@@ -21,6 +21,7 @@ import {
   listAccounts,
   type MadePerson,
   type MadeRobot,
+  onNode,
   removeAccount,
   renewSecret,
   type ShownAccount,
@@ -56,6 +57,7 @@ import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
 import { type RetentionReport, retain } from './retention.ts'
 import { planRoom, type RoomPlan } from './room.ts'
+import { findAccountRecords, submitAccount } from './signed-account.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
 import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
@@ -141,6 +143,14 @@ export interface OperationTypes {
     event: never
     result: { accounts: ShownAccount[]; next?: string }
   }
+  /** As signed, in Base64, by name; those that there are. */
+  'account-records': {
+    params: { names: string[] }
+    event: never
+    result: { records: Record<string, string> }
+  }
+  /** A record that an administrator's own key signed. */
+  'account-submit': { params: { record: string }; event: never; result: { name: string } }
   'access-explain': { params: { who: string; repository: string }; event: never; result: ExplainedAccess }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
@@ -238,13 +248,15 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'authority-propose': proposeAuthority,
   'authority-sign': signByNode,
   'authority-apply': applyProposal,
-  'account-add': addAccount,
-  'account-robot': addRobot,
-  'account-password': setPassword,
-  'account-renew': renewSecret,
-  'account-groups': setGroups,
-  'account-disable': disableAccount,
-  'account-rm': removeAccount,
+  'account-add': onNode(addAccount),
+  'account-robot': onNode(addRobot),
+  'account-password': onNode(setPassword),
+  'account-renew': onNode(renewSecret),
+  'account-groups': onNode(setGroups),
+  'account-disable': onNode(disableAccount),
+  'account-rm': onNode(removeAccount),
+  'account-records': findAccountRecords,
+  'account-submit': submitAccount,
   'account-ls': listAccounts,
   'access-explain': explain,
   'keep-add': addRule,

@@ -43,6 +43,8 @@ type Wanted = (key: RecordKey) => boolean
 export interface ApplyOptions {
   signal?: AbortSignal
   wanted?: Wanted
+  /** They were given to this node alone, which is to tell the others. */
+  isOwn?: boolean
 }
 
 /** `known`: the same bytes stand. `beaten`: others stand above it. */
@@ -77,7 +79,7 @@ export class Inflow {
 
   async apply(
     records: Uint8Array[],
-    { signal, wanted = () => false }: ApplyOptions = {},
+    { signal, wanted = () => false, isOwn = false }: ApplyOptions = {},
   ): Promise<ApplyReport> {
     const report: ApplyReport = {
       applied: 0,
@@ -92,11 +94,11 @@ export class Inflow {
       const decoded = await this.#decode(records.slice(from, from + sliceLength), report)
       // A policy is applied before what it may permit or refuse.
       const policies = decoded.filter(({ key }) => key.kind === 'policy')
-      if (policies.length > 0) await this.#applySlice(policies, report, wanted)
+      if (policies.length > 0) await this.#applySlice(policies, report, { wanted, isOwn })
       await this.#applySlice(
         decoded.filter(({ key }) => key.kind !== 'policy'),
         report,
-        wanted,
+        { wanted, isOwn },
       )
     }
     return report
@@ -117,7 +119,11 @@ export class Inflow {
     return decoded
   }
 
-  async #applySlice(slice: SignedRecord[], report: ApplyReport, wanted: Wanted): Promise<void> {
+  async #applySlice(
+    slice: SignedRecord[],
+    report: ApplyReport,
+    { wanted, isOwn }: { wanted: Wanted; isOwn: boolean },
+  ): Promise<void> {
     const { db, records, fingerprints, intake, writer } = this.#options
     const names = slice.map(({ key }) => keyText(key))
     const reading = new Draft(db, records, fingerprints)
@@ -142,9 +148,10 @@ export class Inflow {
         // Most often nothing else was stored since, and what was read then is still so.
         if (writer.version === version) write.draft.reuse(reading)
         else await write.draft.prefetch(names)
-        await this.#store(write, right, report)
+        await this.#store(write, right, report, isOwn)
       },
-      { sync: false },
+      // Nobody else has it yet.
+      { sync: isOwn },
     )
   }
 
@@ -193,7 +200,7 @@ export class Inflow {
   }
 
   /** Other writes came in between, so everything that depends on what stands is asked again. */
-  async #store(write: Write, records: SignedRecord[], report: ApplyReport): Promise<void> {
+  async #store(write: Write, records: SignedRecord[], report: ApplyReport, own: boolean): Promise<void> {
     const { steady, retention, writer } = this.#options
     const breathe = breather()
     for (const record of records) {
@@ -214,7 +221,7 @@ export class Inflow {
           this.#options.memory.learn(record, write.draft)
         }
         this.#options.intake.learn(record, write.draft)
-        write.accept(record, { own: false })
+        write.accept(record, { own })
         report.applied++
       }
       await breathe()

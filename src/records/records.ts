@@ -35,6 +35,7 @@ export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
 export type { AuditReport } from './row-check.ts'
+export { readAccount, signAccount } from './sign-account.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 export { approve, type Statement } from './succession.ts'
 

@@ -1,0 +1,45 @@
+/** Operations on accounts whose records a command has signed with an administrator's own key. */
+import { CodedError } from '../../src/base/base.ts'
+import { isAccountName, readAccount, readRecordKey } from '../../src/records/records.ts'
+import { checkRoom } from './account.ts'
+import type { Operation } from './operations.ts'
+
+/** The cluster does not take the record. */
+class RecordUnwantedError extends CodedError {
+  readonly code = 'RECORD_UNWANTED'
+}
+
+/** The records of those accounts that have one, in Base64. */
+export const findAccountRecords: Operation<'account-records'> = async ({ node }, { names }) => {
+  const records: Record<string, string> = {}
+  for (const name of names.filter(isAccountName)) {
+    const record = node.names.findRecord({ kind: 'account', name })
+    if (record !== undefined) records[name] = Buffer.from(record).toString('base64')
+  }
+  return { records }
+}
+
+export const submitAccount: Operation<'account-submit'> = async ({ node }, params) => {
+  const { names, membersTime } = node
+  const record = Buffer.from(params.record, 'base64')
+  const key = readRecordKey(record)
+  if (key.kind !== 'account') throw new RecordUnwantedError('the record is about no account')
+  if (readAccount(record) !== undefined && names.findAccount(key.name) === undefined) await checkRoom(node)
+  const clockProblem = membersTime.problem()
+  if (clockProblem !== undefined) throw new RecordUnwantedError(clockProblem)
+  const { applied, beaten, refused } = await names.apply([record], { wanted: () => true, isOwn: true })
+  if (applied > 0) return { name: key.name }
+  if (beaten.length > 0)
+    throw new RecordUnwantedError(
+      `${key.name} was changed by somebody else meanwhile; look at it, and try again`,
+    )
+  const [reason = 'refused'] = Object.keys(refused)
+  throw new RecordUnwantedError(reasons[reason] ?? `the record is ${reason}`)
+}
+
+const reasons: Partial<Record<string, string>> = {
+  policy:
+    'the policy does not name the key among its "administrators" (shoal policy show), or this node has not heard of it yet',
+  ahead: 'the clock of the host on which the record was signed is ahead',
+  signature: 'its signature is wrong',
+}
