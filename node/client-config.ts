@@ -91,43 +91,52 @@ function trustOf(client: ClientName, { names, authority }: Door): ClientConfig {
   return { files, notes: [elsewhere] }
 }
 
-function dockerConfig({ scheme, address }: Door, upstreams: Settings['upstream']): ClientConfig {
+function dockerConfig(door: Door, upstreams: Settings['upstream']): ClientConfig {
+  const { scheme, address } = door
   const names = upstreams.map(({ name }) => name)
   const settings = { 'registry-mirrors': [`${scheme}://${address}`] }
   const others = names.filter((name) => name !== 'docker.io')
-  const notes = ['Merge it into the file if there is one, then: systemctl reload docker']
+  const notes = [
+    'Which of the two: docker info --format "{{.DriverStatus}}" names io.containerd.snapshotter.v1 where the engine has the containerd image store, as fresh installations of docker 29 have. An engine that was upgraded has its old store, and does not.',
+    'With the containerd image store: the hosts.toml files, which are read at the next pull and serve all of these registries. daemon.json is not needed.',
+    'With the older store: daemon.json. Merge it into the file if there is one, then: systemctl reload docker',
+  ]
   if (names[0] !== 'docker.io') {
     notes.push(
-      'dockerd asks mirrors for images of Docker Hub only: make docker.io the first upstream of this node.',
+      'With the older store docker asks mirrors for images of Docker Hub only: make docker.io the first upstream of this node.',
     )
   }
   if (others.length > 0) {
     notes.push(
-      `Images of ${others.join(', ')} are pulled by prefix: docker pull ${address}/${others[0]}/NAME:TAG`,
+      `With the older store images of ${others.join(', ')} are pulled by prefix: docker pull ${address}/${others[0]}/NAME:TAG`,
     )
   }
-  return {
-    files: [{ path: '/etc/docker/daemon.json', content: `${JSON.stringify(settings, null, 2)}\n` }],
-    notes,
-  }
+  const daemon = { path: '/etc/docker/daemon.json', content: `${JSON.stringify(settings, null, 2)}\n` }
+  return { files: [...hostsFiles('docker', door, upstreams), daemon], notes }
 }
 
-function containerdConfig(
+/** As containerd reads them, and docker with its image store. */
+function hostsFiles(
+  client: 'docker' | 'containerd',
   { scheme, address, authority }: Door,
   upstreams: Settings['upstream'],
-): ClientConfig {
+): ClientFile[] {
+  return upstreams.map(({ name, url }) => ({
+    path: `${certificateFolders[client]}/${name}/hosts.toml`,
+    content: [
+      `server = ${JSON.stringify(url.origin)}`,
+      '',
+      `[host."${scheme}://${address}"]`,
+      '  capabilities = ["pull", "resolve"]',
+      ...(authority === undefined ? [] : [`  ca = "${authorityPath(client, address)}"`]),
+      '',
+    ].join('\n'),
+  }))
+}
+
+function containerdConfig(door: Door, upstreams: Settings['upstream']): ClientConfig {
   return {
-    files: upstreams.map(({ name, url }) => ({
-      path: `${certificateFolders.containerd}/${name}/hosts.toml`,
-      content: [
-        `server = ${JSON.stringify(url.origin)}`,
-        '',
-        `[host."${scheme}://${address}"]`,
-        '  capabilities = ["pull", "resolve"]',
-        ...(authority === undefined ? [] : [`  ca = "${authorityPath('containerd', address)}"`]),
-        '',
-      ].join('\n'),
-    })),
+    files: hostsFiles('containerd', door, upstreams),
     notes: [
       'containerd reads these files without a restart once its configuration names their folder:',
       '  version 2 (containerd 1.x):  [plugins."io.containerd.grpc.v1.cri".registry]   config_path = "/etc/containerd/certs.d"',

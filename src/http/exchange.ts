@@ -93,8 +93,15 @@ export class Exchange {
   head(status: number, headers: Record<string, string | number>): ServerResponse {
     return this.response.writeHead(status, {
       'Docker-Distribution-Api-Version': 'registry/2.0',
+      ...this.#namespaceHeader(),
       ...headers,
     })
+  }
+
+  /** Says that the answer is about the registry that `ns` names (distribution-spec, "Registry Proxying"). */
+  #namespaceHeader(): { 'OCI-Namespace'?: string } {
+    const namespace = this.param('ns')
+    return namespace !== undefined && namespacePattern.test(namespace) ? { 'OCI-Namespace': namespace } : {}
   }
 
   /** Answers with a body that is in memory; HEAD gets the same headers without it. */
@@ -117,6 +124,9 @@ export class Exchange {
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
+
+/** A host, with a port or without: nothing else goes into a header. */
+const namespacePattern = /^[\w.:[\]-]{1,255}$/
 
 /** The client hung up; nobody is left to answer. */
 export class ClientGoneError extends Error {

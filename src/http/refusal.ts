@@ -33,6 +33,9 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
   UNSUPPORTED: { status: 405 },
 }
 
+/** For refusals that do not say when to come again, by status. */
+const laterMs: Partial<Record<number, number>> = { 429: 1000, 503: 1000 }
+
 export function sendRefusal(
   exchange: Exchange,
   error: unknown,
@@ -56,7 +59,7 @@ export function sendRefusal(
   }
   // Docker repeats a push for 50 s after every 5xx but one whose status line has the system's words for a full disk.
   if (refusal.code === 'NO_SPACE') response.statusMessage = 'no space left on device'
-  const { retryAfterMs } = refusal
+  const { retryAfterMs = laterMs[status] } = refusal
   const later = retryAfterMs === undefined ? {} : { 'Retry-After': Math.ceil(retryAfterMs / 1000) }
   exchange.sendJson(status, body, { ...headers, ...later })
 }

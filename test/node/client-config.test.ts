@@ -9,9 +9,23 @@ const both = ['--upstream', 'docker.io', '--upstream', 'registry.corp=https://re
 describe('the configuration of clients', () => {
   it('names the node as a mirror to dockerd', () => {
     const { files, notes } = clientConfig('docker', settingsOf(...both))
-    expect(files.map(({ path }) => path)).toEqual(['/etc/docker/daemon.json'])
-    expect(JSON.parse(files[0]?.content ?? '')).toEqual({ 'registry-mirrors': ['http://127.0.0.1:5000'] })
+    const daemon = files.find(({ path }) => path === '/etc/docker/daemon.json')
+    expect(JSON.parse(daemon?.content ?? '')).toEqual({ 'registry-mirrors': ['http://127.0.0.1:5000'] })
     expect(notes.join()).toContain('docker pull 127.0.0.1:5000/registry.corp/NAME:TAG')
+  })
+
+  it('has the files of docker’s containerd image store as well, and says which engine reads which', () => {
+    const { files, notes } = clientConfig('docker', settingsOf(...both))
+    expect(files.map(({ path }) => path)).toEqual([
+      '/etc/docker/certs.d/docker.io/hosts.toml',
+      '/etc/docker/certs.d/registry.corp/hosts.toml',
+      '/etc/docker/daemon.json',
+    ])
+    expect(files[1]?.content).toBe(
+      'server = "https://registry.corp:8443"\n\n[host."http://127.0.0.1:5000"]\n  capabilities = ["pull", "resolve"]\n',
+    )
+    expect(notes.join('\n')).toMatch(/docker info .*io\.containerd\.snapshotter\.v1/)
+    expect(notes.join('\n')).toContain('With the older store: daemon.json.')
   })
 
   it('tells dockerd that it mirrors Docker Hub alone', () => {
@@ -67,7 +81,9 @@ describe('the configuration of clients', () => {
     })
 
     it('is a mirror over TLS', () => {
-      expect(clientConfig('docker', own, { authority }).files[0]?.content).toContain('https://127.0.0.1:5000')
+      const { files } = clientConfig('docker', own, { authority })
+      for (const { path, content } of files.filter((file) => !file.path.endsWith('ca.crt')))
+        expect([path, content]).toEqual([path, expect.stringContaining('https://127.0.0.1:5000')])
       expect(clientConfig('podman', own, { authority }).files[0]?.content).not.toContain('insecure')
     })
 

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { request, type ServerResponse } from 'node:http'
+import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { ListenError, openHttpPort } from '../../node/http-port.ts'
@@ -107,6 +107,30 @@ describe('connections that bring nothing', () => {
       expect(await open(port.address, text).answer).toMatch(/^HTTP\/1.1 408 /)
     },
   )
+
+  it('stay open for a thousand clients, which ask again on them', async () => {
+    await using port = await openHttpPort(anyPort)
+    port.serve((_request, response) => response.end('ok'))
+    const agent = new Agent({ keepAlive: true, maxSockets: 1000, maxFreeSockets: 1000 })
+    const sockets = new Set<Socket>()
+    const all = async (): Promise<void> => {
+      const asking = Array.from({ length: 1000 }, async () => {
+        const outgoing = request(`http://${port.address}/v2/`, { agent })
+        const [socket] = (await once(outgoing.end(), 'socket')) as [Socket]
+        sockets.add(socket)
+        const [answer] = (await once(outgoing, 'response')) as [IncomingMessage]
+        await once(answer.resume(), 'end')
+      })
+      await Promise.all(asking)
+    }
+    try {
+      await all()
+      await all()
+      expect(sockets.size).toBe(1000)
+    } finally {
+      agent.destroy()
+    }
+  })
 
   it('make room for those that do, and not one that is answered meanwhile', async () => {
     await using port = await openHttpPort(anyPort, { maxConnections: 8 })
