@@ -24,6 +24,8 @@ export interface Pulled {
 export interface PullOptions {
   /** Where curl runs; default the machine itself. */
   host?: NetworkHost
+  /** As curl writes it, such as `-65536`; default all. */
+  range?: string
   signal: AbortSignal
 }
 
@@ -31,9 +33,9 @@ export interface PullOptions {
 const quiet = ['-q', '-sS', '--noproxy', '*', '-o', '/dev/null']
 const sampleMs = 200
 
-export function startPull(url: string, size: number, { host, signal }: PullOptions): Pull {
+export function startPull(url: string, size: number, { host, range, signal }: PullOptions): Pull {
   const report = '%{http_code} %{size_download} %{time_starttransfer} %{time_total}'
-  const curl = [...quiet, '-w', report, url]
+  const curl = [...quiet, '-w', report, ...(range === undefined ? [] : ['-r', range]), url]
   const { command, args } = host?.command('curl', curl) ?? { command: 'curl', args: curl }
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment, signal })
   let isOver = false
@@ -52,7 +54,7 @@ export function startPull(url: string, size: number, { host, signal }: PullOptio
     child.once('close', () => {
       isOver = true
       const [status, got, first, total] = output.stdout.split(' ').map(Number)
-      if (status === 200 && got === size) {
+      if (status === (range === undefined ? 200 : 206) && got === size) {
         resolve({ firstByteMs: (first ?? 0) * 1000, totalMs: (total ?? 0) * 1000 })
         return
       }
