@@ -11,6 +11,7 @@ import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
+import { type NodeCopies, openNodeCopies } from './copies.ts'
 import { healthEndpoints, localProblems } from './health.ts'
 import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
@@ -43,6 +44,8 @@ export interface Daemon extends AsyncDisposable {
 
 /** Loading libp2p holds the event loop for half a second; whoever waited for the port gets an answer before that. */
 const firstAnswersMs = 50
+/** How long a push waits for its copies: shorter than proxies and load balancers wait. */
+const ackWithinMs = 30_000
 
 /** Resolves when the node serves and is a member of its cluster. A failed start closes what it had opened, but not the port. */
 export async function openDaemon(settings: Settings, port: HttpPort, logger: Logger): Promise<Daemon> {
@@ -70,9 +73,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
       metrics,
       allowDelete,
       sparse: settings.sparse,
+      secured: async (image, options) => await copies?.secured(image, { withinMs: ackWithinMs, ...options }),
       quotasFor,
     }),
   )
+  let copies: NodeCopies | undefined
   const mark = opened.use(openAccessMark(settings.data, names, logger))
   const access = opened.use(await openAccess({ names, mark, needsRules: needsAccessRules(settings) }))
   opened.use(tellOfAccessRules(settings, names, logger))
@@ -145,7 +150,12 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   // Closed first: no command begins on a node that stops.
   opened.use(admin)
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
-  opened.use(openNodeRoom({ node, registry, member, keeper }))
+  const placed = opened.use(await openNodeCopies({ node, registry, member, logger, metrics }))
+  copies = placed
+  context = { ...context, copies: placed }
+  opened.use(
+    openNodeRoom({ node, registry, member, keeper, isSurplus: (digest) => placed.isSurplus(digest) }),
+  )
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const { members, peerId: self } = member.swarm
   const look = async (): Promise<ClusterSeen> => ({

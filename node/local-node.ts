@@ -5,7 +5,14 @@ import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Logger, type Metrics, noMetrics, steadyClock, wallClock } from '../src/base/base.ts'
 import type { Digest, Repository } from '../src/oci/oci.ts'
-import { isKept, openRuleBook, type RuleBook, type RuleText } from '../src/placement/placement.ts'
+import {
+  type Debt,
+  isKept,
+  openRuleBook,
+  type RosterRow,
+  type RuleBook,
+  type RuleText,
+} from '../src/placement/placement.ts'
 import { type Ledger, MembersTime, openLedger } from '../src/records/records.ts'
 import {
   type CollectOptions,
@@ -33,6 +40,9 @@ import { readVersion } from './version.ts'
 /** A sublevel of the node's database with texts for keys and bytes for values. */
 export type BytesTable = Awaited<ReturnType<typeof openBytesTable>>
 
+/** A sublevel of it with texts for keys and JSON for values. */
+type Table<T> = Awaited<ReturnType<typeof openTable<T>>>
+
 export interface LocalNode extends AsyncDisposable {
   readonly settings: Settings
   readonly store: FileStore
@@ -43,6 +53,9 @@ export interface LocalNode extends AsyncDisposable {
   readonly swarmTable: BytesTable
   /** Signed piece lists by digest. */
   readonly pieceListTable: BytesTable
+  /** What is short of copies, and the members that it is to be placed on. */
+  readonly debtTable: Table<Debt>
+  readonly rosterTable: Table<RosterRow[]>
   readonly disk: DiskMeter
   readonly audit: AuditLog
   readonly keepRules: RuleBook
@@ -134,6 +147,8 @@ export async function openLocalNode({
     valueEncoding: 'json',
   })
   const keepRules = await openRuleBook(keepTable)
+  const debtTable = await openTable<Debt>(database, 'copies')
+  const rosterTable = await openTable<RosterRow[]>(database, 'roster')
   const resources = opened.move()
   return {
     settings,
@@ -143,6 +158,8 @@ export async function openLocalNode({
     membership,
     swarmTable,
     pieceListTable,
+    debtTable,
+    rosterTable,
     audit,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
@@ -207,6 +224,12 @@ async function holdsNobodyElse(database: Database): Promise<boolean> {
   const records = await database.sublevel('records').keys({ limit: 1 }).all()
   // libp2p keeps what it knows of this node itself.
   return peers.length <= 1 && records.length === 0
+}
+
+async function openTable<T>(database: Database, name: string) {
+  const table = database.sublevel<string, T>(name, { keyEncoding: 'utf8', valueEncoding: 'json' })
+  await table.open()
+  return table
 }
 
 async function openBytesTable(database: Database, name: string) {

@@ -24,6 +24,8 @@ export interface ClusterMember extends AsyncDisposable {
   readonly elsewhere: Elsewhere
   readonly p2pAddress: string
   readonly lost: LostMembers
+  /** The room that this node offers for copies, as a step; the members are told. */
+  offerRoom(room: number): void
   /** Channels on which members are asked what moves. */
   readonly activities: ChannelPool
   /** What keeps this node from being a good member, in words. */
@@ -42,6 +44,7 @@ export async function openMember(
   const { settings, names, membership } = node
   await using opened = new AsyncDisposableStack()
   const { reaching, delegation } = mirror
+  let room = 0
   const swarm = opened.use(
     await openSwarm({
       identity: membership.identity,
@@ -57,6 +60,7 @@ export async function openMember(
       site: settings.site,
       upstreams: () => reaching.names(),
       upstreamsAway: () => reaching.away(),
+      room: () => room,
       keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: steadyClock,
       logger,
@@ -124,6 +128,10 @@ export async function openMember(
     exchange,
     elsewhere,
     lost,
+    offerRoom(offered) {
+      room = offered
+      swarm.members.tell()
+    },
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
     ),

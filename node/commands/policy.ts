@@ -28,7 +28,8 @@ FILE is JSON:
     "administrators": ["12D3KooW…"],
     "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }],
     "quotas":    [{ "repositories": "team/**", "bytes": "10GiB", "tags": 100 }],
-    "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }]
+    "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }],
+    "placement": [{ "repositories": "scratch/**", "copies": 1 }]
   }
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.
 In patterns * is any text without a slash and ** any text. A tag under an immutable pattern is written once. The sealers
@@ -37,7 +38,8 @@ A banned member is told so and disconnected, and what it publishes from then on 
 or with --drop goes away everywhere within two hours, but for manifests that tags or indexes of others refer to.
 It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
 new key that is a member at once, until the token is changed (shoal token rotate).
-Administrators are members that may write accounts (see shoal account). access says what people may do, see shoal access;
+Administrators are members that may write accounts (see shoal account). placement says how many members hold what, and
+copies beside it how many of what no rule matches (2 without it). access says what people may do, see shoal access;
 without that key, or with an empty list, everybody may everything.
 Quotas say what all repositories that match may have together, retention which tags of each stay; see docs/operations.md.
 

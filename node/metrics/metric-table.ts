@@ -158,6 +158,16 @@ export const metricTable = {
   shoal_keep_missing_seconds: gauge('How long the oldest of them has been missing.'),
   shoal_keep_brought_bytes_total: counter('Bytes that were fetched because a keep rule asks for them.'),
 
+  shoal_copies_members: gauge('Members that images are placed on, this node among them.'),
+  shoal_copies_short_images: gauge(
+    'Images that this node owns, or that were pushed here, and that fewer members hold than there are to be.',
+  ),
+  shoal_copies_short_seconds: gauge('How long ago the oldest of them was pushed.'),
+  shoal_copies_brought_bytes_total: counter('Bytes that were fetched because this node owns an image.'),
+  shoal_copies_acks_total: counter('Pushes that waited for copies, by whether there were enough in time.', {
+    result: ['enough', 'short'],
+  }),
+
   shoal_gossip_messages_total: counter('Gossip messages, by what became of them.', {
     verdict: ['accept', 'ignore', 'reject'],
   }),

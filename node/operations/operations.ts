@@ -10,6 +10,7 @@ import { auditOperation, type Origin } from '../audit/audited-operations.ts'
 import type { Proposal } from '../authority-proposal.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
+import type { NodeCopies } from '../copies.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings/settings.ts'
 import {
@@ -200,6 +201,8 @@ export interface OperationContext {
   /** A stopped node has none open. */
   upstreams?: Upstreams
   member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem'>
+  /** A stopped node places nothing. */
+  copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave'>
   /** A stopped node lets nobody in. */
   door?: Door
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */

@@ -36,6 +36,12 @@ export interface NodeStatus {
   upstreams: UpstreamStatus[]
   /** How many keep rules this node has; `shoal keep ls` tells whether they are fulfilled. */
   keepRules: number
+  /** Images that this node owns or was pushed, and that fewer members hold than there are to be. */
+  short: {
+    images: number
+    /** Up to 100 of them, the oldest first. */
+    list: { repository: Repository; digest: Digest; held: number; wanted: number; sinceMs: number }[]
+  }
   /** What keeps the node from working as it should, in words. */
   problems: string[]
   /** Those of them that are about the database. */
@@ -111,6 +117,7 @@ export const showStatus: Operation<'status'> = async (context) => {
     traffic: { receivedBytes: sum('receivedBytes'), sentBytes: sum('sentBytes') },
     upstreams: context.upstreams?.all.map((upstream) => upstream.status()) ?? [],
     keepRules: node.keepRules.list().length,
+    short: shortOf(context),
     problems: [...(member?.problems() ?? []), ...problemsOf(disk), ...database],
     database,
   }
@@ -124,6 +131,17 @@ async function authorityStatus({ names, settings }: LocalNode): Promise<ClusterS
     ...(contested === undefined ? {} : { contested: { from: contested.from, other: contested.other } }),
     ...(key === undefined ? {} : { idleKey: key.peerId }),
   }
+}
+
+const maxShort = 100
+
+function shortOf({ copies }: OperationContext): NodeStatus['short'] {
+  const debts = copies?.short() ?? []
+  const list = debts
+    .toSorted((a, b) => a.sinceMs - b.sinceMs)
+    .slice(0, maxShort)
+    .map(({ repository, digest, held, wanted, sinceMs }) => ({ repository, digest, held, wanted, sinceMs }))
+  return { images: debts.length, list }
 }
 
 /** Those that the doctor would name, too. */

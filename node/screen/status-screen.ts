@@ -67,6 +67,7 @@ export function renderStatus(status: NodeStatus, rates: Rates | undefined, scree
       ? []
       : [line('Keeps', `by ${formatCount(status.keepRules, 'rule')}, see shoal keep ls`)]),
   ]
+  if (status.short.images > 0) head.push(line('Copies', shortText(status)))
   const problems = problemLines(status.problems, screen.columns)
   const room = Math.max(0, screen.rows - 1 - head.length - problems.length)
   const coming = transferLines(status.transfers, rates, screen.columns, room)
@@ -134,6 +135,15 @@ function scrubText({ scrub, nowMs }: NodeStatus): string {
     ...(unread === 0 ? [] : [yellow(`${unread} not readable`)]),
   ]
   return parts.join(', ')
+}
+
+function shortText({ short }: NodeStatus): string {
+  const [oldest] = short.list
+  const first =
+    oldest === undefined
+      ? ''
+      : `, ${oldest.repository}@${oldest.digest.slice(0, shortDigest)} at ${oldest.held} of ${oldest.wanted}`
+  return `${yellow(`${formatCount(short.images, 'image')} short of copies`)}${first}`
 }
 
 function trafficText({ traffic }: NodeStatus, rates: Rates | undefined): string {

@@ -102,6 +102,13 @@ export const durationOrForever: Kind<number> = (value) => {
   throw expected('a duration such as 24h or 7d, or forever')
 }
 
+/** How many members. */
+export const copies: Kind<number> = (value) => {
+  const number = /^\d{1,2}$/.test(value) ? Number(value) : 0
+  if (number < 1 || number > 16) throw expected('a number of copies from 1 to 16')
+  return number
+}
+
 /** Bytes. */
 export const size: Kind<number> = (value) => {
   const bytes = parseSize(value)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { webhook } from '../webhooks/webhook-setting.ts'
 import {
   address,
+  copies,
   diskShare,
   duration,
   durationOrForever,
@@ -125,6 +126,12 @@ export const table = {
     fallback: 'false',
     value: '',
     help: "a name without a registry is never taken for the first upstream's",
+  },
+  ack: {
+    kind: copies,
+    fallback: '1',
+    value: 'N',
+    help: 'a push is answered once N members hold all of it, or after 30 s with a warning; rules of the policy and the header Shoal-Ack say otherwise',
   },
   'no-delete': { kind: flag, fallback: 'false', value: '', help: 'refuse every deletion by clients' },
   sparse: {

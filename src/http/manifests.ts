@@ -1,15 +1,27 @@
 /** `/v2/<name>/manifests/<reference>`: pull, push and delete of manifests, by tag or by digest. */
 import { originsOf } from '../base/base.ts'
-import { maxManifestBytes, OciError, parseTag, type Reference, type Repository } from '../oci/oci.ts'
-import type { Registry } from '../registry/registry.ts'
+import {
+  excerpt,
+  maxManifestBytes,
+  OciError,
+  parseTag,
+  type Reference,
+  type Repository,
+  type Tag,
+} from '../oci/oci.ts'
+import type { PushedManifest, Registry } from '../registry/registry.ts'
 import { holdBody } from './body.ts'
 import type { Exchange } from './exchange.ts'
-import { warningHeader } from './warning.ts'
+import { shortageHeader, warningHeader } from './warning.ts'
 
 interface Target {
   repository: Repository
   reference: Reference
 }
+
+/** How many members are to hold all of what is pushed before the answer comes. */
+const ackHeader = 'shoal-ack'
+const maxAck = 16
 
 /** More tags than any release has names; it bounds the records that one request writes. */
 const maxTagsPerPut = 64
@@ -56,7 +68,9 @@ export async function getManifest({ pull }: Registry, exchange: Exchange, target
   } else exchange.head(200, { ...headers, 'Content-Length': found.size }).end()
 }
 
-export async function putManifest({ push }: Registry, exchange: Exchange, target: Target): Promise<void> {
+export async function putManifest(registry: Registry, exchange: Exchange, target: Target): Promise<void> {
+  const { repository } = target
+  const copies = ackOf(exchange.header(ackHeader))
   const tags = exchange.query.getAll('tag').map(parseTag)
   if (tags.length > maxTagsPerPut) {
     throw new OciError(
@@ -64,6 +78,25 @@ export async function putManifest({ push }: Registry, exchange: Exchange, target
       `${tags.length} tags in one request; at most ${maxTagsPerPut} are accepted`,
     )
   }
+  const pushed = await takeManifest(registry, exchange, target, tags)
+  const { digest, subject } = pushed
+  // Not before the body's memory is given back.
+  const secured = await registry.push.secured(repository, pushed, { copies, signal: exchange.signal })
+  exchange.send(201, {
+    Location: `/v2/${repository}/manifests/${digest}`,
+    'Docker-Content-Digest': digest,
+    ...(subject === undefined ? {} : { 'OCI-Subject': subject }),
+    ...(tags.length === 0 ? {} : { 'OCI-Tag': tags.join(', ') }),
+    ...shortageHeader(secured),
+  })
+}
+
+async function takeManifest(
+  { push }: Registry,
+  exchange: Exchange,
+  { repository, reference }: Target,
+  tags: Tag[],
+): Promise<PushedManifest> {
   using held = await holdBody(exchange.request, maxManifestBytes, exchange.bodies)
   if (held === undefined)
     throw new OciError(
@@ -72,33 +105,35 @@ export async function putManifest({ push }: Registry, exchange: Exchange, target
     )
   const { bytes } = held
   const contentType = exchange.header('content-type')
-  const { repository, reference } = target
-  const {
-    digest,
-    subject,
-    mediaType,
-    tags: allTags,
-  } = await push.putManifest(repository, reference, {
+  const pushed = await push.putManifest(repository, reference, {
     bytes,
     contentType,
     tags,
     by: exchange.visitor?.name,
   })
+  const { digest, mediaType } = pushed
+  const size = bytes.length
   exchange.trace.pushed({
     kind: 'manifest',
     repository,
     digest,
     mediaType,
-    size: bytes.length,
-    tags: allTags,
+    size,
+    tags: pushed.tags,
     isMount: false,
   })
-  exchange.send(201, {
-    Location: `/v2/${repository}/manifests/${digest}`,
-    'Docker-Content-Digest': digest,
-    ...(subject === undefined ? {} : { 'OCI-Subject': subject }),
-    ...(tags.length === 0 ? {} : { 'OCI-Tag': tags.join(', ') }),
-  })
+  return pushed
+}
+
+/** How many copies the client waits for; `undefined` for what the node was told. */
+function ackOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined
+  const copies = /^\d{1,2}$/.test(header) ? Number(header) : 0
+  if (copies >= 1 && copies <= maxAck) return copies
+  throw new OciError(
+    'MANIFEST_INVALID',
+    `the header ${ackHeader} is a number of copies from 1 to ${maxAck}; "${excerpt(header)}" is not`,
+  )
 }
 
 export async function deleteManifest(

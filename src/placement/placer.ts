@@ -30,6 +30,8 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
   makeDurable(image: Image): Promise<void>
   /** Has the record of an image come that a member wants placed here. */
   learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
+  /** How many copies a push waits for where neither a rule nor the client says it. */
+  ack: number
   /** Waits a turn of the event loop when long work has taken its time. */
   breathe(): Promise<void> | undefined
   clock: Clock
@@ -159,12 +161,13 @@ export class Placer {
     { copies, withinMs, signal }: { copies: number | undefined; withinMs: number; signal: AbortSignal },
   ): Promise<{ held: number; wanted: number } | undefined> {
     const claim = await this.#claims.of(image)
-    const wanted = copies ?? ackOf(this.#options.policy(), image.repository) ?? 1
+    const wanted = copies ?? ackOf(this.#options.policy(), image.repository) ?? this.#options.ack
     if (claim === undefined || wanted <= 1) return undefined
     // More than the policy wants nobody is going to take.
     const others = Math.min(wanted, claim.copies) - 1
-    const held = others === 0 ? 0 : await this.#securing.wait(claim, { others, withinMs, signal })
-    return { held: held + 1, wanted }
+    const held = 1 + (others === 0 ? 0 : await this.#securing.wait(claim, { others, withinMs, signal }))
+    this.#options.metrics.count('shoal_copies_acks_total', { result: held >= wanted ? 'enough' : 'short' })
+    return { held, wanted }
   }
 
   /** Has others take a copy of an image here, so that it can do without this node. Returns whether they have. */

@@ -63,10 +63,19 @@ export interface Push {
     reference: Reference,
     body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[]; by?: string | undefined },
   ): Promise<PushedManifest>
+  /**
+   * Waits for copies of it at other members, as many as `copies` says or the node was told, for a bounded time. Resolves to how many
+   * members hold it and how many were to; `undefined` where nothing is waited for, as for a manifest that nothing names yet.
+   */
+  secured(
+    repository: Repository,
+    pushed: Pick<PushedManifest, 'digest' | 'tags' | 'subject'>,
+    options: { copies: number | undefined; signal: AbortSignal },
+  ): Promise<{ held: number; wanted: number } | undefined>
 }
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, mirror, own, quotas, sparse } = collaborators
+  const { store, names, elsewhere, mirror, own, quotas, sparse, secured } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -258,6 +267,11 @@ export function createPush(collaborators: Collaborators): Push {
       if (!(await uploads.cancel(repository, id))) await getUpload(repository, id)
     },
     putManifest,
+    async secured(repository, { digest, tags, subject }, options) {
+      // What has neither belongs to what is still to be pushed, and goes with that.
+      if (tags.length === 0 && subject === undefined) return undefined
+      return await secured({ repository, digest }, options)
+    },
   }
 }
 

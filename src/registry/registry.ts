@@ -1,5 +1,6 @@
 /** What HTTP may ask for: pull, push, delete, list, referrers and search, over injected collaborators. */
 import { type Clock, type Logger, type Metrics, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
+import type { Digest, Repository } from '../oci/oci.ts'
 import type { Names } from '../records/records.ts'
 import type { Store } from '../store/store.ts'
 import { createDeletion, type Deletion } from './deletion.ts'
@@ -28,7 +29,7 @@ export {
 } from './mirror.ts'
 export type { AskedName, NamedRepository, Naming } from './naming.ts'
 export type { BlobContent, ManifestContent, Pull } from './pull.ts'
-export type { Push, StartedUpload } from './push.ts'
+export type { Push, PushedManifest, StartedUpload } from './push.ts'
 export type { Quota, QuotasFor } from './quotas.ts'
 export { expiredTags, type Retention, type WrittenTag } from './retention.ts'
 
@@ -57,10 +58,21 @@ export interface RegistryOptions {
   allowDelete?: boolean
   /** What the policy lets repositories have; default all that there is room for. */
   quotasFor?: QuotasFor
+  /** Waits for copies of what was pushed; default nothing is waited for. */
+  secured?: Secured
   logger?: Logger
   metrics?: Metrics
   clock?: Clock
 }
+
+/**
+ * Resolves once so many members hold an image that was pushed here, or after a bounded time, with how many do. Without `copies` it is
+ * what the node was told; `undefined` where nothing is waited for.
+ */
+export type Secured = (
+  image: { repository: Repository; digest: Digest },
+  options: { copies: number | undefined; signal: AbortSignal },
+) => Promise<{ held: number; wanted: number } | undefined>
 
 /** The collaborators with their defaults filled in, as the parts of the registry get them. */
 export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'quotasFor'>> & {
@@ -78,6 +90,7 @@ export function createRegistry(options: RegistryOptions): Registry {
   const collaborators: Collaborators = {
     metrics: noMetrics,
     sparse: 'indexes',
+    secured: async () => undefined,
     ...options,
     elsewhere,
     logger,

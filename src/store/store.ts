@@ -169,6 +169,8 @@ export interface Links {
   has(repository: Repository, digest: Digest): Promise<boolean>
   /** Some repository that holds the digest, for a mount that does not name its source. */
   anyRepository(digest: Digest): Promise<Repository | undefined>
+  /** All that hold it; their leases stay as they are. */
+  repositoriesOf(digest: Digest): AsyncIterable<Repository>
   /** With `durable`, it survives a power cut when it resolves: for what a client is told. */
   add(repository: Repository, digests: Digest[], options?: { durable?: boolean }): Promise<void>
   /** A blob's; a manifest's is left to `Manifests.remove`. Returns false when there was no such link. */

@@ -30,7 +30,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, bootstrap = [], announce = [] } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
   const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
-  const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [] } = options
+  const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [], room = () => 0 } = options
   const { secrets = fixedSecrets(cluster) } = options
   const names = clusterNames(cluster)
   const [newest] = secrets.names()
@@ -141,6 +141,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     upstreams,
     upstreamsAway,
     keeps,
+    room,
     site: options.site,
   })
   const announcer = createAnnouncer({

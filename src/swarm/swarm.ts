@@ -88,6 +88,8 @@ export interface SwarmOptions {
   upstreamsAway?(): string[]
   /** Keep rules of which this node holds its site's share, to tell the others likewise. */
   keeps?(): string[]
+  /** The room that it offers for copies, as a step, to tell the others likewise; default 0, for none. */
+  room?(): number
   /** By policy: their connections are refused. */
   isBanned?(peer: string): boolean
   /** What this node and one that is banned show each other before they part. */

@@ -6,7 +6,7 @@ import { archive, makeImage } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
+import { type ClusterNode, isMesh, keepOneCopy, openClusterNodes } from './cluster-node.ts'
 import { networkNeeds, openNetwork } from './network.ts'
 
 const cold = 8
@@ -32,6 +32,7 @@ describe('a herd of docker engines', requires(...networkNeeds, 'nsenter', 'docke
       }),
     )
     await until('the nodes to meet', () => isMesh(nodes), 60_000)
+    if (nodes[0] !== undefined) await keepOneCopy(nodes[0])
     // Without a narrow link it is as good to send everything to everyone: then processors are the limit, and no test of it.
     const [holder] = network.hosts
     if (holder !== undefined) await network.shape(holder, holderMbit)

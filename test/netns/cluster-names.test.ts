@@ -1,5 +1,7 @@
 /** Whole nodes on hosts of their own show the same names: after pushes, deletions, crashes and partitions. */
+import { rm } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { NodeStatus } from '../../node/operations/status.ts'
 import { type Client, pullManifest } from '../e2e/client.ts'
 import { type Content, makeImage, sha256, writeLayout } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
@@ -183,4 +185,55 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
         expect([tag, await resolveTag(client, 'crash/app', tag)]).toEqual([tag, digest])
     }
   })
+
+  // Last: each of them ends a host for good.
+  test('what was pushed survives its host: with --ack 2 at once, without it once there is a second copy', async () => {
+    const image = makeImage({ seed: 'survives', layerBytes: [200_000, 3_000_000] })
+    const push = async (node: ClusterNode, tag: string): Promise<void> => {
+      await writeLayout(node.folder.at('survives'), { image })
+      const name = `docker://localhost:5000/team/survives:${tag}`
+      await node.run(
+        'skopeo',
+        'copy',
+        '--dest-tls-verify=false',
+        `oci:${node.folder.at('survives')}:image`,
+        name,
+      )
+    }
+    const die = async (node: ClusterNode): Promise<void> => {
+      await node.kill()
+      await rm(node.folder.at('data'), { recursive: true })
+    }
+    const pull = async (node: ClusterNode, tag: string): Promise<void> => {
+      const name = `docker://localhost:5000/team/survives:${tag}`
+      await node.run(
+        'skopeo',
+        'copy',
+        '--src-tls-verify=false',
+        name,
+        `dir:${node.folder.at(`survived-${tag}`)}`,
+      )
+    }
+
+    await push(a, 'acknowledged')
+    // The same again, as a client that waits.
+    const again = await a.client.ask('PUT', '/v2/team/survives/manifests/acknowledged', {
+      headers: { 'Content-Type': image.manifest.descriptor.mediaType, 'Shoal-Ack': '2' },
+      body: image.manifest.bytes,
+    })
+    expect([again.status, again.headers.warning]).toEqual([201, undefined])
+    await die(a)
+    await Promise.all([b, c, d].map((node) => pull(node, 'acknowledged')))
+
+    const other = makeImage({ seed: 'survives later', layerBytes: [200_000, 3_000_000] })
+    await writeLayout(b.folder.at('later'), { image: other })
+    const later = 'docker://localhost:5000/team/survives:later'
+    await b.run('skopeo', 'copy', '--dest-tls-verify=false', `oci:${b.folder.at('later')}:image`, later)
+    await until('no image of it short of copies', async () => {
+      const status = JSON.parse(await b.shoal('status', '--json')) as NodeStatus
+      return !status.short.list.some(({ repository }) => repository === 'team/survives')
+    })
+    await die(b)
+    await Promise.all([c, d].map((node) => pull(node, 'later')))
+  }, 60_000)
 })

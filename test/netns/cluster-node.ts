@@ -1,4 +1,5 @@
 /** `shoal serve` on a host of a test network, with the addresses that it has by default, and the ways to talk to it. */
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { callRunningNode } from '../../node/admin/client.ts'
 import type { PeerList } from '../../node/operations/operations.ts'
@@ -131,6 +132,13 @@ export async function openClusterNode(
     },
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
   }
+}
+
+/** For tests of what else moves content: what is pushed stays where it was pushed. Asked of the node that started the cluster. */
+export async function keepOneCopy(node: ClusterNode): Promise<void> {
+  const file = node.folder.at('policy.json')
+  await writeFile(file, JSON.stringify({ copies: 1 }))
+  await node.shoal('policy', 'set', file)
 }
 
 /** Whether each of them is connected with exactly the others. */

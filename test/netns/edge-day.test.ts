@@ -6,7 +6,7 @@ import { type Content, content, jsonContent, seededBytes, sha256 } from '../e2e/
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
-import { type ClusterNode, isMesh, openClusterNode } from './cluster-node.ts'
+import { type ClusterNode, isMesh, keepOneCopy, openClusterNode } from './cluster-node.ts'
 import { deleteTag, listNames, resolveTag } from './names.ts'
 import { type Network, networkNeeds, openNetwork } from './network.ts'
 
@@ -106,6 +106,7 @@ describe('an edge site', requires(...networkNeeds), () => {
       nodes.push(stack.use(await openClusterNode(host, { flags })))
     }
     await until('the nodes to meet', () => isMesh(nodes), meetMs)
+    if (nodes[0] !== undefined) await keepOneCopy(nodes[0])
   }, 120_000)
   afterAll(async () => await stack.disposeAsync(), 60_000)
   showOutputOnFailure(() => nodes)

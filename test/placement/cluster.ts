@@ -83,6 +83,7 @@ export class PlacedNode {
         },
         makeDurable: async () => undefined,
         learn: async () => cluster.spread(),
+        ack: 1,
         breathe: () => undefined,
         present: () => cluster.reached(this).map(({ offer }) => offer),
         isGone: (other) => cluster.gone.has(other),

@@ -129,11 +129,13 @@ export interface ClusterOptions {
   flagsOf?(index: number): string[]
   /** Called with the folder of each node before it starts. */
   prepare?(folder: string, index: number): Promise<void>
+  /** That the policy wants of what is pushed; default 1. */
+  copies?: number
 }
 
 /** Starts a cluster and waits until all of its nodes are connected with all others. */
 export async function openCluster(options: ClusterOptions): Promise<Cluster> {
-  const { folder, size, hosts = [], flags: all = [], flagsOf, prepare } = options
+  const { folder, size, hosts = [], flags: all = [], flagsOf, prepare, copies = 1 } = options
   await using stack = new AsyncDisposableStack()
   const nodes: Node[] = []
   for (let index = 0; index < size; index++) {
@@ -148,6 +150,10 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     nodes.push(stack.use(await openNode(options)))
   }
   await until('all nodes to be connected', () => isMesh(nodes), 120_000)
+  // What is measured is not to be disturbed by copies, which come to whoever owns them.
+  const [first] = nodes
+  if (first !== undefined)
+    await callRunningNode(first.data, 'policy-set', { policy: { copies } }, () => undefined)
   const owned = stack.move()
   return { nodes, [Symbol.asyncDispose]: async () => await owned.disposeAsync() }
 }

@@ -57,6 +57,11 @@ export class LinkTable implements Links {
     return undefined
   }
 
+  async *repositoriesOf(digest: Digest): AsyncGenerator<Repository> {
+    for await (const key of this.#context.tables.links.keys(within(digest)))
+      yield parseLinkKey(key).repository
+  }
+
   async add(
     repository: Repository,
     digests: Digest[],

@@ -42,6 +42,9 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
     links: {
       has: async (repository, digest) => content.hasLink(repository, digest),
       anyRepository: async (digest) => content.anyRepository(digest),
+      repositoriesOf: async function* (digest) {
+        yield* [...content.links].filter(([, linked]) => linked.has(digest)).map(([repository]) => repository)
+      },
       add: (repository, digests) =>
         content.claims.hold(digests, async () => {
           for (const digest of digests) content.link(repository, digest)

@@ -56,6 +56,8 @@ export interface Members {
   hostsOf(peer: string): string[]
   /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
   keeping(rule: string): string[]
+  /** The connected ones that have told what room they offer for copies, and where they are. */
+  offers(): { peer: string; room: number; site?: string }[]
   /** The site in which the member says it is, if any. */
   siteOf(peer: string): string | undefined
   /** Those that mirror the upstream of this name, whether or not they reach it now, as they last told. */
@@ -97,6 +99,8 @@ export interface MembersOptions {
   upstreamsAway(): string[]
   /** Keep rules of which this node holds its site's share. */
   keeps(): string[]
+  /** The room that this node offers for copies; 0 for none. */
+  room(): number
 }
 
 interface Known {
@@ -104,6 +108,8 @@ interface Known {
   agent?: string
   announces?: number
   site?: string
+  /** Absent until it has told. */
+  room?: number
   upstreams: string[]
   away: string[]
   keeps: string[]
@@ -116,6 +122,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     running: clones.statement(),
     ...(site === undefined ? {} : { site }),
     keeps: options.keeps().slice(0, maxKeepsTold),
+    ...(options.room() === 0 ? {} : { room: options.room() }),
     upstreams: options.upstreams().slice(0, maxUpstreamsTold),
     away: options.upstreamsAway().slice(0, maxUpstreamsTold),
   })
@@ -193,6 +200,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.upstreams = told.upstreams
       known.away = told.away
       known.keeps = told.keeps
+      known.room = told.room ?? 0
       tellSite(known, told.site)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
@@ -207,11 +215,11 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const { away, keeps, running, site: theirs, upstreams } = statusRequest.decode(request)
+      const { away, keeps, room = 0, running, site: theirs, upstreams } = statusRequest.decode(request)
       const rival = clones.heard(peer, running)
       const known = members.get(peer)
       if (known !== undefined) {
-        Object.assign(known, { away, keeps, upstreams })
+        Object.assign(known, { away, keeps, room, upstreams })
         tellSite(known, theirs)
       }
       const answer = {
@@ -258,7 +266,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     list() {
       return [...members]
         .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([peer, { away: _, ...known }]) => {
+        .map(([peer, { away: _, room: __, ...known }]) => {
           const connections = node.getConnections(peerIdFromString(peer))
           const latencyMs = pulse.latencyMs(peer)
           const addresses = connections.map(({ remoteAddr }) => remoteAddr.toString())
@@ -284,6 +292,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
     },
     keeping: (rule) => [...members].filter(([, known]) => known.keeps.includes(rule)).map(([peer]) => peer),
+    offers: () =>
+      [...members].flatMap(([peer, { room, site: where }]) =>
+        room === undefined ? [] : [{ peer, room, ...(where === undefined ? {} : { site: where }) }],
+      ),
     siteOf: (peer) => members.get(peer)?.site,
     mirroring: (upstream) =>
       [...members]

@@ -14,6 +14,7 @@ const maxUpstreamLength = 128
 export const maxKeepsTold = 64
 const maxKeepLength = 96
 const maxSiteLength = 64
+const maxRoomStep = 40
 
 const address = text({ max: maxAddressLength, parse: checkMultiaddr })
 /** Names of the upstreams that the sender reaches now: the first word of a mirrored repository's name. */
@@ -26,11 +27,14 @@ const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 /** Where the sender says it is. */
 const site = optional(text({ max: maxSiteLength }))
 
+/** The room that the sender offers for copies, as a step (owners.ts of src/placement); absent for none. */
+const room = optional(uint({ max: maxRoomStep }))
+
 /** That the sender runs, in its own words: see clones.ts. */
 const running = bytes({ max: maxStatementBytes })
 
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ away: upstreams, keeps, running, site, upstreams }), {
+export const statusRequest = codec(struct({ away: upstreams, keeps, room, running, site, upstreams }), {
   maxBytes: 16 * 1024,
 })
 
@@ -49,6 +53,7 @@ export const statusMessage = codec(
     keeps,
     /** What another process than the one that asks lately said under the asker's identity. */
     rival: optional(bytes({ max: maxStatementBytes })),
+    room,
     running,
     site,
     upstreams,

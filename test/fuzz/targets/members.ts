@@ -1,5 +1,6 @@
 /** Messages of members to each other, and the frames that they come in. */
 import { activityMessage, activityRequest } from '../../../node/cluster/activity.ts'
+import { copyAnswers, copyQuestion } from '../../../node/cluster/copies-channel.ts'
 import { decodeFrame, encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { decodePieceList, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
@@ -138,6 +139,10 @@ export const members: Target = {
       { answer: 'failed', trouble: 'paused', reason: 'slowly', retryAfterMs: 5 },
       { answer: 'working' },
     ]),
+    copyQuestions: canonical(copyQuestion, [
+      { images: [{ digest, repository }], mode: 'hold', withinMs: 20_000 },
+    ]),
+    copyAnswers: canonical(copyAnswers, [{ held: ['held', 'coming', 'missing', 'refused'] }]),
     reconcile: canonical(reconcileMessages, [
       { type: 'hello', version: 1, now: 5, total: 6, root: key, policy: new Uint8Array() },
       { type: 'items', ranges: [range] },

@@ -45,6 +45,7 @@ function status(changes: Partial<NodeStatus> = {}): NodeStatus {
     traffic: { receivedBytes: 1000, sentBytes: 0 },
     upstreams: [],
     keepRules: 0,
+    short: { images: 0, list: [] },
     problems: [],
     database: [],
     ...changes,

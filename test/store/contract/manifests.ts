@@ -61,6 +61,7 @@ export function itHoldsManifests(at: Subject): void {
       await pushManifest(at.store, 'three', [])
       await pushManifest(at.store, 'elsewhere', [blob], other)
       expect((await listAll(at.store.manifests.referringTo(team, blob))).sort()).toEqual([one, two].sort())
+      expect((await listAll(at.store.links.repositoriesOf(blob))).sort()).toEqual([other, team].sort())
       await at.store.manifests.remove(team, one, async () => false)
       expect(await listAll(at.store.manifests.referringTo(team, blob))).toEqual([two])
     })

@@ -1,0 +1,156 @@
+/** Copies at their owners, over this node's store, ledger and cluster. */
+import { breather, type Logger, logFailure, type Metrics, RecentMap, steadyClock } from '../src/base/base.ts'
+import type { Digest } from '../src/oci/oci.ts'
+import {
+  Backlog,
+  type Copies,
+  type ImageName,
+  keyOf,
+  openCopies,
+  politeSupply,
+  Roster,
+  roomOf,
+} from '../src/placement/placement.ts'
+import type { Registry } from '../src/registry/registry.ts'
+import type { ClusterMember } from './cluster/cluster.ts'
+import { answerCopies, copiesLimits, copiesProtocol, copyPeers } from './cluster/copies-channel.ts'
+import { libraryOf, supplyOf } from './keep-sources.ts'
+import type { LocalNode } from './local-node.ts'
+
+export interface NodeCopies extends Copies {
+  /** Whether all who have to have the blob have it without this node. */
+  isSurplus(digest: Digest): Promise<boolean>
+  /** From now on this node offers no room, as it is about to go. */
+  leave(): void
+}
+
+export interface NodeCopiesOptions {
+  node: LocalNode
+  registry: Registry
+  member: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'offerRoom'>
+  logger: Logger
+  metrics: Metrics
+}
+
+/** What a disk has room for changes slowly, and looking costs a walk. */
+const measureMs = 10 * 60_000
+/** That others have it is true for a minute, of which making room may take a part. */
+const surplusMs = 20_000
+const maxSurplus = 10_000
+const rosterKey = 'members'
+
+export async function openNodeCopies({
+  node,
+  registry,
+  member,
+  logger,
+  metrics,
+}: NodeCopiesOptions): Promise<NodeCopies> {
+  const { store, names } = node
+  const { swarm, exchange, elsewhere } = member
+  const clock = steadyClock
+  const { site } = node.settings
+  const self = swarm.peerId
+  const closing = new AbortController()
+  let room = await measureRoom(node)
+  let isLeaving = false
+  const offer = () => ({ peer: self, room: isLeaving ? 0 : room, ...(site === undefined ? {} : { site }) })
+  const supply = supplyOf({ registry, store, elsewhere })
+  const library = libraryOf(node)
+  const copies = openCopies({
+    self,
+    names,
+    policy: () => names.policy(),
+    roster: new Roster(offer(), (await node.rosterTable.get(rosterKey)) ?? [], clock.now()),
+    backlog: await Backlog.open(node.debtTable, Math.random),
+    library,
+    supply,
+    politeSupply: politeSupply({
+      supply,
+      coming: () => exchange.status().transfers.map(({ digest }) => digest),
+      clock,
+    }),
+    peers: copyPeers(swarm),
+    parentsOf: (repository, digest) => store.manifests.referringTo(repository, digest),
+    // What was written before it is in the same log, so it is synced with it.
+    makeDurable: ({ repository, digest }) => store.links.add(repository, [digest], { durable: true }),
+    async learn({ repository, digest }, { signal }) {
+      await elsewhere.askForManifest(repository, digest, { signal })
+    },
+    ack: node.settings.ack,
+    breathe: breather(),
+    present: () => swarm.members.offers(),
+    isGone: (peer) => names.isBanned(peer),
+    save: (rows) => node.rosterTable.put(rosterKey, rows),
+    random: Math.random,
+    clock,
+    logger,
+    metrics,
+  })
+  const tellRoom = (): void => {
+    copies.offer(offer())
+    member.offerRoom(offer().room)
+  }
+  await swarm.handle(copiesProtocol, copiesLimits, (channel, _peer, options) =>
+    answerCopies(channel, (...question) => copies.answer(...question), options),
+  )
+  tellRoom()
+  const unsubscribe = store.onQuarantined(() => copies.forget())
+  const measuring = measureAgain()
+
+  async function measureAgain(): Promise<void> {
+    const { signal } = closing
+    while (!signal.aborted) {
+      try {
+        await clock.sleep(measureMs, { signal })
+        const next = await measureRoom(node, room)
+        if (next === room) continue
+        room = next
+        tellRoom()
+      } catch (error) {
+        if (!signal.aborted) logFailure(logger, error, 'the room that can be offered could not be measured')
+      }
+    }
+  }
+
+  const surplus = new RecentMap<string, { atMs: number; may: Promise<boolean> }>(maxSurplus)
+  const mayLetGo = (image: ImageName): Promise<boolean> => {
+    const known = surplus.get(keyOf(image))
+    if (known !== undefined && clock.now() - known.atMs < surplusMs) return known.may
+    const may = copies.mayLetGo(image, closing)
+    surplus.set(keyOf(image), { atMs: clock.now(), may })
+    return may
+  }
+
+  return {
+    ...copies,
+    async isSurplus(digest) {
+      // Of each manifest that lists it, in whichever repository, all who have to have that have it.
+      let isListed = false
+      for await (const repository of store.links.repositoriesOf(digest)) {
+        for await (const manifest of store.manifests.referringTo(repository, digest)) {
+          isListed = true
+          if (!(await mayLetGo({ repository, digest: manifest }))) return false
+        }
+      }
+      return isListed
+    },
+    leave() {
+      isLeaving = true
+      tellRoom()
+    },
+    async [Symbol.asyncDispose]() {
+      closing.abort(new Error('the node stops'))
+      unsubscribe()
+      await measuring
+      await copies[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** What it has and could have, less what it is to leave. */
+async function measureRoom({ disk }: Pick<LocalNode, 'disk'>, told?: number): Promise<number> {
+  const { blobBytes, freeBytes, minFreeBytes, limit } = await disk.measure()
+  const room = blobBytes + Math.max(0, freeBytes - minFreeBytes)
+  return roomOf(Math.min(room, limit?.maxBytes ?? Number.POSITIVE_INFINITY), told)
+}
