@@ -4,6 +4,7 @@ import { median } from './statistics.ts'
 export type Reach =
   /** Shoal's median over the reference's. */
   | { kind: 'ratio'; atLeast: number }
+  | { kind: 'ratio at most'; times: number }
   /** Shoal's median, in the line's unit. */
   | { kind: 'value'; under: number }
   | { kind: 'none' }
@@ -44,6 +45,8 @@ function verdictOf(reach: Reach, shoal: number, ratio: number | undefined): Verd
   switch (reach.kind) {
     case 'ratio':
       return ratio !== undefined && ratio >= reach.atLeast ? 'ok' : 'missed'
+    case 'ratio at most':
+      return ratio !== undefined && ratio <= reach.times ? 'ok' : 'missed'
     case 'value':
       return shoal < reach.under ? 'ok' : 'missed'
     case 'none':

@@ -22,6 +22,8 @@ function reachText(reach: Reach, unit: Line['unit']): string {
   switch (reach.kind) {
     case 'ratio':
       return `≥ ${reach.atLeast}×`
+    case 'ratio at most':
+      return `≤ ${reach.times}×`
     case 'value':
       return unit === '×' ? `< ${reach.under}×` : `< ${reach.under} ${unit}`
     case 'none':

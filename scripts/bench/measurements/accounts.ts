@@ -1,11 +1,14 @@
 /**
  * GET of a manifest by tag with a login, at a node with 1,000 accounts and 1,000 rules of which the last decides, beside a node
- * without any, whose figures stand in the reference's column.
+ * without any, whose figures stand in the reference's column; then the same GET while wrong passwords come, beside while none do.
  */
 import path from 'node:path'
 import { callRunningNode } from '../../../node/admin/client.ts'
 import { type Bench, type Measurement, openFolder, settle } from '../bench.ts'
+import { runGuesses } from '../guess-load.ts'
 import { manifestType, pushSmallImage } from '../image.ts'
+import type { Line } from '../line.ts'
+import { AnswerError } from '../request.ts'
 import { openRegistry, type Registry } from '../subject.ts'
 import { connections, type LoadResult, runWrk } from '../wrk.ts'
 
@@ -13,6 +16,7 @@ const repository = 'bench/manifests'
 const tag = 'latest'
 const many = 1000
 const warmUpSeconds = 1
+const guesses = 10_000
 const who = { name: 'ann', password: 'the bench’s password' }
 const login = `Basic ${Buffer.from(`${who.name}:${who.password}`).toString('base64')}`
 
@@ -34,6 +38,7 @@ export const accounts: Measurement = {
       await settle(bench)
       without.push(await load(bench, open, false, bench.loadSeconds))
     }
+    const calm = await guessedAt(bench, governed)
     const samples = (field: keyof LoadResult) => ({
       shoal: withLogin.map((result) => result[field]),
       reference: without.map((result) => result[field]),
@@ -42,8 +47,27 @@ export const accounts: Measurement = {
     return [
       { what, unit: 'req/s', ...samples('perSecond'), reach: { kind: 'ratio', atLeast: 0.9 } },
       { what: `${what}, p99`, unit: 'ms', ...samples('p99Ms'), reach: { kind: 'none' } },
+      calm,
     ]
   },
+}
+
+/** As many as a guesser gets answered while pulls go on. */
+async function guessedAt(bench: Bench, registry: Registry): Promise<Line> {
+  bench.say(`the same while ${guesses} wrong passwords come`)
+  const [during, before]: [number[], number[]] = [[], []]
+  for (let turn = 0; turn < bench.reps; turn += 1) {
+    await settle(bench)
+    before.push((await load(bench, registry, true, bench.loadSeconds)).p99Ms)
+    await settle(bench)
+    const guessing = runGuesses({ url: `${registry.url}/v2/`, count: guesses }, bench)
+    const [{ p99Ms }, answers] = await Promise.all([load(bench, registry, true, bench.loadSeconds), guessing])
+    const letIn = Object.keys(answers).filter((status) => !['401', '429'].includes(status))
+    if (letIn.length > 0) throw new AnswerError(`wrong passwords were answered with ${letIn.join(', ')}`)
+    during.push(p99Ms)
+  }
+  const what = `manifest GET by tag while ${guesses} wrong passwords come, p99`
+  return { what, unit: 'ms', shoal: during, reference: before, reach: { kind: 'ratio at most', times: 1.5 } }
 }
 
 function load(bench: Bench, registry: Registry, signsIn: boolean, seconds: number): Promise<LoadResult> {

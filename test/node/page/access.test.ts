@@ -295,6 +295,20 @@ describe('a browser that is misled', () => {
     expect((await me(alone)).name).toBeUndefined()
   })
 
+  it('finds nothing of what it sent in a refusal, however broken it was', async () => {
+    const { token } = (await page.ask('/api/token')).json<{ token: string }>()
+    const headers = { 'Content-Type': 'application/json', 'X-Shoal-Token': token }
+    for (const body of [
+      '{"name":"ann","password":"hunter2"',
+      '"hunter2"',
+      '{"name":"ann","password":["hunter2"]}',
+    ]) {
+      const answer = await page.ask('/api/sign-in', { method: 'POST', headers, body })
+      expect(answer.status).toBe(400)
+      expect(JSON.stringify([answer.headers, answer.body])).not.toContain('hunter2')
+    }
+  })
+
   it('is given another session at each sign-in, whatever it came with, and the one of before ends', async () => {
     const planted = { Cookie: `shoal-${page.port}=${'A'.repeat(43)}`, 'X-Shoal-Session': 'B'.repeat(43) }
     const first = await signIn('ann', planted)
