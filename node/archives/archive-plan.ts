@@ -3,6 +3,7 @@ import { type ArchivedImage, ArchiveError, type ImageList } from '../../src/arch
 import {
   type Descriptor,
   type Digest,
+  isBlobType,
   mayBeMissing,
   type ParsedManifest,
   parseManifest,
@@ -73,6 +74,10 @@ async function lookThrough(list: ImageList, root: Descriptor): Promise<Contents>
     const absent: Digest[] = []
     for (const child of parsed.manifests) {
       if (manifests.has(child.digest)) continue
+      if (isBlobType(child.mediaType)) {
+        blobs.set(child.digest, child)
+        continue
+      }
       // What an export for one platform leaves out.
       if ((await list.findBlob(child)) === undefined) absent.push(child.digest)
       else await visit(child, depth + 1)

@@ -84,7 +84,7 @@ export const importManifest: Operation<'import-manifest'> = async (context, impo
   // As a push: nothing of it is collected before its records say that it lives.
   return await store.hold([digest, ...references], async () => {
     const blobs: Digest[] = []
-    for (const blob of manifest.blobs) {
+    for (const blob of descriptors) {
       if ((await store.blobs.stat(blob.digest)) !== undefined) blobs.push(blob.digest)
     }
     await store.links.add(repository, blobs)

@@ -28,6 +28,13 @@ export function parseMediaType(text: string): MediaType {
   )
 }
 
+/** What an index lists and is no manifest: BuildKit's cache, as it was before it was an image, lists its layers and its config so. */
+export function isBlobType(mediaType: string): boolean {
+  return /^application\/vnd\.(?:oci\.image\.layer|docker\.image\.rootfs|buildkit\.cacheconfig)\./.test(
+    mediaType,
+  )
+}
+
 /** Layers that their licence keeps out of registries; they may be missing (image-spec, "Non-Distributable Layers"). */
 export function isNonDistributable(mediaType: string): boolean {
   return mediaType.includes('.nondistributable.') || mediaType.includes('.rootfs.foreign.')

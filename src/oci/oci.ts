@@ -22,7 +22,7 @@ export {
   type ParsedManifest,
   parseManifest,
 } from './manifest.ts'
-export { type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
+export { isBlobType, type MediaType, mediaTypes, parseMediaType } from './media-type.ts'
 export {
   type MirrorWord,
   type NameContext,

@@ -7,6 +7,7 @@ import {
   type Descriptor,
   type Digest,
   fitsPlatform,
+  isBlobType,
   mayBeMissing,
   type ParsedManifest,
   type Platform,
@@ -74,7 +75,8 @@ export class ImagePlan {
   /** What a manifest of so many bytes that `next` gave refers to. */
   open({ blobs, manifests }: Pick<ParsedManifest, 'blobs' | 'manifests'>, bytes: number): void {
     this.#manifestBytes += bytes
-    for (const child of this.#select(manifests)) this.#add(partOf('manifest', child))
+    for (const child of this.#select(manifests))
+      this.#add(partOf(isBlobType(child.mediaType) ? 'blob' : 'manifest', child))
     for (const blob of blobs) this.#add(partOf('blob', blob))
   }
 

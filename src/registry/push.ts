@@ -4,6 +4,7 @@ import {
   type Digest,
   type DigestAlgorithm,
   digestBytes,
+  isBlobType,
   isUnavailable,
   manifestFacts,
   maxAbsent,
@@ -201,7 +202,8 @@ export function createPush(collaborators: Collaborators): Push {
 
   /** What the client was told the cluster holds is brought here before a manifest relies on it. False when it is not to be had. */
   async function bring(repository: Repository, digest: Digest, manifest: ParsedManifest): Promise<boolean> {
-    if (!manifest.manifests.some((descriptor) => descriptor.digest === digest)) {
+    const child = manifest.manifests.find((descriptor) => descriptor.digest === digest)
+    if (child === undefined || isBlobType(child.mediaType)) {
       if (!(await elsewhere.fetchBlob(repository, digest))) return false
       await links.add(repository, [digest])
       return true

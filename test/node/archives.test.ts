@@ -67,6 +67,16 @@ describe('images on a disk', () => {
     expect(await there.holds(made, signature)).toBe(true)
   })
 
+  it('may be BuildKit’s cache, whose index lists blobs', async () => {
+    const layer = makeBlob('a cached layer', 'application/vnd.oci.image.layer.v1.tar+gzip')
+    const cache = makeIndex([layer, makeBlob('{"layers":[]}', 'application/vnd.buildkit.cacheconfig.v0')])
+    await here.push(web, cache, 'cache')
+    await here.export(at('disk.tar'), ['apps/web:cache'])
+    await there.import(at('disk.tar'))
+    expect((await there.tag(web, 'cache'))?.digest).toBe(cache.digest)
+    expect(await there.holds(cache)).toBe(true)
+  })
+
   it('are not copied twice, neither out nor in, and a wrong file in the folder is mended', async () => {
     const made = image()
     await here.push(web, made, '1')

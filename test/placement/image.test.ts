@@ -82,6 +82,21 @@ describe('an image', () => {
     expect([tagged.get(signature.digest), tagged.get(attestation.digest)]).toEqual([sig, att])
   })
 
+  it('that is BuildKit’s cache as an index is brought with the blobs that it lists', async () => {
+    const layer = makeBlob('a layer', 'application/vnd.oci.image.layer.v1.tar+gzip')
+    const config = makeBlob('{"layers":[]}', 'application/vnd.buildkit.cacheconfig.v0')
+    const cache = makeIndex([layer, config])
+    const world = new World().add(cache)
+    const kinds: string[] = []
+    const { missing } = await bringImage({ repository, ...cache }, world, {
+      supply: world,
+      signal,
+      onPart: ({ kind }, state) => void (state === 'here' && kinds.push(kind)),
+    })
+    expect(missing).toEqual([])
+    expect(kinds.toSorted()).toEqual(['blob', 'blob', 'manifest'])
+  })
+
   it('of one platform leaves out the others, and takes what describes it', async () => {
     const { index, arm, signature, armAttestation } = makeRelease()
     const world = new World().add(index, signature)

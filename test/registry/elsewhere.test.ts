@@ -269,6 +269,18 @@ describe('what is not here', () => {
     expect(brought).toEqual([[two, three]])
   })
 
+  it('is brought for a cache of BuildKit’s whose index lists blobs that another node has', async () => {
+    await using opened = new AsyncDisposableStack()
+    const { far, near } = await openPair(opened)
+    const layer = await pushBlob(far.registry.push, repository, 'a cached layer')
+    const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+    const content = { schemaVersion: 2, manifests: [{ mediaType, digest: layer, size: 14 }] }
+    const body = { bytes: Buffer.from(JSON.stringify(content)), contentType: mediaTypes.ociIndex }
+    const { digest } = await near.registry.push.putManifest(repository, { tag: latest }, body)
+    expect(await near.store.blobs.stat(layer)).toEqual({ size: 14 })
+    expect((await near.names.findManifest(repository, digest))?.absent).toBeUndefined()
+  })
+
   it('is told of without being brought here', async () => {
     await using opened = new AsyncDisposableStack()
     const { far, near, elsewhere } = await openPair(opened)

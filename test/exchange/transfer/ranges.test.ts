@@ -59,6 +59,23 @@ describe('a reader of ranges', () => {
     expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(4 * pieceBytes + 8 * 1024)
   })
 
+  it('is one of sixteen that together read all, as ollama does: it comes once, and is a blob in the end', async () => {
+    const seeder = await world.node({ limits: { uploadBytesPerSecond: 16 * 1024 * 1024 } })
+    const downloader = await world.node()
+    const digest = await seeder.holds(bytes)
+    const part = Math.ceil(bytes.length / 16)
+    const parts = await Promise.all(
+      Array.from({ length: 16 }, async (_, index) => {
+        const range = { start: index * part, end: Math.min(bytes.length, (index + 1) * part) }
+        await using blob = await ranges(downloader, digest, () => [range])
+        return await read(blob, [range.start, range.end])
+      }),
+    )
+    expect(Buffer.compare(Buffer.concat(parts), bytes)).toBe(0)
+    expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(1.25 * bytes.length)
+    await until('it to be proven', () => downloader.has(digest))
+  })
+
   it('waits for the proof where its ranges make up all of the blob', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
