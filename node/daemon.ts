@@ -154,7 +154,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   copies = placed
   context = { ...context, copies: placed }
   opened.use(
-    openNodeRoom({ node, registry, member, keeper, isSurplus: (digest) => placed.isSurplus(digest) }),
+    openNodeRoom({ node, registry, member, keeper, isSurplus: (digest) => placed.isSurplus(digest), logger }),
   )
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const { members, peerId: self } = member.swarm

@@ -49,7 +49,7 @@ const leastLeft = 0.01
 
 function limitProblem({ room }: Pick<FileStore, 'room'>): string | undefined {
   const { limit } = room.status()
-  if (limit === undefined || limit.filledBytes <= (1 - leastLeft) * limit.maxBytes) return undefined
+  if (limit?.isStuck !== true || limit.filledBytes <= (1 - leastLeft) * limit.maxBytes) return undefined
   return `the data directory takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go`
 }
 

@@ -59,6 +59,7 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
   },
   tag: { summary: 'give an image another name', load: () => import('../commands/tag.ts') },
   rm: { summary: 'remove a tag, an image or a repository', load: () => import('../commands/rm.ts') },
+  evict: { summary: "free this host's copy of images", load: () => import('../commands/evict.ts') },
   retention: {
     summary: 'list the tags that no retention rule keeps, or delete them',
     load: () => import('../commands/retention.ts'),

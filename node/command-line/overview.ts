@@ -13,7 +13,7 @@ const groups: Record<string, string[]> = {
   Images: ['ls', 'inspect', 'tag', 'rm', 'keep', 'warm', 'export', 'import'],
   Cluster: ['token', 'peers', 'policy', 'authority'],
   Accounts: ['account', 'access'],
-  Disk: ['gc', 'retention', 'verify'],
+  Disk: ['gc', 'evict', 'retention', 'verify'],
   'Other registries': ['upstreams', 'client-config'],
   Shell: ['completion'],
 }

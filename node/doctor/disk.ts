@@ -13,6 +13,7 @@ export interface LimitFacts {
   filledBytes: number
   maxBytes: number
   highBytes: number
+  isStuck: boolean
 }
 
 /** A disk this full is full soon: so many times the reserve, or this part of the whole. */
@@ -39,9 +40,9 @@ export function judgeSpace({ freeBytes, totalBytes, minFreeBytes }: SpaceFacts):
 }
 
 /** Above the high mark only what may not go is left. */
-export function judgeLimit({ filledBytes, maxBytes, highBytes }: LimitFacts): Finding[] {
+export function judgeLimit({ filledBytes, maxBytes, highBytes, isStuck }: LimitFacts): Finding[] {
   const filled = `${formatBytes(filledBytes)} of the ${formatBytes(maxBytes)} of --max-disk are filled`
-  if (filledBytes <= highBytes) return [fine(filled)]
+  if (filledBytes <= highBytes || !isStuck) return [fine(filled)]
   return [
     fault(
       `${filled}, and nothing more may go`,

@@ -51,6 +51,7 @@ import {
   signByNode,
 } from './authority.ts'
 import { listPeers, readToken, rotateToken } from './cluster.ts'
+import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import { changeBan, setPolicy, showPolicy } from './policy.ts'
@@ -76,6 +77,8 @@ export interface OperationTypes {
   }
   /** What `gc` would remove now, and what would go to make room. */
   'gc-plan': { params: { graceMs?: number; untaggedMs?: number }; event: CollectProgress; result: RoomPlan }
+  /** `force` takes also the last copy, and what a keep rule holds. */
+  evict: { params: { images: string[]; force: boolean }; event: never; result: { images: EvictedImage[] } }
   /** `force` deletes also while many members are away. */
   retention: { params: { dryRun: boolean; force?: boolean }; event: never; result: RetentionReport }
   verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
@@ -227,6 +230,7 @@ export type Operation<N extends OperationName> = (
 const operations: { [N in OperationName]: Operation<N> } = {
   gc: collect,
   'gc-plan': planRoom,
+  evict: evictImages,
   retention: retain,
   verify,
   ls: listPage,

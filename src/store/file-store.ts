@@ -141,7 +141,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const evictor = new Evictor({ context, files, partials, uses, work, clock, logger, metrics })
   const reserveBytes = Math.max(0, minFreeBytes)
   const left = (): Promise<number> => space.left()
-  const room = new RoomKeeper({ evictor, uses, fill, reserveBytes, left, work, clock, logger })
+  const room = new RoomKeeper({ tables, evictor, uses, fill, reserveBytes, left, work, clock, logger })
   // Before the work that notes them is stopped, and after all who read.
   opened.defer(() => uses.flush())
   const census = new Census({ list: (signal) => listBlobs(files, signal), work, clock, logger })

@@ -46,6 +46,8 @@ const vainFactor = 20
 export class Evictor {
   readonly listeners = new Set<EvictionListener>()
   rules: EvictionRules | undefined
+  /** Room was wanted last time, and could not be made. */
+  isStuck = false
   readonly #options: EvictorOptions
   readonly #turn = new Semaphore(1)
   /** Of the last look, in their turn. */
@@ -66,10 +68,10 @@ export class Evictor {
     missing: () => Promise<number>,
     { besidesBytes, allOrNothing }: { besidesBytes: number; allOrNothing: boolean },
   ): Promise<void> {
-    if (this.rules?.isWhole() !== true) return
     await this.#turn.run(async () => {
       const shortBytes = await missing()
-      if (shortBytes <= 0) return
+      this.isStuck = shortBytes > 0
+      if (shortBytes <= 0 || this.rules?.isWhole() !== true) return
       const wantedBytes = shortBytes + besidesBytes
       let freedBytes = 0
       // Twice: what the first look found may be in use by then.
@@ -78,6 +80,7 @@ export class Evictor {
         if (allOrNothing && this.#lacks(shortBytes - freedBytes)) break
         freedBytes += await this.#evict(wantedBytes - freedBytes)
       }
+      this.isStuck = freedBytes < shortBytes
       this.#options.logger.debug({ freedBytes, wantedBytes }, 'made room on the disk')
     })
   }

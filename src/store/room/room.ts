@@ -1,6 +1,7 @@
 /** Room on the store's disk: how much it may fill, when that is made free, and what that costs. */
 import { type Clock, type Logger, logFailure } from '../../base/base.ts'
-import type { Digest } from '../../oci/oci.ts'
+import type { Digest, Repository } from '../../oci/oci.ts'
+import { type Tables, within } from '../database/database.ts'
 import type { OwnedWork } from '../links/owned-work.ts'
 import type { EvictionListener, EvictionPlan, Evictor } from './evictor.ts'
 import type { Fill } from './fill.ts'
@@ -9,7 +10,14 @@ import type { EvictionRules } from './residents.ts'
 
 export interface RoomStatus {
   /** What the data directory takes, and may take; absent without a limit, or until it was counted. */
-  limit?: { filledBytes: number; maxBytes: number; highBytes: number; lowBytes: number }
+  limit?: {
+    filledBytes: number
+    maxBytes: number
+    highBytes: number
+    lowBytes: number
+    /** Room was wanted last time, and nothing more may go. */
+    isStuck: boolean
+  }
 }
 
 /** Room as whoever composes the node sees it. */
@@ -21,6 +29,8 @@ export interface Room {
   plan(options?: { signal?: AbortSignal }): Promise<EvictionPlan>
   /** Takes this host's copy of a blob; `undefined` for one that is in use, or not here. */
   evict(digest: Digest): Promise<number | undefined>
+  /** Manifests that refer to a blob, in whichever repository. */
+  referrersOf(digest: Digest): AsyncIterable<{ repository: Repository; manifest: Digest }>
   /** Calls `listener` with each blob that went. Returns the unsubscriber. */
   onEvicted(listener: EvictionListener): () => void
 }
@@ -33,6 +43,7 @@ const everyMs = 60_000
 const leastEveryMs = 1_000
 
 export interface RoomKeeperOptions {
+  tables: Pick<Tables, 'references'>
   evictor: Evictor
   uses: LastUses
   /** Absent where all of the disk but its reserve may be filled. */
@@ -70,7 +81,7 @@ export class RoomKeeper implements Room {
   }
 
   status(): RoomStatus {
-    const { fill } = this.#options
+    const { fill, evictor } = this.#options
     if (fill === undefined || fill.filledBytes === 0) return {}
     const { maxBytes, filledBytes } = fill
     return {
@@ -79,6 +90,7 @@ export class RoomKeeper implements Room {
         maxBytes,
         highBytes: Math.floor(highMark * maxBytes),
         lowBytes: Math.floor(lowMark * maxBytes),
+        isStuck: evictor.isStuck,
       },
     }
   }
@@ -104,6 +116,13 @@ export class RoomKeeper implements Room {
 
   async evict(digest: Digest): Promise<number | undefined> {
     return await this.#options.evictor.remove(digest)
+  }
+
+  async *referrersOf(digest: Digest): AsyncGenerator<{ repository: Repository; manifest: Digest }> {
+    for await (const key of this.#options.tables.references.keys(within(digest))) {
+      const [, repository, manifest] = key.split('\0')
+      yield { repository: repository as Repository, manifest: manifest as Digest }
+    }
   }
 
   onEvicted(listener: EvictionListener): () => void {

@@ -147,10 +147,11 @@ describe('the disk', () => {
   })
 
   it.each([
-    [95 * GiB, 'fine'],
-    [95 * GiB + 1, 'fault'],
-  ])('with %d of 100 GiB filled that it may fill, is %s', (filledBytes, level) => {
-    const facts = { filledBytes, maxBytes: 100 * GiB, highBytes: 95 * GiB }
+    [95 * GiB, true, 'fine'],
+    [95 * GiB + 1, true, 'fault'],
+    [95 * GiB + 1, false, 'fine'],
+  ])('with %d of 100 GiB filled, and nothing that may go %s, is %s', (filledBytes, isStuck, level) => {
+    const facts = { filledBytes, maxBytes: 100 * GiB, highBytes: 95 * GiB, isStuck }
     expect(levels(judgeLimit(facts))).toEqual([level])
   })
 

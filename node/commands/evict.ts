@@ -1,0 +1,41 @@
+/** `shoal evict`: frees this host's copy of images. */
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json } from '../command-line/command.ts'
+import type { EvictedImage } from '../operations/evict.ts'
+import { formatBytes, formatCount, print, printJson } from '../screen/output.ts'
+import { flag } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
+
+export const command = defineCommand({
+  usage: ['evict IMAGE... [--force] [--json]'],
+  about: `
+Frees this host's copy of images: their blobs go from its disk, their tags and manifests stay, and the next pull brings
+them again from another member or their upstream. Blobs that other images here need stay, and so does what is in use.
+Says which members have the image. Refuses what no member that answers has and no upstream can be asked for, and
+what a keep rule holds. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY for its tag latest.`,
+  flags: {
+    force: { kind: flag, help: 'also the last copy, which is lost then, and what a keep rule holds' },
+    json,
+  },
+  maxWords: Number.POSITIVE_INFINITY,
+  examples: [['evict team/app:1', 'another host has it']],
+  async run({ settings, words: images, flags }) {
+    if (images.length === 0) throw new UsageError('evict needs at least one image, such as team/app:1')
+    const { images: evicted } = await perform(settings, 'evict', { images, force: flags.force })
+    if (flags.json) printJson(evicted)
+    else for (const image of evicted) print(`${describe(image)}\n`)
+    return 0
+  },
+})
+
+function describe({ image, blobs, bytes, inUse, holders, isMirrored }: EvictedImage): string {
+  const others = [
+    ...(holders.length === 0
+      ? []
+      : [`${formatCount(holders.length, 'member')} with it: ${holders.join(', ')}`]),
+    ...(isMirrored ? ['its upstream'] : []),
+  ]
+  const left = inUse === 0 ? '' : `, ${formatCount(inUse, 'blob')} in use stayed`
+  const where = others.length === 0 ? 'nobody else has it' : `it is at ${others.join(', and ')}`
+  return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing more of it was here to go' : where}`
+}

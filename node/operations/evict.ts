@@ -1,0 +1,124 @@
+/** The operation behind `shoal evict`: frees this host's copy of an image where others have one, and says who. */
+import { CodedError } from '../../src/base/base.ts'
+import { type Digest, OciError, parseManifest, type Repository, type Tag } from '../../src/oci/oci.ts'
+import { isKept } from '../../src/placement/placement.ts'
+import { formatImageName, parseImageName } from './image-name.ts'
+import type { Operation, OperationContext } from './operations.ts'
+
+export interface EvictedImage {
+  image: string
+  /** Of this host's copy; blobs that other images here need stay. */
+  blobs: number
+  bytes: number
+  /** What was in use, and is here still. */
+  inUse: number
+  /** Members that have all of what went. */
+  holders: string[]
+  /** Whether its upstream can be asked for it again. */
+  isMirrored: boolean
+}
+
+/** What is here alone would be lost, or a keep rule would bring it back. */
+class EvictionRefusedError extends CodedError {
+  readonly code = 'EVICTION_REFUSED'
+}
+
+const askHoldersMs = 2_000
+const mostManifests = 512
+
+export const evictImages: Operation<'evict'> = async (context, { images, force }, _emit, { signal }) => {
+  const evicted: EvictedImage[] = []
+  for (const image of images) evicted.push(await evictImage(context, image, force, signal))
+  return { images: evicted }
+}
+
+async function evictImage(
+  context: OperationContext,
+  name: string,
+  force: boolean,
+  signal: AbortSignal,
+): Promise<EvictedImage> {
+  const { node, registry, member } = context
+  const { store, names, keepRules } = node
+  const { repository, reference = { tag: 'latest' as Tag } } = parseImageName(name)
+  const image = formatImageName(repository, reference)
+  const root = 'tag' in reference ? await names.findTag(repository, reference.tag) : reference
+  if (root === undefined) throw new OciError('MANIFEST_UNKNOWN', `${image} is not known here`)
+  if (!force && (await isKept(names, keepRules.list(), repository, root.digest)))
+    throw new EvictionRefusedError(
+      `a keep rule holds ${image} and would bring it back; end the rule with shoal keep rm, or give --force`,
+    )
+  const { manifests, blobs } = await copyOf(context, repository, root.digest)
+  const own: Digest[] = []
+  for (const digest of blobs) if (!(await isShared(context, digest, manifests))) own.push(digest)
+  const isMirrored = await registry.outside.canBringAgain(repository, root.digest)
+  const holdersOf = new Map<Digest, string[]>()
+  for (const digest of own) holdersOf.set(digest, await findHolders(member, repository, digest, signal))
+  const lone = own.filter((digest) => holdersOf.get(digest)?.length === 0)
+  if (lone.length > 0 && !isMirrored && !force)
+    throw new EvictionRefusedError(
+      `${image} has ${lone.length} of ${own.length} blobs that no member which answers has, such as ${lone[0]}: pull it on another host first, or give --force to lose them`,
+    )
+  const result: EvictedImage = { image, blobs: 0, bytes: 0, inUse: 0, holders: [], isMirrored }
+  const [first = [], ...rest] = holdersOf.values()
+  result.holders = first.filter((peer) => rest.every((peers) => peers.includes(peer)))
+  for (const digest of own) {
+    const bytes = await store.room.evict(digest)
+    if (bytes === undefined) result.inUse++
+    else {
+      result.blobs++
+      result.bytes += bytes
+    }
+  }
+  return result
+}
+
+/** What of the image is here. */
+async function copyOf(
+  { node: { store, names } }: OperationContext,
+  repository: Repository,
+  root: Digest,
+): Promise<{ manifests: Set<Digest>; blobs: Set<Digest> }> {
+  const manifests = new Set<Digest>([root])
+  const blobs = new Set<Digest>()
+  for (const digest of manifests) {
+    if (manifests.size > mostManifests) break
+    const bytes = await store.manifests.get(digest)
+    const entry = bytes === undefined ? undefined : await names.findManifest(repository, digest)
+    if (bytes === undefined || entry === undefined) continue
+    const parsed = parseManifest(bytes, entry.mediaType)
+    for (const child of parsed.manifests) manifests.add(child.digest)
+    for (const blob of parsed.blobs)
+      if ((await store.blobs.stat(blob.digest)) !== undefined) blobs.add(blob.digest)
+  }
+  return { manifests, blobs }
+}
+
+/** Whether another image that is here needs the blob. */
+async function isShared(
+  { node: { store } }: OperationContext,
+  digest: Digest,
+  manifests: ReadonlySet<Digest>,
+): Promise<boolean> {
+  for await (const { manifest } of store.room.referrersOf(digest)) if (!manifests.has(manifest)) return true
+  return false
+}
+
+async function findHolders(
+  member: OperationContext['member'],
+  repository: Repository,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const holders = new Set<string>()
+  if (member === undefined) return []
+  const late = AbortSignal.timeout(askHoldersMs)
+  try {
+    const found = member.exchange.seeders({ digest, repository }, { signal: AbortSignal.any([signal, late]) })
+    for await (const peer of found) holders.add(peer)
+  } catch (error) {
+    // Who has not answered by then is not counted on.
+    if (!late.aborted || signal.aborted) throw error
+  }
+  return [...holders].toSorted()
+}

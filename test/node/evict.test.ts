@@ -1,0 +1,82 @@
+/** `shoal evict`: what goes from this host, who is asked first, and what is refused. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { EvictedImage } from '../../node/operations/evict.ts'
+import { type OperationContext, runOperation } from '../../node/operations/operations.ts'
+import { type Digest, parseDigest, parseRepository } from '../../src/oci/oci.ts'
+import { makeImage } from '../e2e/image.ts'
+import { type OperatedNode, openOperatedNode } from './operations/fixture.ts'
+
+const app = parseRepository('team/app')
+const image = makeImage({ seed: 'one', layerBytes: [100, 200] })
+const blobs = [image.config, ...image.layers].map(({ descriptor }) => parseDigest(descriptor.digest))
+const { signal } = new AbortController()
+
+let operated: OperatedNode
+/** Who has which blob. */
+let holders: Map<Digest, string[]>
+
+beforeEach(async () => {
+  operated = await openOperatedNode()
+  await operated.push(app, '1', image)
+  holders = new Map(blobs.map((digest) => [digest, ['bob', 'carol']]))
+})
+afterEach(async () => await operated[Symbol.asyncDispose]())
+
+async function evict(force = false): Promise<EvictedImage[]> {
+  const exchange = {
+    async *seeders({ digest }: { digest: Digest }) {
+      yield* holders.get(digest) ?? []
+    },
+  }
+  const { node, registry } = operated
+  const member = { exchange } as unknown as Required<OperationContext>['member']
+  const params = { images: ['team/app:1'], force }
+  const context = { node, registry, member }
+  const result = await runOperation(context, 'evict', params, () => undefined, { signal })
+  return (result as { images: EvictedImage[] }).images
+}
+
+const here = async (): Promise<number> => {
+  const found = await Promise.all(blobs.map((digest) => operated.node.store.blobs.stat(digest)))
+  return found.filter((blob) => blob !== undefined).length
+}
+
+describe('evicting an image', () => {
+  it('frees its blobs, keeps its tag and manifest, and says who has all of it', async () => {
+    holders.set(blobs[1] as Digest, ['carol'])
+    const [evicted] = await evict()
+    expect(evicted).toMatchObject({ blobs: 3, inUse: 0, holders: ['carol'], isMirrored: false })
+    expect(evicted?.bytes).toBeGreaterThanOrEqual(300)
+    expect(await here()).toBe(0)
+    const { digest } = await operated.registry.pull.getManifest(app, { tag: '1' as never })
+    expect(digest).toBe(image.manifest.descriptor.digest)
+  })
+
+  it('refuses the last copy unless that is meant', async () => {
+    holders.delete(blobs[2] as Digest)
+    await expect(evict()).rejects.toMatchObject({
+      code: 'EVICTION_REFUSED',
+      message: expect.stringMatching(/1 of 3 blobs that no member which answers has.*--force/),
+    })
+    expect(await here()).toBe(3)
+    await evict(true)
+    expect(await here()).toBe(0)
+  })
+
+  it('refuses what a keep rule would bring back', async () => {
+    await operated.perform('keep-add', { repositories: 'team/*' })
+    await expect(evict()).rejects.toMatchObject({ message: expect.stringContaining('shoal keep rm') })
+    expect(await here()).toBe(3)
+  })
+
+  it('leaves blobs that another image here needs', async () => {
+    const [layer] = image.layers
+    const sharing = makeImage({ seed: 'one', layerBytes: [100] })
+    expect(sharing.layers[0]?.descriptor.digest).toBe(layer?.descriptor.digest)
+    await operated.push(parseRepository('other/app'), '2', sharing)
+    const [evicted] = await evict()
+    expect(evicted?.blobs).toBeLessThan(3)
+    const kept = parseDigest(layer?.descriptor.digest ?? '')
+    expect(await operated.node.store.blobs.stat(kept)).toBeDefined()
+  })
+})
