@@ -9,6 +9,7 @@ import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
+import { openAdmissions } from './admissions.ts'
 import { policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { ChannelPool } from './channel-pool.ts'
@@ -17,6 +18,7 @@ import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
 import type { NodeMirror } from './mirror.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
+import type { WaitingGuest } from './waiting-guests.ts'
 
 export interface ClusterMember extends AsyncDisposable {
   readonly swarm: Swarm
@@ -24,6 +26,10 @@ export interface ClusterMember extends AsyncDisposable {
   readonly elsewhere: Elsewhere
   readonly p2pAddress: string
   readonly lost: LostMembers
+  /** Why this node is no member yet, in words. */
+  admissionProblem(): string | undefined
+  /** Nodes that came here and are no members yet. */
+  guests(): WaitingGuest[]
   /** The room that this node offers for copies, as a step; the members are told. */
   offerRoom(room: number): void
   /** Channels on which members are asked what moves. */
@@ -45,7 +51,20 @@ export async function openMember(
   await using opened = new AsyncDisposableStack()
   const { reaching, delegation } = mirror
   let room = 0
-  const swarm = opened.use(
+  const isGone = (peer: string): boolean => names.roster().entries.get(peer)?.goneMs !== undefined
+  const admissions = opened.use(
+    openAdmissions({
+      names,
+      secrets: membership.secrets,
+      self: { peer: membership.identity.peerId, name: node.name, site: settings.site },
+      isServed: () => swarm.members.list().some(({ agent }) => agent !== undefined),
+      onApproved: (peer, addresses) => swarm.meet(peer, addresses),
+      clock: wallClock,
+      steady: steadyClock,
+      logger,
+    }),
+  )
+  const swarm: Swarm = opened.use(
     await openSwarm({
       identity: membership.identity,
       cluster: membership.cluster,
@@ -56,7 +75,10 @@ export async function openMember(
       mdns: !settings['no-mdns'],
       agent: `shoal/${node.version}`,
       isBanned: (peer) => names.isBanned(peer),
+      isGone,
+      admission: admissions,
       policy: policyExchange(names),
+      name: node.name,
       site: settings.site,
       upstreams: () => reaching.names(),
       upstreamsAway: () => reaching.away(),
@@ -105,12 +127,13 @@ export async function openMember(
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
     answerActivity(channel, () => activityOf(told, exchange), options),
   )
-  const lost = opened.use(watchLostMembers(swarm.members, (peer) => names.isBanned(peer), steadyClock))
+  const isMissed = (peer: string): boolean => !names.isBanned(peer) && !isGone(peer)
+  const lost = opened.use(watchLostMembers(swarm.members, isMissed, steadyClock))
   await swarm.start()
   opened.defer(node.keepRules.onChange(() => swarm.members.tell()))
   opened.defer(
     names.onChange((keys) => {
-      if (keys.some((key) => key.kind === 'policy')) swarm.reconsider()
+      if (keys.some(({ kind }) => kind === 'policy' || kind === 'member')) swarm.reconsider()
     }),
   )
   const banned = opened.use(watchOwnBan(names, swarm.peerId, logger))
@@ -132,15 +155,20 @@ export async function openMember(
       room = offered
       swarm.members.tell()
     },
+    admissionProblem: () => admissions.problem(),
+    guests: () => admissions.guests(),
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
     ),
     p2pAddress: formatAddress({ host: settings.p2p.host, port: swarm.port() }),
     clockProblem: () => node.membersTime.problem(),
     problems: () =>
-      [banned.problem(), node.membersTime.problem(), swarm.isCloned() ? clonedProblem : undefined].filter(
-        (problem) => problem !== undefined,
-      ),
+      [
+        banned.problem(),
+        admissions.problem(),
+        node.membersTime.problem(),
+        swarm.isCloned() ? clonedProblem : undefined,
+      ].filter((problem) => problem !== undefined),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

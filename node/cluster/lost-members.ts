@@ -19,7 +19,7 @@ const maxSeen = 1024
 
 export function watchLostMembers(
   members: Pick<Members, 'onChange' | 'hostsOf'>,
-  isBanned: (peer: string) => boolean,
+  isMissed: (peer: string) => boolean,
   clock: Clock,
 ): LostMembers {
   const lost = new Map<string, LostMember>()
@@ -31,8 +31,8 @@ export function watchLostMembers(
     else remember(lost, peer, { peer, sinceMs: clock.now(), hosts: seen.get(peer) ?? [] }, maxLost)
   })
   return {
-    // Whom the policy bans is not missed.
-    list: () => [...lost.values()].filter(({ peer }) => !isBanned(peer)),
+    // Whom the policy bans is not missed, nor who is gone for good.
+    list: () => [...lost.values()].filter(({ peer }) => isMissed(peer)),
     [Symbol.dispose]: unsubscribe,
   }
 }

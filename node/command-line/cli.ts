@@ -26,6 +26,14 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     summary: 'print the token with which other hosts join, or rotate its secret',
     load: () => import('../commands/token.ts'),
   },
+  members: {
+    summary: 'list who belongs to the cluster',
+    load: () => import('../commands/members.ts'),
+  },
+  member: {
+    summary: 'approve, ban, forget or rename a member',
+    load: () => import('../commands/member.ts'),
+  },
   peers: { summary: 'list the members of the cluster', load: () => import('../commands/peers.ts') },
   upstreams: {
     summary: 'list the registries that are mirrored, and how they do',

@@ -11,7 +11,7 @@ import { commands } from './cli.ts'
 const groups: Record<string, string[]> = {
   'This node': ['serve', 'status', 'health', 'doctor'],
   Images: ['ls', 'inspect', 'tag', 'rm', 'keep', 'warm', 'export', 'import'],
-  Cluster: ['token', 'peers', 'policy', 'authority'],
+  Cluster: ['token', 'members', 'member', 'peers', 'policy', 'authority'],
   Accounts: ['account', 'access'],
   Disk: ['gc', 'evict', 'retention', 'verify'],
   'Other registries': ['upstreams', 'client-config'],

@@ -1,14 +1,16 @@
 /** `shoal policy`: who may publish what, and what people may do. */
 import { readFile } from 'node:fs/promises'
+import type { Policy } from '../../src/records/records.ts'
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
-import { print, printJson } from '../screen/output.ts'
+import type { ShownMember } from '../operations/shown-members.ts'
+import { formatTable, print, printable, printJson } from '../screen/output.ts'
 import { flag } from '../settings/kinds.ts'
 import { UsageError } from '../settings/settings.ts'
 
 const usage = [
   'policy [show] [--json]',
-  'policy set FILE [--force] [--json]',
+  'policy set FILE [--dry-run] [--force] [--json]',
   'policy ban PEER [--drop] [--force] [--json]',
   'policy unban PEER [--json]',
 ]
@@ -27,6 +29,7 @@ FILE is JSON:
     "banned":    [],
     "administrators": ["12D3KooW…"],
     "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }],
+    "members":   "approved",
     "quotas":    [{ "repositories": "team/**", "bytes": "10GiB", "tags": 100 }],
     "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }],
     "placement": [{ "repositories": "scratch/**", "copies": 1 }]
@@ -37,7 +40,9 @@ are members that say which push of such a tag was first; without that key those 
 A banned member is told so and disconnected, and what it publishes from then on does not count; what it had published stays,
 or with --drop goes away everywhere within two hours, but for manifests that tags or indexes of others refer to.
 It tries again every five minutes, and is back when the ban is lifted. A ban is of a key, not of who has the token: with a
-new key that is a member at once, until the token is changed (shoal token rotate).
+new key that is a member at once, until the token is changed (shoal token rotate), or where members have to be approved.
+"members": "approved" makes a guest of whoever comes with the token, until shoal member approve; members that are there when
+it is set are approved in the same step, and set --dry-run lists them. "token" ends that; without the key it stays as it is.
 Administrators are members that may write accounts (see shoal account). placement says how many members hold what, and
 copies beside it how many of what no rule matches (2 without it). access says what people may do, see shoal access;
 without that key, or with an empty list, everybody may everything.
@@ -46,6 +51,7 @@ Quotas say what all repositories that match may have together, retention which t
 show prints JSON in any case; with --json the others print the policy as it is then.`,
   flags: {
     drop: { kind: flag, help: 'what the banned member had published goes away too' },
+    'dry-run': { kind: flag, help: 'only list whom policy set would approve as members' },
     force: { kind: flag, help: 'let this node ban itself, which the others will hold to' },
     json,
   },
@@ -67,15 +73,25 @@ show prints JSON in any case; with --json the others print the policy as it is t
       throw new UsageError(`"${action}" is not show, set, ban or unban`)
     }
     if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
-    const { drop, force } = flags
+    const { drop, force, 'dry-run': dryRun } = flags
+    if (dryRun && action !== 'set') throw new UsageError('--dry-run is for policy set alone')
     if (drop && action !== 'ban') throw new UsageError('--drop is for policy ban alone')
+    const file = action === 'set' ? await readPolicy(subject) : undefined
+    const { approves } =
+      action === 'set' ? await perform(settings, 'policy-plan', { policy: file }) : { approves: [] }
+    if (dryRun) {
+      if (flags.json) printJson({ approves })
+      else print(planText(approves))
+      return 0
+    }
     const before = action === 'set' ? await perform(settings, 'policy-show', {}) : undefined
     const policy =
       action === 'set'
-        ? await perform(settings, 'policy-set', { policy: await readPolicy(subject), force })
+        ? await perform(settings, 'policy-set', { policy: file, force })
         : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', drop, force })
     if (flags.json) printJson(policy)
-    else print(outcomeOf(action, subject, drop))
+    else if (action === 'set') print(`the policy is set\n${approves.length > 0 ? planText(approves) : ''}`)
+    else print(banOutcome(action, subject, policy, drop))
     if (before?.access !== undefined && policy.access === undefined)
       process.stderr.write(
         'The access rules are gone with it: everybody who reaches a node may everything now.\n',
@@ -84,13 +100,22 @@ show prints JSON in any case; with --json the others print the policy as it is t
   },
 })
 
-function outcomeOf(action: string, subject: string, drop: boolean): string {
-  if (action === 'set') return 'the policy is set\n'
+function planText(approves: ShownMember[]): string {
+  if (approves.length === 0) return 'nobody is approved by it\n'
+  const rows = approves.map(({ peer, name, state }) => [printable(name ?? '-'), state, peer])
+  return `Members from now on; everybody else has to be approved:\n${formatTable([['NAME', 'STATE', 'ID'], ...rows])}`
+}
+
+export function banOutcome(action: string, subject: string, { members }: Policy, drop: boolean): string {
   if (action === 'unban')
     return `${subject} is no longer banned; it is back within five minutes, if it runs and can be reached\n`
   return `${subject} is banned: members refuse its connections, and what it publishes from now on does not count.
-What it had published ${drop ? 'goes away everywhere within two hours, but for what others refer to' : 'stays'}, and it keeps what it has. Whoever has the token is a member again with a new key:
-to keep them out, rotate the token (shoal token rotate).
+What it had published ${drop ? 'goes away everywhere within two hours, but for what others refer to' : 'stays'}, and it keeps what it has. ${
+    members === 'approved'
+      ? 'With a new key it is a guest.'
+      : `Whoever has the token is a member again with a new key:
+to keep them out, rotate the token (shoal token rotate).`
+  }
 `
 }
 

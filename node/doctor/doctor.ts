@@ -1,4 +1,5 @@
 /** Every check of `shoal doctor`, run side by side, and what they found in order. */
+import { admission } from './admission.ts'
 import { authority } from './authority.ts'
 import { type Check, type Finding, fault, type Surroundings } from './check.ts'
 import { clients } from './clients.ts'
@@ -28,6 +29,7 @@ const checks: Check[] = [
   clients,
   discovery,
   members,
+  admission,
   authority,
   clock,
   upstreams,

@@ -97,6 +97,9 @@ export const metricTable = {
   shoal_swarm_connections_refused_total: counter('Connections that were refused.', {
     reason: ['handshakes', 'unwelcome'],
   }),
+  shoal_swarm_admissions_total: counter('Talks with nodes that were no members, by what they were told.', {
+    verdict: ['member', 'guest', 'refused'],
+  }),
   shoal_swarm_misdeeds_total: counter('What members did wrong.', {
     misdeed: ['invalid-message', 'invalid-record', 'wrong-bytes', 'protocol'],
   }),
@@ -144,7 +147,7 @@ export const metricTable = {
   shoal_records: gauge('Records that this node holds, deletions included.'),
   shoal_records_waiting: gauge('Records of others that wait until this node may take more.'),
   shoal_records_stored_total: counter('Records that became current, by who signed or sent them.', {
-    kind: ['tag', 'manifest', 'policy'],
+    kind: ['tag', 'manifest', 'account', 'policy', 'invitation', 'member', 'admission'],
     from: ['here', 'member'],
   }),
   shoal_records_refused_total: counter('Records from members that were not accepted.', {

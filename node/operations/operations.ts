@@ -1,7 +1,7 @@
 /** What commands ask of a node: the same operations on a running one, over its socket, and on a stopped one's data. */
 import type { ExchangeStatus } from '../../src/exchange/exchange.ts'
 import type { RuleText } from '../../src/placement/placement.ts'
-import type { Policy } from '../../src/records/records.ts'
+import type { MembersMode, Policy } from '../../src/records/records.ts'
 import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
@@ -53,12 +53,15 @@ import {
 import { listPeers, readToken, rotateToken } from './cluster.ts'
 import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
+import { createInvitation, listInvitations, revokeInvitation, type ShownInvitation } from './invitation.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
-import { changeBan, setPolicy, showPolicy } from './policy.ts'
+import { approveMember, banMember, forgetMember, listMembers, renameMember } from './member.ts'
+import { changeBan, planPolicy, setPolicy, showPolicy } from './policy.ts'
 import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
 import { type RetentionReport, retain } from './retention.ts'
 import { planRoom, type RoomPlan } from './room.ts'
+import type { ShownMember } from './shown-members.ts'
 import { findAccountRecords, submitAccount } from './signed-account.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
@@ -99,6 +102,15 @@ export interface OperationTypes {
     result: RemovedImage
   }
   token: { params: Nothing; event: never; result: { token: string; running: boolean } }
+  /** `expiresMs` from now. */
+  'token-create': {
+    params: { expiresMs: number; uses: number; approved: boolean; site?: string }
+    event: never
+    result: { token: string; invitation: ShownInvitation; running: boolean }
+  }
+  'token-ls': { params: Nothing; event: never; result: { invitations: ShownInvitation[] } }
+  /** The id or the beginning of one. */
+  'token-revoke': { params: { id: string }; event: never; result: ShownInvitation }
   /** `members` are those that are given the new secret. */
   'token-rotate': {
     params: { graceMs: number }
@@ -106,9 +118,25 @@ export interface OperationTypes {
     result: { token: string; running: boolean; members: string[] }
   }
   peers: { params: Nothing; event: never; result: PeerList }
+  members: {
+    params: Nothing
+    event: never
+    result: { mode: MembersMode; self: string; members: ShownMember[] }
+  }
+  /** `who` is a peer id, the beginning of a known one, or a name. */
+  'member-approve': { params: { who: string; name?: string }; event: never; result: { peer: string } }
+  'member-forget': { params: { who: string }; event: never; result: { peer: string } }
+  'member-rename': { params: { who: string; name: string }; event: never; result: { peer: string } }
+  'member-ban': {
+    params: { who: string; banned: boolean; drop?: boolean; force?: boolean }
+    event: never
+    result: { peer: string; policy: Policy }
+  }
   upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }
   'client-config': { params: { client: ClientName }; event: never; result: ClientConfig }
   'policy-show': { params: Nothing; event: never; result: Policy }
+  /** Whom it would make members beside those that are. */
+  'policy-plan': { params: { policy: unknown }; event: never; result: { approves: ShownMember[] } }
   /** `force` lets a node ban itself. */
   'policy-set': { params: { policy: unknown; force?: boolean }; event: never; result: Policy }
   'policy-ban': {
@@ -203,7 +231,10 @@ export interface OperationContext {
   registry: Registry
   /** A stopped node has none open. */
   upstreams?: Upstreams
-  member?: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem'>
+  member?: Pick<
+    ClusterMember,
+    'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem' | 'guests' | 'admissionProblem'
+  >
   /** A stopped node places nothing. */
   copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave'>
   /** A stopped node lets nobody in. */
@@ -240,11 +271,20 @@ const operations: { [N in OperationName]: Operation<N> } = {
   tag: tagImage,
   remove: removeImage,
   token: readToken,
+  'token-create': createInvitation,
+  'token-ls': listInvitations,
+  'token-revoke': revokeInvitation,
   'token-rotate': rotateToken,
   peers: listPeers,
+  members: listMembers,
+  'member-approve': approveMember,
+  'member-forget': forgetMember,
+  'member-rename': renameMember,
+  'member-ban': banMember,
   upstreams: listUpstreams,
   'client-config': showClientConfig,
   'policy-show': showPolicy,
+  'policy-plan': planPolicy,
   'policy-set': setPolicy,
   'policy-ban': changeBan,
   'authority-export': exportAuthorityKey,

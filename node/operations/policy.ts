@@ -4,13 +4,17 @@ import {
   type AccessRule,
   accessRights,
   type Drop,
+  type MembersMode,
+  membersModes,
   type PlacementRule,
   type Policy,
   type QuotaRule,
   type RetentionRule,
 } from '../../src/records/records.ts'
+import { knownMembers } from './cluster.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { reliedUpon } from './relied-upon.ts'
+import { shownMembers } from './shown-members.ts'
 
 /** The policy file does not say what a policy says. */
 export class PolicyFileError extends CodedError {
@@ -25,13 +29,35 @@ class BanOfSelfError extends CodedError {
 }
 
 export const setPolicy: Operation<'policy-set'> = (context, { policy, force = false }) => {
-  const { sealers, ...rest } = parsePolicy(policy)
-  const next = { ...rest, sealers: sealers ?? context.node.names.policy().sealers }
+  const { sealers, members, ...rest } = parsePolicy(policy)
+  const before = context.node.names.policy()
+  // Whoever sets a file that says nothing of members must not open the cluster by it.
+  const mode = members ?? before.members
+  const next: Policy = {
+    ...rest,
+    sealers: sealers ?? before.sealers,
+    ...(mode === undefined ? {} : { members: mode }),
+  }
   // Immutable tags that nobody seals can be moved by whoever may write them: see docs/security.md.
   if (sealers === undefined && next.immutable.length > 0) {
     next.sealers = withSealer(next, context.node.membership.identity.peerId)
   }
   return apply(context, next, force)
+}
+
+/** Whom the policy would approve, as it is the first by which members have to be. */
+export const planPolicy: Operation<'policy-plan'> = async (context, { policy }) => {
+  const { members } = parsePolicy(policy)
+  const before = context.node.names.policy()
+  if (members !== 'approved' || before.members === 'approved') return { approves: [] }
+  const present = new Set(await presentMembers(context))
+  const all = await shownMembers(context)
+  return { approves: all.filter(({ peer }) => present.has(peer)) }
+}
+
+/** This node and those that it knows. */
+async function presentMembers(context: OperationContext): Promise<string[]> {
+  return [context.node.membership.identity.peerId, ...(await knownMembers(context))]
 }
 
 /** The policy's sealers, and `self` beside them where all of them are banned: those seal nothing. */
@@ -52,13 +78,13 @@ export const changeBan: Operation<'policy-ban'> = async (
 }
 
 async function apply(
-  { node }: OperationContext,
+  context: OperationContext,
   policy: Policy,
   force: boolean,
   drop?: Drop,
 ): Promise<Policy> {
-  const self = node.membership.identity.peerId
-  const { names } = node
+  const self = context.node.membership.identity.peerId
+  const { names } = context.node
   if (policy.banned.includes(self) && !names.isBanned(self) && !force) {
     throw new BanOfSelfError(
       `${self} is this node, the one that changes the policy; banned, it is refused by all others, and they hear of ` +
@@ -66,7 +92,11 @@ async function apply(
         'or --force if that is meant',
     )
   }
-  await names.setPolicy(policy, drop === undefined ? {} : { drop })
+  const present =
+    policy.members === 'approved' && names.policy().members !== 'approved'
+      ? { present: await presentMembers(context) }
+      : {}
+  await names.setPolicy(policy, drop === undefined ? present : { ...present, drop })
   return names.policy()
 }
 
@@ -84,12 +114,13 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     retention = [],
     placement = [],
     copies,
+    members,
     ...rest
   } = expectObject(value, 'the policy')
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `a policy has rules, immutable, sealers, banned, administrators, access, recovery, quotas, retention, placement and copies; "${surplus}" is unknown`,
+      `a policy has rules, immutable, sealers, banned, administrators, access, recovery, quotas, retention, placement, copies and members; "${surplus}" is unknown`,
     )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
@@ -121,7 +152,14 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     retention: expectList(retention, 'retention').map(parseRetention),
     placement: expectList(placement, 'placement').map(parsePlacementRule),
     ...(copies === undefined ? {} : { copies: expectNumber(copies, 'copies') }),
+    ...(members === undefined ? {} : { members: expectMode(members) }),
   }
+}
+
+function expectMode(value: unknown): MembersMode {
+  const known = membersModes.find((mode) => mode === value)
+  if (known !== undefined) return known
+  throw new PolicyFileError(`members is ${JSON.stringify(value)}, and not one of ${membersModes.join(', ')}`)
 }
 
 function parsePlacementRule(item: unknown, index: number): PlacementRule {

@@ -1,6 +1,7 @@
 /** The operation behind half of `shoal doctor`: what a running node knows of the cluster that its status does not show. */
 import { CodedError } from '../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import type { MembersMode } from '../../src/records/records.ts'
 import type { Upstream, UpstreamStatus } from '../../src/upstream/upstream.ts'
 import { NotRunningError } from './cluster.ts'
 import type { Operation } from './operations.ts'
@@ -17,6 +18,12 @@ export interface Reach {
   tlsEndMs?: number
   /** Why nobody is let in, in words. */
   closed?: string
+  /** Whether members have to be approved. */
+  membersMode: MembersMode
+  /** Nodes that came here and are no members yet. */
+  guests: { peer: string; name?: string; from: string }[]
+  /** Why this node is no member yet, in words. */
+  admissionProblem?: string
   /** Another node runs with this one's identity. */
   isCloned: boolean
   /** As they are after each was asked something. */
@@ -39,9 +46,16 @@ export const tellReach: Operation<'reach'> = async (
   }
   const clockProblem = member.clockProblem()
   const [tlsEndMs, closed] = [door?.tlsEndMs(), door?.closed()]
+  const admissionProblem = member.admissionProblem()
+  const { entries } = node.names.roster()
+  const isLookedFor = ({ peer }: { peer: string }): boolean =>
+    entries.get(peer)?.goneMs === undefined && !node.names.isBanned(peer)
   return {
-    known: await member.swarm.members.missing(),
+    known: (await member.swarm.members.missing()).filter(isLookedFor),
     bootstrap: [...node.settings.bootstrap, ...node.membership.cluster.bootstrap],
+    membersMode: node.names.policy().members ?? 'token',
+    guests: member.guests(),
+    ...(admissionProblem === undefined ? {} : { admissionProblem }),
     looksByMdns: !node.settings['no-mdns'],
     ...(clockProblem === undefined ? {} : { clockProblem }),
     ...(tlsEndMs === undefined ? {} : { tlsEndMs }),

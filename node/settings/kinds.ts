@@ -88,6 +88,12 @@ export function oneOf<T extends string>(...values: T[]): Kind<T> {
   }
 }
 
+/** From 1 on. */
+export const count: Kind<number> = (value) => {
+  if (/^[1-9]\d{0,8}$/.test(value)) return Number(value)
+  throw expected('a whole number from 1 on')
+}
+
 /** Milliseconds. */
 export const duration: Kind<number> = (value) => {
   const ms = parseDuration(value)

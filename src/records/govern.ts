@@ -3,9 +3,10 @@ import type { Clock } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import { type Identity, peerIdOf } from '../wire/wire.ts'
 import type { AuthorityMemory } from './authority-memory.ts'
-import { type Policy, policyValue, recoveryOf } from './policy.ts'
+import { type Policy, policyValue, type Rules, recoveryOf } from './policy.ts'
 import type { PolicyValue } from './policy-schema.ts'
 import { authorOf, keyText, type SignedRecord, sameBytes, signRecord } from './record.ts'
+import { isOfRoster } from './roster.ts'
 import { policySeenAt } from './storage.ts'
 import type { StoredRecords } from './stored.ts'
 import { signGrant } from './succession.ts'
@@ -28,6 +29,8 @@ interface GovernOptions {
   clock: Clock
   steady: Clock
   drop: Drop | undefined
+  /** Peer ids. */
+  present: string[]
 }
 
 const flushedAtOnce = 256
@@ -36,15 +39,15 @@ const flushedAtOnce = 256
 export async function govern(
   write: Write,
   policy: Policy,
-  { records, writer, authority, memory, clock, steady, drop }: GovernOptions,
+  { records, writer, authority, memory, clock, steady, drop, present }: GovernOptions,
 ): Promise<void> {
   const now = writer.rules
   const recovery = recoveryOf(policy)
   const value: PolicyValue = {
-    ...policyValue(policy, now.value, clock.now()),
+    ...policyValue(policy, now.value, clock.now(), present),
     ...(recovery === undefined ? {} : { recovery: signGrant(recovery, authority) }),
   }
-  const next = now.with(value)
+  const next = await keepRoster(write, now.with(value), writer)
   for await (const record of records.scan()) {
     const goes = now.refusalOf(record) === undefined && next.refusalOf(record) !== undefined
     const instead =
@@ -62,9 +65,22 @@ export async function govern(
   write.accept(record, { own: true })
 }
 
+/** Who was let in stays so, first of all: whether other records count goes by that. Returns the policy with the roster that it makes. */
+async function keepRoster(write: Write, next: Rules, writer: Writer): Promise<Rules> {
+  const now = writer.rules
+  const among = (): Rules => next.among(writer.rosterUnder(next))
+  const rules = among()
+  for (const record of writer.rosterRecords()) {
+    const goes = now.refusalOf(record) === undefined && rules.refusalOf(record) !== undefined
+    if (goes) write.accept(writer.adopt(record), { own: true })
+  }
+  await write.flush({ sync: false })
+  return among()
+}
+
 function isDropped(record: SignedRecord, { author, keeps }: Drop): boolean {
   const { key } = record
-  if (key.kind === 'policy') return false
+  if (key.kind === 'policy' || isOfRoster(key)) return false
   return (
     peerIdOf(authorOf(record)) === author && !(key.kind === 'manifest' && keeps(key.repository, key.digest))
   )
@@ -76,7 +92,8 @@ function deletionOf(
   authority: Identity,
   nowMs: number,
 ): SignedRecord | undefined {
-  if (body.value === null || body.kind === 'policy') return undefined
+  if (body.value === null || body.kind === 'policy' || body.kind === 'invitation') return undefined
+  if (body.kind === 'member' || body.kind === 'admission') return undefined
   // What an account was before may be with anybody, and would count again once this version of it does not.
   if (body.kind !== 'account' && !sameBytes(envelope.author, authority.publicKey)) return undefined
   return signRecord({ kind: body.kind, key: body.key, time: stamp(nowMs, body.time), value: null }, authority)

@@ -92,14 +92,10 @@ export class Inflow {
     for (let from = 0; from < records.length && report.blame === undefined; from += sliceLength) {
       signal?.throwIfAborted()
       const decoded = await this.#decode(records.slice(from, from + sliceLength), report)
-      // A policy is applied before what it may permit or refuse.
-      const policies = decoded.filter(({ key }) => key.kind === 'policy')
-      if (policies.length > 0) await this.#applySlice(policies, report, { wanted, isOwn })
-      await this.#applySlice(
-        decoded.filter(({ key }) => key.kind !== 'policy'),
-        report,
-        { wanted, isOwn },
-      )
+      for (const rank of ranks) {
+        const ranked = decoded.filter(({ key }) => rankOf(key) === rank)
+        if (ranked.length > 0) await this.#applySlice(ranked, report, { wanted, isOwn })
+      }
     }
     return report
   }
@@ -246,6 +242,15 @@ export class Inflow {
     if (blamed.has(reason)) report.blame ??= reason
     this.#options.metrics.count('shoal_records_refused_total', { reason })
   }
+}
+
+/** What may permit or refuse others is applied before these: the policy, who the authority says is a member, who was let in. */
+const ranks = [0, 1, 2, 3] as const
+
+function rankOf({ kind }: RecordKey): (typeof ranks)[number] {
+  if (kind === 'policy') return 0
+  if (kind === 'invitation' || kind === 'member') return 1
+  return kind === 'admission' ? 2 : 3
 }
 
 /** What needs no clock and no policy; the signature comes after it. */

@@ -10,7 +10,7 @@ import { type Clock, FairBudget, type Logger } from '../base/base.ts'
 import { peerIdOf } from '../wire/wire.ts'
 import type { Draft } from './draft.ts'
 import type { Rules } from './policy.ts'
-import { keyText, type SignedRecord } from './record.ts'
+import { keyText, type RecordKey, type SignedRecord } from './record.ts'
 import { authorAt, type Database, positionOf } from './storage.ts'
 
 const mebibyte = 1024 * 1024
@@ -97,7 +97,7 @@ export class Intake {
     const author = hexOf(envelope.author)
     if (key.kind === 'policy' || author === this.#own || rules.isAuthority(envelope.author)) return true
     const bytes = envelope.bytes.length + indexBytes
-    const size: Size = envelope.bytes.length > largeBytes ? 'large' : key.kind
+    const size: Size = envelope.bytes.length > largeBytes ? 'large' : sizeOf(key)
     const standing = this.#standingOf(envelope.author, author, rules)
     const budget = this.#budgets[standing][size]
     const name = standing === 'new' ? '' : author
@@ -202,6 +202,11 @@ export class Intake {
       'others write records faster than this node takes them: what exceeds it waits; shoal policy ban AUTHOR --drop removes who floods the cluster',
     )
   }
+}
+
+/** What is about people and nodes is little, and counted together. */
+function sizeOf({ kind }: RecordKey): Size {
+  return kind === 'tag' || kind === 'manifest' ? kind : 'account'
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -11,6 +11,7 @@ import type { Permission, Policy, Signer } from './policy.ts'
 import type { Positions } from './positions.ts'
 import type { RecordKey } from './record.ts'
 import type { Change, Decision, Names, Page } from './records.ts'
+import type { Roster } from './roster.ts'
 import type { AuditReport } from './row-check.ts'
 import type { RecordListener } from './writer.ts'
 
@@ -40,6 +41,10 @@ export interface Ledger extends Names, AsyncDisposable {
   signsAs(publicKey: Uint8Array): Signer | undefined
   /** Whether the policy names it as one that may write somewhere, or seals. */
   isNamed(peerId: string): boolean
+  /** Whether that peer may do nothing but be seen: the policy wants members to be approved, and it is not. */
+  isGuest(peerId: string): boolean
+  /** Who belongs to the cluster as far as somebody has said so, and invitations. */
+  roster(): Roster
   /** Why that peer may publish under a repository's name: a rule of the policy, or that none covers it; `undefined` where it may not. */
   permission(peerId: string, repository: string): Permission | undefined
   /**
@@ -47,7 +52,7 @@ export interface Ledger extends Names, AsyncDisposable {
    * and what it makes immutable sealed, so that nothing that stands goes away. Throws `NOT_PERMITTED` without the authority
    * key, `CLOCK_WRONG`, and `MALFORMED` for a pattern or peer id that is none.
    */
-  setPolicy(policy: Policy, options?: { drop?: Drop }): Promise<void>
+  setPolicy(policy: Policy, options?: SetPolicyOptions): Promise<void>
   /** As `publish`, signed by the authority: the one way to move or delete an immutable tag. */
   publishAsAuthority(changes: Change[] | Decision): Promise<void>
   /** Buries old tombstones and drops what the policy excludes; it also runs by itself. */
@@ -58,6 +63,12 @@ export interface Ledger extends Names, AsyncDisposable {
   damage(): AuditReport | undefined
   /** What reconciliation compares. Resolves once every record has been counted. */
   positions(): Promise<Positions>
+}
+
+export interface SetPolicyOptions {
+  drop?: Drop
+  /** Peer ids of those that are members when members come to need an approval. */
+  present?: string[]
 }
 
 export interface LedgerOptions {

@@ -6,10 +6,10 @@ import { Audit } from './audit.ts'
 import { LedgerAuthority } from './authority.ts'
 import { AuthorityMemory } from './authority-memory.ts'
 import { ClockWrongError } from './errors.ts'
-import { type Drop, govern } from './govern.ts'
+import { govern } from './govern.ts'
 import { type ApplyOptions, type ApplyReport, Inflow } from './inflow.ts'
 import { Intake } from './intake.ts'
-import type { Ledger, LedgerOptions } from './ledger-contract.ts'
+import type { Ledger, LedgerOptions, SetPolicyOptions } from './ledger-contract.ts'
 import { openPolicy, type Permission, type Policy, policyText, Rules, type Signer } from './policy.ts'
 import { Positions } from './positions.ts'
 import { gatherChanges } from './publish.ts'
@@ -17,18 +17,20 @@ import { createQueries } from './queries.ts'
 import { keyText, type RecordKey, recordDomain, type SignedRecord } from './record.ts'
 import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
+import type { Roster } from './roster.ts'
 import type { AuditReport } from './row-check.ts'
 import { type Database, recordAt, recordsOf } from './storage.ts'
 import { proveRecord, StoredRecords } from './stored.ts'
 import { Sweep } from './sweep.ts'
 import { type RecordListener, Writer } from './writer.ts'
 
-/** Reads one record; the rest is counted in the background. */
+/** Reads the policy and who belongs to the cluster; the rest is counted in the background. */
 export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const db = recordsOf(options.db)
   await db.open()
   const verifier = createVerifier(recordDomain)
-  const ledger = new LevelLedger(db, await readPolicy(db, verifier, options), verifier, options).start()
+  const ledger = new LevelLedger(db, await readPolicy(db, verifier, options), verifier, options)
+  await ledger.start()
   await ledger.authority.use(options.authorityIdentity)
   return ledger
 }
@@ -172,7 +174,8 @@ class LevelLedger implements Ledger {
     this.listAccounts = accounts.listAccounts
   }
 
-  start(): this {
+  async start(): Promise<this> {
+    await this.#writer.open()
     const { signal } = this.#closing
     this.#counted = this.#positions.count(signal)
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
@@ -226,15 +229,24 @@ class LevelLedger implements Ledger {
     return this.#writer.rules.names(parsePeerId(peerId))
   }
 
+  isGuest(peerId: string): boolean {
+    return this.#writer.rules.isGuest(peerId)
+  }
+
+  roster(): Roster {
+    return this.#writer.rules.roster
+  }
+
   permission(peerId: string, repository: string): Permission | undefined {
     return this.#writer.rules.permission(parsePeerId(peerId), repository)
   }
 
-  async setPolicy(policy: Policy, { drop }: { drop?: Drop } = {}): Promise<void> {
+  async setPolicy(policy: Policy, { drop, present = [] }: SetPolicyOptions = {}): Promise<void> {
     const authority = this.authority.get()
     this.#checkClock()
     const [writer, records, memory] = [this.#writer, this.#records, this.#memory]
-    const how = { records, writer, authority, memory, clock: this.#clock, steady: this.#steady, drop }
+    const [clock, steady] = [this.#clock, this.#steady]
+    const how = { records, writer, authority, memory, clock, steady, drop, present }
     await writer.run((write) => govern(write, policy, how), { sync: true })
   }
 

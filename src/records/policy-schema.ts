@@ -35,6 +35,8 @@ export const policySchema = struct({
   banned: list(author, { max: 1024 }),
   /** Who may write accounts beside the authority. */
   administrators: optional(list(author, { max: 64 })),
+  /** Members have to be approved: since when, and those that were there then. Absent where the token is enough. */
+  members: optional(struct({ since: uint(), founders: list(author, { max: 1024 }) })),
   /** Which people may do what. */
   access: optional(list(accessValue, { max: 1024 })),
   /** A grant of who signs it (succession.ts): who may replace it when its key is lost. */

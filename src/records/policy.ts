@@ -6,6 +6,8 @@
  * - Of `rules` the first whose pattern matches the repository decides: its authors may write there, others not. An
  *   empty list of authors leaves the authority alone. Where no rule matches, every member may write.
  * - Accounts are written by the authority and the `administrators` that it names, and by nobody else.
+ * - `members: "approved"`: who is not on the roster (roster.ts) is a guest and writes nothing. Invitations and members are written
+ *   like accounts, admissions by every member.
  * - `access` says what people may do. It decides about no record: a node asks it before it does what a client wants.
  * - `quotas` say what repositories may have, asked where a push is taken; `retention` which tags stay. Neither decides about a record.
  * - `placement` and `copies` say how many members hold what. They decide about no record either.
@@ -29,6 +31,7 @@ import {
   retentionText,
   retentionValue,
 } from './room-rules.ts'
+import { foundersOf, Roster } from './roster.ts'
 import { type Recovery, readGrant } from './succession.ts'
 
 /** A policy as people write it: patterns as in glob.ts, authors as peer ids. */
@@ -52,7 +55,12 @@ export interface Policy {
   placement?: PlacementRule[]
   /** Of what was pushed and none of these matches; absent for 2. */
   copies?: number
+  /** Whether a newcomer that has the token has to be approved as well; absent for `token`. */
+  members?: MembersMode
 }
+
+export const membersModes = ['token', 'approved'] as const
+export type MembersMode = (typeof membersModes)[number]
 
 export const openPolicy: PolicyValue = { rules: [], immutable: [], banned: [] }
 
@@ -60,10 +68,16 @@ const maxRemembered = 10_000
 
 /**
  * All of it but `recovery`, which the authority signs apart. How the authority was handed over is no part of what people write,
- * and stays as it was. A pattern that `before` has as well stays immutable since then; a new one is so from `nowMs` on. Throws `MALFORMED` for
- * what is not a peer id or can match no repository.
+ * and stays as it was. A pattern that `before` has as well stays immutable since then; a new one is so from `nowMs` on. Where members did
+ * not have to be approved before and have to now, those `present` are. Throws `MALFORMED` for what is not a peer id or can match no
+ * repository.
  */
-export function policyValue(policy: Policy, before: PolicyValue, nowMs: number): PolicyValue {
+export function policyValue(
+  policy: Policy,
+  before: PolicyValue,
+  nowMs: number,
+  present: Iterable<string> = [],
+): PolicyValue {
   const { access = [], administrators = [], quotas = [], retention = [], placement = [], copies } = policy
   const named = [...policy.rules, ...policy.immutable, ...access, ...quotas, ...retention, ...placement]
   for (const { repositories } of named) checkPattern(repositories)
@@ -98,6 +112,9 @@ export function policyValue(policy: Policy, before: PolicyValue, nowMs: number):
       ? {}
       : { placement: placement.map(({ repositories, ...numbers }) => ({ at: repositories, ...numbers })) }),
     ...(copies === undefined ? {} : { copies }),
+    ...(policy.members === 'approved'
+      ? { members: before.members ?? { since: Math.floor(nowMs), founders: foundersOf(present) } }
+      : {}),
   }
 }
 
@@ -125,6 +142,7 @@ export function policyText(value: PolicyValue): Policy {
       ? {}
       : { placement: value.placement.map(({ at, ...numbers }) => ({ repositories: at, ...numbers })) }),
     ...(value.copies === undefined ? {} : { copies: value.copies }),
+    ...(value.members === undefined ? {} : { members: 'approved' }),
   }
 }
 
@@ -153,6 +171,7 @@ export class Rules {
   readonly root: Uint8Array
   readonly authority: Uint8Array
   readonly #former: Set<string>
+  readonly roster: Roster
   readonly #banned: Set<string>
   readonly #sealers: Set<string>
   readonly #administrators: Set<string>
@@ -160,10 +179,11 @@ export class Rules {
   readonly #ruleOf = new Map<string, number>()
 
   /** `root` is the key that the token names. */
-  constructor(value: PolicyValue, root: Uint8Array) {
+  constructor(value: PolicyValue, root: Uint8Array, roster = new Roster()) {
     const { handovers = [] } = value
     this.value = value
     this.root = root
+    this.roster = roster
     this.authority = handovers.at(-1)?.to ?? root
     this.#former = new Set(handovers.map(({ from }) => name(from)))
     this.bannedPeers = new Set(value.banned.map(peerIdOf))
@@ -175,7 +195,12 @@ export class Rules {
 
   /** The same cluster's next policy. */
   with(value: PolicyValue): Rules {
-    return new Rules(value, this.root)
+    return new Rules(value, this.root, this.roster)
+  }
+
+  /** The same policy with another roster. */
+  among(roster: Roster): Rules {
+    return new Rules(this.value, this.root, roster)
   }
 
   isAuthority(author: Uint8Array): boolean {
@@ -189,6 +214,11 @@ export class Rules {
 
   isBanned(author: Uint8Array): boolean {
     return !this.isAuthority(author) && this.#banned.has(name(author))
+  }
+
+  /** Whether that peer may do nothing but be seen: members have to be approved, and it is not. */
+  isGuest(peer: string): boolean {
+    return this.value.members !== undefined && !this.roster.isMember(peer)
   }
 
   /** Whether `author` says which record of an immutable tag came first. */
@@ -234,10 +264,15 @@ export class Rules {
     if (this.wasAuthority(author))
       return `${peerIdOf(author)} was the cluster's authority before it was handed over, and signs for it no more`
     if (this.isBanned(author)) return `${peerIdOf(author)} is banned from this cluster`
-    if (key.kind === 'account') {
-      if (this.#administrators.has(name(author))) return undefined
-      return `only the cluster authority and administrators may write accounts, and ${peerIdOf(author)} is neither`
+    if (key.kind === 'account' || key.kind === 'invitation' || key.kind === 'member') {
+      if (this.signsAs(author) !== undefined) return undefined
+      const what = key.kind === 'account' ? 'write accounts' : 'say who belongs to the cluster'
+      return `only the cluster authority and administrators may ${what}, and ${peerIdOf(author)} is neither`
     }
+    if (this.value.members !== undefined && !this.roster.mayWrite(author))
+      return `${peerIdOf(author)} is a guest of this cluster until it is approved (shoal member approve)`
+    if (key.kind === 'admission')
+      return this.roster.invitations.has(key.invitation) ? undefined : 'there is no such invitation'
     if (isDeletion && key.kind === 'manifest') {
       const needed = this.value.immutable.find(({ repositories }) =>
         matchesGlob(repositories, key.repository),
@@ -255,6 +290,7 @@ export class Rules {
   permission(author: Uint8Array, repository: string): Permission | undefined {
     if (this.isAuthority(author)) return 'rule'
     if (this.isBanned(author) || this.wasAuthority(author)) return undefined
+    if (this.value.members !== undefined && !this.roster.mayWrite(author)) return undefined
     const index = this.#findRule(repository)
     if (index < 0) return 'no rule'
     return this.#allowed[index]?.has(name(author)) === true ? 'rule' : undefined

@@ -71,12 +71,21 @@ function isSettled(
 
 function keyOf(change: Change): RecordKey {
   if (change.kind === 'account') return { kind: 'account', name: change.name }
+  if (change.kind === 'invitation') return { kind: 'invitation', id: change.id }
+  if (change.kind === 'member') return { kind: 'member', peer: change.peer }
+  if (change.kind === 'admission') {
+    const { invitation, peer } = change
+    return { kind: 'admission', invitation, peer }
+  }
   const { kind, repository } = change
   return kind === 'tag' ? { kind, repository, tag: change.tag } : { kind, repository, digest: change.digest }
 }
 
 function bodyOf(change: Change, key: string, time: [number, number]): RecordBody {
   if (change.kind === 'account') return { kind: 'account', key, time, value: change.value ?? null }
+  if (change.kind === 'invitation') return { kind: 'invitation', key, time, value: change.value }
+  if (change.kind === 'member') return { kind: 'member', key, time, value: change.value }
+  if (change.kind === 'admission') return { kind: 'admission', key, time, value: change.value }
   const by = change.by === undefined ? {} : { by: change.by }
   return change.kind === 'tag'
     ? { kind: 'tag', key, time, value: change.value ?? null, ...by }

@@ -4,7 +4,8 @@
  *     { kind, key, time: [ms, counter], value | null, ?origin, ?by }
  *     { kind: 'seal', ms, record }
  *
- * The key of a tag is `repository:tag`, of a manifest `repository@digest`, of an account its name, and empty for the one policy.
+ * The key of a tag is `repository:tag`, of a manifest `repository@digest`, of an account its name, of an invitation its id, of a member
+ * its peer id, of an admission `invitation/peer`, and empty for the one policy.
  * A null value is a tombstone. `origin` names the author of a record that the authority signed again in its place, `by` the account for which a tag or a manifest was written. A seal is another's
  * record of a live tag, whole, signed by who saw it at `ms`: it is the record of that tag as well (see order.ts).
  */
@@ -31,6 +32,7 @@ import {
   MalformedError,
   nullable,
   optional,
+  parsePeerId,
   seal,
   struct,
   TooLargeError,
@@ -41,6 +43,14 @@ import {
 } from '../wire/wire.ts'
 import { accountValue, isAccountName, isRobotName } from './account.ts'
 import { RecordTooLargeError } from './errors.ts'
+import {
+  admissionValue,
+  invitationId,
+  invitationValue,
+  isInvitationId,
+  memberValue,
+  readProof,
+} from './membership.ts'
 import { policySchema } from './policy-schema.ts'
 import { checkChain, readGrant } from './succession.ts'
 import { timeSchema } from './time.ts'
@@ -80,6 +90,9 @@ const bodySchema = variant('kind', {
   manifest: struct({ kind: literal('manifest'), value: nullable(manifestValue), by, ...common }),
   policy: struct({ kind: literal('policy'), value: policySchema, ...common }),
   account: struct({ kind: literal('account'), value: nullable(accountValue), ...common }),
+  invitation: struct({ kind: literal('invitation'), value: invitationValue, ...common }),
+  member: struct({ kind: literal('member'), value: memberValue, ...common }),
+  admission: struct({ kind: literal('admission'), value: admissionValue, ...common }),
   seal: struct({
     kind: literal('seal'),
     ms: uint({ max: maxTimeMs }),
@@ -96,7 +109,14 @@ export type RecordKey =
   | { kind: 'tag'; repository: Repository; tag: Tag }
   | { kind: 'manifest'; repository: Repository; digest: Digest }
   | { kind: 'account'; name: string }
+  | RosterKey
   | { kind: 'policy' }
+
+/** Of what a roster is made (roster.ts). */
+export type RosterKey =
+  | { kind: 'invitation'; id: string }
+  | { kind: 'member'; peer: string }
+  | { kind: 'admission'; invitation: string; peer: string }
 
 export interface SignedRecord {
   key: RecordKey
@@ -114,9 +134,27 @@ export function authorOf({ body, envelope, sealed }: SignedRecord): Uint8Array {
 
 /** The text that orders and stores a key: unique to it, and free of zero bytes. */
 export function keyText(key: RecordKey): string {
-  if (key.kind === 'tag') return `t${key.repository}:${key.tag}`
-  if (key.kind === 'account') return `a${key.name}`
-  return key.kind === 'manifest' ? `m${key.repository}@${key.digest}` : 'p'
+  return letters[key.kind] + keyBody(key)
+}
+
+/** By which the texts of keys begin, a letter for each kind. */
+const letters = {
+  tag: 't',
+  manifest: 'm',
+  account: 'a',
+  policy: 'p',
+  invitation: 'i',
+  member: 'n',
+  admission: 'j',
+} as const
+
+function keyBody(key: RecordKey): string {
+  if (key.kind === 'tag') return `${key.repository}:${key.tag}`
+  if (key.kind === 'manifest') return `${key.repository}@${key.digest}`
+  if (key.kind === 'account') return key.name
+  if (key.kind === 'invitation') return key.id
+  if (key.kind === 'member') return key.peer
+  return key.kind === 'admission' ? `${key.invitation}/${key.peer}` : ''
 }
 
 /** Throws `MALFORMED`, and `RECORD_TOO_LARGE`. */
@@ -161,13 +199,23 @@ function decodeSealed(bytes: Uint8Array): SignedRecord {
   return { key: keyOf(body), body, envelope }
 }
 
-/** A robot's name belongs to a robot, and to nobody else; a policy to the authority that its handovers led to. */
+/**
+ * A robot's name belongs to a robot, and to nobody else; a policy to the authority that its handovers led to; an invitation's id
+ * to its key, and a proof to who came by it.
+ */
 function fitting(body: RecordBody, author: Uint8Array): RecordBody {
   if (body.kind === 'policy') {
     const { handovers = [], recovery } = body.value
     checkChain(handovers, author)
     if (recovery !== undefined && !sameBytes(readGrant(recovery).author, author))
       throw new MalformedError('a policy with a grant of another authority')
+  }
+  if (body.kind === 'invitation' && invitationId(body.value.key) !== body.key)
+    throw new MalformedError('an invitation whose id is not that of its key')
+  if (body.kind === 'admission') {
+    const { invitation, peer } = readProof(body.value.proof)
+    if (`${invitation}/${peer}` !== body.key)
+      throw new MalformedError('an admission with a proof that is about something else')
   }
   if (
     body.kind === 'account' &&
@@ -179,7 +227,7 @@ function fitting(body: RecordBody, author: Uint8Array): RecordBody {
 }
 
 function keyOf({ kind, key }: RecordBody): RecordKey {
-  return parseKeyText(kind.charAt(0) + key)
+  return parseKeyText(letters[kind] + key)
 }
 
 /** What a record is about, for whoever is to choose among records before a ledger judges them. Throws `MALFORMED`. */
@@ -207,8 +255,19 @@ export function parseKeyText(text: string): RecordKey {
     throw new MalformedError('the key does not name a tag or a manifest', { cause })
   }
   if (text.startsWith('a') && isAccountName(rest)) return { kind: 'account', name: rest }
+  if (text.startsWith('i') && isInvitationId(rest)) return { kind: 'invitation', id: rest }
+  if (text.startsWith('n')) return { kind: 'member', peer: parsePeer(rest) }
+  if (text.startsWith('j')) {
+    const [invitation, peer] = halves(rest, '/')
+    if (isInvitationId(invitation)) return { kind: 'admission', invitation, peer: parsePeer(peer) }
+  }
   if (text !== 'p') throw new MalformedError('the key is of no known kind')
   return { kind: 'policy' }
+}
+
+function parsePeer(text: string): string {
+  parsePeerId(text)
+  return text
 }
 
 function halves(text: string, separator: string): [string, string] {

@@ -6,6 +6,8 @@
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { AccountValue } from './account.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
+import type { AdmissionValue, InvitationValue, MemberValue } from './membership.ts'
+import type { RosterKey } from './record.ts'
 
 export { type AccessRight, type AccessRule, accessRights } from './access-rule.ts'
 export {
@@ -28,12 +30,21 @@ export type { ApplyReport, Refusal } from './inflow.ts'
 export { openLedger } from './ledger.ts'
 export type { Ledger, LedgerOptions } from './ledger-contract.ts'
 export { MembersTime } from './members-time.ts'
+export {
+  invitationId,
+  type MemberValue,
+  maxUses,
+  proveInvitation,
+  readProof,
+  verifyProof,
+} from './membership.ts'
 export type { PlacementKeys, PlacementRule } from './placement-rule.ts'
-export type { Policy, Signer } from './policy.ts'
+export { type MembersMode, membersModes, type Policy, type Signer } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
 export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
+export { endOf, type Invitation, memberValueOf, type Roster, type RosterEntry } from './roster.ts'
 export type { AuditReport } from './row-check.ts'
 export { readAccount, signAccount } from './sign-account.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
@@ -94,9 +105,13 @@ export type Change =
       by?: string
     }
   | { kind: 'account'; name: string; value: AccountValue | undefined }
+  | { kind: 'invitation'; id: string; value: InvitationValue }
+  | { kind: 'member'; peer: string; value: MemberValue }
+  | { kind: 'admission'; invitation: string; peer: string; value: AdmissionValue }
 
 export type ChangedKey =
   | { kind: 'tag'; repository: Repository; tag: Tag; deleted: boolean }
   | { kind: 'manifest'; repository: Repository; digest: Digest; deleted: boolean }
   | { kind: 'account'; name: string; deleted: boolean }
+  | (RosterKey & { deleted: boolean })
   | { kind: 'policy' }

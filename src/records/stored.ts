@@ -6,6 +6,7 @@
 import { hash } from 'node:crypto'
 import { breather } from '../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../wire/wire.ts'
+import { verifyProof } from './membership.ts'
 import { decodeRecord, keyText, type SignedRecord } from './record.ts'
 import { type Database, end, positionAt, positionOf, recordAt } from './storage.ts'
 import { verifyPolicy } from './succession.ts'
@@ -116,5 +117,6 @@ export async function verifyRecord(
 ): Promise<void> {
   await verifier.verify(envelope)
   if (body.kind === 'policy') await verifyPolicy(body.value)
+  if (body.kind === 'admission') await verifyProof(body.value.proof)
   if (sealed !== undefined) await verifier.verify(sealed.original.envelope)
 }

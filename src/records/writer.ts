@@ -5,12 +5,24 @@ import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
 import { needsSeal, sealTimeOf } from './order.ts'
 import type { Rules } from './policy.ts'
-import { authorOf, type RecordBody, type SignedRecord, sameBytes, sealRecord, signRecord } from './record.ts'
+import {
+  authorOf,
+  decodeRecord,
+  type RecordBody,
+  type SignedRecord,
+  sameBytes,
+  sealRecord,
+  signRecord,
+} from './record.ts'
 import type { ChangedKey } from './records.ts'
-import type { Database } from './storage.ts'
+import { isOfRoster, type Roster, RosterBook } from './roster.ts'
+import { type Database, end, recordAt } from './storage.ts'
 import type { StoredRecords } from './stored.ts'
 import { stamp, tick } from './time.ts'
 import { type Stored, Write } from './write.ts'
+
+/** Of the keys of invitations, members and admissions. */
+const rosterLetters = ['i', 'n', 'j']
 
 /** `own` when they were signed here: those are for spreading, what came from a peer is on its way already. */
 export type RecordListener = (records: Uint8Array[], options: { own: boolean }) => void
@@ -37,6 +49,7 @@ export class Writer {
   readonly recordListeners = new Set<RecordListener>()
   readonly #options: WriterOptions
   readonly #turn = new Semaphore(1)
+  readonly #book = new RosterBook()
   #rules: Rules
   #authority: Identity | undefined
   #version = 0
@@ -60,6 +73,18 @@ export class Writer {
   #authorityUnder(rules: Rules): Identity | undefined {
     const key = this.#authority
     return key !== undefined && rules.isAuthority(key.publicKey) ? key : undefined
+  }
+
+  /** Reads who belongs to the cluster; before anything else is asked of it. */
+  async open(): Promise<void> {
+    for (const kind of rosterLetters) {
+      const range = { gte: recordAt(kind), lt: recordAt(kind + end) }
+      for await (const entry of this.#options.db.keys(range)) {
+        const bytes = this.#options.records.find(entry.slice(recordAt('').length))
+        if (bytes !== undefined) this.#book.put(decodeRecord(bytes))
+      }
+    }
+    this.#rules = this.#rules.among(this.#book.roster(this.#rules))
   }
 
   /** The policy that counts now. Inside `run` it stands still. */
@@ -86,6 +111,15 @@ export class Writer {
       await write.flush(options)
       return result
     })
+  }
+
+  /** The roster as it would be under other rules. */
+  rosterUnder(rules: Rules): Roster {
+    return this.#book.roster(rules)
+  }
+
+  rosterRecords(): SignedRecord[] {
+    return this.#book.records()
   }
 
   /** The authority's copy of another's record: it stands above the original and below whatever is written later. */
@@ -131,9 +165,7 @@ export class Writer {
 
   #tell({ changes, own, received }: Stored): void {
     this.#version++
-    for (const { body } of own.concat(received)) {
-      if (body.kind === 'policy') this.#rules = this.#rules.with(body.value)
-    }
+    this.#follow(own.concat(received), changes)
     this.#count(own, 'here')
     this.#count(received, 'member')
     if (received.some(({ key }) => key.kind === 'policy')) this.#options.onPolicy()
@@ -143,6 +175,18 @@ export class Writer {
       if (records.length === 0) continue
       for (const listener of this.recordListeners) this.#call(() => listener(records, { own: group === own }))
     }
+  }
+
+  /** What was stored may change who may write, and who is a member. */
+  #follow(records: SignedRecord[], changes: ChangedKey[]): void {
+    for (const record of records) {
+      if (record.body.kind === 'policy') this.#rules = this.#rules.with(record.body.value)
+      else if (isOfRoster(record.key)) this.#book.put(record)
+    }
+    for (const key of changes)
+      if (isOfRoster(key) && key.kind !== 'policy' && key.deleted) this.#book.drop(key)
+    if (changes.some((key) => key.kind === 'policy' || isOfRoster(key)))
+      this.#rules = this.#rules.among(this.#book.roster(this.#rules))
   }
 
   #count(records: SignedRecord[], from: 'here' | 'member'): void {

@@ -1,4 +1,6 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
+import type { Connection } from '@libp2p/interface'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import { clusterId, clusterNames, secretNames } from './cluster/cluster.ts'
 import { fixedSecrets } from './cluster/secrets.ts'
@@ -6,14 +8,17 @@ import { checkMultiaddr } from './cluster/token.ts'
 import { createAnnouncer } from './dht/announcer.ts'
 import { createFinder } from './dht/finder.ts'
 import { boundClaims } from './dht/provider-claims.ts'
+import { type Admission, type AdmissionDesk, openAdmission } from './members/admission.ts'
+import { admissionProtocol } from './members/admission-messages.ts'
 import { createClones } from './members/clones.ts'
 import { createDialer, type Dialer } from './members/dialer.ts'
 import { type Farewell, openFarewell, policyProtocol } from './members/farewell.ts'
 import { openHandover } from './members/handover.ts'
 import { openMembers } from './members/members.ts'
 import { openPulse } from './members/pulse.ts'
+import { createStanding } from './members/standing.ts'
 import { createSpread } from './spread.ts'
-import { listenAddress, listenError, transportPart } from './streams/addresses.ts'
+import { hostOf, listenAddress, listenError, transportPart } from './streams/addresses.ts'
 import { createConduct } from './streams/conduct.ts'
 import { bufferDatabase } from './streams/datastore.ts'
 import { encryption } from './streams/encryption.ts'
@@ -23,15 +28,24 @@ import { createNode, type Libp2pNode } from './streams/libp2p-node.ts'
 import type { Swarm, SwarmOptions } from './swarm.ts'
 
 const peersFlushMs = 10_000
+/** Where nobody has to be approved, and nobody is invited. */
+const openDoor: AdmissionDesk = {
+  invitations: () => [],
+  isGuest: () => false,
+  mayPart: () => true,
+  introduce: () => ({}),
+  judge: async () => ({ kind: 'refused', why: 'this node lets nobody in' }),
+  hear: async () => undefined,
+}
 const noPolicy = { show: () => new Uint8Array(0), look: async () => undefined }
 
 /** Opens a swarm that does not listen yet: register protocols and the gossip handler, then call `start`. */
 export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { identity, cluster, database, listen, bootstrap = [], announce = [] } = options
   const { clock = steadyClock, random = Math.random, logger = silentLogger, metrics = noMetrics } = options
-  const { agent = 'shoal', isBanned = () => false, policy = noPolicy } = options
+  const { agent = 'shoal', isBanned = () => false, isGone = () => false, policy = noPolicy } = options
   const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [], room = () => 0 } = options
-  const { secrets = fixedSecrets(cluster) } = options
+  const { secrets = fixedSecrets(cluster), admission: desk = openDoor } = options
   const names = clusterNames(cluster)
   const [newest] = secrets.names()
   const securing = encryption(newest ?? secretNames(cluster))
@@ -42,21 +56,28 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   let node: Libp2pNode | undefined
   let dialer: Dialer | undefined
   let farewell: Farewell | undefined
+  let admission: Admission | undefined
 
   const disconnect = (peer: string): void => {
-    for (const connection of node?.getConnections() ?? []) {
-      if (connection.remotePeer.toString() === peer)
-        connection.abort(new Error('the connection was given up'))
-    }
+    for (const connection of connectionsOf(node, peer))
+      connection.abort(new Error('the connection was given up'))
   }
   const conduct = createConduct({ clock, logger, metrics, disconnect })
-  const isUnwelcome = (peer: string): boolean => isBanned(peer) || conduct.isRefused(peer)
+  const isBarred = (peer: string): boolean => isBanned(peer) || conduct.isRefused(peer)
+  const isUnwelcome = (peer: string): boolean => isBarred(peer) || (desk.isGuest(peer) && desk.mayPart())
+  const standing = createStanding({
+    secrets,
+    isUnserved: (peer) => isBarred(peer) || desk.isGuest(peer),
+    protocolsOf: (peer) => connectionsOf(node, peer).map(({ encryption: protocol }) => protocol ?? ''),
+  })
   const gater = createGater({
     clock,
     logger,
     metrics,
     isUnwelcome,
-    isToBeTold: (peer) => !conduct.isRefused(peer) && farewell?.isDue(peer) === true,
+    isToBeTold: (peer, from) =>
+      !conduct.isRefused(peer) &&
+      (isBanned(peer) ? farewell?.isDue(peer) === true : admission?.isDue(peer, from) === true),
     isResting: (peer) => dialer?.isResting(peer) === true,
     ownAddresses: () => new Set(node?.getMultiaddrs().map(transportPart)),
   })
@@ -75,6 +96,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     announce: announce.map(checkMultiaddr),
     mdns: options.mdns ?? true,
     agent,
+    isOutside: standing.isOutside,
     demerits,
   })
   const started: Libp2pNode = node
@@ -84,8 +106,12 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     conduct,
     logger,
     metrics,
-    isUnwelcome,
-    farewellProtocol: policyProtocol,
+    isServed(connection, protocol) {
+      if (!standing.isOutside(connection)) return true
+      const isPolicyShown = isBanned(connection.remotePeer.toString())
+      if (protocol === policyProtocol) return isPolicyShown || secrets.isNewcomer()
+      return protocol === admissionProtocol && !isPolicyShown
+    },
   })
   const seeds = [...new Set([...bootstrap, ...cluster.bootstrap])].map(checkMultiaddr)
   const isOutcast = (): boolean => isBanned(identity.peerId)
@@ -96,12 +122,36 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     random,
     logger,
     bootstrap: seeds,
-    isUnwelcome,
+    isUnwelcome: (peer) => isUnwelcome(peer) || isGone(peer),
     isOutcast,
   })
   dialer = dialling
   const parting = await openFarewell({ host, tasks, clock, logger, policy, isBanned, disconnect })
   farewell = parting
+  const admitting = await openAdmission({
+    host,
+    tasks,
+    clock,
+    logger,
+    metrics,
+    desk,
+    addresses: () => started.getMultiaddrs().map(String),
+    hostOf: (peer) =>
+      connectionsOf(started, peer).flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])[0] ?? '',
+    isInvited: standing.isInvited,
+    async dismiss(peer) {
+      const wasMember = members.peers().includes(peer)
+      disconnect(peer)
+      // Whoever was no member is not looked for, and names cost nothing.
+      if (!wasMember) await started.peerStore.delete(peerIdFromString(peer))
+    },
+  })
+  admission = admitting
+  const part = (peer: string): void => {
+    if (isBarred(peer)) parting.part(peer)
+    // A newcomer is asked; it asks nobody.
+    else if (!secrets.isNewcomer()) admitting.receive(peer)
+  }
   const handover = await openHandover({
     host,
     secrets,
@@ -109,10 +159,15 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     clock,
     random,
     logger,
-    isUnwelcome,
+    isUnwelcome: (peer) => isBarred(peer) || desk.isGuest(peer),
     connected: () => protocolsOf(started),
     disconnect,
-    use: securing.use,
+    invitations: () =>
+      desk.invitations().map((secret) => secretNames({ secret, authority: cluster.authority })),
+    use(secretsNow) {
+      standing.refresh()
+      securing.use(secretsNow)
+    },
   })
   const pulse = await openPulse({
     self: identity.peerId,
@@ -130,8 +185,8 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     dialer: dialling,
     pulse,
     clones,
-    farewell: parting,
-    isUnwelcome,
+    farewell: { part },
+    isUnwelcome: (peer) => isUnwelcome(peer) || standing.isInvited(peer),
     tasks,
     clock,
     random,
@@ -142,6 +197,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     upstreamsAway,
     keeps,
     room,
+    name: options.name,
     site: options.site,
   })
   const announcer = createAnnouncer({
@@ -166,6 +222,14 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   })
   members.onChange(({ kind }) => {
     if (kind === 'join') handover.look()
+  })
+  let wasNewcomer = secrets.isNewcomer()
+  started.addEventListener('peer:disconnect', () => {
+    // What it was let go for is over: as a member it comes back at once.
+    if (wasNewcomer && !secrets.isNewcomer()) {
+      wasNewcomer = false
+      dialling.reconsider()
+    }
   })
   metrics.gauge('shoal_swarm_members', () => members.peers().length)
   metrics.gauge('shoal_swarm_connections', () => started.getConnections().length)
@@ -212,10 +276,10 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       return Number(address?.getComponents().find(({ name }) => name === 'tcp')?.value ?? listen.port)
     },
 
+    meet: (peer, addresses) => dialling.learn(peer, addresses),
+
     reconsider() {
-      for (const peer of members.peers()) {
-        if (isBanned(peer)) parting.part(peer)
-      }
+      for (const peer of members.peers()) if (isUnwelcome(peer)) part(peer)
       dialling.reconsider()
     },
 
@@ -226,6 +290,10 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       await peers.flush()
     },
   }
+}
+
+function connectionsOf(node: Libp2pNode | undefined, peer: string): Connection[] {
+  return (node?.getConnections() ?? []).filter(({ remotePeer }) => remotePeer.toString() === peer)
 }
 
 /** By which protocols each peer's connections were secured. */

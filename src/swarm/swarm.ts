@@ -8,6 +8,7 @@ import type { NodeIdentity } from './cluster/identity.ts'
 import type { ClusterSecrets } from './cluster/secrets.ts'
 import type { ClaimLimits } from './dht/provider-claims.ts'
 import type { Providers } from './dht/providers.ts'
+import type { AdmissionDesk } from './members/admission.ts'
 import type { PolicyExchange } from './members/farewell.ts'
 import type { Members } from './members/members.ts'
 import type { Spread } from './spread.ts'
@@ -21,13 +22,20 @@ export {
   type Cluster,
   clusterId,
   findCluster,
+  isNewcomer,
   joinCluster,
   startCluster,
   tokenOf,
 } from './cluster/cluster.ts'
 export { type NodeIdentity, openIdentity } from './cluster/identity.ts'
 export { type ClusterSecrets, openSecrets, type RotatingSecrets } from './cluster/secrets.ts'
-export { checkMultiaddr, parseToken, type TokenContent } from './cluster/token.ts'
+export {
+  checkMultiaddr,
+  encodeToken,
+  invitationSecret,
+  parseToken,
+  type TokenContent,
+} from './cluster/token.ts'
 export {
   AuthorityAbsentError,
   ClusterConflictError,
@@ -36,6 +44,8 @@ export {
   SwarmFileError,
   TokenError,
 } from './errors.ts'
+export type { AdmissionDesk, Newcomer } from './members/admission.ts'
+export type { AdmissionVerdict } from './members/admission-messages.ts'
 export { clonedProblem } from './members/clones.ts'
 export type { PolicyExchange } from './members/farewell.ts'
 export type { Member, MemberEvent, Members } from './members/members.ts'
@@ -60,6 +70,8 @@ export interface Swarm extends Host, AsyncDisposable {
   port(): number
   /** Counts against a peer; enough of it disconnects and refuses the peer for 10 minutes. */
   penalise: Conduct['penalise']
+  /** Dials a peer soon, at these multiaddrs and those that are known. */
+  meet(peer: string, addresses: string[]): void
   /** Parts from peers that `isBanned` names now, and tries those again that it named before; call it after the policy changed. */
   reconsider(): void
 }
@@ -80,6 +92,8 @@ export interface SwarmOptions {
   mdns?: boolean
   /** Such as `shoal/0.1.0`. */
   agent?: string
+  /** What this node is called, to tell the others. */
+  name?: string
   /** Where this node is, to tell the others; what members in other sites hold is dear. */
   site?: string | undefined
   /** Names of the upstreams that this node reaches now, to tell the others; call `members.tell` when that changes. */
@@ -90,8 +104,12 @@ export interface SwarmOptions {
   keeps?(): string[]
   /** The room that it offers for copies, as a step, to tell the others likewise; default 0, for none. */
   room?(): number
+  /** Who lets newcomers in. Default: nobody is invited, and nobody has to be approved. */
+  admission?: AdmissionDesk
   /** By policy: their connections are refused. */
   isBanned?(peer: string): boolean
+  /** Held to be gone for good: nobody looks for them. */
+  isGone?(peer: string): boolean
   /** What this node and one that is banned show each other before they part. */
   policy?: PolicyExchange
   /** How long new content waits, on average, before the DHT is told; default by how many members there are (announcer.ts). */

@@ -1,4 +1,5 @@
-/** A rotation of the cluster's secret under five nodes that go on pulling from each other. */
+/** A rotation of the cluster's secret under five nodes that go on pulling from each other, and who joins them after it. */
+import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { callRunningNode } from '../../node/admin/client.ts'
@@ -74,12 +75,38 @@ test(
       await again?.start()
       await until('it to be back', async () => again !== undefined && (await membersOf(again)) === 4, 10_000)
       expect(again?.output()).toMatch(/"level":40.*retired/)
+
+      const invitation = await shoalAt(first, 'token', 'create', '--expires', '1h')
+      const invited = stack.use(await openRegistry({ flags: ['--join', invitation] }))
+      all.push(invited)
+      await until('it to be a member', async () => (await membersOf(invited)) === 5, 10_000)
+      expect(await secretOf(invited)).toBe(next)
+      await pushAndPull(clients[0], stack.use(openClient(invited.port)), 'invited')
+
+      const policy = path.join(first.data, 'policy.json')
+      await writeFile(policy, JSON.stringify({ members: 'approved' }))
+      expect((await shoalAt(first, 'policy', 'set', policy)).split('\n')).toHaveLength(9)
+      const guest = stack.use(
+        await openRegistry({ flags: ['--join', await tokenOf(first), '--name', 'late'] }),
+      )
+      all.push(guest)
+      const ready = async (): Promise<string> => (await fetch(`http://127.0.0.1:${guest.port}/readyz`)).text()
+      await until('it to be a guest', async () => (await ready()).includes('has to be approved'), 10_000)
+      expect(await membersOf(first)).toBe(5)
+      expect(await shoalAt(first, 'members')).toMatch(/^late +guest at 127\.0\.0\.1/m)
+      await shoalAt(first, 'member', 'approve', 'late')
+      await until('it to be ready', async () => (await ready()) === 'ready\n' && (await membersOf(guest)) > 0)
+      await until('it to be a member', async () => (await membersOf(first)) === 6, 10_000)
     } catch (error) {
       showOutput(all)
       throw error
     }
   },
 )
+
+async function shoalAt({ data }: Registry, ...words: string[]): Promise<string> {
+  return (await run(shoal, [...words, '--data', data])).stdout.trim()
+}
 
 async function pushAndPull(from: Client | undefined, to: Client | undefined, seed: string): Promise<void> {
   if (from === undefined || to === undefined) throw new Error('five nodes')

@@ -30,12 +30,15 @@ export async function openHonestNode(
   stack: AsyncDisposableStack,
   {
     join: first,
+    token,
     logger = silentLogger,
+    flags: more = [],
     ...given
-  }: { join?: HonestNode; logger?: Logger; data?: string } = {},
+  }: { join?: HonestNode; token?: string; logger?: Logger; data?: string; flags?: string[] } = {},
 ): Promise<HonestNode> {
   const data = given.data ?? join(await temporaryFolder(stack), 'data')
-  const flags = ['--data', data, '--p2p', '127.0.0.1:0', '--no-mdns']
+  const flags = ['--data', data, '--p2p', '127.0.0.1:0', '--no-mdns', ...more]
+  if (token !== undefined) flags.push('--join', token)
   if (first !== undefined) flags.push('--join', tokenOf(first.node.membership.cluster, [first.address]))
   const { settings } = readSettings(flags, {})
   const counts: { name: string; labels: Record<string, string>; by: number }[] = []

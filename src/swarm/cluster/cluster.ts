@@ -86,6 +86,11 @@ function isWhole(names: (string | undefined)[]): names is string[] {
   return !names.includes(undefined)
 }
 
+/** Whether what is remembered is an invitation, which has not made the node a member yet. */
+export function isNewcomer({ invitation }: Cluster): boolean {
+  return invitation !== undefined
+}
+
 /** Starts a cluster of one: a new secret, and an authority key in DIR/authority. Throws ClusterConflictError when there is one. */
 export async function startCluster(directory: string): Promise<Cluster> {
   if ((await findCluster(directory)) !== undefined) {
@@ -123,10 +128,12 @@ export async function joinCluster(
     await forget(directory)
     known = undefined
   }
-  const isRetired = known !== undefined && isOlder(content, known)
+  // A member has no use for an invitation, be it the one by which it came.
+  const isNeedless = known !== undefined && isNewcomer(content) && !isNewcomer(known.cluster)
+  const isRetired = known !== undefined && !isNeedless && isOlder(content, known)
   const bootstrap = [...new Set([...content.bootstrap, ...(known?.cluster.bootstrap ?? [])])]
   const cluster = {
-    ...(known !== undefined && isRetired ? known.cluster : content),
+    ...(known !== undefined && (isRetired || isNeedless) ? known.cluster : content),
     bootstrap: bootstrap.slice(0, maxBootstrapAddresses),
   }
   // Whoever joins anew with a later secret gives up that of before at once: a rotation that was handed over does not.
@@ -208,10 +215,10 @@ export async function replace(
 }
 
 async function remember(directory: string, { cluster, retired, rotations }: Remembered): Promise<void> {
-  const { secret, authority, bootstrap } = cluster
+  const { generation: _, ...content } = cluster
   const isRotated = rotations.generation > 0 || (await readRotations(directory)).generation > 0
   if (isRotated) await writeRotations(directory, rotations)
-  const lines = [encodeToken({ secret, authority, bootstrap }), ...retired.map((name) => `retired ${name}`)]
+  const lines = [encodeToken(content), ...retired.map((name) => `retired ${name}`)]
   await writeSecretFile(join(directory, 'cluster'), `${lines.join('\n')}\n`)
 }
 

@@ -4,6 +4,7 @@ import type { Identity } from '../../wire/wire.ts'
 import { ClusterConflictError } from '../errors.ts'
 import {
   type Cluster,
+  isNewcomer,
   nameOf,
   newSecret,
   type Remembered,
@@ -16,6 +17,8 @@ import { maxRotationMembers, type Rotation, readRotation, signRotation } from '.
 import type { EarlierSecret } from './rotation-file.ts'
 
 export interface ClusterSecrets {
+  /** Whether there is none but an invitation's: the node is no member yet. */
+  isNewcomer(): boolean
   /** The newest first. */
   names(): SecretNames[]
   /** The rotation that made the newest one, to be handed on; absent where there was none, or this node joined after it. */
@@ -32,6 +35,8 @@ export interface ClusterSecrets {
 }
 
 export interface RotatingSecrets extends ClusterSecrets {
+  /** Makes a member of a newcomer. Durable when it resolves; changes nothing on a member. */
+  admit(secret: { secret: Uint8Array; generation: number }): Promise<void>
   /** As it is now, for the token. */
   cluster(): Cluster
   /** Says who the authority is, which rotations have to be signed by. Default the one that the token names. */
@@ -48,6 +53,7 @@ const maxEarlier = 8
 /** Secrets that never change, for what has no folder. */
 export function fixedSecrets(cluster: Cluster): ClusterSecrets {
   return {
+    isNewcomer: () => isNewcomer(cluster),
     names: () => [secretNames(cluster)],
     rotation: () => undefined,
     learn: async () => false,
@@ -92,6 +98,22 @@ class FolderSecrets implements RotatingSecrets {
 
   cluster(): Cluster {
     return this.#known.cluster
+  }
+
+  isNewcomer(): boolean {
+    return isNewcomer(this.#known.cluster)
+  }
+
+  async admit({ secret, generation }: { secret: Uint8Array; generation: number }): Promise<void> {
+    await this.#writing.run(async () => {
+      if (!this.isNewcomer()) return
+      const { authority, bootstrap } = this.#known.cluster
+      this.#known = await replace(this.#directory, this.#known, {
+        cluster: { secret, authority, bootstrap },
+        rotations: { generation, earlier: [] },
+      })
+      for (const listener of this.#listeners) listener()
+    })
   }
 
   names(): SecretNames[] {

@@ -1,12 +1,28 @@
-/** Join tokens: the secret, the authority's public key and addresses to start from, as one printable string. */
-import { hash } from 'node:crypto'
+/**
+ * Join tokens: a secret, the authority's public key and addresses to start from, as one printable string. The secret is the
+ * cluster's, or an invitation's: then it is a key pair's, of which members know the public half, and both shake hands by what is
+ * derived from that.
+ */
+import { hash, hkdfSync } from 'node:crypto'
 import { excerpt } from '../../oci/oci.ts'
-import { bytes, codec, list, MalformedError, optional, struct, text, uint } from '../../wire/wire.ts'
+import {
+  bytes,
+  codec,
+  identityFromSeed,
+  list,
+  MalformedError,
+  optional,
+  struct,
+  text,
+  uint,
+} from '../../wire/wire.ts'
 import { TokenError } from '../errors.ts'
 
 export interface TokenContent {
-  /** 32 random bytes. */
+  /** 32 bytes: random ones, or those that belong to the invitation. */
   secret: Uint8Array
+  /** The seed of an invitation's key pair, of who is no member yet. */
+  invitation?: Uint8Array
   /** The authority's raw Ed25519 public key. */
   authority: Uint8Array
   /** Multiaddrs of members, at most 16. */
@@ -25,24 +41,36 @@ const schema = struct({
   authority: bytes({ length: 32 }),
   bootstrap: list(text({ max: maxAddressLength, parse: checkMultiaddr }), { max: maxBootstrapAddresses }),
   generation: optional(uint()),
-  secret: bytes({ length: 32 }),
+  invitation: optional(bytes({ length: 32 })),
+  secret: optional(bytes({ length: 32 })),
 })
 const content = codec(schema, { maxBytes })
 
 /** `shoal1:` and base64url of deterministic CBOR with a checksum, so that a truncated paste is noticed. */
 export function encodeToken(token: TokenContent): string {
-  return sealText(prefix, content.encode(token))
+  const { secret, ...rest } = token
+  return sealText(prefix, content.encode(token.invitation === undefined ? { secret, ...rest } : rest))
 }
 
 /** Throws TokenError saying what is wrong; never repeats a token, which is a secret. */
 export function parseToken(given: string): TokenContent {
   const body = openText(prefix, given, 'join token')
   try {
-    return content.decode(body)
+    const { secret, ...rest } = content.decode(body)
+    const { invitation } = rest
+    if (secret !== undefined && invitation === undefined) return { secret, ...rest }
+    if (secret !== undefined || invitation === undefined)
+      throw new MalformedError('it has to hold a secret or an invitation')
+    return { ...rest, secret: invitationSecret(identityFromSeed(invitation).publicKey) }
   } catch (cause) {
     if (!(cause instanceof MalformedError)) throw cause
     throw new TokenError('the join token does not decode; it may be of a newer version', { cause })
   }
+}
+
+/** By which those who have an invitation and members shake hands: strangers lack it, and it is good for nothing but a talk. */
+export function invitationSecret(publicKey: Uint8Array): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', publicKey, new Uint8Array(0), 'shoal/1 invitation', 32))
 }
 
 /**

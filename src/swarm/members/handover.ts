@@ -3,6 +3,7 @@
  * have to be on the authority's list: whoever came with the old secret after the rotation is given nothing, and leaves with it.
  */
 import type { Background, Clock, Logger } from '../../base/base.ts'
+import type { SecretNames } from '../cluster/cluster.ts'
 import { maxRotationBytes } from '../cluster/rotation.ts'
 import type { ClusterSecrets } from '../cluster/secrets.ts'
 import type { Host } from '../streams/host.ts'
@@ -18,8 +19,10 @@ export interface HandoverOptions {
   /** Peers that are connected, with the protocols by which their connections were secured. */
   connected(): Map<string, ReadonlySet<string>>
   disconnect(peer: string): void
+  /** Of secrets by which those who have an invitation shake hands. */
+  invitations(): SecretNames[]
   /** Has later handshakes use these secrets, the first before the others. */
-  use(names: ReturnType<ClusterSecrets['names']>): void
+  use(names: SecretNames[]): void
 }
 
 export interface Handover {
@@ -33,20 +36,20 @@ const lookAgainMs = 1_000
 const taken = new Uint8Array([1])
 
 export async function openHandover(options: HandoverOptions): Promise<Handover> {
-  const { host, secrets, tasks, clock, random, logger, isUnwelcome, connected, disconnect, use } = options
+  const { host, secrets, tasks, clock, random, logger, isUnwelcome, connected, disconnect } = options
+  const { invitations, use } = options
   /** Those that are known to have the newest secret, though their connection is older. */
   let told = new Set<string>()
   const telling = new Set<string>()
-  let used = ''
+  let used = { now: '', all: '' }
 
   const refresh = (): void => {
     const names = secrets.names()
-    const now = names.map(({ protocol }) => protocol).join()
-    if (now === used) return
-    const isFirst = used === ''
-    used = now
-    use(names)
-    if (!isFirst) logger.info({ secrets: names.length }, 'the secrets that members are met with have changed')
+    const [now, all] = [listOf(names), listOf([...names, ...invitations()])]
+    if (all !== used.all) use([...names, ...invitations()])
+    if (now !== used.now && used.now !== '')
+      logger.info({ secrets: names.length }, 'the secrets that members are met with have changed')
+    used = { now, all }
   }
 
   const tell = async (peer: string, signed: Uint8Array, stop: AbortSignal): Promise<void> => {
@@ -67,7 +70,7 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
   const look = (): void => {
     const [newest, ...earlier] = secrets.names()
     if (newest === undefined) return
-    const good = new Set([newest, ...earlier].map(({ protocol }) => protocol))
+    const good = new Set([newest, ...earlier, ...invitations()].map(({ protocol }) => protocol))
     const rotation = secrets.rotation()
     for (const [peer, protocols] of connected()) {
       if (protocols.has(newest.protocol) || told.has(peer)) continue
@@ -107,4 +110,8 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     look()
   })
   return { look }
+}
+
+function listOf(names: SecretNames[]): string {
+  return names.map(({ protocol }) => protocol).join()
 }

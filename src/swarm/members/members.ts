@@ -32,6 +32,8 @@ export interface Member {
   agent?: string
   /** How many digests it announces; absent until it has told. */
   announces?: number
+  /** What it says it is called. */
+  name?: string
   /** Where it says it is. */
   site?: string
   /** Names of the upstreams that it reaches, as it last told. */
@@ -52,6 +54,8 @@ export interface Members {
   peers(): string[]
   /** Members of earlier that are not connected, with the multiaddrs at which they were; a part of them when they are many. */
   missing(): Promise<{ peer: string; addresses: string[] }[]>
+  /** Peer ids of those that are members now or were, as far as this node remembers. */
+  known(): Promise<string[]>
   /** Where the connections to this one lead: IP addresses, as seen from here. */
   hostsOf(peer: string): string[]
   /** Those that hold their site's share of this keep rule (`SITE/RULE`), as they last told. */
@@ -92,6 +96,7 @@ export interface MembersOptions {
   /** How many digests this node announces. */
   announces(): number
   /** Of this node. */
+  name: string | undefined
   site: string | undefined
   /** Names of the upstreams that this node reaches now. */
   upstreams(): string[]
@@ -107,6 +112,7 @@ interface Known {
   sinceMs: number
   agent?: string
   announces?: number
+  name?: string
   site?: string
   /** Absent until it has told. */
   room?: number
@@ -117,9 +123,10 @@ interface Known {
 
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
-  const { farewell, isUnwelcome, site } = options
+  const { farewell, isUnwelcome, name, site } = options
   const ownFacts = () => ({
     running: clones.statement(),
+    ...(name === undefined ? {} : { name }),
     ...(site === undefined ? {} : { site }),
     keeps: options.keeps().slice(0, maxKeepsTold),
     ...(options.room() === 0 ? {} : { room: options.room() }),
@@ -201,7 +208,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.away = told.away
       known.keeps = told.keeps
       known.room = told.room ?? 0
-      tellSite(known, told.site)
+      tellSelf(known, told)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
@@ -215,12 +222,12 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const { away, keeps, room = 0, running, site: theirs, upstreams } = statusRequest.decode(request)
+      const { away, keeps, room = 0, running, upstreams, ...self } = statusRequest.decode(request)
       const rival = clones.heard(peer, running)
       const known = members.get(peer)
       if (known !== undefined) {
         Object.assign(known, { away, keeps, room, upstreams })
-        tellSite(known, theirs)
+        tellSelf(known, self)
       }
       const answer = {
         agent,
@@ -287,6 +294,13 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         )
         .slice(0, maxMissing)
     },
+    async known() {
+      const stored = await node.peerStore.all()
+      // Only whoever was connected has told what it speaks.
+      const met = stored.filter(({ protocols }) => protocols.length > 0).map(({ id }) => id.toString())
+      const others = met.filter((peer) => peer !== node.peerId.toString() && isPeerId(peer))
+      return [...new Set([...members.keys(), ...others])]
+    },
     hostsOf(peer) {
       const connections = members.has(peer) ? node.getConnections(peerIdFromString(peer)) : []
       return connections.flatMap(({ remoteAddr }) => hostOf(remoteAddr) ?? [])
@@ -311,7 +325,9 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   }
 }
 
-function tellSite(known: Known, site: string | undefined): void {
+function tellSelf(known: Known, { name, site }: Pick<Known, 'name' | 'site'>): void {
+  if (name === undefined) delete known.name
+  else known.name = name
   if (site === undefined) delete known.site
   else known.site = site
 }

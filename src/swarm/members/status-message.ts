@@ -27,6 +27,8 @@ const keeps = list(text({ max: maxKeepLength }), { max: maxKeepsTold })
 /** Where the sender says it is. */
 const site = optional(text({ max: maxSiteLength }))
 
+/** What the sender is called. */
+const name = optional(text({ max: 64 }))
 /** The room that the sender offers for copies, as a step (owners.ts of src/placement); absent for none. */
 const room = optional(uint({ max: maxRoomStep }))
 
@@ -34,7 +36,7 @@ const room = optional(uint({ max: maxRoomStep }))
 const running = bytes({ max: maxStatementBytes })
 
 /** Who asks tells of itself what may change at any time. */
-export const statusRequest = codec(struct({ away: upstreams, keeps, room, running, site, upstreams }), {
+export const statusRequest = codec(struct({ away: upstreams, keeps, name, room, running, site, upstreams }), {
   maxBytes: 16 * 1024,
 })
 
@@ -51,6 +53,7 @@ export const statusMessage = codec(
     /** Upstreams that the sender mirrors and does not reach now. */
     away: upstreams,
     keeps,
+    name,
     /** What another process than the one that asks lately said under the asker's identity. */
     rival: optional(bytes({ max: maxStatementBytes })),
     room,

@@ -7,10 +7,10 @@ export interface GaterOptions {
   clock: Clock
   logger: Logger
   metrics: Metrics
-  /** Banned by policy, or refused for its conduct. */
+  /** Banned by policy, not approved, or refused for its conduct. */
   isUnwelcome(peer: string): boolean
-  /** Whether a peer that is unwelcome is let in for a moment, to be told why. */
-  isToBeTold(peer: string): boolean
+  /** Whether a peer that is unwelcome is let in for a moment, to be told why; with the IP address it comes from. */
+  isToBeTold(peer: string, from: string): boolean
   /** Whether the peer has refused this node, and is not to be dialled again yet. */
   isResting(peer: string): boolean
   /** This node's own addresses, as `transportPart` writes them. */
@@ -87,16 +87,16 @@ export function createGater(options: GaterOptions): ConnectionGater {
       // Only a member gets here: the cluster's secret is part of the handshake.
       metrics.count('shoal_swarm_handshakes_total', { result: 'done' })
       succeed.get(connection)?.()
-      return refuse(peer.toString())
+      return refuse(peer.toString(), connection)
     },
-    denyOutboundEncryptedConnection: (peer) => refuse(peer.toString()),
+    denyOutboundEncryptedConnection: (peer, connection) => refuse(peer.toString(), connection),
     denyDialPeer: (peer) => isUnwelcome(peer.toString()) || isResting(peer.toString()),
     // Addresses of container bridges are the same on every host: there a node would only reach itself.
     denyDialMultiaddr: (address) => ownAddresses().has(transportPart(address)),
   }
 
-  function refuse(peer: string): boolean {
-    if (!isUnwelcome(peer) || isToBeTold(peer)) return false
+  function refuse(peer: string, { remoteAddr }: MultiaddrConnection): boolean {
+    if (!isUnwelcome(peer) || isToBeTold(peer, hostOf(remoteAddr) ?? 'unknown')) return false
     metrics.count('shoal_swarm_connections_refused_total', { reason: 'unwelcome' })
     return true
   }

@@ -1,5 +1,5 @@
 /** Channels to peers by protocol name, over the libp2p node. */
-import type { Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import {
   type Background,
@@ -61,13 +61,12 @@ export interface HostOptions {
   conduct: Conduct
   logger: Logger
   metrics: Metrics
-  /** Peers that stay connected for a moment only, and are answered in one protocol. */
-  isUnwelcome(peer: string): boolean
-  farewellProtocol: string
+  /** False where a connection stays for a moment only, and is answered in the protocol of that alone. */
+  isServed(connection: Pick<Connection, 'encryption' | 'remotePeer'>, protocol: string): boolean
 }
 
 export function createHost(options: HostOptions): ListeningHost {
-  const { node, tasks, conduct, logger, metrics, isUnwelcome, farewellProtocol } = options
+  const { node, tasks, conduct, logger, metrics, isServed } = options
   const limit = new LogLimit({ clock: steadyClock, everyMs: 60_000 })
   const heardMs = new Map<string, number>()
   node.addEventListener('peer:disconnect', ({ detail }) => heardMs.delete(detail.toString()))
@@ -102,7 +101,7 @@ export function createHost(options: HostOptions): ListeningHost {
         (stream, connection) => {
           const peer = connection.remotePeer.toString()
           // A reset would have the peer leave before it has heard why; the stream ends with the connection.
-          if (isUnwelcome(peer) && protocol !== farewellProtocol) return
+          if (!isServed(connection, protocol)) return
           const channel = channelOver(stream, { maxFrameBytes })
           listen(stream, peer)
           tasks.start(protocol, async () => await serve(channel, peer, protocol, handler))

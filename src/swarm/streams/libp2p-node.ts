@@ -2,7 +2,7 @@
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
-import type { ConnectionGater } from '@libp2p/interface'
+import type { Connection, ConnectionGater } from '@libp2p/interface'
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
@@ -13,6 +13,7 @@ import type { NodeIdentity } from '../cluster/identity.ts'
 import { worthAnnouncing } from './addresses.ts'
 import { datastoreIn, type SwarmDatabase } from './datastore.ts'
 import type { Encryption } from './encryption.ts'
+import { guarded } from './guard.ts'
 import { multiplexing } from './yamux-frames.ts'
 
 export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub }>
@@ -30,6 +31,8 @@ export interface Libp2pNodeOptions {
   mdns: boolean
   /** `shoal/0.1.0`. */
   agent: string
+  /** Whether who is on the other end is no member, and gets nothing of the DHT and of gossip. Default: nobody is outside. */
+  isOutside?(connection: Connection): boolean
   /** Subtracted from a peer's gossip score. */
   demerits(peer: string): number
 }
@@ -48,7 +51,7 @@ const rememberPeersMs = 30 * dayMs
 
 /** Not started: register handlers, then call `start()`. */
 export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode> {
-  const { identity, names, gater, listen, announce, agent, demerits } = options
+  const { identity, names, gater, listen, announce, agent, demerits, isOutside = () => false } = options
   return await createLibp2p({
     start: false,
     privateKey: privateKeyFromRaw(Buffer.concat([identity.seed, identity.publicKey])),
@@ -84,66 +87,72 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
     services: {
       identify: identify({ protocolPrefix: 'shoal', maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
-      dht: kadDHT({
-        protocol: dhtProtocol,
-        clientMode: false,
-        // The default drops private addresses, which are all that a LAN has.
-        peerInfoMapper: passthroughMapper,
-        allowQueryWithZeroPeers: true,
-        networkDialTimeout: { minTimeout: 2000 },
-        initialQuerySelfInterval: 1000,
-        querySelfInterval: 60_000,
-        maxInboundStreams: 128,
-        maxOutboundStreams: 128,
-        // The announcer has its own clock; this one only mends what a long outage let expire, one at a time.
-        reprovide: { concurrency: 1, threshold: 0, validity: 2 * dayMs },
-      }),
-      gossip: gossipsub({
-        // Records carry their author's signature; a second one around them would cost without proving more.
-        globalSignaturePolicy: 'StrictNoSign',
-        allowPublishToZeroTopicPeers: true,
-        ignoreDuplicatePublishError: true,
-        fallbackToFloodsub: false,
-        doPX: false,
-        allowedTopics: [names.topic],
-        awaitRpcHandler: true,
-        awaitRpcMessageHandler: true,
-        // An honest answer holds all messages that were asked for, and what is longer ends gossip with its sender for good.
-        maxInboundDataLength: maxGossipBytes,
-        maxOutboundBufferSize: 16 * 1024 * 1024,
-        maxInboundStreams: 8,
-        maxOutboundStreams: 8,
-        // A negative score leaves the mesh. Being ignored comes last: conduct can only cut off whom the validator still hears.
-        scoreThresholds: { gossipThreshold: -100, publishThreshold: -1000, graylistThreshold: -10_000 },
-        scoreParams: {
-          // Members behind one address are no sign of an attack: only members get in.
-          IPColocationFactorWeight: 0,
-          appSpecificScore: (peer) => -demerits(peer),
-          appSpecificWeight: 1,
-          topics: {
-            [names.topic]: {
-              topicWeight: 1,
-              timeInMeshWeight: 0,
-              firstMessageDeliveriesWeight: 0,
-              // A quiet member is a good member: clusters are often idle.
-              meshMessageDeliveriesWeight: 0,
-              meshFailurePenaltyWeight: 0,
-              invalidMessageDeliveriesWeight: -1.5,
-              invalidMessageDeliveriesDecay: 0.98,
-              timeInMeshQuantum: 1000,
-              timeInMeshCap: 1,
-              firstMessageDeliveriesDecay: 0.5,
-              firstMessageDeliveriesCap: 1,
-              meshMessageDeliveriesDecay: 0.5,
-              meshMessageDeliveriesCap: 1,
-              meshMessageDeliveriesThreshold: 1,
-              meshMessageDeliveriesWindow: 10,
-              meshMessageDeliveriesActivation: 5000,
-              meshFailurePenaltyDecay: 0.5,
+      dht: guarded(
+        kadDHT({
+          protocol: dhtProtocol,
+          clientMode: false,
+          // The default drops private addresses, which are all that a LAN has.
+          peerInfoMapper: passthroughMapper,
+          allowQueryWithZeroPeers: true,
+          networkDialTimeout: { minTimeout: 2000 },
+          initialQuerySelfInterval: 1000,
+          querySelfInterval: 60_000,
+          maxInboundStreams: 128,
+          maxOutboundStreams: 128,
+          // The announcer has its own clock; this one only mends what a long outage let expire, one at a time.
+          reprovide: { concurrency: 1, threshold: 0, validity: 2 * dayMs },
+        }),
+        isOutside,
+      ),
+      gossip: guarded(
+        gossipsub({
+          // Records carry their author's signature; a second one around them would cost without proving more.
+          globalSignaturePolicy: 'StrictNoSign',
+          allowPublishToZeroTopicPeers: true,
+          ignoreDuplicatePublishError: true,
+          fallbackToFloodsub: false,
+          doPX: false,
+          allowedTopics: [names.topic],
+          awaitRpcHandler: true,
+          awaitRpcMessageHandler: true,
+          // An honest answer holds all messages that were asked for, and what is longer ends gossip with its sender for good.
+          maxInboundDataLength: maxGossipBytes,
+          maxOutboundBufferSize: 16 * 1024 * 1024,
+          maxInboundStreams: 8,
+          maxOutboundStreams: 8,
+          // A negative score leaves the mesh. Being ignored comes last: conduct can only cut off whom the validator still hears.
+          scoreThresholds: { gossipThreshold: -100, publishThreshold: -1000, graylistThreshold: -10_000 },
+          scoreParams: {
+            // Members behind one address are no sign of an attack: only members get in.
+            IPColocationFactorWeight: 0,
+            appSpecificScore: (peer) => -demerits(peer),
+            appSpecificWeight: 1,
+            topics: {
+              [names.topic]: {
+                topicWeight: 1,
+                timeInMeshWeight: 0,
+                firstMessageDeliveriesWeight: 0,
+                // A quiet member is a good member: clusters are often idle.
+                meshMessageDeliveriesWeight: 0,
+                meshFailurePenaltyWeight: 0,
+                invalidMessageDeliveriesWeight: -1.5,
+                invalidMessageDeliveriesDecay: 0.98,
+                timeInMeshQuantum: 1000,
+                timeInMeshCap: 1,
+                firstMessageDeliveriesDecay: 0.5,
+                firstMessageDeliveriesCap: 1,
+                meshMessageDeliveriesDecay: 0.5,
+                meshMessageDeliveriesCap: 1,
+                meshMessageDeliveriesThreshold: 1,
+                meshMessageDeliveriesWindow: 10,
+                meshMessageDeliveriesActivation: 5000,
+                meshFailurePenaltyDecay: 0.5,
+              },
             },
           },
-        },
-      }),
+        }),
+        isOutside,
+      ),
     },
   })
 }

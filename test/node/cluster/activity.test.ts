@@ -98,7 +98,7 @@ describe('lost members', () => {
       hostsOf: (of: string) => [`host of ${of}`],
     }
     const clock = { now: () => 42, sleep: async () => undefined }
-    const lost = watchLostMembers(members, (of) => of === 'banned', clock)
+    const lost = watchLostMembers(members, (of) => of !== 'banned', clock)
     const happens = (kind: 'join' | 'leave', ...peers: string[]) => {
       for (const one of peers) for (const listener of listeners) listener({ kind, peer: one })
     }

@@ -75,7 +75,7 @@ describe('the command line', () => {
     [['gc', '--json=yes'], "Option '--json' does not take an argument"],
     [['inspect'], 'expected: shoal inspect IMAGE'],
     [['tag', 'one'], 'expected: shoal tag SOURCE'],
-    [['token', 'rotat'], 'token takes nothing, or rotate'],
+    [['token', 'rotat'], 'token takes nothing, create, ls, revoke or rotate'],
     [['policy', 'show', 'x'], 'policy show takes nothing'],
     [['policy', 'frob'], '"frob" is not show, set, ban or unban'],
     [['authority'], 'expected: shoal authority export'],

@@ -19,7 +19,7 @@ async function complete(words: string[]): Promise<string[]> {
 describe('completion', () => {
   it('offers commands, their actions and their flags in bash', async () => {
     expect(await complete(['shoal', 'st'])).toEqual(['status'])
-    expect(await complete(['shoal', 'token', ''])).toEqual(['rotate'])
+    expect(await complete(['shoal', 'token', ''])).toEqual(['create', 'ls', 'revoke', 'rotate'])
     expect(await complete(['shoal', 'policy', 'un'])).toEqual(['unban'])
     expect(await complete(['shoal', 'gc', '--d'])).toEqual(['--dry-run', '--data'])
     expect(await complete(['shoal', 'help', 'insp'])).toEqual(['inspect'])

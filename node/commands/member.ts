@@ -1,0 +1,71 @@
+/** `shoal member`: what the cluster says of one host. */
+import { perform } from '../admin/perform.ts'
+import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import { print, printJson } from '../screen/output.ts'
+import { flag } from '../settings/kinds.ts'
+import { UsageError } from '../settings/settings.ts'
+import { banOutcome } from './policy.ts'
+
+const usage = [
+  'member approve PEER|NAME [--json]',
+  'member ban PEER|NAME [--drop] [--force] [--json]',
+  'member unban PEER|NAME [--json]',
+  'member forget PEER|NAME [--json]',
+  'member rename PEER|NAME NEW-NAME [--json]',
+]
+const actions = ['approve', 'ban', 'unban', 'forget', 'rename']
+
+export const command = defineCommand({
+  usage,
+  about: `
+A host is given by its id, by the beginning of it (also without 12D3KooW) where that is no other's, or by the name that
+shoal members lists. A name that a host gives itself proves nothing: compare the id before you approve.
+
+approve makes a guest a member, where the policy says "members": "approved", and says ahead of time of a whole id that
+it may come. ban and unban are those of shoal policy. forget is for a host that was replaced: nobody looks for it any
+more, and shoal peers and shoal doctor leave it out; what it published stays. Where members have to be approved it is a
+guest if it comes back; approve takes that back. rename gives a host a name that every node knows.
+
+approve, forget and rename take the authority's key, or a node that the policy names in "administrators"; ban and
+unban change the policy, and take the authority's key.`,
+  flags: {
+    drop: { kind: flag, help: 'what the banned member had published goes away too' },
+    force: { kind: flag, help: 'let this node ban itself, which the others will hold to' },
+    json,
+  },
+  actions,
+  maxWords: 3,
+  examples: [
+    ['member approve host-c', 'let a guest in'],
+    ['member ban 12D3KooW… --drop', 'disconnect a member, and remove what it had published'],
+    ['member forget host-b', 'stop looking for a host that was replaced'],
+  ],
+  async run({ settings, words: [action, who, name], flags }) {
+    if (action !== undefined && !actions.includes(action))
+      throw new UsageError(`"${action}" is not approve, ban, unban, forget or rename`)
+    if (action === undefined || who === undefined || (name !== undefined) !== (action === 'rename'))
+      throw new UsageError(`expected: ${usageLines(usage)}`)
+    const { drop, force } = flags
+    if (drop && action !== 'ban') throw new UsageError('--drop is for member ban alone')
+    if (force && action !== 'ban') throw new UsageError('--force is for member ban alone')
+    const say = (result: object, text: string): number => {
+      if (flags.json) printJson(result)
+      else print(text)
+      return 0
+    }
+    if (action === 'approve') {
+      const done = await perform(settings, 'member-approve', { who })
+      return say(done, `${done.peer} is approved; it is a member as soon as it and another meet\n`)
+    }
+    if (action === 'forget') {
+      const done = await perform(settings, 'member-forget', { who })
+      return say(done, `${done.peer} is forgotten: nobody looks for it any more\n`)
+    }
+    if (action === 'rename') {
+      const done = await perform(settings, 'member-rename', { who, name: name ?? '' })
+      return say(done, `${done.peer} is called ${name}\n`)
+    }
+    const done = await perform(settings, 'member-ban', { who, banned: action === 'ban', drop, force })
+    return say(done, banOutcome(action, done.peer, done.policy, drop))
+  },
+})

@@ -1,0 +1,64 @@
+/** Everybody that this node knows as a member, a guest, or neither any more. */
+import type { RosterEntry } from '../../src/records/records.ts'
+import { knownMembers } from './cluster.ts'
+import type { OperationContext } from './operations.ts'
+
+export interface ShownMember {
+  peer: string
+  name?: string
+  site?: string
+  /**
+   * `member`: connected, and nobody had to approve it; `approved`: connected and approved; `away`: not connected; `guest`:
+   * not approved, where members have to be; `gone`: forgotten; `banned`.
+   */
+  state: 'member' | 'approved' | 'away' | 'guest' | 'gone' | 'banned'
+  /** Since it was let in, or, of a guest, came first; of one that is only connected, since it is. */
+  sinceMs?: number
+  /** Where a guest came from: an IP address. */
+  from?: string
+}
+
+/** In order: those that are members, those that are away, guests, and who is out. */
+export async function shownMembers(context: OperationContext): Promise<ShownMember[]> {
+  const { node, member } = context
+  const { names, membership } = node
+  const self = membership.identity.peerId
+  const { entries } = names.roster()
+  const connected = new Map((member?.swarm.members.list() ?? []).map((one) => [one.peer, one]))
+  const guests = new Map((member?.guests() ?? []).map((one) => [one.peer, one]))
+  const { banned } = names.policy()
+  const peers = new Set([self, ...entries.keys(), ...connected.keys(), ...guests.keys(), ...banned])
+  for (const peer of await knownMembers(context)) peers.add(peer)
+  const order = ['approved', 'member', 'away', 'guest', 'gone', 'banned']
+  return [...peers]
+    .map((peer): ShownMember => {
+      const entry = entries.get(peer)
+      const [one, guest] = [connected.get(peer), guests.get(peer)]
+      const isHere = one !== undefined || (peer === self && member !== undefined)
+      const name = entry?.name ?? (peer === self ? node.name : (one?.name ?? guest?.name))
+      const site = one?.site ?? guest?.site ?? entry?.site ?? (peer === self ? node.settings.site : undefined)
+      const sinceMs = entry?.sinceMs ?? guest?.sinceMs ?? one?.sinceMs
+      return {
+        peer,
+        state: stateOf(context, peer, entry, isHere),
+        ...(name === undefined ? {} : { name }),
+        ...(site === undefined ? {} : { site }),
+        ...(sinceMs === undefined ? {} : { sinceMs }),
+        ...(guest === undefined ? {} : { from: guest.from }),
+      }
+    })
+    .sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.peer < b.peer ? -1 : 1))
+}
+
+function stateOf(
+  { node: { names } }: OperationContext,
+  peer: string,
+  entry: RosterEntry | undefined,
+  isHere: boolean,
+): ShownMember['state'] {
+  if (names.isBanned(peer)) return 'banned'
+  if (entry?.goneMs !== undefined && !isHere) return 'gone'
+  if (names.isGuest(peer)) return 'guest'
+  if (!isHere) return 'away'
+  return entry?.isApproved === true ? 'approved' : 'member'
+}

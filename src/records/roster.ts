@@ -1,0 +1,183 @@
+/**
+ * The roster: who may come, write and take, made of the policy and of the records about invitations, members and admissions.
+ * It follows from these alone, so that nodes which have the same records have the same roster.
+ *
+ * Of the admissions of an invitation the first ones count, as many as it has uses, by the time that who let them in said: where
+ * two sides that were apart let in more, those later by that time are guests again once the sides have met.
+ */
+import { parsePeerId, peerIdOf } from '../wire/wire.ts'
+import type { InvitationValue, MemberValue } from './membership.ts'
+import type { Rules } from './policy.ts'
+import { authorOf, keyText, type RecordKey, type SignedRecord } from './record.ts'
+import { compareTimes } from './time.ts'
+
+export interface Invitation extends InvitationValue {
+  id: string
+  /** Who made it, as a peer id. */
+  author: string
+  /** Who came with it, as peer ids, the first first. */
+  admitted: string[]
+}
+
+export interface RosterEntry {
+  peer: string
+  /** Whether it was let in: a node that is only named is still a guest where members have to be approved. */
+  isApproved: boolean
+  /** Since when it is held to be gone for good. */
+  goneMs?: number
+  /** Since it was let in, or named. */
+  sinceMs: number
+  name?: string
+  site?: string
+  /** The invitation by which it came. */
+  invitation?: string
+}
+
+/** Beyond these no more are remembered: somebody who has an invitation and lies as a member has made them up. */
+const maxAdmissions = 8192
+
+const rosterKinds: ReadonlySet<RecordKey['kind']> = new Set(['invitation', 'member', 'admission'])
+
+export function isOfRoster({ kind }: Pick<RecordKey, 'kind'>): boolean {
+  return rosterKinds.has(kind)
+}
+
+export class Roster {
+  readonly entries: ReadonlyMap<string, RosterEntry>
+  readonly invitations: ReadonlyMap<string, Invitation>
+
+  constructor(entries = new Map<string, RosterEntry>(), invitations = new Map<string, Invitation>()) {
+    this.entries = entries
+    this.invitations = invitations
+  }
+
+  isMember(peer: string): boolean {
+    const entry = this.entries.get(peer)
+    return entry?.isApproved === true && entry.goneMs === undefined
+  }
+
+  /** What a node wrote goes on to count when the node is gone. */
+  mayWrite(author: Uint8Array): boolean {
+    return this.entries.get(peerIdOf(author))?.isApproved === true
+  }
+}
+
+/** What a record would have to say of a member for it to be what it is. */
+export function memberValueOf(entry: RosterEntry | undefined): MemberValue {
+  const { isApproved = false, sinceMs, goneMs, name } = entry ?? {}
+  return {
+    ...(isApproved && sinceMs !== undefined ? { approvedMs: sinceMs } : {}),
+    ...(goneMs === undefined ? {} : { goneMs }),
+    ...(name === undefined ? {} : { name }),
+  }
+}
+
+/** The records that a roster is made of. */
+export class RosterBook {
+  readonly #records = new Map<string, SignedRecord>()
+  #admissions = 0
+
+  put(record: SignedRecord): void {
+    const name = keyText(record.key)
+    if (record.key.kind === 'admission' && !this.#records.has(name)) {
+      if (this.#admissions >= maxAdmissions) return
+      this.#admissions++
+    }
+    this.#records.set(name, record)
+  }
+
+  drop(key: RecordKey): void {
+    if (this.#records.delete(keyText(key)) && key.kind === 'admission') this.#admissions--
+  }
+
+  records(): SignedRecord[] {
+    return [...this.#records.values()]
+  }
+
+  /** As the rules have it; the roster of theirs is not looked at. */
+  roster(rules: Rules): Roster {
+    const entries = new Map<string, RosterEntry>()
+    const invitations = new Map<string, Invitation>()
+    const { members } = rules.value
+    for (const founder of members?.founders ?? []) {
+      const peer = peerIdOf(founder)
+      entries.set(peer, { peer, isApproved: true, sinceMs: members?.since ?? 0 })
+    }
+    const records = this.records()
+    for (const record of records) this.#read(record, rules, entries, invitations)
+    const admissions = records.filter(({ key }) => key.kind === 'admission').sort(byTime)
+    for (const record of admissions) admit(record, rules, entries, invitations)
+    return new Roster(entries, invitations)
+  }
+
+  #read(
+    { key, body, envelope }: SignedRecord,
+    rules: Rules,
+    entries: Map<string, RosterEntry>,
+    invitations: Map<string, Invitation>,
+  ): void {
+    // What the authority of before signed stands until it is signed again.
+    if (rules.signsAs(envelope.author) === undefined && !rules.wasAuthority(envelope.author)) return
+    if (key.kind === 'invitation' && body.kind === 'invitation') {
+      const author = peerIdOf(body.origin ?? envelope.author)
+      invitations.set(key.id, { id: key.id, author, admitted: [], ...body.value })
+    } else if (key.kind === 'member' && body.kind === 'member') {
+      const { approvedMs, goneMs, name } = body.value
+      const known = entries.get(key.peer)
+      entries.set(key.peer, {
+        peer: key.peer,
+        isApproved: known?.isApproved === true || approvedMs !== undefined,
+        sinceMs: approvedMs ?? known?.sinceMs ?? body.time[0],
+        ...(goneMs === undefined ? {} : { goneMs }),
+        ...(name === undefined ? {} : { name }),
+      })
+    }
+  }
+}
+
+function admit(
+  record: SignedRecord,
+  rules: Rules,
+  entries: Map<string, RosterEntry>,
+  invitations: Map<string, Invitation>,
+): void {
+  const { key, body } = record
+  if (key.kind !== 'admission' || body.kind !== 'admission') return
+  const invitation = invitations.get(key.invitation)
+  const isClosed = rules.value.members !== undefined
+  const [ms] = body.time
+  const { author } = record.envelope
+  if (invitation === undefined || rules.isBanned(author) || ms > endOf(invitation)) return
+  // Who let it in had to be in before: nobody comes by the word of a guest.
+  const isSigned = rules.isAuthority(author) || rules.wasAuthority(author)
+  const isIn = isSigned || entries.get(peerIdOf(authorOf(record)))?.isApproved === true
+  if ((isClosed && !isIn) || invitation.admitted.length >= invitation.uses) return
+  invitation.admitted.push(key.peer)
+  const known = entries.get(key.peer)
+  const { name, site } = body.value
+  const sinceMs = known?.isApproved === true ? known.sinceMs : ms
+  entries.set(key.peer, {
+    peer: key.peer,
+    isApproved: known?.isApproved === true || invitation.approvedMs !== undefined,
+    sinceMs,
+    invitation: invitation.id,
+    ...(name === undefined ? {} : { name }),
+    ...(site === undefined ? {} : { site }),
+    ...(known?.name === undefined ? {} : { name: known.name }),
+    ...(known?.goneMs === undefined ? {} : { goneMs: known.goneMs }),
+  })
+}
+
+/** The moment from which an invitation lets nobody in. */
+export function endOf({ expiresMs, revokedMs = Number.POSITIVE_INFINITY }: InvitationValue): number {
+  return Math.min(expiresMs, revokedMs)
+}
+
+function byTime(a: SignedRecord, b: SignedRecord): number {
+  return compareTimes(a.body.time, b.body.time) || (keyText(a.key) < keyText(b.key) ? -1 : 1)
+}
+
+/** Throws `MALFORMED`. */
+export function foundersOf(peers: Iterable<string>): Uint8Array[] {
+  return [...new Set(peers)].map(parsePeerId)
+}
