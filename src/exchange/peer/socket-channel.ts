@@ -111,7 +111,8 @@ export class SocketChannel implements BatchChannel {
   /** Reads what has come by now, calls back, and with `rests` reads nothing more before it is called again. */
   look({ rests }: { rests: boolean }, onRead: () => void): void {
     const handle = handleOf(this.#socket)
-    if (handle?.reading === false && !this.#socket.isPaused()) {
+    // While it is paused, what lies in its buffer is all that it is to have.
+    if (handle?.reading === false && (!this.#socket.isPaused() || this.#socket.readableLength === 0)) {
       handle.reading = true
       handle.readStart()
     }

@@ -111,6 +111,17 @@ describe('a channel whose node rests', () => {
     expect(await mine.receiveAll()).toEqual([Uint8Array.of(4)])
   })
 
+  it('goes on after a rest in which it was paused', async () => {
+    const [near, far] = await pair()
+    const [mine, theirs] = [SocketChannel.over(near), SocketChannel.over(far)]
+    await looked(mine, true)
+    near.pause()
+    await looked(mine, false)
+    near.resume()
+    await theirs.sendAll([Uint8Array.of(1)])
+    expect(await mine.receiveAll({ signal: AbortSignal.timeout(2000) })).toEqual([Uint8Array.of(1)])
+  })
+
   it('hears of the end when it looks', async () => {
     const [near, far] = await pair()
     const mine = SocketChannel.over(near)
