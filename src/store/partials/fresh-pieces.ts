@@ -4,12 +4,15 @@
 const mostBytes = 256 * 1024 * 1024
 /** A megabyte from memory takes a tenth of a millisecond, and from a disk more than one. */
 const slowMs = 4
+/** One alone may have waited for a processor that others had meanwhile. */
+const slowInTurn = 2
 
 export class FreshPieces {
   readonly #pieceBytes: number
   readonly #most: number
   /** In the order in which they were written. */
   readonly #pieces = new Set<number>()
+  #slow = 0
 
   constructor(pieceBytes: number) {
     this.#pieceBytes = pieceBytes
@@ -33,8 +36,11 @@ export class FreshPieces {
     return true
   }
 
-  /** After a slow read nothing that was written before counts as being in memory. */
+  /** After slow reads nothing that was written before counts as being in memory. */
   took(ms: number): void {
-    if (ms > slowMs) this.#pieces.clear()
+    this.#slow = ms > slowMs ? this.#slow + 1 : 0
+    if (this.#slow < slowInTurn) return
+    this.#pieces.clear()
+    this.#slow = 0
   }
 }
