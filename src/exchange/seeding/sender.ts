@@ -34,8 +34,8 @@ export interface SenderOptions {
   onUnreadable(digest: Digest, piece: number, error: unknown): void
 }
 
-/** Small pieces, or what a large one takes to be read without a pause. */
-const aheadBytes = 1024 * 1024
+/** Several small pieces, or the frame of a large one that is read while another is written: each neighbour has so much in memory. */
+const aheadBytes = 512 * 1024
 /** Messages wait behind the frame that is being written: no longer than so, at the rate at which the last ones went. */
 const frameMs = 50
 /** But a frame by itself costs more than waiting for as much. */
