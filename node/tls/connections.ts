@@ -4,7 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
-import { createServer } from 'node:tls'
+import { createServer, DEFAULT_CIPHERS } from 'node:tls'
 import type { KeyPair } from './key-pair.ts'
 
 export interface SecureConnections {
@@ -22,6 +22,11 @@ export interface SecureConnectionsOptions {
   /** A connection that has not shaken hands after this is cut. */
   handshakeMs: number
 }
+
+/** As Node has them, but the one first that every TLS 1.3 has to have (RFC 8446, 9.1): a tenth less work for a byte than AES-256. */
+const quickest = 'TLS_AES_128_GCM_SHA256'
+const others = DEFAULT_CIPHERS.split(':').filter((cipher) => cipher !== quickest)
+const ciphers = [quickest, ...others].join(':')
 
 /** The first byte of a record that carries a handshake (RFC 8446, 5.1). */
 const handshake = 0x16
@@ -87,7 +92,7 @@ export function secureConnections(
 
   return {
     use({ certificate, key }) {
-      secure.setSecureContext({ cert: certificate, key })
+      secure.setSecureContext({ cert: certificate, key, ciphers })
       ready.resolve()
     },
     carrierOf: (socket) => carriers.get(socket) ?? socket,

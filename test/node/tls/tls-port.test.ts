@@ -105,6 +105,24 @@ describe('the registry’s port over TLS', () => {
     for (const { socket } of [before, after]) socket.destroy()
   })
 
+  it('takes the quickest cipher that a client has', async () => {
+    await using port = await open()
+    port.secure(pairFor('127.0.0.1'))
+    const cipherFor = async (ciphers?: string) => {
+      const options = { host: '127.0.0.1', port: portOf(port), ca: authority.certificate }
+      const socket = connect({
+        ...options,
+        ...(ciphers === undefined ? {} : { ciphers, minVersion: 'TLSv1.3' }),
+      })
+      await once(socket, 'secureConnect')
+      const { name } = socket.getCipher()
+      socket.destroy()
+      return name
+    }
+    expect(await cipherFor()).toBe('TLS_AES_128_GCM_SHA256')
+    expect(await cipherFor('TLS_AES_256_GCM_SHA384')).toBe('TLS_AES_256_GCM_SHA384')
+  })
+
   it('keeps what it has when OpenSSL takes no new one', async () => {
     await using port = await open()
     port.secure(pairFor('127.0.0.1'))
