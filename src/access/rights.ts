@@ -22,6 +22,8 @@ interface Decision {
 }
 
 interface CompiledRule {
+  index: number
+  repositories: string
   /** What every repository that matches begins with: most rules are passed over by it. */
   prefix: string
   who: ReadonlySet<string>
@@ -32,8 +34,15 @@ interface CompiledRule {
 const all: readonly AccessRight[] = ['pull', 'push', 'delete']
 const everything: Decision = { may: new Set(all), index: -1, isAsAnonymous: false }
 const nothing: Decision = { may: new Set(), index: -1, isAsAnonymous: false }
-/** Decisions that are remembered, each of some 300 bytes. */
+/** What is remembered of one asker: which rules name it, so that those for others are passed over once, and what they decided. */
+interface Remembered {
+  rules: readonly CompiledRule[]
+  decisions: Map<string, Decision>
+}
+
+/** Decisions that are remembered, each of some 300 bytes, which is what so many rules of a list take. */
 const maxRemembered = 10_000
+const rulesPerDecision = 32
 
 /** What rules permit somebody, and why. */
 export function explainAccess(rules: readonly AccessRule[], asker: Asker, repository: string): Explanation {
@@ -44,12 +53,14 @@ export class Rights {
   readonly #rules: readonly AccessRule[]
   readonly #compiled: readonly CompiledRule[]
   /** By asker, and then by repository: no key has to be put together. */
-  readonly #decisions = new Map<string, Map<string, Decision>>()
+  readonly #askers = new Map<string, Remembered>()
   #remembered = 0
 
   constructor(rules: readonly AccessRule[]) {
     this.#rules = rules
-    this.#compiled = rules.map(({ repositories, who, may }) => ({
+    this.#compiled = rules.map(({ repositories, who, may }, index) => ({
+      index,
+      repositories,
       prefix: repositories.replace(/\*.*$/s, ''),
       who: new Set(who),
       may: new Set(may),
@@ -112,15 +123,11 @@ export class Rights {
 
   #decide(asker: Asker, repository: string): Decision {
     if (this.areOpen) return everything
-    const known = this.#decisions.get(asker.key)?.get(repository)
+    const known = this.#askers.get(asker.key)?.decisions.get(repository)
     if (known !== undefined) return known
     const decision = this.#find(asker, repository) ?? nothing
-    if (this.#remembered++ >= maxRemembered) {
-      this.#decisions.clear()
-      this.#remembered = 1
-    }
-    const ofAsker = this.#decisions.get(asker.key) ?? new Map<string, Decision>()
-    this.#decisions.set(asker.key, ofAsker.set(repository, decision))
+    this.#makeRoom(1)
+    this.#of(asker).decisions.set(repository, decision)
     return decision
   }
 
@@ -130,12 +137,28 @@ export class Rights {
   }
 
   #findNaming(asker: Asker, repository: string, isAsAnonymous: boolean): Decision | undefined {
-    for (const [index, { prefix, who, may }] of this.#compiled.entries()) {
-      if (!repository.startsWith(prefix) || !isNamed(who, asker)) continue
-      if (matchesGlob(this.#rules[index]?.repositories ?? '', repository))
+    for (const { index, prefix, repositories, may } of this.#of(asker).rules) {
+      if (repository.startsWith(prefix) && matchesGlob(repositories, repository))
         return { may, index, isAsAnonymous }
     }
     return undefined
+  }
+
+  #of(asker: Asker): Remembered {
+    const known = this.#askers.get(asker.key)
+    if (known !== undefined) return known
+    const rules = this.#compiled.filter(({ who }) => isNamed(who, asker))
+    this.#makeRoom(1 + rules.length / rulesPerDecision)
+    const found = { rules, decisions: new Map<string, Decision>() }
+    this.#askers.set(asker.key, found)
+    return found
+  }
+
+  #makeRoom(wanted: number): void {
+    this.#remembered += wanted
+    if (this.#remembered <= maxRemembered) return
+    this.#askers.clear()
+    this.#remembered = wanted
   }
 }
 

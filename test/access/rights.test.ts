@@ -125,6 +125,23 @@ describe('for everything', () => {
   })
 })
 
+it('decides alike for more askers and repositories than are remembered', () => {
+  const given = [
+    ...Array.from({ length: 200 }, (_, n) => rule(`other-${n}/**`, ['user:eve', 'group:ci'], [])),
+    rule('team/**', ['group:ci'], ['pull']),
+    rule('**', ['anonymous'], ['push']),
+  ]
+  const rights = new Rights(given)
+  const wrong: number[] = []
+  for (let n = 0; n < 2000; n++) {
+    const who = asker(`user-${n}`, n % 2 === 0 ? ['ci'] : [])
+    const may = Array.from({ length: 7 }, (_, m) => rights.may(who, `team/${m}`, 'pull'))
+    if (may.some((one) => one !== (n % 2 === 0)) || rights.may(who, 'other-7/x', 'push') !== (n % 2 !== 0))
+      wrong.push(n)
+  }
+  expect(wrong).toEqual([])
+})
+
 it('explains by which rule, and that none matched', () => {
   const rights = new Rights([rule('a', ['user:bob'], []), rule('team/**', ['group:ci'], ['pull'])])
   expect(rights.explain(ann, 'team/app')).toEqual({
