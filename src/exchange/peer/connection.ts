@@ -6,7 +6,7 @@
  * So nothing is lost or told twice. When either breaks, the connection has ended for both. The stream stays open beneath the
  * direct connection: a member whose stream is cut, as when it is banned, is cut off here, too.
  */
-import { type Clock, Fifo } from '../../base/base.ts'
+import type { Clock } from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError, MalformedError, TooLargeError } from '../../wire/wire.ts'
 import {
   type Answer,
@@ -19,19 +19,10 @@ import {
 } from '../protocol/messages.ts'
 import type { RawFrame } from '../protocol/raw-frames.ts'
 import { type DirectAccess, Move } from './move.ts'
+import { type FrameSource, maxWaiting, Outbox } from './outbox.ts'
 import type { Moved } from './rests.ts'
 import type { SocketChannel } from './socket-channel.ts'
 import type { Way } from './traffic.ts'
-
-/** Pieces and lists on their way out. */
-export interface FrameSource {
-  /** Something is about to be written: what can go with it is sent now. */
-  beforeWrite(): void
-  /** The next frame that is ready; called again after `wake`. */
-  next(): Uint8Array | undefined
-  /** The frame's memory may be used again. */
-  written(frame: Uint8Array): void
-}
 
 export interface ConnectionOptions {
   peer: string
@@ -46,14 +37,6 @@ export interface ConnectionOptions {
   onBytes(): void
 }
 
-/** A peer that lets so many messages pile up does not read. */
-const maxWaiting = 1024
-/** Of messages in one write. */
-const batchBytes = 64 * 1024
-/** Of the last frame in what the connection takes for a byte. */
-const weight = 0.3
-const leastMs = 0.1
-
 /** It was ended in order, or another took its place: nobody's fault. */
 export class ConnectionOverError extends ChannelBrokenError {}
 
@@ -62,7 +45,7 @@ export class Connection {
   readonly #options: ConnectionOptions
   readonly #move: Move
   readonly #over = new AbortController()
-  readonly #messages = new Fifo<Uint8Array>()
+  readonly #outbox: Outbox
   #state: 'opening' | 'unanswered' | 'on-stream' | 'direct' | 'ended' = 'opening'
   #direct: SocketChannel | undefined
   /** Where the writer goes next. */
@@ -72,15 +55,11 @@ export class Connection {
   #isClosing = false
   /** Messages are read and written at ticks only. */
   #rests = false
-  #writtenMs: number
-  /** When the write that is under way was begun. */
-  #writingSinceMs: number | undefined
-  #msPerByte: number | undefined
 
   constructor(options: ConnectionOptions) {
     this.peer = options.peer
     this.#options = options
-    this.#writtenMs = options.clock.now()
+    this.#outbox = new Outbox(options)
     this.#move = new Move({
       leads: options.leads,
       access: options.access,
@@ -126,32 +105,32 @@ export class Connection {
 
   /** Whether messages wait to be written. */
   get isBehind(): boolean {
-    return this.#messages.length > 0
+    return this.#outbox.waiting > 0
   }
 
   /** For how long nothing was written. */
   get silentMs(): number {
-    return this.#options.clock.now() - this.#writtenMs
+    return this.#outbox.silentMs
   }
 
   /** For how long the peer has taken nothing, although something is being written. */
   get blockedMs(): number {
-    return this.#writingSinceMs === undefined ? 0 : this.#options.clock.now() - this.#writingSinceMs
+    return this.#outbox.blockedMs
   }
 
   /** At which the peer takes frames of late, once there were some. */
   get bytesPerMs(): number | undefined {
-    return this.#msPerByte === undefined ? undefined : 1 / this.#msPerByte
+    return this.#outbox.bytesPerMs
   }
 
   /** Goes out with the next write, whatever causes it, and by itself with the next `check`. */
   sendAlong(message: Message): void {
     if (this.hasEnded) return
-    if (this.#messages.length >= maxWaiting) {
+    if (this.#outbox.waiting >= maxWaiting) {
       this.abort(new ChannelBrokenError(`the peer left ${maxWaiting} messages unread`))
       return
     }
-    this.#messages.push(encodeMessage(message))
+    this.#outbox.push(encodeMessage(message))
   }
 
   send(message: Message): void {
@@ -292,55 +271,22 @@ export class Connection {
   }
 
   async #write(stream: BatchChannel): Promise<void> {
-    const { source, clock } = this.#options
-    let lent: Uint8Array | undefined
     for (let out = stream; !this.#over.signal.aborted; ) {
-      const { messages, frame } = this.#batch()
-      const next = frame === undefined ? this.#next : undefined
-      if (next !== undefined) messages.push(encodeMessage({ type: 'moved' }))
-      const batch = frame === undefined ? messages : [...messages, frame]
-      if (batch.length === 0) {
+      const batch = this.#outbox.take({ frames: this.#next === undefined && !this.#isClosing })
+      const next = batch.frame === undefined ? this.#next : undefined
+      if (next !== undefined) batch.parts.push(encodeMessage({ type: 'moved' }))
+      if (batch.parts.length === 0) {
         if (this.#isClosing) break
         await this.#wake.promise
         this.#wake = Promise.withResolvers()
         continue
       }
-      const sinceMs = clock.now()
-      this.#writingSinceMs = sinceMs
-      await out.sendAll(batch)
-      this.#writingSinceMs = undefined
-      this.#writtenMs = clock.now()
-      if (lent !== undefined) {
-        // It waited for the frame before.
-        this.#measure(lent.length, this.#writtenMs - sinceMs)
-        source.written(lent)
-      }
-      lent = frame
-      if (next !== undefined) {
-        out = next
-        this.#next = undefined
-      }
+      await this.#outbox.write(batch, (parts) => out.sendAll(parts))
+      if (next === undefined) continue
+      out = next
+      this.#next = undefined
     }
     await Promise.all([stream.close(), this.#direct?.close()])
-  }
-
-  #measure(bytes: number, ms: number): void {
-    const msPerByte = Math.max(ms, leastMs) / bytes
-    this.#msPerByte = (this.#msPerByte ?? msPerByte) * (1 - weight) + msPerByte * weight
-  }
-
-  /** Messages first, since little waits for a piece and much for a word. */
-  #batch(): { messages: Uint8Array[]; frame: Uint8Array | undefined } {
-    const { source } = this.#options
-    const frame = this.#next === undefined && !this.#isClosing ? source.next() : undefined
-    if (frame !== undefined || this.#messages.length > 0) source.beforeWrite()
-    const messages: Uint8Array[] = []
-    for (let bytes = 0; bytes < batchBytes; bytes += messages.at(-1)?.length ?? 0) {
-      const message = this.#messages.shift()
-      if (message === undefined) break
-      messages.push(message)
-    }
-    return { messages, frame }
   }
 }
 
