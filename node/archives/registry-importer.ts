@@ -72,12 +72,17 @@ export async function importRegistry(options: RegistryImportOptions): Promise<Re
   const report: RegistryReport = { repositories: repositories.length, imported: 0, failed: 0, bytes: 0 }
   for (const [index, repository] of repositories.entries()) {
     const importer = new RepositoryImporter(repository, index + 1, report, options)
-    for await (const reference of source.references(repository)) {
-      for (const image of await importer.import(reference)) {
-        if ('failure' in image) report.failed++
-        else report.imported++
-        onImage(image)
-      }
+    const tell = (image: ImportedImage | FailedImage): void => {
+      if ('failure' in image) report.failed++
+      else report.imported++
+      onImage(image)
+    }
+    try {
+      for await (const reference of source.references(repository))
+        for (const image of await importer.import(reference)) tell(image)
+    } catch (error) {
+      if (!isOfOneImage(error)) throw error
+      tell({ name: repository, failure: error.message })
     }
   }
   return report

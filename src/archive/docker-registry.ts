@@ -95,10 +95,16 @@ export async function openDockerRegistry(folder: string): Promise<OtherRegistry>
       const manifests = manifestsOf(repository)
       const tagged = new Set<Digest>()
       for (const tag of await foldersIn(join(root, manifests, 'tags'))) {
-        const digest = await readLink(`${manifests}/tags/${tag}/current`)
-        if (digest === undefined) continue
-        tagged.add(digest)
+        const at = `${manifests}/tags/${tag}/current`
+        if ((await files.find(`${at}/link`)) === undefined) continue
         yield { tag: parseTag(tag) }
+        try {
+          const digest = await readLink(at)
+          if (digest !== undefined) tagged.add(digest)
+        } catch (error) {
+          // Whoever has taken the tag has heard of it.
+          if (!(error instanceof OciError || error instanceof ArchiveError)) throw error
+        }
       }
       for (const algorithm of await foldersIn(join(root, manifests, 'revisions'))) {
         for (const hex of await foldersIn(join(root, manifests, 'revisions', algorithm))) {

@@ -24,8 +24,8 @@ export interface Exchange extends AsyncDisposable {
   /** Brings the blob into the store; false when no member could give it. Throws StoreFullError. */
   fetch(wanted: Wanted, options?: { signal?: AbortSignal }): Promise<boolean>
   /**
-   * The size of a blob that is here, or was brought here within `withinMs`. Of one that takes longer, a size that a member claims is
-   * told only if it is among `sizes`, which is what manifests say; and none when `fetch` has been in vain of late.
+   * The size of a blob that is here, or was brought here within `withinMs`. One of `sizes`, which is what manifests say, is told as soon
+   * as a piece of a blob of that size has come, or then if a member claims it; and none when `fetch` has been in vain of late.
    */
   find(
     wanted: Wanted,

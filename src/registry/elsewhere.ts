@@ -18,7 +18,7 @@ export interface Elsewhere {
   ): Promise<Uint8Array | undefined>
   /**
    * The size of a blob that members let this repository read, or `undefined`. No member's word is believed for it: it is brought here,
-   * as far as there is time; beyond, its size is one of `sizes`, which is what manifests say, or not told. `anywhere` (default) asks
+   * as far as there is time; or its size is one of `sizes`, which is what manifests say, and a piece of it suffices. `anywhere` (default) asks
    * upstreams, too.
    */
   findBlob(

@@ -46,6 +46,19 @@ describe('skopeo', requires('skopeo'), () => {
     await expectLayout('index-back', index)
   })
 
+  test(
+    'copies an index without its platforms, and hears which index lists one that it asks for',
+    requires('shoal'),
+    async () => {
+      await copy(`oci:${here.folder.at('layout')}:index`, remote('sk/sparse:1'), '--multi-arch', 'index-only')
+      const stored = await pullManifest(here.client, 'sk/sparse', '1')
+      expect(stored.body.equals(index.manifest.bytes)).toBe(true)
+      const { digest } = index.manifest.descriptor
+      const back = copy(remote('sk/sparse:1'), `oci:${here.folder.at('sparse-back')}:index`, '--all')
+      await expect(back).rejects.toThrow(`the index ${digest} (1) lists it`)
+    },
+  )
+
   test('copies from one repository to another', async () => {
     await copy(`oci:${here.folder.at('layout')}:image`, remote('sk/source:1'))
     await copy(remote('sk/source:1'), remote('elsewhere/target:2'))

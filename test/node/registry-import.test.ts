@@ -138,13 +138,15 @@ describe('the storage of a docker-registry', () => {
     const schema1 = Buffer.from('{"schemaVersion":1}')
     await storage.write(blobPath(digestBytes(schema1)), schema1)
     await storage.write(`repositories/${web}/_manifests/tags/old/current/link`, digestBytes(schema1))
+    await storage.write(`repositories/${web}/_manifests/tags/odd/current/link`, 'no digest')
     const { report, images } = await takeStorage()
-    expect(report).toMatchObject({ imported: 1, failed: 3 })
+    expect(report).toMatchObject({ imported: 1, failed: 4 })
     const failures = Object.fromEntries(
       images.map((image) => [image.name, 'failure' in image && image.failure]),
     )
     expect(failures).toEqual({
       [`${web}:lacking`]: expect.stringContaining(layer.digest),
+      [`${web}:odd`]: expect.stringContaining('no digest'),
       [`${web}:old`]: expect.stringContaining('schema 1'),
       [`${web}:rotten`]: expect.stringContaining('hash to'),
       [`${web}:whole`]: false,
@@ -201,6 +203,20 @@ describe('a registry that runs', () => {
     await api.pushImage('db', '1')
     const { images } = await take(await open(['db', 'nowhere']), { patterns: ['db', 'nowhere'] })
     expect(images).toMatchObject([{ name: 'db:1', stands: 'imported' }])
+  })
+
+  it('brings the rest where it does not let one repository be listed', async () => {
+    await api.pushImage('db', '1')
+    const source = await open()
+    const references = source.references.bind(source)
+    source.references = (repository) => {
+      if (repository === web) throw new UpstreamUnavailableError('old', 'denied', 'does not let it be read')
+      return references(repository)
+    }
+    await api.pushImage('team/apps/web', 'v1')
+    const { report, images } = await take(source)
+    expect(report).toMatchObject({ repositories: 2, imported: 1, failed: 1 })
+    expect(images).toMatchObject([{ name: 'db:1' }, { name: web, failure: 'old does not let it be read' }])
   })
 
   it('is gone on with from where its line broke', async () => {
