@@ -47,4 +47,44 @@ describe('on a disk that is full for a moment', {
       expect((await api.call('GET', `/v2/team/app/blobs/${layer}`)).body.toString()).toBe(`layer of ${tag}`)
     }
   })
+
+  it('loses nothing that it acknowledged under load, and takes pushes again by itself', {
+    timeout: 60_000,
+  }, async () => {
+    await disk.free()
+    const acknowledged: string[] = []
+    let refused = 0
+    const layerOf = (tag: string): string => `layer of ${tag}`.padEnd(200_000, '.')
+    {
+      await using api = await openApi({ directory: disk.path, store: { minFreeBytes: 4 * mib } })
+      const pushAll = async (who: string, until: () => boolean): Promise<void> => {
+        for (let n = 0; !until(); n++) {
+          const tag = `${who}-${n}`
+          try {
+            await api.pushImage('team/load', tag, { layers: [layerOf(tag)] })
+            acknowledged.push(tag)
+          } catch (error) {
+            if (!/507|503/.test(String(error))) throw error
+            refused++
+          }
+        }
+      }
+      const load = ['a', 'b', 'c'].map((who) => pushAll(who, () => refused >= 12))
+      while (acknowledged.length < 6) await new Promise(setImmediate)
+      // Others take the rest of the disk, and of the reserve; the pushes may be quicker to the last of it.
+      await disk.fill(mib).catch((error: NodeJS.ErrnoException) => expect(error.code).toBe('ENOSPC'))
+      await Promise.all(load)
+      await disk.free()
+      const before = acknowledged.length
+      await pushAll('after', () => acknowledged.length >= before + 3)
+    }
+    await using api = await open()
+    expect(refused).toBeGreaterThanOrEqual(12)
+    for (const tag of acknowledged) {
+      const manifest = await api.call('GET', `/v2/team/load/manifests/${tag}`)
+      expect(manifest.status, tag).toBe(200)
+      const digest = (manifest.json() as { layers: { digest: string }[] }).layers[0]?.digest
+      expect((await api.call('GET', `/v2/team/load/blobs/${digest}`)).body.toString()).toBe(layerOf(tag))
+    }
+  })
 })
