@@ -1,8 +1,9 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
 import type { Middleware } from 'koa'
 import { openAccess } from '../src/access/access.ts'
-import { ClosingError, type Logger, steadyClock } from '../src/base/base.ts'
+import { ClosingError, type Logger, steadyClock, wallClock } from '../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
+import { maxAccessAgeMs } from '../src/records/records.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { openAccessMark } from './access-mark.ts'
 import { onceUnlocked } from './admin/client.ts'
@@ -11,6 +12,7 @@ import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
+import { openContact } from './contact.ts'
 import { type NodeCopies, openNodeCopies } from './copies.ts'
 import { healthEndpoints, localProblems } from './health.ts'
 import { findHostNames } from './host-names.ts'
@@ -79,7 +81,14 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   )
   let copies: NodeCopies | undefined
   const mark = opened.use(openAccessMark(settings.data, names, logger))
-  const access = opened.use(await openAccess({ names, mark, needsRules: needsAccessRules(settings) }))
+  const contact = opened.use(
+    await openContact({ directory: settings.data, names, steady: steadyClock, wall: wallClock, logger }),
+  )
+  metrics.gauge('shoal_access_age_seconds', () => Math.min(contact.ageMs() ?? 0, maxAccessAgeMs) / 1000)
+  metrics.gauge('shoal_access_outdated', () => (contact.problem() === undefined ? 0 : 1))
+  const access = opened.use(
+    await openAccess({ names, mark, contact, needsRules: needsAccessRules(settings) }),
+  )
   opened.use(tellOfAccessRules(settings, names, logger))
   const closed = () => closedProblem(settings, names)
   const { http, 'allow-host': allowed, 'page-host': pageHosts } = settings
@@ -113,7 +122,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   opened.defer(() => running.reject(new ClosingError('the node stops')))
   const problems = async (): Promise<string[]> => [
     ...(await localProblems(node)),
-    ...[closed()].filter((problem) => problem !== undefined),
+    ...[closed(), contact.problem()].filter((problem) => problem !== undefined),
     ...(joined?.problems() ?? ['the node is still joining its cluster']),
   ]
   const health = healthEndpoints({ problems }, metrics, hosts)
@@ -135,7 +144,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   await steadyClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
-  const member = opened.use(await openMember(node, mirror, logger, metrics))
+  const member = opened.use(await openMember(node, mirror, contact, logger, metrics))
   elsewhere.arrive(member.elsewhere)
   await metrics.start()
   if (opens === 'later') {
@@ -143,7 +152,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     serve()
   }
   const serving = { startedMs: steadyClock.now(), http: port.address, scheme: port.scheme }
-  const door = { tlsEndMs: () => tls.endMs(), closed }
+  const door = { tlsEndMs: () => tls.endMs(), closed, outdated: () => contact.problem() }
   context = { node, registry, member, upstreams, serving, door }
   joined = member
   running.resolve(context)

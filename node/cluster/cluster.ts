@@ -5,6 +5,7 @@ import type { Digest } from '../../src/oci/oci.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
+import type { Contact } from '../contact.ts'
 import type { LocalNode } from '../local-node.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
@@ -44,6 +45,7 @@ export interface ClusterMember extends AsyncDisposable {
 export async function openMember(
   node: LocalNode,
   mirror: NodeMirror,
+  contact: Pick<Contact, 'heard'>,
   logger: Logger,
   metrics: Metrics,
 ): Promise<ClusterMember> {
@@ -98,6 +100,7 @@ export async function openMember(
       ledger: names,
       peers: repairPeers(node, swarm),
       time: node.membersTime,
+      onReconciled: () => contact.heard(),
       clock: wallClock,
       random,
       logger,

@@ -29,6 +29,8 @@ FILE is JSON:
     "banned":    [],
     "administrators": ["12D3KooW…"],
     "access":    [{ "repositories": "team/**", "who": ["group:ci"], "may": ["pull", "push"] }],
+    "accessMaxAge": "24h",
+    "recovery":  { "keys": ["12D3KooW…", "12D3KooW…", "12D3KooW…"], "need": 2 },
     "members":   "approved",
     "quotas":    [{ "repositories": "team/**", "bytes": "10GiB", "tags": 100 }],
     "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }],
@@ -43,9 +45,11 @@ It tries again every five minutes, and is back when the ban is lifted. A ban is 
 new key that is a member at once, until the token is changed (shoal token rotate), or where members have to be approved.
 "members": "approved" makes a guest of whoever comes with the token, until shoal member approve; members that are there when
 it is set are approved in the same step, and set --dry-run lists them. "token" ends that; without the key it stays as it is.
-Administrators are members that may write accounts (see shoal account). placement says how many members hold what, and
-copies beside it how many of what no rule matches (2 without it). access says what people may do, see shoal access;
-without that key, or with an empty list, everybody may everything.
+Administrators are members, or keys of shoal authority admin-key, that may write accounts (see shoal account). placement
+says how many members hold what, and copies beside it how many of what no rule matches (2 without it). access says what
+people may do, see shoal access; without that key, or with an empty list, everybody may everything. A node that heard from
+no member for accessMaxAge lets nobody in by it. recovery says who may replace a lost authority key, and how many of them
+it takes (shoal authority recover).
 Quotas say what all repositories that match may have together, retention which tags of each stay; see docs/operations.md.
 
 show prints JSON in any case; with --json the others print the policy as it is then.`,

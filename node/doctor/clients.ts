@@ -9,10 +9,17 @@ export interface ClientFacts {
   tlsEndMs?: number
   /** Why nobody is let in, in words. */
   closed?: string
+  outdated?: string
 }
 
-export function judgeClients({ nowMs, tlsEndMs, closed }: ClientFacts): Finding[] {
-  const found = closed === undefined ? [] : [fault(closed, reopen)]
+const reach =
+  "see why no member is reached (shoal peers); the policy's accessMaxAge says for how long this node may go on without"
+
+export function judgeClients({ nowMs, tlsEndMs, closed, outdated }: ClientFacts): Finding[] {
+  const found = [
+    ...(closed === undefined ? [] : [fault(closed, reopen)]),
+    ...(outdated === undefined ? [] : [fault(outdated, reach)]),
+  ]
   return tlsEndMs === undefined ? found : [...found, judgeCertificate(tlsEndMs, nowMs)]
 }
 
@@ -28,11 +35,12 @@ export const clients: Check = {
   name: 'clients',
   async examine({ node }) {
     if (node === undefined) return []
-    const { tlsEndMs, closed } = node.reach
+    const { tlsEndMs, closed, outdated } = node.reach
     return judgeClients({
       nowMs: node.status.nowMs,
       ...(tlsEndMs === undefined ? {} : { tlsEndMs }),
       ...(closed === undefined ? {} : { closed }),
+      ...(outdated === undefined ? {} : { outdated }),
     })
   },
 }

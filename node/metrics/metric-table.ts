@@ -182,6 +182,12 @@ export const metricTable = {
   shoal_reconciliation_bytes_total: counter('Bytes that reconciliation took, in rounds that were done.', {
     direction: ['sent', 'received'],
   }),
+  shoal_access_age_seconds: gauge(
+    'How long ago this node and a member last told each other all they know; 0 where it never met one.',
+  ),
+  shoal_access_outdated: gauge(
+    "1 while that is longer than the policy's accessMaxAge, so that nobody is let in by its access rules, else 0.",
+  ),
   shoal_clock_wrong: gauge(
     "1 while this node's clock is so far from the members' that it publishes nothing, else 0.",
   ),

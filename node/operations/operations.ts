@@ -249,6 +249,8 @@ export interface Door {
   tlsEndMs(): number | undefined
   /** Why nobody is let in, in words. */
   closed(): string | undefined
+  /** Why nobody is let in by rules that no member confirms, in words. */
+  outdated(): string | undefined
 }
 
 export type Operation<N extends OperationName> = (

@@ -109,6 +109,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
     banned = [],
     administrators = [],
     access = [],
+    accessMaxAge,
     recovery,
     quotas = [],
     retention = [],
@@ -120,7 +121,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `a policy has rules, immutable, sealers, banned, administrators, access, recovery, quotas, retention, placement, copies and members; "${surplus}" is unknown`,
+      `a policy has rules, immutable, sealers, banned, administrators, access, accessMaxAge, recovery, quotas, retention, placement, copies and members; "${surplus}" is unknown`,
     )
   return {
     rules: expectList(rules, 'rules').map((item, index) => {
@@ -147,6 +148,7 @@ function parsePolicy(value: unknown): Omit<Policy, 'sealers'> & Partial<Policy> 
       expectText(peer, 'an administrator'),
     ),
     access: expectList(access, 'access').map(parseAccessRule),
+    ...(accessMaxAge === undefined ? {} : { accessMaxAge: expectText(accessMaxAge, 'accessMaxAge') }),
     ...(recovery === undefined ? {} : { recovery: parseRecovery(recovery) }),
     quotas: expectList(quotas, 'quotas').map(parseQuota),
     retention: expectList(retention, 'retention').map(parseRetention),

@@ -18,6 +18,8 @@ export interface Reach {
   tlsEndMs?: number
   /** Why nobody is let in, in words. */
   closed?: string
+  /** Why nobody is let in by rules that no member confirms, in words. */
+  outdated?: string
   /** Whether members have to be approved. */
   membersMode: MembersMode
   /** Nodes that came here and are no members yet. */
@@ -45,7 +47,7 @@ export const tellReach: Operation<'reach'> = async (
     throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
   }
   const clockProblem = member.clockProblem()
-  const [tlsEndMs, closed] = [door?.tlsEndMs(), door?.closed()]
+  const [tlsEndMs, closed, outdated] = [door?.tlsEndMs(), door?.closed(), door?.outdated()]
   const admissionProblem = member.admissionProblem()
   const { entries } = node.names.roster()
   const isLookedFor = ({ peer }: { peer: string }): boolean =>
@@ -60,6 +62,7 @@ export const tellReach: Operation<'reach'> = async (
     ...(clockProblem === undefined ? {} : { clockProblem }),
     ...(tlsEndMs === undefined ? {} : { tlsEndMs }),
     ...(closed === undefined ? {} : { closed }),
+    ...(outdated === undefined ? {} : { outdated }),
     isCloned: member.swarm.isCloned(),
     upstreams: await Promise.all((upstreams?.all ?? []).map((upstream) => askUpstream(upstream, signal))),
   }

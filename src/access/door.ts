@@ -16,6 +16,8 @@ import { Tokens, tokenMs } from './tokens.ts'
 export interface Access extends Disposable {
   /** Whether the cluster has accounts or rules. */
   readonly isOn: boolean
+  /** Why the rules count no more and nobody may anything, in words. */
+  readonly outdated: string | undefined
   /** Who asks. Anonymous without credentials. Throws SignInError. */
   identify(authorization: string | undefined, client: string, connection?: object): Asker | Promise<Asker>
   /** As `identify`, of what was found right on the same connection before; `undefined` of all others. */
@@ -43,6 +45,8 @@ export interface AccessOptions {
   mark?: { readonly isSet: boolean }
   /** Where not everybody may be let in: without rules nobody is. */
   needsRules?: boolean
+  /** Says why what is known of accounts and rules is too old to let anybody in. */
+  contact?: { problem(): string | undefined }
   /** For durations. */
   steady?: Clock
   /** What expiry is compared with. */
@@ -64,6 +68,7 @@ class LedgerAccess implements Access {
   readonly #names: AccessOptions['names']
   readonly #mark: AccessOptions['mark']
   readonly #needsRules: boolean
+  readonly #contact: AccessOptions['contact']
   readonly #credentials: Credentials
   readonly #tokens: Tokens
   readonly #sessions: Sessions
@@ -72,7 +77,9 @@ class LedgerAccess implements Access {
   #hasAccounts = false
   #unsubscribe: () => void = () => undefined
 
-  constructor({ names, mark, needsRules = false, steady = steadyClock, clock = wallClock }: AccessOptions) {
+  constructor(options: AccessOptions) {
+    const { names, mark, needsRules = false, contact, steady = steadyClock, clock = wallClock } = options
+    this.#contact = contact
     this.#names = names
     this.#mark = mark
     this.#needsRules = needsRules
@@ -99,6 +106,10 @@ class LedgerAccess implements Access {
     return this.#hasAccounts || !this.#rights.areOpen
   }
 
+  get outdated(): string | undefined {
+    return this.#contact?.problem()
+  }
+
   identify(authorization: string | undefined, client: string, connection?: object): Asker | Promise<Asker> {
     if (authorization === undefined || !this.isOn) return anonymous
     const known = this.#credentials.recall(authorization, connection)
@@ -115,19 +126,19 @@ class LedgerAccess implements Access {
   }
 
   may(asker: Asker, repository: string, right: AccessRight): boolean {
-    return this.#rights.may(asker, repository, right)
+    return this.outdated === undefined && this.#rights.may(asker, repository, right)
   }
 
   mayEverywhere(asker: Asker, right: AccessRight): boolean {
-    return this.#rights.mayEverywhere(asker, right)
+    return this.outdated === undefined && this.#rights.mayEverywhere(asker, right)
   }
 
   maySomewhere(asker: Asker, right: AccessRight): boolean {
-    return this.#rights.maySomewhere(asker, right)
+    return this.outdated === undefined && this.#rights.maySomewhere(asker, right)
   }
 
   mayAdminister(asker: Asker): boolean {
-    return this.#rights.mayAdminister(asker)
+    return this.outdated === undefined && this.#rights.mayAdminister(asker)
   }
 
   issueToken(asker: Asker): { token: string; seconds: number } {

@@ -36,11 +36,12 @@ interface Wanted {
 }
 
 /**
- * Lets the request go on or throws `UNAUTHORIZED`, `DENIED` or `TOOMANYREQUESTS`. No promise where nobody has to be waited for.
+ * Lets the request go on or throws `UNAUTHORIZED`, `DENIED`, `TOOMANYREQUESTS` or `UNAVAILABLE`. No promise where nobody has to be waited for.
  */
 export function admit(exchange: Exchange, wanted: Wanted, { naming }: Registry): Promise<void> | undefined {
   const { access } = exchange
   if (access?.isOn !== true) return undefined
+  refuseOutdated(access)
   const authorization = exchange.header('authorization')
   const { repository, right } = wanted
   if (authorization !== undefined && naming.isMirrored(repository)) {
@@ -65,12 +66,18 @@ export async function admitToEither(
 ): Promise<'own' | 'either'> {
   const { access } = exchange
   if (access === undefined) return 'either'
+  refuseOutdated(access)
   const authorization = exchange.header('authorization')
   if (access.may(access.recall(authorization), otherwise, 'pull')) return 'either'
   const asker = await identify(exchange, access)
   if (access.may(asker, otherwise, 'pull')) return 'either'
   enter(exchange, access, asker, { asked, repository: own, right: 'pull' })
   return 'own'
+}
+
+/** Before credentials are looked at, which were perhaps revoked. */
+function refuseOutdated({ outdated }: Access): void {
+  if (outdated !== undefined) throw new OciError('UNAVAILABLE', outdated)
 }
 
 /** Who asks. Throws SignInError. No promise, and little else, where the connection has shown the same before. */
@@ -99,6 +106,7 @@ function enter(
 export async function admitTo(exchange: Exchange, route: RouteName): Promise<void> {
   const { access } = exchange
   if (access?.isOn !== true || route === 'token' || route === 'v1-ping') return
+  refuseOutdated(access)
   const authorization = exchange.header('authorization')
   const asker = await identify(exchange, access)
   remember(exchange, access, asker)
@@ -148,6 +156,7 @@ function realmOf({ request }: Exchange): string | undefined {
 export async function sendToken(exchange: Exchange): Promise<void> {
   const { access } = exchange
   if (access?.isOn !== true) throw new OciError('NAME_UNKNOWN', 'nobody has to sign in here')
+  refuseOutdated(access)
   const { token, seconds } = access.issueToken(await askerOfToken(exchange, access))
   exchange.sendJson(200, { token, access_token: token, expires_in: seconds }, { 'Cache-Control': 'no-store' })
 }

@@ -1,5 +1,6 @@
 /** A policy as it stands in a record: rules, immutable patterns, who seals what they protect, and banned authors. */
 import { bytes, type Infer, list, optional, struct, text, uint } from '../wire/wire.ts'
+import { maxAccessAgeMs } from './access-age.ts'
 import { maxCopies } from './placement-rule.ts'
 import { handoverSchema, maxGrantBytes, maxHandovers } from './succession.ts'
 
@@ -39,6 +40,8 @@ export const policySchema = struct({
   members: optional(struct({ since: uint(), founders: list(author, { max: 1024 }) })),
   /** Which people may do what. */
   access: optional(list(accessValue, { max: 1024 })),
+  /** For how long `access` counts at a node that hears from no member, in milliseconds. */
+  accessMaxAge: optional(uint({ max: maxAccessAgeMs })),
   /** A grant of who signs it (succession.ts): who may replace it when its key is lost. */
   recovery: optional(bytes({ max: maxGrantBytes })),
   /** How the authority came from the key that the token names to the one that signs this. */

@@ -18,6 +18,7 @@
  */
 import { excerpt, parseRepository } from '../oci/oci.ts'
 import { MalformedError, parsePeerId, peerIdOf } from '../wire/wire.ts'
+import { accessAgeText, accessAgeValue } from './access-age.ts'
 import { type AccessRule, accessText, accessValue } from './access-rule.ts'
 import { matchesGlob } from './glob.ts'
 import { checkPlacement, type PlacementRule } from './placement-rule.ts'
@@ -45,6 +46,8 @@ export interface Policy {
   administrators?: string[]
   /** Who may do what with which repositories; absent where everybody may everything. */
   access?: AccessRule[]
+  /** For how long `access` counts at a node that hears from no member, such as 24h; absent for ever. */
+  accessMaxAge?: string
   /** Which keys may replace the authority's when it is lost, `need` of them together; absent for nobody. */
   recovery?: { keys: string[]; need: number }
   /** What repositories may have; absent for no limit. */
@@ -101,6 +104,7 @@ export function policyValue(
     ...(access.length === 0
       ? {}
       : { access: access.map((rule, at) => within(`access[${at}].who`, () => accessValue(rule))) }),
+    ...(policy.accessMaxAge === undefined ? {} : { accessMaxAge: accessAgeValue(policy.accessMaxAge) }),
     ...(before.handovers === undefined ? {} : { handovers: before.handovers }),
     ...(quotas.length === 0
       ? {}
@@ -135,6 +139,7 @@ export function policyText(value: PolicyValue): Policy {
     banned: value.banned.map(peerIdOf),
     ...(value.administrators === undefined ? {} : { administrators: value.administrators.map(peerIdOf) }),
     ...(value.access === undefined ? {} : { access: value.access.map(accessText) }),
+    ...(value.accessMaxAge === undefined ? {} : { accessMaxAge: accessAgeText(value.accessMaxAge) }),
     ...(value.recovery === undefined ? {} : { recovery: recoveryText(readGrant(value.recovery)) }),
     ...(value.quotas === undefined ? {} : { quotas: value.quotas.map(quotaText) }),
     ...(value.retention === undefined ? {} : { retention: value.retention.map(retentionText) }),

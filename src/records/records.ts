@@ -9,6 +9,7 @@ import type { ManifestEntry, TagEntry } from './entries.ts'
 import type { AdmissionValue, InvitationValue, MemberValue } from './membership.ts'
 import type { RosterKey } from './record.ts'
 
+export { accessAgeValue, maxAccessAgeMs } from './access-age.ts'
 export { type AccessRight, type AccessRule, accessRights } from './access-rule.ts'
 export {
   type AccountEntry,

@@ -39,6 +39,8 @@ export interface RepairOptions {
   steady?: Clock
   /** From 0 to 1. */
   random: () => number
+  /** A reconciliation with a member ended well. */
+  onReconciled?: () => void
   logger: Logger
   metrics: Metrics
   /** Mean time between rounds when nothing changes. Default 30 s. */
@@ -94,6 +96,7 @@ export function openRepair(options: RepairOptions): Repair {
   }
 
   function count(role: 'begun' | 'answered', { bytesSent, bytesReceived }: ReconcileReport): void {
+    options.onReconciled?.()
     metrics.count('shoal_reconciliations_total', { role, result: 'done' })
     metrics.count('shoal_reconciliation_bytes_total', { direction: 'sent' }, bytesSent)
     metrics.count('shoal_reconciliation_bytes_total', { direction: 'received' }, bytesReceived)

@@ -398,3 +398,29 @@ it('lets others be served while names are looked through for which the rules tak
   expect(found.map(({ name }) => name)).toEqual(['many/name-299'])
   expect(turns).toBeGreaterThan(20)
 })
+
+describe('a node that has heard from no member for longer than the policy lets rules count', () => {
+  it('answers 503 with the reason to everybody, a robot that was revoked elsewhere among them, until it hears', async () => {
+    let problem: string | undefined
+    await using alone = await openApi({ contact: { problem: () => problem } })
+    const { names } = alone
+    await names.setPolicy({ rules: [], immutable: [], sealers: [], banned: [], access: rules })
+    await names.publish([{ kind: 'account', name: 'robot$deploy', value: secretOf('a secret') }])
+    const ask = async (): Promise<number[]> => [
+      (await alone.call('GET', '/v2/team/app/tags/list', { headers: robot })).status,
+      (await alone.call('GET', '/v2/open/app/tags/list')).status,
+      (await alone.call('GET', '/v2/', { headers: robot })).status,
+      (await alone.call('GET', '/v2/_catalog', { headers: robot })).status,
+      (await alone.call('GET', '/token?scope=repository:team/app:pull', { headers: robot })).status,
+      (await alone.call('POST', '/v2/team/app/blobs/uploads/', { headers: robot })).status,
+    ]
+    expect(await ask()).toEqual([404, 404, 200, 200, 200, 202])
+    problem = 'no member was heard for longer than 24h'
+    expect(await ask()).toEqual([503, 503, 503, 503, 503, 503])
+    const refused = await alone.call('GET', '/v2/team/app/tags/list', { headers: robot })
+    expect(codesOf(refused)).toEqual(['UNAVAILABLE'])
+    expect(refused.body.toString()).toContain(problem)
+    problem = undefined
+    expect(await ask()).toEqual([404, 404, 200, 200, 200, 202])
+  })
+})

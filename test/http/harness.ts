@@ -75,6 +75,7 @@ export interface ApiOptions {
   hosts?: string[]
   bodies?: BodyWatch
   answers?: HeldAnswers
+  contact?: { problem(): string | undefined }
 }
 
 export async function openApi(options: ApiOptions = {}): Promise<Api> {
@@ -100,7 +101,9 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const registry = opened.use(
     createRegistry({ store, names, allowDelete, sparse, mirror, elsewhere, clock, quotasFor }),
   )
-  const access = opened.use(await openAccess({ names }))
+  const access = opened.use(
+    await openAccess({ names, ...(options.contact === undefined ? {} : { contact: options.contact }) }),
+  )
   const http = await openHttpPort({ host: '127.0.0.1', port: 0 })
   opened.use(http)
   const { tracer, logger = silentLogger } = options

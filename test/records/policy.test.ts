@@ -89,6 +89,8 @@ describe('a policy', () => {
 it.each([
   [{ ...policy, rules: [{ repositories: 'team/*', authors: ['bob'] }] }, 'rules[0].authors: "bob" is not'],
   [{ ...policy, sealers: ['bob'] }, 'sealers: "bob" is not'],
+  [{ ...policy, accessMaxAge: '1 day' }, 'accessMaxAge: "1 day" is no time from 10m to 400d'],
+  [{ ...policy, accessMaxAge: '9m' }, 'accessMaxAge: "9m" is no time'],
   [{ ...policy, banned: ['bob'] }, 'banned: "bob" is not'],
   [{ ...policy, administrators: ['bob'] }, 'administrators: "bob" is not'],
   [
@@ -226,6 +228,13 @@ describe('of two records', () => {
     expect(beats(stands, falls, given)).toBe(true)
     expect(beats(falls, stands, given)).toBe(false)
   })
+})
+
+it('is shown with the age that it was given, however that is written', () => {
+  const shown = ['90m', '120m', '24h', '36h', '7d'].map(
+    (accessMaxAge) => policyText(policyValue({ ...policy, accessMaxAge }, openPolicy, 0)).accessMaxAge,
+  )
+  expect(shown).toEqual(['90m', '2h', '24h', '36h', '7d'])
 })
 
 it('keeps the time since when a pattern is immutable over later policies', () => {

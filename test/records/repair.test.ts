@@ -42,7 +42,11 @@ async function openLedgerWith(count: number): Promise<Ledger> {
 }
 
 /** Repair of a ledger among these peers, each told how to take a channel that was opened to it. */
-function repairOf(ledger: Ledger, peers: Record<string, (channel: Channel) => void> = {}): Repair {
+function repairOf(
+  ledger: Ledger,
+  peers: Record<string, (channel: Channel) => void> = {},
+  onReconciled: () => void = () => undefined,
+): Repair {
   return stack.use(
     openRepair({
       ledger,
@@ -62,6 +66,7 @@ function repairOf(ledger: Ledger, peers: Record<string, (channel: Channel) => vo
       clock,
       steady: clock,
       random: () => 0.5,
+      onReconciled,
       logger: silentLogger,
       metrics: noMetrics,
     }),
@@ -73,6 +78,21 @@ async function isSame(a: Ledger, b: Ledger): Promise<boolean> {
 }
 
 describe('repair', () => {
+  it('says of a conversation that ended well that it did, and not of one that broke off', async () => {
+    const [ledger, other] = [await openLedgerWith(5), await openLedgerWith(0)]
+    let ended = 0
+    const repair = repairOf(ledger, {}, () => ended++)
+    const { signal } = new AbortController()
+    const [broken, whole] = [channelPair(), channelPair()]
+    const breaking = repair.answer(broken.b, 'broken', { signal })
+    await broken.a.send(messages.encode({ ...hello, now: clock.now() }))
+    broken.a.abort(new Error('it leaves'))
+    await breaking
+    expect(ended).toBe(0)
+    await Promise.all([repair.answer(whole.b, 'honest', { signal }), reconcile(whole.a, other, { clock })])
+    expect(ended).toBe(1)
+  })
+
   it.each([1, 4, 10])(
     'answers a member while %i others hold their conversations and say nothing',
     async (count) => {
