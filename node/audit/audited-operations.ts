@@ -37,6 +37,7 @@ const audited: {
   }),
   'token-revoke': (_params, { id }) => ({ invitation: id }),
   'token-rotate': () => ({}),
+  drain: (_params, { images, left }) => ({ images, left: left.length }),
   tag: ({ source, target, asAuthority }) => ({ source, target, asAuthority }),
   remove: ({ image, asAuthority }) => ({ image, asAuthority }),
   'import-tag': ({ repository, tag, digest }) => ({ repository, tag, digest }),

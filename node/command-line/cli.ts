@@ -77,6 +77,10 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     summary: 'hash everything again and quarantine what is wrong',
     load: () => import('../commands/verify.ts'),
   },
+  drain: {
+    summary: 'bring what is here elsewhere, before this host goes for good',
+    load: () => import('../commands/drain.ts'),
+  },
   completion: {
     summary: 'print completions for bash, zsh or fish',
     load: () => import('../commands/completion.ts'),

@@ -51,6 +51,7 @@ import {
   signByNode,
 } from './authority.ts'
 import { listPeers, readToken, rotateToken } from './cluster.ts'
+import { type DrainEvent, type Drained, drainNode } from './drain.ts'
 import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { createInvitation, listInvitations, revokeInvitation, type ShownInvitation } from './invitation.ts'
@@ -192,6 +193,8 @@ export interface OperationTypes {
     event: WarmEvent
     result: { images: WarmedImage[] }
   }
+  /** Without a time it waits as long as it takes. */
+  drain: { params: { withinMs?: number }; event: DrainEvent; result: Drained }
   /** The signed records of these, in Base64; those that there are. */
   records: { params: { names: NamedRecord[] }; event: never; result: { records: string[] } }
   'import-missing': { params: { digests: string[] }; event: never; result: { missing: string[] } }
@@ -312,6 +315,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'keep-rm': removeRules,
   'keep-ls': listRules,
   warm: warmImages,
+  drain: drainNode,
   records: findRecords,
   'import-missing': listMissing,
   'import-manifest': importManifest,
