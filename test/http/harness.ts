@@ -17,6 +17,7 @@ import {
   type Mirror,
   noMirror,
   nowhere,
+  type Secured,
   type Sparse,
 } from '../../src/registry/registry.ts'
 import { openDatabase, openStore, type Store, type StoreOptions } from '../../src/store/store.ts'
@@ -67,6 +68,7 @@ export interface ApiOptions {
   tracer?: Tracer
   mirror?: (parts: { store: Store; names: Ledger }) => Mirror
   elsewhere?: Partial<Elsewhere>
+  secured?: Secured
   clock?: Clock
   /** What members say of the time. */
   time?: MembersTime
@@ -99,7 +101,17 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
   const elsewhere = { ...nowhere, ...options.elsewhere }
   const { quotasFor } = opened.use(quotasOf(names))
   const registry = opened.use(
-    createRegistry({ store, names, allowDelete, sparse, mirror, elsewhere, clock, quotasFor }),
+    createRegistry({
+      store,
+      names,
+      allowDelete,
+      sparse,
+      mirror,
+      elsewhere,
+      clock,
+      quotasFor,
+      ...(options.secured === undefined ? {} : { secured: options.secured }),
+    }),
   )
   const access = opened.use(
     await openAccess({ names, ...(options.contact === undefined ? {} : { contact: options.contact }) }),
