@@ -80,7 +80,10 @@ export async function openNodeCopies({
     ack: node.settings.ack,
     breathe: breather(),
     present: () => swarm.members.offers(),
-    isGone: (peer) => names.isBanned(peer),
+    // Who was forgotten and is there all the same is there.
+    isGone: (peer) =>
+      names.isBanned(peer) ||
+      (names.roster().entries.get(peer)?.goneMs !== undefined && !swarm.members.peers().includes(peer)),
     save: (rows) => node.rosterTable.put(rosterKey, rows),
     random: Math.random,
     clock,
