@@ -22,6 +22,7 @@ import {
   robotName,
 } from '../../src/records/records.ts'
 import type { LocalNode } from '../local-node.ts'
+import { closedProblem, reopen } from '../network-access.ts'
 import { type Address, address, formatAddress } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Operation, OperationName, OperationTypes } from './operations.ts'
@@ -170,6 +171,8 @@ export const listAccounts: Operation<'account-ls'> = async ({ node }, { after })
 export const explain: Operation<'access-explain'> = async ({ node }, { who, repository }) => {
   const { asker, account } = findAsker(node, who)
   const explanation = explainAccess(node.names.policy().access ?? [], asker, parseRepository(repository))
+  const closed = closedProblem(node.settings, node.names)
+  if (closed !== undefined) return { who, repository, may: [], why: `${closed}; ${reopen}` }
   const keptOut = account === undefined ? undefined : whyKeptOut(account)
   if (keptOut === undefined) return { who, repository, ...explanation }
   const otherwise = explanation.may.length === 0 ? 'nothing' : explanation.may.join(', ')

@@ -119,6 +119,13 @@ it.each([
   expect(made.registry).toBe(registry)
 })
 
+it('says that nobody is let in at a node for other hosts without rules', async () => {
+  await using there = await openOperatedNode(['--http', '0.0.0.0:5000'])
+  const { may, why } = await there.perform('access-explain', { who: 'anonymous', repository: 'team/app' })
+  expect(may).toEqual([])
+  expect(why).toContain('nobody is let in at 0.0.0.0; set rules')
+})
+
 describe('the policy’s access rules', () => {
   const set = (access: unknown) => operated.perform('policy-set', { policy: { access } })
 
