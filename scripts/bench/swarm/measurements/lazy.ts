@@ -1,5 +1,6 @@
 /** The end of a large blob that a cold host lacks, as eStargz and zstd:chunked ask for it first: how long it takes, and what moves. */
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { layoutOf } from '../../../../src/exchange/protocol/piece-size.ts'
 import type { Measurement } from '../bench.ts'
 import { makeFolder } from '../folder.ts'
@@ -9,6 +10,8 @@ import { blobPath, pushFile } from '../push.ts'
 
 const megabits = 100
 const tailBytes = 64 * 1024
+/** The pieces of what was pushed are hashed behind its answer; what is pulled lazily was there for longer than that. */
+const settleMs = 10_000
 
 export const lazy: Measurement = {
   name: 'lazy',
@@ -23,6 +26,7 @@ export const lazy: Measurement = {
     for (let turn = 0; turn < bench.reps; turn++) {
       const content = await blob.renew()
       await pushFile(content, { host: herd.holder.host, signal: bench.signal })
+      await delay(settleMs * bench.scale, undefined, { signal: bench.signal })
       const options = { host: reader.host, signal: bench.signal, range: `-${tailBytes}` }
       const { result, traffic } = await observe(
         bench,
