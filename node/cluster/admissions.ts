@@ -1,5 +1,5 @@
 /** Who is let into the cluster by this node, and what this node hears where it is the newcomer itself. */
-import { type Clock, CodedError, type Logger } from '../../src/base/base.ts'
+import { type Clock, CodedError, type Logger, RecentMap } from '../../src/base/base.ts'
 import { endOf, type Ledger, proveInvitation, readProof, verifyProof } from '../../src/records/records.ts'
 import {
   type AdmissionDesk,
@@ -47,6 +47,8 @@ const settleMs = 60_000
 export function openAdmissions(options: AdmissionsOptions): Admissions {
   const { names, secrets, self, isServed, onApproved, clock, steady, logger } = options
   const waiting = new WaitingGuests(steady)
+  // Asked for twice a second.
+  const secretOf = new RecentMap<string, Uint8Array>(maxLiveInvitations)
   const isClosed = (): boolean => names.policy().members === 'approved'
   const isMember = (): boolean => names.roster().isMember(self.peer)
   /** Since when this node is on the roster; from the start on where it knew then, or was a member before there was one. */
@@ -99,7 +101,11 @@ export function openAdmissions(options: AdmissionsOptions): Admissions {
       return live
         .sort((a, b) => b.expiresMs - a.expiresMs)
         .slice(0, maxLiveInvitations)
-        .map(({ key }) => invitationSecret(key))
+        .map(({ id, key }) => {
+          const secret = secretOf.get(id) ?? invitationSecret(key)
+          secretOf.set(id, secret)
+          return secret
+        })
     },
     // Who is not on the roster itself does not know who is.
     isGuest: (peer) => isMember() && names.isGuest(peer),

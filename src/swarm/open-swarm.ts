@@ -2,7 +2,7 @@
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
-import { clusterId, clusterNames, secretNames } from './cluster/cluster.ts'
+import { clusterId, clusterNames, type SecretNames, secretNames } from './cluster/cluster.ts'
 import { fixedSecrets } from './cluster/secrets.ts'
 import { checkMultiaddr } from './cluster/token.ts'
 import { createAnnouncer } from './dht/announcer.ts'
@@ -47,6 +47,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   const { upstreams = () => [], upstreamsAway = () => [], keeps = () => [], room = () => 0 } = options
   const { secrets = fixedSecrets(cluster), admission: desk = openDoor } = options
   const names = clusterNames(cluster)
+  const invited = new WeakMap<Uint8Array, SecretNames>()
   const [newest] = secrets.names()
   const securing = encryption(newest ?? secretNames(cluster))
   const tasks = new Background('the swarm', logger)
@@ -163,7 +164,11 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     connected: () => protocolsOf(started),
     disconnect,
     invitations: () =>
-      desk.invitations().map((secret) => secretNames({ secret, authority: cluster.authority })),
+      desk.invitations().map((secret) => {
+        const known = invited.get(secret) ?? secretNames({ secret, authority: cluster.authority })
+        invited.set(secret, known)
+        return known
+      }),
     use(secretsNow) {
       standing.refresh()
       securing.use(secretsNow)

@@ -124,3 +124,24 @@ test('is not given to a member that is banned, though it is on the list', async 
   await until('they to part', () => !knows(b, a))
   expect(newest(b)).not.toBe(newest(a))
 })
+
+test('of two at once is one, and the token of the one that lost leads to it', async () => {
+  const [first = '', second = ''] = await folders(2)
+  const both = [await openSecrets(first, { clock }), await openSecrets(second, { clock })]
+  const authority = await findAuthority(first)
+  if (authority === undefined) throw new Error('the cluster was started there')
+  const members = await Promise.all([first, second].map(peerOf))
+  for (const secrets of both) await secrets.rotate({ authority, members, graceMs })
+  const tokens = both.map((secrets) => tokenOf(secrets.cluster()))
+  const a = await start(first)
+  const b = await start(second, [a.address])
+  await until('them to agree', () => newest(a) === newest(b))
+  clock.ms += graceMs
+  for (const token of tokens) {
+    const folder = await temporaryFolder(stack)
+    await joinCluster(folder, token)
+    const late = await start(folder, [a.address, b.address])
+    await until('a node that comes by it to have the secret', () => newest(late) === newest(a))
+    await until('it to be a member', () => knows(late, a) && knows(a, late))
+  }
+})

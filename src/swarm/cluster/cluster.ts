@@ -5,7 +5,14 @@ import { identityFromSeed, MalformedError } from '../../wire/wire.ts'
 import { ClusterConflictError, SwarmFileError, TokenError } from '../errors.ts'
 import { createSeed, seedToPem } from './key-file.ts'
 import { readRotation } from './rotation.ts'
-import { type Rotations, readRotations, writeRotations } from './rotation-file.ts'
+import {
+  isRotationLine,
+  parseRotations,
+  type Rotations,
+  readRotationFile,
+  removeRotationFile,
+  rotationLines,
+} from './rotation-file.ts'
 import { readSecretFile, removeSecretFile, writeSecretFile } from './secret-file.ts'
 import { encodeToken, maxBootstrapAddresses, parseToken, type TokenContent } from './token.ts'
 
@@ -41,26 +48,36 @@ export interface Remembered {
 }
 
 /**
- * DIR/cluster is a file of lines: the token, then a name of each secret that it has replaced. A rotation is written to
- * DIR/rotation first, so its secret counts also where the node was killed before the other file had it.
+ * DIR/cluster is a file of lines: the token, then a name of each secret that it has replaced, and what is kept of rotations. All
+ * of it is one file, so that a node that is killed finds either what was or what is.
  */
 export async function recall(directory: string): Promise<Remembered | undefined> {
   const path = join(directory, 'cluster')
   const text = await readSecretFile(path)
   if (text === undefined) return undefined
   const [token = '', ...rest] = text.trim().split('\n')
-  const retired = rest.map((line) => /^retired ([0-9a-f]{64})$/.exec(line)?.[1])
+  const own = rest.filter(isRotationLine)
+  const retired = rest
+    .filter((line) => !isRotationLine(line))
+    .map((line) => /^retired ([0-9a-f]{64})$/.exec(line)?.[1])
+  const rotations = own.length > 0 ? parseRotations(own, path) : await readRotationFile(directory)
   try {
     if (!isWhole(retired)) throw new TokenError('a line after the token names no retired secret')
-    return await withRotations(directory, parseToken(token), retired)
+    return await withRotations(own.length > 0 ? path : join(directory, 'rotation'), rotations, {
+      given: parseToken(token),
+      retired,
+    })
   } catch (cause) {
     if (!(cause instanceof TokenError)) throw cause
     throw new SwarmFileError(path, `does not hold a cluster: ${cause.message}`, { cause })
   }
 }
 
-async function withRotations(directory: string, given: TokenContent, retired: string[]): Promise<Remembered> {
-  const rotations = await readRotations(directory)
+async function withRotations(
+  path: string,
+  rotations: Rotations,
+  { given, retired }: { given: TokenContent; retired: string[] },
+): Promise<Remembered> {
   const { generation, signed } = rotations
   try {
     // Who the authority was when it was taken is not asked again: it may have been handed over since.
@@ -68,13 +85,7 @@ async function withRotations(directory: string, given: TokenContent, retired: st
     return { cluster: { ...given, secret, ...generationOf(generation) }, retired, rotations }
   } catch (cause) {
     if (!(cause instanceof MalformedError)) throw cause
-    throw new SwarmFileError(
-      join(directory, 'rotation'),
-      `holds no rotation of this cluster: ${cause.message}`,
-      {
-        cause,
-      },
-    )
+    throw new SwarmFileError(path, `holds no rotation of this cluster: ${cause.message}`, { cause })
   }
 }
 
@@ -161,7 +172,7 @@ function conflict(directory: string, known: Cluster, wanted: TokenContent): Clus
 
 /** The authority last: a start that is cut off in between still knows that the cluster was this node's own. */
 async function forget(directory: string): Promise<void> {
-  await removeSecretFile(join(directory, 'rotation'))
+  await removeRotationFile(directory)
   await removeSecretFile(join(directory, 'cluster'))
   await removeSecretFile(join(directory, 'authority'))
 }
@@ -216,10 +227,14 @@ export async function replace(
 
 async function remember(directory: string, { cluster, retired, rotations }: Remembered): Promise<void> {
   const { generation: _, ...content } = cluster
-  const isRotated = rotations.generation > 0 || (await readRotations(directory)).generation > 0
-  if (isRotated) await writeRotations(directory, rotations)
-  const lines = [encodeToken(content), ...retired.map((name) => `retired ${name}`)]
+  const lines = [
+    encodeToken(content),
+    ...retired.map((name) => `retired ${name}`),
+    ...(rotations.generation > 0 || rotations.earlier.length > 0 ? rotationLines(rotations) : []),
+  ]
   await writeSecretFile(join(directory, 'cluster'), `${lines.join('\n')}\n`)
+  // Of a version before; it is not looked at any more.
+  await removeRotationFile(directory)
 }
 
 /** Tells a secret from others, and nothing else about it. */

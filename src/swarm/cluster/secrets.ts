@@ -28,6 +28,8 @@ export interface ClusterSecrets {
    * it is the newest one now. Throws MalformedError for what the authority did not sign.
    */
   learn(signed: Uint8Array): Promise<boolean>
+  /** Protocols of secrets that another rotation made at the same time as that of the newest: whoever has one is given that. */
+  rivals(): ReadonlySet<string>
   /** Forgets secrets whose time is over. */
   prune(): Promise<void>
   /** Called after the newest one changed. Returns the unsubscriber. */
@@ -49,6 +51,7 @@ export interface RotatingSecrets extends ClusterSecrets {
 
 /** Each is a rotation during the grace of another. */
 const maxEarlier = 8
+const forever = Number.POSITIVE_INFINITY
 
 /** Secrets that never change, for what has no folder. */
 export function fixedSecrets(cluster: Cluster): ClusterSecrets {
@@ -57,6 +60,7 @@ export function fixedSecrets(cluster: Cluster): ClusterSecrets {
     names: () => [secretNames(cluster)],
     rotation: () => undefined,
     learn: async () => false,
+    rivals: () => new Set(),
     prune: async () => undefined,
     onRotation: () => () => undefined,
   }
@@ -157,10 +161,19 @@ class FolderSecrets implements RotatingSecrets {
     const rotation = await readRotation(signed, (key) => this.#isAuthority(key))
     return await this.#writing.run(async () => {
       if (this.#isNewest(rotation)) return true
-      if (!this.#outranks(rotation)) return false
-      await this.#take(rotation, signed)
-      return true
+      if (this.#outranks(rotation)) {
+        await this.#take(rotation, signed)
+        return true
+      }
+      await this.#keepRival(rotation)
+      return false
     })
+  }
+
+  rivals(): ReadonlySet<string> {
+    const { authority } = this.#known.cluster
+    const rivals = this.#known.rotations.earlier.filter(({ untilMs }) => untilMs === forever)
+    return new Set(rivals.map(({ secret }) => secretNames({ secret, authority }).protocol))
   }
 
   trust(isAuthority: (publicKey: Uint8Array) => boolean): void {
@@ -211,13 +224,30 @@ class FolderSecrets implements RotatingSecrets {
     return generation > own || (generation === own && nameOf(secret) > nameOf(cluster.secret))
   }
 
+  /** A token with the secret of one that lost was printed after the rotation: it has to lead to the cluster as well. */
+  async #keepRival({ generation, secret }: Rotation): Promise<void> {
+    const { cluster, rotations } = this.#known
+    const isKnown = rotations.earlier.some((earlier) => Buffer.compare(earlier.secret, secret) === 0)
+    if (generation !== (cluster.generation ?? 0) || isKnown) return
+    const earlier = [{ secret, untilMs: forever }, ...this.#earlier()].slice(0, maxEarlier)
+    this.#known = await replace(this.#directory, this.#known, {
+      cluster,
+      rotations: { ...rotations, earlier },
+    })
+    for (const listener of this.#listeners) listener()
+  }
+
   async #take(rotation: Rotation, signed: Uint8Array): Promise<void> {
     const { cluster } = this.#known
-    const before = { secret: cluster.secret, untilMs: rotation.untilMs }
     const { generation, secret } = rotation
+    const isRival = generation === (cluster.generation ?? 0)
+    const before = { secret: cluster.secret, untilMs: isRival ? forever : rotation.untilMs }
+    const earlier = this.#earlier().map((one) =>
+      one.untilMs === forever && !isRival ? { ...one, untilMs: rotation.untilMs } : one,
+    )
     this.#known = await replace(this.#directory, this.#known, {
       cluster: { ...cluster, secret },
-      rotations: { generation, signed, earlier: [before, ...this.#earlier()].slice(0, maxEarlier) },
+      rotations: { generation, signed, earlier: [before, ...earlier].slice(0, maxEarlier) },
     })
     this.#rotation = rotation
     for (const listener of this.#listeners) listener()

@@ -72,12 +72,20 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     if (newest === undefined) return
     const good = new Set([newest, ...earlier, ...invitations()].map(({ protocol }) => protocol))
     const rotation = secrets.rotation()
+    const rivals = secrets.rivals()
+    const isHeir = (peer: string, protocols: ReadonlySet<string>): boolean =>
+      rotation?.members.has(peer) === true || !protocols.isDisjointFrom(rivals)
     for (const [peer, protocols] of connected()) {
       if (protocols.has(newest.protocol) || told.has(peer)) continue
       if (protocols.isDisjointFrom(good)) {
         logger.info({ peer }, 'parted from a node that has only a secret whose time is over')
         disconnect(peer)
-      } else if (rotation?.members.has(peer) === true && !telling.has(peer) && !isUnwelcome(peer)) {
+      } else if (
+        rotation !== undefined &&
+        isHeir(peer, protocols) &&
+        !telling.has(peer) &&
+        !isUnwelcome(peer)
+      ) {
         telling.add(peer)
         tasks.start('rotation', (stop) => tell(peer, rotation.signed, stop))
       }

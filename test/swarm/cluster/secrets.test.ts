@@ -1,4 +1,4 @@
-import { readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { secretNames } from '../../../src/swarm/cluster/cluster.ts'
@@ -92,18 +92,15 @@ describe('the secrets of a node', () => {
 
   test('leave nothing of the old one on the disk once that has ended', async () => {
     const { before, secrets } = await rotated()
-    const old = /earlier \d+ ([0-9a-f]{64})/.exec(await readFile(join(folder, 'rotation'), 'utf8'))?.[1] ?? ''
+    const old = /earlier \d+ ([0-9a-f]{64})/.exec(await readFile(join(folder, 'cluster'), 'utf8'))?.[1] ?? ''
     const { authority: key } = secrets.cluster()
     expect(secretNames({ secret: Buffer.from(old, 'hex'), authority: key }).protocol).toBe(before)
-    expect((await stat(join(folder, 'rotation'))).mode & 0o777).toBe(0o600)
+    expect((await stat(join(folder, 'cluster'))).mode & 0o777).toBe(0o600)
     await secrets.prune()
-    expect(await readFile(join(folder, 'rotation'), 'utf8')).toContain(old)
+    expect(await readFile(join(folder, 'cluster'), 'utf8')).toContain(old)
     clock.ms += graceMs
     await secrets.prune()
-    for (const name of ['rotation', 'cluster']) {
-      const text = await readFile(join(folder, name), 'utf8')
-      expect(text).not.toContain(old)
-    }
+    expect(await readFile(join(folder, 'cluster'), 'utf8')).not.toContain(old)
   })
 
   test('skip a rotation that a node was away for', async () => {
@@ -170,20 +167,67 @@ describe('the secrets of a node', () => {
     expect(protocols(learner)).toEqual(protocols(secrets))
   })
 
-  test('count from the moment that the rotation is on the disk, also when a kill came before the cluster’s file', async () => {
+  test('are read where a version before kept what is of rotations in a file of its own, and kept in one from then on', async () => {
     const before = await readFile(join(folder, 'cluster'), 'utf8')
     const { secrets } = await rotated()
-    await writeFile(join(folder, 'cluster'), before, { mode: 0o600 })
+    const lines = (await readFile(join(folder, 'cluster'), 'utf8')).split('\n')
+    const own = lines.filter((line) => /^(generation|signed|earlier) /.test(line))
+    const old = before.split('\n').filter((line) => !line.startsWith('generation'))
+    await writeFile(join(folder, 'cluster'), old.join('\n'), { mode: 0o600 })
+    await writeFile(join(folder, 'rotation'), `${own.join('\n')}\n`, { mode: 0o600 })
     expect(await findCluster(folder)).toEqual(secrets.cluster())
+    const read = await open(folder)
+    expect(protocols(read)).toEqual(protocols(secrets))
+    clock.ms += graceMs
+    await read.prune()
+    await expect(stat(join(folder, 'rotation'))).rejects.toMatchObject({ code: 'ENOENT' })
     expect(protocols(await open(folder))).toEqual(protocols(secrets))
   })
 
-  test.each(['rubbish\n', 'generation x\n', 'generation 1\nsigned AAAA\n', 'earlier 1 ab\n'])(
+  test('are all as they were where a node could not write that it joined anew with a later token', async () => {
+    const { secrets } = await rotated()
+    await secrets.rotate({ authority, members: [], graceMs })
+    const member = await open(other)
+    const before = [await findCluster(other), protocols(member)]
+    // What is written before it takes the file's place cannot be.
+    await mkdir(join(other, 'cluster.new'))
+    await expect(joinCluster(other, tokenOf(secrets.cluster()))).rejects.toThrow()
+    expect([await findCluster(other), protocols(await open(other))]).toEqual(before)
+    await rm(join(other, 'cluster.new'), { recursive: true })
+    await joinCluster(other, tokenOf(secrets.cluster()))
+    expect(protocols(await open(other))).toEqual(protocols(secrets).slice(0, 1))
+  })
+
+  test('of two rotations at once keep that of the one which lost until the next, on both sides', async () => {
+    const [one, two] = [await open(folder), await open(other)]
+    for (const secrets of [one, two]) await secrets.rotate({ authority, members, graceMs })
+    const signed = [one, two].map((secrets) => secrets.rotation()?.signed ?? new Uint8Array())
+    const tokens = [one, two].map((secrets) => secrets.cluster().secret)
+    await one.learn(signed[1] ?? new Uint8Array())
+    await two.learn(signed[0] ?? new Uint8Array())
+    expect(protocols(one)[0]).toBe(protocols(two)[0])
+    clock.ms += graceMs
+    const both = tokens.map((secret) => secretNames({ ...one.cluster(), secret }).protocol).sort()
+    for (const directory of [folder, other]) {
+      const kept = await open(directory)
+      expect(protocols(kept).sort()).toEqual(both)
+      expect([...kept.rivals()]).toEqual(both.filter((name) => name !== protocols(one)[0]))
+    }
+    await one.rotate({ authority, members, graceMs })
+    expect(one.rivals().size).toBe(0)
+    clock.ms += graceMs
+    expect(protocols(one)).toHaveLength(1)
+  })
+
+  test.each(['rubbish\n', 'generation x\n', 'generation 1\nsigned AAAA\n', 'earlier 1 ab\n', 'rival ab\n'])(
     'are not read from a file that holds anything else: %j',
     async (text) => {
+      const token = (await readFile(join(folder, 'cluster'), 'utf8')).split('\n')[0]
+      await writeFile(join(folder, 'cluster'), `${token}\n${text}`, { mode: 0o600 })
+      await expect(open(folder)).rejects.toMatchObject({ code: 'SWARM_FILE' })
+      await writeFile(join(folder, 'cluster'), `${token}\n`, { mode: 0o600 })
       await writeFile(join(folder, 'rotation'), text, { mode: 0o600 })
       await expect(open(folder)).rejects.toMatchObject({ code: 'SWARM_FILE' })
-      await rm(join(folder, 'rotation'))
     },
   )
 
