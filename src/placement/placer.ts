@@ -58,7 +58,7 @@ export class Placer {
   #missedNews = false
 
   constructor(options: PlacerOptions) {
-    const { self, roster, peers, clock, logger, metrics } = options
+    const { self, roster, peers, clock, logger, metrics, signal } = options
     this.#options = options
     this.#claims = new Claims(options)
     this.#holdings = new Holdings({
@@ -70,6 +70,7 @@ export class Placer {
       roster,
       peers,
       clock,
+      signal,
       onFailure: (peer, err) => logger.debug({ err, peer }, 'a member did not take a copy'),
     })
     this.promises = new Promises({

@@ -1,5 +1,5 @@
 /** Has other members take copies of what is here, the owners first, and remembers who said that they have them. */
-import { type Clock, RecentMap, SingleFlight } from '../base/base.ts'
+import { type Clock, RecentMap, SingleFlight, unlessAborted } from '../base/base.ts'
 import { type ImageName, keyOf } from './backlog.ts'
 import type { Claim } from './claims.ts'
 import type { Roster } from './roster.ts'
@@ -32,6 +32,8 @@ export interface SecuringOptions {
   peers: CopyPeers
   clock: Clock
   onFailure(peer: string, error: unknown): void
+  /** Aborts when the node stops. */
+  signal: AbortSignal
 }
 
 /** How long a member may take to say that it is still on its way. */
@@ -80,18 +82,20 @@ export class Securing {
     }: { others: number; isFresh: boolean; isUrgent?: boolean; signal: AbortSignal },
   ): Promise<number> {
     const { image } = claim
-    await this.#flights.run(keyOf(image), async () => {
+    // It is shared, so that it goes on when one of those who wait for it leaves.
+    const asking = this.#flights.run(keyOf(image), async () => {
       const candidates = this.#candidates(claim, isFresh)
       const known = this.#holders.get(keyOf(image)) ?? new Set()
       const missing = others - candidates.filter((peer) => known.has(peer)).length
       const queue = candidates.filter((peer) => !known.has(peer))
       const one = async (): Promise<void> => {
         for (let peer = queue.shift(); peer !== undefined; peer = queue.shift()) {
-          if ((await this.#hold(peer, image, { isUrgent, signal })) !== 'refused') return
+          if ((await this.#hold(peer, image, isUrgent)) !== 'refused') return
         }
       }
       await Promise.all(Array.from({ length: Math.max(0, missing) }, one))
     })
+    await unlessAborted(asking, signal)
     return this.heldBy(image)
   }
 
@@ -140,12 +144,8 @@ export class Securing {
     return near.filter((peer) => roster.isPresent(peer)).slice(0, 2 * copies)
   }
 
-  async #hold(
-    peer: string,
-    image: ImageName,
-    { isUrgent, signal }: { isUrgent: boolean; signal: AbortSignal },
-  ): Promise<'held' | 'coming' | 'refused'> {
-    const { peers, onFailure } = this.#options
+  async #hold(peer: string, image: ImageName, isUrgent: boolean): Promise<'held' | 'coming' | 'refused'> {
+    const { peers, onFailure, signal } = this.#options
     try {
       const question: CopyQuestion = { mode: 'hold', images: [image], withinMs: isUrgent ? holdMs : 0 }
       const [answer] = await peers.ask(peer, question, { signal })

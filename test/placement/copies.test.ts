@@ -188,6 +188,22 @@ describe('copies', () => {
     expect(await wait(1)).toBeUndefined()
   })
 
+  it('goes on with what others share when a client that waits is gone', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    const client = new AbortController()
+    const image = { repository, digest }
+    const waiting = node.runner?.placer.secured(image, { copies: 2, withinMs: 1_000, signal: client.signal })
+    client.abort(new Error('the client is gone'))
+    const other = node.runner?.placer.secured(image, { copies: 2, withinMs: 1_000, signal })
+    await Promise.allSettled([waiting])
+    expect(await other).toEqual({ held: 2, wanted: 2 })
+    await cluster.act()
+    expect(node.debts.size).toBe(0)
+  })
+
   it('says at once that nobody is there to take a copy', async () => {
     const cluster = await new PlacedCluster(1).start()
     const [node] = cluster.nodes as [PlacedNode]
