@@ -1,4 +1,5 @@
 /** Three nodes on this host that know each other by name, with images to look at and a layer that takes its time. */
+import { writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
 import { type Client, openClient, pushItem } from './client.ts'
@@ -41,6 +42,7 @@ export const hostile = {
 export async function openPageCluster(): Promise<PageCluster> {
   await using opened = new AsyncDisposableStack()
   const source = opened.use(await openNode('lighthouse', []))
+  await setPolicy(source, {})
   const token = (await run(shoal, ['token', '--data', source.registry.data])).stdout.trim()
   const join = ['--join', token]
   const [here, third, large] = await Promise.all([
@@ -73,6 +75,16 @@ export async function openPageCluster(): Promise<PageCluster> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** One copy of each image, so that who holds what is what the tests say. */
+export async function setPolicy(
+  { registry: { data } }: Pick<PageNode, 'registry'>,
+  policy: object,
+): Promise<void> {
+  const file = data.replace(/data$/, 'policy.json')
+  await writeFile(file, JSON.stringify({ copies: 1, ...policy }))
+  await run(shoal, ['policy', 'set', file, '--data', data])
 }
 
 async function openNode(name: string, flags: string[]): Promise<PageNode & AsyncDisposable> {

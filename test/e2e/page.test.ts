@@ -1,6 +1,5 @@
 /** The page in a real browser, over three nodes between which a layer is on its way. */
 import { mkdirSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -17,7 +16,7 @@ import { freeableInWords } from '../../node/page/client/words.ts'
 import { until } from '../swarm/fixture.ts'
 import { type OpenedPage, openBrowser, openPage } from './browser.ts'
 import { findViolations, reachByKeyboard, readBlob, readState } from './page-checks.ts'
-import { hostile, openPageCluster, type PageCluster } from './page-cluster.ts'
+import { hostile, openPageCluster, type PageCluster, setPolicy } from './page-cluster.ts'
 import { run, showOutputOnFailure } from './process.ts'
 import { requires } from './requirement.ts'
 
@@ -56,12 +55,6 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
 
   const ask = async <T>(of: string): Promise<T> =>
     (await (await fetch(`${cluster.here.url}api/${of}`)).json()) as T
-  const setPolicy = async (policy: object) => {
-    const { data } = cluster.source.registry
-    const file = data.replace(/data$/, 'policy.json')
-    await writeFile(file, JSON.stringify(policy))
-    await run(shoal, ['policy', 'set', file, '--data', data])
-  }
   const show = (hash: string) => page.goto(`${cluster.here.url}${hash}`)
   const sees = (text: string | RegExp) => page.getByText(text).first().waitFor()
   const settled = () => expect.poll(() => page.locator('.waiting').count(), { timeout: 20_000 }).toBe(0)
@@ -195,7 +188,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   })
 
   it('says which rule refuses a deletion', async () => {
-    await setPolicy({ immutable: [{ repositories: 'library/**', tags: '*' }] })
+    await setPolicy(cluster.source, { immutable: [{ repositories: 'library/**', tags: '*' }] })
     await show('#/image/library/base:bookworm')
     await page.getByRole('button', { name: 'Delete library/base:bookworm…' }).click()
     await page.getByRole('button', { name: 'Delete the tag' }).click()
@@ -266,7 +259,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
         { repositories: '**', who: ['user:root'], may: all },
         { repositories: 'team/**', who: ['group:team'], may: ['pull'] },
       ]
-      await setPolicy({ administrators: [self], access })
+      await setPolicy(cluster.source, { administrators: [self], access })
       await show('')
       await page.getByRole('heading', { name: 'Sign in' }).waitFor()
       expect(await findViolations(page)).toEqual([])
@@ -347,7 +340,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
       await page.getByRole('link', { name: 'ann', exact: true }).click()
       await page.getByRole('button', { name: 'Sign out' }).click()
       await page.getByRole('heading', { name: 'Sign in' }).waitFor()
-      await setPolicy({})
+      await setPolicy(cluster.source, {})
     })
   })
 
