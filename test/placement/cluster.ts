@@ -1,5 +1,5 @@
 /** Many nodes that place copies, without a network or a clock of their own: who is up, who reaches whom and what time it is, a test says. */
-import { type Clock, noMetrics, silentLogger } from '../../src/base/base.ts'
+import { type Clock, noMetrics, silentLogger, unlessAborted } from '../../src/base/base.ts'
 import {
   type Digest,
   digestBytes,
@@ -172,6 +172,7 @@ export class PlacedNode {
       ask: async (peer, question, { signal }) => {
         const other = this.cluster.reached(this).find((node) => node.peer === peer)
         if (other?.runner === undefined) throw new Error('nobody is there')
+        await unlessAborted(this.cluster.answered, signal)
         return await other.runner.placer.promises.answer(question, { signal })
       },
     }
@@ -183,6 +184,8 @@ export class PlacedCluster {
   readonly gone = new Set<string>()
   readonly random: () => number
   policy: PlacementKeys = {}
+  /** No question is answered before. */
+  answered = Promise.resolve()
   readonly clock: Clock & { nowMs: number }
   readonly #manifests = new Map<Digest, Buffer>()
   readonly #images = new Map<Digest, Digest>()

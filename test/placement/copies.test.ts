@@ -194,11 +194,15 @@ describe('copies', () => {
     const [node] = cluster.nodes as [PlacedNode]
     const { digest } = cluster.push(node)
     const client = new AbortController()
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+    cluster.answered = answered
     const image = { repository, digest }
     const waiting = node.runner?.placer.secured(image, { copies: 2, withinMs: 1_000, signal: client.signal })
-    client.abort(new Error('the client is gone'))
     const other = node.runner?.placer.secured(image, { copies: 2, withinMs: 1_000, signal })
+    await new Promise((resolve) => setImmediate(resolve))
+    client.abort(new Error('the client is gone'))
     await Promise.allSettled([waiting])
+    answer()
     expect(await other).toEqual({ held: 2, wanted: 2 })
     await cluster.act()
     expect(node.debts.size).toBe(0)
