@@ -98,7 +98,11 @@ export async function openNodeCopies({
     answerCopies(channel, (...question) => copies.answer(...question), options),
   )
   tellRoom()
-  const unsubscribe = store.onQuarantined(() => copies.forget())
+  const followed = [
+    store.onQuarantined(() => copies.forget()),
+    // What is believed to be whole is told to members that count copies, and not brought again.
+    store.room.onEvicted(() => copies.forget()),
+  ]
   const measuring = measureAgain()
 
   async function measureAgain(): Promise<void> {
@@ -144,7 +148,7 @@ export async function openNodeCopies({
     },
     async [Symbol.asyncDispose]() {
       closing.abort(new Error('the node stops'))
-      unsubscribe()
+      for (const unfollow of followed) unfollow()
       await measuring
       await copies[Symbol.asyncDispose]()
     },

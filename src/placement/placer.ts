@@ -202,7 +202,9 @@ export class Placer {
     const isAuthor = isNew && author === self
     if (!isOwner && !isAuthor) return []
     const debt = { ...nameOf(image), sinceMs: claim.sinceMs, held: this.#heldElsewhere(image), wanted }
-    if (!(await this.#holdings.isWhole(image, { signal }))) {
+    // What was stated anew may have been deleted and collected in between.
+    const isWhole = isNew ? this.#holdings.look(image, { signal }) : this.#holdings.isWhole(image, { signal })
+    if (!(await isWhole)) {
       if (isOwner) await backlog.add({ ...debt, kind: 'bring', isFresh: isNew }, clock.now())
       return []
     }

@@ -39,12 +39,15 @@ export interface SecuringOptions {
 /** How long a member may take to say that it is still on its way. */
 const holdMs = 20_000
 const maxRemembered = 20_000
+/** Who said so longer before is asked again where something relies on it: it may have let its copy go, or collected it. */
+const saidMs = 10_000
 /** Before what nobody took is offered again, while a client waits. */
 const againMs = 1_000
 
 export class Securing {
   readonly #options: SecuringOptions
-  readonly #holders = new RecentMap<string, Set<string>>(maxRemembered)
+  /** Who has said that it holds an image, and when it last said so. */
+  readonly #holders = new RecentMap<string, Map<string, number>>(maxRemembered)
   readonly #flights = new SingleFlight<void>()
   readonly #waiting = new Set<() => void>()
 
@@ -52,16 +55,17 @@ export class Securing {
     this.#options = options
   }
 
-  /** How many members beside this one have said that they hold it, and are in. */
-  heldBy(image: ImageName): number {
+  /** How many members beside this one have said that they hold it, and are in; with `sinceMs`, have said so since then. */
+  heldBy(image: ImageName, sinceMs = Number.NEGATIVE_INFINITY): number {
     const { roster } = this.#options
-    return [...(this.#holders.get(keyOf(image)) ?? [])].filter((peer) => roster.isIn(peer)).length
+    const holders = [...(this.#holders.get(keyOf(image)) ?? [])]
+    return holders.filter(([peer, saidAtMs]) => saidAtMs >= sinceMs && roster.isIn(peer)).length
   }
 
   note(image: ImageName, peer: string, isHeld: boolean): void {
     const key = keyOf(image)
-    const holders = this.#holders.get(key) ?? new Set()
-    if (isHeld) holders.add(peer)
+    const holders = this.#holders.get(key) ?? new Map<string, number>()
+    if (isHeld) holders.set(peer, this.#options.clock.now())
     else holders.delete(peer)
     this.#holders.set(key, holders)
     if (isHeld) for (const look of this.#waiting) look()
@@ -70,7 +74,7 @@ export class Securing {
   /**
    * Asks until so many others hold it, or nobody is left to ask: of what is `isFresh`, whoever is connected and ranks near the
    * owners, else the owners alone. To whom it is on its way, is left to it. Those who ask for the same image at once share it.
-   * Returns how many hold it.
+   * Returns how many hold it, as they have just said.
    */
   async secure(
     claim: Claim,
@@ -78,16 +82,18 @@ export class Securing {
       others,
       isFresh,
       isUrgent = false,
+      sinceMs = this.#options.clock.now() - saidMs,
       signal,
-    }: { others: number; isFresh: boolean; isUrgent?: boolean; signal: AbortSignal },
+    }: { others: number; isFresh: boolean; isUrgent?: boolean; sinceMs?: number; signal: AbortSignal },
   ): Promise<number> {
     const { image } = claim
     // It is shared, so that it goes on when one of those who wait for it leaves.
     const asking = this.#flights.run(keyOf(image), async () => {
       const candidates = this.#candidates(claim, isFresh)
-      const known = this.#holders.get(keyOf(image)) ?? new Set()
-      const missing = others - candidates.filter((peer) => known.has(peer)).length
-      const queue = candidates.filter((peer) => !known.has(peer))
+      const holders = this.#holders.get(keyOf(image))
+      const isKnown = (peer: string): boolean => (holders?.get(peer) ?? Number.NEGATIVE_INFINITY) >= sinceMs
+      const missing = others - candidates.filter(isKnown).length
+      const queue = candidates.filter((peer) => !isKnown(peer))
       const one = async (): Promise<void> => {
         for (let peer = queue.shift(); peer !== undefined; peer = queue.shift()) {
           if ((await this.#hold(peer, image, isUrgent)) !== 'refused') return
@@ -96,7 +102,7 @@ export class Securing {
       await Promise.all(Array.from({ length: Math.max(0, missing) }, one))
     })
     await unlessAborted(asking, signal)
-    return this.heldBy(image)
+    return this.heldBy(image, sinceMs)
   }
 
   /** Until so many others hold it, for `withinMs` at most. Returns how many do. */
@@ -105,18 +111,20 @@ export class Securing {
     { others, withinMs, signal }: { others: number; withinMs: number; signal: AbortSignal },
   ): Promise<number> {
     const { clock } = this.#options
+    const sinceMs = clock.now() - saidMs
     const over = new AbortController()
     const until = AbortSignal.any([signal, over.signal])
     const enough = Promise.withResolvers<void>()
     const look = (): void => {
-      if (this.heldBy(claim.image) >= others) enough.resolve()
+      if (this.heldBy(claim.image, sinceMs) >= others) enough.resolve()
     }
     this.#waiting.add(look)
     look()
     // Who waits no more does not end what others share, or what the backlog is to do anyway.
     const asking = async (): Promise<void> => {
       while (!until.aborted) {
-        await this.secure(claim, { others: claim.copies - 1, isFresh: true, isUrgent: true, signal })
+        const others = claim.copies - 1
+        await this.secure(claim, { others, isFresh: true, isUrgent: true, sinceMs, signal })
         // Nobody to wait for.
         if (this.#candidates(claim, true).length === 0) return
         await clock.sleep(againMs, { signal: until })
@@ -134,7 +142,7 @@ export class Securing {
       this.#waiting.delete(look)
       over.abort(new Error('it is not waited for any more'))
     }
-    return this.heldBy(claim.image)
+    return this.heldBy(claim.image, sinceMs)
   }
 
   #candidates({ key, copies }: Claim, isFresh: boolean): string[] {

@@ -236,16 +236,19 @@ export class PlacedCluster {
     const digest = digestBytes(bytes)
     this.#manifests.set(digest, bytes)
     this.#images.set(layer, digest).set(digestBytes(Buffer.from(`config ${number}`)), digest)
+    return this.#tag(node, digest, bytes.length, number)
+  }
+
+  /** What was pushed before, as another tag. */
+  pushAgain(node: PlacedNode, digest: Digest): { tag: Tag; digest: Digest } {
+    return this.#tag(node, digest, this.bytesOf(digest)?.length ?? 0, this.#pushed++)
+  }
+
+  #tag(node: PlacedNode, digest: Digest, size: number, number: number): { tag: Tag; digest: Digest } {
     node.held.add(digest)
     const tag = `v${number}` as Tag
     const atMs = this.clock.nowMs + number / 1_000
-    const entry = {
-      digest,
-      mediaType: mediaTypes.ociManifest,
-      size: bytes.length,
-      writtenMs: atMs,
-      author: node.peer,
-    }
+    const entry = { digest, mediaType: mediaTypes.ociManifest, size, writtenMs: atMs, author: node.peer }
     node.hear(tag, { atMs, entry })
     this.spread()
     return { tag, digest }

@@ -188,6 +188,42 @@ describe('copies', () => {
     expect(await wait(1)).toBeUndefined()
   })
 
+  it('makes copies anew of what was deleted, collected and pushed again', async () => {
+    const { cluster } = await clusterOf(6, 0)
+    for (const node of cluster.nodes) {
+      const { tag, digest } = cluster.push(node)
+      await cluster.pass(2 * minute)
+      cluster.delete(node, tag)
+      await cluster.pass(2 * minute)
+      expect(cluster.holders(digest)).toEqual([])
+      cluster.pushAgain(node, digest)
+      await cluster.pass(2 * minute)
+      expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+      expect(cluster.nodes.flatMap(({ debts }) => [...debts.values()])).toEqual([])
+    }
+  })
+
+  it('counts for a push no copy that a member said it had long ago', async () => {
+    const { cluster } = await clusterOf(6, 0)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    await cluster.pass(2 * minute)
+    for (const other of cluster.nodes) if (other !== node) other.held.delete(digest)
+    const said = node.runner?.placer.secured({ repository, digest }, { copies: 2, withinMs: 1_000, signal })
+    expect(await said).toEqual({ held: 2, wanted: 2 })
+    expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('hands over anew what a member took once and has no more', async () => {
+    const { cluster } = await clusterOf(6, 0)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    await cluster.pass(2 * minute)
+    for (const other of cluster.nodes) if (other !== node) other.held.delete(digest)
+    expect(await node.runner?.placer.handOver({ repository, digest }, { signal })).toBe(true)
+    expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(3)
+  })
+
   it('goes on with what others share when a client that waits is gone', async () => {
     const cluster = await new PlacedCluster(4).start()
     await cluster.pass(2 * minute)
