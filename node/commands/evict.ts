@@ -11,8 +11,8 @@ export const command = defineCommand({
   about: `
 Frees this host's copy of images: their blobs go from its disk, their tags and manifests stay, and the next pull brings
 them again from another member or their upstream. Blobs that other images here need stay, and so does what is in use.
-Says which members have the image. Refuses what no member that answers has and no upstream can be asked for, and
-what a keep rule holds. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY for its tag latest.`,
+Says which members have the image. Refuses what no member says that it has all of and keeps, where no upstream can be
+asked for it, and what a keep rule holds. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY for its tag latest.`,
   flags: {
     force: { kind: flag, help: 'also the last copy, which is lost then, and what a keep rule holds' },
     json,

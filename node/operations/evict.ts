@@ -25,6 +25,8 @@ class EvictionRefusedError extends CodedError {
 
 const askHoldersMs = 2_000
 const mostManifests = 512
+/** Who is asked to keep it; one is enough. */
+const mostHolders = 64
 
 export const evictImages: Operation<'evict'> = async (context, { images, force }, _emit, { signal }) => {
   const evicted: EvictedImage[] = []
@@ -38,7 +40,7 @@ async function evictImage(
   force: boolean,
   signal: AbortSignal,
 ): Promise<EvictedImage> {
-  const { node, registry, member } = context
+  const { node, registry, member, copies } = context
   const { store, names, keepRules } = node
   const { repository, reference = { tag: 'latest' as Tag } } = parseImageName(name)
   const image = formatImageName(repository, reference)
@@ -62,6 +64,16 @@ async function evictImage(
   const result: EvictedImage = { image, blobs: 0, bytes: 0, inUse: 0, holders: [], isMirrored }
   const [first = [], ...rest] = holdersOf.values()
   result.holders = first.filter((peer) => rest.every((peers) => peers.includes(peer)))
+  if (own.length > 0 && !isMirrored && !force) {
+    // Whoever is about to free its own as well says no: run on all hosts at once, it must not count one on the other.
+    const peers = [...new Set([...holdersOf.values()].flat())].slice(0, mostHolders)
+    const asked = { repository, digest: root.digest }
+    const staying = (await copies?.askToStay(asked, peers, { signal })) ?? []
+    if (staying.length === 0)
+      throw new EvictionRefusedError(
+        `no member with blobs of ${image} says that it has all of it, signatures included, and keeps it: try again in a minute if it is freed elsewhere now, pull it on another host first, or give --force`,
+      )
+  }
   for (const digest of own) {
     const bytes = await store.room.evict(digest)
     if (bytes === undefined) result.inUse++

@@ -25,6 +25,8 @@ export interface Copies extends AsyncDisposable {
   answer(question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
   /** Whether this node may let its copy of the image go, within a minute from now: never what it owns, nor what others lack. */
   mayLetGo(image: ImageName, options: { signal: AbortSignal }): Promise<boolean>
+  /** Which of those members keep their copies when an operator frees this node's, within a minute from now. */
+  askToStay(image: ImageName, peers: readonly string[], options: { signal: AbortSignal }): Promise<string[]>
   /** What this node knows to be short of copies. */
   short(): Debt[]
   /** This node offers another room, or none. */
@@ -156,6 +158,7 @@ export function openCopies(options: CopiesOptions): Copies {
     handOver: (...image) => placer.handOver(...image),
     answer: (...question) => placer.promises.answer(...question),
     mayLetGo: (...image) => placer.promises.mayLetGo(...image),
+    askToStay: (...image) => placer.promises.askToStay(...image),
     short: () => backlog.list(),
     offer: (self) => runner.offer(self),
     forget: () => placer.forget(),

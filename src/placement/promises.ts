@@ -66,14 +66,39 @@ export class Promises {
     if (keepers.length === 0) return false
     const key = keyOf(image)
     if (this.#isWithin(this.#promised, key, promiseMs)) return false
-    this.#leaving.set(key, nowMs)
-    const said = await Promise.all(keepers.map((peer) => this.#asked(peer, image, signal)))
-    if (said.every((answer) => answer === 'held')) {
-      this.#leaving.set(key, clock.now())
-      return true
-    }
-    this.#leaving.delete(key)
-    return false
+    return await this.#leave(key, async () => {
+      const said = await Promise.all(keepers.map((peer) => this.#asked(peer, image, signal)))
+      const mayGo = said.every((answer) => answer === 'held')
+      return { result: mayGo, mayGo }
+    })
+  }
+
+  /** While the others are asked this node promises nobody to keep it, and not for a while after it may go. */
+  async #leave<T>(key: string, ask: () => Promise<{ result: T; mayGo: boolean }>): Promise<T> {
+    const { clock } = this.#options
+    this.#leaving.set(key, clock.now())
+    const { result, mayGo } = await ask()
+    if (mayGo) this.#leaving.set(key, clock.now())
+    else this.#leaving.delete(key)
+    return result
+  }
+
+  /**
+   * Which of the members keep theirs when this node's goes, within a minute from now, whoever owns it: an operator wants it gone.
+   * Nobody where this node has promised to keep its own.
+   */
+  async askToStay(
+    image: ImageName,
+    peers: readonly string[],
+    { signal }: { signal: AbortSignal },
+  ): Promise<string[]> {
+    const key = keyOf(image)
+    if (this.#isWithin(this.#promised, key, promiseMs)) return []
+    return await this.#leave(key, async () => {
+      const said = await Promise.all(peers.map((peer) => this.#asked(peer, image, signal)))
+      const staying = peers.filter((_, at) => said[at] === 'held')
+      return { result: staying, mayGo: staying.length > 0 }
+    })
   }
 
   /** Those who have to have it before this node lets it go; nobody where this node is one of them. */

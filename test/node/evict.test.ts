@@ -14,10 +14,13 @@ const { signal } = new AbortController()
 let operated: OperatedNode
 /** Who has which blob. */
 let holders: Map<Digest, string[]>
+/** Who keeps all of the image. */
+let staying: string[]
 
 beforeEach(async () => {
   operated = await openOperatedNode()
   await operated.push(app, '1', image)
+  staying = ['carol']
   holders = new Map(blobs.map((digest) => [digest, ['bob', 'carol']]))
 })
 afterEach(async () => await operated[Symbol.asyncDispose]())
@@ -31,7 +34,10 @@ async function evict(force = false): Promise<EvictedImage[]> {
   const { node, registry } = operated
   const member = { exchange } as unknown as Required<OperationContext>['member']
   const params = { images: ['team/app:1'], force }
-  const context = { node, registry, member }
+  const copies = {
+    askToStay: async (_: unknown, peers: string[]) => peers.filter((peer) => staying.includes(peer)),
+  } as unknown as Required<OperationContext>['copies']
+  const context = { node, registry, member, copies }
   const result = await runOperation(context, 'evict', params, () => undefined, { signal })
   return (result as { images: EvictedImage[] }).images
 }
@@ -57,6 +63,17 @@ describe('evicting an image', () => {
     await expect(evict()).rejects.toMatchObject({
       code: 'EVICTION_REFUSED',
       message: expect.stringMatching(/1 of 3 blobs that no member which answers has.*--force/),
+    })
+    expect(await here()).toBe(3)
+    await evict(true)
+    expect(await here()).toBe(0)
+  })
+
+  it('refuses what nobody who has it promises to keep', async () => {
+    staying = []
+    await expect(evict()).rejects.toMatchObject({
+      code: 'EVICTION_REFUSED',
+      message: expect.stringContaining('keeps it'),
     })
     expect(await here()).toBe(3)
     await evict(true)

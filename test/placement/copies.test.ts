@@ -165,6 +165,26 @@ describe('copies', () => {
     }
   })
 
+  it('frees by hand what another keeps, and not what all holders would free at once', async () => {
+    const { cluster, digests } = await clusterOf(4, 6)
+    await cluster.pass(30 * minute)
+    for (const digest of digests) {
+      const holders = cluster.holders(digest)
+      const stay = (node: PlacedNode) => {
+        const others = holders.filter((other) => other !== node).map(({ peer }) => peer)
+        return node.runner?.placer.promises.askToStay({ repository, digest }, others, { signal })
+      }
+      const staying = await Promise.all(holders.map(stay))
+      for (const [at, node] of holders.entries()) if (staying[at]?.length !== 0) node.held.delete(digest)
+      expect(cluster.holders(digest).length).toBeGreaterThan(0)
+      // Nor one after the other: who stays has promised it.
+      for (const node of cluster.holders(digest)) expect(await stay(node)).toEqual([])
+      await cluster.pass(2 * minute)
+      const [one] = cluster.holders(digest)
+      expect(await (one && stay(one))).toEqual([])
+    }
+  })
+
   it('leaves everything where it is when the policy says one copy', async () => {
     const cluster = await new PlacedCluster(4).start()
     cluster.policy = { copies: 1 }
