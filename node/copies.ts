@@ -5,6 +5,7 @@ import {
   Backlog,
   type Copies,
   type ImageName,
+  isRequired,
   keyOf,
   openCopies,
   politeSupply,
@@ -137,6 +138,10 @@ export async function openNodeCopies({
       for await (const repository of store.links.repositoriesOf(digest)) {
         for await (const manifest of store.manifests.referringTo(repository, digest)) {
           isListed = true
+          const entry = await names.findManifest(repository, manifest)
+          // Owners say that an image is whole without what may be missing.
+          if (entry === undefined || !(await isRequired({ ...entry, repository }, digest, library)))
+            return false
           if (!(await mayLetGo({ repository, digest: manifest }))) return false
         }
       }

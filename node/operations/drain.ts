@@ -76,7 +76,9 @@ async function findImages({ node }: OperationContext): Promise<Map<string, Image
       else if (entry !== undefined) await add(repository, entry.digest)
     }
     for await (const { digest, subject } of walkManifests(names, repository)) {
-      if (subject !== undefined || mirrored.has(digest)) continue
+      // It goes with what it refers to, where that goes.
+      const isTaken = subject !== undefined && images.has(keyOf({ repository, digest: subject }))
+      if (isTaken || mirrored.has(digest)) continue
       let isListed = false
       for await (const _ of store.manifests.referringTo(repository, digest)) isListed = true
       if (!isListed) await add(repository, digest)

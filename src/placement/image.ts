@@ -3,6 +3,7 @@ import { CodedError, Semaphore } from '../base/base.ts'
 import {
   type Descriptor,
   type Digest,
+  mayBeMissing,
   type Platform,
   parseManifest,
   type Repository,
@@ -179,6 +180,20 @@ export async function bringImage(image: Image, library: Library, options: BringO
   }
   if (failure !== undefined) throw failure
   return { ...survey, isCut: plan.isCut }
+}
+
+/** Whether whoever has the image whole has that blob, which its manifest lists: what may be missing everywhere need be nowhere. */
+export async function isRequired(
+  { repository, digest, mediaType }: Pick<Image, 'repository' | 'digest' | 'mediaType'>,
+  blob: Digest,
+  library: Pick<Library, 'findManifest' | 'absentOf'>,
+): Promise<boolean> {
+  const bytes = await library.findManifest(repository, digest)
+  if (bytes === undefined) return false
+  const { blobs, manifests } = parseManifest(bytes, mediaType)
+  const listed = [...blobs, ...manifests].filter((part) => part.digest === blob)
+  if (listed.length === 0 || listed.some(mayBeMissing)) return false
+  return !(await library.absentOf(repository, digest)).includes(blob)
 }
 
 const maxWaiting = 64

@@ -9,6 +9,7 @@ export {
   type BringOptions,
   bringImage,
   type Image,
+  isRequired,
   type Library,
   type PartState,
   type Supply,

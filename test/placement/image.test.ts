@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { CodedError } from '../../src/base/base.ts'
 import { type Digest, mediaTypes, type Platform, parseManifest, siblingTags } from '../../src/oci/oci.ts'
-import { bringImage, ImagePlan, type Part } from '../../src/placement/placement.ts'
+import { bringImage, ImagePlan, isRequired, type Part } from '../../src/placement/placement.ts'
 import {
   closureOf,
   descriptorOf,
@@ -41,6 +41,21 @@ function makeRelease() {
 }
 
 describe('an image', () => {
+  it('is not whole without a layer, unless that may be missing everywhere', async () => {
+    const layer = makeBlob('layer')
+    const foreign = makeBlob('foreign', 'application/vnd.docker.image.rootfs.foreign.diff.tar.gzip')
+    const sparse = makeBlob('sparse')
+    const made = makeImage([layer, foreign, sparse])
+    const world = new World().add(made).hold(made)
+    world.absent.set(made.digest, [sparse.digest])
+    const image = { repository, ...made }
+    expect(await isRequired(image, layer.digest, world)).toBe(true)
+    expect(await isRequired(image, foreign.digest, world)).toBe(false)
+    expect(await isRequired(image, sparse.digest, world)).toBe(false)
+    world.held.clear()
+    expect(await isRequired(image, layer.digest, world)).toBe(false)
+  })
+
   it('is brought with its children and its referrers, those of referrers included', async () => {
     const { index, signature, sbom } = makeRelease()
     const world = new World().add(index, signature, sbom)

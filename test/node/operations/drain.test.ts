@@ -64,6 +64,21 @@ describe('draining', () => {
     })
   })
 
+  it('has what refers to an image that is not here taken as well', async () => {
+    const elsewhere = makeImage([makeBlob('not here')], { seed: 'elsewhere' })
+    const signature = makeImage([makeBlob('signature')], { subject: elsewhere })
+    const ofImage = makeImage([makeBlob('signature of the image')], { subject: image })
+    await site.push(apps, signature)
+    await site.push(apps, ofImage)
+    await site.open(async (node) => {
+      const { context, asked } = contextOf(node, () => true)
+      await drainNode(context, {}, () => undefined, { signal })
+      expect(asked).toContain(keyOf({ repository: apps, digest: signature.digest }))
+      // It goes with the image.
+      expect(asked).not.toContain(keyOf({ repository: apps, digest: ofImage.digest }))
+    })
+  })
+
   it('tries again what nobody has taken, until the time is over, and names it', async () => {
     await site.open(async (node) => {
       const name = keyOf({ repository: apps, digest: image.digest })
