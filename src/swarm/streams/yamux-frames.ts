@@ -27,8 +27,12 @@ const finOrRst = 4 | 8
 const opensAtOnce = 4096
 const opensPerSecond = 1024
 
-export function multiplexing(init: Parameters<typeof yamux>[0]): ReturnType<typeof yamux> {
-  const create = yamux(init)
+export function multiplexing(
+  init: Parameters<typeof yamux>[0] & { maxInboundStreams: number },
+): ReturnType<typeof yamux> {
+  // A peer opens streams as soon as it has shaken hands, and libp2p looks for them a moment later: more than 10 before that would
+  // end the muxer, with the connection still there.
+  const create = yamux({ maxEarlyStreams: init.maxInboundStreams, ...init })
   return () => {
     const multiplexer = create()
     const createStreamMuxer = multiplexer.createStreamMuxer.bind(multiplexer)

@@ -1,7 +1,7 @@
 /** What a peer's yamux frames become, however they were cut: against yamux' own muxer, and against floods of small ones. */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { YamuxFrames } from '../../../src/swarm/streams/yamux-frames.ts'
+import { multiplexing, YamuxFrames } from '../../../src/swarm/streams/yamux-frames.ts'
 
 const [data, window, ping, goAway] = [0, 1, 2, 3] as const
 const [syn, ack, fin, rst] = [1, 2, 4, 8] as const
@@ -32,6 +32,20 @@ const dataFrame = (streamID: number, bytes: Uint8Array, flag = 0): Sent => ({
   length: bytes.length,
   bytes,
 })
+
+/** On a connection that takes all that is sent, and gets what the test says. */
+function openMuxer(limits: { maxInboundStreams: number }) {
+  const none = (): void => undefined
+  const log = Object.assign(none, { trace: none, error: none, enabled: false, newScope: () => log })
+  const connection = Object.assign(new EventTarget(), { log, direction: 'inbound', send: () => true })
+  const factory = multiplexing({ ...limits, enableKeepAlive: false })()
+  const muxer = factory.createStreamMuxer(
+    connection as unknown as Parameters<typeof factory.createStreamMuxer>[0],
+  )
+  const receive = (data: Uint8Array): unknown =>
+    connection.dispatchEvent(Object.assign(new Event('message'), { data }))
+  return { muxer, receive }
+}
 
 function all(sent: Sent[]): Uint8Array {
   return new Uint8Array(Buffer.concat(sent.map(encode)))
@@ -143,6 +157,16 @@ describe('yamux frames', () => {
     expect(() => [...new YamuxFrames().emitFrames(header)]).toThrow(
       expect.objectContaining({ code: 'MALFORMED' }),
     )
+  })
+
+  it('streams that come before libp2p looks for them are kept', async () => {
+    const { muxer, receive } = openMuxer({ maxInboundStreams: 64 })
+    const ids = Array.from({ length: 64 }, (_, at) => 1 + 2 * at)
+    receive(all(ids.map((streamID) => ({ type: window, flag: syn, streamID, length: 0 }))))
+    const opened: string[] = []
+    muxer.addEventListener('stream', ({ detail }) => opened.push(detail.id))
+    await Promise.resolve()
+    expect([muxer.status, opened]).toEqual(['open', ids.map(String)])
   })
 
   const anyFrame = fc.oneof(
