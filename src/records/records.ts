@@ -44,6 +44,7 @@ export { type MembersMode, membersModes, type Policy, type Signer } from './poli
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
 export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
+export { readRestored } from './restored.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
 export { endOf, type Invitation, memberValueOf, type Roster, type RosterEntry } from './roster.ts'
 export type { AuditReport } from './row-check.ts'

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, hexOf, parseRepository, parseTag, siblingTags } from '../../src/oci/oci.ts'
+import { tokenOf } from '../../src/swarm/swarm.ts'
 import { tarOf } from '../archive/scratch.ts'
 import { type Made, makeBlob, makeImage, makeIndex } from '../placement/world.ts'
+import { identity } from '../records/fixture.ts'
 import { Site } from './site.ts'
 
 const web = parseRepository('apps/web')
@@ -224,6 +226,52 @@ describe('images on a disk', () => {
     expect(there.states.filter((state) => state === 'held').length).toBeGreaterThan(0)
     expect(await there.holds(made)).toBe(true)
   })
+
+  it('restored from export after a handover: what the authority of before signed is absent, the rest is as it was', async () => {
+    const [made, next] = [image(), makeImage([makeBlob('newer')])]
+    const { digest, mediaType } = made
+    const value = { digest, mediaType, size: made.bytes.length }
+    const tag = (name: string, what: typeof value | undefined) => [
+      { kind: 'tag' as const, repository: web, tag: parseTag(name), value: what },
+    ]
+    await here.push(web, made, 'own')
+    const author = await here.open(async ({ names, membership }) => {
+      const immutable = [{ repositories: '**', tags: 'sealed' }]
+      await names.setPolicy({ rules: [], immutable, sealers: [], banned: [] })
+      await names.publish(tag('sealed', value))
+      for (const name of ['signed', 'newer', 'gone']) await names.publishAsAuthority(tag(name, value))
+      return membership.identity.peerId
+    })
+    const all = ['own', 'sealed', 'signed', 'newer', 'gone']
+    await here.export(
+      at('disk'),
+      all.map((name) => `apps/web:${name}`),
+    )
+    const [token, policy = new Uint8Array()] = await here.open(async ({ names, membership }) => {
+      await names.authority.handOver(identity(7))
+      return [tokenOf(membership.secrets.cluster(), []), names.findRecord({ kind: 'policy' })] as const
+    })
+    // A node of the same cluster that has nothing but the policy, and what was pushed there.
+    const late = new Site(at('late'), '--join', token)
+    await late.push(web, next, 'newer')
+    const own = await late.open(async ({ names, membership }) => {
+      expect(await names.apply([policy])).toMatchObject({ applied: 1, refused: {} })
+      await names.publish(tag('gone', undefined))
+      return membership.identity.peerId
+    })
+    const imported = await late.import(at('disk'))
+    expect(Object.fromEntries(imported.map(({ name, stands }) => [name, stands]))).toEqual({
+      'apps/web:own': 'imported',
+      'apps/web:sealed': 'imported',
+      'apps/web:signed': 'imported',
+      'apps/web:newer': 'newer',
+      'apps/web:gone': 'deleted',
+    })
+    const authors = await late.open(({ names }) =>
+      Promise.all(all.map(async (name) => (await names.findTag(web, parseTag(name)))?.author)),
+    )
+    expect(authors).toEqual([author, author, own, own, undefined])
+  }, 60_000)
 
   it('bring no record along that the archive has no image for', async () => {
     const made = image()
