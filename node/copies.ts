@@ -1,18 +1,16 @@
 /** Copies at their owners, over this node's store, ledger and cluster. */
-import { breather, type Logger, logFailure, type Metrics, RecentMap, steadyClock } from '../src/base/base.ts'
-import type { Digest } from '../src/oci/oci.ts'
+import { breather, type Logger, logFailure, type Metrics, steadyClock } from '../src/base/base.ts'
 import {
   Backlog,
   type Copies,
-  type ImageName,
   isRequired,
-  keyOf,
   openCopies,
   politeSupply,
   Roster,
   roomOf,
 } from '../src/placement/placement.ts'
 import type { Registry } from '../src/registry/registry.ts'
+import type { EvictionRules } from '../src/store/store.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { answerCopies, copiesLimits, copiesProtocol, copyPeers } from './cluster/copies-channel.ts'
 import { libraryOf, supplyOf } from './keep-sources.ts'
@@ -20,7 +18,7 @@ import type { LocalNode } from './local-node.ts'
 
 export interface NodeCopies extends Copies {
   /** Whether all who have to have the blob have it without this node. */
-  isSurplus(digest: Digest): Promise<boolean>
+  isSurplus: Required<EvictionRules>['isSurplus']
   /** From now on this node offers no room, as it is about to go. */
   leave(): void
 }
@@ -35,9 +33,6 @@ export interface NodeCopiesOptions {
 
 /** What a disk has room for changes slowly, and looking costs a walk. */
 const measureMs = 10 * 60_000
-/** That others have it is true for a minute, of which making room may take a part. */
-const surplusMs = 20_000
-const maxSurplus = 10_000
 const rosterKey = 'members'
 
 export async function openNodeCopies({
@@ -121,18 +116,9 @@ export async function openNodeCopies({
     }
   }
 
-  const surplus = new RecentMap<string, { atMs: number; may: Promise<boolean> }>(maxSurplus)
-  const mayLetGo = (image: ImageName): Promise<boolean> => {
-    const known = surplus.get(keyOf(image))
-    if (known !== undefined && clock.now() - known.atMs < surplusMs) return known.may
-    const may = copies.mayLetGo(image, closing)
-    surplus.set(keyOf(image), { atMs: clock.now(), may })
-    return may
-  }
-
   return {
     ...copies,
-    async isSurplus(digest) {
+    async isSurplus(digest, budget) {
       // Of each manifest that lists it, in whichever repository, all who have to have that have it.
       let isListed = false
       for await (const repository of store.links.repositoriesOf(digest)) {
@@ -142,7 +128,8 @@ export async function openNodeCopies({
           // Owners say that an image is whole without what may be missing.
           if (entry === undefined || !(await isRequired({ ...entry, repository }, digest, library)))
             return false
-          if (!(await mayLetGo({ repository, digest: manifest }))) return false
+          const options = { budget, signal: closing.signal }
+          if (!(await copies.mayLetGo({ repository, digest: manifest }, options))) return false
         }
       }
       return isListed

@@ -163,7 +163,14 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   copies = placed
   context = { ...context, copies: placed }
   opened.use(
-    openNodeRoom({ node, registry, member, keeper, isSurplus: (digest) => placed.isSurplus(digest), logger }),
+    openNodeRoom({
+      node,
+      registry,
+      member,
+      keeper,
+      isSurplus: (...blob) => placed.isSurplus(...blob),
+      logger,
+    }),
   )
   opened.use(openJanitor(node, { keeper, clock: steadyClock, logger }))
   const { members, peerId: self } = member.swarm

@@ -43,8 +43,8 @@ export const copyAnswers = codec(
   { maxBytes: 1024 },
 )
 
-/** Beyond what a member may take to bring what it was asked for. */
-const patienceMs = 15_000
+/** Beyond what a member may take to bring what it was asked for. Where a copy is to go, somebody may wait for the room. */
+const patienceMs: Record<CopyMode, number> = { look: 15_000, hold: 15_000, promise: 3_000 }
 
 /** Answers one question after the other until the asker closes the channel. */
 export async function answerCopies(
@@ -67,7 +67,10 @@ export function copyPeers(swarm: Pick<Swarm, 'open'>): CopyPeers {
   )
   return {
     async ask(peer, question, { signal }) {
-      const until = AbortSignal.any([signal, AbortSignal.timeout(question.withinMs + patienceMs)])
+      const until = AbortSignal.any([
+        signal,
+        AbortSignal.timeout(question.withinMs + patienceMs[question.mode]),
+      ])
       return await pool.use(peer, (channel) => askOnce(channel, question, until), { signal: until })
     },
   }

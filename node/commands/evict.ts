@@ -12,7 +12,8 @@ export const command = defineCommand({
 Frees this host's copy of images: their blobs go from its disk, their tags and manifests stay, and the next pull brings
 them again from another member or their upstream. Blobs that other images here need stay, and so does what is in use.
 Says which members have the image. Refuses what no member says that it has all of and keeps, where no upstream can be
-asked for it, and what a keep rule holds. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY for its tag latest.`,
+asked for it, and what a keep rule holds. Where this host is one of the owners of its copies it says so: it brings it back
+within the hour. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY for its tag latest.`,
   flags: {
     force: { kind: flag, help: 'also the last copy, which is lost then, and what a keep rule holds' },
     json,
@@ -23,12 +24,21 @@ asked for it, and what a keep rule holds. An IMAGE is REPOSITORY:TAG, REPOSITORY
     if (images.length === 0) throw new UsageError('evict needs at least one image, such as team/app:1')
     const { images: evicted } = await perform(settings, 'evict', { images, force: flags.force })
     if (flags.json) printJson(evicted)
-    else for (const image of evicted) print(`${describe(image)}\n`)
+    else for (const image of evicted) print(`${describeEvicted(image)}\n`)
     return 0
   },
 })
 
-function describe({ image, blobs, bytes, inUse, holders, isMirrored }: EvictedImage): string {
+/** In words for people. */
+export function describeEvicted({
+  image,
+  blobs,
+  bytes,
+  inUse,
+  holders,
+  isMirrored,
+  owed,
+}: EvictedImage): string {
   const others = [
     ...(holders.length === 0
       ? []
@@ -37,5 +47,9 @@ function describe({ image, blobs, bytes, inUse, holders, isMirrored }: EvictedIm
   ]
   const left = inUse === 0 ? '' : `, ${formatCount(inUse, 'blob')} in use stayed`
   const where = others.length === 0 ? 'nobody else has it' : `it is at ${others.join(', and ')}`
-  return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing more of it was here to go' : where}`
+  const back =
+    owed === undefined
+      ? ''
+      : `; it comes back within the hour, as this host is one of the ${owed.copies} that are to hold it by ${owed.rule}`
+  return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing more of it was here to go' : where}${back}`
 }

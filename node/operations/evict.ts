@@ -16,6 +16,8 @@ export interface EvictedImage {
   holders: string[]
   /** Whether its upstream can be asked for it again. */
   isMirrored: boolean
+  /** How many members are to have it, and by which rule, where this host is one of them: it brings the copy back. */
+  owed?: { copies: number; rule: string }
 }
 
 /** What is here alone would be lost, or a keep rule would bring it back. */
@@ -62,6 +64,8 @@ async function evictImage(
       `${image} has ${lone.length} of ${own.length} blobs that no member which answers has, such as ${lone[0]}: pull it on another host first, or give --force to lose them`,
     )
   const result: EvictedImage = { image, blobs: 0, bytes: 0, inUse: 0, holders: [], isMirrored }
+  const owed = await copies?.duty({ repository, digest: root.digest })
+  if (owed !== undefined) result.owed = owed
   const [first = [], ...rest] = holdersOf.values()
   result.holders = first.filter((peer) => rest.every((peers) => peers.includes(peer)))
   if (own.length > 0 && !isMirrored && !force) {

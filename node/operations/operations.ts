@@ -239,7 +239,7 @@ export interface OperationContext {
     'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem' | 'guests' | 'admissionProblem'
   >
   /** A stopped node places nothing. */
-  copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay'>
+  copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay' | 'duty'>
   /** A stopped node lets nobody in. */
   door?: Door
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */

@@ -21,10 +21,10 @@ export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'signal'> {
 export interface Copies extends AsyncDisposable {
   secured: Placer['secured']
   handOver: Placer['handOver']
+  duty: Placer['duty']
   /** What this node says to a member that asks. */
   answer(question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
-  /** Whether this node may let its copy of the image go, within a minute from now: never what it owns, nor what others lack. */
-  mayLetGo(image: ImageName, options: { signal: AbortSignal }): Promise<boolean>
+  mayLetGo: Placer['promises']['mayLetGo']
   /** Which of those members keep their copies when an operator frees this node's, within a minute from now. */
   askToStay(image: ImageName, peers: readonly string[], options: { signal: AbortSignal }): Promise<string[]>
   /** What this node knows to be short of copies. */
@@ -156,6 +156,7 @@ export function openCopies(options: CopiesOptions): Copies {
   return {
     secured: (...image) => placer.secured(...image),
     handOver: (...image) => placer.handOver(...image),
+    duty: (image) => placer.duty(image),
     answer: (...question) => placer.promises.answer(...question),
     mayLetGo: (...image) => placer.promises.mayLetGo(...image),
     askToStay: (...image) => placer.promises.askToStay(...image),

@@ -21,6 +21,13 @@ export function ackOf(policy: PlacementKeys, repository: Repository): number | u
   return findRule(policy, repository)?.ack
 }
 
+/** What asks for copies, in words. */
+export function copyRuleText(policy: PlacementKeys, repository: Repository): string {
+  const rule = findRule(policy, repository)
+  if (rule !== undefined) return `the policy's placement of "${rule.repositories}"`
+  return policy.copies === undefined ? 'the usual placement of what is pushed' : "the policy's copies"
+}
+
 function findRule({ placement = [] }: PlacementKeys, repository: Repository): PlacementRule | undefined {
   return placement.find(({ repositories }) => matchesGlob(repositories, repository))
 }

@@ -7,7 +7,7 @@ import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { ChangedKey, Names } from '../records/records.ts'
 import { type Backlog, type Debt, type ImageName, keyOf } from './backlog.ts'
 import { type Claim, Claims, type ClaimsOptions } from './claims.ts'
-import { ackOf } from './copy-rule.ts'
+import { ackOf, copyRuleText } from './copy-rule.ts'
 import { Holdings } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
 import { matchingTags } from './matching.ts'
@@ -93,6 +93,16 @@ export class Placer {
   /** The first of those that an image is ranked for, by the digest of its manifest. */
   owners(digest: Digest, copies: number): string[] {
     return this.#options.roster.owners.rank(digest).slice(0, copies)
+  }
+
+  /** How many members are to hold the image, and by which rule, where this node is one of its owners; else `undefined`. */
+  async duty(image: ImageName): Promise<{ copies: number; rule: string } | undefined> {
+    const { self, roster, policy } = this.#options
+    const claim = await this.#claims.of(image)
+    if (claim === undefined) return undefined
+    const copies = Math.min(claim.copies, roster.owners.size)
+    if (copies <= 1 || !this.owners(claim.key, copies).includes(self)) return undefined
+    return { copies, rule: copyRuleText(policy(), image.repository) }
   }
 
   /** Something may be gone from this node. */

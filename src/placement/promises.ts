@@ -2,7 +2,7 @@
  * What this node says when it is asked for copies, and when it may let its own go: once all owners have said that theirs is
  * there and stays. Who is about to let one go says no itself, so of two that ask each other at once both keep theirs.
  */
-import { type Clock, RecentMap, type Semaphore } from '../base/base.ts'
+import { type Clock, RecentMap, Semaphore, SingleFlight, unlessAborted } from '../base/base.ts'
 import { type ImageName, keyOf } from './backlog.ts'
 import type { Claim, Claims } from './claims.ts'
 import type { Holdings } from './holdings.ts'
@@ -31,6 +31,14 @@ const promiseMs = 10 * 60_000
 const letGoMs = 60_000
 /** What has come back, or has just lost its owner, is not let go at once. */
 const settledMs = 10 * 60_000
+/** What owners said of a copy that would go is asked again after that; that they lack it, later. */
+const saidMs = 20_000
+const deniedMs = 10 * 60_000
+/** Whoever did not answer is not asked before that. */
+const silentMs = 60_000
+const maxSilent = 1_000
+/** Copies about which owners are asked at the same time. */
+const maxAsking = 4
 /** A promise that finds no room here is not given. */
 const maxPromises = 100_000
 const maxHolding = 64
@@ -40,6 +48,10 @@ export class Promises {
   readonly #options: PromisesOptions
   readonly #promised = new RecentMap<string, number>(maxPromises)
   readonly #leaving = new RecentMap<string, number>(maxPromises)
+  readonly #said = new RecentMap<string, { may: boolean; atMs: number }>(maxPromises)
+  readonly #silent = new RecentMap<string, number>(maxSilent)
+  readonly #flights = new SingleFlight<boolean>()
+  readonly #asking = new Semaphore(maxAsking)
   #holding = 0
 
   constructor(options: PromisesOptions) {
@@ -54,21 +66,41 @@ export class Promises {
   }
 
   /**
-   * Whether this node may let the image go, within a minute from now. Never what it owns, what it has promised to keep, or what
-   * changed owners lately.
+   * Whether this node may let the image go, within half a minute from now. Never what it owns, what it has promised to keep, or
+   * what changed owners lately. Members are asked while there is some of the budget left; what that takes is taken off.
    */
-  async mayLetGo(image: ImageName, { signal }: { signal: AbortSignal }): Promise<boolean> {
-    const { roster, claims, clock } = this.#options
-    const nowMs = clock.now()
+  async mayLetGo(
+    image: ImageName,
+    { budget, signal }: { budget: { leftMs: number }; signal: AbortSignal },
+  ): Promise<boolean> {
+    const { roster, claims, clock, signal: closing } = this.#options
     const claim = await claims.of(image)
-    if (claim === undefined || roster.isFrozen || nowMs - roster.changedMs < settledMs) return false
+    if (claim === undefined || roster.isFrozen || clock.now() - roster.changedMs < settledMs) return false
     const keepers = this.#keepersOf(claim)
-    if (keepers.length === 0) return false
     const key = keyOf(image)
-    if (this.#isWithin(this.#promised, key, promiseMs)) return false
+    if (keepers.length === 0 || this.#isWithin(this.#promised, key, promiseMs)) return false
+    const beganMs = clock.now()
+    const said = this.#said.get(key)
+    if (said !== undefined && beganMs - said.atMs < (said.may ? saidMs : deniedMs)) return said.may
+    const isMute = (peer: string): boolean => this.#isWithin(this.#silent, peer, silentMs)
+    if (budget.leftMs <= 0 || keepers.some(isMute)) return false
+    // One that fails would take back what another's yes rests on.
+    const asking = this.#flights.run(key, () =>
+      this.#asking.run(() => this.#askToLetGo(keepers, image, closing)),
+    )
+    try {
+      return await unlessAborted(asking, signal)
+    } finally {
+      budget.leftMs -= clock.now() - beganMs
+    }
+  }
+
+  async #askToLetGo(keepers: string[], image: ImageName, signal: AbortSignal): Promise<boolean> {
+    const key = keyOf(image)
     return await this.#leave(key, async () => {
       const said = await Promise.all(keepers.map((peer) => this.#asked(peer, image, signal)))
       const mayGo = said.every((answer) => answer === 'held')
+      if (!said.includes(undefined)) this.#said.set(key, { may: mayGo, atMs: this.#options.clock.now() })
       return { result: mayGo, mayGo }
     })
   }
@@ -117,6 +149,7 @@ export class Promises {
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof Error)) throw error
+      this.#silent.set(peer, this.#options.clock.now())
       return undefined
     }
   }

@@ -37,7 +37,7 @@ export { type MemoryStoreOptions, memoryStore } from './memory/memory-store.ts'
 export type { PartialBlob, PartialPlan, Partials } from './partials/partial.ts'
 export type { Candidate, EvictionReason } from './room/eviction-order.ts'
 export type { EvictionPlan } from './room/evictor.ts'
-export type { Belonging, EvictionRules, ManifestHold } from './room/residents.ts'
+export type { AskingBudget, Belonging, EvictionRules, ManifestHold } from './room/residents.ts'
 export type { Room, RoomStatus } from './room/room.ts'
 
 export interface Store extends AsyncDisposable {

@@ -1,5 +1,6 @@
 /** `shoal evict`: what goes from this host, who is asked first, and what is refused. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { describeEvicted } from '../../node/commands/evict.ts'
 import type { EvictedImage } from '../../node/operations/evict.ts'
 import { type OperationContext, runOperation } from '../../node/operations/operations.ts'
 import { type Digest, parseDigest, parseRepository } from '../../src/oci/oci.ts'
@@ -14,12 +15,15 @@ const { signal } = new AbortController()
 let operated: OperatedNode
 /** Who has which blob. */
 let holders: Map<Digest, string[]>
+/** What placement says of this host. */
+let owed: EvictedImage['owed']
 /** Who keeps all of the image. */
 let staying: string[]
 
 beforeEach(async () => {
   operated = await openOperatedNode()
   await operated.push(app, '1', image)
+  owed = undefined
   staying = ['carol']
   holders = new Map(blobs.map((digest) => [digest, ['bob', 'carol']]))
 })
@@ -35,6 +39,7 @@ async function evict(force = false): Promise<EvictedImage[]> {
   const member = { exchange } as unknown as Required<OperationContext>['member']
   const params = { images: ['team/app:1'], force }
   const copies = {
+    duty: async () => owed,
     askToStay: async (_: unknown, peers: string[]) => peers.filter((peer) => staying.includes(peer)),
   } as unknown as Required<OperationContext>['copies']
   const context = { node, registry, member, copies }
@@ -84,6 +89,16 @@ describe('evicting an image', () => {
     await operated.perform('keep-add', { repositories: 'team/*' })
     await expect(evict()).rejects.toMatchObject({ message: expect.stringContaining('shoal keep rm') })
     expect(await here()).toBe(3)
+  })
+
+  it('says that the copy comes back where this host is one of its owners', async () => {
+    expect((await evict())[0]).not.toHaveProperty('owed')
+    expect(await here()).toBe(0)
+    owed = { copies: 2, rule: `the policy's placement of "team/**"` }
+    const [evicted] = await evict()
+    expect(evicted?.owed).toEqual(owed)
+    if (evicted === undefined) return
+    expect(describeEvicted(evicted)).toMatch(/back within the hour.*one of the 2.*placement of "team\/\*\*"/)
   })
 
   it('leaves blobs that another image here needs', async () => {

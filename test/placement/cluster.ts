@@ -13,7 +13,7 @@ import { CopiesRunner } from '../../src/placement/copies.ts'
 import type { Library, Supply } from '../../src/placement/image.ts'
 import type { Offer } from '../../src/placement/owners.ts'
 import { Roster, type RosterRow } from '../../src/placement/roster.ts'
-import type { CopyPeers } from '../../src/placement/securing.ts'
+import type { CopyPeers, CopyQuestion } from '../../src/placement/securing.ts'
 import type { ChangedKey, ManifestEntry, PlacementKeys, TagEntry } from '../../src/records/records.ts'
 
 export const repository = parseRepository('apps/web')
@@ -173,6 +173,7 @@ export class PlacedNode {
         const other = this.cluster.reached(this).find((node) => node.peer === peer)
         if (other?.runner === undefined) throw new Error('nobody is there')
         await unlessAborted(this.cluster.answered, signal)
+        this.cluster.onAsk(peer, question)
         return await other.runner.placer.promises.answer(question, { signal })
       },
     }
@@ -184,6 +185,8 @@ export class PlacedCluster {
   readonly gone = new Set<string>()
   readonly random: () => number
   policy: PlacementKeys = {}
+  /** Called with each question; what it throws is that nobody answers. */
+  onAsk: (peer: string, question: CopyQuestion) => void = () => undefined
   /** No question is answered before. */
   answered = Promise.resolve()
   readonly clock: Clock & { nowMs: number }

@@ -115,7 +115,13 @@ describe('copies', () => {
     let gone = 0
     for (const node of cluster.nodes) {
       for (const digest of digests.filter((one) => node.held.has(one))) {
-        if (!(await node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal }))) continue
+        if (
+          !(await node.runner?.placer.promises.mayLetGo(
+            { repository, digest },
+            { budget: { leftMs: 5_000 }, signal },
+          ))
+        )
+          continue
         gone++
         node.held.delete(digest)
       }
@@ -136,7 +142,7 @@ describe('copies', () => {
     const [one, two] = surplus
     if (one === undefined || two === undefined) throw new Error('no surplus was made')
     const ask = (node: PlacedNode, digest: Digest) =>
-      node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })
+      node.runner?.placer.promises.mayLetGo({ repository, digest }, { budget: { leftMs: 5_000 }, signal })
     one.owner.held.delete(one.digest)
     expect(await ask(one.holder, one.digest)).toBe(false)
     two.owner.side = 1
@@ -157,7 +163,7 @@ describe('copies', () => {
     for (const digest of digests) {
       expect(cluster.holders(digest)).toHaveLength(3)
       const ask = (node: PlacedNode) =>
-        node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })
+        node.runner?.placer.promises.mayLetGo({ repository, digest }, { budget: { leftMs: 5_000 }, signal })
       const may = await Promise.all([ask(one), ask(two)])
       expect(may).not.toEqual([true, true])
       // Nor in turn: the first has left, so the other stays.
@@ -178,7 +184,9 @@ describe('copies', () => {
       for (const [at, node] of holders.entries()) if (staying[at]?.length !== 0) node.held.delete(digest)
       expect(cluster.holders(digest).length).toBeGreaterThan(0)
       // Nor one after the other: who stays has promised it.
-      for (const node of cluster.holders(digest)) expect(await stay(node)).toEqual([])
+      for (const node of cluster.holders(digest))
+        if ((await stay(node))?.length !== 0) node.held.delete(digest)
+      expect(cluster.holders(digest).length).toBeGreaterThan(0)
       await cluster.pass(2 * minute)
       const [one] = cluster.holders(digest)
       expect(await (one && stay(one))).toEqual([])
@@ -192,6 +200,108 @@ describe('copies', () => {
     const { digest } = cluster.push(cluster.nodes[1] as PlacedNode)
     await cluster.pass(hour)
     expect(cluster.holders(digest)).toEqual([cluster.nodes[1]])
+  })
+
+  it('knows what it owns, and by which rule', async () => {
+    const { cluster, digests } = await clusterOf(4, 8)
+    for (const digest of digests) {
+      const duties = await Promise.all(
+        cluster.nodes.map((node) => node.runner?.placer.duty({ repository, digest })),
+      )
+      expect(duties.filter((duty) => duty !== undefined)).toEqual(
+        Array(2).fill({ copies: 2, rule: 'the usual placement of what is pushed' }),
+      )
+    }
+    const duty = () => cluster.nodes[0]?.runner?.placer.duty({ repository, digest: digests[0] as Digest })
+    cluster.policy = { placement: [{ repositories: 'apps/*', copies: 4 }] }
+    expect(await duty()).toEqual({ copies: 4, rule: `the policy's placement of "apps/*"` })
+    cluster.policy = { copies: 1 }
+    expect(await duty()).toBeUndefined()
+  })
+
+  it('counts each member once that says it holds a push', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    cluster.policy = { copies: 3 }
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const { digest } = cluster.push(node)
+    const client = new AbortController()
+    let asked = 0
+    cluster.onAsk = (peer) => {
+      asked++
+      if (peer !== 'node-1') throw new Error('nobody answers')
+    }
+    const image = { repository, digest }
+    const waiting = node.runner?.placer.secured(image, { copies: 3, withinMs: 1_000, signal: client.signal })
+    while (asked < 3) await new Promise((resolve) => setImmediate(resolve))
+    await new Promise((resolve) => setImmediate(resolve))
+    client.abort(new Error('the client waits no more'))
+    expect(await waiting).toEqual({ held: 2, wanted: 3 })
+  })
+
+  describe('asking whether copies may go', () => {
+    /** A member that owns none of the images and holds them all, as after a pull of each. */
+    async function holderOfOthers(count: number) {
+      const { cluster, digests } = await clusterOf(4, count)
+      await cluster.pass(30 * minute)
+      const [node] = cluster.nodes as [PlacedNode]
+      const isOwner = (digest: Digest) => node.runner?.placer.owners(digest, 2).includes(node.peer)
+      const others = digests.filter((digest) => !isOwner(digest))
+      expect(others.length).toBeGreaterThan(10)
+      for (const digest of others) node.held.add(digest)
+      const asked: string[] = []
+      cluster.onAsk = (peer, { images }) => asked.push(...images.map(({ digest }) => `${peer} ${digest}`))
+      const mayLetGo = async (digest: Digest, budget: { leftMs: number }) =>
+        await node.runner?.placer.promises.mayLetGo({ repository, digest }, { budget, signal })
+      return { cluster, others, asked, mayLetGo }
+    }
+
+    it('goes on for so long at most, and the next look goes on from there', async () => {
+      const { cluster, others, mayLetGo } = await holderOfOthers(40)
+      for (const owner of cluster.nodes.slice(1)) owner.held.clear()
+      const images = new Set<string>()
+      cluster.onAsk = (_, { images: [image] }) => {
+        if (image === undefined || images.has(image.digest)) return
+        images.add(image.digest)
+        cluster.clock.nowMs += 2_000
+      }
+      const look = async () => {
+        const budget = { leftMs: 5_000 }
+        for (const digest of others) expect(await mayLetGo(digest, budget)).toBe(false)
+      }
+      await look()
+      expect(images.size).toBe(3)
+      // Who lacks it is not asked again at once.
+      await look()
+      expect(images.size).toBe(6)
+    })
+
+    it('asks nobody again who did not answer, for a minute', async () => {
+      const { cluster, others, mayLetGo } = await holderOfOthers(40)
+      const asked = new Map<string, number>()
+      cluster.onAsk = (peer) => {
+        asked.set(peer, (asked.get(peer) ?? 0) + 1)
+        throw new Error('nobody answers')
+      }
+      for (const digest of others) expect(await mayLetGo(digest, { leftMs: 5_000 })).toBe(false)
+      expect([...asked.values()]).toEqual([1, 1])
+      cluster.onAsk = () => undefined
+      cluster.clock.nowMs += 11 * minute
+      for (const digest of others) expect(await mayLetGo(digest, { leftMs: 5_000 })).toBe(true)
+    })
+
+    it('asks once where many blobs are of one image, or several look at once', async () => {
+      const { cluster, others, asked, mayLetGo } = await holderOfOthers(40)
+      const [digest] = others as [Digest]
+      const budget = { leftMs: 5_000 }
+      expect(await Promise.all([mayLetGo(digest, budget), mayLetGo(digest, budget)])).toEqual([true, true])
+      expect(await mayLetGo(digest, budget)).toBe(true)
+      expect(asked).toHaveLength(2)
+      // What is true for a minute is asked anew before that is over.
+      cluster.clock.nowMs += 20_000
+      expect(await mayLetGo(digest, budget)).toBe(true)
+      expect(asked).toHaveLength(4)
+    })
   })
 
   it('waits for copies of a push, and says how many there are', async () => {
@@ -384,7 +494,9 @@ async function evict(cluster: PlacedCluster, digest: Digest): Promise<void> {
   const holders = cluster.holders(digest).filter(({ isUp }) => isUp)
   const before = cluster.holders(digest).length
   const may = await Promise.all(
-    holders.map((node) => node.runner?.placer.promises.mayLetGo({ repository, digest }, { signal })),
+    holders.map((node) =>
+      node.runner?.placer.promises.mayLetGo({ repository, digest }, { budget: { leftMs: 5_000 }, signal }),
+    ),
   )
   for (const [at, node] of holders.entries()) if (may[at] === true) node.held.delete(digest)
   if (may.includes(true)) expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)

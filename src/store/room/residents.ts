@@ -5,7 +5,7 @@ import { linkKey, parseLinkKey, within } from '../database/database.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { TableContext } from '../links/link-table.ts'
 import type { Partials } from '../partials/partial.ts'
-import type { Resident } from './eviction-order.ts'
+import { type Resident, whyMayGo } from './eviction-order.ts'
 import type { LastUses } from './last-uses.ts'
 
 /** Whom a manifest belongs to: `own` was pushed to the cluster, `outside` came from an upstream that has it still, and answers. */
@@ -17,6 +17,11 @@ export interface ManifestHold {
   subject?: Digest
 }
 
+/** How long members may still be asked in one look: whoever asks them takes off what that took. */
+export interface AskingBudget {
+  leftMs: number
+}
+
 /** What the store cannot know by itself. */
 export interface EvictionRules {
   /** Whether links and references are all there: what lost them looks as if nothing needed it. Nothing goes while they are not. */
@@ -24,7 +29,7 @@ export interface EvictionRules {
   /** Of a manifest, or, without one, of what the repository holds and no manifest refers to. */
   holdOf(repository: Repository, manifest: Digest | undefined): Promise<ManifestHold>
   /** Whether all who have to have the blob have it without this node. Absent: nothing is surplus. */
-  isSurplus?(digest: Digest): Promise<boolean>
+  isSurplus?(digest: Digest, budget: AskingBudget): Promise<boolean>
   /** Whether somebody still waits for the rest of it. */
   isWanted(digest: Digest): boolean
 }
@@ -33,6 +38,8 @@ export interface EvictionRules {
 const promiseMs = 3_600_000
 /** A part that nobody went on with for this long may go. */
 const partIdleMs = 3_600_000
+/** Somebody may wait for the room. */
+const askingMs = 5_000
 /** What so many manifests hold stays. */
 const mostAncestors = 1_000
 
@@ -47,6 +54,7 @@ export interface ResidentsOptions {
 export class Residents {
   readonly #options: ResidentsOptions
   readonly #rules: EvictionRules
+  readonly #budget: AskingBudget = { leftMs: askingMs }
   readonly #holds = new Map<string, Promise<ManifestHold>>()
 
   constructor(options: ResidentsOptions, rules: EvictionRules) {
@@ -83,18 +91,19 @@ export class Residents {
     for (const [repository, manifest] of holders.list)
       belongs.add((await this.#holdOf(repository, manifest)).belongs)
     const [first] = repositories
-    const isKept = holders.areTooMany || belongs.has('kept')
-    return {
+    const resident = {
       ...nothingKnown(digest, file.size),
       ...(first === undefined ? {} : { repository: first }),
       usedMs: Math.max(file.mtimeMs, uses.find(digest) ?? 0),
       isInUse: uses.isRead(digest) || this.#rules.isWanted(digest),
       isPromised,
-      isKept,
+      isKept: holders.areTooMany || belongs.has('kept'),
       isReferenced: holders.isReferenced,
       isOutside: belongs.size === 1 && belongs.has('outside'),
-      isSurplus: !isKept && ((await this.#rules.isSurplus?.(digest)) ?? false),
     }
+    // The others are asked only where it depends on them.
+    if (whyMayGo({ ...resident, isSurplus: true }) !== 'surplus' || !resident.isReferenced) return resident
+    return { ...resident, isSurplus: (await this.#rules.isSurplus?.(digest, this.#budget)) ?? false }
   }
 
   /** A file's time is a promise as well: that of a blob not linked yet. */

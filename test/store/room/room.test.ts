@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Digest, hexOf, parseRepository, type Repository } from '../../../src/oci/oci.ts'
 import { dataBytes } from '../../../src/store/room/fill.ts'
-import type { EvictionRules, FileStore, StoreOptions } from '../../../src/store/store.ts'
+import type { AskingBudget, EvictionRules, FileStore, StoreOptions } from '../../../src/store/store.ts'
 import {
   digestOf,
   expectBytes,
@@ -279,6 +279,34 @@ describe('the plan', () => {
     ])
     expect(totals.mirrored).toEqual({ blobs: 2, bytes: 2 * unit })
     for (const digest of [first, second, spare, lone, needed]) expect(await isHere(digest)).toBe(true)
+  })
+
+  it('asks for copies of what could go by that alone, within one budget for each look', async () => {
+    await mirror(1)
+    const pinned = await push(store, seededBytes(kib, 2))
+    kept.add(await pushManifest(store, 'pinned', [pinned]))
+    await push(store, seededBytes(kib, 3))
+    const needed: Digest[] = []
+    for (const seed of [4, 5]) {
+      const digest = await push(store, seededBytes(kib, seed))
+      await pushManifest(store, `needed ${seed}`, [digest])
+      needed.push(digest)
+    }
+    clock.advance(8 * 3_600_000)
+    const promised = await push(store, seededBytes(kib, 6))
+    await pushManifest(store, 'promised', [promised])
+    const asked = new Map<AskingBudget, Digest[]>()
+    store.room.follow({
+      ...rules,
+      async isSurplus(digest, budget) {
+        asked.set(budget, [...(asked.get(budget) ?? []), digest])
+        return false
+      },
+    })
+    await store.room.plan()
+    await store.room.plan()
+    expect([...asked.values()]).toEqual([needed.toSorted(), needed.toSorted()])
+    for (const { leftMs } of asked.keys()) expect(leftMs).toBe(5_000)
   })
 
   it('holds what somebody was told is here within the hour', async () => {
