@@ -7,6 +7,7 @@ import { answerCodec, questionCodec } from '../../../src/mirror/messages.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { messages as reconcileMessages } from '../../../src/records/reconcile-messages.ts'
 import { rotationContent } from '../../../src/swarm/cluster/rotation.ts'
+import { introductionMessage, verdictMessage } from '../../../src/swarm/members/admission-messages.ts'
 import { statusMessage, statusRequest } from '../../../src/swarm/members/status-message.ts'
 import { FrameReader, frameHeader, identityFromSeed, peerIdOf, seal } from '../../../src/wire/wire.ts'
 import { canonical, type Decoder, hex, mustBe, refusing, type Target } from '../target.ts'
@@ -105,6 +106,15 @@ export const members: Target = {
     rotations: canonical(rotationContent, [
       { generation: 3, members: [key], secret: key, until: 1_800_000_000_000 },
       { generation: 1, members: [], secret: key, until: 0 },
+    ]),
+    introductions: canonical(introductionMessage, [
+      { addresses: ['/ip4/10.0.0.1/tcp/5001'], name: 'a', proof: new Uint8Array(128), site: 'berlin' },
+      { addresses: [] },
+    ]),
+    verdicts: canonical(verdictMessage, [
+      { kind: 'member', generation: 3, secret: key },
+      { kind: 'guest', why: 'it has to be approved' },
+      { kind: 'refused', why: 'used up' },
     ]),
     statusRequests: canonical(statusRequest, [
       { away: [], keeps: ['a/b'], running, upstreams: ['docker.io'] },

@@ -1,25 +1,33 @@
-/** What people paste, type and write into files: tokens, settings. */
+/** What people paste, type and write into files: tokens, settings, and what administrators hand to each other. */
 import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { readProposal, signaturesOf, signProposal } from '../../../node/authority-proposal.ts'
 import { readSettings } from '../../../node/settings/settings.ts'
 import { parsePlatform } from '../../../src/oci/oci.ts'
-import { encodeToken, parseToken, sealText } from '../../../src/swarm/cluster/token.ts'
+import { encodeToken, invitationSecret, parseToken, sealText } from '../../../src/swarm/cluster/token.ts'
+import { identityFromSeed } from '../../../src/wire/wire.ts'
 import { ascii, type Decoder, latin1, mustBe, refusing, type Target } from '../target.ts'
 
 const prefix = 'shoal1:'
-const token = encodeToken({
+const identity = identityFromSeed(new Uint8Array(32).fill(3))
+const content = {
   secret: new Uint8Array(32).fill(1),
   authority: new Uint8Array(32).fill(2),
   bootstrap: ['/ip4/10.0.0.1/tcp/5001'],
-})
-const body = Buffer.from(token.slice(prefix.length), 'base64url')
+}
+const secret = invitationSecret(identity.publicKey)
+const given = [
+  encodeToken({ ...content, generation: 3 }),
+  encodeToken({ ...content, secret, invitation: new Uint8Array(32).fill(3) }),
+]
+const bodyOf = (token: string): Buffer => Buffer.from(token.slice(prefix.length), 'base64url')
 /** The sum behind it. */
 const sumBytes = 4
 
 /** Given the body, which no fuzzer would find a sum for, and as text. */
 const tokens: Decoder = {
-  seeds: [new Uint8Array(body.subarray(0, body.length - sumBytes)), ...ascii(token)],
+  seeds: [...given.map((token) => new Uint8Array(bodyOf(token).subarray(0, -sumBytes))), ...ascii(...given)],
   check(bytes) {
     for (const text of [sealText(prefix, bytes), latin1(bytes)]) {
       const content = refusing(['TOKEN_INVALID'], () => parseToken(text))
@@ -56,4 +64,21 @@ const flags: Decoder = {
   },
 }
 
-export const operators: Target = { decoders: { tokens, settings, flags } }
+const proposal = { from: identity.peerId, to: identity.peerId, atMs: 5, signatures: {} }
+
+/** To replace the authority, as a file that goes from one administrator to the next. */
+const proposals: Decoder = {
+  seeds: ascii(
+    JSON.stringify(signProposal(proposal, identity)),
+    '{"from":"","to":"","atMs":1,"signatures":{"__proto__":"","a":1}}',
+  ),
+  check(bytes) {
+    const read = refusing(['PROPOSAL'], () => readProposal(Buffer.from(bytes).toString('utf8')))
+    if (read === undefined) return
+    const signed = signProposal(read, identity)
+    mustBe(signaturesOf(signed).length === Object.keys(signed.signatures).length, 'a signature that is lost')
+    refusing(['PROPOSAL'], () => readProposal(JSON.stringify(signed)))
+  },
+}
+
+export const operators: Target = { decoders: { tokens, settings, flags, proposals } }
