@@ -1,0 +1,114 @@
+/** How members are found by what somebody types, named, and listed before a policy approves them. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { identity } from '../../records/fixture.ts'
+import { type OperatedNode, openOperatedNode } from './fixture.ts'
+
+const [ann, bob] = [identity(1).peerId, identity(2).peerId]
+/** That of every id of an Ed25519 key. */
+const common = '12D3KooW'
+
+let node: OperatedNode
+beforeEach(async () => {
+  node = await openOperatedNode(['--name', 'here'])
+})
+afterEach(() => node[Symbol.asyncDispose]())
+
+const self = (): string => node.node.membership.identity.peerId
+const rename = (who: string, name: string) => node.perform('member-rename', { who, name })
+const nameOf = (peer: string): string | undefined => node.node.names.roster().entries.get(peer)?.name
+
+describe('a member', () => {
+  beforeEach(async () => {
+    for (const who of [ann, bob]) await node.perform('member-approve', { who })
+    await rename(ann, 'ann')
+  })
+
+  it.each<[string, string, string]>([
+    ['its id', ann, ann],
+    ['the beginning of it', ann.slice(0, 12), ann],
+    ['the beginning of what no other id has', ann.slice(common.length, 14), ann],
+    ['its name', 'ann', ann],
+  ])('is found by %s', async (_, who, peer) => {
+    expect(await rename(who, 'found')).toEqual({ peer })
+    expect([nameOf(ann), nameOf(bob)]).toEqual(['found', undefined])
+  })
+
+  it('is found by the name that this node has by itself', async () => {
+    expect(await node.perform('member-approve', { who: 'here' })).toEqual({ peer: self() })
+  })
+
+  it.each<[string, () => string, string]>([
+    ['what all ids begin with', () => common, 'may be'],
+    ['less than four letters', () => ann.slice(common.length, common.length + 3), 'nobody goes by'],
+    ['another’s name in other letters', () => 'Ann', 'nobody goes by'],
+    ['nothing', () => '', 'nobody goes by'],
+  ])('is not found by %s', async (_, who, why) => {
+    await expect(rename(who(), 'x')).rejects.toMatchObject({
+      code: 'MEMBER',
+      message: expect.stringContaining(why),
+    })
+    expect([nameOf(ann), nameOf(bob)]).toEqual(['ann', undefined])
+  })
+
+  it('is not found by a name that two have, and the answer names both', async () => {
+    await rename(bob, 'ann')
+    const refused = expect(rename('ann', 'x')).rejects
+    await refused.toMatchObject({ code: 'MEMBER', message: expect.stringContaining(bob) })
+    expect(await rename(bob, 'bob')).toEqual({ peer: bob })
+  })
+
+  it('that has another’s id for a name takes nothing from that one', async () => {
+    await rename(bob, ann)
+    expect(await rename(ann, 'found')).toEqual({ peer: ann })
+  })
+
+  it('is renamed and stays what it was', async () => {
+    const before = node.node.names.roster().entries.get(ann)
+    await rename('ann', 'Build.host-1')
+    expect(node.node.names.roster().entries.get(ann)).toEqual({ ...before, name: 'Build.host-1' })
+    const { members } = await node.perform('members', {})
+    expect(members.find(({ peer }) => peer === ann)?.name).toBe('Build.host-1')
+  })
+
+  it.each(['', '-a', 'a b', 'a\u001b[2J', 'x'.repeat(65)])('is not called %j', async (name) => {
+    await expect(rename(ann, name)).rejects.toMatchObject({ code: 'MEMBER' })
+    expect(nameOf(ann)).toBe('ann')
+  })
+
+  it('that is banned is approved by nobody, and found to lift that', async () => {
+    await node.perform('member-ban', { who: 'ann', banned: true })
+    await expect(node.perform('member-approve', { who: 'ann' })).rejects.toThrow('banned')
+    expect((await node.perform('member-ban', { who: 'ann', banned: false })).policy.banned).toEqual([])
+  })
+})
+
+describe('a plan of a policy', () => {
+  const plan = async (policy: unknown): Promise<string[]> => {
+    const { approves } = await node.perform('policy-plan', { policy })
+    return approves.map(({ peer }) => peer)
+  }
+
+  it('lists whom the policy would approve, and changes nothing', async () => {
+    expect(await plan({ members: 'approved' })).toEqual([self()])
+    expect(node.node.names.policy().members).toBeUndefined()
+    await node.perform('policy-set', { policy: { members: 'approved' } })
+    const approved = [...node.node.names.roster().entries.values()].filter(({ isApproved }) => isApproved)
+    expect(approved.map(({ peer }) => peer)).toEqual([self()])
+  })
+
+  it.each([[{}], [{ members: 'token' }]])('lists nobody for %j', async (policy) => {
+    expect(await plan(policy)).toEqual([])
+  })
+
+  it('lists nobody where members have to be approved already', async () => {
+    await node.perform('policy-set', { policy: { members: 'approved' } })
+    expect(await plan({ members: 'approved' })).toEqual([])
+  })
+
+  it('refuses what is no policy, as setting it does', async () => {
+    for (const name of ['policy-plan', 'policy-set'] as const)
+      await expect(node.perform(name, { policy: { members: 'all' } })).rejects.toMatchObject({
+        code: 'POLICY_FILE',
+      })
+  })
+})
