@@ -103,7 +103,7 @@ export function policyValue(
       : { administrators: within('administrators', () => administrators.map(parsePeerId)) }),
     ...(access.length === 0
       ? {}
-      : { access: access.map((rule, at) => within(`access[${at}].who`, () => accessValue(rule))) }),
+      : { access: access.map((rule, at) => within(`access[${at}]`, () => accessValue(rule))) }),
     ...(policy.accessMaxAge === undefined ? {} : { accessMaxAge: accessAgeValue(policy.accessMaxAge) }),
     ...(before.handovers === undefined ? {} : { handovers: before.handovers }),
     ...(quotas.length === 0

@@ -45,15 +45,14 @@ export function quotaText({ repositories, bytes, tags }: QuotaValue): QuotaRule 
 export function retentionValue(rule: RetentionRule): RetentionValue {
   const { repositories, keepTags, keepMatching, keepWithin } = rule
   // It would delete every tag, and is more likely a rule that is not finished.
-  if (keepTags === undefined && keepMatching === undefined && keepWithin === undefined)
+  const within = keepWithin === undefined ? 0 : read(keepWithin, parseDuration, 'a duration such as 30d')
+  if (!keepTags && !keepMatching?.length && within === 0)
     throw new MalformedError('it keeps nothing; give keepTags, keepMatching or keepWithin')
   return {
     repositories,
     ...(keepTags === undefined ? {} : { keepTags: checkCount(keepTags) }),
     ...(keepMatching === undefined ? {} : { keepMatching }),
-    ...(keepWithin === undefined
-      ? {}
-      : { keepWithinMs: read(keepWithin, parseDuration, 'a duration such as 30d') }),
+    ...(keepWithin === undefined ? {} : { keepWithinMs: within }),
   }
 }
 

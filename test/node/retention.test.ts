@@ -125,7 +125,9 @@ describe('deleting what no rule keeps', () => {
   it('leaves immutable tags alone, and what an upstream told', async () => {
     for (const tag of ['a', 'v1', 'b']) await push(here, tag)
     await push(here, 'c', { checkedMs: clock.ms })
-    await setRules([{ repositories: '**', keepTags: 0 }], { immutable: [{ repositories: '**', tags: 'v*' }] })
+    await setRules([{ repositories: '**', keepMatching: ['none'] }], {
+      immutable: [{ repositories: '**', tags: 'v*' }],
+    })
     await here.reopen({ identity: alice })
     await run()
     expect(await listed(here)).toEqual(['c', 'v1'])

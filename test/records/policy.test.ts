@@ -100,12 +100,16 @@ it.each([
   [{ ...policy, quotas: [{ repositories: '**' }] }, 'quotas[0]: it limits nothing'],
   [{ ...policy, retention: [{ repositories: 'ci/**' }] }, 'retention[0]: it keeps nothing'],
   [
+    { ...policy, retention: [{ repositories: 'ci/**', keepTags: 0, keepMatching: [], keepWithin: '0s' }] },
+    'retention[0]: it keeps nothing',
+  ],
+  [
     { ...policy, retention: [{ repositories: 'ci/**', keepWithin: 'a month' }] },
     'retention[0]: "a month" is not a duration such as 30d',
   ],
   [
     { ...policy, access: [{ repositories: '**', who: ['user:Ann'], may: [] }] },
-    'access[0].who: "user:Ann" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z',
+    'access[0]: "user:Ann" names nobody; write user:NAME, group:NAME, robot:NAME, with names of up to 64 of a-z',
   ],
   [
     { ...policy, access: [{ repositories: 'team/**', who: ['user:ann'], may: ['admin'] }] },
