@@ -7,13 +7,13 @@ import type { AccountChange } from '../command-line/signed-accounts.ts'
 import type { MadeRobot, ShownAccount } from '../operations/account.ts'
 import type { OperationTypes } from '../operations/operations.ts'
 import { formatTable, formatTime, print, printable, printJson } from '../screen/output.ts'
-import { duration, flag, text } from '../settings/kinds.ts'
+import { flag, lifetime, text } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
 const usage = [
   'account add NAME [--group G]... [--password-stdin] [--key FILE] [--json]',
   'account robot NAME [--expires TIME] [--note TEXT] [--group G]... [--key FILE] [--json]',
-  'account passwd NAME [--password-stdin] [--key FILE] [--json]',
+  'account passwd NAME [--password-stdin] [--expires TIME] [--key FILE] [--json]',
   'account groups NAME [--group G]... [--key FILE] [--json]',
   'account disable|enable|rm NAME [--key FILE] [--json]',
   'account ls [--json]',
@@ -29,7 +29,7 @@ may do is for the policy's access rules to say (shoal policy, shoal access expla
 everything, with an account or without.
 
 A person has a password of 8 characters at least, asked at a prompt or read from standard input. A robot, whose user
-name is robot$NAME, has a secret that is printed once; --expires ends it. passwd gives either a new one. groups sets the
+name is robot$NAME, has a secret that is printed once; --expires ends it, passwd gives either a new one. groups sets the
 groups to those given. A disabled account cannot sign in until it is enabled; what it signed in by before is worth
 nothing at once.
 
@@ -44,7 +44,7 @@ node is given what was signed and never the key. Every member can read the hashe
       repeatable: true,
     },
     'password-stdin': { kind: flag, help: 'read the password from standard input' },
-    expires: { kind: duration, value: 'TIME', help: 'after which the secret is worth nothing, such as 90d' },
+    expires: { kind: lifetime, value: 'TIME', help: 'after which the secret is worth nothing, such as 90d' },
     key,
     note: { kind: text, value: 'TEXT', help: 'what the robot is for' },
     json,
@@ -62,7 +62,7 @@ node is given what was signed and never the key. Every member can read the hashe
     if (action !== undefined && !actions.includes(action))
       throw new UsageError(`"${action}" is not ${actions.slice(0, -1).join(', ')} or ls`)
     if (action === undefined || name === undefined || action === 'ls')
-      throw new UsageError(`expected: ${usageLines(usage)}`)
+      throw new UsageError(`expected: ${usageLines(usage, action)}`)
     const { group: groups, note, expires } = flags
     const fromStandardInput = flags['password-stdin']
     const isRobot = action === 'robot' || name.startsWith('robot$')
@@ -72,17 +72,17 @@ node is given what was signed and never the key. Every member can read the hashe
       throw new UsageError(
         '--password-stdin is for account add, and passwd of a person, alone; the secret of a robot is made, not given',
       )
-    if ((expires !== undefined || note !== undefined) && action !== 'robot')
-      throw new UsageError('--expires and --note are for account robot alone')
+    if (note !== undefined && action !== 'robot') throw new UsageError('--note is for account robot alone')
+    if (expires !== undefined && action !== 'robot' && !(action === 'passwd' && isRobot))
+      throw new UsageError('--expires is for account robot, and passwd of a robot, alone')
     const change = await openChange(settings, flags.key)
+    const ends = expires === undefined ? {} : { expiresMs: Date.now() + expires }
     if (action === 'robot') {
-      const more = {
-        ...(expires === undefined ? {} : { expiresMs: Date.now() + expires }),
-        ...(note === undefined ? {} : { note }),
-      }
+      const more = { ...ends, ...(note === undefined ? {} : { note }) }
       return tellSecret(await change('account-robot', { name, groups, ...more }), flags.json)
     }
-    if (action === 'passwd' && isRobot) return tellSecret(await change('account-renew', { name }), flags.json)
+    if (action === 'passwd' && isRobot)
+      return tellSecret(await change('account-renew', { name, ...ends }), flags.json)
     if (action === 'rm') {
       const removed = await change('account-rm', { name })
       if (flags.json) printJson(removed)

@@ -125,11 +125,17 @@ export const setPassword: Change<'account-password'> = async ({ names }, { name,
   return shown(get({ names }, name))
 }
 
-export const renewSecret: Change<'account-renew'> = async ({ names }, { name }) => {
+export const renewSecret: Change<'account-renew'> = async ({ names }, { name, expiresMs }) => {
   const secret = makeSecret()
+  const ends = expiresMs === undefined ? {} : { expiresMs }
   await names.change(name, (standing) => {
-    if (standing?.type === 'robot') return { ...standing, secret: hashSecret(secret) }
-    throw missing(name)
+    if (standing?.type !== 'robot') throw missing(name)
+    const renewed = { ...standing, ...ends, secret: hashSecret(secret) }
+    if (renewed.expiresMs !== undefined && renewed.expiresMs <= Date.now())
+      throw new AccountError(
+        `${name} has expired, and a new secret would be worth nothing; shoal account passwd '${name}' --expires TIME moves its end`,
+      )
+    return renewed
   })
   const { value } = get({ names }, name)
   const expires =
@@ -240,7 +246,7 @@ function findAsker({ names }: LocalNode, who: string): { asker: Asker; account?:
   if (!['', 'user', 'robot'].includes(kind)) throw new AccountError(`"${who}" names nobody; ${whoHelp}`)
   const name = kind === 'robot' ? robotName(rest) : rest
   const account = isAccountName(name) ? names.findAccount(name) : undefined
-  if (account === undefined) throw new AccountError(`there is no account ${name}; ${whoHelp}`)
+  if (account === undefined) throw new AccountError(`there is no account "${name}"; ${whoHelp}`)
   return { asker: askerOf(account), account }
 }
 
@@ -293,7 +299,7 @@ function registryName(serving: string | undefined, configured: Address): string 
 }
 
 function missing(name: string): AccountError {
-  return new AccountError(`there is no account ${name}; shoal account ls lists those there are`)
+  return new AccountError(`there is no account "${name}"; shoal account ls lists those there are`)
 }
 
 function alreadyThere(name: string): AccountError {

@@ -167,7 +167,7 @@ export interface OperationTypes {
   }
   'account-password': { params: { name: string; password: string }; event: never; result: ShownAccount }
   /** Another secret for a robot. */
-  'account-renew': { params: { name: string }; event: never; result: MadeRobot }
+  'account-renew': { params: { name: string; expiresMs?: number }; event: never; result: MadeRobot }
   'account-groups': { params: { name: string; groups: string[] }; event: never; result: ShownAccount }
   'account-disable': { params: { name: string; disabled: boolean }; event: never; result: ShownAccount }
   'account-rm': { params: { name: string }; event: never; result: { name: string } }

@@ -64,6 +64,15 @@ describe('shoal account', () => {
     expect(JSON.stringify(listed)).not.toContain(renewed.secret)
   })
 
+  it('renews no secret of a robot that has expired, but with a new end', async () => {
+    const made = await operated.perform('account-robot', { name: 'deploy', groups: [], expiresMs: 1 })
+    await expect(operated.perform('account-renew', { name: made.name })).rejects.toThrow('has expired')
+    const expiresMs = Date.now() + 3_600_000
+    const renewed = await operated.perform('account-renew', { name: made.name, expiresMs })
+    expect(renewed).toMatchObject({ expiresMs })
+    expect(await signsIn(made.name, renewed.secret)).toBe(true)
+  })
+
   it('disables, enables, regroups and removes', async () => {
     await add('ann', 'p of eight')
     await operated.perform('account-disable', { name: 'ann', disabled: true })
