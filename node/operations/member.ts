@@ -11,8 +11,8 @@ class MemberError extends CodedError {
   readonly code = 'MEMBER'
 }
 
-/** Of names in a record; shown in tables. */
-const namePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
+/** Of names in a record, shown in tables: none that another member's id could be. */
+const namePattern = /^(?!12D3KooW)[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
 
 export const listMembers: Operation<'members'> = async (context) => {
   const { names, membership } = context.node
@@ -94,7 +94,9 @@ export const banMember: Operation<'member-ban'> = async (context, { who, ...how 
 
 function checkName(name: string): void {
   if (namePattern.test(name)) return
-  throw new MemberError(`"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between`)
+  throw new MemberError(
+    `"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between, and no peer id`,
+  )
 }
 
 /** Signed by the authority where its key is here, else by this node, which the policy has to name. */
