@@ -21,7 +21,7 @@ export interface Proposal {
 const maxSignatures = 64
 
 /** Throws ProposalError. */
-export function readProposal(text: string): Proposal {
+export function readProposal(text: string, file = 'what was given'): Proposal {
   try {
     const { from, to, atMs, signatures }: Partial<Proposal> = JSON.parse(text)
     if (
@@ -40,8 +40,9 @@ export function readProposal(text: string): Proposal {
   } catch (cause) {
     if (!(cause instanceof SyntaxError || cause instanceof MalformedError || cause instanceof TypeError))
       throw cause
+    const reason = cause.name === 'SyntaxError' ? 'it is no JSON' : cause.message
     throw new ProposalError(
-      `this is no proposal to replace the authority: ${cause.message}; shoal authority recover propose FILE writes one`,
+      `${file} is no proposal to replace the authority: ${reason}; shoal authority recover propose FILE writes one`,
       { cause },
     )
   }

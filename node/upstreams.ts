@@ -1,7 +1,7 @@
 /** Opens the configured upstreams: reads the files that their settings name, and credentials from the environment. */
 import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { type Logger, type Metrics, steadyClock, TokenBucket } from '../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock, systemReason, TokenBucket } from '../src/base/base.ts'
 import { kindOfHost } from '../src/upstream/address-kinds.ts'
 import {
   type Credentials,
@@ -144,7 +144,7 @@ async function readText(file: string, what: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new UsageError(`--upstream: ${what} cannot be read: ${(cause as Error).message}`, { cause })
+    throw new UsageError(`--upstream: ${what} cannot be read: ${systemReason(cause)}`, { cause })
   }
 }
 

@@ -15,6 +15,7 @@ import {
   readImageList,
   recordFileName,
 } from '../../src/archive/archive.ts'
+import { systemReason } from '../../src/base/base.ts'
 import type { Descriptor, Digest, Repository, Tag } from '../../src/oci/oci.ts'
 import { readRecordKey } from '../../src/records/records.ts'
 import type { ContentClient } from '../admin/content-client.ts'
@@ -63,7 +64,7 @@ async function isDirectory(input: string): Promise<boolean> {
   try {
     return (await stat(input)).isDirectory()
   } catch (cause) {
-    throw new ArchiveError(`${input} cannot be read: ${(cause as Error).message}`, { cause })
+    throw new ArchiveError(`${input} cannot be read: ${systemReason(cause)}`, { cause })
   }
 }
 

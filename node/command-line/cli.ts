@@ -23,7 +23,7 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     load: () => import('../commands/doctor.ts'),
   },
   token: {
-    summary: 'print the token with which other hosts join, or rotate its secret',
+    summary: 'print the token with which other hosts join, invite hosts, or rotate the secret',
     load: () => import('../commands/token.ts'),
   },
   members: {
@@ -31,7 +31,7 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     load: () => import('../commands/members.ts'),
   },
   member: {
-    summary: 'approve, ban, forget or rename a member',
+    summary: 'approve, ban, unban, forget or rename a member',
     load: () => import('../commands/member.ts'),
   },
   peers: { summary: 'list the members of the cluster', load: () => import('../commands/peers.ts') },
@@ -53,14 +53,17 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
   },
   access: { summary: 'say what somebody may do, and why', load: () => import('../commands/access.ts') },
   authority: {
-    summary: 'move the key that signs the policy',
+    summary: 'move, replace or follow the key that signs the policy',
     load: () => import('../commands/authority.ts'),
   },
   ls: { summary: 'list repositories, or the tags of one', load: () => import('../commands/ls.ts') },
   keep: { summary: 'hold what matches a pattern, always', load: () => import('../commands/keep.ts') },
   warm: { summary: 'fetch images now', load: () => import('../commands/warm.ts') },
   export: { summary: 'write images to a folder or a tar file', load: () => import('../commands/export.ts') },
-  import: { summary: 'read images from a folder or a tar file', load: () => import('../commands/import.ts') },
+  import: {
+    summary: 'read images from a folder, a tar file or another registry',
+    load: () => import('../commands/import.ts'),
+  },
   inspect: {
     summary: 'show what an image consists of, and who published it',
     load: () => import('../commands/inspect.ts'),
@@ -72,7 +75,10 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
     summary: 'list the tags that no retention rule keeps, or delete them',
     load: () => import('../commands/retention.ts'),
   },
-  gc: { summary: 'remove what nothing refers to', load: () => import('../commands/gc.ts') },
+  gc: {
+    summary: 'remove what nothing refers to, or say what may go',
+    load: () => import('../commands/gc.ts'),
+  },
   verify: {
     summary: 'hash everything again and quarantine what is wrong',
     load: () => import('../commands/verify.ts'),

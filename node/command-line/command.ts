@@ -101,7 +101,7 @@ function readCall<F extends Flags>({ usage, flags, maxWords }: Declaration<F>, a
   )
   const surplus = rest[maxWords]
   if (surplus !== undefined) {
-    throw new UsageError(`"${surplus}" is one word too many; expected: ${usageLines(usage)}`)
+    throw new UsageError(`"${surplus}" is one word too many; expected: ${usageLines(usage, rest[0])}`)
   }
   const values = Object.entries(flags).map(([name, declared]) => [
     name,
@@ -127,7 +127,10 @@ function valueOfFlag({ kind, repeatable }: Flag, name: string, given: Given): un
 
 type Given = string | boolean | string[] | undefined
 
-/** For a message that says how a command is written. */
-export function usageLines(usage: string[]): string {
-  return usage.map((line) => `shoal ${line}`).join(' | ')
+/** For a message that says how a command is written: of those ways the ones that begin with `action`, where there are any. */
+export function usageLines(usage: string[], action?: string): string {
+  const meant = usage.filter(
+    (line) => action !== undefined && line.split(' ')[1]?.split('|').includes(action),
+  )
+  return (meant.length === 0 ? usage : meant).map((line) => `shoal ${line}`).join(' | ')
 }

@@ -1,5 +1,5 @@
 /** What a command that failed says, and the exit code it ends with. */
-import { CodedError } from '../../src/base/base.ts'
+import { CodedError, systemReason } from '../../src/base/base.ts'
 import { UsageError } from '../settings/settings.ts'
 
 export interface Failure {
@@ -26,5 +26,7 @@ export function explainFailure(error: unknown): Failure | undefined {
   if (error instanceof CodedError) return { message: error.message, exitCode: 1 }
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return undefined
   const remedy = remedies[String(error.code)]
-  return { message: remedy === undefined ? error.message : `${error.message}\n       ${remedy}`, exitCode: 1 }
+  if (remedy !== undefined) return { message: `${error.message}\n       ${remedy}`, exitCode: 1 }
+  const isFile = 'path' in error && error.syscall === 'open'
+  return { message: isFile ? `${error.path}: ${systemReason(error)}` : error.message, exitCode: 1 }
 }

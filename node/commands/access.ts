@@ -28,8 +28,9 @@ by no rule for a repository has there what anonymous has. Without rules everybod
     ['access explain anonymous docker.io/library/alpine', 'what needs no account'],
   ],
   async run({ settings, words: [action, who, repository], flags }) {
-    if (action !== 'explain' || who === undefined || repository === undefined)
-      throw new UsageError(`expected: ${usageLines(usage)}`)
+    if (action !== undefined && action !== 'explain') throw new UsageError(`"${action}" is not explain`)
+    if (action === undefined || who === undefined || repository === undefined)
+      throw new UsageError(`expected: ${usageLines(usage, action)}`)
     const explained = await perform(settings, 'access-explain', { who, repository })
     if (flags.json) printJson(explained)
     else {

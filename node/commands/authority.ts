@@ -1,5 +1,6 @@
 /** `shoal authority`: the key that signs the cluster's policy: where it is, and how it goes over to another one. */
 import { readFile, writeFile } from 'node:fs/promises'
+import { systemReason } from '../../src/base/base.ts'
 import { createAdminKey } from '../../src/swarm/cluster/admin-key.ts'
 import { perform } from '../admin/perform.ts'
 import { type Proposal, readProposal, signProposal } from '../authority-proposal.ts'
@@ -20,6 +21,8 @@ const usage = [
   'authority recover sign FILE [--key FILE] [--json]',
   'authority follow PEER [--json]',
 ]
+
+const actions = ['export', 'import', 'show', 'rotate', 'admin-key', 'recover', 'follow']
 
 export const command = defineCommand({
   usage,
@@ -42,7 +45,7 @@ on the node of the proposal.
 
 Where the authority was handed over twice (shoal doctor says so), follow has this node go with the other key.`,
   flags: { drop: { kind: flag, help: 'remove the key from this node' }, key, json },
-  actions: ['export', 'import', 'show', 'rotate', 'admin-key', 'recover', 'follow'],
+  actions,
   maxWords: 3,
   examples: [
     ['authority export --drop >authority.key', 'take the key off this node'],
@@ -53,11 +56,13 @@ Where the authority was handed over twice (shoal doctor says so), follow has thi
   ],
   async run({ settings, words: [action, ...words], flags }) {
     const [file, ...more] = words
+    if (action !== undefined && !actions.includes(action))
+      throw new UsageError(`"${action}" is not ${actions.slice(0, -1).join(', ')} or follow`)
     if (flags.drop && action !== 'export') throw new UsageError('--drop is for authority export alone')
     if (flags.key !== undefined && action !== 'recover')
       throw new UsageError('--key is for authority recover sign alone')
     if (action === 'recover') return await recover(settings, words, flags)
-    if (more.length > 0) throw new UsageError(`expected: ${usageLines(usage)}`)
+    if (more.length > 0) throw new UsageError(`expected: ${usageLines(usage, action)}`)
     if (action === 'show' && file === undefined) {
       const authority = await perform(settings, 'authority-show', {})
       if (flags.json) printJson(authority)
@@ -71,7 +76,7 @@ Where the authority was handed over twice (shoal doctor says so), follow has thi
           `The key is gone from here. Immutable tags are sealed by ${sealers.join(', ')}.\n`,
         )
     } else if (action === 'import' && file !== undefined) {
-      const key = await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')
+      const key = await read(file)
       await perform(settings, 'authority-import', { key: key.trim() })
       if (flags.json) printJson({})
       process.stderr.write('The key is here, and this node governs the cluster.\n')
@@ -86,7 +91,7 @@ Where the authority was handed over twice (shoal doctor says so), follow has thi
       process.stderr.write(
         `${file} holds the key. The policy's "administrators" names it by what is printed.\n`,
       )
-    } else throw new UsageError(`expected: ${usageLines(usage)}`)
+    } else throw new UsageError(`expected: ${usageLines(usage, action)}`)
     return 0
   },
 })
@@ -96,7 +101,7 @@ async function recover(
   [step, file, ...more]: string[],
   flags: { key: string | undefined; json: boolean },
 ): Promise<number> {
-  if (file === undefined || more.length > 0) throw new UsageError(`expected: ${usageLines(usage)}`)
+  if (file === undefined || more.length > 0) throw new UsageError(`expected: ${usageLines(usage, 'recover')}`)
   if (flags.key !== undefined && step !== 'sign')
     throw new UsageError('--key is for authority recover sign alone')
   if (step === 'propose') {
@@ -104,7 +109,7 @@ async function recover(
     await writeProposal(file, proposal, 'wx')
     tellProposal(file, proposal, flags.json)
   } else if (step === 'sign') {
-    const proposal = readProposal(await readFile(file, 'utf8'))
+    const proposal = readProposal(await read(file), file)
     const own = await findAdminKey(flags.key)
     const signed =
       own === undefined
@@ -113,10 +118,18 @@ async function recover(
     await writeProposal(file, signed, 'w')
     tellProposal(file, signed, flags.json)
   } else if (step === 'apply') {
-    const proposal = readProposal(await readFile(file, 'utf8'))
+    const proposal = readProposal(await read(file), file)
     tellChange(await perform(settings, 'authority-apply', { proposal }), flags.json)
   } else throw new UsageError(`"${step}" is not propose, sign or apply`)
   return 0
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file === '-' ? '/dev/stdin' : file, 'utf8')
+  } catch (cause) {
+    throw new UsageError(`${file} cannot be read: ${systemReason(cause)}`, { cause })
+  }
 }
 
 async function writeProposal(file: string, proposal: Proposal, how: 'w' | 'wx'): Promise<void> {

@@ -44,7 +44,8 @@ rm ends a rule; what it brought here stays until it is deleted.`,
     if (action !== undefined && !['add', 'ls', 'rm'].includes(action)) {
       throw new UsageError(`"${action}" is not add, ls or rm`)
     }
-    if (subject === undefined || action === 'ls') throw new UsageError(`expected: ${usageLines(usage)}`)
+    if (subject === undefined || action === 'ls')
+      throw new UsageError(`expected: ${usageLines(usage, action)}`)
     if (action === 'add') {
       const tags = flags.tags === undefined ? {} : { tags: flags.tags }
       const platforms = flags.platform.length === 0 ? {} : { platforms: flags.platform }

@@ -44,7 +44,7 @@ unban change the policy, and take the authority's key.`,
     if (action !== undefined && !actions.includes(action))
       throw new UsageError(`"${action}" is not approve, ban, unban, forget or rename`)
     if (action === undefined || who === undefined || (name !== undefined) !== (action === 'rename'))
-      throw new UsageError(`expected: ${usageLines(usage)}`)
+      throw new UsageError(`expected: ${usageLines(usage, action)}`)
     const { drop, force } = flags
     if (drop && action !== 'ban') throw new UsageError('--drop is for member ban alone')
     if (force && action !== 'ban') throw new UsageError('--force is for member ban alone')

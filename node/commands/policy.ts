@@ -1,5 +1,6 @@
 /** `shoal policy`: who may publish what, and what people may do. */
 import { readFile } from 'node:fs/promises'
+import { systemReason } from '../../src/base/base.ts'
 import type { Policy } from '../../src/records/records.ts'
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
@@ -76,7 +77,7 @@ show prints JSON in any case; with --json the others print the policy as it is t
     if (!['set', 'ban', 'unban'].includes(action)) {
       throw new UsageError(`"${action}" is not show, set, ban or unban`)
     }
-    if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
+    if (subject === undefined) throw new UsageError(`expected: ${usageLines(usage, action)}`)
     const { drop, force, 'dry-run': dryRun } = flags
     if (dryRun && action !== 'set') throw new UsageError('--dry-run is for policy set alone')
     if (drop && action !== 'ban') throw new UsageError('--drop is for policy ban alone')
@@ -127,6 +128,6 @@ async function readPolicy(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (cause) {
-    throw new UsageError(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause })
+    throw new UsageError(`${file} cannot be read as JSON: ${systemReason(cause)}`, { cause })
   }
 }

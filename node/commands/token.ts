@@ -2,8 +2,8 @@
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import type { ShownInvitation } from '../operations/invitation.ts'
-import { formatTable, formatTime, print, printJson } from '../screen/output.ts'
-import { count, duration, flag, word } from '../settings/kinds.ts'
+import { formatCount, formatTable, formatTime, print, printJson } from '../screen/output.ts'
+import { count, duration, flag, lifetime, word } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
 const dayMs = 24 * 3600_000
@@ -26,7 +26,7 @@ Prints the join token of this node's cluster. Whoever has it can become a member
 create prints an invitation instead: a token for one host, or for --uses of them, that ends after a day, or --expires.
 It is given to shoal serve --join like the other. Whoever comes with it is handed the cluster's secret by a member, and is
 a member for good; revoke keeps out who has not come yet. Where members have to be approved (shoal policy, "members") it
-makes a guest, unless it was made with --approved. ls lists them, with who came.
+makes a guest, unless it was made with --approved. ls lists them; with --json also who came.
 
 rotate gives the cluster a new secret, and the members that this node knows get it over their connections: nobody
 restarts, and nobody is without the others. It takes the authority's key. The secret of before goes on for the grace, so
@@ -36,7 +36,7 @@ ignored with a warning.
 
 Invitations are made and revoked where accounts are: at the node with the authority's key, or an administrator's.`,
   flags: {
-    expires: { kind: duration, value: 'TIME', help: 'how long an invitation is good (default 24h)' },
+    expires: { kind: lifetime, value: 'TIME', help: 'how long an invitation is good (default 24h)' },
     uses: { kind: count, value: 'N', help: 'how many hosts it lets in (default 1)' },
     approved: { kind: flag, help: 'who comes with it needs no approval' },
     site: { kind: word, value: 'NAME', help: 'for nodes of this site alone (serve --site)' },
@@ -56,7 +56,7 @@ Invitations are made and revoked where accounts are: at the node with the author
     if (action !== undefined && !['create', 'ls', 'revoke', 'rotate'].includes(action))
       throw new UsageError(`token takes nothing, create, ls, revoke or rotate; "${action}" is none of them`)
     if ((id !== undefined) !== (action === 'revoke') || surplus !== undefined)
-      throw new UsageError(`expected: ${usageLines(usage)}`)
+      throw new UsageError(`expected: ${usageLines(usage, action)}`)
     if (grace !== undefined && action !== 'rotate') throw new UsageError('--grace belongs to token rotate')
     if (action !== 'create' && (expires ?? uses ?? site) !== undefined)
       throw new UsageError('--expires, --uses and --site belong to token create')
@@ -134,7 +134,7 @@ async function rotate(settings: Settings, graceMs: number, asJson: boolean): Pro
   else print(`${token}\n`)
   const when = running ? '' : ', once this node runs'
   process.stderr.write(
-    `The new secret goes to ${members.length} members${when}; a node that is not among them joins with this token.\n`,
+    `The new secret goes to ${formatCount(members.length, 'member')}${when}; a node that is not among them joins with this token.\n`,
   )
   return 0
 }

@@ -1,5 +1,5 @@
 /** Operations on invitations: tokens that let in so many nodes, until a moment, and can be taken back. */
-import { CodedError } from '../../src/base/base.ts'
+import { CodedError, writeDuration } from '../../src/base/base.ts'
 import { endOf, type Invitation, invitationId, maxUses } from '../../src/records/records.ts'
 import { tokenOf } from '../../src/swarm/cluster/cluster.ts'
 import { createSeed } from '../../src/swarm/cluster/key-file.ts'
@@ -37,7 +37,8 @@ export const createInvitation: Operation<'token-create'> = async (
 ) => {
   if (uses < 1 || uses > maxUses)
     throw new InvitationError(`an invitation has 1 to ${maxUses} uses, not ${uses}`)
-  if (afterMs > longestMs) throw new InvitationError('an invitation ends within ten years')
+  if (afterMs > longestMs)
+    throw new InvitationError(`an invitation ends within ten years, not after ${writeDuration(afterMs)}`)
   const seed = createSeed()
   const { publicKey: key } = identityFromSeed(seed)
   const id = invitationId(key)
@@ -73,7 +74,7 @@ export const revokeInvitation: Operation<'token-revoke'> = async ({ node }, { id
   const found = [...node.names.roster().invitations.keys()].filter((known) => known.startsWith(id))
   const [one, ...others] = found
   if (one === undefined || id === '')
-    throw new InvitationError(`there is no invitation ${id}; shoal token ls lists those there are`)
+    throw new InvitationError(`there is no invitation "${id}"; shoal token ls lists those there are`)
   if (others.length > 0)
     throw new InvitationError(`${found.length} invitations begin with ${id}; give more of it`)
   await publish(node, one, () => {

@@ -115,7 +115,7 @@ function diskText({ disk }: NodeStatus): string {
     `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`,
     ...(limit === undefined
       ? []
-      : [`${formatBytes(limit.filledBytes)} of the ${formatBytes(limit.maxBytes)} that it may fill`]),
+      : [`filled ${formatBytes(limit.filledBytes)} of ${formatBytes(limit.maxBytes)}`]),
     ...(partials === 0 ? [] : [`${formatBytes(partialBytes)} unfinished`]),
   ]
   return parts.join(', ')

@@ -1,5 +1,6 @@
 /** The config file: a JSON object whose keys are settings. */
 import { readFileSync } from 'node:fs'
+import { systemReason } from '../../src/base/base.ts'
 import { table } from './table.ts'
 import { UsageError } from './usage-error.ts'
 
@@ -10,7 +11,7 @@ export function readConfigFile(file: string): Record<string, unknown> {
     parsed = JSON.parse(readFileSync(file, 'utf8'))
   } catch (cause) {
     // A parser quotes the text around the fault, which may be a password.
-    const reason = (cause as Error).message.replace(/, (?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/s, '')
+    const reason = systemReason(cause).replace(/, (?:\.\.\.)?".*"(?:\.\.\.)? is not valid JSON$/s, '')
     throw new UsageError(`--config: ${file} cannot be read as JSON: ${reason}`)
   }
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) {

@@ -33,8 +33,15 @@ export function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
   }
 }
 
-/** As node:util says it, with the flag that was probably meant instead of advice on words that begin with a dash. */
+/** As node:util means it, with the flag that was probably meant, or how a value is written. */
 function describeRefusal({ message }: Error, known: string[]): string {
+  const [, flag, isMissing] =
+    /^Option '(?:-\w, )?(--[^' ]+)(?: <value>)?' (argument missing)?/.exec(message) ?? []
+  const [, ambiguous] = /is ambiguous[^]*use '(--[^=]+)=/.exec(message) ?? []
+  if (ambiguous !== undefined)
+    return `${ambiguous} needs a value, and what follows begins with a dash; write ${ambiguous}=VALUE if that is the value`
+  if (flag !== undefined && isMissing !== undefined) return `${flag} needs a value`
+  if (flag !== undefined) return `${flag} takes no value`
   const [refusal, unknown = ''] = /^Unknown option '--?([^']*)'/.exec(message) ?? []
   if (refusal === undefined) return message
   const meant = nearest(unknown, known)

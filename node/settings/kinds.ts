@@ -83,7 +83,8 @@ export const flag: Kind<boolean> = (value) => {
 export function oneOf<T extends string>(...values: T[]): Kind<T> {
   return (value) => {
     const found = values.find((candidate) => candidate === value)
-    if (found === undefined) throw expected(`one of ${values.join(', ')}`)
+    if (found === undefined)
+      throw expected(values.length === 1 ? `${values[0]}` : `one of ${values.join(', ')}`)
     return found
   }
 }
@@ -98,6 +99,13 @@ export const count: Kind<number> = (value) => {
 export const duration: Kind<number> = (value) => {
   const ms = parseDuration(value)
   if (ms === undefined) throw expected('a duration such as 30s, 15m, 24h or 7d')
+  return ms
+}
+
+/** For what ends after it: nothing is made that has ended already. */
+export const lifetime: Kind<number> = (value) => {
+  const ms = parseDuration(value) ?? 0
+  if (ms <= 0) throw expected('a duration above 0, such as 15m, 24h or 90d')
   return ms
 }
 

@@ -1,7 +1,7 @@
 /** What a TLS server shows and proves itself by: read from the operator's files, or made under this node's own authority. */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { type Clock, CodedError } from '../../src/base/base.ts'
+import { type Clock, CodedError, systemReason } from '../../src/base/base.ts'
 import { type Authority, issue } from './own-authority.ts'
 
 /** In PEM: the certificate, with those between it and its authority behind it. */
@@ -39,7 +39,7 @@ async function read(flag: string, file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8')
   } catch (cause) {
-    throw new KeyPairError(`${flag}: ${file} cannot be read: ${(cause as Error).message}`, { cause })
+    throw new KeyPairError(`${flag}: ${file} cannot be read: ${systemReason(cause)}`, { cause })
   }
 }
 

@@ -1,7 +1,7 @@
 /** A webhook as it is configured: a URL, or a file that says to which, with which headers, and about what. */
 import { readFile } from 'node:fs/promises'
 import { validateHeaderName, validateHeaderValue } from 'node:http'
-import { CodedError } from '../../src/base/base.ts'
+import { CodedError, systemReason } from '../../src/base/base.ts'
 import type { Kind } from '../settings/kinds.ts'
 import { type Action, actions } from './events.ts'
 
@@ -104,7 +104,7 @@ async function readText(path: string, what: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (cause) {
-    throw new WebhookError(`--webhook: ${what} cannot be read: ${(cause as Error).message}`, { cause })
+    throw new WebhookError(`--webhook: ${what} cannot be read: ${systemReason(cause)}`, { cause })
   }
 }
 

@@ -21,6 +21,7 @@ export { parseDuration, parseSize, writeDuration, writeSize } from './quantities
 export { RecentMap } from './recent-map.ts'
 export { Semaphore } from './semaphore.ts'
 export { SingleFlight } from './single-flight.ts'
+export { systemReason } from './system-reason.ts'
 export { TokenBucket } from './token-bucket.ts'
 export {
   type Deleted,
