@@ -1,8 +1,9 @@
 /** Whether the files that make this node who it is are whole, and nobody else's to read. */
 import { createPrivateKey } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { CodedError } from '../../src/base/base.ts'
+import { findCluster } from '../../src/swarm/cluster/cluster.ts'
 import { parseToken } from '../../src/swarm/cluster/token.ts'
 import { authorityFrom } from '../tls/own-authority.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
@@ -65,7 +66,9 @@ export const secrets: Check = {
 async function look(name: SecretFacts['name'], path: string): Promise<SecretFacts> {
   try {
     const mode = (await stat(path)).mode & 0o777
-    const reason = findDamage(name, await readFile(path, 'utf8'))
+    const reason =
+      findDamage(name, await readFile(path, 'utf8')) ??
+      (name === 'cluster' && (mode & 0o077) === 0 ? await findLostLine(path) : undefined)
     return reason === undefined
       ? { name, path, mode, state: 'whole' }
       : { name, path, mode, state: 'broken', reason }
@@ -79,13 +82,24 @@ async function look(name: SecretFacts['name'], path: string): Promise<SecretFact
 /** What is wrong with it, in words that hold nothing of the secret. */
 function findDamage(name: SecretFacts['name'], text: string): string | undefined {
   try {
-    if (name === 'cluster') parseToken(text)
+    if (name === 'cluster') parseToken(text.split('\n', 1)[0] ?? '')
     else if (name === 'tls-authority') {
       if (authorityFrom(text) === undefined) return 'it holds no key with its certificate'
     } else if (createPrivateKey(text).asymmetricKeyType !== 'ed25519') return 'it holds no Ed25519 key'
     return undefined
   } catch (error) {
     return error instanceof CodedError ? error.message : 'it holds no private key in PEM form'
+  }
+}
+
+/** Of what a cluster's file holds after its token once a secret or an authority was replaced. */
+async function findLostLine(path: string): Promise<string | undefined> {
+  try {
+    await findCluster(dirname(path))
+    return undefined
+  } catch (error) {
+    if (error instanceof CodedError) return error.message.replace(path, 'it')
+    throw error
   }
 }
 
