@@ -11,7 +11,7 @@ import {
   settleAuthority,
 } from '../../src/swarm/cluster/authority.ts'
 import { AuthorityAbsentError } from '../../src/swarm/errors.ts'
-import { ProposalError, signaturesOf, signProposal } from '../authority-proposal.ts'
+import { type Proposal, ProposalError, signaturesOf, signProposal } from '../authority-proposal.ts'
 import type { Operation, OperationContext } from './operations.ts'
 import { withSealer } from './policy.ts'
 
@@ -85,7 +85,6 @@ export const proposeAuthority: Operation<'authority-propose'> = async ({ node })
 }
 
 /** With this node's own key. */
-/** With this node's own key. */
 export const signByNode: Operation<'authority-sign'> = async ({ node: { membership } }, { proposal }) =>
   signProposal(proposal, membership.identity)
 
@@ -94,17 +93,28 @@ export const applyProposal: Operation<'authority-apply'> = async ({ node }, { pr
   const key = await findComing(settings.data, 'authority.proposed')
   if (key?.peerId !== proposal.to)
     throw new ProposalError(
-      `the key ${proposal.to} is not on this node; apply the proposal where it was made, as its key lies there`,
+      `the key ${proposal.to} is not on this node; apply the proposal where it was made last, as its key lies there`,
     )
   const { now } = names.authority.state()
   if (now !== proposal.from)
     throw new ProposalError(
       `the proposal replaces ${proposal.from}, and ${now} is the authority now; make a new one: shoal authority recover propose FILE`,
     )
-  await names.authority.replace(key, proposal.atMs, signaturesOf(proposal))
+  await names.authority.replace(key, proposal.atMs, signaturesOf(countedOnly(proposal, names)))
   await settleAuthority(settings.data, governsIn(names))
   await membership.secrets.signAgain(key)
   return shown(names)
+}
+
+/** Without signatures by keys that have no say, which anybody can add. Throws ProposalError where there are too few others. */
+function countedOnly(proposal: Proposal, names: Ledger): Proposal {
+  const { keys = [], need = 1 } = names.policy().recovery ?? {}
+  const counted = Object.entries(proposal.signatures).filter(([signer]) => keys.includes(signer))
+  if (counted.length < need)
+    throw new ProposalError(
+      `${counted.length} of the keys that the policy's "recovery" names have signed, and it takes ${need}; shoal authority recover sign FILE --key FILE, with ${keys.join(', ')}`,
+    )
+  return { ...proposal, signatures: Object.fromEntries(counted) }
 }
 
 function shown(names: Ledger): ShownAuthority {
