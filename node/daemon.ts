@@ -155,13 +155,13 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const door = { tlsEndMs: () => tls.endMs(), closed, outdated: () => contact.problem() }
   context = { node, registry, member, upstreams, serving, door }
   joined = member
-  running.resolve(context)
-  // Closed first: no command begins on a node that stops.
-  opened.use(admin)
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   const placed = opened.use(await openNodeCopies({ node, registry, member, logger, metrics }))
   copies = placed
   context = { ...context, copies: placed }
+  running.resolve(context)
+  // Closed before what they use: no command begins on a node that stops.
+  opened.use(admin)
   opened.use(
     openNodeRoom({
       node,

@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDaemon } from '../../node/daemon.ts'
 import { openHttpPort } from '../../node/http-port.ts'
-import { readSettings } from '../../node/settings/settings.ts'
+import { readSettings, type Settings } from '../../node/settings/settings.ts'
 import { type Logger, silentLogger } from '../../src/base/base.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 
 export interface LiveNode extends AsyncDisposable {
   readonly url: string
+  readonly settings: Settings
   /** Pushes a manifest over a config and a layer, and pulls them again. */
   useOnce(): Promise<{ manifest: Digest; layer: Digest }>
 }
@@ -47,6 +48,7 @@ export async function openLiveNode(
 
   return {
     url,
+    settings,
     async useOnce() {
       const [config, layer] = [await pushBlob('{}'), await pushBlob('layer')]
       const body = JSON.stringify({

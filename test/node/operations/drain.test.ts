@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { perform } from '../../../node/admin/perform.ts'
 import type { LocalNode } from '../../../node/local-node.ts'
 import { type DrainEvent, drainNode } from '../../../node/operations/drain.ts'
 import type { OperationContext } from '../../../node/operations/operations.ts'
@@ -9,6 +10,7 @@ import { parseRepository } from '../../../src/oci/oci.ts'
 import { keyOf } from '../../../src/placement/placement.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
 import { makeBlob, makeImage, makeIndex } from '../../placement/world.ts'
+import { openLiveNode } from '../live-node.ts'
 import { Site } from '../site.ts'
 
 const { signal } = new AbortController()
@@ -98,4 +100,9 @@ describe('draining', () => {
       await expect(drain(stopped)).rejects.toMatchObject({ code: 'DRAIN' })
     })
   })
+})
+
+it('is asked of the node that runs, which refuses while nobody else is there', async () => {
+  await using live = await openLiveNode()
+  await expect(perform(live.settings, 'drain', {})).rejects.toThrow('no other member that offers room')
 })
