@@ -11,7 +11,7 @@ import { type FailedImage, importRegistry } from '../archives/registry-importer.
 import { remoteRegistry } from '../archives/remote-registry.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { passwordOf } from '../command-line/password.ts'
-import { formatBytes, print, printJson } from '../screen/output.ts'
+import { formatBytes, formatCount, print, printJson } from '../screen/output.ts'
 import { openProgress } from '../screen/progress.ts'
 import { flag, path, text, url } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
@@ -72,6 +72,10 @@ which. Exits with 1 when an image could not be had.`,
       await using source = isFolder ? await openDockerRegistry(folder) : await openFrom(flags, signal)
       return await importAll(settings, source, flags, signal)
     }
+    if (input === 'docker-registry')
+      throw new UsageError(
+        'import docker-registry needs the folder where one keeps its storage, such as /var/lib/docker-registry',
+      )
     if (input === undefined || folder !== undefined)
       throw new UsageError('import needs one folder or tar file, docker-registry FOLDER, or --from URL')
     const given = (['repositories', 'replace', 'user', 'ca', 'password-stdin'] as const).find(
@@ -114,6 +118,8 @@ async function openFrom(
     throw new UsageError(
       '--user and --password-stdin belong together: an argument would be seen by all on the host',
     )
+  if (from.pathname !== '/')
+    throw new UsageError(`--from: ${from} goes on after the host; name repositories with --repositories`)
   const credentials =
     user === undefined
       ? {}
@@ -157,7 +163,7 @@ async function importAll(
   if (flags.json) printJson({ ...report, images })
   else
     print(
-      `${report.imported} images of ${report.repositories} repositories are here, ${formatBytes(report.bytes)} came, ${report.failed} failed\n`,
+      `${formatCount(report.imported, 'image')} of ${formatCount(report.repositories, 'repository', 'repositories')} are here, ${formatBytes(report.bytes)} came, ${report.failed} failed\n`,
     )
   return report.failed === 0 ? 0 : 1
 }

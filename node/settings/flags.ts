@@ -37,7 +37,7 @@ export function parseFlags(args: string[], extra: Record<string, ExtraFlag>) {
 function describeRefusal({ message }: Error, known: string[]): string {
   const [, flag, isMissing] =
     /^Option '(?:-\w, )?(--[^' ]+)(?: <value>)?' (argument missing)?/.exec(message) ?? []
-  const [, ambiguous] = /is ambiguous[^]*use '(--[^=]+)=/.exec(message) ?? []
+  const [, ambiguous] = /is ambiguous[\s\S]*use '(--[^=]+)=/.exec(message) ?? []
   if (ambiguous !== undefined)
     return `${ambiguous} needs a value, and what follows begins with a dash; write ${ambiguous}=VALUE if that is the value`
   if (flag !== undefined && isMissing !== undefined) return `${flag} needs a value`
