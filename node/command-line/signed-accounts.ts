@@ -39,7 +39,7 @@ export async function performSigned<N extends AccountChange>(
       const record = Buffer.from(
         signAccount({ name: of, value, standing: known.get(of) }, identity, Date.now()),
       )
-      await perform(settings, 'account-submit', { record: record.toString('base64') })
+      await perform(settings, 'record-submit', { record: record.toString('base64') })
       known.set(of, record)
     },
   }

@@ -1,17 +1,20 @@
 /** `shoal member`: what the cluster says of one host. */
 import { perform } from '../admin/perform.ts'
+import { findAdminKey, key } from '../command-line/admin-key.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import type { MemberChange } from '../operations/member.ts'
+import type { OperationTypes } from '../operations/operations.ts'
 import { print, printJson } from '../screen/output.ts'
 import { flag } from '../settings/kinds.ts'
-import { UsageError } from '../settings/settings.ts'
+import { type Settings, UsageError } from '../settings/settings.ts'
 import { banOutcome } from './policy.ts'
 
 const usage = [
-  'member approve PEER|NAME [--json]',
+  'member approve PEER|NAME [--key FILE] [--json]',
   'member ban PEER|NAME [--drop] [--force] [--json]',
   'member unban PEER|NAME [--json]',
-  'member forget PEER|NAME [--json]',
-  'member rename PEER|NAME NEW-NAME [--json]',
+  'member forget PEER|NAME [--key FILE] [--json]',
+  'member rename PEER|NAME NEW-NAME [--key FILE] [--json]',
 ]
 const actions = ['approve', 'ban', 'unban', 'forget', 'rename']
 
@@ -26,11 +29,12 @@ it may come. ban and unban are those of shoal policy. forget is for a host that 
 more, and shoal peers and shoal doctor leave it out; what it published stays. Where members have to be approved it is a
 guest if it comes back; approve takes that back. rename gives a host a name that every node knows.
 
-approve, forget and rename take the authority's key, or a node that the policy names in "administrators"; ban and
-unban change the policy, and take the authority's key.`,
+approve, forget and rename take the authority's key, a node that the policy names in "administrators", or, with --key, an
+administrator's own key; ban and unban change the policy, and take the authority's key.`,
   flags: {
     drop: { kind: flag, help: 'what the banned member had published goes away too' },
     force: { kind: flag, help: 'let this node ban itself, which the others will hold to' },
+    key,
     json,
   },
   actions,
@@ -53,19 +57,37 @@ unban change the policy, and take the authority's key.`,
       else print(text)
       return 0
     }
+    if (action === 'ban' || action === 'unban') {
+      if (flags.key !== undefined)
+        throw new UsageError(
+          "--key is for approve, forget and rename; ban and unban take the authority's key",
+        )
+      const done = await perform(settings, 'member-ban', { who, banned: action === 'ban', drop, force })
+      return say(done, banOutcome(action, done.peer, done.policy, drop))
+    }
+    const change = await openChange(settings, flags.key)
     if (action === 'approve') {
-      const done = await perform(settings, 'member-approve', { who })
+      const done = await change('member-approve', { who })
       return say(done, `${done.peer} is approved; it is a member as soon as it and another meet\n`)
     }
     if (action === 'forget') {
-      const done = await perform(settings, 'member-forget', { who })
+      const done = await change('member-forget', { who })
       return say(done, `${done.peer} is forgotten: nobody looks for it any more\n`)
     }
-    if (action === 'rename') {
-      const done = await perform(settings, 'member-rename', { who, name: name ?? '' })
-      return say(done, `${done.peer} is called ${name}\n`)
-    }
-    const done = await perform(settings, 'member-ban', { who, banned: action === 'ban', drop, force })
-    return say(done, banOutcome(action, done.peer, done.policy, drop))
+    const done = await change('member-rename', { who, name: name ?? '' })
+    return say(done, `${done.peer} is called ${name}\n`)
   },
 })
+
+type ChangeMember = <N extends MemberChange>(
+  name: N,
+  params: OperationTypes[N]['params'],
+) => Promise<OperationTypes[N]['result']>
+
+async function openChange(settings: Settings, file: string | undefined): Promise<ChangeMember> {
+  const own = await findAdminKey(file)
+  if (own === undefined) return (name, params) => perform(settings, name, params)
+  // Loaded only here: it brings along what decides on members.
+  const { performSigned } = await import('../command-line/signed-members.ts')
+  return (name, params) => performSigned(settings, name, params, own)
+}

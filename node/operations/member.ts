@@ -2,7 +2,7 @@
 import { CodedError } from '../../src/base/base.ts'
 import { type MemberValue, memberValueOf } from '../../src/records/records.ts'
 import { parsePeerId } from '../../src/wire/wire.ts'
-import type { Operation, OperationContext } from './operations.ts'
+import type { Operation, OperationContext, OperationTypes } from './operations.ts'
 import { changeBan } from './policy.ts'
 import { type ShownMember, shownMembers } from './shown-members.ts'
 
@@ -54,14 +54,50 @@ function parseId(who: string): void {
   }
 }
 
-export const approveMember: Operation<'member-approve'> = async (context, { who, name }) => {
+/** A member as it stands, for whoever decides on it elsewhere. */
+export interface FoundMember extends ShownMember {
+  /** Whether it is the node that was asked. */
+  isSelf: boolean
+  value: MemberValue
+  /** What stands of it, in Base64. */
+  record?: string
+}
+
+export const findMember: Operation<'member-find'> = async (context, { who }) => {
+  const { names, membership } = context.node
   const found = await findPeer(context, who)
+  const { peer } = found
+  const record = names.findRecord({ kind: 'member', peer })
+  return {
+    ...found,
+    isSelf: peer === membership.identity.peerId,
+    value: memberValueOf(names.roster().entries.get(peer)),
+    ...(record === undefined ? {} : { record: Buffer.from(record).toString('base64') }),
+  }
+}
+
+/** The members that are to be changed, wherever they are: on this node, or with what signs for it. */
+export interface MemberNames {
+  /** Throws MemberError. */
+  find(who: string): Promise<Pick<FoundMember, 'peer' | 'name' | 'state' | 'isSelf'>>
+  /** `decide` is given what stands; what it returns is signed, and stands when it resolves. */
+  change(peer: string, decide: (standing: MemberValue) => MemberValue): Promise<void>
+}
+
+export type MemberChange = 'member-approve' | 'member-forget' | 'member-rename'
+type Change<N extends MemberChange> = (
+  names: MemberNames,
+  params: OperationTypes[N]['params'],
+) => Promise<OperationTypes[N]['result']>
+
+export const approveMember: Change<'member-approve'> = async (names, { who, name }) => {
+  const found = await names.find(who)
   const { peer, state } = found
   if (state === 'banned')
     throw new MemberError(`${peer} is banned; lift that first (shoal member unban ${peer})`)
   if (name !== undefined) checkName(name)
   const label = name ?? (found.name !== undefined && namePattern.test(found.name) ? found.name : undefined)
-  await change(context, peer, ({ goneMs: _, ...standing }) => ({
+  await names.change(peer, ({ goneMs: _, ...standing }) => ({
     ...(label === undefined ? {} : { name: label }),
     ...standing,
     ...(name === undefined ? {} : { name }),
@@ -70,19 +106,36 @@ export const approveMember: Operation<'member-approve'> = async (context, { who,
   return { peer }
 }
 
-export const forgetMember: Operation<'member-forget'> = async (context, { who }) => {
-  const { peer } = await findPeer(context, who)
-  if (peer === context.node.membership.identity.peerId)
-    throw new MemberError(`${peer} is this node, which is not gone; forget it at another one`)
-  await change(context, peer, (standing) => ({ ...standing, goneMs: Date.now() }))
+export const forgetMember: Change<'member-forget'> = async (names, { who }) => {
+  const { peer, isSelf } = await names.find(who)
+  if (isSelf) throw new MemberError(`${peer} is this node, which is not gone; forget it at another one`)
+  await names.change(peer, (standing) => ({ ...standing, goneMs: Date.now() }))
   return { peer }
 }
 
-export const renameMember: Operation<'member-rename'> = async (context, { who, name }) => {
+export const renameMember: Change<'member-rename'> = async (names, { who, name }) => {
   checkName(name)
-  const { peer } = await findPeer(context, who)
-  await change(context, peer, (standing) => ({ ...standing, name }))
+  const { peer } = await names.find(who)
+  await names.change(peer, (standing) => ({ ...standing, name }))
   return { peer }
+}
+
+/** Signed by the authority where its key is here, else by this node, which the policy has to name. */
+export function onNode<N extends MemberChange>(change: Change<N>): Operation<N> {
+  return async (context, params, emit, options) => {
+    const { names } = context.node
+    const here: MemberNames = {
+      find: async (who) => await findMember(context, { who }, emit, options),
+      async change(peer, decide) {
+        const decision = async () => [
+          { kind: 'member' as const, peer, value: decide(memberValueOf(names.roster().entries.get(peer))) },
+        ]
+        if (names.authority.holds()) await names.publishAsAuthority(decision)
+        else await names.publish(decision)
+      },
+    }
+    return await change(here, params)
+  }
 }
 
 /** The same as `policy ban`, of whoever goes by a name. */
@@ -97,17 +150,4 @@ function checkName(name: string): void {
   throw new MemberError(
     `"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between, and no peer id`,
   )
-}
-
-/** Signed by the authority where its key is here, else by this node, which the policy has to name. */
-async function change(
-  { node: { names } }: OperationContext,
-  peer: string,
-  decide: (standing: MemberValue) => MemberValue,
-): Promise<void> {
-  const decision = async () => [
-    { kind: 'member' as const, peer, value: decide(memberValueOf(names.roster().entries.get(peer))) },
-  ]
-  if (names.authority.holds()) await names.publishAsAuthority(decision)
-  else await names.publish(decision)
 }

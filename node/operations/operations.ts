@@ -56,14 +56,23 @@ import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { createInvitation, listInvitations, revokeInvitation, type ShownInvitation } from './invitation.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
-import { approveMember, banMember, forgetMember, listMembers, renameMember } from './member.ts'
+import {
+  approveMember,
+  banMember,
+  type FoundMember,
+  findMember,
+  forgetMember,
+  listMembers,
+  onNode as membersOnNode,
+  renameMember,
+} from './member.ts'
 import { changeBan, planPolicy, setPolicy, showPolicy } from './policy.ts'
 import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
 import { type RetentionReport, retain } from './retention.ts'
 import { planRoom, type RoomPlan } from './room.ts'
 import type { ShownMember } from './shown-members.ts'
-import { findAccountRecords, submitAccount } from './signed-account.ts'
+import { findAccountRecords, submitRecord } from './signed-record.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'
 import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
@@ -125,6 +134,7 @@ export interface OperationTypes {
     result: { mode: MembersMode; self: string; members: ShownMember[] }
   }
   /** `who` is a peer id, the beginning of a known one, or a name. */
+  'member-find': { params: { who: string }; event: never; result: FoundMember }
   'member-approve': { params: { who: string; name?: string }; event: never; result: { peer: string } }
   'member-forget': { params: { who: string }; event: never; result: { peer: string } }
   'member-rename': { params: { who: string; name: string }; event: never; result: { peer: string } }
@@ -183,7 +193,11 @@ export interface OperationTypes {
     result: { records: Record<string, string> }
   }
   /** A record that an administrator's own key signed. */
-  'account-submit': { params: { record: string }; event: never; result: { name: string } }
+  'record-submit': {
+    params: { record: string }
+    event: never
+    result: { kind: 'account' | 'member'; name: string }
+  }
   'access-explain': { params: { who: string; repository: string }; event: never; result: ExplainedAccess }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
@@ -282,9 +296,10 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'token-rotate': rotateToken,
   peers: listPeers,
   members: listMembers,
-  'member-approve': approveMember,
-  'member-forget': forgetMember,
-  'member-rename': renameMember,
+  'member-find': findMember,
+  'member-approve': membersOnNode(approveMember),
+  'member-forget': membersOnNode(forgetMember),
+  'member-rename': membersOnNode(renameMember),
   'member-ban': banMember,
   upstreams: listUpstreams,
   'client-config': showClientConfig,
@@ -308,7 +323,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'account-disable': onNode(disableAccount),
   'account-rm': onNode(removeAccount),
   'account-records': findAccountRecords,
-  'account-submit': submitAccount,
+  'record-submit': submitRecord,
   'account-ls': listAccounts,
   'access-explain': explain,
   'keep-add': addRule,

@@ -48,7 +48,7 @@ export { readRestored } from './restored.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
 export { endOf, type Invitation, memberValueOf, type Roster, type RosterEntry } from './roster.ts'
 export type { AuditReport } from './row-check.ts'
-export { readAccount, signAccount } from './sign-account.ts'
+export { readAccount, signAccount, signMember } from './sign-apart.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 export { approve, type Statement } from './succession.ts'
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { activityProtocol } from '../../node/cluster/activity.ts'
 import { askProtocol, reconcileProtocol } from '../../node/cluster/protocols.ts'
 import { createInvitation, revokeInvitation } from '../../node/operations/invitation.ts'
-import { approveMember, banMember, forgetMember, listMembers } from '../../node/operations/member.ts'
+import { approveMember, banMember, forgetMember, listMembers, onNode } from '../../node/operations/member.ts'
 import type { OperationContext, OperationTypes } from '../../node/operations/operations.ts'
 import { setPolicy } from '../../node/operations/policy.ts'
 import { silentLogger, steadyClock } from '../../src/base/base.ts'
@@ -52,7 +52,7 @@ async function invite(more: Invited = {}, at = first) {
 const close = async (): Promise<unknown> =>
   await setPolicy(contextOf(first), { policy: { members: 'approved' } }, none, { signal })
 const approve = async (who: string): Promise<unknown> =>
-  await approveMember(contextOf(first), { who }, none, { signal })
+  await onNode(approveMember)(contextOf(first), { who }, none, { signal })
 const tokenFrom = ({ node, member }: HonestNode): string =>
   tokenOf(node.membership.secrets.cluster(), member.swarm.addresses())
 const knows = (a: HonestNode, b: HonestNode): boolean => a.peers().includes(b.peer)
@@ -184,7 +184,7 @@ describe('where members have to be approved', () => {
     const second = await openHonestNode(stack, { join: first })
     await until('the two to meet', () => met(first, second))
     await close()
-    await forgetMember(contextOf(first), { who: second.peer }, none, { signal })
+    await onNode(forgetMember)(contextOf(first), { who: second.peer }, none, { signal })
     await until('it to be a guest', () => !knows(first, second) && problemsOf(second).includes('approved'))
     await approve(second.peer)
     await until('it to be back', () => met(first, second))

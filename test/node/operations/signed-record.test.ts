@@ -18,12 +18,12 @@ it('takes an account that an administrator’s own key signed, keeps it, and tel
   const told: boolean[] = []
   node.node.names.onRecords((_, { own }) => told.push(own))
   const name = robotName('deploy')
-  expect(await node.perform('account-submit', signed(name))).toEqual({ name })
+  expect(await node.perform('record-submit', signed(name))).toEqual({ kind: 'account', name })
   expect(told).toEqual([true])
   expect((await node.perform('account-ls', {})).accounts).toMatchObject([{ name, author: ann.peerId }])
   const { records } = await node.perform('account-records', { names: [name, 'nobody', 'No Name'] })
   expect(Object.keys(records)).toEqual([name])
-  await node.perform('account-submit', signed(name, ann, records[name]))
+  await node.perform('record-submit', signed(name, ann, records[name]))
 })
 
 it.each([
@@ -33,7 +33,7 @@ it.each([
   await using node = await openOperatedNode()
   await node.perform('policy-set', { policy: { administrators: [ann.peerId] } })
   const given = signed('robot$deploy', author, undefined, Date.now() + aheadMs)
-  await expect(node.perform('account-submit', given)).rejects.toMatchObject({
+  await expect(node.perform('record-submit', given)).rejects.toMatchObject({
     code: 'RECORD_UNWANTED',
     message: expect.stringContaining(why),
   })
@@ -45,7 +45,7 @@ it('refuses one that was changed since the record was signed', async () => {
   await node.perform('policy-set', { policy: { administrators: [ann.peerId] } })
   const late = signed('robot$deploy', ann, undefined, Date.now() - 1000)
   await node.perform('account-robot', { name: 'deploy', groups: [] })
-  await expect(node.perform('account-submit', late)).rejects.toThrow('meanwhile')
+  await expect(node.perform('record-submit', late)).rejects.toThrow('meanwhile')
 })
 
 it('takes no record of anything else', async () => {
@@ -53,5 +53,5 @@ it('takes no record of anything else', async () => {
   await node.perform('policy-set', { policy: {} })
   const policy = node.node.names.findRecord({ kind: 'policy' }) ?? new Uint8Array()
   const record = Buffer.from(policy).toString('base64')
-  await expect(node.perform('account-submit', { record })).rejects.toMatchObject({ code: 'RECORD_UNWANTED' })
+  await expect(node.perform('record-submit', { record })).rejects.toMatchObject({ code: 'RECORD_UNWANTED' })
 })

@@ -1,4 +1,4 @@
-/** Operations on accounts whose records a command has signed with an administrator's own key. */
+/** Operations on accounts and members whose records a command has signed with an administrator's own key. */
 import { CodedError } from '../../src/base/base.ts'
 import { isAccountName, readAccount, readRecordKey } from '../../src/records/records.ts'
 import { checkRoom } from './account.ts'
@@ -19,20 +19,25 @@ export const findAccountRecords: Operation<'account-records'> = async ({ node },
   return { records }
 }
 
-export const submitAccount: Operation<'account-submit'> = async ({ node }, params) => {
+export const submitRecord: Operation<'record-submit'> = async ({ node }, params) => {
   const { names, membersTime } = node
   const record = Buffer.from(params.record, 'base64')
   const key = readRecordKey(record)
-  if (key.kind !== 'account') throw new RecordUnwantedError('the record is about no account')
-  if (readAccount(record) !== undefined && names.findAccount(key.name) === undefined) await checkRoom(node)
+  if (key.kind !== 'account' && key.kind !== 'member')
+    throw new RecordUnwantedError('the record is about no account and no member')
+  const name = key.kind === 'account' ? key.name : key.peer
+  if (
+    key.kind === 'account' &&
+    readAccount(record) !== undefined &&
+    names.findAccount(key.name) === undefined
+  )
+    await checkRoom(node)
   const clockProblem = membersTime.problem()
   if (clockProblem !== undefined) throw new RecordUnwantedError(clockProblem)
   const { applied, beaten, refused } = await names.apply([record], { wanted: () => true, isOwn: true })
-  if (applied > 0) return { name: key.name }
+  if (applied > 0) return { kind: key.kind, name }
   if (beaten.length > 0)
-    throw new RecordUnwantedError(
-      `${key.name} was changed by somebody else meanwhile; look at it, and try again`,
-    )
+    throw new RecordUnwantedError(`${name} was changed by somebody else meanwhile; look at it, and try again`)
   const [reason = 'refused'] = Object.keys(refused)
   throw new RecordUnwantedError(reasons[reason] ?? `the record is ${reason}`)
 }

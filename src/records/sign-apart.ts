@@ -1,7 +1,8 @@
-/** An account's record, signed away from any ledger: with an administrator's key that no node has. */
+/** Records signed away from any ledger: with an administrator's key that no node has. */
 import { type Identity, MalformedError, peerIdOf } from '../wire/wire.ts'
 import type { AccountEntry, AccountValue } from './account.ts'
-import { authorOf, decodeRecord, signRecord } from './record.ts'
+import type { MemberValue } from './membership.ts'
+import { authorOf, decodeRecord, type RecordBody, signRecord } from './record.ts'
 import { stamp } from './time.ts'
 
 /** Later than `standing`, the record that it replaces, as a node gave it. Throws `MALFORMED` for what is no account's record. */
@@ -14,8 +15,28 @@ export function signAccount(
   identity: Identity,
   nowMs: number,
 ): Uint8Array {
+  return sign({ kind: 'account', key: name, value: value ?? null }, standing, identity, nowMs)
+}
+
+/** As `signAccount`, of what the cluster says of a member. */
+export function signMember(
+  { peer, value, standing }: { peer: string; value: MemberValue; standing: Uint8Array | undefined },
+  identity: Identity,
+  nowMs: number,
+): Uint8Array {
+  return sign({ kind: 'member', key: peer, value }, standing, identity, nowMs)
+}
+
+type Said<K extends RecordBody['kind']> = Pick<Extract<RecordBody, { kind: K }>, 'kind' | 'key' | 'value'>
+
+function sign(
+  said: Said<'account'> | Said<'member'>,
+  standing: Uint8Array | undefined,
+  identity: Identity,
+  nowMs: number,
+): Uint8Array {
   const time = stamp(nowMs, standing === undefined ? undefined : decodeRecord(standing).body.time)
-  return signRecord({ kind: 'account', key: name, time, value: value ?? null }, identity).envelope.bytes
+  return signRecord({ ...said, time }, identity).envelope.bytes
 }
 
 /** `undefined` for one that was removed. As `readAccount` of a ledger, but for whether the policy lets its author write it. */
