@@ -24,7 +24,7 @@ export async function gatherChanges(
 ): Promise<void> {
   const breathe = breather()
   for (const change of changes) {
-    const key = keyOf(change)
+    const key = keyOf(change, identity)
     const name = keyText(key)
     const standing = write.draft.find(name)
     const refusal = rules.refusal(identity.publicKey, key, { isDeletion: change.value === undefined })
@@ -69,13 +69,13 @@ function isSettled(
   throw new NotPermittedError(`${immutable.rule}: only the cluster authority may ${verb} ${change.tag}`)
 }
 
-function keyOf(change: Change): RecordKey {
+function keyOf(change: Change, { peerId: by }: Identity): RecordKey {
   if (change.kind === 'account') return { kind: 'account', name: change.name }
   if (change.kind === 'invitation') return { kind: 'invitation', id: change.id }
   if (change.kind === 'member') return { kind: 'member', peer: change.peer }
   if (change.kind === 'admission') {
     const { invitation, peer } = change
-    return { kind: 'admission', invitation, peer }
+    return { kind: 'admission', invitation, peer, by }
   }
   const { kind, repository } = change
   return kind === 'tag' ? { kind, repository, tag: change.tag } : { kind, repository, digest: change.digest }

@@ -5,7 +5,7 @@
  *     { kind: 'seal', ms, record }
  *
  * The key of a tag is `repository:tag`, of a manifest `repository@digest`, of an account its name, of an invitation its id, of a member
- * its peer id, of an admission `invitation/peer`, and empty for the one policy.
+ * its peer id, of an admission `invitation/peer/author`, and empty for the one policy.
  * A null value is a tombstone. `origin` names the author of a record that the authority signed again in its place, `by` the account for which a tag or a manifest was written. A seal is another's
  * record of a live tag, whole, signed by who saw it at `ms`: it is the record of that tag as well (see order.ts).
  */
@@ -33,6 +33,7 @@ import {
   nullable,
   optional,
   parsePeerId,
+  peerIdOf,
   seal,
   struct,
   TooLargeError,
@@ -116,7 +117,8 @@ export type RecordKey =
 export type RosterKey =
   | { kind: 'invitation'; id: string }
   | { kind: 'member'; peer: string }
-  | { kind: 'admission'; invitation: string; peer: string }
+  /** By whose word: of each member there is another, so that none undoes what another says. */
+  | { kind: 'admission'; invitation: string; peer: string; by: string }
 
 export interface SignedRecord {
   key: RecordKey
@@ -154,7 +156,7 @@ function keyBody(key: RecordKey): string {
   if (key.kind === 'account') return key.name
   if (key.kind === 'invitation') return key.id
   if (key.kind === 'member') return key.peer
-  return key.kind === 'admission' ? `${key.invitation}/${key.peer}` : ''
+  return key.kind === 'admission' ? `${key.invitation}/${key.peer}/${key.by}` : ''
 }
 
 /** Throws `MALFORMED`, and `RECORD_TOO_LARGE`. */
@@ -201,7 +203,7 @@ function decodeSealed(bytes: Uint8Array): SignedRecord {
 
 /**
  * A robot's name belongs to a robot, and to nobody else; a policy to the authority that its handovers led to; an invitation's id
- * to its key, and a proof to who came by it.
+ * to its key, a proof to who came by it, and an admission to who let it in.
  */
 function fitting(body: RecordBody, author: Uint8Array): RecordBody {
   if (body.kind === 'policy') {
@@ -214,8 +216,8 @@ function fitting(body: RecordBody, author: Uint8Array): RecordBody {
     throw new MalformedError('an invitation whose id is not that of its key')
   if (body.kind === 'admission') {
     const { invitation, peer } = readProof(body.value.proof)
-    if (`${invitation}/${peer}` !== body.key)
-      throw new MalformedError('an admission with a proof that is about something else')
+    if (`${invitation}/${peer}/${peerIdOf(body.origin ?? author)}` !== body.key)
+      throw new MalformedError("an admission with a proof that is about something else, or in another's name")
   }
   if (
     body.kind === 'account' &&
@@ -258,8 +260,10 @@ export function parseKeyText(text: string): RecordKey {
   if (text.startsWith('i') && isInvitationId(rest)) return { kind: 'invitation', id: rest }
   if (text.startsWith('n')) return { kind: 'member', peer: parsePeer(rest) }
   if (text.startsWith('j')) {
-    const [invitation, peer] = halves(rest, '/')
-    if (isInvitationId(invitation)) return { kind: 'admission', invitation, peer: parsePeer(peer) }
+    const [invitation, peers] = halves(rest, '/')
+    const [peer, by] = halves(peers, '/')
+    if (isInvitationId(invitation))
+      return { kind: 'admission', invitation, peer: parsePeer(peer), by: parsePeer(by) }
   }
   if (text !== 'p') throw new MalformedError('the key is of no known kind')
   return { kind: 'policy' }

@@ -35,6 +35,10 @@ export interface RosterEntry {
 
 /** Beyond these no more are remembered: somebody who has an invitation and lies as a member has made them up. */
 const maxAdmissions = 8192
+/** As many members' words about one node are remembered: a proof is in a record, and whoever has it can say it again. */
+const maxWords = 16
+
+type AdmissionKey = Extract<RecordKey, { kind: 'admission' }>
 
 const rosterKinds: ReadonlySet<RecordKey['kind']> = new Set(['invitation', 'member', 'admission'])
 
@@ -76,18 +80,33 @@ export function memberValueOf(entry: RosterEntry | undefined): MemberValue {
 export class RosterBook {
   readonly #records = new Map<string, SignedRecord>()
   #admissions = 0
+  /** By invitation and newcomer, how many have said that it came. */
+  readonly #words = new Map<string, number>()
 
   put(record: SignedRecord): void {
-    const name = keyText(record.key)
-    if (record.key.kind === 'admission' && !this.#records.has(name)) {
-      if (this.#admissions >= maxAdmissions) return
-      this.#admissions++
+    const { key } = record
+    const name = keyText(key)
+    if (key.kind === 'admission' && !this.#records.has(name)) {
+      if (this.#admissions >= maxAdmissions || this.#wordsOn(key) >= maxWords) return
+      this.#count(key, 1)
     }
     this.#records.set(name, record)
   }
 
   drop(key: RecordKey): void {
-    if (this.#records.delete(keyText(key)) && key.kind === 'admission') this.#admissions--
+    if (this.#records.delete(keyText(key)) && key.kind === 'admission') this.#count(key, -1)
+  }
+
+  #wordsOn({ invitation, peer }: AdmissionKey): number {
+    return this.#words.get(`${invitation}/${peer}`) ?? 0
+  }
+
+  #count(key: AdmissionKey, step: 1 | -1): void {
+    const words = this.#wordsOn(key) + step
+    const name = `${key.invitation}/${key.peer}`
+    this.#admissions += step
+    if (words > 0) this.#words.set(name, words)
+    else this.#words.delete(name)
   }
 
   records(): SignedRecord[] {
@@ -152,6 +171,8 @@ function admit(
   const isSigned = rules.isAuthority(author) || rules.wasAuthority(author)
   const isIn = isSigned || entries.get(peerIdOf(authorOf(record)))?.isApproved === true
   if ((isClosed && !isIn) || invitation.admitted.length >= invitation.uses) return
+  // By another's word as well: it came once.
+  if (invitation.admitted.includes(key.peer)) return
   invitation.admitted.push(key.peer)
   const known = entries.get(key.peer)
   const { name, site } = body.value

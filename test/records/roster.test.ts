@@ -57,7 +57,7 @@ function invite(
 function admission(newcomer: Identity, by: Identity, ms = clock.ms, invitation = key): Uint8Array {
   const body: RecordBody = {
     kind: 'admission',
-    key: `${invitationId(invitation.publicKey)}/${newcomer.peerId}`,
+    key: `${invitationId(invitation.publicKey)}/${newcomer.peerId}/${by.peerId}`,
     time: [ms, 0],
     value: { proof: proveInvitation(newcomer.peerId, invitation), name: 'host' },
   }
@@ -94,7 +94,7 @@ test('an invitation, a member and an admission are these bytes', () => {
     [
       "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2imeD/5SH0wwHf+sirz02McZnzaV9pbTKck7irdqL/NLhhhJSVh2I4qokxi8uMf2d3yq2xfmzlZcIYkHsRv8cHILpGNrZXl4IDU3NTk0YWQ2MWYzM2U5OTc1Y2ViYWNmZTIwYTU5MmQ1ZGtpbmRqaW52aXRhdGlvbmR0aW1lggEAZXZhbHVlpmNrZXlYIHVOz/7ek0RYoUCi/hWRMR8uMU/bJhC9EeuilPMjsicmZHNpdGVmYmVybGluZHVzZXMDaWV4cGlyZXNNcwVpcmV2b2tlZE1zBGphcHByb3ZlZE1zAg==",
       "O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ims8XuV+P59GET3JUG4eVOp3G98RsEsMUeKm7TRGJ4C/gPTrYE7+EDWn9O/WstOia+fr9fheeRsYpd/S3D+CiwDpGNrZXl4NDEyRDNLb29XR3hQMXlScnRCREZZWjJ1enhFaEF4ZXc4QzJ6VWNMaGRCR1lacDkzZko3VG1ka2luZGZtZW1iZXJkdGltZYIBAGV2YWx1ZaNkbmFtZWZob3N0LWJmZ29uZU1zAmphcHByb3ZlZE1zAQ==",
-      "sfgE2rxoJ0wSM5lcWpEZtWk1vN2Dt94H7HJtztxOnOcOtMAoxFoP+JT85hdb3iAQgqLD4SQqu/mybPH5nvkpgymkqGWaQ5XUmLWHRS5I1GFRQQgKtFiEWxq9W97oLNcPpGNrZXl4VTU3NTk0YWQ2MWYzM2U5OTc1Y2ViYWNmZTIwYTU5MmQ1LzEyRDNLb29XR3hQMXlScnRCREZZWjJ1enhFaEF4ZXc4QzJ6VWNMaGRCR1lacDkzZko3VG1ka2luZGlhZG1pc3Npb25kdGltZYIBAGV2YWx1ZaJkbmFtZWRob3N0ZXByb29mWIB1Ts/+3pNEWKFAov4VkTEfLjFP2yYQvRHropTzI7InJu2Ma6wyWm4MwtlZU1Fb5HlSxcnlT+cdZPgEclL6dDUZcyESsc86pM/suxp4SQ7OtvaXRN9SLQ+9qMma4qWxDANqD2ooOo5OhtKj1g75437DPyq2Bxow4KR3c1Eo51cesA==",
+      "sfgE2rxoJ0wSM5lcWpEZtWk1vN2Dt94H7HJtztxOnOecmTcT+/ub4PU3kv6UghlFwPcxsTX1VIb0haUPj7EGCouTFq98n/Ts9QESlYxCztacApDjO8VNMXHGvrLr/KwOpGNrZXl4ijU3NTk0YWQ2MWYzM2U5OTc1Y2ViYWNmZTIwYTU5MmQ1LzEyRDNLb29XR3hQMXlScnRCREZZWjJ1enhFaEF4ZXc4QzJ6VWNMaGRCR1lacDkzZko3VG0vMTJEM0tvb1dNbzVnUmJaUTR2Um4yYmtBQThUNUJHMVhYd0YycFRzZWRSREJDdUJoSlFOMmRraW5kaWFkbWlzc2lvbmR0aW1lggEAZXZhbHVlomRuYW1lZGhvc3RlcHJvb2ZYgHVOz/7ek0RYoUCi/hWRMR8uMU/bJhC9EeuilPMjsicm7YxrrDJabgzC2VlTUVvkeVLFyeVP5x1k+ARyUvp0NRlzIRKxzzqkz+y7GnhJDs629pdE31ItD72oyZripbEMA2oPaig6jk6G0qPWDvnjfsM/KrYHGjDgpHdzUSjnVx6w",
     ]
   `)
 })
@@ -272,9 +272,31 @@ describe('an admission', () => {
     expect(isMember(carol)).toBe(false)
   })
 
+  it('stands beside what another member says of the same node: none is put out, or let in twice, by a later word', async () => {
+    await invited({ uses: 2, expiresMs: clock.ms + 5 })
+    await ledger.apply([admission(carol, bob), admission(carol, alice, clock.ms + 1)])
+    clock.ms += 10
+    await ledger.apply([admission(carol, alice)])
+    expect(isMember(carol)).toBe(true)
+    await ledger.apply([admission(dave, bob, clock.ms - 6)])
+    expect(ledger.roster().invitations.get(id)?.admitted).toEqual([carol.peerId, dave.peerId])
+  })
+
+  it('is its author’s: nobody writes another’s', () => {
+    const value = { proof: proveInvitation(carol.peerId, key) }
+    const named = `${id}/${carol.peerId}/${alice.peerId}`
+    const body: RecordBody = { kind: 'admission', key: named, time: [clock.ms, 0], value }
+    expect(() => signRecord(body, bob)).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
+  })
+
   it('is no record where its proof is about another node', () => {
     const value = { proof: proveInvitation(carol.peerId, key) }
-    const body: RecordBody = { kind: 'admission', key: `${id}/${dave.peerId}`, time: [clock.ms, 0], value }
+    const body: RecordBody = {
+      kind: 'admission',
+      key: `${id}/${dave.peerId}/${bob.peerId}`,
+      time: [clock.ms, 0],
+      value,
+    }
     expect(() => signRecord(body, bob)).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
   })
 
@@ -293,7 +315,7 @@ function forged(): Uint8Array {
   const proof = proveInvitation(carol.peerId, key).map((byte, at) => (at === 40 ? byte ^ 1 : byte))
   const body: RecordBody = {
     kind: 'admission',
-    key: `${id}/${carol.peerId}`,
+    key: `${id}/${carol.peerId}/${bob.peerId}`,
     time: [clock.ms, 0],
     value: { proof },
   }
