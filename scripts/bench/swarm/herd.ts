@@ -31,13 +31,15 @@ export interface HerdOptions {
   spare?: number
   /** Half of the hosts, the holder among them, and the other half are sites with a link of so many Mbit/s between them. */
   betweenMbps?: number
+  /** That the policy wants of what is pushed; default 1. */
+  copies?: number
 }
 
 /** Where a node on a host of its own answers. */
 export const nodeUrl = 'http://127.0.0.1:5000'
 
 export async function openHerd(bench: SwarmBench, options: HerdOptions): Promise<Herd> {
-  const { name, cold, megabits, spare = 0, betweenMbps } = options
+  const { name, cold, megabits, spare = 0, betweenMbps, copies = 1 } = options
   bench.say(`${name}: starting ${cold + 1} nodes`)
   await using stack = new AsyncDisposableStack()
   const size = cold + 1
@@ -48,7 +50,9 @@ export async function openHerd(bench: SwarmBench, options: HerdOptions): Promise
   const folder = path.join(bench.root, name)
   const flagsOf = (index: number): string[] =>
     betweenMbps === undefined ? [] : ['--site', index < (size + spare) / 2 ? 'one' : 'other']
-  const { nodes } = stack.use(await openCluster({ folder, size, hosts: hosts.slice(0, size), flagsOf }))
+  const { nodes } = stack.use(
+    await openCluster({ folder, size, hosts: hosts.slice(0, size), flagsOf, copies }),
+  )
   for (const host of hosts) await network.shape(host, megabits)
   const members = nodes.flatMap((node, index) => {
     const host = hosts[index]

@@ -21,13 +21,17 @@ export async function pushImage(
   { node, host }: { node: Node; host?: NetworkHost },
   tag: string,
   layers: readonly Content[],
+  { ack }: { ack?: number } = {},
 ): Promise<Image> {
   const where = { url: node.url, signal, ...(host === undefined ? {} : { host }) }
   for (const layer of layers) await pushFile(layer, where)
   const upload = `/v2/${repository}/blobs/uploads/?digest=${configDigest}`
   await node.expect(201, upload, { method: 'POST', body: config })
   const manifest = makeManifest(layers)
-  const headers = { 'content-type': manifestType }
+  const headers = {
+    'content-type': manifestType,
+    ...(ack === undefined ? {} : { 'shoal-ack': String(ack) }),
+  }
   await node.expect(201, manifestPath(tag), { method: 'PUT', headers, body: manifest })
   return { tag, manifest, layers }
 }

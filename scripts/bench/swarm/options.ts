@@ -34,9 +34,9 @@ export interface Options {
 export function parseOptions(
   args: string[],
   names: readonly string[],
-  defaults: { hosts?: string } = {},
+  defaults: { hosts?: string; mbit?: string } = {},
 ): Options {
-  const values = parse(withFile(args), { hosts: '8', ...defaults })
+  const values = parse(withFile(args), { hosts: '8', mbit: '25', ...defaults })
   const only = values.only ?? []
   const unknown = only.find((name) => !names.includes(name))
   if (unknown !== undefined) throw new OptionError(`--only ${unknown}: expected one of ${names.join(', ')}`)
@@ -64,7 +64,7 @@ function withFile(args: string[]): string[] {
   })
 }
 
-function parse(args: string[], { hosts }: { hosts: string }) {
+function parse(args: string[], { hosts, mbit }: { hosts: string; mbit: string }) {
   try {
     return parseArgs({
       args,
@@ -72,7 +72,7 @@ function parse(args: string[], { hosts }: { hosts: string }) {
         only: { type: 'string', multiple: true },
         reps: { type: 'string', default: '3' },
         scale: { type: 'string', default: '1' },
-        mbit: { type: 'string', default: '25' },
+        mbit: { type: 'string', default: mbit },
         hosts: { type: 'string', default: hosts },
         plot: { type: 'string' },
         json: { type: 'string' },

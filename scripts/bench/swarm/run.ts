@@ -21,7 +21,7 @@ export interface BenchCommand {
   usage: string
   measurements: readonly Measurement[]
   /** Options that differ from the usual ones when they are not given. */
-  defaults?: { hosts?: string }
+  defaults?: { hosts?: string; mbit?: string }
 }
 
 /** Returns the exit code. */
