@@ -11,7 +11,7 @@ import { duration, flag } from '../settings/kinds.ts'
 export const command = defineCommand({
   usage: ['gc [--dry-run | --plan] [--grace TIME] [--untagged TIME] [--json]'],
   about: `
-Removes blobs and manifests that no repository needs any more. Pushes and pulls go on meanwhile. A running node does
+Removes blobs and manifests that no repository needs any more, and with --grace uploads that broke off. Pushes and pulls go on meanwhile. A running node does
 this by itself, see --gc-interval, --gc-grace and --keep-untagged of shoal serve. Time counts while the node runs. With
 --plan it also says what would go where room is needed (see --max-disk), in that order, and why.`,
   flags: {
@@ -63,8 +63,9 @@ this by itself, see --gc-interval, --gc-grace and --keep-untagged of shoal serve
   },
 })
 
-function whatWent({ blobs, manifests, bytes }: CollectReport): string {
-  return `${formatCount(blobs, 'blob')} and ${formatCount(manifests, 'manifest')}: ${formatBytes(bytes)}`
+function whatWent({ blobs, manifests, bytes, uploads = 0 }: CollectReport & { uploads?: number }): string {
+  const broken = uploads === 0 ? '' : `, and ${formatCount(uploads, 'broken upload')}`
+  return `${formatCount(blobs, 'blob')} and ${formatCount(manifests, 'manifest')}: ${formatBytes(bytes)}${broken}`
 }
 
 const why: Record<EvictionReason, string> = {

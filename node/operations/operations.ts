@@ -86,7 +86,8 @@ export interface OperationTypes {
   gc: {
     params: { dryRun: boolean; graceMs?: number; untaggedMs?: number }
     event: CollectProgress
-    result: CollectReport
+    /** `uploads`: that broke off, where some went. */
+    result: CollectReport & { uploads?: number }
   }
   /** What `gc` would remove now, and what would go to make room. */
   'gc-plan': { params: { graceMs?: number; untaggedMs?: number }; event: CollectProgress; result: RoomPlan }
@@ -190,7 +191,8 @@ export interface OperationTypes {
   'account-records': {
     params: { names: string[] }
     event: never
-    result: { records: Record<string, string> }
+    /** `http`: where the running node is reached. */
+    result: { records: Record<string, string>; http?: string }
   }
   /** A record that an administrator's own key signed. */
   'record-submit': {

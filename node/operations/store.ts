@@ -6,14 +6,23 @@ import type { ListedPage, ListedRow, Operation } from './operations.ts'
 /** Progress is for people: more often than they can read it, it only costs. */
 const progressEveryMs = 100
 
-export const collect: Operation<'gc'> = ({ node }, { dryRun, graceMs, untaggedMs }, emit, { signal }) =>
-  node.collect({
+export const collect: Operation<'gc'> = async (
+  { node },
+  { dryRun, graceMs, untaggedMs },
+  emit,
+  { signal },
+) => {
+  // Where no grace is given they go by themselves, once nobody has gone on with them for a day.
+  const uploads = dryRun || graceMs === undefined ? 0 : await node.store.uploads.expire(graceMs)
+  const report = await node.collect({
     dryRun,
     signal,
     onProgress: seldom(emit),
     ...(graceMs === undefined ? {} : { graceMs }),
     ...(untaggedMs === undefined ? {} : { untaggedMs }),
   })
+  return uploads === 0 ? report : { ...report, uploads }
+}
 
 export const verify: Operation<'verify'> = async ({ node }, _params, emit, { signal }) => {
   const { blobBytes: totalBytes } = await node.disk.measure()

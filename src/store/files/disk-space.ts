@@ -146,7 +146,8 @@ export class DiskSpace {
   }
 }
 
-const whatToDo = 'on that host, shoal gc --plan says what may go, shoal rm removes images'
+const whatToDo =
+  'on that host, shoal gc --grace 0s removes what broken pushes left, shoal gc --plan says what else may go, shoal rm removes images'
 
 /** A failed write as the store reports it: StoreFullError when there was no room, else unchanged. */
 export function asStoreError(error: unknown): unknown {

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { type Image, type Index, jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
@@ -32,6 +32,14 @@ describe('collecting manifests that lost their tag', () => {
     (await operated.node.store.manifests.get(parseDigest(digest))) !== undefined
   const digestOf = ({ manifest }: Pick<Image, 'manifest'>): string => manifest.descriptor.digest
   const images = ['one', 'two', 'three'].map((seed) => makeImage({ seed, layerBytes: [10, 20] }))
+
+  it('takes an upload that broke off where a grace is given', async () => {
+    const { uploads } = operated.node.store
+    await uploads.create(app)
+    const { blobs } = await operated.perform('gc', { dryRun: false })
+    const gone = async (): Promise<boolean> => (await collect()).uploads === 1
+    expect([blobs, await vi.waitUntil(gone)]).toEqual([0, true])
+  })
 
   it('takes what a tag that moved has left behind, with its layers', async () => {
     for (const image of images) await operated.push(app, 'latest', image)
