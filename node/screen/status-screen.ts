@@ -112,10 +112,12 @@ function diskText({ disk }: NodeStatus): string {
   const { blobs, blobBytes, freeBytes, totalBytes, partials, partialBytes, limit } = disk
   const parts = [
     `${formatBytes(blobBytes)} in ${formatCount(blobs, 'blob')}`,
-    `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`,
     ...(limit === undefined
-      ? []
-      : [`filled ${formatBytes(limit.filledBytes)} of ${formatBytes(limit.maxBytes)}`]),
+      ? [`${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} free`]
+      : [
+          `${formatBytes(limit.filledBytes)} of ${formatBytes(limit.maxBytes)} filled`,
+          `${formatBytes(freeBytes)} free`,
+        ]),
     ...(partials === 0 ? [] : [`${formatBytes(partialBytes)} unfinished`]),
   ]
   return parts.join(', ')

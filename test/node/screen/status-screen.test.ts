@@ -65,6 +65,26 @@ function transfers(count: number, heldBytes: number): NodeStatus['transfers'] {
 const lines = (text: string) => stripVTControlCharacters(text).trimEnd().split('\n')
 
 describe('the status on a screen', () => {
+  it('says on one line how full a node with a limit is', () => {
+    const { disk } = status()
+    const limited = status({
+      disk: {
+        ...disk,
+        partials: 0,
+        limit: {
+          filledBytes: 900 * 2 ** 30,
+          maxBytes: 999 * 2 ** 30,
+          highBytes: 0,
+          lowBytes: 0,
+          isStuck: false,
+        },
+      },
+    })
+    expect(lines(renderStatus(limited, undefined, screen))).toContain(
+      'Disk      3.0 GiB in 10 blobs, 900 GiB of 999 GiB filled, 512 GiB free',
+    )
+  })
+
   it('says who the node is, where it is reached, and how it is', () => {
     expect(lines(renderStatus(status(), undefined, screen))).toEqual([
       `Node      12D3KooW${'x'.repeat(44)}`,
