@@ -25,7 +25,7 @@ export async function performSigned<N extends AccountChange>(
   identity: Identity,
 ): Promise<OperationTypes[N]['result']> {
   const asked = [params.name, robotName(params.name)]
-  const { records } = await perform(settings, 'account-records', { names: asked })
+  const { records, http } = await perform(settings, 'account-records', { names: asked })
   const known = new Map(Object.entries(records).map(([of, text]) => [of, Buffer.from(text, 'base64')]))
   const names: account.AccountNames = {
     findAccount: (of) => {
@@ -44,5 +44,8 @@ export async function performSigned<N extends AccountChange>(
     },
   }
   const change = changes[name] as (context: account.AccountContext, params: unknown) => Promise<unknown>
-  return (await change({ names, settings }, params)) as OperationTypes[N]['result']
+  return (await change(
+    { names, settings, ...(http === undefined ? {} : { serving: { http } }) },
+    params,
+  )) as OperationTypes[N]['result']
 }

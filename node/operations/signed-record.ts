@@ -10,13 +10,13 @@ class RecordUnwantedError extends CodedError {
 }
 
 /** The records of those accounts that have one, in Base64. */
-export const findAccountRecords: Operation<'account-records'> = async ({ node }, { names }) => {
+export const findAccountRecords: Operation<'account-records'> = async ({ node, serving }, { names }) => {
   const records: Record<string, string> = {}
   for (const name of names.filter(isAccountName)) {
     const record = node.names.findRecord({ kind: 'account', name })
     if (record !== undefined) records[name] = Buffer.from(record).toString('base64')
   }
-  return { records }
+  return { records, ...(serving === undefined ? {} : { http: serving.http }) }
 }
 
 export const submitRecord: Operation<'record-submit'> = async ({ node }, params) => {

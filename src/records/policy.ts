@@ -272,7 +272,7 @@ export class Rules {
     if (key.kind === 'account' || key.kind === 'invitation' || key.kind === 'member') {
       if (this.signsAs(author) !== undefined) return undefined
       const what = key.kind === 'account' ? 'write accounts' : 'say who belongs to the cluster'
-      return `only the cluster authority and administrators may ${what}, and ${peerIdOf(author)} is neither`
+      return `only the cluster authority and administrators may ${what}, and ${peerIdOf(author)} is neither: do it where the authority's key is, or have the policy name that id in "administrators"`
     }
     if (this.value.members !== undefined && !this.roster.mayWrite(author))
       return `${peerIdOf(author)} is a guest of this cluster until it is approved (shoal member approve)`
