@@ -11,9 +11,10 @@ import { duration, flag } from '../settings/kinds.ts'
 export const command = defineCommand({
   usage: ['gc [--dry-run | --plan] [--grace TIME] [--untagged TIME] [--json]'],
   about: `
-Removes blobs and manifests that no repository needs any more, and with --grace uploads that broke off. Pushes and pulls go on meanwhile. A running node does
-this by itself, see --gc-interval, --gc-grace and --keep-untagged of shoal serve. Time counts while the node runs. With
---plan it also says what would go where room is needed (see --max-disk), in that order, and why.`,
+Removes blobs and manifests that no repository needs any more, and with --grace uploads that broke off. Pushes and
+pulls go on meanwhile. A running node does this by itself, see --gc-interval, --gc-grace and --keep-untagged of shoal
+serve. Time counts while the node runs. With --plan it also says what would go where room is needed (see --max-disk),
+in that order, and why.`,
   flags: {
     'dry-run': { kind: flag, help: 'say what would go, remove nothing' },
     plan: { kind: flag, help: 'say also what would go to make room, and why; remove nothing' },
