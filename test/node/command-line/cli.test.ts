@@ -87,7 +87,7 @@ describe('the command line', () => {
     [['token', 'create', '--expires', '0s'], '--expires: "0s" is not accepted; expected a duration above 0'],
     [['account', 'robot', 'ci', '--expires', '0s'], '--expires: "0s" is not accepted'],
     [['account', 'rm'], 'expected: shoal account disable|enable|rm NAME [--key FILE] [--json]\n'],
-    [['member', 'rename', 'b'], 'expected: shoal member rename PEER|NAME NEW-NAME [--json]\n'],
+    [['member', 'rename', 'b'], 'expected: shoal member rename PEER|NAME NEW-NAME ['],
     [['access', 'explian', 'ann', 'x'], '"explian" is not explain'],
     [['authority', 'rot'], '"rot" is not export, import, show, rotate, admin-key, recover or follow'],
     [['authority', 'import', '/nowhere/key'], '/nowhere/key cannot be read: there is no such file or folder'],
