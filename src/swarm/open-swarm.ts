@@ -1,6 +1,5 @@
 /** Puts a swarm together, and takes it apart in the opposite order. */
 import type { Connection } from '@libp2p/interface'
-import { peerIdFromString } from '@libp2p/peer-id'
 import { Background, noMetrics, silentLogger, steadyClock } from '../base/base.ts'
 import { clusterId, clusterNames, type SecretNames, secretNames } from './cluster/cluster.ts'
 import { fixedSecrets } from './cluster/secrets.ts'
@@ -15,6 +14,7 @@ import { createDialer, type Dialer } from './members/dialer.ts'
 import { type Farewell, openFarewell, policyProtocol } from './members/farewell.ts'
 import { openHandover } from './members/handover.ts'
 import { openMembers } from './members/members.ts'
+import { PassersBy } from './members/passers-by.ts'
 import { openPulse } from './members/pulse.ts'
 import { createStanding } from './members/standing.ts'
 import { createSpread } from './spread.ts'
@@ -129,6 +129,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
   dialer = dialling
   const parting = await openFarewell({ host, tasks, clock, logger, policy, isBanned, disconnect })
   farewell = parting
+  const passersBy = new PassersBy({ node, tasks })
   const admitting = await openAdmission({
     host,
     tasks,
@@ -144,7 +145,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       const wasMember = members.peers().includes(peer)
       disconnect(peer)
       // Whoever was no member is not looked for, and names cost nothing.
-      if (!wasMember) await started.peerStore.delete(peerIdFromString(peer))
+      if (!wasMember) await passersBy.forget(peer)
     },
   })
   admission = admitting
