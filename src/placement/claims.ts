@@ -38,16 +38,31 @@ export class Claims {
     return this.#claim({ repository, digest, mediaType, size }, digest, entry)
   }
 
-  /** `undefined` where nothing asks for it, or its record has not come. */
-  async of({ repository, digest }: ImageName): Promise<Claim | undefined> {
+  /** One of those; `undefined` where nothing asks for it, or its record has not come. */
+  async of(image: ImageName): Promise<Claim | undefined> {
+    for await (const claim of this.#each(image)) return claim
+    return undefined
+  }
+
+  /** One for each image that it is or belongs to, as each has owners of its own; none where they are too many to look at. */
+  async all(image: ImageName): Promise<Claim[]> {
+    const claims: Claim[] = []
+    let isCut = false
+    const onCut = (): void => {
+      isCut = true
+    }
+    for await (const claim of this.#each(image, onCut)) claims.push(claim)
+    return isCut ? [] : claims
+  }
+
+  async *#each({ repository, digest }: ImageName, onCut?: () => void): AsyncGenerator<Claim> {
     const { names } = this.#options
-    const found = await this.#tagAbove(repository, digest)
-    if (found === undefined) return undefined
-    if (found.digest === digest) return this.ofTag(repository, found)
-    const entry = await names.findManifest(repository, digest)
-    if (entry === undefined) return undefined
-    const { mediaType, size } = entry
-    return this.#claim({ repository, digest, mediaType, size }, found.digest, found)
+    for await (const found of this.#tagsAbove(repository, digest, onCut)) {
+      const entry = found.digest === digest ? found : await names.findManifest(repository, digest)
+      if (entry === undefined) return
+      const { mediaType, size } = entry
+      yield this.#claim({ repository, digest, mediaType, size }, found.digest, found)
+    }
   }
 
   /** Of one that no tag asks for, but that lives: for a member that wants to be rid of it. */
@@ -63,22 +78,32 @@ export class Claims {
     return { image, key, copies, author, sinceMs: writtenMs, isMirrored: checkedMs !== undefined }
   }
 
-  /** A tag that names it, or else what it refers to, or what lists it. */
-  async #tagAbove(repository: Repository, digest: Digest): Promise<TagEntry | undefined> {
+  /** A tag of each that has one: of it, of what it refers to, and of what lists it. */
+  async *#tagsAbove(
+    repository: Repository,
+    digest: Digest,
+    onCut: () => void = () => undefined,
+  ): AsyncGenerator<TagEntry> {
     const { names, parentsOf } = this.#options
     const seen = new Set([digest])
     for (const next of seen) {
-      if (seen.size > maxSteps) return undefined
-      for (const tag of await names.tagsOf(repository, next)) {
-        const entry = await names.findTag(repository, tag)
-        if (entry?.digest === next) return entry
-      }
+      if (seen.size > maxSteps) return onCut()
+      const tag = await this.#tagOf(repository, next)
+      if (tag !== undefined) yield tag
       const subject = (await names.findManifest(repository, next))?.subject
       if (subject !== undefined) seen.add(subject)
       for await (const parent of parentsOf(repository, next)) {
         seen.add(parent)
         if (seen.size > maxSteps) break
       }
+    }
+  }
+
+  async #tagOf(repository: Repository, digest: Digest): Promise<TagEntry | undefined> {
+    const { names } = this.#options
+    for (const tag of await names.tagsOf(repository, digest)) {
+      const entry = await names.findTag(repository, tag)
+      if (entry?.digest === digest) return entry
     }
     return undefined
   }

@@ -74,11 +74,13 @@ export class Promises {
     { budget, signal }: { budget: { leftMs: number }; signal: AbortSignal },
   ): Promise<boolean> {
     const { roster, claims, clock, signal: closing } = this.#options
-    const claim = await claims.of(image)
-    if (claim === undefined || roster.isFrozen || clock.now() - roster.changedMs < settledMs) return false
-    const keepers = this.#keepersOf(claim)
+    const all = await claims.all(image)
+    if (all.length === 0 || roster.isFrozen || clock.now() - roster.changedMs < settledMs) return false
+    // What is a part of several images has the owners of each: when one is deleted those of the others have to have it.
+    const keepersOf = all.map((claim) => this.#keepersOf(claim))
+    const keepers = [...new Set(keepersOf.flat())]
     const key = keyOf(image)
-    if (keepers.length === 0 || this.#isWithin(this.#promised, key, promiseMs)) return false
+    if (keepersOf.some(({ length }) => length === 0) || this.#isWithin(this.#promised, key, promiseMs)) return false
     const beganMs = clock.now()
     const said = this.#said.get(key)
     if (said !== undefined && beganMs - said.atMs < (said.may ? saidMs : deniedMs)) return said.may

@@ -78,8 +78,8 @@ export class PlacedNode {
         supply,
         politeSupply: supply,
         peers: this.#peers(),
-        parentsOf: async function* () {
-          yield* []
+        parentsOf: async function* (_, digest) {
+          yield* cluster.parents.get(digest) ?? []
         },
         makeDurable: async () => undefined,
         learn: async () => cluster.spread(),
@@ -183,6 +183,8 @@ export class PlacedNode {
 export class PlacedCluster {
   readonly nodes: PlacedNode[]
   readonly gone = new Set<string>()
+  /** By a part, the images that list it. */
+  readonly parents = new Map<Digest, Digest[]>()
   readonly random: () => number
   policy: PlacementKeys = {}
   /** Called with each question; what it throws is that nobody answers. */

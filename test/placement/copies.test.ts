@@ -171,6 +171,25 @@ describe('copies', () => {
     }
   })
 
+  it('keeps what is a part of an image that it owns, whatever the owners of another say', async () => {
+    const { cluster, digests } = await clusterOf(6, 30)
+    await cluster.pass(30 * minute)
+    const ownersOf = (digest: Digest) => cluster.nodes[0]?.runner?.placer.owners(digest, 2) ?? []
+    let asked = 0
+    for (const digest of digests) {
+      const owners = ownersOf(digest)
+      const holder = cluster.holders(digest).find(({ peer }) => !owners.includes(peer))
+      const other = digests.find((one) => one !== digest && ownersOf(one).includes(holder?.peer ?? ''))
+      if (holder === undefined || other === undefined) continue
+      cluster.parents.set(digest, [other])
+      asked++
+      const budget = { leftMs: 5_000 }
+      const may = holder.runner?.placer.promises.mayLetGo({ repository, digest }, { budget, signal })
+      expect(await may).toBe(false)
+    }
+    expect(asked).toBeGreaterThan(0)
+  })
+
   it('frees by hand what another keeps, and not what all holders would free at once', async () => {
     const { cluster, digests } = await clusterOf(4, 6)
     await cluster.pass(30 * minute)
