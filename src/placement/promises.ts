@@ -2,7 +2,7 @@
  * What this node says when it is asked for copies, and when it may let its own go: once all owners have said that theirs is
  * there and stays. Who is about to let one go says no itself, so of two that ask each other at once both keep theirs.
  */
-import { type Clock, RecentMap, Semaphore, SingleFlight, unlessAborted } from '../base/base.ts'
+import { type Clock, Keyed, RecentMap, Semaphore, SingleFlight, unlessAborted } from '../base/base.ts'
 import { type ImageName, keyOf } from './backlog.ts'
 import type { Claim, Claims } from './claims.ts'
 import type { Holdings } from './holdings.ts'
@@ -51,6 +51,7 @@ export class Promises {
   readonly #said = new RecentMap<string, { may: boolean; atMs: number }>(maxPromises)
   readonly #silent = new RecentMap<string, number>(maxSilent)
   readonly #flights = new SingleFlight<boolean>()
+  readonly #leavers = new Keyed()
   readonly #asking = new Semaphore(maxAsking)
   #holding = 0
 
@@ -80,7 +81,8 @@ export class Promises {
     const keepersOf = all.map((claim) => this.#keepersOf(claim))
     const keepers = [...new Set(keepersOf.flat())]
     const key = keyOf(image)
-    if (keepersOf.some(({ length }) => length === 0) || this.#isWithin(this.#promised, key, promiseMs)) return false
+    if (keepersOf.some(({ length }) => length === 0) || this.#isWithin(this.#promised, key, promiseMs))
+      return false
     const beganMs = clock.now()
     const said = this.#said.get(key)
     if (said !== undefined && beganMs - said.atMs < (said.may ? saidMs : deniedMs)) return said.may
@@ -99,7 +101,7 @@ export class Promises {
 
   async #askToLetGo(keepers: string[], image: ImageName, signal: AbortSignal): Promise<boolean> {
     const key = keyOf(image)
-    return await this.#leave(key, async () => {
+    return await this.#leave(key, false, async () => {
       const said = await Promise.all(keepers.map((peer) => this.#asked(peer, image, signal)))
       const mayGo = said.every((answer) => answer === 'held')
       if (!said.includes(undefined)) this.#said.set(key, { may: mayGo, atMs: this.#options.clock.now() })
@@ -107,14 +109,21 @@ export class Promises {
     })
   }
 
-  /** While the others are asked this node promises nobody to keep it, and not for a while after it may go. */
-  async #leave<T>(key: string, ask: () => Promise<{ result: T; mayGo: boolean }>): Promise<T> {
+  /** While the others are asked this node promises nobody to keep it, and not for a while after it may go; `no` where it has. */
+  async #leave<T>(key: string, no: T, ask: () => Promise<{ result: T; mayGo: boolean }>): Promise<T> {
     const { clock } = this.#options
-    this.#leaving.set(key, clock.now())
-    const { result, mayGo } = await ask()
-    if (mayGo) this.#leaving.set(key, clock.now())
-    else this.#leaving.delete(key)
-    return result
+    // In turn: one that asks in vain takes back nothing that another's yes rests on.
+    return await this.#leavers.run(key, async () => {
+      // Now, as it may have been promised while others were asked.
+      if (this.#isWithin(this.#promised, key, promiseMs)) return no
+      const before = this.#leaving.get(key)
+      this.#leaving.set(key, clock.now())
+      const { result, mayGo } = await ask()
+      if (mayGo) this.#leaving.set(key, clock.now())
+      else if (before === undefined) this.#leaving.delete(key)
+      else this.#leaving.set(key, before)
+      return result
+    })
   }
 
   /**
@@ -126,9 +135,7 @@ export class Promises {
     peers: readonly string[],
     { signal }: { signal: AbortSignal },
   ): Promise<string[]> {
-    const key = keyOf(image)
-    if (this.#isWithin(this.#promised, key, promiseMs)) return []
-    return await this.#leave(key, async () => {
+    return await this.#leave(keyOf(image), [], async () => {
       const said = await Promise.all(peers.map((peer) => this.#asked(peer, image, signal)))
       const staying = peers.filter((_, at) => said[at] === 'held')
       return { result: staying, mayGo: staying.length > 0 }

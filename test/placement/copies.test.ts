@@ -295,6 +295,28 @@ describe('copies', () => {
       expect(images.size).toBe(6)
     })
 
+    it('promises nothing that may go, though somebody has asked in vain whether it may', async () => {
+      const { cluster, others, mayLetGo } = await holderOfOthers(40)
+      const [digest] = others as [Digest]
+      const promises = cluster.nodes[0]?.runner?.placer.promises
+      const image = { repository, digest }
+      expect(await mayLetGo(digest, { leftMs: 5_000 })).toBe(true)
+      expect(await promises?.askToStay(image, [], { signal })).toEqual([])
+      const question = { mode: 'promise' as const, images: [image], withinMs: 0 }
+      expect(await promises?.answer(question, { signal })).toEqual(['missing'])
+    })
+
+    it('keeps what it promised while it waited for its turn to ask', async () => {
+      const { cluster, others, mayLetGo } = await holderOfOthers(40)
+      const digest = others.at(-1) as Digest
+      const promises = cluster.nodes[0]?.runner?.placer.promises
+      const waiting = others.map((one) => mayLetGo(one, { leftMs: 5_000 }))
+      const question = { mode: 'promise' as const, images: [{ repository, digest }], withinMs: 0 }
+      const [said] = (await promises?.answer(question, { signal })) ?? []
+      const may = (await Promise.all(waiting)).at(-1)
+      expect([said, may]).toEqual(['held', false])
+    })
+
     it('asks nobody again who did not answer, for a minute', async () => {
       const { cluster, others, mayLetGo } = await holderOfOthers(40)
       const asked = new Map<string, number>()
