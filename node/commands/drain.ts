@@ -34,7 +34,9 @@ the result, is a line.`,
     const { images, left } = result
     if (flags.json) printLine({ type: 'result', ...result })
     else if (left.length === 0)
-      print(`${formatCount(images, 'image')} of this host are elsewhere as well: it can go\n`)
+      print(
+        `${formatCount(images, 'image')} of this host ${images === 1 ? 'is' : 'are'} elsewhere as well: it can go\n`,
+      )
     else for (const image of left) process.stderr.write(`only here, or not at enough members: ${image}\n`)
     return left.length === 0 ? 0 : 1
   },
