@@ -49,6 +49,9 @@ export class Visitors {
   async check(context: Context, { name, password }: { name: string; password: string }): Promise<Asker> {
     if (!this.canSignIn)
       throw new PageError('NO_ACCOUNTS', 404, 'there are no accounts; make one with shoal account add NAME')
+    // What is signed without having heard of a change would stand above it.
+    const { outdated } = this.#access
+    if (outdated !== undefined) throw new PageError('UNAVAILABLE', 503, outdated)
     if (!isProtected(context))
       throw new PageError(
         'UNPROTECTED',

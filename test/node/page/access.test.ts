@@ -233,6 +233,15 @@ describe('who signed in', () => {
     expect(again.status).toBe(200)
   })
 
+  it('changes no password where what is known of accounts is too old: it may be revoked, and would count again', async () => {
+    const { headers } = await signIn('ann')
+    page.outdated = 'this node has heard of no member for too long'
+    const body = { current: passwords.ann, password: 'a better one' }
+    const answer = await page.change('/api/own-password', body, headers)
+    expect([answer.status, codeOf(answer)]).toEqual([503, 'UNAVAILABLE'])
+    expect((await page.change('/api/sign-in', { name: 'ann', password: passwords.ann })).status).toBe(503)
+  })
+
   it('is refused alike for every reason, and after many tries told when to come again', async () => {
     await write('bob', { ...person(passwords.bob), disabledMs: 1 })
     const tries = [

@@ -27,6 +27,8 @@ export interface AskOptions {
 export interface ServedPage extends AsyncDisposable {
   readonly operated: OperatedNode
   readonly port: number
+  /** Why what the node knows of accounts is too old, if a test says so. */
+  outdated: string | undefined
   /** As a browser on this host does, with `localhost` for the Host unless another is given. */
   ask(path: string, options?: AskOptions): Promise<PageAnswer>
   /** As the page itself does, with its token. */
@@ -50,7 +52,9 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   const allowed = [...settings['allow-host'], ...settings['page-host']]
   const hosts = new Hosts({ names: allowed, logger: silentLogger })
   const bodies = new BodyWatch()
-  const access = opened.use(await openAccess({ names }))
+  const contact = { problem: () => served?.outdated }
+  let served: ServedPage | undefined
+  const access = opened.use(await openAccess({ names, contact }))
   const context = () => ({ node, registry })
   const door = opened.use(
     openPageDoor({
@@ -90,9 +94,10 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     }
   }
   const resources = opened.move()
-  return {
+  served = {
     operated,
     port: number,
+    outdated: undefined,
     ask,
     open: (path, headers = {}) => begin(path, { headers }),
     async change(path, body, headers = {}) {
@@ -102,6 +107,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+  return served
 }
 
 /** The stable word of a refusal. */
