@@ -44,6 +44,7 @@ export class Finding {
     const over = new AbortController()
     const shares: Share[] = []
     let matched: number | undefined
+    let isHeld = false
     const join = async (ranges?: RangesOf): Promise<Transfer['state'] | undefined> => {
       const share = await transfers.join(wanted, { ranges, signal: either })
       if (share !== undefined) shares.push(share)
@@ -53,7 +54,8 @@ export class Finding {
     const either = AbortSignal.any([signal, over.signal])
     const bringing = async (): Promise<void> => {
       // Only what members hold: no origin is asked for the sake of a push.
-      if (!(await transfers.isHeldFor(wanted, { signal: either, withinMs }))) return
+      isHeld = await transfers.isHeldFor(wanted, { signal: either, withinMs })
+      if (!isHeld) return
       if (sizes.length > 0 && !isVain) {
         const layout = await (await join(() => []))?.ready
         matched = sizes.find((size) => size === layout?.size)
@@ -62,6 +64,8 @@ export class Finding {
     }
     try {
       await untilOrAfter(bringing(), withinMs, { clock, signal })
+      // It may have come meanwhile for a repository that has nothing to do with this one.
+      if (!isHeld) return undefined
       const brought = await blobs.stat(digest)
       if (brought !== undefined) return { size: brought.size }
       if (isVain) return undefined
