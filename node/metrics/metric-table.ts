@@ -90,6 +90,9 @@ export const metricTable = {
   ),
 
   shoal_swarm_members: gauge('Connected members.'),
+  shoal_swarm_connected_without_newest_secret: gauge(
+    'Connected nodes that are not known to have the newest secret of the cluster; they are let go when the grace of the one before ends.',
+  ),
   shoal_swarm_connections: gauge('Open connections to members; there may be two to one.'),
   shoal_swarm_handshakes_total: counter('Handshakes that others began; those of strangers fail.', {
     result: ['done', 'failed'],

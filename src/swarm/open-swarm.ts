@@ -161,6 +161,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     clock,
     random,
     logger,
+    metrics,
     isUnwelcome: (peer) => isBarred(peer) || desk.isGuest(peer),
     connected: () => protocolsOf(started),
     disconnect,

@@ -1,5 +1,6 @@
 /** A new secret on its way through members that are connected, over real sockets. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type Metrics, noMetrics } from '../../src/base/base.ts'
 import {
   findAuthority,
   joinCluster,
@@ -27,6 +28,8 @@ interface RotatingSwarm extends TestSwarm {
   secrets: RotatingSecrets
   /** Who left it. */
   left: string[]
+  /** How many of those who are connected are not known to have the newest secret. */
+  lacking: () => number
 }
 
 async function start(
@@ -36,16 +39,21 @@ async function start(
 ): Promise<RotatingSwarm> {
   const secrets = await openSecrets(folder, { clock })
   const isBanned = (peer: string): boolean => banned.has(peer)
+  let lacking: () => unknown = () => Number.NaN
+  const gauge: Metrics['gauge'] = (name, read) => {
+    if (name === 'shoal_swarm_connected_without_newest_secret') lacking = read
+  }
   const started = await startSwarm(stack, {
     cluster: secrets.cluster(),
     secrets,
     folder,
     bootstrap,
     isBanned,
+    metrics: { ...noMetrics, gauge },
   })
   const left: string[] = []
   started.swarm.members.onChange(({ kind, peer }) => kind === 'leave' && left.push(peer))
-  return { ...started, secrets, left }
+  return { ...started, secrets, left, lacking: () => Number(lacking()) }
 }
 
 async function folders(count: number): Promise<string[]> {
@@ -80,7 +88,11 @@ test('reaches every member over its connections, which stand, and one that was a
   await until('all to have it', () => all.every((one) => newest(one) === newest(a)))
   const d = await start(away, [c.address])
   expect(newest(d)).not.toBe(newest(a))
-  await until('it to have it, too', () => newest(d) === newest(a))
+  await until('it to have it, too, and all to know', () =>
+    [...all, d].every(
+      (one) => newest(one) === newest(a) && one.swarm.members.peers().length === 3 && one.lacking() === 0,
+    ),
+  )
   clock.ms += graceMs
   await until('the old one to be gone', () =>
     [...all, d].every(({ secrets }) => secrets.names().length === 1),

@@ -2,7 +2,7 @@
  * How members that still shake hands with a secret of before are given the newest one, and who is let go when that ends. Both
  * have to be on the authority's list: whoever came with the old secret after the rotation is given nothing, and leaves with it.
  */
-import type { Background, Clock, Logger } from '../../base/base.ts'
+import type { Background, Clock, Logger, Metrics } from '../../base/base.ts'
 import type { SecretNames } from '../cluster/cluster.ts'
 import { maxRotationBytes } from '../cluster/rotation.ts'
 import type { ClusterSecrets } from '../cluster/secrets.ts'
@@ -15,6 +15,7 @@ export interface HandoverOptions {
   clock: Clock
   random: () => number
   logger: Logger
+  metrics: Metrics
   isUnwelcome(peer: string): boolean
   /** Peers that are connected, with the protocols by which their connections were secured. */
   connected(): Map<string, ReadonlySet<string>>
@@ -36,8 +37,8 @@ const lookAgainMs = 1_000
 const taken = new Uint8Array([1])
 
 export async function openHandover(options: HandoverOptions): Promise<Handover> {
-  const { host, secrets, tasks, clock, random, logger, isUnwelcome, connected, disconnect } = options
-  const { invitations, use } = options
+  const { host, secrets, tasks, clock, random, logger, metrics } = options
+  const { isUnwelcome, connected, disconnect, invitations, use } = options
   /** Those that are known to have the newest secret, though their connection is older. */
   let told = new Set<string>()
   const telling = new Set<string>()
@@ -67,6 +68,13 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     }
   }
 
+  /** Those who are not known to have the newest secret. */
+  const lacking = (): [string, ReadonlySet<string>][] => {
+    const protocol = secrets.names()[0]?.protocol ?? ''
+    return [...connected()].filter(([peer, protocols]) => !protocols.has(protocol) && !told.has(peer))
+  }
+  metrics.gauge('shoal_swarm_connected_without_newest_secret', () => lacking().length)
+
   const look = (): void => {
     const [newest, ...earlier] = secrets.names()
     if (newest === undefined) return
@@ -75,8 +83,7 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     const rivals = secrets.rivals()
     const isHeir = (peer: string, protocols: ReadonlySet<string>): boolean =>
       rotation?.members.has(peer) === true || !protocols.isDisjointFrom(rivals)
-    for (const [peer, protocols] of connected()) {
-      if (protocols.has(newest.protocol) || told.has(peer)) continue
+    for (const [peer, protocols] of lacking()) {
       if (protocols.isDisjointFrom(good)) {
         logger.info({ peer }, 'parted from a node that has only a secret whose time is over')
         disconnect(peer)

@@ -86,7 +86,12 @@ const bodies: RecordBody[] = [
     value: { key: identity.publicKey, uses: 3, expiresMs: 9, revokedMs: 8, approvedMs: 5, site: 'berlin' },
   },
   { kind: 'member', key: root.peerId, time: [5, 0], value: { approvedMs: 5, goneMs: 6, name: 'a' } },
-  { kind: 'admission', key: `${invitation}/${root.peerId}`, time: [5, 0], value: { proof, name: 'a' } },
+  {
+    kind: 'admission',
+    key: `${invitation}/${root.peerId}/${identity.peerId}`,
+    time: [5, 0],
+    value: { proof, name: 'a' },
+  },
 ]
 /** Author and signature, which are not judged here. */
 const sealBytes = 96
