@@ -2,7 +2,7 @@
 import { defineConfig } from 'vitest/config'
 
 // Tests of these folders start daemons, which mostly wait, or build networks, whose links are to be as quick as they say.
-const files = { e2e: 2, netns: 1 }
+const files = { e2e: 3, netns: 1 }
 
 export default defineConfig({
   test: {
