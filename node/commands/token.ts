@@ -1,7 +1,7 @@
 /** `shoal token`: what another host needs to join this node's cluster, for good or once, and how that is made worthless. */
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
-import type { ShownInvitation } from '../operations/invitation.ts'
+import type { ShownInvitation } from '../operations/shown.ts'
 import { formatCount, formatTable, formatTime, print, printJson } from '../screen/output.ts'
 import { count, duration, flag, lifetime, word } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'

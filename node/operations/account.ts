@@ -26,23 +26,11 @@ import { closedProblem, reopen } from '../network-access.ts'
 import { type Address, address, formatAddress } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Operation, OperationName, OperationTypes } from './operations.ts'
+import type { ShownAccount } from './shown.ts'
 
 /** The account is not there, is there already, or cannot be as it is asked for. */
 class AccountError extends CodedError {
   readonly code = 'ACCOUNT'
-}
-
-/** Without what proves a secret. */
-export interface ShownAccount {
-  name: string
-  type: 'person' | 'robot'
-  groups: string[]
-  disabledMs?: number
-  expiresMs?: number
-  note?: string
-  writtenMs: number
-  /** Who signed it, as a peer id. */
-  author: string
 }
 
 /** The accounts that are to be changed, wherever they are: on this node, or with what signs for it. */

@@ -7,24 +7,11 @@ import { invitationSecret } from '../../src/swarm/cluster/token.ts'
 import { identityFromSeed } from '../../src/wire/wire.ts'
 import { maxLiveInvitations } from '../cluster/admissions.ts'
 import type { Operation, OperationContext } from './operations.ts'
+import type { ShownInvitation } from './shown.ts'
 
 /** The invitation is not there, or cannot be as it is asked for. */
 class InvitationError extends CodedError {
   readonly code = 'INVITATION'
-}
-
-export interface ShownInvitation {
-  id: string
-  uses: number
-  /** Who came with it, as peer ids. */
-  admitted: string[]
-  expiresMs: number
-  revokedMs?: number
-  /** Whether who comes with it needs no approval. */
-  isApproved: boolean
-  site?: string
-  /** Who made it, as a peer id. */
-  author: string
 }
 
 const longestMs = 10 * 365 * 24 * 60 * 60_000

@@ -4,7 +4,8 @@ import { type MemberValue, memberValueOf } from '../../src/records/records.ts'
 import { parsePeerId } from '../../src/wire/wire.ts'
 import type { Operation, OperationContext, OperationTypes } from './operations.ts'
 import { changeBan } from './policy.ts'
-import { type ShownMember, shownMembers } from './shown-members.ts'
+import type { ShownMember } from './shown.ts'
+import { shownMembers } from './shown-members.ts'
 
 /** Nobody, or more than one, goes by what was given. */
 class MemberError extends CodedError {

@@ -25,7 +25,6 @@ import {
   onNode,
   removeAccount,
   renewSecret,
-  type ShownAccount,
   setGroups,
   setPassword,
 } from './account.ts'
@@ -54,7 +53,7 @@ import { listPeers, readToken, rotateToken } from './cluster.ts'
 import { type DrainEvent, type Drained, drainNode } from './drain.ts'
 import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
-import { createInvitation, listInvitations, revokeInvitation, type ShownInvitation } from './invitation.ts'
+import { createInvitation, listInvitations, revokeInvitation } from './invitation.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import {
   approveMember,
@@ -71,7 +70,7 @@ import { type Reach, tellReach } from './reach.ts'
 import { type RemovedImage, removeImage } from './remove.ts'
 import { type RetentionReport, retain } from './retention.ts'
 import { planRoom, type RoomPlan } from './room.ts'
-import type { ShownMember } from './shown-members.ts'
+import type { ShownAccount, ShownInvitation, ShownMember } from './shown.ts'
 import { findAccountRecords, submitRecord } from './signed-record.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
 import { collect, listPage, verify } from './store.ts'

@@ -2,21 +2,7 @@
 import type { RosterEntry } from '../../src/records/records.ts'
 import { knownMembers } from './cluster.ts'
 import type { OperationContext } from './operations.ts'
-
-export interface ShownMember {
-  peer: string
-  name?: string
-  site?: string
-  /**
-   * `member`: connected, and nobody had to approve it; `approved`: connected and approved; `away`: not connected; `guest`:
-   * not approved, where members have to be; `gone`: forgotten; `banned`.
-   */
-  state: 'member' | 'approved' | 'away' | 'guest' | 'gone' | 'banned'
-  /** Since it was let in, or, of a guest, came first; of one that is only connected, since it is. */
-  sinceMs?: number
-  /** Where a guest came from: an IP address. */
-  from?: string
-}
+import type { ShownMember } from './shown.ts'
 
 /** In order: those that are members, those that are away, guests, and who is out. */
 export async function shownMembers(context: OperationContext): Promise<ShownMember[]> {
@@ -37,12 +23,14 @@ export async function shownMembers(context: OperationContext): Promise<ShownMemb
       const isHere = one !== undefined || (peer === self && member !== undefined)
       const name = entry?.name ?? (peer === self ? node.name : (one?.name ?? guest?.name))
       const site = one?.site ?? guest?.site ?? entry?.site ?? (peer === self ? node.settings.site : undefined)
+      const version = peer === self ? node.version : one?.agent?.replace(/^shoal\//, '')
       const sinceMs = entry?.sinceMs ?? guest?.sinceMs ?? one?.sinceMs
       return {
         peer,
         state: stateOf(context, peer, entry, isHere),
         ...(name === undefined ? {} : { name }),
         ...(site === undefined ? {} : { site }),
+        ...(version === undefined ? {} : { version }),
         ...(sinceMs === undefined ? {} : { sinceMs }),
         ...(guest === undefined ? {} : { from: guest.from }),
       }

@@ -30,13 +30,10 @@ async function buildPage(): Promise<void> {
 function isStale(): boolean {
   const built = changedMs(join(output, 'index.html'))
   if (built === undefined) return true
-  const sources = readdirSync(source, { recursive: true, encoding: 'utf8' }).map((name) => join(source, name))
-  const parts = [
-    ...sources,
-    join(root, 'node/page/answers.ts'),
-    join(root, 'package-lock.json'),
-    import.meta.filename,
-  ]
+  const sources = [source, join(root, 'node/page/answers')].flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  )
+  const parts = [...sources, join(root, 'package-lock.json'), import.meta.filename]
   return parts.some((file) => (changedMs(file) ?? 0) > built)
 }
 

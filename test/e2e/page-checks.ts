@@ -1,7 +1,7 @@
 /** What is asked of every view: that axe finds nothing, that the Tab key reaches every control, and what the node says. */
 import axe from 'axe-core'
 import type { Page } from 'playwright-core'
-import type { BlobEvent, StateEvent } from '../../node/page/answers.ts'
+import type { BlobEvent, StateEvent } from '../../node/page/answers/live.ts'
 
 interface AxeResults {
   violations: { id: string; nodes: { target: unknown[]; failureSummary?: string }[] }[]

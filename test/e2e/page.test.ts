@@ -3,14 +3,9 @@ import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type {
-  ImageAnswer,
-  Rows,
-  RulesAnswer,
-  StorageAnswer,
-  TagRow,
-  UpstreamsAnswer,
-} from '../../node/page/answers.ts'
+import type { Rows } from '../../node/page/answers/answer.ts'
+import type { ImageAnswer, TagRow } from '../../node/page/answers/images.ts'
+import type { RulesAnswer, StorageAnswer, UpstreamsAnswer } from '../../node/page/answers/storage.ts'
 import { formatBytes, formatNumber, shortDigest } from '../../node/page/client/format.ts'
 import { freeableInWords } from '../../node/page/client/words.ts'
 import { until } from '../swarm/fixture.ts'

@@ -1,6 +1,6 @@
 /** Asking the page's API. */
 import { signal } from '@preact/signals'
-import type { ErrorAnswer } from '../answers.ts'
+import type { ErrorAnswer } from '../answers/answer.ts'
 import { seal } from './seal.ts'
 
 /** Counts up whenever the node says that one has to sign in. */

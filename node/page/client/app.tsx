@@ -1,7 +1,7 @@
 /** The frame around every view: where one is, the search, and whether the node is heard of. */
 import { signal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { MeAnswer } from '../answers.ts'
+import type { MeAnswer } from '../answers/access.ts'
 import { connect, connection, disconnect, state } from './live.ts'
 import { Search } from './parts/search.tsx'
 import { hrefOf, parseRoute, type Route, sectionOf } from './route.ts'

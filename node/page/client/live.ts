@@ -1,6 +1,6 @@
 /** The node's events as signals: the cluster's state, and one blob's while its view is open. */
 import { signal } from '@preact/signals'
-import type { BlobEvent, StateEvent } from '../answers.ts'
+import type { BlobEvent, StateEvent } from '../answers/live.ts'
 import { ApiError, reach } from './api.ts'
 import { parseEvents } from './events.ts'
 import { findMe } from './session.ts'

@@ -1,5 +1,5 @@
 /** What members are called: by their names where these tell them apart, else by the ends of their peer ids. */
-import type { MemberFacts, StateEvent } from '../answers.ts'
+import type { MemberFacts, StateEvent } from '../answers/live.ts'
 import { shortPeer } from './format.ts'
 
 export type NameOf = (peer: string) => string

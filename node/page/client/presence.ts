@@ -1,5 +1,6 @@
 /** Whether an image is on every member, and what each one lacks: answered from who holds which of its blobs. */
-import type { BlobFacts, ImageAnswer, MemberFacts } from '../answers.ts'
+import type { BlobFacts, ImageAnswer } from '../answers/images.ts'
+import type { MemberFacts } from '../answers/live.ts'
 import { formatBytes, formatCount, formatList } from './format.ts'
 import type { NameOf } from './member-names.ts'
 

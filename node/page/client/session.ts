@@ -1,6 +1,6 @@
 /** Who looks at the page, and the page's part of the proof: the other part is a cookie that scripts cannot read. */
 import { effect, signal } from '@preact/signals'
-import type { MeAnswer, SignedInAnswer } from '../answers.ts'
+import type { MeAnswer, SignedInAnswer } from '../answers/access.ts'
 import { ApiError, ask, change, signInAsked } from './api.ts'
 import { seal, sealKey } from './seal.ts'
 

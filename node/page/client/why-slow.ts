@@ -1,5 +1,5 @@
 /** Why a blob comes no faster: what holds a transfer up, in words, the weightiest first. */
-import type { BlobEvent, StateEvent, SwarmPeer } from '../answers.ts'
+import type { BlobEvent, StateEvent, SwarmPeer } from '../answers/live.ts'
 import { formatBytes, formatCount, formatList, formatRate } from './format.ts'
 import type { NameOf } from './member-names.ts'
 

@@ -1,12 +1,7 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
-import type {
-  AccountRow,
-  ExplainAnswer,
-  RuleFacts,
-  StateEvent,
-  StorageAnswer,
-  UpstreamFacts,
-} from '../answers.ts'
+import type { AccountRow, ExplainAnswer } from '../answers/access.ts'
+import type { StateEvent } from '../answers/live.ts'
+import type { RuleFacts, StorageAnswer, UpstreamFacts } from '../answers/storage.ts'
 import { formatBytes, formatCount, formatList, formatRate, formatSpan, formatTime } from './format.ts'
 import type { NameOf } from './member-names.ts'
 

@@ -1,7 +1,8 @@
 /** Accounts and rules on the page: for those to whom a rule gives `admin`, and of everybody else what is their own. */
 import type { Context } from 'koa'
 import type { OperationName, OperationTypes } from '../../operations/operations.ts'
-import type { AccessAnswer, AccountRow, ExplainAnswer, MadeRobotAnswer, MeAnswer, Rows } from '../answers.ts'
+import type { AccessAnswer, AccountRow, ExplainAnswer, MadeRobotAnswer, MeAnswer } from '../answers/access.ts'
+import type { Rows } from '../answers/answer.ts'
 import type { PageNode } from '../page.ts'
 import { type Change, originOf } from './changes.ts'
 import { PageError } from './page-error.ts'

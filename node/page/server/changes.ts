@@ -2,7 +2,7 @@
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
 import { parseRepository, parseTag, type Repository } from '../../../src/oci/oci.ts'
-import type { FreeableAnswer } from '../answers.ts'
+import type { FreeableAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
 import { PageError } from './page-error.ts'

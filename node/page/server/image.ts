@@ -1,7 +1,7 @@
 /** One image as the page shows it: what `shoal inspect` knows, in the page's words. */
 import type { Repository } from '../../../src/oci/oci.ts'
 import type { BlobDetails, ImageDetails, PlatformDetails } from '../../operations/inspect.ts'
-import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers.ts'
+import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers/images.ts'
 import type { PageNode } from '../page.ts'
 import { noSuchRepository } from './changes.ts'
 import { PageError } from './page-error.ts'

@@ -1,7 +1,8 @@
 /** The lists of the page: repositories, and the tags of one, a part at a time. */
 import { breather } from '../../../src/base/base.ts'
 import type { Digest, Repository } from '../../../src/oci/oci.ts'
-import type { RepositoryRow, Rows, TagRow } from '../answers.ts'
+import type { Rows } from '../answers/answer.ts'
+import type { RepositoryRow, TagRow } from '../answers/images.ts'
 import type { PageNode } from '../page.ts'
 import { noSuchRepository } from './changes.ts'
 import { ImageLookups } from './image-facts.ts'

@@ -1,7 +1,7 @@
 /** What the other members say about what moves: each is asked every two seconds while somebody watches. */
 import type { Logger } from '../../../src/base/base.ts'
 import type { Activity } from '../../cluster/activity.ts'
-import type { MemberFacts } from '../answers.ts'
+import type { MemberFacts } from '../answers/live.ts'
 import type { PageMember } from '../page.ts'
 
 export interface Report {

@@ -1,7 +1,7 @@
 /** What a list says of each repository, its tags counted and the newest named: read once, kept until one of its tags changes. */
 import type { Repository } from '../../../src/oci/oci.ts'
 import type { ChangedKey, Names } from '../../../src/records/records.ts'
-import type { RepositoryRow } from '../answers.ts'
+import type { RepositoryRow } from '../answers/images.ts'
 
 /** Tags that are counted and read of one repository, and for one answer: nobody else may wait long for it. */
 const maxCounted = 1000

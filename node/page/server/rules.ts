@@ -1,6 +1,6 @@
 /** The keep rules of this node, and how much of what they match is here. */
 import type { Clock } from '../../../src/base/base.ts'
-import type { RulesAnswer } from '../answers.ts'
+import type { RulesAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { Measured } from './measured.ts'
 

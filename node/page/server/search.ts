@@ -1,6 +1,6 @@
 /** Search as one types: repositories and tags whose names hold what was typed, the likeliest first. */
 import type { Names } from '../../../src/records/records.ts'
-import type { SearchAnswer } from '../answers.ts'
+import type { SearchAnswer } from '../answers/images.ts'
 import type { PageListing } from './listing.ts'
 import type { Visitor } from './visitors.ts'
 

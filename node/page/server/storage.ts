@@ -1,6 +1,6 @@
 /** What this node stores, and what of it may go: walked at most once at a time, and not again for a while. */
 import type { Clock } from '../../../src/base/base.ts'
-import type { StorageAnswer } from '../answers.ts'
+import type { StorageAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { Measured } from './measured.ts'
 

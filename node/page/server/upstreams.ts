@@ -1,5 +1,5 @@
 /** The registries outside the cluster that this node may fetch from, and what they allow it. */
-import type { UpstreamsAnswer } from '../answers.ts'
+import type { UpstreamsAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 
 export async function describeUpstreams(

@@ -5,11 +5,11 @@ import type {
   ExplainAnswer,
   MadeRobotAnswer,
   MeAnswer,
-  RepositoryRow,
-  Rows,
   SignedInAnswer,
-  StateEvent,
-} from '../../../node/page/answers.ts'
+} from '../../../node/page/answers/access.ts'
+import type { Rows } from '../../../node/page/answers/answer.ts'
+import type { RepositoryRow } from '../../../node/page/answers/images.ts'
+import type { StateEvent } from '../../../node/page/answers/live.ts'
 import type { AccessRule, AccountValue } from '../../../src/records/records.ts'
 import { person } from '../../access/fixture.ts'
 import { makeImage } from '../../e2e/image.ts'

@@ -1,14 +1,9 @@
 /** What the page's API answers: lists a part at a time, search, images, storage, and refusals in words. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type {
-  ImageAnswer,
-  RepositoryRow,
-  Rows,
-  SearchAnswer,
-  StateEvent,
-  StorageAnswer,
-  TagRow,
-} from '../../../node/page/answers.ts'
+import type { Rows } from '../../../node/page/answers/answer.ts'
+import type { ImageAnswer, RepositoryRow, SearchAnswer, TagRow } from '../../../node/page/answers/images.ts'
+import type { StateEvent } from '../../../node/page/answers/live.ts'
+import type { StorageAnswer } from '../../../node/page/answers/storage.ts'
 import { jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { codeOf, type ServedPage, servePage } from './fixture.ts'
 

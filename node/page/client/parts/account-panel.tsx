@@ -1,5 +1,5 @@
 /** What is done with one account: its groups, another password or secret, keeping it out for a while or for good. */
-import type { AccountRow, MadeRobotAnswer } from '../../answers.ts'
+import type { AccountRow, MadeRobotAnswer } from '../../answers/access.ts'
 import { change } from '../api.ts'
 import { Field, Form, listOf, textOf } from './fields.tsx'
 import { Panel } from './panel.tsx'

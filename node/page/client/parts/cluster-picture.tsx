@@ -1,5 +1,5 @@
 /** The cluster as a picture: members in a circle, what moves between them as lines, those that are lost hollow. */
-import type { StateEvent } from '../../answers.ts'
+import type { StateEvent } from '../../answers/live.ts'
 import { curve, type PictureSize, placeMembers, strokeOf } from '../circle.ts'
 import { formatRate } from '../format.ts'
 import { clusterInWords, movementInWords } from '../words.ts'

@@ -1,6 +1,6 @@
 /** What somebody may do with a repository, and for who may know it, by which rule. */
 import { useState } from 'preact/hooks'
-import type { ExplainAnswer } from '../../answers.ts'
+import type { ExplainAnswer } from '../../answers/access.ts'
 import { ask } from '../api.ts'
 import { explainInWords } from '../words.ts'
 import { Field, Form, textOf } from './fields.tsx'

@@ -1,5 +1,5 @@
 /** The layers of an image from the bottom up: how each was made, its size, and which members hold it. */
-import type { BlobFacts } from '../../answers.ts'
+import type { BlobFacts } from '../../answers/images.ts'
 import { formatBytes, formatList } from '../format.ts'
 import { state } from '../live.ts'
 import { hrefOf } from '../route.ts'

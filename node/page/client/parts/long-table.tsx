@@ -1,7 +1,7 @@
 /** A table of any length: only the rows in sight are drawn, and only the parts in sight are asked for. */
 import type { ComponentChildren } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
-import type { Rows } from '../../answers.ts'
+import type { Rows } from '../../answers/answer.ts'
 import { ApiError, ask } from '../api.ts'
 import { formatNumber } from '../format.ts'
 import { state } from '../live.ts'

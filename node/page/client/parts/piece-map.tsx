@@ -1,6 +1,6 @@
 /** The pieces of a blob as they arrive, in order from the top left: filled when here, and the same in words. */
 import { useEffect, useRef } from 'preact/hooks'
-import type { BlobEvent } from '../../answers.ts'
+import type { BlobEvent } from '../../answers/live.ts'
 import { formatBytes, formatNumber } from '../format.ts'
 import { cellsOf, readablePieces, readBitfield } from '../pieces.ts'
 

@@ -1,5 +1,5 @@
 /** The platforms of an image: which one is looked at, its layers, and how it runs. */
-import type { PlatformFacts } from '../../answers.ts'
+import type { PlatformFacts } from '../../answers/images.ts'
 import { formatTime, shortDigest } from '../format.ts'
 import { Layers } from './layers.tsx'
 import { StrangerTable, StrangerText } from './stranger-text.tsx'

@@ -1,5 +1,5 @@
 /** Signatures, SBOMs and whatever else refers to an image. */
-import type { ImageAnswer } from '../../answers.ts'
+import type { ImageAnswer } from '../../answers/images.ts'
 import { shortDigest } from '../format.ts'
 import { hrefOf } from '../route.ts'
 import { Age } from './age.tsx'

@@ -1,6 +1,6 @@
 /** The search: answers as one types, worked with the arrow keys, and reached with a slash from anywhere. */
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
-import type { SearchAnswer } from '../../answers.ts'
+import type { SearchAnswer } from '../../answers/images.ts'
 import { ApiError, ask } from '../api.ts'
 import { hrefOf } from '../route.ts'
 

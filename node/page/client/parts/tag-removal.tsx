@@ -1,6 +1,6 @@
 /** How a tag is deleted: asked for, said what it means, then done. */
 import { useState } from 'preact/hooks'
-import type { ImageAnswer } from '../../answers.ts'
+import type { ImageAnswer } from '../../answers/images.ts'
 import { change } from '../api.ts'
 import { formatList } from '../format.ts'
 import { hrefOf } from '../route.ts'

@@ -1,5 +1,5 @@
 /** Blobs on their way, each with how far it is, how fast it comes, and a way to see why. */
-import type { TransferFacts } from '../../answers.ts'
+import type { TransferFacts } from '../../answers/live.ts'
 import { formatBytes, formatLeft, formatRate, shortDigest } from '../format.ts'
 import { hrefOf } from '../route.ts'
 import { Member } from './member.tsx'

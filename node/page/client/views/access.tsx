@@ -1,5 +1,5 @@
 /** The policy's access rules, in the order in which they are asked, and what follows for somebody. */
-import type { AccessAnswer } from '../../answers.ts'
+import type { AccessAnswer } from '../../answers/access.ts'
 import { formatCount } from '../format.ts'
 import { Explain } from '../parts/explain.tsx'
 import { Answered, Empty } from '../parts/states.tsx'

@@ -1,6 +1,6 @@
 /** Who has signed in: their groups, what they may do where, their password, and the way out. */
 import { useState } from 'preact/hooks'
-import type { MeAnswer } from '../../answers.ts'
+import type { MeAnswer } from '../../answers/access.ts'
 import { change } from '../api.ts'
 import { formatList } from '../format.ts'
 import { Explain } from '../parts/explain.tsx'

@@ -1,6 +1,6 @@
 /** People and robots: who there is, and everything that is done with them. */
 import { useState } from 'preact/hooks'
-import type { AccountRow, MadeRobotAnswer } from '../../answers.ts'
+import type { AccountRow, MadeRobotAnswer } from '../../answers/access.ts'
 import { change } from '../api.ts'
 import { AccountPanel } from '../parts/account-panel.tsx'
 import { Age } from '../parts/age.tsx'

@@ -1,5 +1,5 @@
 /** One blob: how far it is, why it comes no faster, its pieces as they arrive, and the members that send them. */
-import type { BlobEvent, StateEvent } from '../../answers.ts'
+import type { BlobEvent, StateEvent } from '../../answers/live.ts'
 import { formatBytes, formatLeft, formatNumber, formatRate, shortDigest } from '../format.ts'
 import { blob, state } from '../live.ts'
 import { Copyable } from '../parts/copy.tsx'

@@ -1,5 +1,5 @@
 /** The cluster: who is a member, who is lost, and everything that moves between them. */
-import type { MemberFacts, StateEvent } from '../../answers.ts'
+import type { MemberFacts, StateEvent } from '../../answers/live.ts'
 import { formatBytes, formatCount, formatLatency, formatNumber, formatRate } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'

@@ -1,6 +1,7 @@
 /** One image: whether it is everywhere, its layers and who holds them, how it was made, and what refers to it. */
 import { useState } from 'preact/hooks'
-import type { ImageAnswer, MemberFacts } from '../../answers.ts'
+import type { ImageAnswer } from '../../answers/images.ts'
+import type { MemberFacts } from '../../answers/live.ts'
 import { formatBytes, formatCount, formatList, shortDigest } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'

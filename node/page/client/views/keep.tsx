@@ -1,5 +1,5 @@
 /** The keep rules of this node: what is to be here always, and what of it is not yet. */
-import type { RuleFacts, RulesAnswer } from '../../answers.ts'
+import type { RuleFacts, RulesAnswer } from '../../answers/storage.ts'
 import { formatBytes, formatCount } from '../format.ts'
 import { Age } from '../parts/age.tsx'
 import { Progress } from '../parts/progress.tsx'

@@ -1,5 +1,8 @@
 /** The first view: the cluster in a sentence and a picture, what moves, what was pushed last, and what can be freed. */
-import type { RepositoryRow, Rows, StateEvent, StorageAnswer } from '../../answers.ts'
+import type { Rows } from '../../answers/answer.ts'
+import type { RepositoryRow } from '../../answers/images.ts'
+import type { StateEvent } from '../../answers/live.ts'
+import type { StorageAnswer } from '../../answers/storage.ts'
 import { formatCount } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'

@@ -1,6 +1,6 @@
 /** All repositories, with their tags counted and the newest named. */
 import { useState } from 'preact/hooks'
-import type { RepositoryRow } from '../../answers.ts'
+import type { RepositoryRow } from '../../answers/images.ts'
 import { formatNumber } from '../format.ts'
 import { Age } from '../parts/age.tsx'
 import { Filter } from '../parts/filter.tsx'

@@ -1,6 +1,6 @@
 /** One repository: its tags, the newest first or by name. */
 import { useState } from 'preact/hooks'
-import type { TagRow } from '../../answers.ts'
+import type { TagRow } from '../../answers/images.ts'
 import { formatBytes, formatList } from '../format.ts'
 import { Age } from '../parts/age.tsx'
 import { Digest } from '../parts/copy.tsx'

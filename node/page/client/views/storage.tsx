@@ -1,6 +1,6 @@
 /** What this node stores, what of it can go, and when it goes by itself. */
 import { useState } from 'preact/hooks'
-import type { FreeableAnswer, StorageAnswer } from '../../answers.ts'
+import type { FreeableAnswer, StorageAnswer } from '../../answers/storage.ts'
 import { change } from '../api.ts'
 import { formatBytes, formatCount, formatNumber, formatSpan } from '../format.ts'
 import { Confirm } from '../parts/confirm.tsx'

@@ -1,5 +1,5 @@
 /** The registries outside the cluster: whether they answer, what they allow, and what came from them. */
-import type { UpstreamFacts, UpstreamsAnswer } from '../../answers.ts'
+import type { UpstreamFacts, UpstreamsAnswer } from '../../answers/storage.ts'
 import { formatBytes, formatCount, formatLeft, formatNumber } from '../format.ts'
 import { Answered, Empty } from '../parts/states.tsx'
 import { StrangerText } from '../parts/stranger-text.tsx'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { BlobFacts, ImageAnswer, MemberFacts } from '../../../../node/page/answers.ts'
+import type { BlobFacts, ImageAnswer } from '../../../../node/page/answers/images.ts'
+import type { MemberFacts } from '../../../../node/page/answers/live.ts'
 import { lostParts, presenceInWords, presenceOf } from '../../../../node/page/client/presence.ts'
 
 const member = (peer: string, isSelf = false): MemberFacts => ({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { BlobEvent, StateEvent, SwarmPeer } from '../../../../node/page/answers.ts'
+import type { BlobEvent, StateEvent, SwarmPeer } from '../../../../node/page/answers/live.ts'
 import { progressInWords, whySlow } from '../../../../node/page/client/why-slow.ts'
 
 type Transfer = NonNullable<BlobEvent['transfer']>

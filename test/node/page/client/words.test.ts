@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { MemberFacts, StorageAnswer } from '../../../../node/page/answers.ts'
+import type { MemberFacts } from '../../../../node/page/answers/live.ts'
+import type { StorageAnswer } from '../../../../node/page/answers/storage.ts'
 import {
   clusterInWords,
   freeableInWords,

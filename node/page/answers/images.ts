@@ -1,0 +1,93 @@
+/** What the API answers about repositories, tags and images. */
+
+export interface RepositoryRow {
+  name: string
+  tags: number
+  /** There are more than were counted. */
+  isMore?: true
+  newest?: { tag: string; writtenMs: number; author: string }
+}
+
+export interface TagRow {
+  tag: string
+  digest: string
+  mediaType: string
+  writtenMs: number
+  author: string
+  /** What the whole takes; absent where its manifests are not on this node. */
+  bytes?: number
+  platforms: string[]
+}
+
+export interface SearchAnswer {
+  repositories: string[]
+  tags: { repository: string; tag: string }[]
+  /** There are more names than were searched. */
+  isCut: boolean
+}
+
+export interface BlobFacts {
+  digest: string
+  bytes: number
+  mediaType: string
+  isHere: boolean
+  /** Peer ids of other members that say they hold it; absent until they were asked. */
+  holders?: string[]
+  createdBy?: string
+}
+
+export interface PlatformFacts {
+  digest: string
+  bytes: number
+  platform?: string
+  /** Absent where no member that can be reached has the manifest. */
+  content?: {
+    artifactType?: string
+    config: BlobFacts
+    layers: BlobFacts[]
+    image?: ConfigFacts
+  }
+}
+
+export interface ConfigFacts {
+  created?: string
+  author?: string
+  user?: string
+  workingDir?: string
+  entrypoint: string[]
+  command: string[]
+  environment: string[]
+  ports: string[]
+  volumes: string[]
+  labels: Record<string, string>
+}
+
+export interface ReferrerFacts {
+  digest: string
+  mediaType: string
+  bytes: number
+  artifactType?: string
+  annotations: Record<string, string>
+  writtenMs: number
+  author: string
+}
+
+export interface ImageAnswer {
+  repository: string
+  digest: string
+  mediaType: string
+  kind: 'image' | 'index' | 'other'
+  tag?: { name: string; author: string; writtenMs: number }
+  /** Other tags of the repository that point to it are among these. */
+  tags: string[]
+  annotations: Record<string, string>
+  totalBytes: number
+  platforms: PlatformFacts[]
+  omittedPlatforms: number
+  referrers: ReferrerFacts[]
+  /** Whether this node has the manifest. */
+  isHere: boolean
+  holders?: string[]
+  /** Why the tag cannot be deleted from here, in words; absent when it may be tried. */
+  undeletable?: string
+}

@@ -1,0 +1,63 @@
+/** What the API answers about this node: its disk, its keep rules, its upstreams. */
+
+export interface StorageAnswer {
+  blobs: number
+  blobBytes: number
+  partials: number
+  partialBytes: number
+  quarantined: number
+  totalBytes: number
+  freeBytes: number
+  minFreeBytes: number
+  /** What a collection would remove now, and what it would once nothing is spared for having been used lately. */
+  now: FreeableAnswer
+  later: FreeableAnswer
+  graceMs: number
+  /** How often a collection runs by itself; 0 for never. */
+  collectEveryMs: number
+  measuredMs: number
+}
+
+export interface FreeableAnswer {
+  blobs: number
+  manifests: number
+  bytes: number
+}
+
+/** A keep rule, and how much of what it matches is on this node. */
+export interface RuleFacts {
+  id: string
+  repositories: string
+  tags?: string
+  platforms?: string[]
+  images: number
+  complete: number
+  missingBytes: number
+  /** Since when the oldest image that is not complete is there. */
+  missingSinceMs?: number
+  /** Some of those that are not complete, as `repository:tag`. */
+  missing: { name: string; parts: number; sinceMs: number }[]
+}
+
+export interface RulesAnswer {
+  rules: RuleFacts[]
+  measuredMs: number
+}
+
+export interface UpstreamFacts {
+  name: string
+  url: string
+  /** Absent before the first request. */
+  reachable?: boolean
+  lastError?: string
+  pausedUntilMs?: number
+  limit?: number
+  remaining?: number
+  manifestRequests: number
+  blobRequests: number
+  receivedBytes: number
+}
+
+export interface UpstreamsAnswer {
+  upstreams: UpstreamFacts[]
+}
