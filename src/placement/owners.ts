@@ -16,6 +16,8 @@ export interface Offer {
 
 /** A step is twice the room. */
 export const maxRoom = 40
+/** Steps above the median that count: what a member says of its own disk is its word alone. */
+const maxStepsAbove = 2
 
 /** A member made ready to be ranked for many images. */
 interface Candidate {
@@ -30,9 +32,11 @@ export class Owners {
   readonly #hasSites: boolean
 
   constructor(offers: Iterable<Offer>) {
-    this.#candidates = [...offers]
-      .filter(({ room }) => room > 0)
-      .map(({ peer, room, site = '' }) => ({ peer, site, weight: 2 ** room, seed: seedOf(peer) }))
+    const offering = [...offers].filter(({ room }) => room > 0)
+    const most = medianRoom(offering) + maxStepsAbove
+    this.#candidates = offering.map(({ peer, room, site = '' }) => {
+      return { peer, site, weight: 2 ** Math.min(room, most), seed: seedOf(peer) }
+    })
     this.#hasSites = new Set(this.#candidates.map(({ site }) => site)).size > 1
   }
 
@@ -72,6 +76,12 @@ export function roomOf(bytes: number, told?: number): number {
   const step = Math.min(maxRoom, Math.log2(bytes / 2 ** 20) + 1)
   if (told !== undefined && told > 0 && Math.abs(step - told) < 0.75) return told
   return Math.max(1, Math.round(step))
+}
+
+/** The lower of two in the middle: while those that lie are fewer than the others it is no more than one of these says. */
+function medianRoom(offers: Offer[]): number {
+  const rooms = offers.map(({ room }) => room).sort((a, b) => a - b)
+  return rooms[(rooms.length - 1) >> 1] ?? 0
 }
 
 /** An exponentially distributed number with the weight for its rate: the least of several is each's as often as its weight says. */

@@ -1,9 +1,11 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Digest, digestBytes, parseRepository } from '../../src/oci/oci.ts'
 import { ackOf, copiesOf } from '../../src/placement/copy-rule.ts'
 import { type Offer, Owners, roomOf } from '../../src/placement/owners.ts'
 
 const digests = Array.from({ length: 4_000 }, (_, at) => digestBytes(Buffer.from(`image ${at}`)))
+const some = digests.slice(0, 400)
 const offers: Offer[] = Array.from({ length: 8 }, (_, at) => ({ peer: `peer-${at}`, room: 10 }))
 
 const share = (owners: Owners, peer: string, copies: number): number =>
@@ -27,6 +29,33 @@ describe('owners', () => {
     // Four times the room of each of the four.
     expect(share(owners, 'large', 1)).toBeCloseTo(0.5, 1)
     expect(share(new Owners([...offers, { peer: 'none', room: 0 }]), 'none', 2)).toBe(0)
+  })
+
+  it('have at most four times the share of a member in the middle, whatever they say of their room', () => {
+    const cluster = fc.integer({ min: 2, max: 20 }).chain((count) =>
+      fc.record({
+        honest: fc.array(fc.integer({ min: 8, max: 12 }), { minLength: count, maxLength: count }),
+        lies: fc.array(fc.integer({ min: 8, max: 40 }), { maxLength: count - 1 }),
+      }),
+    )
+    fc.assert(
+      fc.property(cluster, ({ honest, lies }) => {
+        const told = [...honest, ...lies].map((room, at) => ({ peer: `peer-${at}`, room }))
+        const liars = told.slice(honest.length).map(({ peer }) => peer)
+        const owners = new Owners(told)
+        const owned = some.filter((digest) => liars.includes(owners.rank(digest)[0] ?? '')).length
+        // What the roomiest of the honest says, with four times that for each liar.
+        const most = Math.max(...honest)
+        const rest = honest.reduce((sum, room) => sum + 2 ** Math.min(room, most), 0)
+        const capped = lies.length * 2 ** (most + 2)
+        const expected = capped / (capped + rest)
+        expect(owned / some.length).toBeLessThanOrEqual(expected + 5 * Math.sqrt(0.25 / some.length))
+      }),
+      { numRuns: 40 },
+    )
+    // One of nine that says it has all the room of the world.
+    const owners = new Owners([...offers, { peer: 'liar', room: 40 }])
+    expect(share(owners, 'liar', 1)).toBeCloseTo(4 / 12, 1)
   })
 
   it('move their own share alone when one leaves', () => {
