@@ -19,7 +19,7 @@ export const maxRanges = 1024
  * unit or a form that this server does not know, or more than `maxRanges`, may be ignored (RFC 9110, section 14.2). What lies beyond
  * the end is left out. No two overlap: where they do, all are merged and sorted, so that no header asks for more than there is. Those
  * that only touch stay apart, since podman counts the parts that it gets.
- * None where no byte can be satisfied.
+ * None where no byte can be satisfied, or where a range ends before it begins: the distribution-spec's suite wants that refused.
  */
 export function satisfiableRanges(header: string | undefined, size: number): ByteRange[] | undefined {
   const list = /^bytes=([\d\-, \t]+)$/.exec(header?.trim() ?? '')?.[1]
@@ -30,6 +30,7 @@ export function satisfiableRanges(header: string | undefined, size: number): Byt
   for (const item of items) {
     const range = parseItem(item.trim(), size)
     if (range === undefined) return undefined
+    if (range === 'reversed') return []
     if (range !== 'beyond') ranges.push(range)
   }
   return apart(ranges)
@@ -39,14 +40,11 @@ export function satisfiableRanges(header: string | undefined, size: number): Byt
 export function parseRanges(header: string | undefined, size: number): ByteRange[] | undefined {
   const ranges = satisfiableRanges(header, size)
   if (ranges?.length !== 0) return ranges
-  throw new OciError(
-    'RANGE_INVALID',
-    `range "${excerpt(header ?? '')}" lies outside of the ${size} bytes here`,
-  )
+  throw new OciError('RANGE_INVALID', `range "${excerpt(header ?? '')}" names none of the ${size} bytes here`)
 }
 
-/** `undefined` for what is none. */
-function parseItem(item: string, size: number): ByteRange | 'beyond' | undefined {
+/** `undefined` for what is no range. */
+function parseItem(item: string, size: number): ByteRange | 'beyond' | 'reversed' | undefined {
   const match = /^(\d{0,15})-(\d{0,15})$/.exec(item)
   const [, first = '', last = ''] = match ?? []
   if (first === '') {
@@ -54,7 +52,7 @@ function parseItem(item: string, size: number): ByteRange | 'beyond' | undefined
     const length = Math.min(Number(last), size)
     return length > 0 ? { start: size - length, end: size } : 'beyond'
   }
-  if (last !== '' && Number(last) < Number(first)) return undefined
+  if (last !== '' && Number(last) < Number(first)) return 'reversed'
   const start = Number(first)
   return start < size ? { start, end: last === '' ? size : Math.min(Number(last) + 1, size) } : 'beyond'
 }

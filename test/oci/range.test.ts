@@ -14,26 +14,20 @@ describe('parseRanges', () => {
     expect(parseRanges(header, size)).toEqual([range])
   })
 
-  it.each([
-    undefined,
-    '',
-    'bytes=-',
-    'bytes=5-3',
-    'bytes=0-1,b',
-    'bytes=0-1,',
-    'bytes=0-1,3-2',
-    'chunks=0-1',
-    'bytes=a-b',
-    '0-5',
-  ])('ignores %s, as a server may', (header) => {
-    expect(parseRanges(header, 10)).toBeUndefined()
-  })
+  it.each([undefined, '', 'bytes=-', 'bytes=0-1,b', 'bytes=0-1,', 'chunks=0-1', 'bytes=a-b', '0-5'])(
+    'ignores %s, as a server may',
+    (header) => {
+      expect(parseRanges(header, 10)).toBeUndefined()
+    },
+  )
 
   it.each([
     ['bytes=10-', 10],
     ['bytes=100-200', 10],
     ['bytes=-0', 10],
     ['bytes=0-', 0],
+    ['bytes=5-3', 10],
+    ['bytes=0-1,3-2', 10],
     ['bytes=999999999999999-', 10],
   ])('refuses %s of %d bytes', (header, size) => {
     expect(() => parseRanges(header, size)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
