@@ -90,8 +90,8 @@ export async function openNodeCopies({
     copies.offer(offer())
     member.offerRoom(offer().room)
   }
-  await swarm.handle(copiesProtocol, copiesLimits, (channel, _peer, options) =>
-    answerCopies(channel, (...question) => copies.answer(...question), options),
+  await swarm.handle(copiesProtocol, copiesLimits, (channel, peer, options) =>
+    answerCopies(channel, (...question) => copies.answer(peer, ...question), options),
   )
   tellRoom()
   const followed = [

@@ -108,6 +108,12 @@ export class Backlog {
     }
   }
 
+  /** Something is new about this one. */
+  hasten(image: ImageName, nowMs: number): void {
+    const known = this.#debts.get(keyOf(image))
+    if (known !== undefined) known.dueMs = Math.min(known.dueMs, nowMs)
+  }
+
   /** What was just pushed goes first; else in the order in which it came. `undefined` when nothing is due. */
   next(nowMs: number): Debt | undefined {
     let first: Debt | undefined

@@ -7,7 +7,7 @@ import { Placer, type PlacerOptions } from './placer.ts'
 import type { RosterRow } from './roster.ts'
 import type { CopyAnswer, CopyQuestion } from './securing.ts'
 
-export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'signal'> {
+export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'onDue' | 'signal'> {
   names: PlacerOptions['names'] & Pick<Names, 'onChange'>
   /** The members that are connected, as far as they have told what they offer. */
   present(): Offer[]
@@ -23,7 +23,7 @@ export interface Copies extends AsyncDisposable {
   handOver: Placer['handOver']
   duty: Placer['duty']
   /** What this node says to a member that asks. */
-  answer(question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
+  answer(peer: string, question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
   mayLetGo: Placer['promises']['mayLetGo']
   /** Which of those members keep their copies when an operator frees this node's, within a minute from now. */
   askToStay(image: ImageName, peers: readonly string[], options: { signal: AbortSignal }): Promise<string[]>
@@ -50,7 +50,7 @@ export class CopiesRunner {
   #lookAllAtMs: number
   #present = new Set<string>()
 
-  constructor(options: CopiesOptions, signal: AbortSignal) {
+  constructor(options: CopiesOptions & Pick<PlacerOptions, 'onDue'>, signal: AbortSignal) {
     this.#options = options
     this.placer = new Placer({ ...options, signal })
     this.#lookAllAtMs = options.clock.now() + this.#jittered(30_000)
@@ -113,9 +113,9 @@ export class CopiesRunner {
 export function openCopies(options: CopiesOptions): Copies {
   const { names, roster, backlog, clock, logger, metrics } = options
   const background = new Background('the keeper of copies', logger)
-  const runner = new CopiesRunner(options, background.signal)
-  const { placer } = runner
   let wake = Promise.withResolvers<void>()
+  const runner = new CopiesRunner({ ...options, onDue: () => wake.resolve() }, background.signal)
+  const { placer } = runner
 
   /** What fails is the database or this program: it is tried again, and not at once. */
   const attempt = async (work: () => Promise<unknown>, signal: AbortSignal): Promise<void> => {

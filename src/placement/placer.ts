@@ -32,6 +32,8 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
   learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
   /** How many copies a push waits for where neither a rule nor the client says it. */
   ack: number
+  /** Something of the backlog is due earlier than it was. */
+  onDue(): void
   /** Waits a turn of the event loop when long work has taken its time. */
   breathe(): Promise<void> | undefined
   clock: Clock
@@ -78,6 +80,8 @@ export class Placer {
       claims: this.#claims,
       holdings: this.#holdings,
       turns: new Semaphore(maxHolds),
+      onArrived: (image, peer) => this.#arrived(image, peer),
+      onFailure: (peer, err) => logger.debug({ err, peer }, 'a member was not told that its copy is here'),
     })
   }
 
@@ -269,6 +273,14 @@ export class Placer {
     const held = await this.#securing.secure(claim, { others, isFresh: debt.isFresh, signal })
     if (held >= others) await backlog.settle(debt)
     else await backlog.postpone(debt, held + 1, clock.now())
+  }
+
+  #arrived(image: ImageName, peer: string): boolean {
+    const { backlog, clock, onDue } = this.#options
+    if (!this.#securing.arrived(image, peer)) return false
+    backlog.hasten(image, clock.now())
+    onDue()
+    return true
   }
 
   #heldElsewhere(image: ImageName): number {

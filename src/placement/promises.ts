@@ -22,6 +22,9 @@ export interface PromisesOptions {
   learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
   /** Those who bring what a member wants placed here. */
   turns: Semaphore
+  /** A member has what it was asked to hold. */
+  onArrived(image: ImageName, peer: string): boolean
+  onFailure(peer: string, error: unknown): void
   clock: Clock
   signal: AbortSignal
 }
@@ -59,10 +62,14 @@ export class Promises {
     this.#options = options
   }
 
-  /** An answer for each image. */
-  async answer(question: CopyQuestion, { signal }: { signal: AbortSignal }): Promise<CopyAnswer[]> {
+  /** An answer for each image, to the member that asks. */
+  async answer(
+    peer: string,
+    question: CopyQuestion,
+    { signal }: { signal: AbortSignal },
+  ): Promise<CopyAnswer[]> {
     const answers: CopyAnswer[] = []
-    for (const image of question.images) answers.push(await this.#answer(image, question, signal))
+    for (const image of question.images) answers.push(await this.#answer(peer, image, question, signal))
     return answers
   }
 
@@ -163,8 +170,14 @@ export class Promises {
     }
   }
 
-  async #answer(name: ImageName, { mode, withinMs }: CopyQuestion, signal: AbortSignal): Promise<CopyAnswer> {
-    const { claims, holdings, makeDurable, learn } = this.#options
+  async #answer(
+    peer: string,
+    name: ImageName,
+    { mode, withinMs }: CopyQuestion,
+    signal: AbortSignal,
+  ): Promise<CopyAnswer> {
+    const { claims, holdings, makeDurable, learn, onArrived } = this.#options
+    if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
     const key = keyOf(name)
     if (this.#isWithin(this.#leaving, key, letGoMs)) return 'missing'
     let claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))
@@ -183,7 +196,7 @@ export class Promises {
       return this.#isWithin(this.#leaving, key, letGoMs) ? 'missing' : 'held'
     }
     if (mode === 'promise') return 'missing'
-    return this.#mayBeHere(claim) ? await this.#bring(claim.image, withinMs, signal) : 'refused'
+    return this.#mayBeHere(claim) ? await this.#bring(peer, claim.image, withinMs, signal) : 'refused'
   }
 
   /** Near the owners as this node sees them, or as one does who sees fewer members. */
@@ -197,8 +210,8 @@ export class Promises {
     return isNear(ranked) || isNear(ranked.filter((peer) => roster.isPresent(peer)))
   }
 
-  /** It goes on when who asked waits no more. */
-  async #bring(image: Image, withinMs: number, signal: AbortSignal): Promise<CopyAnswer> {
+  /** It goes on when who asked waits no more, and is told when it is here. */
+  async #bring(peer: string, image: Image, withinMs: number, signal: AbortSignal): Promise<CopyAnswer> {
     const { holdings, turns, clock, signal: closing } = this.#options
     if (this.#holding >= maxHolding) return 'refused'
     this.#holding++
@@ -211,10 +224,23 @@ export class Promises {
       .then(() => 'coming' as const)
     try {
       const came = await Promise.race([bringing, late])
-      return came === 'coming' ? came : came ? 'held' : 'missing'
+      if (came !== 'coming') return came ? 'held' : 'missing'
+      void this.#tellOnce(bringing, peer, image)
+      return came
     } finally {
       over.abort(new Error('it is not waited for any more'))
       for (const left of [bringing, late]) left.catch(() => undefined)
+    }
+  }
+
+  /** Who waits for it need not ask again; who does not hear it does. */
+  async #tellOnce(bringing: Promise<boolean>, peer: string, { repository, digest }: Image): Promise<void> {
+    const { peers, onFailure, signal } = this.#options
+    try {
+      if (!(await bringing)) return
+      await peers.ask(peer, { mode: 'have', images: [{ repository, digest }], withinMs: 0 }, { signal })
+    } catch (error) {
+      onFailure(peer, error)
     }
   }
 

@@ -8,8 +8,9 @@ import type { Roster } from './roster.ts'
  * - `look`: is it here, as far as is known without reading it all?
  * - `hold`: bring it, if it may be placed here, and say when it is.
  * - `promise`: is it here, looked at now, and will it stay for a while? Who asks is about to let its own copy go.
+ * - `have`: who asks has it now, after it has answered `coming`.
  */
-export type CopyMode = 'look' | 'hold' | 'promise'
+export type CopyMode = 'look' | 'hold' | 'promise' | 'have'
 
 export interface CopyQuestion {
   mode: CopyMode
@@ -50,6 +51,8 @@ export class Securing {
   readonly #holders = new RecentMap<string, Map<string, number>>(maxRemembered)
   readonly #flights = new SingleFlight<void>()
   readonly #waiting = new Set<() => void>()
+  /** Members by image that are to say when they have it. */
+  readonly #coming = new RecentMap<string, true>(maxRemembered)
 
   constructor(options: SecuringOptions) {
     this.#options = options
@@ -69,6 +72,13 @@ export class Securing {
     else holders.delete(peer)
     this.#holders.set(key, holders)
     if (isHeld) for (const look of this.#waiting) look()
+  }
+
+  /** A member says that it has by now what it was asked to hold. Returns false where it was not asked. */
+  arrived(image: ImageName, peer: string): boolean {
+    if (!this.#coming.delete(comingKey(image, peer))) return false
+    this.note(image, peer, true)
+    return true
   }
 
   /**
@@ -156,8 +166,11 @@ export class Securing {
     const { peers, onFailure, signal } = this.#options
     try {
       const question: CopyQuestion = { mode: 'hold', images: [image], withinMs: isUrgent ? holdMs : 0 }
+      // Before, as it may say that it has it while its answer is on its way.
+      this.#coming.set(comingKey(image, peer), true)
       const [answer] = await peers.ask(peer, question, { signal })
       if (answer === 'coming') return answer
+      this.#coming.delete(comingKey(image, peer))
       this.note(image, peer, answer === 'held')
       return answer === 'held' ? answer : 'refused'
     } catch (error) {
@@ -166,6 +179,10 @@ export class Securing {
       return 'refused'
     }
   }
+}
+
+function comingKey(image: ImageName, peer: string): string {
+  return `${peer} ${keyOf(image)}`
 }
 
 function unless(signal: AbortSignal) {

@@ -85,6 +85,7 @@ export class PlacedNode {
         learn: async () => cluster.spread(),
         ack: 1,
         breathe: () => undefined,
+        onDue: () => undefined,
         present: () => cluster.reached(this).map(({ offer }) => offer),
         isGone: (other) => cluster.gone.has(other),
         save: async (rows) => {
@@ -156,6 +157,7 @@ export class PlacedNode {
       bringManifest: async (_, digest) => {
         const giver = this.cluster.reached(this).find(({ held }) => held.has(digest))
         if (giver === undefined) return undefined
+        await this.cluster.given
         this.receivedBytes += layerBytes
         this.held.add(digest)
         return this.cluster.bytesOf(digest)
@@ -174,7 +176,7 @@ export class PlacedNode {
         if (other?.runner === undefined) throw new Error('nobody is there')
         await unlessAborted(this.cluster.answered, signal)
         this.cluster.onAsk(peer, question)
-        return await other.runner.placer.promises.answer(question, { signal })
+        return await other.runner.placer.promises.answer(this.peer, question, { signal })
       },
     }
   }
@@ -191,6 +193,8 @@ export class PlacedCluster {
   onAsk: (peer: string, question: CopyQuestion) => void = () => undefined
   /** No question is answered before. */
   answered = Promise.resolve()
+  /** No image comes before. */
+  given = Promise.resolve()
   readonly clock: Clock & { nowMs: number }
   readonly #manifests = new Map<Digest, Buffer>()
   readonly #images = new Map<Digest, Digest>()
@@ -204,8 +208,11 @@ export class PlacedCluster {
         return this.nowMs
       },
       // Time passes for those who wait when the test says so, and what they wait for is there at once.
-      sleep: (_, { signal } = {}) =>
-        new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason))),
+      sleep: (ms, { signal } = {}) =>
+        new Promise((resolve, reject) => {
+          if (ms <= 0) setImmediate(resolve)
+          signal?.addEventListener('abort', () => reject(signal.reason))
+        }),
     }
     this.nodes = Array.from({ length: count }, (_, at) => new PlacedNode(this, `node-${at}`))
   }

@@ -303,7 +303,7 @@ describe('copies', () => {
       expect(await mayLetGo(digest, { leftMs: 5_000 })).toBe(true)
       expect(await promises?.askToStay(image, [], { signal })).toEqual([])
       const question = { mode: 'promise' as const, images: [image], withinMs: 0 }
-      expect(await promises?.answer(question, { signal })).toEqual(['missing'])
+      expect(await promises?.answer('node-x', question, { signal })).toEqual(['missing'])
     })
 
     it('keeps what it promised while it waited for its turn to ask', async () => {
@@ -312,7 +312,7 @@ describe('copies', () => {
       const promises = cluster.nodes[0]?.runner?.placer.promises
       const waiting = others.map((one) => mayLetGo(one, { leftMs: 5_000 }))
       const question = { mode: 'promise' as const, images: [{ repository, digest }], withinMs: 0 }
-      const [said] = (await promises?.answer(question, { signal })) ?? []
+      const [said] = (await promises?.answer('node-x', question, { signal })) ?? []
       const may = (await Promise.all(waiting)).at(-1)
       expect([said, may]).toEqual(['held', false])
     })
@@ -413,6 +413,59 @@ describe('copies', () => {
     expect(await other).toEqual({ held: 2, wanted: 2 })
     await cluster.act()
     expect(node.debts.size).toBe(0)
+  })
+
+  it('is short of nothing as soon as the owners have what was pushed', async () => {
+    const cluster = await new PlacedCluster(4).start()
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const gate = Promise.withResolvers<void>()
+    cluster.given = gate.promise
+    const { digest } = cluster.push(node)
+    // It hears that copies are on their way, and is to ask again after a pause.
+    const acting = cluster.act()
+    const triesOf = () => [...node.debts.values()].map(({ tries }) => tries)
+    while (triesOf()[0] !== 1) await new Promise((resolve) => setImmediate(resolve))
+    gate.resolve()
+    await acting
+    expect(cluster.holders(digest).length).toBeGreaterThanOrEqual(2)
+    // No time has passed.
+    await cluster.act()
+    expect(node.debts.size).toBe(0)
+  })
+
+  it('answers a push that waits when the owner that was bringing it already has it', async () => {
+    const cluster = await new PlacedCluster(2).start()
+    await cluster.pass(2 * minute)
+    const [node] = cluster.nodes as [PlacedNode]
+    const gate = Promise.withResolvers<void>()
+    cluster.given = gate.promise
+    const { digest } = cluster.push(node)
+    const acting = cluster.act()
+    await new Promise((resolve) => setImmediate(resolve))
+    let asked = 0
+    // Whoever asks again while it waits hears nothing: it has to be told.
+    cluster.onAsk = (peer, { mode }) => {
+      if (mode === 'have') return
+      asked++
+      throw new Error(`${peer} is asked again`)
+    }
+    const image = { repository, digest }
+    const waiting = node.runner?.placer.secured(image, { copies: 2, withinMs: 1_000, signal })
+    await new Promise((resolve) => setImmediate(resolve))
+    gate.resolve()
+    expect(await waiting).toEqual({ held: 2, wanted: 2 })
+    expect(asked).toBeLessThanOrEqual(1)
+    await acting
+  })
+
+  it('believes no member that says it has what it was not asked to hold', async () => {
+    const cluster = await new PlacedCluster(2).start()
+    await cluster.pass(2 * minute)
+    const [node, other] = cluster.nodes as [PlacedNode, PlacedNode]
+    const { digest } = cluster.push(node)
+    const have = { mode: 'have' as const, images: [{ repository, digest }], withinMs: 0 }
+    expect(await node.runner?.placer.promises.answer(other.peer, have, { signal })).toEqual(['missing'])
   })
 
   it('says at once that nobody is there to take a copy', async () => {

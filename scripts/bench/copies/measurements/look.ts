@@ -83,6 +83,7 @@ async function openPlacer({ node }: OperatedNode, { signal }: SwarmBench): Promi
     learn: async () => undefined,
     ack: 1,
     breathe: breather(),
+    onDue: () => undefined,
     clock: steadyClock,
     logger: silentLogger,
     metrics: noMetrics,
