@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
-import { type Logger, type Metrics, noMetrics, steadyClock, wallClock } from '../src/base/base.ts'
+import { CodedError, type Logger, type Metrics, noMetrics, steadyClock, wallClock } from '../src/base/base.ts'
 import type { Digest, Repository } from '../src/oci/oci.ts'
 import {
   type Debt,
@@ -34,7 +34,7 @@ import { type Membership, openMembership } from './membership.ts'
 import { openMender } from './mender.ts'
 import { takeUpAuthority } from './operations/authority.ts'
 import type { DiskShare } from './settings/kinds.ts'
-import { type Settings, UsageError } from './settings/settings.ts'
+import type { Settings } from './settings/settings.ts'
 import { readVersion } from './version.ts'
 
 /** A sublevel of the node's database with texts for keys and bytes for values. */
@@ -84,6 +84,11 @@ export interface LocalNodeOptions {
   create: boolean
 }
 
+/** The data directory that a command is to work on is none. */
+class NoDataError extends CodedError {
+  readonly code = 'NO_DATA'
+}
+
 export async function openLocalNode({
   settings,
   logger,
@@ -92,7 +97,7 @@ export async function openLocalNode({
 }: LocalNodeOptions): Promise<LocalNode> {
   const directory = settings.data
   if (!create && !existsSync(join(directory, 'db'))) {
-    throw new UsageError(
+    throw new NoDataError(
       `${directory} is no node's data directory; name it with --data, or start a node with shoal serve`,
     )
   }

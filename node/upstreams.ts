@@ -28,6 +28,7 @@ export async function readUpstreams(
   environment: NodeJS.ProcessEnv,
   logger: Logger,
 ): Promise<UpstreamOptions[]> {
+  checkVariables(settings, environment)
   const upstreams = await Promise.all(
     settings.map((setting) => readUpstream(setting, credentialVariables(setting, settings, environment))),
   )
@@ -87,6 +88,19 @@ function credentialVariables(
     )
   }
   return { prefix, username, password, token }
+}
+
+/** Credentials for nobody are a name that is misspelt. Throws UsageError. */
+function checkVariables(settings: UpstreamSetting[], environment: NodeJS.ProcessEnv): void {
+  const prefixes = new Set(settings.map(({ name }) => prefixOf(name)))
+  for (const variable of Object.keys(environment)) {
+    const [, prefix] = /^(SHOAL_UPSTREAM_.+)_(?:USERNAME|PASSWORD|TOKEN)$/.exec(variable) ?? []
+    if (prefix === undefined || prefixes.has(prefix)) continue
+    const names = settings.length === 0 ? 'there is none' : settings.map(({ name }) => name).join(', ')
+    throw new UsageError(
+      `${variable} is for no upstream that is configured (${names}); see --upstream in shoal serve --help`,
+    )
+  }
 }
 
 function prefixOf(name: string): string {

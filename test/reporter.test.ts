@@ -74,6 +74,6 @@ describe('npm test', { timeout: 60_000 }, () => {
 
 /** The environment without what the surrounding run has set for its own workers. */
 function plainEnvironment(): NodeJS.ProcessEnv {
-  const own = /^(VITEST|TEST$|NODE_ENV$|MODE$|DEV$|PROD$|SSR$|BASE_URL$|SHOAL_|CI$)/
+  const own = /^(VITEST|TEST$|NODE_ENV$|MODE$|DEV$|PROD$|SSR$|BASE_URL$|SHOAL_|TEST_SUMMARY$|CI$)/
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !own.test(name)))
 }

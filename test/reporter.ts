@@ -18,7 +18,7 @@ export interface RunSummary {
 }
 
 /** The environment variable that names the file to which the summary goes. */
-export const SUMMARY_FILE = 'SHOAL_TEST_SUMMARY'
+export const SUMMARY_FILE = 'TEST_SUMMARY'
 
 function summarize(
   modules: readonly TestModule[],

@@ -93,15 +93,20 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
   },
 }
 
-/** Exit codes: 0 done, 1 failed, 2 not understood. */
+/** Exit codes: 0 done, 1 failed, 2 not understood. With --json what went wrong is a line of JSON on standard error. */
 export async function run(args: string[]): Promise<number> {
   try {
     return await dispatch(args)
   } catch (error) {
     const failure = explainFailure(error)
     if (failure === undefined) throw error
-    process.stderr.write(`shoal: ${failure.message}\n`)
-    return failure.exitCode
+    const { code, message, exitCode } = failure
+    process.stderr.write(
+      ownFlags(args).includes('--json')
+        ? `${JSON.stringify({ error: { code, message } })}\n`
+        : `shoal: ${message}\n`,
+    )
+    return exitCode
   }
 }
 
@@ -136,9 +141,13 @@ async function loadCommand(name: string): Promise<Command> {
   )
 }
 
-/** What comes after `--` is not meant for the command line. */
 function wantsHelp(args: string[]): boolean {
-  const end = args.indexOf('--')
-  const flags = end < 0 ? args : args.slice(0, end)
+  const flags = ownFlags(args)
   return flags.includes('--help') || flags.includes('-h')
+}
+
+/** What comes after `--` is not meant for the command line. */
+function ownFlags(args: string[]): string[] {
+  const end = args.indexOf('--')
+  return end < 0 ? args : args.slice(0, end)
 }

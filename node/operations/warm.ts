@@ -11,6 +11,7 @@ import {
 } from '../../src/placement/placement.ts'
 import { nowhere } from '../../src/registry/registry.ts'
 import { libraryOf, supplyOf } from '../keep-sources.ts'
+import { NotRunningError } from './cluster.ts'
 import { formatImageName, parseImageName } from './image-name.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
@@ -49,6 +50,11 @@ export const warmImages: Operation<'warm'> = async (
   emit,
   { signal },
 ) => {
+  if (context.member === undefined) {
+    throw new NotRunningError(
+      'no node runs on this data directory, so nothing can be fetched; start it with shoal serve',
+    )
+  }
   const wanted = createPlatforms(platforms)
   const names = images.map((image) => ({ image, ...parseImageName(image) }))
   const warmed: WarmedImage[] = []

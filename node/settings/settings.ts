@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { checkDataPath, checkTls, checkUpstreamNames } from './checks.ts'
 import { readConfigFile } from './config-file.ts'
+import { checkEnvironment, environmentName } from './environment.ts'
 import { type ExtraFlag, type ExtraValues, parseFlags } from './flags.ts'
 import { allSettings, fallbackOf, type Settings, table } from './table.ts'
 import { readValue } from './value.ts'
@@ -21,6 +22,7 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
   extra?: F,
 ): { settings: Settings; rest: string[]; extra: ExtraValues<F> } {
   const { values, positionals } = parseFlags(args, extra ?? {})
+  checkEnvironment(environment)
   const configPath = typeof values.config === 'string' ? values.config : environment.SHOAL_CONFIG
   const config = configPath === undefined ? {} : readConfigFile(configPath)
   const entries = allSettings.map((name) => {
@@ -40,8 +42,4 @@ export function readSettings<const F extends Record<string, ExtraFlag> = Record<
   checkTls(settings)
   const extras = Object.fromEntries(Object.keys(extra ?? {}).map((name) => [name, values[name]]))
   return { settings, rest: positionals, extra: extras as ExtraValues<F> }
-}
-
-function environmentName(name: string): string {
-  return `SHOAL_${name.toUpperCase().replaceAll('-', '_')}`
 }

@@ -11,7 +11,8 @@ export async function commandsPage(): Promise<string> {
   return `# Commands
 
 Every command talks to the node that runs on its data directory, over a socket there, and where none runs works on the data
-itself, as far as that goes. \`--json\` prints for programs. Exit codes are 0 for done, 1 for failed (\`shoal status\`: no node
+itself, as far as that goes. \`--json\` prints for programs, and what went wrong as \`{"error":{"code","message"}}\` on standard error.
+Exit codes are 0 for done, 1 for failed (\`shoal status\`: no node
 runs; \`shoal verify\` and \`shoal doctor\`: something was found), and 2 for not understood. Colours and progress are shown on
 terminals alone; \`NO_COLOR\` turns colours off. \`shoal completion\` makes shells complete all of this.
 

@@ -13,7 +13,7 @@ import { requires } from './requirement.ts'
 const KILLS_AT_WORK = 25
 const KILLS_AT_START = 2
 const WRITERS = 3
-const SEED = Number(process.env.SHOAL_CRASH_SEED ?? 20_260_101)
+const SEED = Number(process.env.CRASH_SEED ?? 20_260_101)
 
 describe.concurrent('a node that is killed again and again', requires('shoal'), () => {
   test.for([SEED, SEED + 1])(

@@ -17,7 +17,7 @@ import { requires } from './requirement.ts'
 
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
 /** Screenshots are left in this folder when it is named. */
-const shots = process.env.SHOAL_SCREENSHOTS
+const shots = process.env.SCREENSHOTS
 
 describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   let cluster: PageCluster

@@ -1,6 +1,6 @@
 /**
  * The registry under test, as a process: a Shoal node from this checkout.
- * `SHOAL_E2E_REGISTRY=docker-registry` runs the same tests against the reference registry, to tell a fault of a test
+ * `E2E_REGISTRY=docker-registry` runs the same tests against the reference registry, to tell a fault of a test
  * from one of the node.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -12,7 +12,7 @@ import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 const SHOAL = path.join(import.meta.dirname, '../../scripts/shoal')
 
 const registryKind: 'shoal' | 'docker-registry' =
-  process.env.SHOAL_E2E_REGISTRY === 'docker-registry' ? 'docker-registry' : 'shoal'
+  process.env.E2E_REGISTRY === 'docker-registry' ? 'docker-registry' : 'shoal'
 
 export interface Registry extends AsyncDisposable {
   readonly name: string

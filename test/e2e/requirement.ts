@@ -33,7 +33,7 @@ function nameOf(need: string): string {
 function isMet(need: string): boolean {
   if (need === 'linux') return process.platform === 'linux'
   if (need === 'root') return process.getuid?.() === 0
-  if (need === 'shoal') return process.env.SHOAL_E2E_REGISTRY !== 'docker-registry'
+  if (need === 'shoal') return process.env.E2E_REGISTRY !== 'docker-registry'
   return findProgram(need) !== undefined
 }
 

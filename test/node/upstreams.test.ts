@@ -53,6 +53,11 @@ describe("upstreams' credentials", () => {
     [{ name: 'docker.io', ca: '/nowhere' }, {}, 'the ca of docker.io cannot be read'],
     [{ name: 'docker.io', ca: '/dev/null' }, {}, 'is no certificate in PEM'],
     [
+      'docker.io',
+      { SHOAL_UPSTREAM_DOCKER_PASSWORD: 'p' },
+      'SHOAL_UPSTREAM_DOCKER_PASSWORD is for no upstream that is configured (docker.io)',
+    ],
+    [
       ['a-b.io=https://a-b.io', 'a.b.io=https://a.b.io'],
       { SHOAL_UPSTREAM_A_B_IO_TOKEN: 't' },
       'both a-b.io and a.b.io are written like that',

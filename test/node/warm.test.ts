@@ -99,6 +99,11 @@ describe('warm', () => {
       await expect(warm(context, ['apps/web:1'], ['arm64'])).rejects.toMatchObject({ code: 'KEEP_RULE' })
     }))
 
+  it('says so where no node runs, whatever is here', () =>
+    inCluster([], async ({ member: _, ...stopped }) => {
+      await expect(warm(stopped, ['apps/web:1'])).rejects.toMatchObject({ code: 'NOT_RUNNING' })
+    }))
+
   it('names what is missing, and brings the rest', () => {
     const [, layer] = arm.children
     if (layer === undefined) throw new Error('an image has a layer')

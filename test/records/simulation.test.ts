@@ -159,7 +159,7 @@ class Cluster implements AsyncDisposable {
   }
 }
 
-it('all end the same', { timeout: 60_000 * Number(process.env.SHOAL_SIMULATIONS ?? 2) }, async () => {
+it('all end the same', { timeout: 60_000 * Number(process.env.SIMULATIONS ?? 2) }, async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), fc.boolean(), async (seed, away) => {
       await using cluster = await new Cluster(seed).open()
@@ -190,6 +190,6 @@ it('all end the same', { timeout: 60_000 * Number(process.env.SHOAL_SIMULATIONS 
         expect((await fingerprintsOf(cluster.ledger(n))).of('')).toEqual(root)
       }
     }),
-    { numRuns: Number(process.env.SHOAL_SIMULATIONS ?? 2), endOnFailure: true },
+    { numRuns: Number(process.env.SIMULATIONS ?? 2), endOnFailure: true },
   )
 })

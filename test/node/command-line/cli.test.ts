@@ -95,12 +95,49 @@ describe('the command line', () => {
     [['authority'], 'expected: shoal authority export'],
     [['completion', 'tcsh'], '"tcsh" is no shell that is known'],
     [['rm', 'team/app:1'], 'nobody is here to answer; give --yes'],
-    [['ls'], "is no node's data directory"],
   ])('does not understand %j, and says why', async (args, message) => {
     expect(await run(args)).toBe(2)
     expect(stderr).toMatch(/^shoal: /)
     expect(stderr).toContain(message)
     expect(stdout).toBe('')
+  })
+
+  it.each([['ls'], ['status'], ['warm', 'team/app:1'], ['peers']])(
+    'fails at %s where no data is',
+    async (...args) => {
+      expect(await run(args)).toBe(1)
+      expect(stderr).toContain("is no node's data directory")
+      expect(stdout).toBe('')
+    },
+  )
+
+  it.each([
+    [['ls', '--json'], 1, { code: 'NO_DATA', message: expect.stringContaining("no node's data directory") }],
+    [
+      ['gc', '--json', '--grace=-1s'],
+      2,
+      { code: 'USAGE', message: expect.stringContaining('--grace: "-1s"') },
+    ],
+    [
+      ['inspect', '--json'],
+      2,
+      { code: 'USAGE', message: expect.stringContaining('expected: shoal inspect') },
+    ],
+    [
+      ['import', '--json', '/nowhere/at/all'],
+      1,
+      { code: expect.any(String), message: expect.not.stringContaining('\n') },
+    ],
+  ])('says what went wrong in JSON for %j', async (args, exitCode, error) => {
+    expect(await run(args)).toBe(exitCode)
+    expect(JSON.parse(stderr)).toEqual({ error })
+    expect(stderr).toMatch(/^[^\n]+\n$/)
+    expect(stdout).toBe('')
+  })
+
+  it('says it in words where --json is not its own', async () => {
+    expect(await run(['ls', '--', '--json'])).toBe(1)
+    expect(stderr).toMatch(/^shoal: /)
   })
 
   it('tells its version', async () => {
@@ -109,7 +146,7 @@ describe('the command line', () => {
   })
 
   it('leaves alone what comes after two dashes', async () => {
-    expect(await run(['ls', '--', '--help'])).toBe(2)
+    expect(await run(['ls', '--', '--help'])).toBe(1)
     expect(stdout).toBe('')
   })
 })

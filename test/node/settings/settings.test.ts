@@ -76,6 +76,31 @@ describe('settings', () => {
   })
 
   it.each([
+    ['SHOAL_HTPP', 'SHOAL_HTPP is no setting; did you mean SHOAL_HTTP?'],
+    ['SHOAL_LOG-LEVEL', 'did you mean SHOAL_LOG_LEVEL?'],
+    ['SHOAL_FROBNICATE', 'SHOAL_FROBNICATE is no setting; shoal serve --help lists them'],
+    ['SHOAL_UPSTREAM_DOCKER_IO_PASSWROD', 'did you mean SHOAL_UPSTREAM_DOCKER_IO_PASSWORD?'],
+  ])('refuse the variable %s', (name, message) => {
+    expect(() => read([], { [name]: 'x' })).toThrow(message)
+  })
+
+  it.each([
+    'SHOAL_ADMIN_KEY',
+    'SHOAL_UPSTREAM_DOCKER_IO_TOKEN',
+    // What Kubernetes and docker give to pods beside a service of that name.
+    'SHOAL_SERVICE_HOST',
+    'SHOAL_SERVICE_PORT_REGISTRY',
+    'SHOAL_PORT',
+    'SHOAL_PORT_5000_TCP',
+    'SHOAL_PORT_5000_TCP_ADDR',
+    'SHOAL_PEERS_SERVICE_HOST',
+    'SHOAL_PEERS_PORT_5001_TCP_PROTO',
+    'SHOALS',
+  ])('leave the variable %s alone', (name) => {
+    expect(() => read([], { [name]: '1' })).not.toThrow()
+  })
+
+  it.each([
     ['{', 'cannot be read as JSON'],
     ['[]', 'does not hold a JSON object'],
     ['{"htttp":"x"}', 'sets "htttp"; known are data, http'],
