@@ -10,6 +10,10 @@ export function describeDamage({ dropped, rows }: AuditReport): string {
   return `the disk gave other bytes for tags and manifests than were stored: ${[...mended, ...lost].join(', ')}`
 }
 
+export function describeUnreadable(records: number): string {
+  return `${formatCount(records, 'record')} in the ledger cannot be read by this version, and count as missing; one that reads them takes them up again, and what is pushed or written anew takes their place`
+}
+
 export function describeCut(tables: readonly CutTable[]): string {
   const bytes = tables.reduce((sum, table) => sum + table.bytes, 0)
   return `the disk changed ${formatCount(tables.length, 'file')} of the database: ${formatBytes(bytes)} were cut out, and the files as they were lie in quarantine`
@@ -24,7 +28,7 @@ export const database: Check = {
     return problems.map((problem) =>
       fault(
         problem,
-        'a disk or memory may be failing: look at dmesg and smartctl; restart the node once that is mended, and the word of it goes',
+        'where it is the disk or memory that fails, look at dmesg and smartctl; restart the node once that is mended, and the word of it goes',
       ),
     )
   },

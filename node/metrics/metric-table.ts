@@ -159,6 +159,7 @@ export const metricTable = {
   shoal_records_rotten_total: counter('Records and rows of the ledger that the disk changed.', {
     kind: ['record', 'row'],
   }),
+  shoal_records_unreadable: gauge('Records that this version cannot read: they count as missing.'),
   shoal_keep_rules: gauge('Keep rules of this node.'),
   shoal_keep_missing_images: gauge('Images that a keep rule matches and that are not complete here.'),
   shoal_keep_missing_seconds: gauge('How long the oldest of them has been missing.'),

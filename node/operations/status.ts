@@ -8,7 +8,7 @@ import { clusterId } from '../../src/swarm/cluster/cluster.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { DiskUsage } from '../disk-usage.ts'
-import { describeCut, describeDamage } from '../doctor/database.ts'
+import { describeCut, describeDamage, describeUnreadable } from '../doctor/database.ts'
 import { judgeLimit, judgeSpace } from '../doctor/disk.ts'
 import { describeQuarantine } from '../doctor/quarantine.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -159,6 +159,7 @@ function databaseProblems({ databaseProblem, dropped, cut, names }: LocalNode): 
     dropped.length === 0 ? undefined : describeDropped(dropped),
     cut.length === 0 ? undefined : describeCut(cut),
     damage && describeDamage(damage),
+    names.unreadable() === 0 ? undefined : describeUnreadable(names.unreadable()),
   ].filter((problem) => problem !== undefined)
 }
 

@@ -3,7 +3,7 @@ import { peerIdOf } from '../wire/wire.ts'
 import type { AccountEntry } from './account.ts'
 import type { Ledger } from './ledger-contract.ts'
 import type { Rules } from './policy.ts'
-import { authorOf, decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { authorOf, keyText, type SignedRecord } from './record.ts'
 import { type Database, end, recordAt } from './storage.ts'
 import type { StoredRecords } from './stored.ts'
 
@@ -29,8 +29,8 @@ export function createAccountQueries(
   }
 
   function findAccount(name: string): AccountEntry | undefined {
-    const bytes = records.find(prefix + name)
-    return bytes === undefined ? undefined : entryOf(decodeRecord(bytes))
+    const record = records.read(prefix + name)
+    return record && entryOf(record)
   }
 
   return {

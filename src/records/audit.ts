@@ -8,9 +8,11 @@
 import { type Clock, type Logger, logFailure, type Metrics } from '../base/base.ts'
 import type { Positions } from './positions.ts'
 import { type AuditReport, RowCheck, type RowCheckOptions } from './row-check.ts'
+import type { SetAside } from './set-aside.ts'
 
 interface AuditOptions extends RowCheckOptions {
   positions: Positions
+  setAside: SetAside
   /** Until the records were counted for the first time. */
   counted(): Promise<void>
   steady: Clock
@@ -91,17 +93,20 @@ export class Audit {
   }
 
   async #run(signal: AbortSignal | undefined, pace: () => Promise<void>): Promise<AuditReport> {
-    const { counted, writer, positions, logger, metrics } = this.#options
+    const { counted, writer, positions, setAside, logger, metrics } = this.#options
     await counted()
     const wasSuspected = this.#isSuspected
     this.#isSuspected = false
     const check = new RowCheck(this.#options, { signal, pace })
     await check.run()
+    await setAside.forget()
     const { report } = check
-    if (!wasSuspected && report.dropped + report.rows === 0) return report
+    const found = report.dropped + report.rows + report.unreadable
+    if (!wasSuspected && found === 0) return report
     // Whatever was counted of what is wrong went into the sums.
     await writer.run(() => positions.countAgain(signal), { sync: false })
     this.#isSuspected = false
+    if (report.unreadable > 0) tellUnreadable(logger, report.unreadable)
     if (report.dropped + report.rows === 0) return report
     this.#last = report
     metrics.count('shoal_records_rotten_total', { kind: 'record' }, report.dropped)
@@ -112,4 +117,11 @@ export class Audit {
     )
     return report
   }
+}
+
+export function tellUnreadable(logger: Logger, records: number): void {
+  logger.error(
+    { records },
+    'records stand in the ledger that this version cannot read: they count as missing, and are kept for one that reads them',
+  )
 }

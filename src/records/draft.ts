@@ -1,8 +1,7 @@
 /** One write in the making: what it reads it sees through what it has written, and all of it is stored or none. */
-import { MalformedError } from '../wire/wire.ts'
 import { rowsOf } from './derived.ts'
 import type { Fingerprints } from './fingerprints.ts'
-import { decodeRecord, keyText, type SignedRecord } from './record.ts'
+import { keyText, type SignedRecord } from './record.ts'
 import {
   buriedAt,
   buriedTimeAt,
@@ -57,7 +56,7 @@ export class Draft {
 
   /** The current record of `key`, a tombstone included. */
   find(key: string): SignedRecord | undefined {
-    return this.#decode(this.findBytes(key))
+    return this.#decode(key, this.findBytes(key))
   }
 
   findBytes(key: string): Uint8Array | undefined {
@@ -70,13 +69,10 @@ export class Draft {
    */
   findBuried(key: string): SignedRecord | undefined {
     const entry = buriedAt(key)
-    try {
-      return this.#decode(this.#get(entry, () => this.#db.getSync<string, Uint8Array>(entry, view)))
-    } catch (error) {
-      if (!(error instanceof MalformedError)) throw error
-      this.#records.damaged(key)
-      return undefined
-    }
+    return this.#decode(
+      key,
+      this.#get(entry, () => this.#db.getSync<string, Uint8Array>(entry, view)),
+    )
   }
 
   #get(entry: string, read: () => Uint8Array | undefined): Uint8Array | undefined {
@@ -88,10 +84,10 @@ export class Draft {
     return bytes
   }
 
-  #decode(bytes: Uint8Array | undefined): SignedRecord | undefined {
+  #decode(key: string, bytes: Uint8Array | undefined): SignedRecord | undefined {
     if (bytes === undefined) return undefined
-    const record = this.#decoded.get(bytes) ?? decodeRecord(bytes)
-    this.#decoded.set(bytes, record)
+    const record = this.#decoded.get(bytes) ?? this.#records.decode(key, bytes)
+    if (record !== undefined) this.#decoded.set(bytes, record)
     return record
   }
 

@@ -61,6 +61,8 @@ export interface Ledger extends Names, AsyncDisposable {
   audit(options?: { signal?: AbortSignal }): Promise<AuditReport>
   /** What the last audit found that found something, since the start. */
   damage(): AuditReport | undefined
+  /** How many records this code cannot read: they count as missing. */
+  unreadable(): number
   /** What reconciliation compares. Resolves once every record has been counted. */
   positions(): Promise<Positions>
 }

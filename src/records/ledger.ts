@@ -2,7 +2,7 @@
 import { type Clock, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
 import { createVerifier, type Identity, parsePeerId, type Verifier } from '../wire/wire.ts'
 import { createAccountQueries } from './account-queries.ts'
-import { Audit } from './audit.ts'
+import { Audit, tellUnreadable } from './audit.ts'
 import { LedgerAuthority } from './authority.ts'
 import { AuthorityMemory } from './authority-memory.ts'
 import { ClockWrongError } from './errors.ts'
@@ -19,6 +19,7 @@ import type { Change, ChangedKey, Decision, Names } from './records.ts'
 import { Retention } from './retention.ts'
 import type { Roster } from './roster.ts'
 import type { AuditReport } from './row-check.ts'
+import { SetAside } from './set-aside.ts'
 import { type Database, recordAt, recordsOf } from './storage.ts'
 import { proveRecord, StoredRecords } from './stored.ts'
 import { Sweep } from './sweep.ts'
@@ -73,6 +74,7 @@ class LevelLedger implements Ledger {
   readonly #inflow: Inflow
   readonly #sweep: Sweep
   readonly #audit: Audit
+  readonly #setAside: SetAside
   readonly #records: StoredRecords
   readonly #positions: Positions
   readonly #closing = new AbortController()
@@ -147,7 +149,10 @@ class LevelLedger implements Ledger {
       metrics,
     })
     const { time } = options
+    this.#setAside = new SetAside(db, writer)
+    metrics.gauge('shoal_records_unreadable', () => this.#setAside.count)
     this.#audit = new Audit({
+      setAside: this.#setAside,
       db,
       records,
       writer,
@@ -176,6 +181,9 @@ class LevelLedger implements Ledger {
 
   async start(): Promise<this> {
     await this.#writer.open()
+    await this.#setAside.restore((records, how) => this.#inflow.apply(records, how))
+    const { logger = silentLogger } = this.#options
+    if (this.#setAside.count > 0) tellUnreadable(logger, this.#setAside.count)
     const { signal } = this.#closing
     this.#counted = this.#positions.count(signal)
     // Whoever asks for the fingerprints gets the failure; until then it is nobody's.
@@ -202,7 +210,7 @@ class LevelLedger implements Ledger {
   }
 
   findRecord(key: RecordKey): Uint8Array | undefined {
-    return this.#records.find(keyText(key))
+    return this.#records.read(keyText(key))?.envelope.bytes
   }
 
   onChange(listener: (keys: ChangedKey[]) => void): () => void {
@@ -263,6 +271,10 @@ class LevelLedger implements Ledger {
 
   damage(): AuditReport | undefined {
     return this.#audit.damage
+  }
+
+  unreadable(): number {
+    return this.#setAside.count
   }
 
   async positions(): Promise<Positions> {

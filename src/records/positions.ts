@@ -83,8 +83,11 @@ export class Positions {
 
   /** The records of these keys as signed, without those that are none. */
   async getSigned(keys: string[]): Promise<Uint8Array[]> {
-    // One that rotted is not given away: the peer would have to take this node for a liar.
-    return (await this.#records.findMany(keys)).filter((record) => record !== undefined)
+    const found = await this.#records.findMany(keys)
+    // One that rotted or cannot be read is not given away: the peer would have to take this node for a liar.
+    return found.flatMap((bytes, index) =>
+      bytes === undefined ? [] : (this.#records.decode(keys[index] ?? '', bytes)?.envelope.bytes ?? []),
+    )
   }
 
   /** Sums commute, so what changes meanwhile is right already: the records are read as they stood when it was called. */

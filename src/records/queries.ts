@@ -3,7 +3,7 @@ import type { Clock } from '../base/base.ts'
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import { decodeRow, entryOf } from './derived.ts'
 import type { ManifestEntry, TagEntry } from './entries.ts'
-import { decodeRecord, keyText, type RecordKey } from './record.ts'
+import { keyText, type RecordKey } from './record.ts'
 import type { Names, Page } from './records.ts'
 import { tombstoneMs } from './retention.ts'
 import { countAt, type Database, end, manifestAt, referrerAt, tagAt, tagOfAt } from './storage.ts'
@@ -26,8 +26,8 @@ export function createQueries(db: Database, records: StoredRecords, clock: Clock
       const row: string | undefined = db.getSync(at)
       const entry = row === undefined ? undefined : decodeRow<T>(at, row)
       if (entry !== undefined) return entry
-      const bytes = records.find(key)
-      derived = bytes === undefined ? undefined : entryOf(decodeRecord(bytes))
+      const record = records.read(key)
+      derived = record && entryOf(record)
       if (row === undefined && derived === undefined) return undefined
     }
     records.damaged(key)
@@ -55,10 +55,7 @@ export function createQueries(db: Database, records: StoredRecords, clock: Clock
     return entries.map((entry) => entry.slice(prefix.length))
   }
 
-  const timeOf = (key: RecordKey): Time | undefined => {
-    const bytes = records.find(keyText(key))
-    return bytes === undefined ? undefined : decodeRecord(bytes).body.time
-  }
+  const timeOf = (key: RecordKey): Time | undefined => records.read(keyText(key))?.body.time
 
   /**
    * Whether the manifest, which is not live, was deleted after the tag was written. Not so where it has yet to arrive. Asked of

@@ -2,7 +2,7 @@
 import type { Verifier } from '../wire/wire.ts'
 import { rowsOf, sourceOf, withoutSum } from './derived.ts'
 import type { Draft } from './draft.ts'
-import { decodeRecord, type SignedRecord } from './record.ts'
+import { setAside } from './set-aside.ts'
 import {
   afterTime,
   buriedAt,
@@ -15,7 +15,14 @@ import {
   positionOf,
   recordAt,
 } from './storage.ts'
-import { isSound, packPosition, proveRecord, type StoredRecords, unpackPosition } from './stored.ts'
+import {
+  isSound,
+  packPosition,
+  proveRecord,
+  readRecord,
+  type StoredRecords,
+  unpackPosition,
+} from './stored.ts'
 import type { Writer } from './writer.ts'
 
 export interface AuditReport {
@@ -23,6 +30,8 @@ export interface AuditReport {
   records: number
   /** Records that the disk changed: they are gone, and members have to bring them. */
   dropped: number
+  /** Records that this code cannot read: they were set aside. */
+  unreadable: number
   /** Other rows that were missing or wrong. */
   rows: number
 }
@@ -44,7 +53,9 @@ const view = { valueEncoding: 'view' } as const
 const atOnce = 256
 
 export class RowCheck {
-  readonly report: AuditReport = { records: 0, dropped: 0, rows: 0 }
+  readonly report: AuditReport = { records: 0, dropped: 0, unreadable: 0, rows: 0 }
+  /** Keys and rows that changed since a record was set aside, which is no disk's fault. */
+  readonly #aside = new Set<string>()
   readonly #options: RowCheckOptions
   readonly #pass: Pass
 
@@ -73,8 +84,9 @@ export class RowCheck {
       const expected = new Map<string, { key: string; value: string }>()
       for (const [index, [, bytes]] of batch.entries()) {
         const key = keys[index] ?? ''
-        if (!isSound(key, bytes, positions[index])) wrong.push(key)
-        else for (const [entry, value] of rowsOf(decodeRecord(bytes))) expected.set(entry, { key, value })
+        const record = isSound(key, bytes, positions[index]) ? readRecord(key, bytes) : undefined
+        if (record === undefined) wrong.push(key)
+        else for (const [entry, value] of rowsOf(record)) expected.set(entry, { key, value })
       }
       const rows = await db.getMany([...expected.keys()])
       for (const [index, { key, value }] of [...expected.values()].entries())
@@ -94,7 +106,11 @@ export class RowCheck {
           const at = positionAt(positionOf(key))
           const position: Uint8Array | undefined = db.getSync<string, Uint8Array>(at, view)
           const isRight = isSound(key, bytes, position)
-          const record = isRight ? decodeRecord(bytes) : await proveRecord(key, bytes, verifier)
+          const record = isRight ? readRecord(key, bytes) : await proveRecord(key, bytes, verifier)
+          if (record === undefined && isRight) {
+            this.#setAside(draft, key, bytes)
+            continue
+          }
           if (record === undefined) {
             this.report.dropped++
             draft.write(recordAt(key), undefined)
@@ -113,8 +129,16 @@ export class RowCheck {
     )
   }
 
-  #replace(draft: Draft, entry: string, value: Uint8Array | string | undefined): void {
-    this.report.rows++
+  #setAside(draft: Draft, key: string, bytes: Uint8Array): void {
+    this.report.unreadable++
+    setAside(draft, key, bytes)
+    this.#aside.add(key)
+    if (key.startsWith('m')) this.#aside.add(countAt(key.slice(1, key.indexOf('@'))))
+  }
+
+  /** `cause` is what the row follows from. */
+  #replace(draft: Draft, entry: string, value: Uint8Array | string | undefined, cause = entry): void {
+    if (!this.#aside.has(cause)) this.report.rows++
     draft.write(entry, value)
   }
 
@@ -137,7 +161,7 @@ export class RowCheck {
           const value: Uint8Array | undefined = db.getSync<string, Uint8Array>(entry, view)
           // Something else may have been written since.
           if (value === undefined || (await this.#follows(entry, value))) continue
-          this.#replace(draft, entry, undefined)
+          this.#replace(draft, entry, undefined, sourceOf(entry))
         }
       },
       { sync: true },
@@ -157,14 +181,9 @@ export class RowCheck {
       return tombstone !== undefined && entry === buriedTimeAt(tombstone.body.time[0], key)
     }
     const key = entry.startsWith('h') ? unpackPosition(value)?.key : sourceOf(entry)
-    const record = key === undefined ? undefined : this.#find(key)
+    const record = key === undefined ? undefined : this.#options.records.read(key)
     if (key === undefined || record === undefined) return false
     return entry.startsWith('h') ? entry === positionAt(positionOf(key)) : rowsOf(record).has(entry)
-  }
-
-  #find(key: string): SignedRecord | undefined {
-    const bytes = this.#options.records.find(key)
-    return bytes === undefined ? undefined : decodeRecord(bytes)
   }
 
   /** How many manifests each repository has. */

@@ -8,6 +8,7 @@
  *     C repository               how many live manifests
  *     x MS KEY                   current tombstones by time
  *     g KEY, y MS KEY            buried tombstones, and those by time
+ *     u KEY                      the record of a key that this code cannot read (set-aside.ts)
  *     a AUTHOR                   when the first record of an author came; the public key as hex digits
  *     z NAME                     small facts about this ledger
  */
@@ -33,6 +34,7 @@ export const tagOfAt = (repository: string, digest: string, tag: string): string
 export const referrerAt = (repository: string, subject: string, digest: string): string =>
   `S${repository}@${subject} ${digest}`
 export const countAt = (repository: string): string => `C${repository}`
+export const unreadableAt = (key: string): string => `u${key}`
 export const authorAt = (author: string): string => `a${author}`
 export const policySeenAt = 'zpolicy-seen'
 export const authorityAt = 'zauthority'

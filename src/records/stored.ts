@@ -39,6 +39,19 @@ export class StoredRecords {
     return undefined
   }
 
+  /** As `find`, read. One that this code cannot read counts as missing, too. */
+  read(key: string): SignedRecord | undefined {
+    const bytes = this.find(key)
+    return bytes === undefined ? undefined : this.decode(key, bytes)
+  }
+
+  /** What `find` gave for `key`. */
+  decode(key: string, bytes: Uint8Array): SignedRecord | undefined {
+    const record = readRecord(key, bytes)
+    if (record === undefined) this.#onDamaged(key)
+    return record
+  }
+
   /** In the order of the keys. */
   async findMany(keys: string[]): Promise<(Uint8Array | undefined)[]> {
     const found = await this.#db.getMany<string, Uint8Array>(keys.map(recordAt), view)
@@ -62,9 +75,11 @@ export class StoredRecords {
     for (;;) {
       const batch = await entries.nextv(scannedAtOnce)
       if (batch.length === 0) return
-      for (const bytes of await this.findMany(batch.map((entry) => entry.slice(1)))) {
+      const keys = batch.map((entry) => entry.slice(1))
+      for (const [index, bytes] of (await this.findMany(keys)).entries()) {
         signal?.throwIfAborted()
-        if (bytes !== undefined) yield decodeRecord(bytes)
+        const record = bytes && this.decode(keys[index] ?? '', bytes)
+        if (record !== undefined) yield record
         await breathe()
       }
     }
@@ -93,15 +108,26 @@ export function isSound(key: string, bytes: Uint8Array, position: Uint8Array | u
   return Buffer.compare(position, packPosition(hash('sha256', bytes, 'buffer'), key)) === 0
 }
 
+/** The record if it is one of `key` that this code can read; nothing else is judged. */
+export function readRecord(key: string, bytes: Uint8Array): SignedRecord | undefined {
+  try {
+    const record = decodeRecord(bytes)
+    return keyText(record.key) === key ? record : undefined
+  } catch (error) {
+    if (error instanceof MalformedError) return undefined
+    throw error
+  }
+}
+
 /** The record if it is one of `key` and its signatures say that these are its bytes; who may sign it was judged before. */
 export async function proveRecord(
   key: string,
   bytes: Uint8Array,
   verifier: Verifier,
 ): Promise<SignedRecord | undefined> {
+  const record = readRecord(key, bytes)
+  if (record === undefined) return undefined
   try {
-    const record = decodeRecord(bytes)
-    if (keyText(record.key) !== key) return undefined
     await verifyRecord(record, verifier)
     return record
   } catch (error) {

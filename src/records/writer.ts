@@ -5,15 +5,7 @@ import { Draft } from './draft.ts'
 import type { Fingerprints } from './fingerprints.ts'
 import { needsSeal, sealTimeOf } from './order.ts'
 import type { Rules } from './policy.ts'
-import {
-  authorOf,
-  decodeRecord,
-  type RecordBody,
-  type SignedRecord,
-  sameBytes,
-  sealRecord,
-  signRecord,
-} from './record.ts'
+import { authorOf, type RecordBody, type SignedRecord, sameBytes, sealRecord, signRecord } from './record.ts'
 import type { ChangedKey } from './records.ts'
 import { isOfRoster, type Roster, RosterBook } from './roster.ts'
 import { type Database, end, recordAt } from './storage.ts'
@@ -80,8 +72,8 @@ export class Writer {
     for (const kind of rosterLetters) {
       const range = { gte: recordAt(kind), lt: recordAt(kind + end) }
       for await (const entry of this.#options.db.keys(range)) {
-        const bytes = this.#options.records.find(entry.slice(recordAt('').length))
-        if (bytes !== undefined) this.#book.put(decodeRecord(bytes))
+        const record = this.#options.records.read(entry.slice(recordAt('').length))
+        if (record !== undefined) this.#book.put(record)
       }
     }
     this.#rules = this.#rules.among(this.#book.roster(this.#rules))

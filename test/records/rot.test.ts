@@ -1,13 +1,15 @@
 /** What a ledger does with rows that its disk changed: none of them is believed, given away, or in the way of what is right. */
+import { hash } from 'node:crypto'
 import { join } from 'node:path'
 import { Level } from 'level'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { silentLogger } from '../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
+import { keyText, type RecordKey, recordDomain } from '../../src/records/record.ts'
 import { answerReconciliation, type Ledger, reconcile } from '../../src/records/records.ts'
-import { recordsOf as rowsOf } from '../../src/records/storage.ts'
-import { StoredRecords } from '../../src/records/stored.ts'
-import { channelPair } from '../../src/wire/wire.ts'
+import { positionOf, recordsOf as rowsOf } from '../../src/records/storage.ts'
+import { packPosition, StoredRecords } from '../../src/records/stored.ts'
+import { channelPair, seal } from '../../src/wire/wire.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 import {
   authority,
@@ -163,7 +165,7 @@ describe('a row that a disk changed', () => {
     await place.ledger.publish([tagChange('team/app', 'v2', undefined)])
     clock.ms += 31 * 24 * 3_600_000
     await place.ledger.sweep()
-    expect(await place.ledger.audit()).toEqual({ records: 4, dropped: 0, rows: 0 })
+    expect(await place.ledger.audit()).toEqual({ records: 4, dropped: 0, unreadable: 0, rows: 0 })
     expect(spoken).toEqual([])
   })
 
@@ -188,7 +190,7 @@ describe('a row that a disk changed', () => {
     await place.ledger.findTag(repository, v1)
     await steady.untilAsleep(1_000)
     steady.advance(1_000)
-    expect(await found.promise).toEqual({ records: 5, dropped: 0, rows: 2 })
+    expect(await found.promise).toEqual({ records: 5, dropped: 0, unreadable: 0, rows: 2 })
   })
 
   it('was written without a sum by an earlier version, and is taken for what it is', async () => {
@@ -229,7 +231,7 @@ describe('a record that a disk changed', () => {
     await place.ledger.publish([tagChange('team/app', 'v2', 'mine')])
     expect(await shown(place.ledger)).toMatchObject({ v1: digestOf('theirs'), v2: digestOf('mine') })
     await place.ledger.audit()
-    expect(await place.ledger.audit()).toEqual({ records: 5, dropped: 0, rows: 0 })
+    expect(await place.ledger.audit()).toEqual({ records: 5, dropped: 0, unreadable: 0, rows: 0 })
     const root = (await fingerprintsOf(place.ledger)).of('')
     await place.reopen()
     expect((await fingerprintsOf(place.ledger)).of('')).toEqual(root)
@@ -267,6 +269,86 @@ describe('a record that a disk changed', () => {
     await rot(damaged)
     await converse(place.ledger, member.ledger)
     expect(await member.ledger.listTags(repository, { limit: 10 })).toEqual(['v2'])
+  })
+})
+
+describe('a record that this code cannot read', () => {
+  /** As a version stored it that knows more, or was less strict: its bytes are what was written. */
+  async function store(rows: Rows, key: string): Promise<void> {
+    const bytes = seal(recordDomain, Buffer.from('what a later version says'), bob)
+    await rows.put<string, Uint8Array>(`r${key}`, bytes, raw)
+    const value = packPosition(hash('sha256', bytes, 'buffer'), key)
+    await rows.put<string, Uint8Array>(`h${positionOf(key)}`, value, raw)
+  }
+  const keys: RecordKey[] = [
+    { kind: 'tag', repository, tag: v1 },
+    { kind: 'manifest', repository, digest },
+    { kind: 'account', name: 'ann' },
+    { kind: 'member', peer: bob.peerId },
+    { kind: 'invitation', id: '0'.repeat(32) },
+    { kind: 'admission', invitation: '0'.repeat(32), peer: bob.peerId, by: bob.peerId },
+    { kind: 'policy' },
+  ]
+
+  it.each(keys)('counts as missing, and keeps nothing else from working: $kind', async (key) => {
+    await rot((rows) => store(rows, keyText(key)))
+    expect(place.ledger.findRecord(key)).toBeUndefined()
+    expect(await place.ledger.listAccounts({ limit: 10 })).toEqual([])
+    await place.ledger.sweep()
+    await using member = await testLedger({ identity: bob, clock })
+    await converse(place.ledger, member.ledger)
+    expect(member.ledger.findRecord(key)).toBeUndefined()
+  })
+
+  it.each(keys)('is set aside by an audit, told once, and known after a restart: $kind', async (key) => {
+    await rot((rows) => store(rows, keyText(key)))
+    spoken = []
+    expect(await place.ledger.audit()).toMatchObject({ unreadable: 1, dropped: 0 })
+    expect(await place.ledger.audit()).toMatchObject({ unreadable: 0, dropped: 0, rows: 0 })
+    expect(spoken).toEqual([{ records: 1 }])
+    expect(place.ledger.unreadable()).toBe(1)
+    await using member = await testLedger({ identity: bob, clock })
+    await converse(place.ledger, member.ledger)
+    const root = async ({ ledger }: TestLedger): Promise<unknown> => (await fingerprintsOf(ledger)).of('')
+    expect(await root(place)).toEqual(await root(member))
+    await place.reopen()
+    expect(place.ledger.unreadable()).toBe(1)
+  })
+
+  it('is written anew by whoever may, and forgotten then', async () => {
+    await rot((rows) => store(rows, 'tteam/app:v1'))
+    clock.ms += 1
+    await place.ledger.publish([tagChange('team/app', 'v1', 'anew')])
+    await place.ledger.audit()
+    await store2('tteam/app:v2')
+    clock.ms += 1
+    await place.ledger.publish([tagChange('team/app', 'v2', 'anew')])
+    expect(await shown(place.ledger)).toMatchObject({ v1: digestOf('anew'), v2: digestOf('anew') })
+    await place.ledger.audit()
+    expect(place.ledger.unreadable()).toBe(0)
+    expect([...(await rot()).keys()].filter((row) => row.startsWith('u'))).toEqual([])
+  })
+  async function store2(key: string): Promise<void> {
+    await rot((rows) => store(rows, key))
+    await place.ledger.audit()
+    expect(place.ledger.unreadable()).toBe(1)
+  }
+
+  it('counts again once a version that reads it opens the ledger, unless it was overtaken', async () => {
+    await using away = await testLedger({ identity: bob, clock: new ManualClock(clock.ms + 5) })
+    const [later, earlier] = await recordsOf(away.ledger, () =>
+      away.ledger.publish([tagChange('team/app', 'v3', 'theirs'), tagChange('team/app', 'v2', 'theirs')]),
+    )
+    clock.ms += 10
+    await place.ledger.publish([tagChange('team/app', 'v2', 'mine')])
+    await rot(async (rows) => {
+      await rows.put<string, Uint8Array>('utteam/app:v3', later ?? new Uint8Array(), raw)
+      await rows.put<string, Uint8Array>('utteam/app:v2', earlier ?? new Uint8Array(), raw)
+    })
+    expect(place.ledger.unreadable()).toBe(0)
+    expect((await place.ledger.findTag(repository, parseTag('v3')))?.digest).toBe(digestOf('theirs'))
+    expect((await place.ledger.findTag(repository, v2))?.digest).toBe(digestOf('mine'))
+    expect([...(await rot()).keys()].filter((row) => row.startsWith('u'))).toEqual([])
   })
 })
 

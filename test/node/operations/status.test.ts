@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { showStatus } from '../../../node/operations/status.ts'
 import { makeImage } from '../../e2e/image.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
@@ -37,6 +37,13 @@ describe('the status of a node', () => {
       signal: AbortSignal.timeout(5_000),
     })
     expect(problems).toEqual([expect.stringContaining('dropping 7 bytes')])
+  })
+
+  it('says how many records this version cannot read', async () => {
+    vi.spyOn(operated.node.names, 'unreadable').mockReturnValue(2)
+    const { problems, database } = await operated.perform('status', {})
+    expect(problems).toEqual(database)
+    expect(database).toEqual([expect.stringMatching(/^2 records .* count as missing/)])
   })
 
   it('counts what is stored, and the records that say so', async () => {
