@@ -1,12 +1,16 @@
-/** oras: artifacts, and signatures and bills of materials that go with an image. */
+/** oras and cosign: artifacts, and signatures and bills of materials that go with an image. */
 import { readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { until } from '../swarm/fixture.ts'
 import { openClient, pullManifest, pushBlob, pushItem, pushManifest } from './client.ts'
 import { type Content, content, jsonContent, makeIndex, seededBytes, sha256 } from './image.ts'
 import { run } from './process.ts'
-import { openRegistry } from './registry.ts'
+import { openRegistry, type Registry } from './registry.ts'
 import { requires } from './requirement.ts'
 import { useRegistry } from './use-registry.ts'
+
+const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
 
 const SBOM_TYPE = 'application/spdx+json'
 const SIGNATURE_TYPE = 'application/vnd.dev.cosign.artifact.sig.v1+json'
@@ -18,9 +22,16 @@ interface Referrers {
   manifests: { digest: string; artifactType: string; annotations?: Record<string, string> }[]
 }
 
-describe('oras', requires('oras'), () => {
+describe('a registry of artifacts', () => {
   const here = useRegistry()
 
+  const cosign = (...args: string[]) =>
+    run('cosign', args, {
+      cwd: here.folder.path,
+      env: { DOCKER_CONFIG: here.folder.at('client'), COSIGN_PASSWORD: '', COSIGN_EXPERIMENTAL: '1' },
+    })
+  const command = async (node: Registry, ...args: string[]) =>
+    (await run(shoal, [...args, '--data', node.data])).stdout
   const oras = (...args: string[]) => run('oras', args, { env: { DOCKER_CONFIG: here.folder.at('client') } })
   const referrersOf = async (repository: string, digest: string, filter = ''): Promise<Referrers> => {
     const answer = await here.client.ask('GET', `/v2/${repository}/referrers/${digest}${filter}`)
@@ -28,7 +39,7 @@ describe('oras', requires('oras'), () => {
     return JSON.parse(answer.body.toString())
   }
 
-  test('pushes files and pulls them back', async () => {
+  test('oras pushes files and pulls them back', requires('oras'), async () => {
     const model = seededBytes('oras-model', 3_000_000)
     await writeFile(here.folder.at('model.bin'), model)
     const file = `${here.folder.at('model.bin')}:application/vnd.example.model`
@@ -44,7 +55,7 @@ describe('oras', requires('oras'), () => {
     expect((await readFile(here.folder.at('model.bin'))).equals(model)).toBe(true)
   })
 
-  test('a signature and an SBOM of an index survive a round trip', requires('shoal'), async () => {
+  test('oras copies an index with its signature and SBOM', requires('oras', 'shoal'), async () => {
     const index = makeIndex('oras-index')
     const subject = index.manifest.descriptor
     await pushItem(here.client, 'or/signed', '1', index)
@@ -109,6 +120,55 @@ describe('oras', requires('oras'), () => {
     const signed = await pullManifest(here.client, 'or/signed', tag)
     expect(signed.headers['docker-content-digest']).toBe(signature.manifest.descriptor.digest)
   })
+
+  test(
+    'cosign signs and attests, with tags and with referrers, and verifies at another node and through a mirror',
+    requires('cosign', 'shoal'),
+    async () => {
+      const index = makeIndex('cosign-index')
+      const { digest } = index.manifest.descriptor
+      await pushItem(here.client, 'team/signed', '1', index)
+      const image = `${here.registry.host}/team/signed@${digest}`
+      await cosign('generate-key-pair')
+      await writeFile(here.folder.at('predicate.json'), '{"tests":"passed"}')
+      const sign = ['--yes', '--tlog-upload=false', '--key', 'cosign.key']
+      await cosign('sign', ...sign, image)
+      await cosign('sign', ...sign, '--registry-referrers-mode', 'oci-1-1', image)
+      await cosign('attest', ...sign, '--type', 'custom', '--predicate', 'predicate.json', image)
+
+      const verify = ['--insecure-ignore-tlog=true', '--key', 'cosign.pub']
+      const verifyAt = async (name: string) => {
+        for (const flags of [[], ['--experimental-oci11']]) {
+          const { stdout } = await cosign('verify', ...verify, ...flags, `${name}@${digest}`)
+          expect(stdout).toContain(`"docker-manifest-digest":"${digest}"`)
+        }
+        const { stdout } = await cosign(
+          'verify-attestation',
+          ...verify,
+          '--type',
+          'custom',
+          `${name}@${digest}`,
+        )
+        expect(stdout).toContain('"payloadType":"application/vnd.in-toto+json"')
+      }
+      const token = (await command(here.registry, 'token')).trim()
+      await using second = await openRegistry({ flags: ['--join', token] })
+      await verifyAt(`${second.host}/team/signed`)
+
+      const upstream = `up.test=http://127.0.0.1:${here.registry.port}`
+      await using mirror = await openRegistry({ flags: ['--upstream', upstream] })
+      await command(mirror, 'keep', 'add', 'up.test/team/signed')
+      using client = openClient(mirror.port)
+      await client.ask('GET', '/v2/up.test/team/signed/manifests/1')
+      await until('all of it to be kept', async () => {
+        const [rule] = JSON.parse(await command(mirror, 'keep', 'ls', '--json'))
+        // The image, and the tags of its signature and its attestation.
+        return rule.images === 3 && rule.complete === 3
+      })
+      await here.registry.kill()
+      await verifyAt(`${mirror.host}/up.test/team/signed`)
+    },
+  )
 })
 
 function digestsOf({ manifests }: Referrers): string[] {
