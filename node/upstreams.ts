@@ -6,6 +6,7 @@ import { kindOfHost } from '../src/upstream/address-kinds.ts'
 import {
   type Credentials,
   openUpstreams,
+  type UpstreamChange,
   type UpstreamOptions,
   type Upstreams,
 } from '../src/upstream/upstream.ts'
@@ -19,7 +20,21 @@ export async function openNodeUpstreams(
   { logger, metrics }: { logger: Logger; metrics: Metrics },
 ): Promise<Upstreams> {
   const upstreams = await readUpstreams(upstream, environment, logger)
-  return await openUpstreams({ upstreams, environment, metrics })
+  return await openUpstreams({ upstreams, environment, metrics, onChange })
+
+  function onChange(upstream: string, change: UpstreamChange): void {
+    const from = upstreams.find(({ name }) => name === upstream)?.credentialsFrom
+    const facts = { upstream, ...('reason' in change ? { reason: change.reason } : {}) }
+    if (change.to === 'away')
+      logger.warn(facts, 'an upstream cannot be reached; what the cluster holds of it is served')
+    else if (change.to === 'back') logger.info(facts, 'an upstream answers again')
+    else if (change.to === 'taking') logger.info(facts, 'an upstream takes the credentials again')
+    else
+      logger.warn(
+        { ...facts, ...(from === undefined ? {} : { setIn: from }) },
+        'an upstream refuses the credentials',
+      )
+  }
 }
 
 /** Everything that is to be known of them. Throws UsageError. */
@@ -49,12 +64,13 @@ async function readUpstream(
   variables: CredentialVariables,
 ): Promise<UpstreamOptions> {
   const { name, url, authHosts, ca, maxDownload, concurrency, share } = setting
-  const credentials = await readCredentials(setting, variables)
+  const { credentials, from } = await readCredentials(setting, variables)
   return {
     name,
     url,
     authHosts,
     ...(credentials === undefined ? {} : { credentials }),
+    ...(credentials === undefined || from === undefined ? {} : { credentialsFrom: from }),
     ...(ca === undefined ? {} : { certificateAuthority: await readCertificate(ca, name) }),
     ...(share === undefined ? {} : { isShared: share }),
     ...(maxDownload === undefined || maxDownload === 0
@@ -110,7 +126,7 @@ function prefixOf(name: string): string {
 async function readCredentials(
   setting: UpstreamSetting,
   variables: CredentialVariables,
-): Promise<Credentials | undefined> {
+): Promise<{ credentials?: Credentials; from?: string }> {
   const { name } = setting
   const token =
     variables.token ??
@@ -129,13 +145,31 @@ async function readCredentials(
       `--upstream: the user name for ${name} is not accepted; a user name cannot hold a colon`,
     )
   }
-  if (token !== undefined) return { token }
-  if (username !== undefined && password !== undefined) return { username, password }
-  if (username === undefined && password === undefined) return undefined
+  if (token !== undefined)
+    return { credentials: { token }, ...placeOf('TOKEN', variables, setting.tokenFile, setting) }
+  if (username !== undefined && password !== undefined)
+    return {
+      credentials: { username, password },
+      ...placeOf('PASSWORD', variables, setting.passwordFile, setting),
+    }
+  if (username === undefined && password === undefined) return {}
   const [missing, word] = username === undefined ? ['username', 'USERNAME'] : ['password', 'PASSWORD']
   throw new UsageError(
     `--upstream: ${name} has no ${missing} beside what is given; set ${variables.prefix}_${word} or "${missing}" in the config file`,
   )
+}
+
+/** Where the secret itself comes from, the one that is right first. */
+function placeOf(
+  word: 'TOKEN' | 'PASSWORD',
+  variables: CredentialVariables,
+  file: string | undefined,
+  { secretIn, token, password }: UpstreamSetting,
+): { from?: string } {
+  const isSet = (word === 'TOKEN' ? variables.token : variables.password) !== undefined
+  const inConfig = (word === 'TOKEN' ? token : password) === undefined ? undefined : secretIn
+  const from = isSet ? `${variables.prefix}_${word}` : (inConfig ?? file)
+  return from === undefined ? {} : { from }
 }
 
 async function readCertificate(file: string, name: string): Promise<string> {

@@ -41,8 +41,9 @@ function cells(status: UpstreamStatus): string[] {
   ]
 }
 
-function stateOf({ reachable, pausedUntilMs }: UpstreamStatus): string {
+function stateOf({ reachable, pausedUntilMs, credentials }: UpstreamStatus): string {
   if (pausedUntilMs !== undefined) return `paused until ${formatTime(pausedUntilMs)}`
   if (reachable === undefined) return 'not asked yet'
-  return reachable ? 'answers' : 'away'
+  if (!reachable) return 'away'
+  return credentials?.refused === true ? 'refuses the credentials' : 'answers'
 }

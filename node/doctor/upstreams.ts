@@ -4,7 +4,7 @@ import { formatTime } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
 export function judgeUpstream(status: UpstreamStatus): Finding {
-  const { name, url, reachable, lastError, pausedUntilMs, remaining } = status
+  const { name, url, reachable, lastError, pausedUntilMs, remaining, credentials } = status
   const said = lastError === undefined ? '' : `: ${lastError}`
   if (pausedUntilMs !== undefined) {
     return fault(
@@ -12,10 +12,10 @@ export function judgeUpstream(status: UpstreamStatus): Finding {
       'give credentials, which most registries allow more requests; what the cluster holds is served meanwhile',
     )
   }
-  if (isRefused(lastError)) {
+  if (credentials?.refused === true) {
     return fault(
       `${name} refuses the credentials${said}`,
-      `give right ones for ${name}, see --upstream in shoal serve --help`,
+      `they are set in ${credentials.from ?? 'the config file'}; put right ones there and restart the node`,
     )
   }
   if (reachable === false) {
@@ -32,14 +32,6 @@ export function judgeUpstream(status: UpstreamStatus): Finding {
   }
   if (lastError !== undefined) return note(`the last request to ${name} failed${said}`)
   return reachable === undefined ? note(`${name} was not asked yet`) : fine(`${name} answers`)
-}
-
-/** The upstream's client says in words what went wrong, with the status that it was answered. */
-function isRefused(error: string | undefined): boolean {
-  return (
-    error !== undefined &&
-    /\b(?:401|403)\b|credentials|user name and password|unauthori[sz]ed|denied/i.test(error)
-  )
 }
 
 export const upstreams: Check = {

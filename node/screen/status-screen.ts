@@ -156,9 +156,10 @@ function trafficText({ traffic }: NodeStatus, rates: Rates | undefined): string 
 
 function upstreamsText({ upstreams }: NodeStatus): string {
   return upstreams
-    .map(({ name, reachable, pausedUntilMs, remaining }) => {
+    .map(({ name, reachable, pausedUntilMs, remaining, credentials }) => {
       if (pausedUntilMs !== undefined) return `${name} ${yellow('paused')}`
       if (reachable === false) return `${name} ${red('away')}`
+      if (credentials?.refused === true) return `${name} ${red('refuses the credentials')}`
       return remaining === undefined ? name : `${name} (${remaining} requests left)`
     })
     .join(', ')

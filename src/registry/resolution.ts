@@ -1,6 +1,6 @@
 /** What a reference means: a tag to a digest, a digest to what its record says, asked of members and upstreams where need be. */
 import { noTrace, timed } from '../base/base.ts'
-import { type Digest, OciError, type Reference, type Repository } from '../oci/oci.ts'
+import { type Digest, OciError, type Reference, type Repository, upstreamOf } from '../oci/oci.ts'
 import type { ManifestEntry } from '../records/records.ts'
 import type { MirroredTag } from './mirror.ts'
 import type { PullOptions } from './pull.ts'
@@ -17,6 +17,8 @@ export interface Resolution {
   resolve(repository: Repository, reference: Reference, options: PullOptions): Promise<Resolved>
 }
 
+/** With a top-level domain. */
+const hostForm = /\.[a-z]{2,}$/
 /** For what members have that do not answer: who is busy does so soon, and who is gone is not waited for again. */
 export const retryAfterMs = 1_000
 
@@ -75,6 +77,14 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
     return undefined
   }
 
+  /** For who pulls by a mirrored name where nobody mirrors it. */
+  async function mirrorHint(repository: Repository): Promise<string> {
+    const host = upstreamOf(repository)
+    if (host === undefined || !hostForm.test(host)) return ''
+    if ((await own.isMirrored(repository)) || (await names.hasRepository(repository))) return ''
+    return `: no member mirrors ${host}; shoal serve --upstream ${host} does`
+  }
+
   return {
     async resolve(repository, reference, options) {
       const tag = await findDigest(repository, reference, options)
@@ -82,7 +92,10 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
       if (tag !== undefined && entry !== undefined) return { entry, tag }
       const name = 'tag' in reference ? reference.tag : reference.digest
       const index = 'digest' in reference ? await findIndex(repository, reference.digest) : undefined
-      const why = index === undefined ? '' : `: the index ${index} lists it, but it was not pushed there`
+      const why =
+        index === undefined
+          ? await mirrorHint(repository)
+          : `: the index ${index} lists it, but it was not pushed there`
       throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}${why}`, {
         detail: { repository, reference: name },
       })

@@ -3,7 +3,7 @@ import type { Clock } from '../base/base.ts'
 import { type UpstreamTrouble, UpstreamUnavailableError } from './errors.ts'
 import { limitsOf } from './rate-limits.ts'
 import type { AnswerHeaders } from './transport.ts'
-import type { UpstreamStatus } from './upstream.ts'
+import type { UpstreamChange, UpstreamStatus } from './upstream.ts'
 
 const firstAwayMs = 1_000
 const maxAwayMs = 5_000
@@ -13,6 +13,7 @@ const maxPauseMs = 24 * 3_600_000
 export class Availability {
   readonly #name: string
   readonly #clock: Clock
+  readonly #tell: (change: UpstreamChange) => void
   #reachable: boolean | undefined
   #lastError: string | undefined
   #pausedUntilMs = 0
@@ -22,9 +23,23 @@ export class Availability {
   #isTried = false
   #limits: { limit?: number; remaining?: number } = {}
 
-  constructor(name: string, clock: Clock) {
+  #isRefusing = false
+
+  constructor(name: string, clock: Clock, tell: (change: UpstreamChange) => void = () => undefined) {
     this.#name = name
     this.#clock = clock
+    this.#tell = tell
+  }
+
+  /** Whether the credentials were not taken when they were sent last. */
+  get isRefusing(): boolean {
+    return this.#isRefusing
+  }
+
+  /** It let this node in. */
+  taken(): void {
+    if (this.#isRefusing) this.#tell({ to: 'taking' })
+    this.#isRefusing = false
   }
 
   /** Throws UpstreamUnavailableError where no request may be sent now. `tryMs` is how long one may take that was let through. */
@@ -40,6 +55,7 @@ export class Availability {
   }
 
   answered(headers: AnswerHeaders): void {
+    if (this.#reachable === false) this.#tell({ to: 'back' })
     this.#reachable = true
     this.#awayMs = firstAwayMs
     this.#limits = { ...this.#limits, ...limitsOf(headers) }
@@ -52,6 +68,7 @@ export class Availability {
       this.#awayUntilMs = this.#clock.now() + this.#awayMs
       this.#awayMs = Math.min(2 * this.#awayMs, maxAwayMs)
     }
+    if (this.#reachable !== false) this.#tell({ to: 'away', reason })
     this.#reachable = false
     this.#isTried = false
     return this.trouble('unreachable', reason, options)
@@ -76,6 +93,10 @@ export class Availability {
     options: { retryAfterMs?: number; cause?: unknown } = {},
   ): UpstreamUnavailableError {
     this.#lastError = reason
+    if (trouble === 'refused' && !this.#isRefusing) {
+      this.#isRefusing = true
+      this.#tell({ to: 'refusing', reason })
+    }
     return new UpstreamUnavailableError(this.#name, trouble, reason, options)
   }
 

@@ -2,7 +2,7 @@
 import { type Clock, type Metrics, noMetrics, steadyClock } from '../base/base.ts'
 import { RemoteUpstream } from './remote-upstream.ts'
 import { Transport } from './transport.ts'
-import type { UpstreamLimits, UpstreamOptions, Upstreams } from './upstream.ts'
+import type { UpstreamChange, UpstreamLimits, UpstreamOptions, Upstreams } from './upstream.ts'
 
 export interface UpstreamsOptions {
   upstreams: UpstreamOptions[]
@@ -10,6 +10,7 @@ export interface UpstreamsOptions {
   environment?: NodeJS.ProcessEnv
   clock?: Clock
   metrics?: Metrics
+  onChange?(upstream: string, change: UpstreamChange): void
 }
 
 const defaultLimits: UpstreamLimits = { maxBlobs: 8, answerMs: 4_000, idleMs: 10_000 }
@@ -51,6 +52,7 @@ async function openRemote(
   options: Omit<UpstreamsOptions, 'upstreams'>,
 ): Promise<RemoteUpstream> {
   const { environment = process.env, clock = steadyClock, metrics = noMetrics } = options
+  const onChange = (change: UpstreamChange): void => options.onChange?.(upstream.name, change)
   const limits = { ...defaultLimits, ...upstream.limits }
   const transport = opened.use(
     await Transport.open({
@@ -61,5 +63,5 @@ async function openRemote(
       environment,
     }),
   )
-  return new RemoteUpstream(upstream, limits, { transport, clock, metrics })
+  return new RemoteUpstream(upstream, limits, { transport, clock, metrics, onChange })
 }

@@ -21,6 +21,7 @@ import type {
   Budget,
   Upstream,
   UpstreamBlob,
+  UpstreamChange,
   UpstreamLimits,
   UpstreamManifest,
   UpstreamOptions,
@@ -31,6 +32,7 @@ interface Collaborators {
   transport: Transport
   clock: Clock
   metrics: Metrics
+  onChange(change: UpstreamChange): void
 }
 
 type Options = { signal?: AbortSignal }
@@ -60,6 +62,7 @@ export class RemoteUpstream implements Upstream {
   readonly maxBlobs: number
   readonly #url: string
   readonly #hasCredentials: boolean
+  readonly #credentialsFrom: string | undefined
   readonly #availability: Availability
   readonly #requests: Requests
   readonly #metrics: Metrics
@@ -72,18 +75,19 @@ export class RemoteUpstream implements Upstream {
   #receivedBytes = 0
 
   constructor(options: UpstreamOptions, limits: UpstreamLimits, collaborators: Collaborators) {
-    const { transport, clock, metrics } = collaborators
+    const { transport, clock, metrics, onChange } = collaborators
     this.name = options.name
     this.isShared = options.isShared ?? options.credentials === undefined
     this.#url = options.url.origin
     this.#hasCredentials = options.credentials !== undefined
+    this.#credentialsFrom = options.credentialsFrom
     this.#metrics = metrics
     this.#clock = clock
     this.#answerMs = limits.answerMs
     this.#budget = options.budget
     this.maxBlobs = limits.maxBlobs
     this.#blobs = new Semaphore(limits.maxBlobs)
-    this.#availability = new Availability(options.name, clock)
+    this.#availability = new Availability(options.name, clock, onChange)
     const isReachable = () => (this.#availability.status().reachable === false ? 0 : 1)
     metrics.gauge('shoal_upstream_reachable', isReachable, { upstream: options.name })
     this.#requests = new Requests({
@@ -182,9 +186,18 @@ export class RemoteUpstream implements Upstream {
       url: this.#url,
       isShared: this.isShared,
       ...this.#availability.status(),
+      ...this.#credentialsStatus(),
       manifestRequests: this.#requested.manifest,
       blobRequests: this.#requested.blob,
       receivedBytes: this.#receivedBytes,
+    }
+  }
+
+  #credentialsStatus(): Pick<UpstreamStatus, 'credentials'> {
+    if (!this.#hasCredentials) return {}
+    const from = this.#credentialsFrom
+    return {
+      credentials: { ...(from === undefined ? {} : { from }), refused: this.#availability.isRefusing },
     }
   }
 
@@ -208,6 +221,7 @@ export class RemoteUpstream implements Upstream {
 
   #usable({ answer, isOwn }: Reached, { method, repository, headers }: Question): Answer | undefined {
     const { status } = answer
+    if (isOwn && !forbidden.has(status)) this.#availability.taken()
     if (status === 200 || (status === 206 && headers.range !== undefined)) return answer
     // A registry without HEAD is asked by GET.
     if (status === 405 && method === 'HEAD') return answer

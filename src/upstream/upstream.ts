@@ -32,6 +32,9 @@ export interface UpstreamBlob extends AsyncDisposable {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
+/** What an operator hears of, once each time: that it cannot be reached, or takes no credentials, and that it is over. */
+export type UpstreamChange = { to: 'away' | 'refusing'; reason: string } | { to: 'back' | 'taking' }
+
 /** What an operator is shown of an upstream. */
 export interface UpstreamStatus {
   name: string
@@ -41,6 +44,13 @@ export interface UpstreamStatus {
   reachable: boolean | undefined
   /** In words, of the last request that failed. */
   lastError?: string
+  /** Absent where there are none. */
+  credentials?: {
+    /** Where they are set: a file, or a variable. */
+    from?: string
+    /** Whether the upstream, or its token server, did not take them when they were sent last. */
+    refused: boolean
+  }
   /** No request is sent before this time, as the upstream asked for (429 or 503 with `Retry-After`). */
   pausedUntilMs?: number
   /** As the upstream tells in `RateLimit-Limit` and `RateLimit-Remaining`. */
@@ -105,6 +115,8 @@ export interface UpstreamOptions {
   url: URL
   /** Sent to the upstream itself and to its token server, nowhere else. */
   credentials?: Credentials
+  /** Where they are set, for who has to replace them. */
+  credentialsFrom?: string
   /** Hosts besides its own, each with or without a port, whose token server may be given the credentials. */
   authHosts?: string[]
   /** PEM; trusted beside the authorities that Node trusts. */

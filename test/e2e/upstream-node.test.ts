@@ -43,8 +43,12 @@ describe('a node with upstreams', requires('shoal', 'linux'), () => {
   test('lists them', async () => {
     expect(JSON.parse(await command('upstreams', '--json'))).toEqual(
       [
-        { name: 'docker.io', isShared: false },
-        { name: 'registry.corp', isShared: true },
+        { name: 'docker.io', isShared: false, credentials: { from: config, refused: false } },
+        {
+          name: 'registry.corp',
+          isShared: true,
+          credentials: { from: 'SHOAL_UPSTREAM_REGISTRY_CORP_PASSWORD', refused: false },
+        },
       ].map((upstream) => ({
         url: 'http://127.0.0.1:1',
         manifestRequests: 0,

@@ -24,7 +24,7 @@ async function open(upstream: unknown, environment: NodeJS.ProcessEnv = {}, mode
   const { settings } = readSettings(['--config', config], {})
   const logger = { ...silentLogger, warn: (fields: object) => void warnings.push(fields as Warning) }
   const upstreams = await readUpstreams(settings.upstream, environment, logger)
-  return { config, warnings, credentials: upstreams[0]?.credentials }
+  return { config, warnings, credentials: upstreams[0]?.credentials, from: upstreams[0]?.credentialsFrom }
 }
 
 describe("upstreams' credentials", () => {
@@ -64,6 +64,21 @@ describe("upstreams' credentials", () => {
     ],
   ])('are refused: %j', async (upstream, environment, message) => {
     await expect(open(upstream, environment)).rejects.toThrow(message)
+  })
+
+  it('are known by where they are set', async () => {
+    const robot = { name: 'docker.io', username: 'robot' }
+    const passwordFile = file('p')
+    const inFile = await open({ ...robot, password: 'p' })
+    expect(inFile.from).toBe(inFile.config)
+    expect((await open({ ...robot, passwordFile })).from).toBe(passwordFile)
+    const variables = { SHOAL_UPSTREAM_DOCKER_IO_PASSWORD: 'p' }
+    expect((await open({ ...robot, password: 'p' }, variables)).from).toBe(
+      'SHOAL_UPSTREAM_DOCKER_IO_PASSWORD',
+    )
+    const token = { SHOAL_UPSTREAM_DOCKER_IO_TOKEN: 't' }
+    expect((await open('docker.io', token)).from).toBe('SHOAL_UPSTREAM_DOCKER_IO_TOKEN')
+    expect((await open('docker.io')).from).toBeUndefined()
   })
 
   it('bring a warning when others can read the file that holds them', async () => {

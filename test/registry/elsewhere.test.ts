@@ -395,6 +395,34 @@ describe('what is not here', () => {
   })
 })
 
+describe('what nobody has', () => {
+  it.each([
+    ['docker.io/library/alpine', /no member mirrors docker\.io; shoal serve --upstream docker\.io does$/],
+    ['registry.corp/x/y', /no member mirrors registry\.corp; shoal serve --upstream registry\.corp does$/],
+    ['team/app', /^team\/app has no manifest latest$/],
+    ['localhost/app', /^localhost\/app has no manifest latest$/],
+    ['v1.2/app', /^v1\.2\/app has no manifest latest$/],
+  ])('is called by how it would be mirrored where the name is a registry’s: %s', async (name, message) => {
+    await using opened = new AsyncDisposableStack()
+    const { registry } = await openNode(opened, 1)
+    const asking = registry.pull.getManifest(parseRepository(name), { tag: latest })
+    await expect(asking).rejects.toMatchObject({
+      code: 'MANIFEST_UNKNOWN',
+      message: expect.stringMatching(message),
+    })
+  })
+
+  it('is no matter of mirroring where the cluster has the repository', async () => {
+    await using opened = new AsyncDisposableStack()
+    const node = await openNode(opened, 1)
+    const own = parseRepository('our.team/app')
+    await pushImage(node, own)
+    await expect(node.registry.pull.getManifest(own, { tag: parseTag('2') })).rejects.toThrow(
+      /^our\.team\/app has no manifest 2$/,
+    )
+  })
+})
+
 describe('the manifest cache', () => {
   it('follows a tag that another node moved, and a manifest that another node deleted', async () => {
     await using opened = new AsyncDisposableStack()

@@ -1,7 +1,7 @@
 /** How an upstream is entered: tokens for anyone and for who has credentials, passwords, and where they may go. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestBytes } from '../../src/oci/oci.ts'
-import type { Credentials, UpstreamOptions } from '../../src/upstream/upstream.ts'
+import type { Credentials, UpstreamChange, UpstreamOptions } from '../../src/upstream/upstream.ts'
 import { type FakeTokenServer, openFakeTokenServer } from './fake-token-server.ts'
 import { emptyImage, type FakeUpstream, openFakeUpstream } from './fake-upstream.ts'
 import { failureOf, openUpstream, repository, tagged, testClock } from './fixture.ts'
@@ -243,6 +243,26 @@ describe('an upstream behind a password', () => {
     const error = await failureOf(upstream.getManifest(repository, tag))
     expect(error).toMatchObject({ code: 'UPSTREAM_UNAVAILABLE', trouble: 'refused' })
     expect(fake.seen).toHaveLength(2)
+  })
+
+  it('tells once that it takes none, and once that it takes it again', async () => {
+    const changes: UpstreamChange[] = []
+    const credentials = { ...robot, password: 'wrong' }
+    const { upstream } = opened.use(
+      await openUpstream(
+        { url: fake.url, credentials, credentialsFrom: '/etc/shoal.json' },
+        { onChange: (_name, change) => void changes.push(change) },
+      ),
+    )
+    expect(upstream.status().credentials).toEqual({ from: '/etc/shoal.json', refused: false })
+    for (const _ of [1, 2]) await failureOf(upstream.getManifest(repository, tag))
+    const reason = 'does not take the user name and password that are configured'
+    expect(changes).toEqual([{ to: 'refusing', reason }])
+    expect(upstream.status().credentials?.refused).toBe(true)
+    fake.intercept = () => false
+    for (const _ of [1, 2]) await upstream.getManifest(repository, tag)
+    expect(changes.slice(1)).toEqual([{ to: 'taking' }])
+    expect(upstream.status().credentials?.refused).toBe(false)
   })
 
   it('says in its status that it wants one', async () => {

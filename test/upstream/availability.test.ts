@@ -3,7 +3,7 @@ import type { ServerResponse } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { digestBytes } from '../../src/oci/oci.ts'
-import type { Upstream, UpstreamOptions } from '../../src/upstream/upstream.ts'
+import type { Upstream, UpstreamChange, UpstreamOptions } from '../../src/upstream/upstream.ts'
 import { emptyImage, type FakeUpstream, openFakeUpstream } from './fake-upstream.ts'
 import { failureOf, openUpstream, readAll, repository, tagged, testClock } from './fixture.ts'
 
@@ -74,6 +74,27 @@ describe('an upstream', () => {
     expect(await upstream.statManifest(repository, tag)).toBeDefined()
     expect(await upstream.statManifest(repository, tag)).toBeDefined()
     expect(upstream.status().reachable).toBe(true)
+  })
+
+  it('tells once that it went, and once that it came back', async () => {
+    const changes: [string, UpstreamChange][] = []
+    const { upstream } = opened.use(
+      await openUpstream(
+        { url: fake.url, limits: { answerMs: 300 } },
+        { clock, onChange: (...change) => void changes.push(change) },
+      ),
+    )
+    await upstream.statManifest(repository, tag)
+    expect(changes).toEqual([])
+    hang()
+    for (const _ of [1, 2, 3]) {
+      await failureOf(upstream.statManifest(repository, tag))
+      clock.pass(60_000)
+    }
+    expect(changes).toEqual([['up.test', { to: 'away', reason: 'does not answer in time' }]])
+    fake.intercept = () => false
+    for (const _ of [1, 2]) await upstream.statManifest(repository, tag)
+    expect(changes.slice(1)).toEqual([['up.test', { to: 'back' }]])
   })
 
   it('that does not finish a handshake fails in time', async () => {

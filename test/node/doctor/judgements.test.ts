@@ -315,11 +315,16 @@ describe('an upstream', () => {
       'cannot be reached at https://registry.example: no address',
     ],
     [
-      { reachable: true, lastError: 'does not take the credentials that are configured' },
+      { reachable: true, lastError: 'says no', credentials: { from: '/etc/shoal.json', refused: true } },
       'fault',
-      'give right ones',
+      'refuses the credentials: says no they are set in /etc/shoal.json; put right ones there and restart the node',
     ],
-    [{ reachable: true, lastError: 'answered 403' }, 'fault', 'refuses the credentials'],
+    [
+      { reachable: true, lastError: 'wants a user name and password, and none are configured' },
+      'note',
+      'failed: wants a user name and password',
+    ],
+    [{ reachable: true, credentials: { from: 'X', refused: false } }, 'fine', 'docker.io answers'],
     [{ reachable: true, pausedUntilMs: 0 }, 'fault', 'until 1970-01-01 00:00:00 UTC'],
     [{ reachable: true, remaining: 0 }, 'fault', 'no more requests'],
   ])('with %j is %s', (changes, level, text) => {
