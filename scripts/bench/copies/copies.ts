@@ -1,8 +1,11 @@
 /** `npm run bench:copies`: what copies of pushed images cost and how soon they are there, as a table of figures and what to reach. */
+import { twoSites } from '../swarm/measurements/sites.ts'
 import { runMeasurements } from '../swarm/run.ts'
 import { ack } from './measurements/ack.ts'
+import { cut } from './measurements/cut.ts'
 import { look } from './measurements/look.ts'
 import { lost } from './measurements/lost.ts'
+import { room } from './measurements/room.ts'
 import { second } from './measurements/second.ts'
 
 const usage = `npm run bench:copies -- [options]
@@ -20,6 +23,6 @@ const usage = `npm run bench:copies -- [options]
 process.exitCode = await runMeasurements({
   command: 'npm run bench:copies',
   usage,
-  measurements: [second, ack, lost, look],
+  measurements: [second, ack, lost, cut, look, room, twoSites({ mebibytes: 64, atMostCopies: 1.2 })],
   defaults: { hosts: '7', mbit: '1000' },
 })

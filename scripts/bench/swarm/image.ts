@@ -21,9 +21,10 @@ export async function pushImage(
   { node, host }: { node: Node; host?: NetworkHost },
   tag: string,
   layers: readonly Content[],
-  { ack }: { ack?: number } = {},
+  { ack, megabits }: { ack?: number; megabits?: number } = {},
 ): Promise<Image> {
-  const where = { url: node.url, signal, ...(host === undefined ? {} : { host }) }
+  const rate = megabits === undefined ? {} : { megabits }
+  const where = { url: node.url, signal, ...rate, ...(host === undefined ? {} : { host }) }
   for (const layer of layers) await pushFile(layer, where)
   const upload = `/v2/${repository}/blobs/uploads/?digest=${configDigest}`
   await node.expect(201, upload, { method: 'POST', body: config })

@@ -14,18 +14,21 @@ export interface PushOptions {
   host?: NetworkHost
   /** `http://127.0.0.1:PORT`; default that of a node on a host of its own. */
   url?: string
+  /** As fast as a client behind such a link would send. */
+  megabits?: number
   signal: AbortSignal
 }
 
 /** Throws `UNEXPECTED_ANSWER`. */
 export async function pushFile(content: Content, options: PushOptions): Promise<void> {
-  const { url = 'http://127.0.0.1:5000' } = options
+  const { url = 'http://127.0.0.1:5000', megabits } = options
   const uploads = `${url}/v2/${repository}/blobs/uploads/`
   const location = await curl('202', ['-X', 'POST', '-H', 'Content-Length: 0', uploads], options)
   const session = new URL(location, url)
   session.searchParams.set('digest', content.digest)
   const type = ['-H', 'Content-Type: application/octet-stream', '-H', 'Expect:']
-  await curl('201', ['-T', content.path, ...type, session.href], options)
+  const rate = megabits === undefined ? [] : ['--limit-rate', String(Math.round((megabits * 1e6) / 8))]
+  await curl('201', ['-T', content.path, ...rate, ...type, session.href], options)
 }
 
 export function blobPath(digest: string): string {
