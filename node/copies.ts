@@ -1,5 +1,6 @@
 /** Copies at their owners, over this node's store, ledger and cluster. */
 import { breather, type Logger, logFailure, type Metrics, steadyClock } from '../src/base/base.ts'
+import { upstreamOf } from '../src/oci/oci.ts'
 import {
   Backlog,
   type Copies,
@@ -53,6 +54,11 @@ export async function openNodeCopies({
   const offer = () => ({ peer: self, room: isLeaving ? 0 : room, ...(site === undefined ? {} : { site }) })
   const supply = supplyOf({ registry, store, elsewhere })
   const library = libraryOf(node)
+  const polite = politeSupply({
+    supply,
+    coming: () => exchange.status().transfers.map(({ digest }) => digest),
+    clock,
+  })
   const copies = openCopies({
     self,
     names,
@@ -61,11 +67,13 @@ export async function openNodeCopies({
     backlog: await Backlog.open(node.debtTable, Math.random),
     library,
     supply,
-    politeSupply: politeSupply({
-      supply,
-      coming: () => exchange.status().transfers.map(({ digest }) => digest),
-      clock,
-    }),
+    politeSupply: polite,
+    isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
+    async bringAhead(repository, digest, options) {
+      if (await library.hasBlob(repository, digest)) return 0
+      if (!(await polite.bringBlob(repository, digest, options))) return undefined
+      return (await store.blobs.stat(digest))?.size
+    },
     peers: copyPeers(swarm),
     parentsOf: (repository, digest) => store.manifests.referringTo(repository, digest),
     // What was written before it is in the same log, so it is synced with it.

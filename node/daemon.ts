@@ -76,6 +76,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
       allowDelete,
       sparse: settings.sparse,
       secured: async (image, options) => await copies?.secured(image, { withinMs: ackWithinMs, ...options }),
+      ahead: {
+        // What fails is said by whoever sends.
+        send: (...blob) => void copies?.ahead.send(...blob),
+        take: (repository) => copies?.ahead.take(repository),
+      },
       quotasFor,
     }),
   )

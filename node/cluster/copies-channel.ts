@@ -24,7 +24,7 @@ import { ChannelPool } from './channel-pool.ts'
 export const copiesProtocol = '/shoal/copies/1.0.0'
 export const copiesLimits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 8 }
 
-const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have']
+const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ahead']
 const answers: readonly CopyAnswer[] = ['held', 'coming', 'missing', 'refused']
 
 const image = struct({ digest: digestText, repository: repositoryText })
@@ -44,7 +44,13 @@ export const copyAnswers = codec(
 )
 
 /** Beyond what a member may take to bring what it was asked for. Where a copy is to go, somebody may wait for the room. */
-const patienceMs: Record<CopyMode, number> = { look: 15_000, hold: 15_000, promise: 3_000, have: 3_000 }
+const patienceMs: Record<CopyMode, number> = {
+  look: 15_000,
+  hold: 15_000,
+  promise: 3_000,
+  have: 3_000,
+  ahead: 3_000,
+}
 
 /** Answers one question after the other until the asker closes the channel. */
 export async function answerCopies(

@@ -1,6 +1,7 @@
 /** How operations write records: as this node, or as the authority of the cluster. */
 import { type Digest, OciError, type Repository, type Tag } from '../../src/oci/oci.ts'
 import { type Change, type Decision, NotPermittedError } from '../../src/records/records.ts'
+import { findHome } from '../../src/registry/registry.ts'
 import type { OperationContext } from './operations.ts'
 
 /** Throws NotPermittedError, with what would do in its message where something would. */
@@ -38,9 +39,10 @@ export function tagManifest(
     }
     const { digest: _digest, writtenMs: _writtenMs, author: _author, ...value } = entry
     const { mediaType, size } = value
+    const home = await findHome(names, repository, digest)
     return [
       { kind: 'manifest', repository, digest, value },
-      { kind: 'tag', repository, tag, value: { digest, mediaType, size } },
+      { kind: 'tag', repository, tag, value: { digest, mediaType, size, ...home } },
     ]
   }
 }

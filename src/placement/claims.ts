@@ -7,7 +7,7 @@ import type { Image } from './image.ts'
 
 export interface Claim {
   image: Image
-  /** By which its owners are ranked: its own digest, or that of the image that it is a part of. */
+  /** By which its owners are ranked: what its tag's record says, else its own digest, or that of the image that it is a part of. */
   key: Digest
   copies: number
   /** Who wrote what asks for it. */
@@ -23,6 +23,10 @@ export interface ClaimsOptions {
   parentsOf(repository: Repository, digest: Digest): AsyncIterable<Digest>
 }
 
+function homeOf(entry: TagEntry | ManifestEntry): Digest {
+  return ('home' in entry ? entry.home : undefined) ?? entry.digest
+}
+
 /** An attestation about a manifest of an index is two steps away; a chain of referrers may be longer. */
 const maxSteps = 32
 
@@ -35,7 +39,7 @@ export class Claims {
 
   ofTag(repository: Repository, entry: TagEntry | ManifestEntry): Claim {
     const { digest, mediaType, size } = entry
-    return this.#claim({ repository, digest, mediaType, size }, digest, entry)
+    return this.#claim({ repository, digest, mediaType, size }, homeOf(entry), entry)
   }
 
   /** One of those; `undefined` where nothing asks for it, or its record has not come. */
@@ -61,7 +65,7 @@ export class Claims {
       const entry = found.digest === digest ? found : await names.findManifest(repository, digest)
       if (entry === undefined) return
       const { mediaType, size } = entry
-      yield this.#claim({ repository, digest, mediaType, size }, found.digest, found)
+      yield this.#claim({ repository, digest, mediaType, size }, homeOf(found), found)
     }
   }
 

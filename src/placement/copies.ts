@@ -15,12 +15,12 @@ export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'onDue' | '
   isGone(peer: string): boolean
   /** Who is known, for the next start. */
   save(rows: RosterRow[]): Promise<void>
-  random(): number
 }
 
 export interface Copies extends AsyncDisposable {
   secured: Placer['secured']
   handOver: Placer['handOver']
+  ahead: Pick<Placer['ahead'], 'send' | 'take'>
   duty: Placer['duty']
   /** What this node says to a member that asks. */
   answer(peer: string, question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>
@@ -157,6 +157,7 @@ export function openCopies(options: CopiesOptions): Copies {
     secured: (...image) => placer.secured(...image),
     handOver: (...image) => placer.handOver(...image),
     duty: (image) => placer.duty(image),
+    ahead: placer.ahead,
     answer: (...question) => placer.promises.answer(...question),
     mayLetGo: (...image) => placer.promises.mayLetGo(...image),
     askToStay: (...image) => placer.promises.askToStay(...image),

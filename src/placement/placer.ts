@@ -5,9 +5,11 @@
 import { type Clock, type Logger, type Metrics, Semaphore } from '../base/base.ts'
 import type { Digest, Repository, Tag } from '../oci/oci.ts'
 import type { ChangedKey, Names } from '../records/records.ts'
+import { Ahead } from './ahead.ts'
+import { AheadIntake } from './ahead-intake.ts'
 import { type Backlog, type Debt, type ImageName, keyOf } from './backlog.ts'
 import { type Claim, Claims, type ClaimsOptions } from './claims.ts'
-import { ackOf, copyRuleText } from './copy-rule.ts'
+import { ackOf, copiesOf, copyRuleText } from './copy-rule.ts'
 import { Holdings } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
 import { matchingTags } from './matching.ts'
@@ -32,6 +34,16 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
   learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
   /** How many copies a push waits for where neither a rule nor the client says it. */
   ack: number
+  /** Brings a blob that no record names yet. Resolves to its bytes where it had to come; `undefined` when nobody gives it. */
+  bringAhead(
+    repository: Repository,
+    digest: Digest,
+    options: { signal: AbortSignal },
+  ): Promise<number | undefined>
+  /** An upstream would be asked for what is there. */
+  isMirrored(repository: Repository): boolean
+  /** From 0 to 1. */
+  random(): number
   /** Something of the backlog is due earlier than it was. */
   onDue(): void
   /** Waits a turn of the event loop when long work has taken its time. */
@@ -52,6 +64,7 @@ type News = { repository: Repository } & ({ tag: Tag } | { digest: Digest })
 
 export class Placer {
   readonly promises: Promises
+  readonly ahead: Ahead
   readonly #options: PlacerOptions
   readonly #claims: Claims
   readonly #holdings: Holdings
@@ -75,11 +88,20 @@ export class Placer {
       signal,
       onFailure: (peer, err) => logger.debug({ err, peer }, 'a member did not take a copy'),
     })
+    const beforeManifest = {
+      ...options,
+      copiesOf: (repository: Repository) => copiesOf(options.policy(), repository),
+      onFailure: (peer: string, err: unknown) =>
+        logger.debug({ err, peer }, 'a blob of a push did not go to an owner before its manifest'),
+    }
+    this.ahead = new Ahead(beforeManifest)
+    const intake = new AheadIntake(beforeManifest)
     this.promises = new Promises({
       ...options,
       claims: this.#claims,
       holdings: this.#holdings,
       turns: new Semaphore(maxHolds),
+      onAhead: (blob, peer) => intake.answer(blob, peer),
       onArrived: (image, peer) => this.#arrived(image, peer),
       onFailure: (peer, err) => logger.debug({ err, peer }, 'a member was not told that its copy is here'),
     })

@@ -25,6 +25,8 @@ export interface PromisesOptions {
   /** A member has what it was asked to hold. */
   onArrived(image: ImageName, peer: string): boolean
   onFailure(peer: string, error: unknown): void
+  /** A member pushes the blob, and this node is to own it. */
+  onAhead(blob: ImageName, peer: string): CopyAnswer
   clock: Clock
   signal: AbortSignal
 }
@@ -176,8 +178,9 @@ export class Promises {
     { mode, withinMs }: CopyQuestion,
     signal: AbortSignal,
   ): Promise<CopyAnswer> {
-    const { claims, holdings, makeDurable, learn, onArrived } = this.#options
+    const { claims, holdings, makeDurable, learn, onArrived, onAhead } = this.#options
     if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
+    if (mode === 'ahead') return onAhead(name, peer)
     const key = keyOf(name)
     if (this.#isWithin(this.#leaving, key, letGoMs)) return 'missing'
     let claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))

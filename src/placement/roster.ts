@@ -48,6 +48,11 @@ export class Roster {
     return this.#owners
   }
 
+  /** This node takes copies. */
+  get offersRoom(): boolean {
+    return this.#self.room > 0
+  }
+
   isPresent(peer: string): boolean {
     const known = this.#known.get(peer)
     return peer === this.#self.peer || (known !== undefined && known.awaySinceMs === undefined)

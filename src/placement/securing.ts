@@ -9,8 +9,9 @@ import type { Roster } from './roster.ts'
  * - `hold`: bring it, if it may be placed here, and say when it is.
  * - `promise`: is it here, looked at now, and will it stay for a while? Who asks is about to let its own copy go.
  * - `have`: who asks has it now, after it has answered `coming`.
+ * - `ahead`: of a blob, not an image: bring it, as it belongs to what is being pushed.
  */
-export type CopyMode = 'look' | 'hold' | 'promise' | 'have'
+export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ahead'
 
 export interface CopyQuestion {
   mode: CopyMode

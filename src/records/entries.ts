@@ -10,6 +10,8 @@ export interface TagEntry {
    * pushed to the cluster.
    */
   checkedMs?: number
+  /** By which its owners are ranked; absent for the digest. */
+  home?: Digest
   /** When and by whom it was written: milliseconds since the epoch, and a libp2p peer id. */
   writtenMs: number
   author: string

@@ -73,6 +73,7 @@ const tagValue = struct({
   mediaType,
   size: uint(),
   checkedMs: optional(uint({ max: maxTimeMs })),
+  home: optional(digestText),
 })
 const manifestValue = struct({
   mediaType,

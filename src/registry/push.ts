@@ -20,6 +20,7 @@ import {
 import type { Change } from '../records/records.ts'
 import { BlobMissingError, type UploadState } from '../store/store.ts'
 import { keepManifest } from './fetched-manifest.ts'
+import { findHome } from './home.ts'
 import { checkNesting } from './nesting.ts'
 import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
@@ -76,7 +77,7 @@ export interface Push {
 }
 
 export function createPush(collaborators: Collaborators): Push {
-  const { store, names, elsewhere, mirror, own, quotas, sparse, secured } = collaborators
+  const { store, names, elsewhere, mirror, own, quotas, sparse, secured, ahead } = collaborators
   const { uploads, links, blobs, manifests } = store
 
   /** Resolves to its size; `undefined` when it is nowhere, or not for that repository. */
@@ -244,11 +245,15 @@ export function createPush(collaborators: Collaborators): Push {
   ) {
     const { mediaType } = manifest
     const by = account === undefined ? {} : { by: account }
+    // A manifest without either belongs to what is still to be pushed.
+    const isLast = tags.length > 0 || manifest.subject !== undefined
+    const drawn = isLast ? ahead.take(repository) : undefined
+    // What has a tag already stays where it is.
+    const where = (await findHome(names, repository, digest)) ?? (drawn === undefined ? {} : { home: drawn })
+    const value = { digest, mediaType, size, ...where }
     const changes: Change[] = [
       { kind: 'manifest', repository, digest, value: manifestFacts(manifest, size, absent), ...by },
-      ...tags.map(
-        (tag): Change => ({ kind: 'tag', repository, tag, value: { digest, mediaType, size }, ...by }),
-      ),
+      ...tags.map((tag): Change => ({ kind: 'tag', repository, tag, value, ...by })),
     ]
     await refusing(names.publish(changes))
   }
@@ -263,6 +268,7 @@ export function createPush(collaborators: Collaborators): Push {
       if (upload !== undefined) await checkRoomFor(repository, upload, digest)
       const finished = await refusing(uploads.finish(repository, id, digest))
       elsewhere.announce([digest])
+      ahead.send(repository, digest, finished.size)
       return finished
     },
     async cancelUpload(repository, id) {

@@ -19,6 +19,7 @@ import { inClientsWords } from './refusal.ts'
 export { type Deletion, letGo } from './deletion.ts'
 export { type Asked, type Elsewhere, nowhere } from './elsewhere.ts'
 export { keepManifest } from './fetched-manifest.ts'
+export { findHome } from './home.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
 export {
   type Mirror,
@@ -60,6 +61,8 @@ export interface RegistryOptions {
   quotasFor?: QuotasFor
   /** Waits for copies of what was pushed; default nothing is waited for. */
   secured?: Secured
+  /** Has others bring what is being pushed; default nobody does. */
+  ahead?: Ahead
   logger?: Logger
   metrics?: Metrics
   clock?: Clock
@@ -73,6 +76,13 @@ export type Secured = (
   image: { repository: Repository; digest: Digest },
   options: { copies: number | undefined; signal: AbortSignal },
 ) => Promise<{ held: number; wanted: number } | undefined>
+
+export interface Ahead {
+  /** A blob is here whose manifest is still to come. Returns at once. */
+  send(repository: Repository, digest: Digest, bytes: number): void
+  /** By which the owners of what was sent are ranked, once for each push. */
+  take(repository: Repository): Digest | undefined
+}
 
 /** The collaborators with their defaults filled in, as the parts of the registry get them. */
 export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'quotasFor'>> & {
@@ -91,6 +101,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     metrics: noMetrics,
     sparse: 'indexes',
     secured: async () => undefined,
+    ahead: { send: () => undefined, take: () => undefined },
     ...options,
     elsewhere,
     logger,

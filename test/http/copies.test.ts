@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { mediaTypes } from '../../src/oci/oci.ts'
+import { digestBytes, mediaTypes, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { openApi } from './harness.ts'
 
 const contentType = mediaTypes.ociManifest
@@ -42,4 +42,28 @@ it.each(['0', '17', 'two', '2, 3', ''])('refuses to wait for "%s" copies', async
   const answer = await api.call('PUT', '/v2/team/app/manifests/v2', { headers, body: bytes })
   expect(answer.status).toBe(400)
   expect(answer.json()).toMatchObject({ errors: [{ code: 'MANIFEST_INVALID' }] })
+})
+
+it('has the blobs of a push go ahead of it, and tells in the record of its tag by what owners are ranked', async () => {
+  const sent: unknown[] = []
+  const homes = ['one', 'two', 'three'].map((name) => digestBytes(Buffer.from(name)))
+  const drawn = homes.values()
+  await using api = await openApi({
+    ahead: {
+      send: (repository, digest, bytes) => void sent.push([repository, digest, bytes]),
+      take: () => drawn.next().value,
+    },
+  })
+  const homeOf = async (tag: string) =>
+    (await api.names.findTag(parseRepository('team/app'), parseTag(tag)))?.home
+  const { bytes, config, layers } = await api.pushImage('team/app', 'v1', { layers: ['a layer'] })
+  expect(sent).toEqual([config, ...layers].map((digest) => ['team/app', digest, expect.any(Number)]))
+  expect(await homeOf('v1')).toBe(homes[0])
+
+  // Another tag of the same image has the same owners, whatever was drawn for it.
+  const headers = { 'Content-Type': contentType }
+  await api.call('PUT', '/v2/team/app/manifests/latest', { headers, body: bytes })
+  expect(await homeOf('latest')).toBe(homes[0])
+  await api.pushImage('team/app', 'v2', { layers: ['another layer'] })
+  expect(await homeOf('v2')).toBe(homes[2])
 })

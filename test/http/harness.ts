@@ -12,6 +12,7 @@ import { type BodyWatch, createHttpHandler, Hosts } from '../../src/http/http.ts
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import { type Ledger, type MembersTime, openLedger } from '../../src/records/records.ts'
 import {
+  type Ahead,
   createRegistry,
   type Elsewhere,
   type Mirror,
@@ -69,6 +70,7 @@ export interface ApiOptions {
   mirror?: (parts: { store: Store; names: Ledger }) => Mirror
   elsewhere?: Partial<Elsewhere>
   secured?: Secured
+  ahead?: Ahead
   clock?: Clock
   /** What members say of the time. */
   time?: MembersTime
@@ -111,6 +113,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
       clock,
       quotasFor,
       ...(options.secured === undefined ? {} : { secured: options.secured }),
+      ...(options.ahead === undefined ? {} : { ahead: options.ahead }),
     }),
   )
   const access = opened.use(

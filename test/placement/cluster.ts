@@ -86,6 +86,11 @@ export class PlacedNode {
         ack: 1,
         breathe: () => undefined,
         onDue: () => undefined,
+        isMirrored: () => false,
+        bringAhead: async (_, digest) => {
+          cluster.ahead.push({ peer, digest })
+          return layerBytes
+        },
         present: () => cluster.reached(this).map(({ offer }) => offer),
         isGone: (other) => cluster.gone.has(other),
         save: async (rows) => {
@@ -193,6 +198,8 @@ export class PlacedCluster {
   onAsk: (peer: string, question: CopyQuestion) => void = () => undefined
   /** No question is answered before. */
   answered = Promise.resolve()
+  /** Blobs that members were asked to bring before their manifest. */
+  readonly ahead: { peer: string; digest: Digest }[] = []
   /** No image comes before. */
   given = Promise.resolve()
   readonly clock: Clock & { nowMs: number }
@@ -240,7 +247,7 @@ export class PlacedCluster {
   }
 
   /** Pushed at the node, as a tag of its own. */
-  push(node: PlacedNode): { tag: Tag; digest: Digest } {
+  push(node: PlacedNode, { home }: { home?: Digest } = {}): { tag: Tag; digest: Digest } {
     const number = this.#pushed++
     const layer = digestBytes(Buffer.from(`layer ${number}`))
     const content = { schemaVersion: 2, config: part('config', number), layers: [part('layer', number)] }
@@ -248,7 +255,7 @@ export class PlacedCluster {
     const digest = digestBytes(bytes)
     this.#manifests.set(digest, bytes)
     this.#images.set(layer, digest).set(digestBytes(Buffer.from(`config ${number}`)), digest)
-    return this.#tag(node, digest, bytes.length, number)
+    return this.#tag(node, digest, bytes.length, number, home)
   }
 
   /** What was pushed before, as another tag. */
@@ -256,11 +263,18 @@ export class PlacedCluster {
     return this.#tag(node, digest, this.bytesOf(digest)?.length ?? 0, this.#pushed++)
   }
 
-  #tag(node: PlacedNode, digest: Digest, size: number, number: number): { tag: Tag; digest: Digest } {
+  #tag(
+    node: PlacedNode,
+    digest: Digest,
+    size: number,
+    number: number,
+    home?: Digest,
+  ): { tag: Tag; digest: Digest } {
     node.held.add(digest)
     const tag = `v${number}` as Tag
     const atMs = this.clock.nowMs + number / 1_000
-    const entry = { digest, mediaType: mediaTypes.ociManifest, size, writtenMs: atMs, author: node.peer }
+    const common = { digest, mediaType: mediaTypes.ociManifest, size, writtenMs: atMs, author: node.peer }
+    const entry = { ...common, ...(home === undefined ? {} : { home }) }
     node.hear(tag, { atMs, entry })
     this.spread()
     return { tag, digest }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Digest, Tag } from '../../src/oci/oci.ts'
+import { type Digest, digestBytes, type Tag } from '../../src/oci/oci.ts'
 import { layerBytes, PlacedCluster, type PlacedNode, repository } from './cluster.ts'
 
 const { signal } = new AbortController()
@@ -36,6 +36,18 @@ describe('copies', () => {
       for (const peer of owners) expect(cluster.holders(digest).map((node) => node.peer)).toContain(peer)
     }
     for (const node of cluster.nodes) expect(node.debts.size).toBe(0)
+  })
+
+  it('has what was sent ahead at the owners of its home', async () => {
+    const { cluster } = await clusterOf(8, 0)
+    for (const [at, node] of cluster.nodes.entries()) {
+      const home = digestBytes(Buffer.from(`home ${at}`))
+      const { digest } = cluster.push(node, { home })
+      await cluster.pass(2 * minute)
+      const holders = cluster.holders(digest).map(({ peer }) => peer)
+      for (const peer of node.runner?.placer.owners(home, 2) ?? []) expect(holders).toContain(peer)
+      expect(new Set(holders).size).toBeLessThanOrEqual(3)
+    }
   })
 
   it('moves nothing while a member restarts for five minutes', async () => {

@@ -1,0 +1,112 @@
+import { expect, it } from 'vitest'
+import { type Digest, digestBytes, parseRepository, type Repository } from '../../src/oci/oci.ts'
+import { Ahead } from '../../src/placement/ahead.ts'
+import { AheadIntake } from '../../src/placement/ahead-intake.ts'
+import { type Offer, Owners } from '../../src/placement/owners.ts'
+import { Roster } from '../../src/placement/roster.ts'
+
+const repository = parseRepository('team/app')
+const { signal } = new AbortController()
+const gib = 2 ** 30
+const hour = 3_600_000
+const digestOf = (name: string): Digest => digestBytes(Buffer.from(name))
+const offers: Offer[] = Array.from({ length: 8 }, (_, at) => ({ peer: `peer-${at}`, room: 10 }))
+
+function scene({ room = 10, copies = 2 } = {}) {
+  const clock = { nowMs: 0, now: () => clock.nowMs, sleep: async () => undefined }
+  const roster = new Roster({ peer: 'self', room }, [], 0)
+  roster.see(offers, 0)
+  const asked: { peer: string; digest: Digest | undefined }[] = []
+  let drawn = 0
+  const options = {
+    self: 'self',
+    roster,
+    copiesOf: () => copies,
+    isMirrored: (name: Repository) => name.startsWith('docker.io/'),
+    random: () => drawn++ / 1_000,
+    clock,
+    onFailure: () => undefined,
+    signal,
+  }
+  const ahead = new Ahead({
+    ...options,
+    peers: {
+      ask: async (peer, { images }) => {
+        asked.push({ peer, digest: images[0]?.digest })
+        return ['coming']
+      },
+    },
+  })
+  return { clock, roster, asked, ahead, options }
+}
+
+it('sends the blobs of one push to the same members, who own what is ranked by its home', async () => {
+  const { ahead, asked } = scene()
+  for (const name of ['one', 'two', 'three']) await ahead.send(repository, digestOf(name), gib)
+  const home = ahead.take(repository)
+  if (home === undefined) throw new Error('no home')
+  const owners = new Owners([...offers, { peer: 'self', room: 10 }]).rank(home).slice(0, 2)
+  const others = owners.filter((peer) => peer !== 'self')
+  expect(new Set(asked.map(({ peer }) => peer))).toEqual(new Set(others))
+  expect(asked).toHaveLength(3 * others.length)
+  // The next push has a home of its own, or all of a repository would be at two members.
+  expect(ahead.take(repository)).toBeUndefined()
+  await ahead.send(repository, digestOf('four'), gib)
+  expect(ahead.take(repository)).not.toBe(home)
+})
+
+it('spreads pushes over all members', async () => {
+  const { ahead, asked } = scene()
+  for (let push = 0; push < 200; push++) {
+    await ahead.send(repository, digestOf(`blob ${push}`), gib)
+    ahead.take(repository)
+  }
+  const counts = Map.groupBy(asked, ({ peer }) => peer)
+  for (const { peer } of offers) expect(counts.get(peer)?.length).toBeGreaterThan(20)
+})
+
+it('leaves what is small, broken off, or to be nowhere else', async () => {
+  const { ahead, asked, clock } = scene()
+  await ahead.send(repository, digestOf('small'), 1_000)
+  expect([asked.length, ahead.take(repository)]).toEqual([0, undefined])
+  await ahead.send(repository, digestOf('large'), gib)
+  clock.nowMs += 2 * hour
+  expect(ahead.take(repository)).toBeUndefined()
+  const alone = scene({ copies: 1 })
+  await alone.ahead.send(repository, digestOf('large'), gib)
+  expect(alone.asked).toEqual([])
+})
+
+it('brings what no record names within bounds that hold for all members together', async () => {
+  const { options, clock } = scene()
+  const brought: Digest[] = []
+  const intake = new AheadIntake({
+    ...options,
+    bringAhead: async (_, digest) => {
+      brought.push(digest)
+      return 20 * gib
+    },
+  })
+  const ask = async (name: string, peer: string) => {
+    const answer = intake.answer({ repository, digest: digestOf(name) }, peer)
+    await new Promise((resolve) => setImmediate(resolve))
+    return answer
+  }
+  expect([await ask('one', 'peer-0'), await ask('two', 'peer-1')]).toEqual(['coming', 'coming'])
+  expect(await ask('three', 'peer-2')).toBe('refused')
+  clock.nowMs += hour
+  expect(await ask('three', 'peer-2')).toBe('coming')
+  expect(brought).toEqual(['one', 'two', 'three'].map(digestOf))
+})
+
+it('brings nothing that an upstream would be asked for, that is to be nowhere else, or that it has no room for', () => {
+  const bringAhead = async () => gib
+  const mirrored = { repository: parseRepository('docker.io/library/alpine'), digest: digestOf('one') }
+  const pushed = { repository, digest: digestOf('one') }
+  const answer = ({ options }: ReturnType<typeof scene>, blob: typeof pushed) =>
+    new AheadIntake({ ...options, bringAhead }).answer(blob, 'peer-0')
+  expect(answer(scene(), pushed)).toBe('coming')
+  expect(answer(scene(), mirrored)).toBe('refused')
+  expect(answer(scene({ copies: 1 }), pushed)).toBe('refused')
+  expect(answer(scene({ room: 0 }), pushed)).toBe('refused')
+})
