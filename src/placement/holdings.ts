@@ -1,7 +1,7 @@
 /** Which images are here whole, and bringing those that are not: each by one at a time, whoever waits for it. */
-import { type CodedError, RecentMap, SingleFlight } from '../base/base.ts'
+import { CodedError, RecentMap, SingleFlight } from '../base/base.ts'
 import { keyOf } from './backlog.ts'
-import { bringImage, type Image, type Library, type Supply } from './image.ts'
+import { bringImage, type Image, type Library, type Supply, type Survey } from './image.ts'
 
 export interface HoldingsOptions {
   library: Library
@@ -11,6 +11,11 @@ export interface HoldingsOptions {
   /** What is here of the image survives a power cut when it resolves. */
   makeDurable(image: Image): Promise<void>
   onBrought(bytes: number): void
+}
+
+/** What lies beyond a plan's limits is not known to be anywhere. */
+class ImageTooLargeError extends CodedError {
+  readonly code = 'IMAGE_TOO_LARGE'
 }
 
 export interface Brought {
@@ -34,9 +39,9 @@ export class Holdings {
 
   /** Looked at now, part by part. */
   async look(image: Image, options: { signal: AbortSignal }): Promise<boolean> {
-    const { missing } = await bringImage(image, this.#options.library, options)
-    this.#note(image, missing.length === 0)
-    return missing.length === 0
+    const isWhole = isComplete(await bringImage(image, this.#options.library, options))
+    this.#note(image, isWhole)
+    return isWhole
   }
 
   /** As it was when it was looked at last. */
@@ -65,7 +70,9 @@ export class Holdings {
     const key = keyOf(image)
     let cause: CodedError | undefined
     let bytes = 0
-    const { missing } = await bringImage(image, library, {
+    const survey = await bringImage(image, library, {
+      // Who pushed it here wants it here, whatever its licence says of registries.
+      withOptional: true,
       supply: {
         bringManifest: (...manifest) => supply.bringManifest(...manifest),
         refreshReferrers: (...subject) => supply.refreshReferrers(...subject),
@@ -78,7 +85,8 @@ export class Holdings {
         cause ??= reason
       },
     })
-    const isWhole = missing.length === 0
+    const isWhole = isComplete(survey)
+    if (survey.isCut) cause ??= new ImageTooLargeError(`${key} refers to more than can be looked through`)
     if (bytes > 0) onBrought(bytes)
     if (isWhole) await makeDurable(image)
     this.#note(image, isWhole)
@@ -94,4 +102,8 @@ export class Holdings {
     if (isWhole) this.#whole.set(keyOf(image), true)
     else this.#whole.delete(keyOf(image))
   }
+}
+
+function isComplete({ missing, isCut }: Survey): boolean {
+  return missing.length === 0 && !isCut
 }

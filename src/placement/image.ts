@@ -65,6 +65,8 @@ export interface BringOptions {
   platforms?: readonly Platform[]
   /** Absent: only look. */
   supply?: Pick<Supply, 'bringManifest' | 'refreshReferrers' | 'refreshSiblings' | 'bringBlob'>
+  /** Tries also what may be missing everywhere. */
+  withOptional?: boolean
   /** How many blobs come at once; default 2. */
   concurrency?: number
   /** Called for each part when it is found, and again when its state changes. */
@@ -77,7 +79,14 @@ const referrersAtOnce = 100
 /** Never throws for a part that cannot be had or read: it is in `missing`. */
 export async function bringImage(image: Image, library: Library, options: BringOptions): Promise<Survey> {
   const { repository } = image
-  const { supply, platforms = [], concurrency = 2, onPart = () => undefined, signal } = options
+  const {
+    supply,
+    platforms = [],
+    withOptional = false,
+    concurrency = 2,
+    onPart = () => undefined,
+    signal,
+  } = options
   const plan = new ImagePlan(image, { platforms })
   const survey: Survey = { parts: 0, bytes: 0, missing: [], isCut: false }
   const turns = new Semaphore(concurrency)
@@ -145,7 +154,7 @@ export async function bringImage(image: Image, library: Library, options: BringO
       onPart(part, 'held')
       return
     }
-    if (supply === undefined || part.optional) {
+    if (supply === undefined || (part.optional && !withOptional)) {
       miss(part)
       return
     }

@@ -1,0 +1,35 @@
+import { expect, it } from 'vitest'
+import { Holdings } from '../../src/placement/holdings.ts'
+import { type Made, makeBlob, makeImage, makeIndex, repository, World } from './world.ts'
+
+const { signal } = new AbortController()
+
+function scene(image: Made) {
+  const world = new World().add(image)
+  const options = { makeDurable: async () => undefined, onBrought: () => undefined }
+  const holdings = new Holdings({ ...options, library: world, supply: world, politeSupply: world })
+  return { world, holdings, named: { repository, ...image } }
+}
+
+it('brings a layer that may be missing everywhere where somebody has it, and is whole without', async () => {
+  const foreign = makeBlob('foreign', 'application/vnd.oci.image.layer.nondistributable.v1.tar')
+  const image = makeImage([makeBlob('layer'), foreign])
+  const { world, holdings, named } = scene(image)
+  expect(await holdings.bring(named, { signal })).toMatchObject({ isWhole: true })
+  expect(world.held).toContain(foreign.digest)
+
+  const other = scene(image)
+  other.world.lost.add(foreign.digest)
+  expect(await other.holdings.bring(other.named, { signal })).toMatchObject({ isWhole: true })
+  expect(other.world.held).not.toContain(foreign.digest)
+})
+
+it('holds no image to be whole of which there is more than it looks through', async () => {
+  const layers = (image: number) => Array.from({ length: 4_000 }, (_, at) => makeBlob(`${image} ${at}`))
+  const images = Array.from({ length: 6 }, (_, number) => makeImage(layers(number), { seed: String(number) }))
+  const { world, holdings, named } = scene(makeIndex(images))
+  const { isWhole, cause } = await holdings.bring(named, { signal })
+  expect([isWhole, cause?.code]).toEqual([false, 'IMAGE_TOO_LARGE'])
+  expect(world.held.size).toBeGreaterThan(19_000)
+  expect(await holdings.look(named, { signal })).toBe(false)
+})
