@@ -9,8 +9,11 @@ import { maxListPackBytes } from './list-pack.ts'
 import { maxPieceBytes, maxPieces } from './piece-size.ts'
 
 export const rawHeaderBytes = 12
-/** Bytes of a piece or list in one frame. Every frame is a dozen steps for both sides, so that on a quick link a large piece is few of them. */
-export const maxChunkBytes = 512 * 1024
+/**
+ * Bytes of a piece or list in one frame. Every frame is a dozen steps for both sides, so that on a quick link a large piece is few
+ * of them; twice as large ones cost as much, and each neighbour has several in memory.
+ */
+export const maxChunkBytes = 256 * 1024
 export const maxFrameBytes = rawHeaderBytes + maxChunkBytes
 
 /** And at least, but at its end: a peer may not make a thousand frames of a piece. */

@@ -3,6 +3,7 @@ import { frameIn, frameMemory } from '../../wire/wire.ts'
 import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from '../protocol/raw-frames.ts'
 
 const leastClassBytes = 64 * 1024
+const largestClassBytes = maxChunkBytes
 
 export class FramePool {
   /** Memory for chunks of up to so many bytes, a power of two. */
@@ -21,12 +22,20 @@ export class FramePool {
   take(chunkBytes: number): Uint8Array {
     let size = leastClassBytes
     while (size < chunkBytes) size *= 2
-    let memory = this.#free.get(size)?.pop()
-    if (memory === undefined) {
-      memory = frameMemory(rawHeaderBytes + size)
-      this.#classes.set(memory, size)
-    } else this.#bytes -= size
+    const memory = this.#kept(size) ?? frameMemory(rawHeaderBytes + size)
+    if (!this.#classes.has(memory)) this.#classes.set(memory, size)
     return frameIn(memory, rawHeaderBytes + chunkBytes)
+  }
+
+  /** The smallest that is large enough: how large frames are follows the links, and what is kept would be of no use otherwise. */
+  #kept(leastBytes: number): ArrayBuffer | undefined {
+    for (let size = leastBytes; size <= largestClassBytes; size *= 2) {
+      const memory = this.#free.get(size)?.pop()
+      if (memory === undefined) continue
+      this.#bytes -= size
+      return memory
+    }
+    return undefined
   }
 
   /** Takes back what `take` gave, and lets go of anything else. Nobody may look at it any more. */

@@ -35,7 +35,7 @@ export interface SenderOptions {
 }
 
 /** Several small pieces, or the frame of a large one that is read while another is written: each neighbour has so much in memory. */
-const aheadBytes = 512 * 1024
+const aheadBytes = 256 * 1024
 /** Messages wait behind the frame that is being written: no longer than so, at the rate at which the last ones went. */
 const frameMs = 50
 /** But a frame by itself costs more than waiting for as much. */

@@ -14,7 +14,7 @@ describe('a piece as frames', () => {
     [64, 128, [64]],
     [256, 128, [128, 128]],
     [1024, 300, [256, 256, 256, 256]],
-    [1024, 4096, [512, 512]],
+    [1024, 4096, [256, 256, 256, 256]],
   ])(
     'of %i KiB goes in equal ones of at most %i KiB, and of what a frame takes',
     async (length, most, expected) => {
@@ -49,6 +49,16 @@ describe('the memory of frames', () => {
     expect(pool.take(200 * kibibyte).buffer).not.toBe(small.buffer)
     expect(pool.take(128 * kibibyte).buffer).toBe(small.buffer)
     expect(pool.take(128 * kibibyte).buffer).not.toBe(small.buffer)
+  })
+
+  it('is used for smaller ones where nothing closer is kept', () => {
+    const pool = new FramePool({ mostBytes: 2 * maxChunkBytes })
+    const [large, small] = [pool.take(maxChunkBytes), pool.take(64 * kibibyte)]
+    for (const frame of [large, small]) pool.give(frame)
+    expect(pool.take(60 * kibibyte).buffer).toBe(small.buffer)
+    expect(pool.take(60 * kibibyte).buffer).toBe(large.buffer)
+    pool.give(large)
+    expect(pool.take(maxChunkBytes).buffer).toBe(large.buffer)
   })
 
   it('is let go of beyond what may be kept, and when it came from elsewhere', () => {
