@@ -1,5 +1,5 @@
 /** Who is let into the cluster by this node, and what this node hears where it is the newcomer itself. */
-import { type Clock, CodedError, type Logger, RecentMap } from '../../src/base/base.ts'
+import { type Clock, CodedError, type Logger, LogLimit, RecentMap } from '../../src/base/base.ts'
 import { endOf, type Ledger, proveInvitation, readProof, verifyProof } from '../../src/records/records.ts'
 import {
   type AdmissionDesk,
@@ -18,7 +18,7 @@ export interface Admissions extends AdmissionDesk, Disposable {
 }
 
 export interface AdmissionsOptions {
-  names: Pick<Ledger, 'isBanned' | 'isGuest' | 'onChange' | 'policy' | 'publish' | 'roster'>
+  names: Pick<Ledger, 'authority' | 'isBanned' | 'isGuest' | 'onChange' | 'policy' | 'publish' | 'roster'>
   secrets: RotatingSecrets
   /** This node. */
   self: { peer: string; name: string; site?: string | undefined }
@@ -43,10 +43,13 @@ const toldForMs = 60 * 60_000
 export const maxLiveInvitations = 64
 /** A node that has just become a member may not have heard yet of all others. */
 const settleMs = 60_000
+/** Whoever is connected can say one thing and then another. */
+const toldAgainMs = 10 * 60_000
 
 export function openAdmissions(options: AdmissionsOptions): Admissions {
   const { names, secrets, self, isServed, onApproved, clock, steady, logger } = options
   const waiting = new WaitingGuests(steady)
+  const limit = new LogLimit({ clock: steady, everyMs: toldAgainMs })
   // Asked for twice a second.
   const secretOf = new RecentMap<string, Uint8Array>(maxLiveInvitations)
   const isClosed = (): boolean => names.policy().members === 'approved'
@@ -140,8 +143,14 @@ export function openAdmissions(options: AdmissionsOptions): Admissions {
       return { kind: 'member', secret, generation }
     },
 
-    async hear(told) {
-      if (told.kind !== verdict?.kind) sayVerdict(told, logger)
+    async hear(told, peer) {
+      // Who has no say here may try; and no other knows better than the authority.
+      if (names.authority.holds() || (isMember() && names.isGuest(peer))) {
+        logger.debug({ peer }, 'what a peer said of this node is not heard')
+        return
+      }
+      if (told.kind !== verdict?.kind)
+        limit.line(told.kind === 'member' ? 'in' : 'out', (unsaid) => sayVerdict(told, { peer, unsaid }, logger))
       verdict = told
       if (told.kind === 'member' && told.secret !== undefined)
         await secrets.admit({ secret: told.secret, generation: told.generation ?? 0 })
@@ -160,7 +169,7 @@ export function openAdmissions(options: AdmissionsOptions): Admissions {
   }
 }
 
-function sayVerdict(told: AdmissionVerdict, logger: Logger): void {
-  if (told.kind === 'member') logger.info({}, 'a member says that this node is one as well')
-  else logger.warn({ why: told.why }, 'a member says that this node is none yet; it tries again')
+function sayVerdict(told: AdmissionVerdict, facts: { peer: string; unsaid: number }, logger: Logger): void {
+  if (told.kind === 'member') logger.info(facts, 'a member says that this node is one as well')
+  else logger.warn({ ...facts, why: told.why }, 'a member says that this node is none yet; it tries again')
 }

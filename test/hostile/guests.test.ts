@@ -6,7 +6,7 @@ import { createInvitation, revokeInvitation } from '../../node/operations/invita
 import { approveMember, banMember, forgetMember, listMembers, onNode } from '../../node/operations/member.ts'
 import type { OperationContext, OperationTypes } from '../../node/operations/operations.ts'
 import { setPolicy } from '../../node/operations/policy.ts'
-import { silentLogger, steadyClock } from '../../src/base/base.ts'
+import { type Logger, silentLogger, steadyClock } from '../../src/base/base.ts'
 import { exchangeProtocol } from '../../src/exchange/protocol/messages.ts'
 import { mirrorProtocol } from '../../src/mirror/messages.ts'
 import { signRecord } from '../../src/records/record.ts'
@@ -23,6 +23,7 @@ import { statusProtocol, statusRequest } from '../../src/swarm/members/status-me
 import { channelOver } from '../../src/swarm/streams/channel.ts'
 import { dhtProtocol } from '../../src/swarm/streams/libp2p-node.ts'
 import { tokenOf } from '../../src/swarm/swarm.ts'
+import type { Channel } from '../../src/wire/wire.ts'
 import { tagChange } from '../records/fixture.ts'
 import { until } from '../swarm/fixture.ts'
 import { type HonestNode, openHonestNode } from './honest-node.ts'
@@ -30,9 +31,12 @@ import { type HostileMember, newIdentity, openHostileMember } from './member.ts'
 
 let stack: AsyncDisposableStack
 let first: HonestNode
+let warned: string[]
+const logs: Logger = { ...silentLogger, warn: (_fields, line) => void warned.push(line) }
 beforeEach(async () => {
   stack = new AsyncDisposableStack()
-  first = await openHonestNode(stack, { flags: ['--name', 'first'] })
+  warned = []
+  first = await openHonestNode(stack, { flags: ['--name', 'first'], logger: logs })
 })
 afterEach(async () => {
   await stack.disposeAsync()
@@ -223,6 +227,16 @@ describe('where members have to be approved', () => {
     expect(first.counted('shoal_gossip_messages_total')).toBe(0)
   })
 
+  it('what a guest says of this node makes it none, and no line of its log', async () => {
+    await close()
+    const { guest, talk } = await openGuest()
+    await guest.dial(first.address)
+    await sayAt(first, guest, 'guest')
+    expect([problemsOf(first), warned]).toEqual(['', []])
+    talk.go()
+    await until('it to be let go', () => !guest.isConnected(first.peer))
+  })
+
   it('many guests take no place from members, and are listed up to a bound', async () => {
     const second = await openHonestNode(stack, { join: first })
     await until('the two to meet', () => met(first, second))
@@ -243,6 +257,39 @@ describe('where members have to be approved', () => {
     expect((await first.node.swarmTable.keys({ gt: '/peers/', lt: '/peers0' }).all()).length).toBeLessThan(5)
   }, 60_000)
 })
+
+it('whoever holds the authority is a member, whatever a member says, and the log has a line of it at most', async () => {
+  const second = await openHonestNode(stack, { join: first, logger: logs })
+  await until('the two to meet', () => met(first, second))
+  const liar = await openHostileMember(stack, { cluster: first.node.membership.cluster })
+  for (const node of [first, second]) {
+    await liar.dial(node.address)
+    for (const kind of ['guest', 'refused', 'guest', 'refused'] as const) await sayAt(node, liar, kind)
+  }
+  await second.member[Symbol.asyncDispose]()
+  expect([problemsOf(first), warned]).toEqual([
+    '',
+    ['a member says that this node is none yet; it tries again'],
+  ])
+})
+
+/** Tells that node what was decided about it, as members tell newcomers. */
+async function sayAt({ peer }: HonestNode, by: HostileMember, kind: 'guest' | 'refused'): Promise<void> {
+  const open = async (): Promise<Channel | undefined> => {
+    const channel = await by.open(peer, admissionProtocol)
+    await channel.send(new Uint8Array(0))
+    return (await channel.receive()) === undefined ? undefined : channel
+  }
+  let channel: Channel | undefined
+  // One is open at a time, and the one before ends when both sides have closed it.
+  await until('it to listen', async () => {
+    channel = await open().catch(() => undefined)
+    return channel !== undefined
+  })
+  await channel?.send(verdictMessage.encode({ kind, why: 'a lie' }))
+  expect(await channel?.receive()).toBeUndefined()
+  await channel?.close()
+}
 
 /** With the cluster's secret and a new key. It says nothing in the talk before `go`, so that its connection stays that long. */
 async function openGuest() {

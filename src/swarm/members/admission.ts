@@ -36,8 +36,8 @@ export interface AdmissionDesk {
   introduce(): Omit<Introduction, 'addresses'>
   /** Throws MalformedError for what no honest newcomer says. */
   judge(newcomer: Newcomer): Promise<AdmissionVerdict>
-  /** What a member decided about this node. */
-  hear(verdict: AdmissionVerdict): Promise<void>
+  /** What that peer says it decided about this node; it may be a guest itself. */
+  hear(verdict: AdmissionVerdict, peer: string): Promise<void>
 }
 
 export interface Newcomer extends Introduction {
@@ -116,7 +116,7 @@ export async function openAdmission(options: AdmissionOptions): Promise<Admissio
   await host.handle(
     admissionProtocol,
     { maxFrameBytes: maxAdmissionBytes, maxInboundPerPeer: 1 },
-    async (channel) => {
+    async (channel, peer) => {
       const signal = AbortSignal.timeout(withinMs)
       if ((await channel.receive({ signal })) === undefined) return
       const offered = addresses()
@@ -124,7 +124,7 @@ export async function openAdmission(options: AdmissionOptions): Promise<Admissio
         .slice(0, maxAddressesOffered)
       await channel.send(introductionMessage.encode({ ...desk.introduce(), addresses: offered }), { signal })
       const told = await channel.receive({ signal })
-      if (told !== undefined) await desk.hear(verdictMessage.decode(told))
+      if (told !== undefined) await desk.hear(verdictMessage.decode(told), peer)
     },
   )
 
