@@ -14,7 +14,7 @@ const audited: {
   'account-groups': ({ name, groups }) => ({ name, groups }),
   'account-disable': ({ name, disabled }) => ({ name, disabled }),
   'account-rm': ({ name }) => ({ name }),
-  'record-submit': (_params, { kind, name }) => ({ kind, name }),
+  'record-submit': (_params, { kind, name, author }) => ({ kind, name, author }),
   'policy-set': (_params, policy) => ({ policy }),
   'policy-ban': ({ peer, banned, drop }) => ({ peer, banned, drop }),
   'authority-export': ({ drop }) => ({ drop }),

@@ -150,7 +150,9 @@ export function openAdmissions(options: AdmissionsOptions): Admissions {
         return
       }
       if (told.kind !== verdict?.kind)
-        limit.line(told.kind === 'member' ? 'in' : 'out', (unsaid) => sayVerdict(told, { peer, unsaid }, logger))
+        limit.line(told.kind === 'member' ? 'in' : 'out', (unsaid) =>
+          sayVerdict(told, { peer, unsaid }, logger),
+        )
       verdict = told
       if (told.kind === 'member' && told.secret !== undefined)
         await secrets.admit({ secret: told.secret, generation: told.generation ?? 0 })

@@ -21,8 +21,8 @@ export async function performSigned<N extends member.MemberChange>(
 ): Promise<OperationTypes[N]['result']> {
   const known = new Map<string, member.FoundMember>()
   const names: member.MemberNames = {
-    async find(who) {
-      const found = await perform(settings, 'member-find', { who })
+    async find(who, name) {
+      const found = await perform(settings, 'member-find', { who, ...(name === undefined ? {} : { name }) })
       known.set(found.peer, found)
       return found
     },

@@ -1,6 +1,9 @@
 /** `shoal token`: what another host needs to join this node's cluster, for good or once, and how that is made worthless. */
 import { perform } from '../admin/perform.ts'
+import { findAdminKey, key } from '../command-line/admin-key.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
+import type { InvitationChange } from '../operations/invitation.ts'
+import type { OperationTypes } from '../operations/operations.ts'
 import type { ShownInvitation } from '../operations/shown.ts'
 import { formatCount, formatTable, formatTime, print, printJson } from '../screen/output.ts'
 import { count, duration, flag, lifetime, word } from '../settings/kinds.ts'
@@ -12,9 +15,9 @@ const defaultExpiryMs = dayMs
 
 const usage = [
   'token [--json]',
-  'token create [--expires TIME] [--uses N] [--approved] [--site NAME] [--json]',
+  'token create [--expires TIME] [--uses N] [--approved] [--site NAME] [--key FILE] [--json]',
   'token ls [--json]',
-  'token revoke ID [--json]',
+  'token revoke ID [--key FILE] [--json]',
   'token rotate [--grace TIME] [--json]',
 ]
 
@@ -34,13 +37,15 @@ that members that are away find back; then it ends, and with it the stay of whoe
 to leave first (shoal member ban). The token of before leads no node back: where it still stands in a setting, it is
 ignored with a warning.
 
-Invitations are made and revoked where accounts are: at the node with the authority's key, or an administrator's.`,
+Invitations are made and revoked where accounts are: at the node with the authority's key, at a node that the policy names
+in "administrators", or, with --key, by an administrator's own key.`,
   flags: {
     expires: { kind: lifetime, value: 'TIME', help: 'how long an invitation is good (default 24h)' },
     uses: { kind: count, value: 'N', help: 'how many hosts it lets in (default 1)' },
     approved: { kind: flag, help: 'who comes with it needs no approval' },
     site: { kind: word, value: 'NAME', help: 'for nodes of this site alone (serve --site)' },
     grace: { kind: duration, value: 'TIME', help: 'how long the secret of before goes on (default 7d)' },
+    key,
     json,
   },
   actions: ['create', 'ls', 'revoke', 'rotate'],
@@ -61,11 +66,14 @@ Invitations are made and revoked where accounts are: at the node with the author
     if (action !== 'create' && (expires ?? uses ?? site) !== undefined)
       throw new UsageError('--expires, --uses and --site belong to token create')
     if (approved && action !== 'create') throw new UsageError('--approved belongs to token create')
+    if (flags.key !== undefined && action !== 'create' && action !== 'revoke')
+      throw new UsageError('--key belongs to token create and token revoke')
     if (action === 'ls') return list(settings, flags.json)
-    if (action === 'revoke') return await revoke(settings, id ?? '', flags.json)
+    if (action === 'revoke') return await revoke(settings, id ?? '', flags)
     if (action === 'rotate') return await rotate(settings, grace ?? defaultGraceMs, flags.json)
     if (action === undefined) return await show(settings, flags.json)
-    const made = await perform(settings, 'token-create', {
+    const change = await openChange(settings, flags.key)
+    const made = await change('token-create', {
       expiresMs: expires ?? defaultExpiryMs,
       uses: uses ?? 1,
       approved,
@@ -118,9 +126,27 @@ function stateOf({ revokedMs, expiresMs, admitted, uses }: ShownInvitation): str
   return admitted.length >= uses ? 'used up' : 'good'
 }
 
-async function revoke(settings: Settings, id: string, asJson: boolean): Promise<number> {
-  const revoked = await perform(settings, 'token-revoke', { id })
-  if (asJson) printJson(revoked)
+type ChangeInvitation = <N extends InvitationChange>(
+  name: N,
+  params: OperationTypes[N]['params'],
+) => Promise<OperationTypes[N]['result']>
+
+async function openChange(settings: Settings, file: string | undefined): Promise<ChangeInvitation> {
+  const own = await findAdminKey(file)
+  if (own === undefined) return (name, params) => perform(settings, name, params)
+  // Loaded only here: it brings along what decides on invitations.
+  const { performSigned } = await import('../command-line/signed-invitations.ts')
+  return (name, params) => performSigned(settings, name, params, own)
+}
+
+async function revoke(
+  settings: Settings,
+  id: string,
+  flags: { key: string | undefined; json: boolean },
+): Promise<number> {
+  const change = await openChange(settings, flags.key)
+  const revoked = await change('token-revoke', { id })
+  if (flags.json) printJson(revoked)
   else
     print(
       `invitation ${revoked.id.slice(0, 8)} lets nobody in any more; ${revoked.admitted.length} came with it, and stay\n`,

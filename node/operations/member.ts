@@ -29,7 +29,7 @@ export async function findPeer(context: OperationContext, who: string): Promise<
   const all = await shownMembers(context)
   const exact = all.find(({ peer }) => peer === who)
   if (exact !== undefined) return exact
-  const named = all.filter(({ name }) => name === who)
+  const named = bearersOf(who, all, context)
   const begun = all.filter(
     ({ peer }) => who.length >= 4 && (peer.startsWith(who) || peer.startsWith(`12D3KooW${who}`)),
   )
@@ -42,6 +42,14 @@ export async function findPeer(context: OperationContext, who: string): Promise<
     )
   parseId(who)
   return { peer: who, state: 'away' }
+}
+
+/** What a guest calls itself takes no name from anybody else. */
+function bearersOf(name: string, all: ShownMember[], { node: { names } }: OperationContext): ShownMember[] {
+  const named = all.filter((one) => one.name === name)
+  const { entries } = names.roster()
+  const known = named.filter(({ peer, state }) => state !== 'guest' || entries.get(peer)?.name === name)
+  return known.length > 0 ? known : named
 }
 
 function parseId(who: string): void {
@@ -62,15 +70,20 @@ export interface FoundMember extends ShownMember {
   value: MemberValue
   /** What stands of it, in Base64. */
   record?: string
+  /** Who else goes by the name that it is to have, or that it has: a peer id. */
+  taken?: string
 }
 
-export const findMember: Operation<'member-find'> = async (context, { who }) => {
+export const findMember: Operation<'member-find'> = async (context, { who, name }) => {
   const { names, membership } = context.node
   const found = await findPeer(context, who)
   const { peer } = found
   const record = names.findRecord({ kind: 'member', peer })
+  const all = await shownMembers(context)
+  const taken = bearersOf(name ?? found.name ?? '', all, context).find((one) => one.peer !== peer)
   return {
     ...found,
+    ...(taken === undefined ? {} : { taken: taken.peer }),
     isSelf: peer === membership.identity.peerId,
     value: memberValueOf(names.roster().entries.get(peer)),
     ...(record === undefined ? {} : { record: Buffer.from(record).toString('base64') }),
@@ -80,7 +93,7 @@ export const findMember: Operation<'member-find'> = async (context, { who }) => 
 /** The members that are to be changed, wherever they are: on this node, or with what signs for it. */
 export interface MemberNames {
   /** Throws MemberError. */
-  find(who: string): Promise<Pick<FoundMember, 'peer' | 'name' | 'state' | 'isSelf'>>
+  find(who: string, name?: string): Promise<Pick<FoundMember, 'peer' | 'name' | 'state' | 'isSelf' | 'taken'>>
   /** `decide` is given what stands; what it returns is signed, and stands when it resolves. */
   change(peer: string, decide: (standing: MemberValue) => MemberValue): Promise<void>
 }
@@ -92,12 +105,14 @@ type Change<N extends MemberChange> = (
 ) => Promise<OperationTypes[N]['result']>
 
 export const approveMember: Change<'member-approve'> = async (names, { who, name }) => {
-  const found = await names.find(who)
-  const { peer, state } = found
+  const found = await names.find(who, name)
+  const { peer, state, taken } = found
   if (state === 'banned')
     throw new MemberError(`${peer} is banned; lift that first (shoal member unban ${peer})`)
-  if (name !== undefined) checkName(name)
-  const label = name ?? (found.name !== undefined && namePattern.test(found.name) ? found.name : undefined)
+  if (name !== undefined) checkName(name, taken)
+  // What it calls itself, where that could be a name and is nobody's.
+  const own = taken === undefined && namePattern.test(found.name ?? '') ? found.name : undefined
+  const label = name ?? own
   await names.change(peer, ({ goneMs: _, ...standing }) => ({
     ...(label === undefined ? {} : { name: label }),
     ...standing,
@@ -115,8 +130,8 @@ export const forgetMember: Change<'member-forget'> = async (names, { who }) => {
 }
 
 export const renameMember: Change<'member-rename'> = async (names, { who, name }) => {
-  checkName(name)
-  const { peer } = await names.find(who)
+  const { peer, taken } = await names.find(who, name)
+  checkName(name, taken)
   await names.change(peer, (standing) => ({ ...standing, name }))
   return { peer }
 }
@@ -126,7 +141,8 @@ export function onNode<N extends MemberChange>(change: Change<N>): Operation<N> 
   return async (context, params, emit, options) => {
     const { names } = context.node
     const here: MemberNames = {
-      find: async (who) => await findMember(context, { who }, emit, options),
+      find: async (who, name) =>
+        await findMember(context, { who, ...(name === undefined ? {} : { name }) }, emit, options),
       async change(peer, decide) {
         const decision = async () => [
           { kind: 'member' as const, peer, value: decide(memberValueOf(names.roster().entries.get(peer))) },
@@ -146,9 +162,13 @@ export const banMember: Operation<'member-ban'> = async (context, { who, ...how 
   return { peer, policy }
 }
 
-function checkName(name: string): void {
-  if (namePattern.test(name)) return
-  throw new MemberError(
-    `"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between, and no peer id`,
-  )
+function checkName(name: string, taken: string | undefined): void {
+  if (!namePattern.test(name))
+    throw new MemberError(
+      `"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between, and no peer id`,
+    )
+  if (taken !== undefined)
+    throw new MemberError(
+      `${taken} is called "${name}" already, and commands would mean either; give another name, or that one another first (shoal member rename ${taken} NEW-NAME)`,
+    )
 }

@@ -53,7 +53,7 @@ import { listPeers, readToken, rotateToken } from './cluster.ts'
 import { type DrainEvent, type Drained, drainNode } from './drain.ts'
 import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
-import { createInvitation, listInvitations, revokeInvitation } from './invitation.ts'
+import { createInvitation, findInvitation, listInvitations, revokeInvitation } from './invitation.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
 import {
   approveMember,
@@ -119,6 +119,8 @@ export interface OperationTypes {
     result: { token: string; invitation: ShownInvitation; running: boolean }
   }
   'token-ls': { params: Nothing; event: never; result: { invitations: ShownInvitation[] } }
+  /** `record` as signed, in Base64, where there is that invitation. */
+  'token-find': { params: { id: string }; event: never; result: { record?: string } }
   /** The id or the beginning of one. */
   'token-revoke': { params: { id: string }; event: never; result: ShownInvitation }
   /** `members` are those that are given the new secret. */
@@ -133,8 +135,8 @@ export interface OperationTypes {
     event: never
     result: { mode: MembersMode; self: string; members: ShownMember[] }
   }
-  /** `who` is a peer id, the beginning of a known one, or a name. */
-  'member-find': { params: { who: string }; event: never; result: FoundMember }
+  /** `who` is a peer id, the beginning of a known one, or a name; `name` is what it is to be called. */
+  'member-find': { params: { who: string; name?: string }; event: never; result: FoundMember }
   'member-approve': { params: { who: string; name?: string }; event: never; result: { peer: string } }
   'member-forget': { params: { who: string }; event: never; result: { peer: string } }
   'member-rename': { params: { who: string; name: string }; event: never; result: { peer: string } }
@@ -197,7 +199,8 @@ export interface OperationTypes {
   'record-submit': {
     params: { record: string }
     event: never
-    result: { kind: 'account' | 'member'; name: string }
+    /** `author` signed it, as a peer id. */
+    result: { kind: 'account' | 'member' | 'invitation'; name: string; author: string }
   }
   'access-explain': { params: { who: string; repository: string }; event: never; result: ExplainedAccess }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
@@ -293,6 +296,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   token: readToken,
   'token-create': createInvitation,
   'token-ls': listInvitations,
+  'token-find': findInvitation,
   'token-revoke': revokeInvitation,
   'token-rotate': rotateToken,
   peers: listPeers,

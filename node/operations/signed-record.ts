@@ -1,7 +1,8 @@
-/** Operations on accounts and members whose records a command has signed with an administrator's own key. */
+/** Operations on accounts, members and invitations whose records a command has signed with an administrator's own key. */
 import { CodedError } from '../../src/base/base.ts'
-import { isAccountName, readAccount, readRecordKey } from '../../src/records/records.ts'
+import { isAccountName, readAccount, readRecordAuthor, readRecordKey } from '../../src/records/records.ts'
 import { checkRoom } from './account.ts'
+import { checkRoom as checkInvitations } from './invitation.ts'
 import type { Operation } from './operations.ts'
 
 /** The cluster does not take the record. */
@@ -23,19 +24,21 @@ export const submitRecord: Operation<'record-submit'> = async ({ node }, params)
   const { names, membersTime } = node
   const record = Buffer.from(params.record, 'base64')
   const key = readRecordKey(record)
-  if (key.kind !== 'account' && key.kind !== 'member')
-    throw new RecordUnwantedError('the record is about no account and no member')
-  const name = key.kind === 'account' ? key.name : key.peer
+  if (key.kind !== 'account' && key.kind !== 'member' && key.kind !== 'invitation')
+    throw new RecordUnwantedError('the record is about no account, no member and no invitation')
+  const name = key.kind === 'account' ? key.name : key.kind === 'member' ? key.peer : key.id
   if (
     key.kind === 'account' &&
     readAccount(record) !== undefined &&
     names.findAccount(key.name) === undefined
   )
     await checkRoom(node)
+  const { invitations } = names.roster()
+  if (key.kind === 'invitation' && !invitations.has(key.id)) checkInvitations(invitations.values())
   const clockProblem = membersTime.problem()
   if (clockProblem !== undefined) throw new RecordUnwantedError(clockProblem)
   const { applied, beaten, refused } = await names.apply([record], { wanted: () => true, isOwn: true })
-  if (applied > 0) return { kind: key.kind, name }
+  if (applied > 0) return { kind: key.kind, name, author: readRecordAuthor(record) }
   if (beaten.length > 0)
     throw new RecordUnwantedError(`${name} was changed by somebody else meanwhile; look at it, and try again`)
   const [reason = 'refused'] = Object.keys(refused)

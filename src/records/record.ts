@@ -238,6 +238,11 @@ export function readRecordKey(bytes: Uint8Array): RecordKey {
   return decodeRecord(bytes).key
 }
 
+/** Who signed it, as a peer id. Throws `MALFORMED`. */
+export function readRecordAuthor(bytes: Uint8Array): string {
+  return peerIdOf(unseal(bytes).author)
+}
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
 }

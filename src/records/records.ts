@@ -32,6 +32,7 @@ export { openLedger } from './ledger.ts'
 export type { Ledger, LedgerOptions } from './ledger-contract.ts'
 export { MembersTime } from './members-time.ts'
 export {
+  type InvitationValue,
   invitationId,
   type MemberValue,
   maxUses,
@@ -42,13 +43,13 @@ export {
 export type { PlacementKeys, PlacementRule } from './placement-rule.ts'
 export { type MembersMode, membersModes, type Policy, type Signer } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
-export { maxRecordBytes, type RecordKey, readRecordKey } from './record.ts'
+export { maxRecordBytes, type RecordKey, readRecordAuthor, readRecordKey } from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export { readRestored } from './restored.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'
 export { endOf, type Invitation, memberValueOf, type Roster, type RosterEntry } from './roster.ts'
 export type { AuditReport } from './row-check.ts'
-export { readAccount, signAccount, signMember } from './sign-apart.ts'
+export { readAccount, readInvitation, signAccount, signInvitation, signMember } from './sign-apart.ts'
 export { maxSpreadBytes, type Spread, type SpreadOptions, spreadRecords, type Verdict } from './spread.ts'
 export { approve, type Statement } from './succession.ts'
 

@@ -1,7 +1,7 @@
 /** Records signed away from any ledger: with an administrator's key that no node has. */
 import { type Identity, MalformedError, peerIdOf } from '../wire/wire.ts'
 import type { AccountEntry, AccountValue } from './account.ts'
-import type { MemberValue } from './membership.ts'
+import type { InvitationValue, MemberValue } from './membership.ts'
 import { authorOf, decodeRecord, type RecordBody, signRecord } from './record.ts'
 import { stamp } from './time.ts'
 
@@ -27,10 +27,26 @@ export function signMember(
   return sign({ kind: 'member', key: peer, value }, standing, identity, nowMs)
 }
 
+/** As `signAccount`, of an invitation. */
+export function signInvitation(
+  { id, value, standing }: { id: string; value: InvitationValue; standing: Uint8Array | undefined },
+  identity: Identity,
+  nowMs: number,
+): Uint8Array {
+  return sign({ kind: 'invitation', key: id, value }, standing, identity, nowMs)
+}
+
+/** What the record of an invitation says. Throws `MALFORMED`. */
+export function readInvitation(record: Uint8Array): InvitationValue {
+  const { body } = decodeRecord(record)
+  if (body.kind !== 'invitation') throw new MalformedError('the record is no invitation')
+  return body.value
+}
+
 type Said<K extends RecordBody['kind']> = Pick<Extract<RecordBody, { kind: K }>, 'kind' | 'key' | 'value'>
 
 function sign(
-  said: Said<'account'> | Said<'member'>,
+  said: Said<'account'> | Said<'member'> | Said<'invitation'>,
   standing: Uint8Array | undefined,
   identity: Identity,
   nowMs: number,

@@ -22,6 +22,7 @@ const askers = [
   'node/cluster/cluster.ts',
   'node/cluster/mirror.ts',
   'node/command-line/signed-accounts.ts',
+  'node/command-line/signed-invitations.ts',
   'node/command-line/signed-members.ts',
   'node/commands/account.ts',
   'node/commands/keep.ts',

@@ -4,7 +4,9 @@ import { openAuditLog } from '../../../node/audit/audit-log.ts'
 import { auditRequests } from '../../../node/audit/audited-requests.ts'
 import { SignInError } from '../../../src/access/errors.ts'
 import { OciError } from '../../../src/oci/oci.ts'
+import { signAccount } from '../../../src/records/records.ts'
 import { openScratchFolder } from '../../e2e/scratch-folder.ts'
+import { identity } from '../../records/fixture.ts'
 import { openOperatedNode } from '../operations/fixture.ts'
 import { digest, finished, startMs } from '../requests/finished.ts'
 
@@ -138,6 +140,11 @@ it('tells of accounts and the policy, and never what proves who somebody is', as
     policy: { access: [{ repositories: '**', who: ['anyone'], may: ['pull'] }] },
   })
   await perform('account-rm', { name: 'ann' })
+  const signer = identity(1)
+  await perform('policy-set', { policy: { administrators: [signer.peerId] } })
+  const value = { type: 'robot' as const, secret: Buffer.alloc(32), groups: [] }
+  const record = signAccount({ name: 'robot$ci', value, standing: undefined }, signer, Date.now())
+  await perform('record-submit', { record: Buffer.from(record).toString('base64') })
   await perform('account-ls', {})
   await expect(perform('account-rm', { name: 'ann' })).rejects.toThrow()
   await operated.node.audit[Symbol.asyncDispose]()
@@ -155,7 +162,10 @@ it('tells of accounts and the policy, and never what proves who somebody is', as
     'account-disable ann',
     'policy-set',
     'account-rm ann',
+    'policy-set',
+    'record-submit robot$ci',
   ])
+  expect(lines.at(-1)).toMatchObject({ kind: 'account', author: signer.peerId, from: 'admin.sock' })
   for (const proof of ['hunter2', secret, renewed.secret]) expect(text).not.toContain(proof)
   expect(lines[5]).toMatchObject({ from: 'admin.sock', policy: { access: [{ repositories: '**' }] } })
 })

@@ -83,7 +83,7 @@ describe('the command line', () => {
     [['policy', 'frob'], '"frob" is not show, set, ban or unban'],
     [['policy', 'set'], 'expected: shoal policy set FILE [--dry-run] [--force] [--json]\n'],
     [['policy', 'set', '/nowhere/p'], '/nowhere/p cannot be read as JSON: there is no such file or folder'],
-    [['token', 'revoke'], 'expected: shoal token revoke ID [--json]\n'],
+    [['token', 'revoke'], 'expected: shoal token revoke ID [--key FILE] [--json]\n'],
     [['token', 'create', '--expires', '0s'], '--expires: "0s" is not accepted; expected a duration above 0'],
     [['account', 'robot', 'ci', '--expires', '0s'], '--expires: "0s" is not accepted'],
     [['account', 'rm'], 'expected: shoal account disable|enable|rm NAME [--key FILE] [--json]\n'],

@@ -1,5 +1,7 @@
 /** How members are found by what somebody types, named, and listed before a policy approves them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { approveMember, findMember, onNode } from '../../../node/operations/member.ts'
+import type { OperationContext } from '../../../node/operations/operations.ts'
 import { identity } from '../../records/fixture.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
 
@@ -50,8 +52,44 @@ describe('a member', () => {
     expect([nameOf(ann), nameOf(bob)]).toEqual(['ann', undefined])
   })
 
+  it.each([
+    ['rename', (name: string) => rename(bob, name)],
+    ['approve', (name: string) => node.perform('member-approve', { who: bob, name })],
+  ])('is given no name that another has, by %s', async (_, give) => {
+    for (const [name, bearer] of [
+      ['ann', ann],
+      ['here', self()],
+    ] as const)
+      await expect(give(name)).rejects.toMatchObject({
+        code: 'MEMBER',
+        message: expect.stringContaining(bearer),
+      })
+    expect(nameOf(bob)).toBeUndefined()
+    await rename(ann, 'ann')
+    await rename(ann, 'first')
+    await give('ann')
+    expect([nameOf(ann), nameOf(bob)]).toEqual(['first', 'ann'])
+  })
+
+  it('keeps its name from a guest that calls itself the same, which is approved without it', async () => {
+    await node.perform('policy-set', { policy: { members: 'approved' } })
+    const guest = { peer: identity(3).peerId, name: 'ann', from: '192.0.2.1', sinceMs: 1, seenMs: 1 }
+    const swarm = { members: { list: () => [], known: async () => [] } }
+    const member = { swarm, guests: () => [{ ...guest, isInvited: false }] }
+    const context = { ...node, member } as unknown as OperationContext
+    const none = (): void => undefined
+    const options = { signal: AbortSignal.timeout(5000) }
+    const found = async (who: string) => await findMember(context, { who }, none, options)
+    expect(await found('ann')).toMatchObject({ peer: ann, name: 'ann' })
+    expect(await found(guest.peer)).toMatchObject({ peer: guest.peer, name: 'ann', taken: ann })
+    await onNode(approveMember)(context, { who: guest.peer }, none, options)
+    expect(nameOf(guest.peer)).toBeUndefined()
+    expect(node.node.names.roster().isMember(guest.peer)).toBe(true)
+  })
+
   it('is not found by a name that two have, and the answer names both', async () => {
-    await rename(bob, 'ann')
+    // As two administrators can at once.
+    await node.node.names.publishAsAuthority([{ kind: 'member', peer: bob, value: { name: 'ann' } }])
     const refused = expect(rename('ann', 'x')).rejects
     await refused.toMatchObject({ code: 'MEMBER', message: expect.stringContaining(bob) })
     expect(await rename(bob, 'bob')).toEqual({ peer: bob })

@@ -18,7 +18,11 @@ it('takes an account that an administrator’s own key signed, keeps it, and tel
   const told: boolean[] = []
   node.node.names.onRecords((_, { own }) => told.push(own))
   const name = robotName('deploy')
-  expect(await node.perform('record-submit', signed(name))).toEqual({ kind: 'account', name })
+  expect(await node.perform('record-submit', signed(name))).toEqual({
+    kind: 'account',
+    name,
+    author: ann.peerId,
+  })
   expect(told).toEqual([true])
   expect((await node.perform('account-ls', {})).accounts).toMatchObject([{ name, author: ann.peerId }])
   const { records } = await node.perform('account-records', { names: [name, 'nobody', 'No Name'] })
