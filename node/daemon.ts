@@ -17,6 +17,7 @@ import { type NodeCopies, openNodeCopies } from './copies.ts'
 import { healthEndpoints, localProblems } from './health.ts'
 import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
+import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { openLocalNode } from './local-node.ts'
@@ -185,6 +186,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   })
   opened.use(openRetainer({ node, self, look, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
+  const heap = processHeap()
+  if (heap !== undefined) opened.use(openIdleHeap(heap, { clock: steadyClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,

@@ -1,8 +1,9 @@
 /** The registry's port: open before the registry behind it is, so that who comes early waits instead of being refused. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CodedError, steadyClock, untilOrAfter } from '../src/base/base.ts'
 import { decidesByVersionCheck } from '../src/http/client.ts'
+import { createServer } from './node-http.ts'
 import { makeRoomFromQuiet } from './quiet-connections.ts'
 import { type Address, formatAddress } from './settings/kinds.ts'
 import type { SecureConnectionsOptions } from './tls/connections.ts'

@@ -1,6 +1,7 @@
 /** A request to the registry's port of this host, whether that speaks TLS or not. */
-import { get as getPlain, type IncomingMessage, type RequestOptions } from 'node:http'
+import type { IncomingMessage, RequestOptions } from 'node:http'
 import { get as getSecure } from 'node:https'
+import { get as getPlain } from './node-http.ts'
 import { type Address, localAddress } from './settings/kinds.ts'
 
 /** Rejects where nothing answers. Who answers is not proven: ask for nothing secret, and tell nothing. */

@@ -1,15 +1,15 @@
 /** Which Shoal this is. */
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { home } from './home.ts'
 
 interface Package {
   version: string
   engines: { node: string }
 }
 
-/** The package lies one level higher when this runs as it was built. */
 export async function readPackage(): Promise<Package> {
-  const up = import.meta.url.endsWith('.ts') ? '../package.json' : '../../package.json'
-  return JSON.parse(await readFile(new URL(up, import.meta.url), 'utf8')) as Package
+  return JSON.parse(await readFile(join(home, 'package.json'), 'utf8')) as Package
 }
 
 export async function readVersion(): Promise<string> {

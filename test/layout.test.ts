@@ -104,6 +104,10 @@ describe('the layout', () => {
     )
   })
 
+  it('loads Node’s HTTP without its undici and HTTP/2, which an import of it would', () => {
+    expect(imports.filter(({ target, typeOnly }) => /^(node:)?http2?$/.test(target) && !typeOnly)).toEqual([])
+  })
+
   it.each([
     ['exchange', ['protocol', 'picker', 'peer', 'seeding', 'transfer'], ['errors']],
     ['swarm', ['cluster', 'streams', 'dht', 'members'], ['errors']],

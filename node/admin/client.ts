@@ -1,11 +1,12 @@
 /** A command's end of the admin socket. */
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { CodedError } from '../../src/base/base.ts'
+import { request } from '../node-http.ts'
 import { findOwner } from '../owner.ts'
 import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 

@@ -1,8 +1,9 @@
 /** A command's way to a node's content, over the admin socket. */
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import { copies, readUpTo } from '../chunks.ts'
+import { request } from '../node-http.ts'
 import { OperationError } from './client.ts'
 import { socketPath } from './protocol.ts'
 

@@ -1,8 +1,9 @@
 /** The running node's end of the admin socket. */
 import { chmod, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { CodedError, type Logger, logFailure, steadyClock, untilOrAfter } from '../../src/base/base.ts'
 import { BodyWatch, holdBody } from '../../src/http/http.ts'
+import { createServer } from '../node-http.ts'
 import type { ContentHandler } from './content-server.ts'
 import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 

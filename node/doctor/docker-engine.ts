@@ -1,6 +1,7 @@
 /** What a running dockerd says of its own configuration, asked over its socket (Docker Engine API, `GET /info`). */
-import { type IncomingMessage, request } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { readUpTo } from '../chunks.ts'
+import { request } from '../node-http.ts'
 import { isRefusal } from './check.ts'
 
 export interface DockerInfo {

@@ -1,5 +1,6 @@
 /** What a node can be told: every setting with its kind, its default and its help. A new one is a row here. */
 import { join } from 'node:path'
+import { home, isCheckout } from '../home.ts'
 import { webhook } from '../webhooks/webhook-setting.ts'
 import {
   address,
@@ -32,14 +33,13 @@ export interface Setting<T> {
   fromObject?: (given: object, file: string) => T
 }
 
-const fromCheckout = import.meta.url.endsWith('.ts')
 /** The checkout's own, whichever folder the command is given in. */
-const checkoutData = join(import.meta.dirname, '../../shoal-data')
+const checkoutData = join(home, 'shoal-data')
 
 export const table = {
   data: {
     kind: path,
-    fallback: fromCheckout ? './shoal-data' : '/var/lib/shoal',
+    fallback: isCheckout ? './shoal-data' : '/var/lib/shoal',
     value: 'DIR',
     help: 'where the node keeps everything',
   },
@@ -258,5 +258,5 @@ export const allSettings = Object.keys(table) as SettingName[]
 
 /** As it is read; the help names a checkout's data directory shorter. */
 export function fallbackOf(name: SettingName): string | undefined {
-  return name === 'data' && fromCheckout ? checkoutData : table[name].fallback
+  return name === 'data' && isCheckout ? checkoutData : table[name].fallback
 }

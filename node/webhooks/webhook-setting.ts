@@ -1,7 +1,7 @@
 /** A webhook as it is configured: a URL, or a file that says to which, with which headers, and about what. */
 import { readFile } from 'node:fs/promises'
-import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { CodedError, systemReason } from '../../src/base/base.ts'
+import { validateHeaderName, validateHeaderValue } from '../node-http.ts'
 import type { Kind } from '../settings/kinds.ts'
 import { type Action, actions } from './events.ts'
 

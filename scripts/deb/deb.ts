@@ -44,7 +44,7 @@ try {
 }
 
 function placeProgram(): void {
-  place('dist', 'usr/lib/shoal/dist')
+  for (const folder of ['dist/node', 'dist/page']) place(folder, `usr/lib/shoal/${folder}`)
   place('package.json', 'usr/lib/shoal/package.json')
   for (const folder of productiveModules(checkout)) place(folder, `usr/lib/shoal/${folder}`, { flat: true })
   cpSync(process.execPath, to('usr/lib/shoal/bin/node'))

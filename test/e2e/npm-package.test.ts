@@ -23,7 +23,7 @@ describe('the npm package', requires('shoal', 'npm'), () => {
   test('holds the program and its documents, and nothing of the workshop', () => {
     const odd = files.filter(
       (file) =>
-        !/^dist\/(node|src)\/.+\.js$|^dist\/page\/(index\.html|assets\/[\w.-]+)$|^docs\/[\w-]+\.(md|svg|png)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^dist\/node\/([\w.$-]+\.js|licenses\.md)$|^dist\/page\/(index\.html|assets\/[\w.-]+)$|^docs\/[\w-]+\.(md|svg|png)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
           file,
         ),
     )

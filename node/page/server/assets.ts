@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { extname, join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import type { Context } from 'koa'
+import { home } from '../../home.ts'
 import { PageError } from './page-error.ts'
 
 interface Asset {
@@ -15,10 +15,8 @@ interface Asset {
   packed: Buffer
 }
 
-/** Where `npm run build:page` leaves them: beside the code that was built, or in a checkout's `dist`. */
-export const builtPage = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../../dist/page/' : '../../../page/', import.meta.url),
-)
+/** Where `npm run build:page` leaves them. */
+export const builtPage = join(home, 'dist/page')
 
 const types: Record<string, string> = {
   '.html': 'text/html; charset=utf-8',

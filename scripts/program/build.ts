@@ -1,0 +1,110 @@
+/**
+ * Builds the program into dist/node: what a node needs at its start in a few files without comments, and what only some commands
+ * and features need in files of their own. With --if-changed only when a source is newer than what was built.
+ */
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+
+const root = dirname(dirname(import.meta.dirname))
+const output = join(root, 'dist/node')
+const stamp = join(output, 'main.js')
+const sources = ['src', 'node', 'package-lock.json', 'scripts/program']
+
+if (!process.argv.includes('--if-changed') || isStale()) await buildProgram()
+
+async function buildProgram(): Promise<void> {
+  const begun = new Date()
+  mkdirSync(output, { recursive: true })
+  const made = mkdtempSync(join(root, 'dist/node-'))
+  try {
+    await bundle(made)
+    replace(made)
+  } finally {
+    rmSync(made, { recursive: true, force: true })
+  }
+  // A source that changed meanwhile is newer than this.
+  utimesSync(stamp, begun, begun)
+}
+
+async function bundle(outDir: string): Promise<void> {
+  // Loaded only here: to see that nothing changed takes none of it.
+  const { build } = await import('vite')
+  await build({
+    configFile: false,
+    root,
+    logLevel: 'error',
+    // LevelDB brings a binary beside its code.
+    ssr: { noExternal: true, target: 'node', external: ['classic-level'] },
+    build: {
+      ssr: true,
+      target: 'node24',
+      outDir,
+      license: { fileName: 'licenses.md' },
+      rolldownOptions: {
+        input: {
+          main: join(root, 'node/main.ts'),
+          // Each thread's code, beside the file that starts it.
+          'piece-worker': join(root, 'src/store/partials/piece-worker.ts'),
+          'ingest-worker': join(root, 'src/store/ingest/ingest-worker.ts'),
+        },
+        external: ['classic-level'],
+        output: {
+          format: 'es',
+          keepNames: true,
+          entryFileNames: '[name].js',
+          chunkFileNames: '[name]-[hash].js',
+          // Names stay, so that a stack in a log can be read.
+          minify: { compress: true, mangle: false, codegen: true },
+        },
+      },
+    },
+    plugins: [{ name: 'ascii', generateBundle: (_options, files) => Object.values(files).forEach(toAscii) }],
+  })
+}
+
+/** V8 keeps a source with one character past Latin-1 as two bytes for each. */
+function toAscii(file: { type: string; code?: string }): void {
+  if (file.type !== 'chunk' || file.code === undefined) return
+  const coded = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: what is not ASCII is meant.
+  file.code = file.code.replace(/[^\x00-\x7f]/g, coded)
+}
+
+/** File by file: what runs from here goes on finding what has not changed. */
+function replace(made: string): void {
+  const names = readdirSync(made)
+  for (const name of names)
+    if (!isSame(join(made, name), join(output, name))) renameSync(join(made, name), join(output, name))
+  for (const name of readdirSync(output))
+    if (!names.includes(name)) rmSync(join(output, name), { recursive: true })
+}
+
+function isSame(one: string, other: string): boolean {
+  return changedMs(other) !== undefined && readFileSync(one).equals(readFileSync(other))
+}
+
+function isStale(): boolean {
+  const built = changedMs(stamp)
+  if (built === undefined) return true
+  return sources.some((source) => newestMs(join(root, source)) > built)
+}
+
+function newestMs(path: string): number {
+  const inside = statSync(path).isDirectory()
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name))
+    : []
+  return Math.max(...[path, ...inside].map((name) => changedMs(name) ?? 0))
+}
+
+function changedMs(file: string): number | undefined {
+  return statSync(file, { throwIfNoEntry: false })?.mtimeMs
+}
