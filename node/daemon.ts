@@ -20,7 +20,7 @@ import type { HttpPort } from './http-port.ts'
 import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
-import { openLocalNode } from './local-node.ts'
+import { type LocalNode, openLocalNode } from './local-node.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { openMetricsPort } from './metrics-port.ts'
 import {
@@ -32,6 +32,7 @@ import {
 } from './network-access.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
+import { namingLogger } from './peer-names.ts'
 import { quotasOf } from './quota-rules.ts'
 import { openReports } from './requests/reports.ts'
 import { type ClusterSeen, openRetainer } from './retention.ts'
@@ -51,7 +52,9 @@ const firstAnswersMs = 50
 const ackWithinMs = 30_000
 
 /** Resolves when the node serves and is a member of its cluster. A failed start closes what it had opened, but not the port. */
-export async function openDaemon(settings: Settings, port: HttpPort, logger: Logger): Promise<Daemon> {
+export async function openDaemon(settings: Settings, port: HttpPort, plain: Logger): Promise<Daemon> {
+  let named: LocalNode['peers'] | undefined
+  const logger = namingLogger(plain, () => named)
   const metrics = createMetrics()
   await using opened = new AsyncDisposableStack()
   // Before the data directory is touched: what the configuration says of them may be wrong.
@@ -59,6 +62,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   const node = opened.use(
     await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
   )
+  named = node.peers
   const { store, names } = node
   const opens = checkNetworkAccess(settings, names)
   const tls = opened.use(await openNodeTls(settings, { port, logger, metrics }))
@@ -122,7 +126,12 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
   // Before anything says that the node is there: from then on each command is answered, when the start is over.
   const running = Promise.withResolvers<OperationContext>()
   const run: OperationRunner = async (...call) => runOperation(await running.promise, ...call)
-  const admin = opened.use(await openAdminServer(settings.data, run, logger, contentHandler(running.promise)))
+  const admin = opened.use(
+    await openAdminServer(settings.data, run, logger, {
+      answerContent: contentHandler(running.promise),
+      call: (peers) => node.peers.call(peers),
+    }),
+  )
   // After a failed start nobody waits on.
   running.promise.catch(() => undefined)
   opened.defer(() => running.reject(new ClosingError('the node stops')))
@@ -142,7 +151,19 @@ export async function openDaemon(settings: Settings, port: HttpPort, logger: Log
     await openReports({ node, address: port.address, environment, logger, metrics }),
   )
   const serve = () =>
-    port.serve(createHttpHandler({ registry, access, hosts, bodies, logger, metrics, tracer, besides }))
+    port.serve(
+      createHttpHandler({
+        registry,
+        access,
+        hosts,
+        bodies,
+        logger,
+        metrics,
+        tracer,
+        besides,
+        inWords: (message) => node.peers.inWords(message),
+      }),
+    )
   if (opens === 'now') serve()
   opened.use(port)
   // Closed before the port: what follows the page's events would keep it open.

@@ -33,6 +33,7 @@ import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
 import { openMender } from './mender.ts'
 import { takeUpAuthority } from './operations/authority.ts'
+import { PeerNames } from './peer-names.ts'
 import type { DiskShare } from './settings/kinds.ts'
 import type { Settings } from './settings/settings.ts'
 import { readVersion } from './version.ts'
@@ -56,6 +57,8 @@ export interface LocalNode extends AsyncDisposable {
   /** What is short of copies, and the members that it is to be placed on. */
   readonly debtTable: Table<Debt>
   readonly rosterTable: Table<RosterRow[]>
+  /** What hosts are called. */
+  readonly peers: PeerNames
   readonly disk: DiskMeter
   readonly audit: AuditLog
   readonly keepRules: RuleBook
@@ -154,6 +157,15 @@ export async function openLocalNode({
   const keepRules = await openRuleBook(keepTable)
   const debtTable = await openTable<Debt>(database, 'copies')
   const rosterTable = await openTable<RosterRow[]>(database, 'roster')
+  const name = settings.name ?? hostname().slice(0, 64)
+  const peers = opened.use(
+    await PeerNames.open({
+      table: await openTable<string>(database, 'peer-names'),
+      self: { peer: identity.peerId, name },
+      given: () => givenNames(names),
+      logger,
+    }),
+  )
   const resources = opened.move()
   return {
     settings,
@@ -165,6 +177,7 @@ export async function openLocalNode({
     pieceListTable,
     debtTable,
     rosterTable,
+    peers,
     audit,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
     keepRules,
@@ -173,7 +186,7 @@ export async function openLocalNode({
     cut: database.damage.tables,
     databaseProblem: () => database.problem(),
     version: await readVersion(),
-    name: settings.name ?? hostname().slice(0, 64),
+    name,
     async collect({ untaggedMs: keepMs = settings['keep-untagged'], ...options } = {}) {
       await mender.finish()
       return await store.collect({
@@ -189,6 +202,10 @@ export async function openLocalNode({
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+function* givenNames(names: Ledger): Iterable<[peer: string, name: string]> {
+  for (const [peer, { name }] of names.roster().entries) if (name !== undefined) yield [peer, name]
 }
 
 async function bytesOf(share: DiskShare | undefined, directory: string): Promise<number | undefined> {

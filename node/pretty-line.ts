@@ -31,8 +31,12 @@ export function prettyLine(
   return `${words.join(' ')}\n${err === undefined ? '' : errorText(err)}`
 }
 
+/** A host that has a name stands by that: `peerName` in the place of `peer`. */
 function factTexts(facts: Readonly<Record<string, unknown>>): string[] {
-  return Object.entries(facts).map(([name, value]) => `${printable(name)}=${valueText(value)}`)
+  const isName = (key: string): boolean => key.endsWith('Name') && Object.hasOwn(facts, key.slice(0, -4))
+  return Object.entries(facts)
+    .filter(([key]) => !isName(key))
+    .map(([key, value]) => `${printable(key)}=${valueText(facts[`${key}Name`] ?? value)}`)
 }
 
 function valueText(value: unknown): string {

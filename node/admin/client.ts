@@ -8,15 +8,22 @@ import { setTimeout } from 'node:timers/promises'
 import { CodedError } from '../../src/base/base.ts'
 import { request } from '../node-http.ts'
 import { findOwner } from '../owner.ts'
-import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
+import { type AdminError, type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 
 /** What the running node refused, or failed at, with its code and words. */
 export class OperationError extends CodedError {
   readonly code: string
+  /** What the hosts in the message are called, by id. */
+  readonly called: Readonly<Record<string, string>>
 
-  constructor(code: string, message: string, cause?: Error) {
-    super(message, { cause })
+  constructor(
+    code: string,
+    message: string,
+    options: { cause?: unknown; called?: Record<string, string> } = {},
+  ) {
+    super(message, options)
     this.code = code
+    this.called = options.called ?? {}
   }
 }
 
@@ -38,7 +45,7 @@ export async function callRunningNode(
     for await (const line of createInterface({ input: lines })) {
       const message = JSON.parse(line) as AdminLine
       if ('event' in message) onEvent(message.event)
-      else if ('error' in message) throw new OperationError(message.error.code, message.error.message)
+      else if ('error' in message) throw operationError(message.error)
       else return message
     }
   } catch (error) {
@@ -48,9 +55,13 @@ export async function callRunningNode(
   throw nodeGone()
 }
 
+function operationError({ code, message, called = {} }: AdminError): OperationError {
+  return new OperationError(code, message, { called })
+}
+
 function nodeGone(cause?: Error): OperationError {
   const message = 'the node stopped before it had finished; its log says why'
-  return new OperationError('NODE_GONE', message, cause)
+  return new OperationError('NODE_GONE', message, { cause })
 }
 
 function openAnswer(path: string, name: string, params: unknown): Promise<NodeJS.ReadableStream | undefined> {

@@ -1,10 +1,12 @@
 /** Runs an operation on the running node where there is one, and on its data directory where there is none. */
 
+import { CodedError } from '../../src/base/base.ts'
 import { becomeOwner } from '../data-owner.ts'
 import { createLogger } from '../logger.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
+import { peersIn } from '../peer-names.ts'
 import type { Settings } from '../settings/settings.ts'
-import { callRunningNode, onceUnlocked } from './client.ts'
+import { callRunningNode, OperationError, onceUnlocked } from './client.ts'
 
 export function perform<N extends OperationName>(
   settings: Settings,
@@ -41,5 +43,11 @@ async function performHere<N extends OperationName>(
   const { store, names } = node
   using registry = createRegistry({ store, names, allowDelete: !settings['no-delete'] })
   const { signal } = new AbortController()
-  return await runOperation({ node, registry }, name, params, emit, { signal })
+  try {
+    return await runOperation({ node, registry }, name, params, emit, { signal })
+  } catch (error) {
+    const peers = error instanceof CodedError ? peersIn(error.message) : []
+    if (!(error instanceof CodedError) || peers.length === 0) throw error
+    throw new OperationError(error.code, error.message, { cause: error, called: node.peers.call(peers) })
+  }
 }

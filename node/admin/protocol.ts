@@ -2,10 +2,14 @@
 import { join } from 'node:path'
 
 /** One line of an answer: any number of events, then a result or an error. */
-export type AdminLine =
-  | { event: unknown }
-  | { result: unknown }
-  | { error: { code: string; message: string } }
+export type AdminLine = { event: unknown } | { result: unknown } | { error: AdminError }
+
+export interface AdminError {
+  code: string
+  message: string
+  /** What the hosts in it are called, by id. */
+  called?: Record<string, string>
+}
 
 /** A node that serves, or a command that is one for as long as it takes. */
 export type Answerer = 'node' | 'command'

@@ -30,7 +30,12 @@ async function openOwnNode(settings: Settings): Promise<AsyncDisposable> {
   const registry = opened.use(createRegistry({ store, names, allowDelete: !settings['no-delete'] }))
   const context = { node, registry }
   const run: OperationRunner = (...call) => runOperation(context, ...call)
-  opened.use(await openAdminServer(settings.data, run, logger, contentHandler(context), 'command'))
+  opened.use(
+    await openAdminServer(settings.data, run, logger, {
+      answerContent: contentHandler(context),
+      answerer: 'command',
+    }),
+  )
   const resources = opened.move()
   return { [Symbol.asyncDispose]: () => resources.disposeAsync() }
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { CodedError, type Logger, logFailure, steadyClock, untilOrAfter } from '../../src/base/base.ts'
 import { BodyWatch, holdBody } from '../../src/http/http.ts'
 import { createServer } from '../node-http.ts'
+import { peersIn } from '../peer-names.ts'
 import type { ContentHandler } from './content-server.ts'
 import { type AdminLine, type Answerer, answererPath, socketPath } from './protocol.ts'
 
@@ -21,13 +22,19 @@ const maxParamsBytes = 8 * 1024 * 1024
 /** What does not end for so long after it was told to is left alone. */
 const endMs = 1_000
 
+export interface AdminServerOptions {
+  answerContent: ContentHandler
+  /** What hosts are called, for who reads of them in an error. */
+  call?(peers: string[]): Record<string, string>
+  answerer?: Answerer
+}
+
 /** Listens until it is disposed of. Whoever may open the socket may do everything; its mode and its folder's see to that. */
 export async function openAdminServer(
   dataDirectory: string,
   runOperation: OperationRunner,
   logger: Logger,
-  answerContent: ContentHandler,
-  answerer: Answerer = 'node',
+  { answerContent, call = () => ({}), answerer = 'node' }: AdminServerOptions,
 ): Promise<AsyncDisposable> {
   const path = socketPath(dataDirectory)
   // The data directory is this process's own while it holds the database, so an old socket is a dead one's.
@@ -39,7 +46,7 @@ export async function openAdminServer(
     const answering = async (): Promise<void> => {
       if (request.url === answererPath) response.end(answerer)
       else if (!(await answerContent(request, response)))
-        await answer(request, response, { runOperation, bodies, logger })
+        await answer(request, response, { runOperation, bodies, logger, call })
     }
     const answered = answering()
       .catch((error: unknown) => {
@@ -67,7 +74,14 @@ export async function openAdminServer(
 async function answer(
   request: IncomingMessage,
   response: ServerResponse,
-  { runOperation, bodies, logger }: { runOperation: OperationRunner; bodies: BodyWatch; logger: Logger },
+  {
+    runOperation,
+    bodies,
+    logger,
+    call,
+  }: { runOperation: OperationRunner; bodies: BodyWatch; logger: Logger } & Required<
+    Pick<AdminServerOptions, 'call'>
+  >,
 ): Promise<void> {
   const controller = new AbortController()
   response.once('close', () => controller.abort(new Error('the command went away')))
@@ -86,7 +100,8 @@ async function answer(
     // Nobody is left to be told, and an operation that was stopped for that has not failed.
     if (error === controller.signal.reason) return
     const { code, message } = error instanceof CodedError ? error : failureOf(error)
-    write({ error: { code, message } })
+    const called = call(peersIn(message))
+    write({ error: { code, message, ...(Object.keys(called).length === 0 ? {} : { called }) } })
     if (!(error instanceof CodedError)) logFailure(logger, error, 'an operation failed', { operation: name })
   }
   response.end()

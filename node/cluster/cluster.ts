@@ -85,6 +85,7 @@ export async function openMember(
       upstreams: () => reaching.names(),
       upstreamsAway: () => reaching.away(),
       room: () => room,
+      onNamed: (peer, name) => node.peers.hear(peer, name),
       keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: steadyClock,
       logger,

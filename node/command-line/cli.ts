@@ -100,11 +100,11 @@ export async function run(args: string[]): Promise<number> {
   } catch (error) {
     const failure = explainFailure(error)
     if (failure === undefined) throw error
-    const { code, message, exitCode } = failure
+    const { code, message, words, exitCode } = failure
     process.stderr.write(
       ownFlags(args).includes('--json')
         ? `${JSON.stringify({ error: { code, message } })}\n`
-        : `shoal: ${message}\n`,
+        : `shoal: ${words}\n`,
     )
     return exitCode
   }

@@ -1,10 +1,14 @@
 /** What a command that failed says, and the exit code it ends with. */
 import { CodedError } from '../../src/base/base.ts'
+import { OperationError } from '../admin/client.ts'
+import { inWords } from '../peer-names.ts'
 
 export interface Failure {
   /** For programs: of the error's class, or the system's. */
   code: string
   message: string
+  /** The message for people, who know hosts by their names. */
+  words: string
   /** 1 failed, 2 not understood. */
   exitCode: 1 | 2
 }
@@ -59,13 +63,14 @@ const refusals: Record<string, { words: string; remedy?: string }> = {
 export function explainFailure(error: unknown): Failure | undefined {
   if (error instanceof CodedError) {
     const { code, message } = error
-    return { code, message, exitCode: notUnderstood.has(code) ? 2 : 1 }
+    const words = error instanceof OperationError ? inWords(message, error.called) : message
+    return { code, message, words, exitCode: notUnderstood.has(code) ? 2 : 1 }
   }
   if (!(error instanceof Error && 'syscall' in error && 'code' in error)) return undefined
   const code = String(error.code)
   const { words, remedy } = refusals[code] ?? { words: `the system refuses it (${code})` }
   const message = `${subjectOf(error)}: ${words}${remedy === undefined ? '' : `; ${remedy}`}`
-  return { code, message, exitCode: 1 }
+  return { code, message, words: message, exitCode: 1 }
 }
 
 /** What the system was asked about, or else for. */

@@ -1,5 +1,6 @@
 /** `shoal doctor`: looks for what usually goes wrong, and says what to do. */
 import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
+import { type CalledPeers, calledBy, calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import type { Surroundings } from '../doctor/check.ts'
 import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
@@ -7,6 +8,7 @@ import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
 import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../screen/output.ts'
 import { path } from '../settings/kinds.ts'
+import type { Settings } from '../settings/settings.ts'
 
 const defaultConfigFile = '/etc/docker/daemon.json'
 const defaultSocket = '/var/run/docker.sock'
@@ -48,7 +50,7 @@ do. Works without a running node too. Exits 1 when it found a fault; a note is g
     })
     const faults = diagnoses.filter(({ level }) => level === 'fault').length
     if (flags.json) printJson({ faults, findings: diagnoses })
-    else print(render(diagnoses, faults))
+    else print((await namesIn(settings, node, diagnoses)).inWords(render(diagnoses, faults)))
     return faults === 0 ? 0 : 1
   },
 })
@@ -64,6 +66,11 @@ async function askNode(data: string): Promise<Surroundings['node']> {
     if (error instanceof SocketForbiddenError) return undefined
     throw error
   }
+}
+
+/** Only of a node that runs: opening the data of a stopped one may fail for what was just found. */
+async function namesIn(settings: Settings, node: Surroundings['node'], value: unknown): Promise<CalledPeers> {
+  return node === undefined ? calledBy({}) : await calledIn(settings, value)
 }
 
 function socketOf(dockerHost: string | undefined): string | undefined {

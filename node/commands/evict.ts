@@ -1,5 +1,6 @@
 /** `shoal evict`: frees this host's copy of images. */
 import { perform } from '../admin/perform.ts'
+import { calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import type { EvictedImage } from '../operations/evict.ts'
 import { formatBytes, formatCount, print, printJson } from '../screen/output.ts'
@@ -24,7 +25,10 @@ within the hour. An IMAGE is REPOSITORY:TAG, REPOSITORY@DIGEST, or REPOSITORY fo
     if (images.length === 0) throw new UsageError('evict needs at least one image, such as team/app:1')
     const { images: evicted } = await perform(settings, 'evict', { images, force: flags.force })
     if (flags.json) printJson(evicted)
-    else for (const image of evicted) print(`${describeEvicted(image)}\n`)
+    else {
+      const { inWords } = await calledIn(settings, evicted)
+      for (const image of evicted) print(`${inWords(describeEvicted(image))}\n`)
+    }
     return 0
   },
 })

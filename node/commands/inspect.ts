@@ -1,6 +1,7 @@
 /** `shoal inspect`: what an image consists of, and who published it. */
 
 import { perform } from '../admin/perform.ts'
+import { calledIn } from '../command-line/called.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import { renderImage } from '../screen/image-screen.ts'
 import { print, printJson } from '../screen/output.ts'
@@ -27,7 +28,7 @@ made, what refers to it, and who published it when. Layers are not brought here 
     if (image === undefined) throw new UsageError(`expected: ${usageLines(usage)}`)
     const details = await perform(settings, 'inspect', { image, holders: flags.members })
     if (flags.json) printJson(details)
-    else print(renderImage(details))
+    else print(renderImage(details, await calledIn(settings, details)))
     return 0
   },
 })

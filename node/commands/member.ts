@@ -1,6 +1,7 @@
 /** `shoal member`: what the cluster says of one host. */
 import { perform } from '../admin/perform.ts'
 import { findAdminKey, key } from '../command-line/admin-key.ts'
+import { calledIn } from '../command-line/called.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import type { MemberChange } from '../operations/member.ts'
 import type { OperationTypes } from '../operations/operations.ts'
@@ -41,7 +42,7 @@ administrator's own key; ban and unban change the policy, and take the authority
   maxWords: 3,
   examples: [
     ['member approve host-c', 'let a guest in'],
-    ['member ban 12D3KooW… --drop', 'disconnect a member, and remove what it had published'],
+    ['member ban host-c --drop', 'disconnect a member, and remove what it had published'],
     ['member forget host-b', 'stop looking for a host that was replaced'],
   ],
   async run({ settings, words: [action, who, name], flags }) {
@@ -52,9 +53,9 @@ administrator's own key; ban and unban change the policy, and take the authority
     const { drop, force } = flags
     if (drop && action !== 'ban') throw new UsageError('--drop is for member ban alone')
     if (force && action !== 'ban') throw new UsageError('--force is for member ban alone')
-    const say = (result: object, text: string): number => {
+    const say = async (result: object, text: string): Promise<number> => {
       if (flags.json) printJson(result)
-      else print(text)
+      else print((await calledIn(settings, text)).inWords(text))
       return 0
     }
     if (action === 'ban' || action === 'unban') {
@@ -63,19 +64,19 @@ administrator's own key; ban and unban change the policy, and take the authority
           "--key is for approve, forget and rename; ban and unban take the authority's key",
         )
       const done = await perform(settings, 'member-ban', { who, banned: action === 'ban', drop, force })
-      return say(done, banOutcome(action, done.peer, done.policy, drop))
+      return await say(done, banOutcome(action, done.peer, done.policy, drop))
     }
     const change = await openChange(settings, flags.key)
     if (action === 'approve') {
       const done = await change('member-approve', { who })
-      return say(done, `${done.peer} is approved; it is a member as soon as it and another meet\n`)
+      return await say(done, `${done.peer} is approved; it is a member as soon as it and another meet\n`)
     }
     if (action === 'forget') {
       const done = await change('member-forget', { who })
-      return say(done, `${done.peer} is forgotten: nobody looks for it any more\n`)
+      return await say(done, `${done.peer} is forgotten: nobody looks for it any more\n`)
     }
     const done = await change('member-rename', { who, name: name ?? '' })
-    return say(done, `${done.peer} is called ${name}\n`)
+    return await say(done, `${who} is called ${name} from now on\n`)
   },
 })
 

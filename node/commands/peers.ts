@@ -1,6 +1,7 @@
 /** `shoal peers`: the members that this node is connected with. */
 
 import { perform } from '../admin/perform.ts'
+import { type CalledPeers, calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import type { PeerList } from '../operations/operations.ts'
 import { formatBytes, formatTable, formatTime, print, printJson } from '../screen/output.ts'
@@ -23,15 +24,15 @@ disk there; stalled, slow, broken and direct (the direct connection) mostly its 
   async run({ settings, flags }) {
     const list = await perform(settings, 'peers', {})
     if (flags.json) printJson(list)
-    else print(render(list))
+    else print(render(list, await calledIn(settings, list)))
     return 0
   },
 })
 
-function render({ self, members, exchange }: PeerList): string {
+function render({ self, members, exchange }: PeerList, { call }: CalledPeers): string {
   const parts = [
-    `this node ${self.peer}, cluster ${self.cluster}`,
-    ...self.addresses.map((address) => `  ${address}`),
+    `this node ${call(self.peer)}, cluster ${self.cluster}`,
+    ...self.addresses.map((address) => `  ${withoutId(address)}`),
   ]
   const exchanged = new Map(exchange.peers.map((peer) => [peer.peer, peer]))
   const head = [
@@ -48,7 +49,7 @@ function render({ self, members, exchange }: PeerList): string {
   const rows = members.map(({ peer, latencyMs, sinceMs, announces, agent, addresses }) => {
     const { receivedBytes = 0, sentBytes = 0, faults = {} } = exchanged.get(peer) ?? {}
     return [
-      peer,
+      call(peer),
       latencyMs === undefined ? '-' : `${latencyMs.toFixed(1)} ms`,
       formatTime(sinceMs),
       announces === undefined ? '-' : String(announces),
@@ -56,7 +57,7 @@ function render({ self, members, exchange }: PeerList): string {
       formatBytes(sentBytes),
       formatFaults(faults),
       agent ?? '-',
-      addresses.join(' '),
+      addresses.map(withoutId).join(' '),
     ]
   })
   const table =
@@ -66,12 +67,17 @@ function render({ self, members, exchange }: PeerList): string {
   const connected = new Set(members.map(({ peer }) => peer))
   const gone = exchange.peers
     .filter(({ peer, faults }) => !connected.has(peer) && Object.keys(faults).length > 0)
-    .map(({ peer, faults }) => `not connected: ${peer}  ${formatFaults(faults)}`)
+    .map(({ peer, faults }) => `not connected: ${call(peer)}  ${formatFaults(faults)}`)
   const coming = exchange.transfers.map(
     ({ digest, held, pieces, peers }) =>
       `on its way: ${digest}  ${held} of ${pieces} pieces, from ${peers} members`,
   )
   return [...parts, '', `${table}${[...gone, ...coming].map((line) => `${line}\n`).join('')}`].join('\n')
+}
+
+/** As --bootstrap takes it. */
+function withoutId(address: string): string {
+  return address.replace(/\/p2p\/[^/]+$/, '')
 }
 
 /** Such as `2 stalled, 1 direct`. */

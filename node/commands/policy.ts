@@ -12,8 +12,8 @@ import { UsageError } from '../settings/settings.ts'
 const usage = [
   'policy [show] [--json]',
   'policy set FILE [--dry-run] [--force] [--json]',
-  'policy ban PEER [--drop] [--force] [--json]',
-  'policy unban PEER [--json]',
+  'policy ban PEER|NAME [--drop] [--force] [--json]',
+  'policy unban PEER|NAME [--json]',
 ]
 
 export const command = defineCommand({
@@ -65,8 +65,8 @@ show prints JSON in any case; with --json the others print the policy as it is t
   examples: [
     ['policy show >policy.json', 'write what stands to a file'],
     ['policy set policy.json', 'make a file the policy'],
-    ['policy ban 12D3KooW…', 'disconnect a member, see shoal peers'],
-    ['policy ban 12D3KooW… --drop', 'and remove what it had published'],
+    ['policy ban host-c', 'disconnect a member, see shoal members'],
+    ['policy ban host-c --drop', 'and remove what it had published'],
   ],
   async run({ settings, words: [action = 'show', subject], flags }) {
     if (action === 'show') {
@@ -93,7 +93,8 @@ show prints JSON in any case; with --json the others print the policy as it is t
     const policy =
       action === 'set'
         ? await perform(settings, 'policy-set', { policy: file, force })
-        : await perform(settings, 'policy-ban', { peer: subject, banned: action === 'ban', drop, force })
+        : (await perform(settings, 'member-ban', { who: subject, banned: action === 'ban', drop, force }))
+            .policy
     if (flags.json) printJson(policy)
     else if (action === 'set') print(`the policy is set\n${approves.length > 0 ? planText(approves) : ''}`)
     else print(banOutcome(action, subject, policy, drop))

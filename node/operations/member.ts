@@ -2,6 +2,7 @@
 import { CodedError } from '../../src/base/base.ts'
 import { type MemberValue, memberValueOf } from '../../src/records/records.ts'
 import { parsePeerId } from '../../src/wire/wire.ts'
+import { plainName } from '../peer-names.ts'
 import type { Operation, OperationContext, OperationTypes } from './operations.ts'
 import { changeBan } from './policy.ts'
 import type { ShownMember } from './shown.ts'
@@ -12,9 +13,6 @@ class MemberError extends CodedError {
   readonly code = 'MEMBER'
 }
 
-/** Of names in a record, shown in tables: none that another member's id could be. */
-const namePattern = /^(?!12D3KooW)[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
-
 export const listMembers: Operation<'members'> = async (context) => {
   const { names, membership } = context.node
   return {
@@ -23,6 +21,9 @@ export const listMembers: Operation<'members'> = async (context) => {
     members: await shownMembers(context),
   }
 }
+
+/** Bounded by what a node remembers. */
+export const callPeers: Operation<'called'> = async ({ node }, { peers }) => node.peers.call(peers)
 
 /** A peer id, the beginning of one that is known, or a name. Throws MemberError. */
 export async function findPeer(context: OperationContext, who: string): Promise<ShownMember> {
@@ -111,7 +112,7 @@ export const approveMember: Change<'member-approve'> = async (names, { who, name
     throw new MemberError(`${peer} is banned; lift that first (shoal member unban ${peer})`)
   if (name !== undefined) checkName(name, taken)
   // What it calls itself, where that could be a name and is nobody's.
-  const own = taken === undefined && namePattern.test(found.name ?? '') ? found.name : undefined
+  const own = taken === undefined && plainName.test(found.name ?? '') ? found.name : undefined
   const label = name ?? own
   await names.change(peer, ({ goneMs: _, ...standing }) => ({
     ...(label === undefined ? {} : { name: label }),
@@ -163,7 +164,7 @@ export const banMember: Operation<'member-ban'> = async (context, { who, ...how 
 }
 
 function checkName(name: string, taken: string | undefined): void {
-  if (!namePattern.test(name))
+  if (!plainName.test(name))
     throw new MemberError(
       `"${name}" cannot be a name; use up to 64 letters, digits, and . _ - in between, and no peer id`,
     )

@@ -58,6 +58,7 @@ import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from
 import {
   approveMember,
   banMember,
+  callPeers,
   type FoundMember,
   findMember,
   forgetMember,
@@ -202,6 +203,8 @@ export interface OperationTypes {
     /** `author` signed it, as a peer id. */
     result: { kind: 'account' | 'member' | 'invitation'; name: string; author: string }
   }
+  /** For people, by id; those without a name are left out. */
+  called: { params: { peers: string[] }; event: never; result: Record<string, string> }
   'access-explain': { params: { who: string; repository: string }; event: never; result: ExplainedAccess }
   'keep-add': { params: RuleText; event: never; result: ShownRule }
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
@@ -301,6 +304,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   'token-rotate': rotateToken,
   peers: listPeers,
   members: listMembers,
+  called: callPeers,
   'member-find': findMember,
   'member-approve': membersOnNode(approveMember),
   'member-forget': membersOnNode(forgetMember),

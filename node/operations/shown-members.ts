@@ -21,7 +21,7 @@ export async function shownMembers(context: OperationContext): Promise<ShownMemb
       const entry = entries.get(peer)
       const [one, guest] = [connected.get(peer), guests.get(peer)]
       const isHere = one !== undefined || (peer === self && member !== undefined)
-      const name = entry?.name ?? (peer === self ? node.name : (one?.name ?? guest?.name))
+      const name = entry?.name ?? node.peers.nameOf(peer) ?? one?.name ?? guest?.name
       const site = one?.site ?? guest?.site ?? entry?.site ?? (peer === self ? node.settings.site : undefined)
       const version = peer === self ? node.version : one?.agent?.replace(/^shoal\//, '')
       const sinceMs = entry?.sinceMs ?? guest?.sinceMs ?? one?.sinceMs

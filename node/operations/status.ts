@@ -20,6 +20,8 @@ export interface NodeStatus {
   version: string
   data: string
   peer: string
+  /** What it is called. */
+  name: string
   /** Absent when no node runs on the data directory. */
   running?: RunningStatus
   cluster: ClusterStatus
@@ -101,6 +103,7 @@ export const showStatus: Operation<'status'> = async (context) => {
     version,
     data: settings.data,
     peer: membership.identity.peerId,
+    name: node.peers.nameOf(membership.identity.peerId) ?? node.name,
     ...(member === undefined || serving === undefined
       ? {}
       : { running: { pid: process.pid, ...serving, p2p: member.swarm.addresses() } }),

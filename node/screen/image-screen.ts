@@ -1,4 +1,5 @@
 /** What an image consists of, as `shoal inspect` shows it. */
+import type { CalledPeers } from '../command-line/called.ts'
 import type { BlobDetails, ImageDetails, PlatformDetails } from '../operations/inspect.ts'
 import {
   bold,
@@ -14,7 +15,7 @@ import {
 
 const maxCommandWidth = 72
 
-export function renderImage(details: ImageDetails): string {
+export function renderImage(details: ImageDetails, { call }: Pick<CalledPeers, 'call'>): string {
   const { repository, digest, mediaType, tag, manifest, tags, totalBytes, platforms, omittedPlatforms } =
     details
   const name = tag === undefined ? `${repository}@${digest}` : `${repository}:${tag.name}`
@@ -28,13 +29,13 @@ export function renderImage(details: ImageDetails): string {
     ],
     ['Tags', tags.join(' ') || '-'],
   ]
-  if (tag !== undefined) facts.push(['Tagged', `${formatTime(tag.writtenMs)} by ${tag.author}`])
+  if (tag !== undefined) facts.push(['Tagged', `${formatTime(tag.writtenMs)} by ${call(tag.author)}`])
   if (manifest !== undefined) {
-    facts.push(['Pushed', `${formatTime(manifest.writtenMs)} by ${manifest.author}`])
+    facts.push(['Pushed', `${formatTime(manifest.writtenMs)} by ${call(manifest.author)}`])
     if (manifest.subject !== undefined) facts.push(['Refers to', manifest.subject])
     if (manifest.artifactType !== undefined) facts.push(['Artifact', manifest.artifactType])
   }
-  if (details.holders !== undefined) facts.push(['Held by', holdersText(details.holders)])
+  if (details.holders !== undefined) facts.push(['Held by', holdersText(details.holders.map(call))])
   const parts = [formatTable(facts), ...platforms.map((platform) => renderPlatform(platform, details))]
   if (omittedPlatforms > 0) parts.push(`and ${formatCount(omittedPlatforms, 'platform')} more\n`)
   return [...parts, ...renderReferrers(details)].join('\n')
@@ -92,7 +93,7 @@ function renderReferrers({ referrers }: ImageDetails): string[] {
 }
 
 function holdersText(holders: string[]): string {
-  return holders.length === 0 ? 'no other member' : holders.join(' ')
+  return holders.length === 0 ? 'no other member' : holders.join(', ')
 }
 
 /** As a shell would be given them, so that an argument with a space is seen as one. */

@@ -74,10 +74,10 @@ export function renderStatus(status: NodeStatus, rates: Rates | undefined, scree
   return [...head, ...coming, ...problems].map((text) => `${text}\n`).join('')
 }
 
-function nodeLines({ version, peer, data, running, nowMs }: NodeStatus): [string, string][] {
+function nodeLines({ version, name, data, running, nowMs }: NodeStatus): [string, string][] {
   if (running === undefined) {
     return [
-      ['Node', peer],
+      ['Node', printable(name)],
       ['Running', `${red('no')}, start it with shoal serve`],
       ['Data', data],
     ]
@@ -87,7 +87,7 @@ function nodeLines({ version, peer, data, running, nowMs }: NodeStatus): [string
     others.length === 0 ? '' : dim(` and ${formatCount(others.length, 'other address', 'other addresses')}`)
   const up = formatDuration(nowMs - running.startedMs)
   return [
-    ['Node', peer],
+    ['Node', printable(name)],
     ['Running', `shoal ${version}, up ${up}, process ${running.pid}`],
     ['Data', data],
     ['Registry', `${running.scheme}://${running.http}`],

@@ -43,6 +43,8 @@ export interface HttpOptions {
   logger?: Logger
   metrics?: Metrics
   tracer?: Tracer
+  /** Makes of an error's message what a person reads. */
+  inWords?(message: string): string
 }
 
 /** Answers the requests of a server whose limits are the caller's. */
@@ -56,6 +58,7 @@ export function createHttpHandler({
   logger = silentLogger,
   metrics = noMetrics,
   tracer = noTracer,
+  inWords = (message) => message,
 }: HttpOptions): RequestListener {
   const app = new Koa()
   let inFlight = 0
@@ -78,7 +81,7 @@ export function createHttpHandler({
       await dispatch(registry, exchange, route)
     } catch (error) {
       failure = error
-      sendRefusal(exchange, error, logger, challengeTo(exchange, error))
+      sendRefusal(exchange, error, { logger, inWords, headers: challengeTo(exchange, error) })
     } finally {
       inFlight--
       trace.end(name, context.res.statusCode, failure)

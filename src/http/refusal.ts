@@ -36,11 +36,17 @@ const answers: Record<OciErrorCode, { status: number; as?: string }> = {
 /** For refusals that do not say when to come again, by status. */
 const laterMs: Partial<Record<number, number>> = { 429: 1000, 503: 1000 }
 
+export interface RefusalOptions {
+  logger: Logger
+  /** Makes of a message what a person reads. */
+  inWords(message: string): string
+  headers: Record<string, string>
+}
+
 export function sendRefusal(
   exchange: Exchange,
   error: unknown,
-  logger: Logger,
-  headers: Record<string, string> = {},
+  { logger, inWords, headers }: RefusalOptions,
 ): void {
   const { request, response } = exchange
   if (error instanceof ClientGoneError) return
@@ -55,7 +61,9 @@ export function sendRefusal(
   leaveBody(request, response)
   const { message, detail } = refusal
   const body = {
-    errors: [{ code: as ?? refusal.code, message, ...(detail === undefined ? {} : { detail }) }],
+    errors: [
+      { code: as ?? refusal.code, message: inWords(message), ...(detail === undefined ? {} : { detail }) },
+    ],
   }
   // Docker repeats a push for 50 s after every 5xx but one whose status line has the system's words for a full disk.
   if (refusal.code === 'NO_SPACE') response.statusMessage = 'no space left on device'

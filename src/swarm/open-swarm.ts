@@ -204,6 +204,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     upstreamsAway,
     keeps,
     room,
+    onNamed: options.onNamed ?? (() => undefined),
     name: options.name,
     site: options.site,
   })

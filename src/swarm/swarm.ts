@@ -104,6 +104,8 @@ export interface SwarmOptions {
   keeps?(): string[]
   /** The room that it offers for copies, as a step, to tell the others likewise; default 0, for none. */
   room?(): number
+  /** A member told what it is called. */
+  onNamed?(peer: string, name: string): void
   /** Who lets newcomers in. Default: nobody is invited, and nobody has to be approved. */
   admission?: AdmissionDesk
   /** By policy: their connections are refused. */

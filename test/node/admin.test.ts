@@ -20,7 +20,7 @@ afterEach(async () => {
 })
 
 async function callWith(run: OperationRunner): Promise<unknown> {
-  await using _server = await openAdminServer(folder, run, silentLogger, async () => false)
+  await using _server = await openAdminServer(folder, run, silentLogger, { answerContent: async () => false })
   return await callRunningNode(folder, 'gc', {}, () => undefined)
 }
 
@@ -50,7 +50,7 @@ it('stops an operation whose command went away, and takes it for no error', asyn
     throw signal.reason
   }
   {
-    await using _server = await openAdminServer(folder, run, logger, async () => false)
+    await using _server = await openAdminServer(folder, run, logger, { answerContent: async () => false })
     const leaving = request({ socketPath: socketPath(folder), method: 'POST', path: '/operations/gc' })
     leaving.once('error', () => undefined).end('{}')
     await began.promise
@@ -69,7 +69,7 @@ it('does not end before an operation that was under way has', async () => {
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve))
     order.push('the operation')
   }
-  const server = await openAdminServer(folder, run, silentLogger, async () => false)
+  const server = await openAdminServer(folder, run, silentLogger, { answerContent: async () => false })
   const leaving = request({ socketPath: socketPath(folder), method: 'POST', path: '/operations/gc' })
   leaving.once('error', () => undefined).end('{}')
   await began.promise

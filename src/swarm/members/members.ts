@@ -106,6 +106,8 @@ export interface MembersOptions {
   keeps(): string[]
   /** The room that this node offers for copies; 0 for none. */
   room(): number
+  /** A member told what it is called. */
+  onNamed(peer: string, name: string): void
 }
 
 interface Known {
@@ -171,6 +173,11 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     return entries.filter(({ addresses }) => addresses.length > 0)
   }
 
+  const hearSelf = (peer: string, known: Known, told: Pick<Known, 'name' | 'site'>): void => {
+    tellSelf(known, told)
+    if (told.name !== undefined) options.onNamed(peer, told.name)
+  }
+
   /** Who is being asked, and whether it is to be asked again. */
   const asking = new Map<string, { again: boolean }>()
 
@@ -208,7 +215,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.away = told.away
       known.keeps = told.keeps
       known.room = told.room ?? 0
-      tellSelf(known, told)
+      hearSelf(peer, known, told)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
@@ -227,7 +234,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const known = members.get(peer)
       if (known !== undefined) {
         Object.assign(known, { away, keeps, room, upstreams })
-        tellSelf(known, self)
+        hearSelf(peer, known, self)
       }
       const answer = {
         agent,

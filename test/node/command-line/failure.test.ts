@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { OperationError } from '../../../node/admin/client.ts'
 import { explainFailure } from '../../../node/command-line/failure.ts'
 import { TokenError } from '../../../src/swarm/errors.ts'
+import { identityFromSeed } from '../../../src/wire/wire.ts'
 
 function systemError(code: string, facts: object): Error {
   return Object.assign(new Error(`${code}: words of Node, call`), { code, ...facts })
@@ -18,7 +19,19 @@ async function refusalOfListening(host: string): Promise<Error> {
 describe('a command that failed', () => {
   it('was not understood where a token is none', () => {
     const message = 'the join token does not start with "shoal1:"'
-    expect(explainFailure(new TokenError(message))).toEqual({ code: 'TOKEN_INVALID', message, exitCode: 2 })
+    expect(explainFailure(new TokenError(message))).toMatchObject({
+      code: 'TOKEN_INVALID',
+      message,
+      exitCode: 2,
+    })
+  })
+
+  it('names hosts to people, and their ids to programs', () => {
+    const peer = identityFromSeed(new Uint8Array(32)).peerId
+    const failure = explainFailure(
+      new OperationError('X', `${peer} is banned`, { called: { [peer]: 'host-b' } }),
+    )
+    expect(failure).toMatchObject({ message: `${peer} is banned`, words: 'host-b is banned' })
   })
 
   it('was not understood where the running node says so', () => {
