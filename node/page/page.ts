@@ -19,6 +19,7 @@ import { Changes, type MayChange } from './server/changes.ts'
 import { guard } from './server/guard.ts'
 import { PageListing } from './server/listing.ts'
 import { Live } from './server/live.ts'
+import { PageMembers } from './server/members.ts'
 import { Observatory } from './server/observatory.ts'
 import { RuleReports } from './server/rules.ts'
 import { SameOrigin } from './server/same-origin.ts'
@@ -37,9 +38,9 @@ export interface PageNode {
   readonly collects: { graceMs: number; everyMs: number }
   /** Whether clients may delete at all. */
   readonly mayDelete: boolean
-  readonly names: Names & Pick<Ledger, 'policy'>
+  readonly names: Names & Pick<Ledger, 'policy' | 'authority'>
   readonly store: Pick<Store, 'manifests' | 'blobs' | 'links'>
-  /** Whether accounts that this node signs count. */
+  /** Whether what this node signs of accounts, members and invitations counts. */
   writesAccounts(): boolean
   /** Throws CodedError. */
   operate<N extends OperationName>(
@@ -98,6 +99,7 @@ export function openPage(options: PageOptions): Page {
   })
   const rules = new RuleReports(node, clock)
   const accounts = new PageAccounts(node, visitors)
+  const members = new PageMembers(node)
   const unfollow = [listing.follow(), observatory.follow(), accounts.follow()]
   const letIn = guard(hosts)
   const sameOrigin = new SameOrigin(bodies)
@@ -109,6 +111,7 @@ export function openPage(options: PageOptions): Page {
     live,
     changes,
     accounts,
+    members,
     storage,
     rules,
     logger,

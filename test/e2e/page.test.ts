@@ -223,8 +223,13 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     },
   )
 
-  it('fits a phone', async () => {
+  it('fits a phone, with every view in sight to go to', async () => {
     await page.setViewportSize({ width: 390, height: 844 })
+    await show('')
+    for (const link of await page.getByRole('navigation').getByRole('link').all()) {
+      const { x = 0, width = 0 } = (await link.boundingBox()) ?? {}
+      expect(x + width, (await link.textContent()) ?? '').toBeLessThanOrEqual(390)
+    }
     for (const view of views) {
       await show(view)
       await settled()
@@ -292,6 +297,31 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
       await shoot('page-accounts-light')
     })
 
+    it('invites a host by a token that is shown once, takes it back, and names a member', async () => {
+      await page.getByRole('link', { name: 'Members' }).click()
+      await sees('3 members are here. Whoever has the token is a member.')
+      await page.getByRole('button', { name: 'Invite a host…' }).click()
+      const invite = page.getByRole('dialog', { name: 'Invite a host' })
+      await invite.getByLabel('Hosts').fill('2')
+      expect(await findViolations(page)).toEqual([])
+      await invite.getByRole('button', { name: 'Make the token' }).click()
+      await page.getByText(/^shoal1/).waitFor()
+      await page.getByRole('button', { name: 'Copy: the token' }).waitFor()
+      await shoot('page-members-light')
+      await page.reload()
+      await page.getByRole('cell', { name: '0 of 2' }).waitFor()
+      expect(await page.getByText(/^shoal1/).count()).toBe(0)
+      await page.getByRole('button', { name: /^Revoke/ }).click()
+      await page.getByRole('button', { name: 'Revoke it' }).click()
+      await page.getByRole('cell', { name: 'revoked' }).waitFor()
+      await page.getByRole('button', { name: 'Change quay…' }).click()
+      await sees('Bans take the authority’s key: use the page of the node that has it.')
+      expect(await findViolations(page)).toEqual([])
+      await page.getByRole('textbox', { name: 'Name' }).fill('pier')
+      await page.getByRole('button', { name: 'Rename' }).click()
+      await page.getByRole('cell', { name: 'pier' }).waitFor()
+    })
+
     it.each(['light', 'dark'] as const)(
       'explains who may do what, fits a phone, and breaks no rule in %s',
       async (colorScheme) => {
@@ -301,7 +331,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
         await page.getByLabel('Repository').fill('team/shop')
         await page.getByRole('button', { name: 'Explain' }).click()
         await sees(/ann may pull in team\/shop: rule 2 is the first that matches/)
-        for (const view of ['#/access', '#/accounts', '#/account']) {
+        for (const view of ['#/access', '#/accounts', '#/account', '#/members']) {
           await show(view)
           await settled()
           await page.locator('main h1').waitFor()

@@ -8,12 +8,14 @@ export interface MeAnswer {
   groups: string[]
   /** Of the images; only who sees everything is shown the cluster and the node as well. */
   sees: 'everything' | 'some' | 'nothing'
-  /** Whether accounts and rules are shown, and may be changed as far as this node can. */
+  /** Whether accounts, rules and invitations are shown, and these and members may be changed as far as this node can. */
   administers: boolean
   /** Whether there are accounts or rules at all. */
   canSignIn: boolean
-  /** Whether what this node signs counts for accounts. */
+  /** Whether what this node signs counts for accounts, members and invitations. */
   writesAccounts: boolean
+  /** Whether it counts for the policy, which bans. */
+  writesPolicy: boolean
 }
 
 export interface SignedInAnswer {

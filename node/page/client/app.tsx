@@ -13,6 +13,7 @@ import { BlobView } from './views/blob.tsx'
 import { ClusterView } from './views/cluster.tsx'
 import { ImageView } from './views/image.tsx'
 import { KeepView } from './views/keep.tsx'
+import { MembersView } from './views/members.tsx'
 import { Overview } from './views/overview.tsx'
 import { RepositoriesView } from './views/repositories.tsx'
 import { RepositoryView } from './views/repository.tsx'
@@ -32,6 +33,7 @@ const sections: Section[] = [
   [{ view: 'overview' }, 'Overview'],
   [{ view: 'repositories' }, 'Images'],
   [{ view: 'cluster' }, 'Cluster'],
+  [{ view: 'members' }, 'Members'],
   [{ view: 'storage' }, 'Storage'],
   [{ view: 'keep' }, 'Keep rules'],
   [{ view: 'upstreams' }, 'Upstreams'],
@@ -41,6 +43,8 @@ const administration: Section[] = [
   [{ view: 'accounts' }, 'Accounts'],
   [{ view: 'access' }, 'Access'],
 ]
+/** Of the views in the bar. */
+const mostBesideSearch = 8
 /** How often a node that does not say who this is is asked again. */
 const askAgainMs = 2_000
 
@@ -59,6 +63,7 @@ export function App() {
   const isFirst = useRef(true)
   const place = hrefOf(current)
   const who = me.value
+  const shown = sectionsOf(who)
   const isWatched = who !== undefined && (who.sees !== 'nothing' || who.name !== undefined)
   useEffect(() => {
     if (isWatched) connect(who?.name, current.view === 'blob' ? current.digest : undefined)
@@ -86,7 +91,7 @@ export function App() {
         Skip to the content
       </button>
       <header class="bar">
-        <div class="bar-inner">
+        <div class={`bar-inner ${shown.length > mostBesideSearch ? 'full' : ''}`}>
           <a class="brand" href="#/" aria-label="Shoal, overview">
             <Mark />
             Shoal
@@ -94,7 +99,7 @@ export function App() {
           {who?.sees !== 'nothing' && <Search />}
           <nav aria-label="Views">
             <ul>
-              {sectionsOf(who).map(([section, title]) => (
+              {shown.map(([section, title]) => (
                 <li key={section.view}>
                   <a
                     href={hrefOf(section)}
@@ -136,6 +141,8 @@ function View({ route: current, who }: { route: Route; who: MeAnswer }) {
       return <ImageView repository={current.repository} reference={current.reference} />
     case 'cluster':
       return <ClusterView />
+    case 'members':
+      return <MembersView />
     case 'blob':
       return <BlobView digest={current.digest} />
     case 'storage':

@@ -6,6 +6,7 @@ export type Route =
   | { view: 'repository'; repository: string }
   | { view: 'image'; repository: string; reference: string }
   | { view: 'cluster' }
+  | { view: 'members' }
   | { view: 'blob'; digest: string }
   | { view: 'storage' }
   | { view: 'keep' }
@@ -19,6 +20,7 @@ export type Route =
 const plain = [
   'repositories',
   'cluster',
+  'members',
   'storage',
   'keep',
   'upstreams',

@@ -12,7 +12,14 @@ export interface Answer<T> {
 /** So many changes come at once while somebody pushes. */
 const settleMs = 400
 
-export function useAnswer<T>(path: string, { follow = true }: { follow?: boolean } = {}): Answer<T> {
+export interface Follow {
+  /** Whether it is asked anew when the ledger changes. */
+  follow?: boolean
+  /** What else has it asked anew when it changes. */
+  along?: string
+}
+
+export function useAnswer<T>(path: string, { follow = true, along = '' }: Follow = {}): Answer<T> {
   const [found, setFound] = useState<{ path: string; answer?: T; error?: ApiError }>({ path })
   const [turn, setTurn] = useState(0)
   const revision = follow ? state.value?.revision : undefined
@@ -35,7 +42,7 @@ export function useAnswer<T>(path: string, { follow = true }: { follow?: boolean
       clearTimeout(timer)
       controller.abort()
     }
-  }, [path, turn, revision])
+  }, [path, turn, revision, along])
 
   const current = found.path === path ? found : { path }
   return {

@@ -1,8 +1,17 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
 import type { AccountRow, ExplainAnswer } from '../answers/access.ts'
 import type { StateEvent } from '../answers/live.ts'
+import type { InvitationRow, MemberRow, MembersAnswer } from '../answers/members.ts'
 import type { RuleFacts, StorageAnswer, UpstreamFacts } from '../answers/storage.ts'
-import { formatBytes, formatCount, formatList, formatRate, formatSpan, formatTime } from './format.ts'
+import {
+  formatBytes,
+  formatCount,
+  formatList,
+  formatNumber,
+  formatRate,
+  formatSpan,
+  formatTime,
+} from './format.ts'
 import type { NameOf } from './member-names.ts'
 
 export function clusterInWords(
@@ -68,6 +77,48 @@ export function upstreamsInWords(upstreams: readonly UpstreamFacts[], nowMs: num
   return upstreams.some(({ reachable }) => reachable === true)
     ? 'Every upstream that was asked has answered.'
     : 'No upstream was asked yet.'
+}
+
+/** As `shoal token ls` says it. */
+export function invitationState(
+  { revokedMs, expiresMs, admitted, uses }: InvitationRow,
+  nowMs: number,
+): 'revoked' | 'expired' | 'used up' | 'good' {
+  if (revokedMs !== undefined) return 'revoked'
+  if (expiresMs <= nowMs) return 'expired'
+  return admitted.length >= uses ? 'used up' : 'good'
+}
+
+/** Who is a member, and how one becomes one. */
+export function membersInWords({ mode, members }: MembersAnswer): string {
+  const count = (...states: MemberRow['state'][]) =>
+    members.filter(({ state }) => states.includes(state)).length
+  const away = count('away')
+  const guests = count('guest')
+  const there = [
+    `${formatCount(count('member', 'approved'), 'member is', 'members are')} here`,
+    ...(away === 0 ? [] : [`${formatNumber(away)} away`]),
+    ...(guests === 0 ? [] : [`${formatCount(guests, 'guest waits', 'guests wait')} for an approval`]),
+  ]
+  const how =
+    mode === 'approved'
+      ? 'Who comes is a guest until somebody approves it.'
+      : 'Whoever has the token is a member.'
+  return `${formatList(there)}. ${how}`
+}
+
+/** What a ban does and what it does not, as `shoal member ban` says it. */
+export function banInWords(mode: MembersAnswer['mode'], drop: boolean): string[] {
+  return [
+    'Members refuse its connections from then on, and what it publishes does not count.',
+    drop
+      ? 'What it had published goes away everywhere within two hours, but for what others refer to.'
+      : 'What it had published stays.',
+    'It keeps what it has on its disk, and what was pulled from it is not taken back.',
+    mode === 'approved'
+      ? 'With a new key it is a guest.'
+      : 'Whoever has the token is a member again with a new key: to keep them out, rotate the token (shoal token rotate).',
+  ]
 }
 
 /** As `shoal access explain` says it. */

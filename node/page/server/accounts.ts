@@ -1,13 +1,11 @@
 /** Accounts and rules on the page: for those to whom a rule gives `admin`, and of everybody else what is their own. */
-import type { Context } from 'koa'
-import type { OperationName, OperationTypes } from '../../operations/operations.ts'
 import type { AccessAnswer, AccountRow, ExplainAnswer, MadeRobotAnswer, MeAnswer } from '../answers/access.ts'
 import type { Rows } from '../answers/answer.ts'
 import type { PageNode } from '../page.ts'
-import { type Change, originOf } from './changes.ts'
+import { type Change, operateFor } from './changes.ts'
 import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
-import { textOf, textsOf } from './same-origin.ts'
+import { flagOf, textOf, textsOf } from './same-origin.ts'
 import type { Visitor, Visitors } from './visitors.ts'
 
 const dayMs = 86_400_000
@@ -43,6 +41,7 @@ export class PageAccounts {
       administers,
       canSignIn: this.#visitors.canSignIn,
       writesAccounts: this.#node.writesAccounts(),
+      writesPolicy: this.#node.names.authority.holds(),
     }
   }
 
@@ -79,14 +78,14 @@ export class PageAccounts {
     const asker = await this.#visitors.check(context, { name, password: textOf(body, 'current') })
     if (asker.name !== name) throw new PageError('UNAUTHORIZED', 401, 'the password of before is missing')
     const password = textOf(body, 'password')
-    await this.#operate('account-password', { name, password }, { context, visitor, signal })
+    await operateFor(this.#node, 'account-password', { name, password }, { context, visitor, signal })
     return { changed: true }
   }
 
   async add({ body, ...change }: Change): Promise<{ name: string }> {
     const name = textOf(body, 'name')
     const password = textOf(body, 'password')
-    await this.#operate('account-add', { name, password, groups: textsOf(body, 'groups') }, change)
+    await operateFor(this.#node, 'account-add', { name, password, groups: textsOf(body, 'groups') }, change)
     return { name }
   }
 
@@ -95,7 +94,8 @@ export class PageAccounts {
     if (days !== undefined && !isDays(days))
       throw new PageError('BODY', 400, `days is not a number from 1 to ${maxDays}`)
     const note = body.note === undefined ? '' : textOf(body, 'note')
-    return await this.#operate(
+    return await operateFor(
+      this.#node,
       'account-robot',
       {
         name: textOf(body, 'name'),
@@ -108,39 +108,29 @@ export class PageAccounts {
   }
 
   async renew({ body, ...change }: Change): Promise<MadeRobotAnswer> {
-    return await this.#operate('account-renew', { name: textOf(body, 'name') }, change)
+    return await operateFor(this.#node, 'account-renew', { name: textOf(body, 'name') }, change)
   }
 
   async setPassword({ body, ...change }: Change): Promise<{ name: string }> {
     const name = textOf(body, 'name')
-    await this.#operate('account-password', { name, password: textOf(body, 'password') }, change)
+    await operateFor(this.#node, 'account-password', { name, password: textOf(body, 'password') }, change)
     return { name }
   }
 
   async setGroups({ body, ...change }: Change): Promise<{ name: string }> {
     const name = textOf(body, 'name')
-    await this.#operate('account-groups', { name, groups: textsOf(body, 'groups') }, change)
+    await operateFor(this.#node, 'account-groups', { name, groups: textsOf(body, 'groups') }, change)
     return { name }
   }
 
   async disable({ body, ...change }: Change): Promise<{ name: string }> {
     const name = textOf(body, 'name')
-    const { disabled } = body
-    if (typeof disabled !== 'boolean') throw new PageError('BODY', 400, 'disabled is not true or false')
-    await this.#operate('account-disable', { name, disabled }, change)
+    await operateFor(this.#node, 'account-disable', { name, disabled: flagOf(body, 'disabled') }, change)
     return { name }
   }
 
   async remove({ body, ...change }: Change): Promise<{ name: string }> {
-    return await this.#operate('account-rm', { name: textOf(body, 'name') }, change)
-  }
-
-  async #operate<N extends OperationName>(
-    operation: N,
-    params: OperationTypes[N]['params'],
-    { context, visitor, signal }: { context: Context; visitor: Visitor; signal: AbortSignal },
-  ): Promise<OperationTypes[N]['result']> {
-    return await this.#node.operate(operation, params, { signal, origin: originOf(context, visitor) })
+    return await operateFor(this.#node, 'account-rm', { name: textOf(body, 'name') }, change)
   }
 
   async #read(): Promise<AccountRow[]> {

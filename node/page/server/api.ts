@@ -12,6 +12,7 @@ import { refuseOtherSites } from './guard.ts'
 import { describeImage } from './image.ts'
 import type { PageListing } from './listing.ts'
 import { type Live, mayWatch } from './live.ts'
+import type { PageMembers } from './members.ts'
 import { PageError } from './page-error.ts'
 import { Query } from './query.ts'
 import type { RuleReports } from './rules.ts'
@@ -29,6 +30,7 @@ export interface ApiOptions {
   live: Live
   changes: Changes
   accounts: PageAccounts
+  members: PageMembers
   storage: StorageReports
   rules: RuleReports
   logger: Logger
@@ -41,7 +43,7 @@ interface Question {
   signal: AbortSignal
 }
 
-/** For whom an answer is: everybody, who may read some images, who may read all of them, or who administers accounts. */
+/** For whom an answer is: everybody, who may read some images, who may read all of them, or who administers. */
 type Audience = 'all' | 'readers' | 'overseers' | 'administrators'
 
 const statuses: Record<string, number> = {
@@ -54,6 +56,9 @@ const statuses: Record<string, number> = {
   BLOB_UNKNOWN: 404,
   MANIFEST_INVALID: 422,
   ACCOUNT: 422,
+  MEMBER: 422,
+  INVITATION: 422,
+  BAN_OF_SELF: 422,
   DENIED: 403,
   NOT_PERMITTED: 403,
   REQUEST_TIMEOUT: 408,
@@ -69,7 +74,8 @@ const statuses: Record<string, number> = {
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
 export function createApi(options: ApiOptions) {
-  const { node, visitors, sameOrigin, listing, live, changes, accounts, storage, rules, logger } = options
+  const { node, visitors, sameOrigin, listing, live, changes, accounts, members, storage, rules, logger } =
+    options
   const reads: Record<string, [Audience, (question: Question) => unknown]> = {
     '/api/me': ['all', ({ visitor }) => accounts.me(visitor)],
     '/api/token': ['all', () => ({ token: sameOrigin.token })],
@@ -89,6 +95,8 @@ export function createApi(options: ApiOptions) {
     '/api/storage': ['overseers', ({ signal }) => storage.report({ signal })],
     '/api/keep': ['overseers', ({ signal }) => rules.report({ signal })],
     '/api/upstreams': ['overseers', ({ signal }) => describeUpstreams(node, { signal })],
+    '/api/members': ['overseers', ({ signal }) => members.list(signal)],
+    '/api/invitations': ['administrators', ({ signal }) => members.invitations(signal)],
     '/api/accounts': ['administrators', ({ query, signal }) => accounts.list(query, signal)],
     '/api/access': ['administrators', () => accounts.rules()],
   }
@@ -105,6 +113,12 @@ export function createApi(options: ApiOptions) {
     '/api/account-groups': ['administrators', (change) => accounts.setGroups(change)],
     '/api/account-disable': ['administrators', (change) => accounts.disable(change)],
     '/api/account-rm': ['administrators', (change) => accounts.remove(change)],
+    '/api/member-approve': ['administrators', (change) => members.approve(change)],
+    '/api/member-ban': ['administrators', (change) => members.ban(change)],
+    '/api/member-forget': ['administrators', (change) => members.forget(change)],
+    '/api/member-rename': ['administrators', (change) => members.rename(change)],
+    '/api/token-create': ['administrators', (change) => members.invite(change)],
+    '/api/token-revoke': ['administrators', (change) => members.revoke(change)],
   }
 
   async function signIn({ context, body }: Change): Promise<unknown> {

@@ -2,6 +2,7 @@
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
 import { parseRepository, parseTag, type Repository } from '../../../src/oci/oci.ts'
+import type { OperationName, OperationTypes } from '../../operations/operations.ts'
 import type { FreeableAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
@@ -79,8 +80,18 @@ export function noSuchRepository(repository: Repository): string {
   return `there is no repository ${repository} that you may read`
 }
 
+/** Done in the name of who asks for it. */
+export async function operateFor<N extends OperationName>(
+  node: Pick<PageNode, 'operate'>,
+  operation: N,
+  params: OperationTypes[N]['params'],
+  { context, visitor, signal }: Omit<Change, 'body'>,
+): Promise<OperationTypes[N]['result']> {
+  return await node.operate(operation, params, { signal, origin: originOf(context, visitor) })
+}
+
 /** For the audit log. */
-export function originOf({ req }: Context, { name }: Visitor): { account?: string; from: string } {
+function originOf({ req }: Context, { name }: Visitor): { account?: string; from: string } {
   return {
     from: `page ${req.socket.remoteAddress ?? ''}`.trim(),
     ...(name === undefined ? {} : { account: name }),

@@ -47,6 +47,12 @@ export function textsOf(body: Body, name: string): string[] {
   throw new PageError('BODY', 400, `the body has no ${name} that is a list of texts`)
 }
 
+export function flagOf(body: Body, name: string): boolean {
+  const value = body[name]
+  if (typeof value === 'boolean') return value
+  throw new PageError('BODY', 400, `the body has no ${name} that is true or false`)
+}
+
 function parseBody(text: string): Body {
   let parsed: unknown
   try {

@@ -5,7 +5,6 @@ import type {
   ExplainAnswer,
   MadeRobotAnswer,
   MeAnswer,
-  SignedInAnswer,
 } from '../../../node/page/answers/access.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
 import type { RepositoryRow } from '../../../node/page/answers/images.ts'
@@ -13,7 +12,7 @@ import type { StateEvent } from '../../../node/page/answers/live.ts'
 import type { AccessRule, AccountValue } from '../../../src/records/records.ts'
 import { person } from '../../access/fixture.ts'
 import { makeImage } from '../../e2e/image.ts'
-import { codeOf, type PageAnswer, type ServedPage, servePage } from './fixture.ts'
+import { codeOf, type PageAnswer, type ServedPage, servePage, signInto } from './fixture.ts'
 
 const rules: AccessRule[] = [
   { repositories: '**', who: ['user:root'], may: ['pull', 'push', 'delete', 'admin'] },
@@ -42,20 +41,8 @@ async function populate(access = rules): Promise<void> {
   await set(access)
 }
 
-interface Browser {
-  answer: PageAnswer
-  cookie: string
-  /** As the page sends with every request. */
-  headers: Record<string, string>
-}
-
-async function signIn(name: keyof typeof passwords, more: Record<string, string> = {}): Promise<Browser> {
-  const answer = await page.change('/api/sign-in', { name, password: passwords[name] }, more)
-  expect([answer.status, answer.body]).toEqual([200, expect.stringContaining('seal')])
-  const [cookie = ''] = answer.headers['set-cookie'] ?? []
-  const [pair = ''] = cookie.split(';')
-  return { answer, cookie, headers: { Cookie: pair, 'X-Shoal-Session': answer.json<SignedInAnswer>().seal } }
-}
+const signIn = (name: keyof typeof passwords, more: Record<string, string> = {}) =>
+  signInto(page, { name, password: passwords[name] }, more)
 const me = async (headers: Record<string, string> = {}) =>
   (await page.ask('/api/me', { headers })).json<MeAnswer>()
 const namesSeen = async (headers: Record<string, string> = {}) =>
@@ -107,6 +94,7 @@ describe('who did not sign in', () => {
         administers: false,
         canSignIn: true,
         writesAccounts: true,
+        writesPolicy: true,
       })
       expect((await page.ask('/')).status).toBe(200)
       const removal = await page.change('/api/delete-tag', { repository: 'team/app', tag: '1' })

@@ -4,6 +4,7 @@ import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
+import type { SignedInAnswer } from '../../../node/page/answers/access.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
 import { openAccess } from '../../../src/access/access.ts'
 import { silentLogger } from '../../../src/base/base.ts'
@@ -108,6 +109,26 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
   return served
+}
+
+export interface SignedIn {
+  answer: PageAnswer
+  cookie: string
+  /** As the page sends with every request. */
+  headers: Record<string, string>
+}
+
+/** Throws where the page does not let the account in. */
+export async function signInto(
+  page: ServedPage,
+  account: { name: string; password: string },
+  more: Record<string, string> = {},
+): Promise<SignedIn> {
+  const answer = await page.change('/api/sign-in', account, more)
+  if (answer.status !== 200) throw new Error(`${account.name} was refused: ${answer.body}`)
+  const [cookie = ''] = answer.headers['set-cookie'] ?? []
+  const [pair = ''] = cookie.split(';')
+  return { answer, cookie, headers: { Cookie: pair, 'X-Shoal-Session': answer.json<SignedInAnswer>().seal } }
 }
 
 /** The stable word of a refusal. */

@@ -84,6 +84,27 @@ export function Field(props: FieldProps) {
   )
 }
 
+export interface TickProps {
+  label: string
+  name: string
+  isOn: boolean
+  onChange(isOn: boolean): void
+}
+
+export function Tick({ label, name, isOn, onChange }: TickProps) {
+  return (
+    <label class="tick">
+      <input
+        type="checkbox"
+        name={name}
+        checked={isOn}
+        onChange={({ currentTarget }) => onChange(currentTarget.checked)}
+      />
+      {label}
+    </label>
+  )
+}
+
 export function textOf(fields: FormData, name: string): string {
   const value = fields.get(name)
   return typeof value === 'string' ? value : ''
