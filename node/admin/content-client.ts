@@ -1,8 +1,7 @@
 /** A command's way to a node's content, over the admin socket. */
 import type { IncomingMessage } from 'node:http'
-import { pipeline } from 'node:stream/promises'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
-import { copies, readUpTo } from '../chunks.ts'
+import { pour, readUpTo } from '../chunks.ts'
 import { request } from '../node-http.ts'
 import { OperationError } from './client.ts'
 import { socketPath } from './protocol.ts'
@@ -35,7 +34,7 @@ export function contentClient(dataDirectory: string): ContentClient {
       const answered = new Promise<IncomingMessage>((resolve, reject) =>
         call.on('response', resolve).on('error', reject),
       )
-      const sent = pipeline(copies(chunks), call)
+      const sent = pour(chunks, call)
       // A refusal comes before everything was sent, and says more than the broken pipe does.
       const answer = await Promise.race([answered, sent.then(() => answered)]).catch(
         async (error: unknown) => {

@@ -3,10 +3,9 @@
  * users, with different folders. `GET` and `PUT /content/DIGEST`; what is read may be a blob or a manifest.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { pipeline } from 'node:stream/promises'
 import { CodedError } from '../../src/base/base.ts'
 import { type Digest, OciError, parseDigest, parseRepository, type Repository } from '../../src/oci/oci.ts'
-import { copies } from '../chunks.ts'
+import { pour } from '../chunks.ts'
 import type { OperationContext } from '../operations/operations.ts'
 
 /** Answers a request for content; false when it is none. */
@@ -62,5 +61,5 @@ async function send(
   }
   await using blob = await registry.pull.openBlob(repository, digest, { signal })
   response.writeHead(200, { 'Content-Length': blob.size })
-  await pipeline(copies(blob.chunks(0, blob.size, { signal })), response)
+  await pour(blob.chunks(0, blob.size, { signal }), response)
 }

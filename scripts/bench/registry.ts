@@ -13,6 +13,7 @@ import { accounts } from './measurements/accounts.ts'
 import { blobGet } from './measurements/blob-get.ts'
 import { blobPush } from './measurements/blob-push.ts'
 import { firstGet } from './measurements/first-get.ts'
+import { importing } from './measurements/import.ts'
 import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
 import { skopeo } from './measurements/skopeo.ts'
@@ -34,6 +35,7 @@ const measurements: Measurement[] = [
   memory,
   start,
   verify,
+  importing,
 ]
 const names = measurements.map(({ name }) => name)
 const packages = { 'docker-registry': 'docker-registry', curl: 'curl', skopeo: 'skopeo', wrk: 'wrk' }
