@@ -106,7 +106,7 @@ async function putIndex(writer: ArchiveWriter, entries: IndexEntry[], records: s
 
 async function gather({ settings, images, platforms, onEvent }: ExportOptions): Promise<Contents> {
   const contents: Contents = { roots: [], referrers: new Map(), blobs: new Map(), records: [] }
-  const params = { images, ...(platforms === undefined ? {} : { platforms }) }
+  const params = { images, mayBeStopped: true, ...(platforms === undefined ? {} : { platforms }) }
   const result = await perform(settings, 'warm', params, (event) => {
     onEvent(event)
     note(contents, event)

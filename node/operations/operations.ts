@@ -210,7 +210,8 @@ export interface OperationTypes {
   'keep-rm': { params: { rule: string }; event: never; result: { removed: ShownRule[] } }
   'keep-ls': { params: Nothing; event: { images: number }; result: { rules: ListedRule[] } }
   warm: {
-    params: { images: string[]; platforms?: string[] }
+    /** `mayBeStopped`: where no node runs, what is here is all that there is. */
+    params: { images: string[]; platforms?: string[]; mayBeStopped?: boolean }
     event: WarmEvent
     result: { images: WarmedImage[] }
   }

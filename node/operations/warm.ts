@@ -46,11 +46,11 @@ const blobsAtOnce = 4
 
 export const warmImages: Operation<'warm'> = async (
   context,
-  { images, platforms = [] },
+  { images, platforms = [], mayBeStopped = false },
   emit,
   { signal },
 ) => {
-  if (context.member === undefined) {
+  if (context.member === undefined && !mayBeStopped) {
     throw new NotRunningError(
       'no node runs on this data directory, so nothing can be fetched; start it with shoal serve',
     )
