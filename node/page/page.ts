@@ -100,7 +100,7 @@ export function openPage(options: PageOptions): Page {
   const rules = new RuleReports(node, clock)
   const accounts = new PageAccounts(node, visitors)
   const members = new PageMembers(node)
-  const unfollow = [listing.follow(), observatory.follow(), accounts.follow()]
+  const unfollow = [listing.follow(), observatory.follow(), accounts.follow(), live.follow(node.names)]
   const letIn = guard(hosts)
   const sameOrigin = new SameOrigin(bodies)
   const api = createApi({

@@ -57,7 +57,7 @@ export interface StateEvent {
   problems: string[]
   /** Of this node, bytes per second; 0 for none. */
   limits: { upload: number; download: number }
-  /** Counts up whenever a tag, a manifest or the policy changes. */
+  /** Counts up whenever a tag, a manifest or the policy changes: of what the reader may read. */
   revision: number
 }
 

@@ -3,9 +3,11 @@ import type { ServerResponse } from 'node:http'
 import type { Context } from 'koa'
 import { type Clock, type Logger, logFailure } from '../../../src/base/base.ts'
 import type { Digest, Repository } from '../../../src/oci/oci.ts'
+import type { Names } from '../../../src/records/records.ts'
 import type { BlobEvent, StateEvent } from '../answers/live.ts'
 import type { Observatory } from './observatory.ts'
 import { PageError } from './page-error.ts'
+import { Revisions } from './revisions.ts'
 import type { Visitor } from './visitors.ts'
 
 interface Reader {
@@ -15,6 +17,8 @@ interface Reader {
   visitor(): Visitor
   /** Who it was at first. */
   name: string | undefined
+  /** Counts up with changes that it may hear of; who may read everything has the node's own count. */
+  revision: number
   /** Events in a row for which its connection had no room. */
   missed: number
 }
@@ -30,6 +34,7 @@ export class Live implements AsyncDisposable {
   readonly #observatory: Observatory
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #revisions = new Revisions()
   readonly #readers = new Set<Reader>()
   readonly #closing = new AbortController()
   #loop: Promise<void> | undefined
@@ -46,7 +51,14 @@ export class Live implements AsyncDisposable {
     if (this.#readers.size >= maxReaders) {
       throw new PageError('BUSY', 503, `${maxReaders} pages watch this node already; close one of them`)
     }
-    const reader: Reader = { response: context.res, blob, visitor, missed: 0, name: visitor().name }
+    const reader: Reader = {
+      response: context.res,
+      blob,
+      visitor,
+      missed: 0,
+      revision: 0,
+      name: visitor().name,
+    }
     context.respond = false
     context.res.writeHead(200, {
       'Content-Type': 'text/event-stream; charset=utf-8',
@@ -57,6 +69,13 @@ export class Live implements AsyncDisposable {
     context.res.once('close', () => this.#readers.delete(reader))
     this.#greet(reader).catch((error: unknown) => this.#drop(reader, error))
     this.#loop ??= this.#run()
+  }
+
+  /** Follows the ledger until the unsubscriber is called. */
+  follow(names: Pick<Names, 'onChange'>): () => void {
+    return names.onChange((keys) => {
+      if (this.#readers.size > 0) this.#revisions.changed(keys)
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -94,8 +113,10 @@ export class Live implements AsyncDisposable {
 
   async #tell(): Promise<void> {
     const state = await this.#observatory.state()
+    const isChangedFor = this.#revisions.take()
     const blobs = new Map<Digest, BlobEvent>()
     for (const reader of this.#readers) {
+      if (isChangedFor(reader.visitor())) reader.revision++
       const { blob } = reader
       if (blob !== undefined && !blobs.has(blob)) blobs.set(blob, await this.#observatory.blob(blob))
       this.#show(reader, state, blob === undefined ? undefined : blobs.get(blob))
@@ -112,7 +133,7 @@ export class Live implements AsyncDisposable {
     const all = visitor.mayEverywhere('pull')
     this.#send(
       reader,
-      event('state', all ? state : withoutCluster(state)),
+      event('state', all ? state : withoutCluster(state, reader.revision)),
       blob === undefined ? '' : event('blob', all ? blob : asSeenBy(visitor, blob)),
     )
   }
@@ -140,9 +161,9 @@ export function mayWatch(visitor: Visitor): boolean {
   return visitor.maySomewhere('pull') || visitor.name !== undefined
 }
 
-/** For who may read some of the images: who the members are, and what moves, is for those who may read all. */
-function withoutCluster(state: StateEvent): StateEvent {
-  return { ...state, members: [], lost: [], flows: [], transfers: [], problems: [] }
+/** For who may read some of the images: who the members are, what moves, and that others changed, is for those who may read all. */
+function withoutCluster(state: StateEvent, revision: number): StateEvent {
+  return { ...state, revision, members: [], lost: [], flows: [], transfers: [], problems: [] }
 }
 
 /** Of a blob that is in none of the visitor's repositories as of one that there is not. */

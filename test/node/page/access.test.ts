@@ -190,7 +190,14 @@ describe('who signed in', () => {
       if (text.includes('event: blob')) break
     }
     const state = JSON.parse(/^event: state\ndata: (.*)$/m.exec(text)?.[1] ?? '') as StateEvent
-    expect(state).toMatchObject({ members: [], lost: [], flows: [], transfers: [], problems: [] })
+    expect(state).toMatchObject({
+      members: [],
+      lost: [],
+      flows: [],
+      transfers: [],
+      problems: [],
+      revision: 0,
+    })
     expect(JSON.parse(/^event: blob\ndata: (.*)$/m.exec(text)?.[1] ?? '')).toEqual({
       digest: layer?.descriptor.digest,
       isHere: false,
