@@ -1,7 +1,7 @@
 /** Whether clients of other hosts may be served: over TLS and by access rules, or as whoever runs the node says. */
 import { type Clock, type Logger, untilOrAfter } from '../src/base/base.ts'
 import type { Ledger } from '../src/records/records.ts'
-import { isLoopback } from './settings/kinds.ts'
+import { formatAddress, isLoopback } from './settings/kinds.ts'
 import { type Settings, speaksTls, UsageError } from './settings/settings.ts'
 
 type Asked = Pick<Settings, 'http' | 'join' | 'tls' | 'tls-cert' | 'allow-anonymous-network'>
@@ -26,12 +26,24 @@ export function closedProblem(settings: Asked, names: Pick<Ledger, 'policy'>): s
   return `the policy has no access rules any more, so nobody is let in at ${settings.http.host}`
 }
 
+/** What everybody may who reaches the port, where --allow-anonymous-network has it so, in words. */
+export function openProblem(settings: Asked, names: Pick<Ledger, 'policy'>): string | undefined {
+  const { http } = settings
+  if (isLoopback(http.host) || !settings['allow-anonymous-network']) return undefined
+  if (!hasAccessRules(names))
+    return `whoever reaches ${formatAddress(http)} may pull, push and delete everything (--allow-anonymous-network, and no access rules)`
+  if (speaksTls(settings)) return undefined
+  return `what clients of ${formatAddress(http)} say and send, passwords too, crosses the network unprotected (--allow-anonymous-network, and no TLS)`
+}
+
 /** Tells the log when the rules go, without which nobody is let in, and when they are back. */
 export function tellOfAccessRules(
   settings: Asked,
   names: Pick<Ledger, 'policy' | 'onChange'>,
   logger: Logger,
 ): Disposable {
+  const open = openProblem(settings, names)
+  if (open !== undefined) logger.warn({}, `${open}; ${protect}`)
   let told = closedProblem(settings, names)
   const stop = names.onChange(() => {
     const problem = closedProblem(settings, names)
@@ -88,6 +100,9 @@ export async function untilAccessRules({ http }: Asked, names: Rules, clock: Clo
 /** What to do about it. */
 export const reopen =
   'set rules (the key "access" of the policy: shoal policy set), or start the node on 127.0.0.1 or with --allow-anonymous-network'
+
+export const protect =
+  'set rules (the key "access" of the policy: shoal policy set) and add --tls self, or listen on 127.0.0.1'
 
 const addTls = '--tls self (or --tls-cert and --tls-key)'
 const addRules = 'access rules (the key "access" of the policy: shoal policy set)'

@@ -39,9 +39,12 @@ do. Works without a running node too. Exits 1 when it found a fault; a note is g
     ['doctor --http 127.0.0.1:5050', 'would that port do?'],
   ],
   async run({ settings, flags }) {
-    const node = await askNode(settings.data)
+    const asked = await askNode(settings.data)
+    const isAnothersNode = asked === 'forbidden'
+    const node = asked === 'forbidden' ? undefined : asked
     const diagnoses = await diagnose({
       settings,
+      isAnothersNode,
       ...(node === undefined ? {} : { node }),
       docker: {
         configFile: flags['docker-config'] ?? defaultConfigFile,
@@ -50,12 +53,12 @@ do. Works without a running node too. Exits 1 when it found a fault; a note is g
     })
     const faults = diagnoses.filter(({ level }) => level === 'fault').length
     if (flags.json) printJson({ faults, findings: diagnoses })
-    else print((await namesIn(settings, node, diagnoses)).inWords(render(diagnoses, faults)))
+    else print((await namesIn(settings, node, diagnoses)).inWords(render(diagnoses, faults, isAnothersNode)))
     return faults === 0 ? 0 : 1
   },
 })
 
-async function askNode(data: string): Promise<Surroundings['node']> {
+async function askNode(data: string): Promise<Surroundings['node'] | 'forbidden'> {
   try {
     const ask = async (operation: string) => await callRunningNode(data, operation, {}, () => undefined)
     const status = (await ask('status'))?.result as NodeStatus | undefined
@@ -63,7 +66,7 @@ async function askNode(data: string): Promise<Surroundings['node']> {
     return status === undefined || reach === undefined ? undefined : { status, reach }
   } catch (error) {
     // The check of the node says so.
-    if (error instanceof SocketForbiddenError) return undefined
+    if (error instanceof SocketForbiddenError) return 'forbidden'
     throw error
   }
 }
@@ -80,11 +83,14 @@ function socketOf(dockerHost: string | undefined): string | undefined {
 const signs = { fine: green('ok   '), note: yellow('note '), fault: red('FAULT') }
 const nameWidth = 11
 
-function render(diagnoses: Diagnosis[], faults: number): string {
+function render(diagnoses: Diagnosis[], faults: number, isAnothersNode: boolean): string {
   const lines = diagnoses.flatMap(({ check, level, found, advice }) => [
     `${signs[level]} ${bold(check.padEnd(nameWidth))}${printable(found)}`,
     ...(advice === undefined ? [] : [`${' '.repeat(6 + nameWidth)}${dim('->')} ${printable(advice)}`]),
   ])
-  const end = faults === 0 ? green('Nothing is wrong.') : red(`${formatCount(faults, 'fault')}.`)
+  const end =
+    faults === 0
+      ? green(isAnothersNode ? 'Nothing is wrong that this user can see.' : 'Nothing is wrong.')
+      : red(`${formatCount(faults, 'fault')}.`)
   return `${[...lines, '', end].join('\n')}\n`
 }

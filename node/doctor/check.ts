@@ -18,6 +18,8 @@ export interface Finding {
 /** What the checks look at. */
 export interface Surroundings {
   settings: Settings
+  /** Whether another user's node runs on the data directory, which this one may not ask. */
+  isAnothersNode?: boolean
   /** What the running node says; absent when none runs, or when it does not let this user ask. */
   node?: { status: NodeStatus; reach: Reach }
   /** Docker's own configuration and its socket. */

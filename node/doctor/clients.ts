@@ -1,5 +1,5 @@
 /** Whether clients are let in, and by a certificate that is good. */
-import { reopen } from '../network-access.ts'
+import { protect, reopen } from '../network-access.ts'
 import { remindMs } from '../tls/tls.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
@@ -10,15 +10,18 @@ export interface ClientFacts {
   /** Why nobody is let in, in words. */
   closed?: string
   outdated?: string
+  /** What everybody may who reaches the port, where that was agreed to, in words. */
+  open?: string
 }
 
 const reach =
   "see why no member is reached (shoal peers); the policy's accessMaxAge says for how long this node may go on without"
 
-export function judgeClients({ nowMs, tlsEndMs, closed, outdated }: ClientFacts): Finding[] {
+export function judgeClients({ nowMs, tlsEndMs, closed, outdated, open }: ClientFacts): Finding[] {
   const found = [
     ...(closed === undefined ? [] : [fault(closed, reopen)]),
     ...(outdated === undefined ? [] : [fault(outdated, reach)]),
+    ...(open === undefined ? [] : [note(open, protect)]),
   ]
   return tlsEndMs === undefined ? found : [...found, judgeCertificate(tlsEndMs, nowMs)]
 }
@@ -35,12 +38,13 @@ export const clients: Check = {
   name: 'clients',
   async examine({ node }) {
     if (node === undefined) return []
-    const { tlsEndMs, closed, outdated } = node.reach
+    const { tlsEndMs, closed, outdated, open } = node.reach
     return judgeClients({
       nowMs: node.status.nowMs,
       ...(tlsEndMs === undefined ? {} : { tlsEndMs }),
       ...(closed === undefined ? {} : { closed }),
       ...(outdated === undefined ? {} : { outdated }),
+      ...(open === undefined ? {} : { open }),
     })
   },
 }

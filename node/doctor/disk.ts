@@ -1,7 +1,7 @@
 /** Whether the disk has room, keeps what is written to it, and is one that a database may lie on. */
 import { statfs } from 'node:fs/promises'
 import { formatBytes } from '../screen/output.ts'
-import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
+import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
 export interface SpaceFacts {
   freeBytes: number
@@ -42,7 +42,15 @@ export function judgeSpace({ freeBytes, totalBytes, minFreeBytes }: SpaceFacts):
 /** Above the high mark only what may not go is left. */
 export function judgeLimit({ filledBytes, maxBytes, highBytes, isStuck }: LimitFacts): Finding[] {
   const filled = `${formatBytes(filledBytes)} of the ${formatBytes(maxBytes)} of --max-disk are filled`
-  if (filledBytes <= highBytes || !isStuck) return [fine(filled)]
+  if (filledBytes <= highBytes) return [fine(filled)]
+  if (!isStuck) {
+    return [
+      note(
+        `${filled}, above the mark of ${formatBytes(highBytes)}: what may go is being removed`,
+        'shoal gc --plan says what that is; raise --max-disk where it happens all the time',
+      ),
+    ]
+  }
   return [
     fault(
       `${filled}, and nothing more may go`,

@@ -4,6 +4,7 @@ import { authority } from './authority.ts'
 import { type Check, type Finding, fault, type Surroundings } from './check.ts'
 import { clients } from './clients.ts'
 import { clock } from './clock.ts'
+import { copies } from './copies.ts'
 import { database } from './database.ts'
 import { discovery } from './discovery.ts'
 import { disk } from './disk.ts'
@@ -25,6 +26,7 @@ const checks: Check[] = [
   disk,
   quarantine,
   database,
+  copies,
   ports,
   clients,
   discovery,

@@ -20,9 +20,11 @@ export interface FolderFacts {
   /** Whether the folder could be made: the nearest one above that exists. */
   above: { path: string; isWritable: boolean }
   user: string
+  /** Whether another user's node runs in it. */
+  isAnothersNode?: boolean
 }
 
-export function judgeFolder({ path, folder, above, user }: FolderFacts): Finding[] {
+export function judgeFolder({ path, folder, above, user, isAnothersNode }: FolderFacts): Finding[] {
   if (folder === undefined) {
     return above.isWritable
       ? [
@@ -39,6 +41,8 @@ export function judgeFolder({ path, folder, above, user }: FolderFacts): Finding
         ]
   }
   if (!folder.isFolder) return [fault(`${path} is a file, not a folder`, 'choose another with --data DIR')]
+  if (!folder.isWritable && isAnothersNode === true)
+    return [note(`${path} belongs to ${folder.owner}, and ${user} cannot look into it`, asNode(folder.owner))]
   const findings: Finding[] = []
   if (!folder.isWritable) {
     findings.push(
@@ -66,13 +70,17 @@ export function judgeFolder({ path, folder, above, user }: FolderFacts): Finding
   return findings.length === 0 ? [fine(`${path} belongs to ${folder.owner} and can be written`)] : findings
 }
 
+function asNode(owner: string): string {
+  return `run shoal doctor as ${owner} to see the rest`
+}
+
 /** As many as are looked at: whoever started the node as the wrong user made files at the top and in the database. */
 const maxLookedAt = 2_000
 
 export const folder: Check = {
   name: 'data',
-  async examine({ settings }) {
-    return judgeFolder(await look(settings.data))
+  async examine({ settings, isAnothersNode = false }) {
+    return judgeFolder({ ...(await look(settings.data)), isAnothersNode })
   },
 }
 

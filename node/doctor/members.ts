@@ -18,17 +18,29 @@ export interface MembersFacts {
   connected: number
   /** Another node runs with this one's identity. */
   isCloned: boolean
+  /** This node, for who has to find the other. */
+  self?: { peer: string; name: string }
+  /** How many that are not connected were replaced by others. */
+  replaced?: number
   /** Those known and not connected, by their addresses. */
   dialled: Dialled[]
 }
 
-export function judgeMembers({ isCloned, ...facts }: MembersFacts): Finding[] {
+export function judgeMembers({ isCloned, self, ...facts }: MembersFacts): Finding[] {
   const findings = judgeReach(facts)
+  const whose = self === undefined ? "this one's identity" : `the identity of ${self.name} (${self.peer})`
   const advice = 'stop one of them, remove identity from its data directory, and start it again'
-  return isCloned ? [fault("another node runs with this one's identity", advice), ...findings] : findings
+  return isCloned
+    ? [fault(`a second node runs with ${whose}, as after copying a host with its data`, advice), ...findings]
+    : findings
 }
 
-function judgeReach({ isRunning, connected, dialled }: Omit<MembersFacts, 'isCloned'>): Finding[] {
+function judgeReach({
+  isRunning,
+  connected,
+  dialled,
+  replaced = 0,
+}: Omit<MembersFacts, 'isCloned' | 'self'>): Finding[] {
   const alone = isRunning && connected === 0
   if (dialled.length === 0) {
     if (!isRunning) return []
@@ -39,7 +51,11 @@ function judgeReach({ isRunning, connected, dialled }: Omit<MembersFacts, 'isClo
             'on another host: shoal serve --join TOKEN (see shoal token)',
           ),
         ]
-      : [fine(`${formatCount(connected, 'member')} connected, and none missing`)]
+      : [
+          fine(
+            `${formatCount(connected, 'member')} connected, and none missing${replaced === 0 ? '' : ` but ${replaced} that another took the place of`}`,
+          ),
+        ]
   }
   const findings = [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
     judgeMember(peer, tried, isRunning, connected > 0),
@@ -105,7 +121,16 @@ export const members: Check = {
     const dialled = await Promise.all(targets.map((target) => dial(target, signal)))
     const connected = node?.status.cluster.members.length ?? 0
     const isCloned = node?.reach.isCloned ?? false
-    return judgeMembers({ isRunning: node !== undefined, connected, isCloned, dialled })
+    const self = node && { peer: node.status.peer, name: node.status.name }
+    const replaced = node?.reach.replaced ?? 0
+    return judgeMembers({
+      isRunning: node !== undefined,
+      connected,
+      isCloned,
+      dialled,
+      replaced,
+      ...(self === undefined ? {} : { self }),
+    })
   },
 }
 

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net'
 import { getLocal } from '../local-request.ts'
 import { type Address, formatAddress } from '../settings/kinds.ts'
-import { type Check, type Finding, fault, fine, isRefusal } from './check.ts'
+import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 import { findHolder, listListeners } from './listeners.ts'
 
 export interface PortFacts {
@@ -13,9 +13,11 @@ export interface PortFacts {
   holder?: string
   /** Who listens on the same port of the other kind of loopback, which `localhost` may mean as well. */
   twin?: { host: string; holder?: string }
+  /** Whether another user's node runs here, which most likely has them. */
+  isAnothersNode?: boolean
 }
 
-export function judgePort({ flag, address, state, holder, twin }: PortFacts): Finding[] {
+export function judgePort({ flag, address, state, holder, twin, isAnothersNode }: PortFacts): Finding[] {
   const where = formatAddress(address)
   const another = flag === '--http' ? 'HOST:PORT, such as 127.0.0.1:5050' : 'HOST:PORT, such as 0.0.0.0:5011'
   const findings: Finding[] = []
@@ -29,7 +31,14 @@ export function judgePort({ flag, address, state, holder, twin }: PortFacts): Fi
       ),
     )
   }
-  if (state === 'taken') {
+  if (state === 'taken' && holder === undefined && isAnothersNode === true) {
+    findings.push(
+      note(
+        `${where} (${flag}) is taken, by whom this user cannot see: most likely the node`,
+        'run shoal doctor as the user of the node to be sure',
+      ),
+    )
+  } else if (state === 'taken') {
     findings.push(
       fault(
         `${where} (${flag}) is taken by ${holder ?? 'another process'}`,
@@ -69,7 +78,7 @@ const twins: Record<string, string> = { '127.0.0.1': '::1', '::1': '127.0.0.1' }
 
 export const ports: Check = {
   name: 'ports',
-  async examine({ settings, node }, { signal }) {
+  async examine({ settings, node, isAnothersNode = false }, { signal }) {
     const running = node?.status.running
     const http = running === undefined ? settings.http : parseAddress(running.http)
     const facts: PortFacts[] = [{ flag: '--http', address: http, state: 'free' }]
@@ -80,7 +89,9 @@ export const ports: Check = {
       facts[0] = { flag: '--http', address: http, state: (await answers(http, signal)) ? 'ours' : 'silent' }
     }
     const twin = await findTwin(http, running?.pid)
-    return facts.flatMap((fact) => judgePort(fact.flag === '--http' ? { ...fact, ...twin } : fact))
+    return facts.flatMap((fact) =>
+      judgePort({ ...fact, ...(fact.flag === '--http' ? twin : {}), isAnothersNode }),
+    )
   },
 }
 

@@ -28,9 +28,13 @@ const remedies = {
 
 /** `hasData` tells whether a node has worked in this folder before. */
 export function judgeSecrets(secrets: SecretFacts[], hasData: boolean): Finding[] {
+  const unread = secrets.filter(({ state }) => state === 'unreadable').map(({ name }) => name)
+  const unseen =
+    unread.length === 0
+      ? []
+      : [note(`${listed(unread)} cannot be read by this user`, 'run shoal doctor as the user of the node')]
   const findings = secrets.flatMap(({ name, path, state, mode, reason = '' }): Finding[] => {
-    if (state === 'unreadable')
-      return [note(`${path} cannot be read by this user`, 'run shoal doctor as the user of the node')]
+    if (state === 'unreadable') return []
     if (state === 'absent') {
       return hasData && (name === 'identity' || name === 'cluster')
         ? [fault(`${path} is gone`, remedies[name])]
@@ -50,8 +54,12 @@ export function judgeSecrets(secrets: SecretFacts[], hasData: boolean): Finding[
       : broken
   })
   const kept = secrets.filter(({ state }) => state === 'whole').map(({ name }) => name)
-  if (findings.length > 0 || kept.length === 0) return findings
+  if (findings.length > 0 || unseen.length > 0 || kept.length === 0) return [...findings, ...unseen]
   return [fine(`${kept.join(', ')} ${kept.length === 1 ? 'is' : 'are'} whole and of mode 600`)]
+}
+
+function listed(names: string[]): string {
+  return names.join(', ').replace(/, ([^,]*)$/, ' and $1')
 }
 
 export const secrets: Check = {

@@ -129,6 +129,28 @@ describe('clients of other hosts', () => {
     ])
   })
 
+  it.each<[string[], Policy, RegExp | undefined]>([
+    [['--http', '127.0.0.1:5000'], open, undefined],
+    [['--http', '0.0.0.0:5000', '--tls', 'self'], governed, undefined],
+    [
+      ['--http', '0.0.0.0:5000', '--allow-anonymous-network'],
+      open,
+      /^whoever reaches 0\.0\.0\.0:5000 may pull, push/,
+    ],
+    [
+      ['--http', '[::]:5000', '--allow-anonymous-network'],
+      governed,
+      /^what clients of \[::\]:5000 say .* unprotected/,
+    ],
+    [['--http', '0.0.0.0:5000', '--allow-anonymous-network', '--tls', 'self'], governed, undefined],
+  ])('tell the log at the start what everybody may: %j', (flags, policy, words) => {
+    const told: string[] = []
+    const logger = { ...silentLogger, warn: (_: object, message: string) => void told.push(message) }
+    const names = knowing(policy)
+    using _telling = tellOfAccessRules(settingsOf(...flags), names, logger)
+    expect(told).toEqual(words === undefined ? [] : [expect.stringMatching(words)])
+  })
+
   it.each([
     ['127.0.0.1:5000', []],
     ['0.0.0.0:5000', ['--allow-anonymous-network']],

@@ -3,6 +3,7 @@ import { judgeAuthority } from '../../../node/doctor/authority.ts'
 import type { Finding } from '../../../node/doctor/check.ts'
 import { judgeClients } from '../../../node/doctor/clients.ts'
 import { judgeClock } from '../../../node/doctor/clock.ts'
+import { judgeCopies } from '../../../node/doctor/copies.ts'
 import { judgeDiscovery, parseMulticastRoute } from '../../../node/doctor/discovery.ts'
 import { judgeFileSystem, judgeInodes, judgeLimit, judgeSpace } from '../../../node/doctor/disk.ts'
 import { type FolderFacts, judgeFolder } from '../../../node/doctor/folder.ts'
@@ -14,6 +15,7 @@ import { judgeQuarantine } from '../../../node/doctor/quarantine.ts'
 import { judgeRuntime } from '../../../node/doctor/runtime.ts'
 import { judgeSecrets, type SecretFacts } from '../../../node/doctor/secrets.ts'
 import { judgeUpstream } from '../../../node/doctor/upstreams.ts'
+import { isReplaced } from '../../../node/operations/reach.ts'
 
 const GiB = 2 ** 30
 const levels = (findings: Finding[]) => findings.map(({ level }) => level)
@@ -51,6 +53,56 @@ describe('clients', () => {
     const findings = judgeClients({ nowMs, closed: 'the policy has no access rules any more' })
     expect(levels(findings)).toEqual(['fault'])
     expect(words(findings)).toContain('any more set rules')
+    const [openly] = judgeClients({ nowMs, open: 'whoever reaches 0.0.0.0:5000 may everything' })
+    expect(openly).toMatchObject({ level: 'note', advice: expect.stringContaining('--tls self') })
+  })
+})
+
+describe('copies', () => {
+  const hourMs = 3_600_000
+  const debt = { repository: 'team/app', digest: 'sha256:0a', held: 1, wanted: 2 }
+
+  it.each([
+    [0, [], 'fine', 'every image'],
+    [1, [{ ...debt, sinceMs: 10 * hourMs - 60_000 }], 'note', '1 image is held by fewer members'],
+    [3, [{ ...debt, sinceMs: 2 * hourMs }], 'fault', 'team/app@sha256:0a at 1 of 2, since 8 h'],
+  ])('that are short %i times are told', (images, list, level, text) => {
+    const findings = judgeCopies({ images, list }, 10 * hourMs, 1)
+    expect(levels(findings)).toEqual([level])
+    expect(words(findings)).toContain(text)
+  })
+
+  it('are not asked of a node that is alone', () => {
+    expect(judgeCopies({ images: 0, list: [] }, 0, 0)).toEqual([])
+  })
+})
+
+describe('what an ordinary user cannot see', () => {
+  it('is said in notes, and is no fault', () => {
+    const root = { isFolder: true, owner: 'root', mode: 0o700, isWritable: false, foreign: [] }
+    const above = { path: '/', isWritable: false }
+    const findings = [
+      ...judgeFolder({ path: '/data', folder: root, above, user: 'ann', isAnothersNode: true }),
+      ...judgeSecrets(
+        (['identity', 'cluster', 'authority'] as const).map((name) => ({
+          name,
+          path: `/data/${name}`,
+          state: 'unreadable',
+          mode: 0,
+        })),
+        true,
+      ),
+      ...judgePort({
+        flag: '--http',
+        address: { host: '127.0.0.1', port: 5000 },
+        state: 'taken',
+        isAnothersNode: true,
+      }),
+    ]
+    expect(levels(findings)).toEqual(['note', 'note', 'note'])
+    expect(words(findings)).toContain('/data belongs to root, and ann cannot look into it')
+    expect(words(findings)).toContain('identity, cluster and authority cannot be read by this user')
+    expect(words(findings)).toContain('127.0.0.1:5000 (--http) is taken, by whom this user cannot see')
   })
 })
 
@@ -149,7 +201,7 @@ describe('the disk', () => {
   it.each([
     [95 * GiB, true, 'fine'],
     [95 * GiB + 1, true, 'fault'],
-    [95 * GiB + 1, false, 'fine'],
+    [95 * GiB + 1, false, 'note'],
   ])('with %d of 100 GiB filled, and nothing that may go %s, is %s', (filledBytes, isStuck, level) => {
     const facts = { filledBytes, maxBytes: 100 * GiB, highBytes: 95 * GiB, isStuck }
     expect(levels(judgeLimit(facts))).toEqual([level])
@@ -235,9 +287,43 @@ describe('the members', () => {
     expect(words(findings)).toContain(text)
   })
 
+  it('that were replaced are no fault, and one that is away is said once', () => {
+    const replaced = judgeMembers({
+      isRunning: true,
+      connected: 2,
+      isCloned: false,
+      dialled: [],
+      replaced: 1,
+    })
+    expect(replaced).toEqual([
+      { level: 'fine', found: '2 members connected, and none missing but 1 that another took the place of' },
+    ])
+    const dead: Dialled[] = ['10.0.0.2:5001', '10.1.0.2:5001', '[fd00::2]:5001'].map((address) => ({
+      peer: 'p',
+      address,
+      outcome: 'silent',
+    }))
+    const findings = judgeMembers({ isRunning: true, connected: 2, isCloned: false, dialled: dead })
+    expect(levels(findings)).toEqual(['fine', 'fault'])
+  })
+
+  it('were replaced where another is at their address, or on their host under their name', () => {
+    const gone = { addresses: ['/ip4/10.0.0.2/tcp/5001/p2p/old', '/ip6/fd00::2/tcp/5001'], name: 'host-b' }
+    const at = (address: string, name?: string) => [
+      { addresses: [address], hosts: [address.split('/')[2] ?? ''], name },
+    ]
+    expect(isReplaced(gone, at('/ip4/10.0.0.2/tcp/5001/p2p/new'))).toBe(true)
+    expect(isReplaced(gone, at('/ip4/10.0.0.2/tcp/49152/p2p/new', 'host-b'))).toBe(true)
+    expect(isReplaced(gone, at('/ip4/10.0.0.2/tcp/49152/p2p/new', 'host-c'))).toBe(false)
+    expect(isReplaced(gone, at('/ip4/10.0.0.3/tcp/5001/p2p/new', 'host-b'))).toBe(false)
+    expect(isReplaced({ ...gone, name: undefined }, at('/ip4/10.0.0.2/tcp/1/p2p/new'))).toBe(false)
+  })
+
   it('have identities of their own', () => {
-    const findings = judgeMembers({ isRunning: true, connected: 1, isCloned: true, dialled: [] })
+    const self = { peer: 'id', name: 'host-a' }
+    const findings = judgeMembers({ isRunning: true, connected: 1, isCloned: true, dialled: [], self })
     expect(levels(findings)).toEqual(['fault', 'fine'])
+    expect(words(findings)).toContain('a second node runs with the identity of host-a (id)')
     expect(words(findings)).toContain('remove identity')
   })
 
