@@ -1,5 +1,3 @@
-/** Whether as many members hold what this node answers for as the policy wants. */
-import type { NodeStatus } from '../operations/status.ts'
 import { formatCount, formatDuration } from '../screen/output.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
