@@ -16,6 +16,7 @@ import { BlobUnavailableError } from './errors.ts'
 import { Connections } from './peer/connections.ts'
 import { openDirect } from './peer/direct.ts'
 import { Faults } from './peer/faults.ts'
+import { FramePool } from './peer/frame-pool.ts'
 import { Traffic } from './peer/traffic.ts'
 import { exchangeProtocol } from './protocol/messages.ts'
 import { pieceListDomain } from './protocol/piece-list.ts'
@@ -67,8 +68,11 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const { pieceLists: storage, hashPieces } = options
   const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
   const memory = new MemoryBudget(limits.memoryBytes)
+  const pool = new FramePool()
   const listener =
-    options.direct === undefined ? undefined : await openDirect({ ...options.direct, background, clock })
+    options.direct === undefined
+      ? undefined
+      : await openDirect({ ...options.direct, background, clock, pool })
   const links = new Connections({
     self: identity.peerId,
     host,
@@ -98,6 +102,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     liars: new Liars(),
     verifier,
     memory,
+    pool,
     originMemory: new MemoryBudget(limits.memoryBytes),
     mayRead,
     admits,
@@ -116,6 +121,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     ...shared,
     complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
     traffic,
+    pool,
     limits: limits.upload,
     ...bucket(limits.uploadBytesPerSecond, clock),
     knownMs: (peer) => acquaintances.knownMs(peer),

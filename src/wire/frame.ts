@@ -17,13 +17,12 @@ const roomy = new WeakSet<ArrayBufferLike>()
 
 /** Memory for frames of up to `bytes`, with room in front. */
 export function frameMemory(bytes: number): ArrayBuffer {
-  const memory = new ArrayBuffer(frameRoomBytes + bytes)
-  roomy.add(memory)
-  return memory
+  return new ArrayBuffer(frameRoomBytes + bytes)
 }
 
-/** Its content is what was there before. */
-export function frameIn(memory: ArrayBuffer, length: number): Uint8Array {
+/** A frame in such memory, with the room in front. Its content is what was there before. */
+export function frameIn(memory: ArrayBuffer, length: number): Uint8Array<ArrayBuffer> {
+  roomy.add(memory)
   return new Uint8Array(memory, frameRoomBytes, length)
 }
 
@@ -51,13 +50,19 @@ export function frameBehind(
 /** Cuts a stream of chunks, however they were split, back into frames. Holds one unfinished frame at most. */
 export class FrameReader {
   readonly #maxBytes: number
+  readonly #memory: (bytes: number) => Uint8Array
   readonly #header = new Uint8Array(frameHeaderBytes)
   #headerRead = 0
   #frame: Uint8Array | undefined
   #frameRead = 0
 
-  constructor(options: { maxBytes: number }) {
-    this.#maxBytes = options.maxBytes
+  /** `memory` is where a frame of so many bytes is put; default memory of its own. */
+  constructor({
+    maxBytes,
+    memory = newMemory,
+  }: { maxBytes: number; memory?: (bytes: number) => Uint8Array }) {
+    this.#maxBytes = maxBytes
+    this.#memory = memory
   }
 
   /**
@@ -97,8 +102,7 @@ export class FrameReader {
     if (this.#headerRead === frameHeaderBytes) {
       const length = new DataView(this.#header.buffer).getUint32(0)
       if (length > this.#maxBytes) throw new TooLargeError(length, this.#maxBytes)
-      // Not zeroed: nobody sees a frame before all of it was overwritten.
-      this.#frame = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+      this.#frame = this.#memory(length)
       this.#frameRead = 0
       this.#headerRead = 0
     }
@@ -111,6 +115,11 @@ export class FrameReader {
     this.#frameRead += part.length
     return chunk.subarray(part.length)
   }
+}
+
+/** Not zeroed: nobody sees a frame before all of it was overwritten. */
+function newMemory(bytes: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer)
 }
 
 /** Now: until the collector comes by, megabytes of chunks would have piled up, and each would be memory that is new to the kernel. */

@@ -20,6 +20,7 @@ import {
   WaitingRoom,
 } from '../../base/base.ts'
 import { createCertificate } from './certificate.ts'
+import type { FramePool } from './frame-pool.ts'
 import { SocketChannel } from './socket-channel.ts'
 
 /** No direct connection came about. */
@@ -65,6 +66,8 @@ export interface DirectOptions {
   reachMs?: number
   background: Background
   clock: Clock
+  /** For the frames that come. */
+  pool?: FramePool
 }
 
 interface Expected {
@@ -84,7 +87,7 @@ const ticketMs = 25_000
 const accepted = Buffer.of(1)
 
 export async function openDirect(options: DirectOptions): Promise<Direct> {
-  const { host, port, reachMs = 3000, background, clock } = options
+  const { host, port, reachMs = 3000, background, clock, pool } = options
   const { certificate, key, fingerprint } = createCertificate()
   const secureContext = createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.3' })
   const expected = new Map<string, Expected>()
@@ -131,7 +134,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
       current = tls
       await once(tls, 'secure', { signal })
       check(tls, await unlessAborted(found.fingerprint.promise, signal))
-      found.arrival.resolve(SocketChannel.over(tls))
+      found.arrival.resolve(SocketChannel.over(tls, pool))
     } catch {
       // Whoever it was has no business here, or has gone; the one that was expected stays on the stream.
       current.destroy()
@@ -201,7 +204,7 @@ export async function openDirect(options: DirectOptions): Promise<Direct> {
         const proving = AbortSignal.any([either, patience(handshakeMs, clock)])
         await once(tls, 'secureConnect', { signal: proving })
         check(tls, offer.fingerprint)
-        return SocketChannel.over(tls)
+        return SocketChannel.over(tls, pool)
       } catch (cause) {
         current.destroy()
         throw new DirectError(`no direct connection to ${to}:${offer.port}`, { isReached, cause })

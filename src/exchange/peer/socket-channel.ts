@@ -9,6 +9,7 @@ import {
   frameHeader,
 } from '../../wire/wire.ts'
 import { maxFrameBytes } from '../protocol/raw-frames.ts'
+import type { FramePool } from './frame-pool.ts'
 
 /** Frames that wait to be received; beyond, the socket is not read. */
 const highWaterBytes = 1024 * 1024
@@ -26,7 +27,7 @@ const smallBytes = 16 * 1024
 
 export class SocketChannel implements BatchChannel {
   readonly #socket: Duplex
-  readonly #reader = new FrameReader({ maxBytes: maxFrameBytes })
+  readonly #reader: FrameReader
   #frames: Uint8Array[] = []
   #waitingBytes = 0
   #written: Promise<void> = Promise.resolve()
@@ -40,13 +41,14 @@ export class SocketChannel implements BatchChannel {
   /** Called whenever bytes come, long before a frame is whole on a narrow link. */
   onBytes: () => void = () => undefined
 
-  private constructor(socket: Duplex) {
+  private constructor(socket: Duplex, pool: FramePool | undefined) {
     this.#socket = socket
+    this.#reader = new FrameReader({ maxBytes: maxFrameBytes, ...(pool && { memory: pool.takeFor }) })
   }
 
-  /** Takes the socket over. */
-  static over(socket: Duplex): SocketChannel {
-    const channel = new SocketChannel(socket)
+  /** Takes the socket over. With a pool large frames that come are in its memory. */
+  static over(socket: Duplex, pool?: FramePool): SocketChannel {
+    const channel = new SocketChannel(socket, pool)
     socket.on('data', (chunk: Uint8Array) => {
       channel.#receivedBytes += chunk.length
       channel.#read(chunk)

@@ -4,6 +4,7 @@ import type { Digest } from '../../oci/oci.ts'
 import { parsePeerId } from '../../wire/wire.ts'
 import { type Connection, ConnectionOverError } from '../peer/connection.ts'
 import type { Faults } from '../peer/faults.ts'
+import type { FramePool } from '../peer/frame-pool.ts'
 import type { Traffic } from '../peer/traffic.ts'
 import { Upload } from '../picker/upload.ts'
 import type { UploadAction, UploadEvent, UploadLimits, UploadWant } from '../picker/upload-events.ts'
@@ -12,7 +13,6 @@ import type { PieceAsk } from '../protocol/piece-messages.ts'
 import { rawHeaderBytes } from '../protocol/raw-frames.ts'
 import type { Complaints } from './complaints.ts'
 import type { Inventory, InventoryItem } from './inventory.ts'
-import { FramePool } from './piece-frames.ts'
 import type { PieceLists } from './piece-lists.ts'
 import { Sender } from './sender.ts'
 import { type HeldWant, Session } from './session.ts'
@@ -24,6 +24,7 @@ export interface SeederOptions {
   complaints: Complaints
   faults: Faults
   traffic: Traffic
+  pool: FramePool
   limits: Partial<UploadLimits>
   budget?: TokenBucket
   /** Since when the peer is known. */
@@ -40,12 +41,10 @@ export interface SeederOptions {
 
 /** A downloader that takes nothing for so long is let go. */
 const blockedMs = 15_000
-const maxFreeBytes = 8 * 1024 * 1024
 
 export class Seeder {
   readonly #options: SeederOptions
   readonly #upload: Upload
-  readonly #pool = new FramePool({ mostBytes: maxFreeBytes })
   readonly #sessions = new Map<string, Session>()
   /** Whoever asks may ask again and again. */
   readonly #failures: LogLimit
@@ -60,11 +59,11 @@ export class Seeder {
   /** Serves the neighbour as long as the connection lasts. */
   open(connection: Connection): Session {
     const { peer } = connection
-    const { clock, inventory, background, budget, traffic, complaints, logger } = this.#options
+    const { clock, inventory, background, budget, traffic, complaints, logger, pool } = this.#options
     const id = `${peer}/${this.#opened++}`
     const sender = new Sender({
       inventory,
-      pool: this.#pool,
+      pool,
       clock,
       budget,
       want: (wantId) => session.want(wantId),
@@ -93,9 +92,10 @@ export class Seeder {
       onCheck: () => this.#check(session),
       onEnd: () => {
         this.#sessions.delete(id)
+        if (this.#sessions.size === 0) pool.clear()
         this.#feed({ type: 'left', downloader: id })
       },
-      onWritten: (frame) => this.#pool.give(frame),
+      onWritten: (frame) => pool.give(frame.buffer),
       isWith: (digest, piece) => this.#options.isWith(peer, digest, piece),
       isBusy: () => this.#upload.isBusyWith(id),
       paceMs: () => this.#upload.paceMs,

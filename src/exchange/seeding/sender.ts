@@ -1,9 +1,10 @@
 /** Sends one downloader the pieces that were granted to it and the lists that it asked for, read a little ahead of the writer. */
 import { type Clock, Fifo, type TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
+import type { FramePool } from '../peer/frame-pool.ts'
 import { layoutOf, minPieceBytes, pieceRange } from '../protocol/piece-size.ts'
 import type { Inventory, InventoryItem } from './inventory.ts'
-import { type FramePool, pieceFrames } from './piece-frames.ts'
+import { pieceFrames } from './piece-frames.ts'
 
 export interface SendJob {
   /** The want that asked for it. */
@@ -123,7 +124,7 @@ export class Sender {
       if (entry === undefined) return undefined
       const { job, frame, isLast } = entry
       if (job.isStopped) {
-        this.#options.pool.give(frame)
+        this.#options.pool.give(frame.buffer)
         continue
       }
       this.#options.onSent(frame.length)

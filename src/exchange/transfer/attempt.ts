@@ -1,6 +1,7 @@
 /** A download under one piece list: hands events to the picker, carries out what it wants, and has what arrives written. */
 import { type Clock, fromUpstream, type TokenBucket } from '../../base/base.ts'
 import type { PartialBlob } from '../../store/store.ts'
+import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
@@ -15,6 +16,7 @@ import { Trials } from './trial.ts'
 export interface AttemptOptions {
   candidate: Candidate
   partial: PartialBlob
+  pool: Pick<FramePool, 'give'>
   limits: Partial<DownloadLimits>
   budget?: TokenBucket | undefined
   clock: Clock
@@ -225,7 +227,8 @@ export class Attempt {
   async #write(source: Source, piece: number, chunks: Uint8Array[]): Promise<void> {
     const { peer } = source
     if (!this.partial.has(piece)) this.#options.onWrite(piece, peer)
-    if (await this.partial.write(piece, chunks)) this.#gained(peer, piece, peer)
+    const free = (memory: ArrayBuffer): void => this.#options.pool.give(memory)
+    if (await this.partial.write(piece, chunks, free)) this.#gained(peer, piece, peer)
     else if (!this.#isOver) {
       this.leave(source)
       source.want.cancelAll()

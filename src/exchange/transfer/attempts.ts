@@ -4,6 +4,7 @@ import type { PartialBlob, Partials } from '../../store/store.ts'
 import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
+import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
 import type { DownloadLimits, DropReason } from '../picker/download-events.ts'
 import type { Inventory } from '../seeding/inventory.ts'
@@ -21,6 +22,8 @@ export interface AttemptsOptions extends ProofsOptions {
   partials: Partials
   inventory: Inventory
   memory: MemoryBudget
+  /** Gets memory back that pieces came in. */
+  pool: Pick<FramePool, 'give'>
   budget?: TokenBucket
   limits: Partial<DownloadLimits>
   faults: Faults
@@ -106,7 +109,7 @@ export class Attempts {
 
   /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
   async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
-    const { inventory, memory, clock, self, random, budget, limits } = this.#options
+    const { inventory, memory, pool, clock, self, random, budget, limits } = this.#options
     const state = this.#state
     const { pieceBytes } = candidate.list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
@@ -115,6 +118,7 @@ export class Attempts {
     const attempt = new Attempt({
       candidate,
       partial,
+      pool,
       limits: { ...limits, maxBytes: Math.max(1, lease.bytes - pieceBytes) },
       clock,
       self,

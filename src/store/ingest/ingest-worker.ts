@@ -30,10 +30,12 @@ const files = new Map<number, OpenFile>()
 const hashing = new Map<number, { handle: FileHandle; inode: number; hash: FileHash }>()
 const stopped = new Set<number>()
 
-answerCalls(handle, (request: IngestRequest): IngestValue | undefined => {
-  if (request.type !== 'stop') return undefined
-  stopped.add(request.file)
-  return { offset: 0 }
+answerCalls(handle, {
+  atOnce(request: IngestRequest): IngestValue | undefined {
+    if (request.type !== 'stop') return undefined
+    stopped.add(request.file)
+    return { offset: 0 }
+  },
 })
 
 async function handle(request: IngestRequest): Promise<IngestValue> {

@@ -128,9 +128,9 @@ class PartialFile implements PartialBlob {
     return this.#held.has(piece)
   }
 
-  async write(piece: number, chunks: Uint8Array[]): Promise<boolean> {
+  async write(piece: number, chunks: Uint8Array[], free?: (memory: ArrayBuffer) => void): Promise<boolean> {
     if (this.#held.has(piece)) return true
-    const { right = false } = await this.#hand('write', piece, chunks)
+    const { right = false } = await this.#hand('write', piece, chunks, free)
     if (!right) return false
     await this.#wrote(piece)
     return true
@@ -148,7 +148,12 @@ class PartialFile implements PartialBlob {
     await thread.call({ type: 'learn', file, from, hashes: Uint8Array.from(hashes) })
   }
 
-  async #hand(type: 'write' | 'take', piece: number, chunks: Uint8Array[]): Promise<PieceValue> {
+  async #hand(
+    type: 'write' | 'take',
+    piece: number,
+    chunks: Uint8Array[],
+    free: (memory: ArrayBuffer) => void = letGo,
+  ): Promise<PieceValue> {
     const { thread, file } = this.#options
     const bytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     const { size, pieceBytes } = this.plan
@@ -156,7 +161,9 @@ class PartialFile implements PartialBlob {
     try {
       const owned = chunks.map(ownMemory)
       const buffers = [...new Set(owned.map(({ buffer }) => buffer))]
-      return await thread.call({ type, file, piece, chunks: owned }, buffers)
+      const value = await thread.call({ type, file, piece, chunks: owned }, buffers)
+      for (const memory of value.memory ?? []) free(memory)
+      return value
     } catch (error) {
       throw asStoreError(error)
     } finally {
@@ -242,6 +249,11 @@ class PartialFile implements PartialBlob {
     }
     await this.#options.context.tables.partials.put(digest, row)
   }
+}
+
+/** Now: the collector would let it pile up first. */
+function letGo(memory: ArrayBuffer): void {
+  memory.transfer(0)
 }
 
 /** A chunk whose memory may be handed to the thread: itself, or a copy where others use that memory too. */

@@ -34,10 +34,11 @@ export interface PartialBlob extends AsyncDisposable {
   readonly held: number
   /**
    * Hashes a whole piece off the main thread and writes it if it is right; false, and nothing written, when it is not.
-   * The chunks' memory is taken over. Writing a piece that is here already is true and does nothing.
+   * The chunks' memory is taken over; `free` gets what may be used again of it. Writing a piece that is here already
+   * is true and does nothing.
    * Throws StoreFullError; what was there stays.
    */
-  write(piece: number, chunks: Uint8Array[]): Promise<boolean>
+  write(piece: number, chunks: Uint8Array[], free?: (memory: ArrayBuffer) => void): Promise<boolean>
   /** More hashes, of the pieces from `from` on; what is known of them already stays. */
   learn(from: number, hashes: Uint8Array): Promise<void>
   /**

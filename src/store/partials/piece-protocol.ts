@@ -13,9 +13,9 @@ export type PieceRequest =
       algorithm: DigestAlgorithm
       claimed: number[]
     }
-  /** Proves a piece and writes it in its place. Value: `right`. */
+  /** Proves a piece and writes it in its place. Values: `right`, and the chunks' `memory`, given back. */
   | { type: 'write'; file: number; piece: number; chunks: Uint8Array[] }
-  /** Writes the first piece that has no hash yet. Value: `hash`. */
+  /** Writes the first piece that has no hash yet. Values: `hash`, and `memory` as above. */
   | { type: 'take'; file: number; piece: number; chunks: Uint8Array[] }
   /** Hashes of the pieces from `from` on; those that are known stay. */
   | { type: 'learn'; file: number; from: number; hashes: Uint8Array }
@@ -28,6 +28,7 @@ export type PieceRequest =
 export interface PieceValue {
   held?: number[]
   right?: boolean
+  memory?: ArrayBuffer[]
   hash?: Uint8Array
   hex?: string
   sums?: Uint8Array

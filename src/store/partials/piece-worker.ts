@@ -37,15 +37,21 @@ const files = new Map<number, PartialFile>()
 /** What is hashed behind the pieces is read into it: new memory for each piece costs as much as hashing a third of it. */
 const behind = new Uint8Array(readBytes)
 
-answerCalls(handle)
+answerCalls(handle, { givenBack: ({ memory = [] }) => memory })
 
 async function handle(request: PieceRequest): Promise<PieceValue> {
   if (request.type === 'open') return await openFile(request)
   if (request.type === 'hash') return { hashes: await hashPieces(request.path, request.pieceBytes) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
-  if (request.type === 'write') return { right: write(file, request.piece, request.chunks) }
-  if (request.type === 'take') return { hash: take(file, request.piece, request.chunks) }
+  if (request.type === 'write') {
+    const right = write(file, request.piece, request.chunks)
+    return { right, memory: memoryOf(request.chunks) }
+  }
+  if (request.type === 'take') {
+    const digest = take(file, request.piece, request.chunks)
+    return { hash: digest, memory: memoryOf(request.chunks) }
+  }
   if (request.type === 'learn') {
     learn(file, request.from, request.hashes)
     return {}
@@ -147,9 +153,11 @@ function put(file: PartialFile, piece: number, chunks: Uint8Array[]): void {
     for (const chunk of chunks) addToWhole(file, chunk)
     file.hashed++
   }
-  // Frees the memory now; the collector of this thread would let it pile up first.
-  for (const { buffer } of chunks) if (buffer instanceof ArrayBuffer && !buffer.detached) buffer.transfer(0)
   if (isBehind(file) && !file.isCatchingUp) void catchUp(file)
+}
+
+function memoryOf(chunks: Uint8Array[]): ArrayBuffer[] {
+  return [...new Set(chunks.map(({ buffer }) => buffer))].filter((buffer) => buffer instanceof ArrayBuffer)
 }
 
 /** Pieces that came before their turn can be added to the whole now. */

@@ -21,16 +21,20 @@ export interface WorkerReply<Value> {
 
 /**
  * Answers what the main thread asks this thread, for as long as it runs. `atOnce` is given each request before its turn, and
- * may answer it out of turn.
+ * may answer it out of turn. `givenBack` is memory of an answer that is the main thread's from then on.
  */
 export function answerCalls<Request extends WorkerRequest, Value>(
   handle: (request: Request) => Promise<Value>,
-  atOnce: (request: Request) => Value | undefined = () => undefined,
+  {
+    atOnce = () => undefined,
+    givenBack = () => [],
+  }: { atOnce?(request: Request): Value | undefined; givenBack?(value: Value): ArrayBuffer[] } = {},
 ): void {
   const port = parentPort
   if (port === null) throw new Error('a worker of the store runs as a worker thread only')
   const tails = new Map<number, Promise<void>>()
-  const reply = (answer: WorkerReply<Value>): void => port.postMessage(answer)
+  const reply = (answer: WorkerReply<Value>): void =>
+    port.postMessage(answer, answer.value === undefined ? [] : givenBack(answer.value))
 
   giveWayToMainThread()
   port.on('message', ({ call, request }: WorkerCall<Request>) => {

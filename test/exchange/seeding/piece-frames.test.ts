@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { FramePool } from '../../../src/exchange/peer/frame-pool.ts'
 import { decodeFrame } from '../../../src/exchange/protocol/messages.ts'
-import { maxChunkBytes } from '../../../src/exchange/protocol/raw-frames.ts'
-import { FramePool, pieceFrames } from '../../../src/exchange/seeding/piece-frames.ts'
+import { pieceFrames } from '../../../src/exchange/seeding/piece-frames.ts'
 
 const kibibyte = 1024
 
@@ -39,33 +39,4 @@ describe('a piece as frames', () => {
       expect(Buffer.compare(Buffer.concat(chunks), bytes)).toBe(0)
     },
   )
-})
-
-describe('the memory of frames', () => {
-  it('is used again by frames of about the same size', () => {
-    const pool = new FramePool({ mostBytes: maxChunkBytes })
-    const small = pool.take(70 * kibibyte)
-    pool.give(small)
-    expect(pool.take(200 * kibibyte).buffer).not.toBe(small.buffer)
-    expect(pool.take(128 * kibibyte).buffer).toBe(small.buffer)
-    expect(pool.take(128 * kibibyte).buffer).not.toBe(small.buffer)
-  })
-
-  it('is used for smaller ones where nothing closer is kept', () => {
-    const pool = new FramePool({ mostBytes: 2 * maxChunkBytes })
-    const [large, small] = [pool.take(maxChunkBytes), pool.take(64 * kibibyte)]
-    for (const frame of [large, small]) pool.give(frame)
-    expect(pool.take(60 * kibibyte).buffer).toBe(small.buffer)
-    expect(pool.take(60 * kibibyte).buffer).toBe(large.buffer)
-    pool.give(large)
-    expect(pool.take(maxChunkBytes).buffer).toBe(large.buffer)
-  })
-
-  it('is let go of beyond what may be kept, and when it came from elsewhere', () => {
-    const pool = new FramePool({ mostBytes: 128 * kibibyte })
-    const [first, second] = [pool.take(128 * kibibyte), pool.take(128 * kibibyte)]
-    for (const frame of [first, new Uint8Array(128 * kibibyte), second]) pool.give(frame)
-    expect(pool.take(128 * kibibyte).buffer).toBe(first.buffer)
-    expect(pool.take(128 * kibibyte).buffer).not.toBe(second.buffer)
-  })
 })

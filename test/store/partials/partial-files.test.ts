@@ -74,6 +74,22 @@ describe('a partial blob', () => {
     })
   })
 
+  it('gives the memory of chunks back, of a piece that is right and of one that is wrong', async () => {
+    await withStore(async (store) => {
+      await using part = await store.partials.open(plan)
+      for (const piece of [2, 3]) {
+        const memory = new Uint8Array(2 * pieceBytes)
+        memory.set(pieceOf(2), 9)
+        const half = 9 + pieceBytes / 2
+        const chunks = [memory.subarray(9, half), memory.subarray(half, 9 + pieceBytes)]
+        const given: ArrayBuffer[] = []
+        expect(await part.write(piece, chunks, (back) => given.push(back))).toBe(piece === 2)
+        expect(memory.buffer.byteLength).toBe(0)
+        expect(given.map((back) => Buffer.from(back, 9, pieceBytes).equals(pieceOf(2)))).toEqual([true])
+      }
+    })
+  })
+
   it('does not take a piece that is wrong, too short or too long, and takes the right one afterwards', async () => {
     await withStore(async (store) => {
       await using part = await store.partials.open(plan)
