@@ -14,7 +14,7 @@ import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
 import { openContact } from './contact.ts'
 import { type NodeCopies, openNodeCopies } from './copies.ts'
-import { healthEndpoints, localProblems } from './health.ts'
+import { healthEndpoints, localProblems, roomNotes } from './health.ts'
 import { findHostNames } from './host-names.ts'
 import type { HttpPort } from './http-port.ts'
 import { openIdleHeap, processHeap } from './idle-heap.ts'
@@ -140,7 +140,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
     ...[closed(), contact.problem()].filter((problem) => problem !== undefined),
     ...(joined?.problems() ?? ['the node is still joining its cluster']),
   ]
-  const health = healthEndpoints({ problems }, metrics, hosts)
+  const health = healthEndpoints({ problems, notes: () => roomNotes(store) }, metrics, hosts)
   if (settings.metrics !== undefined) opened.use(await openMetricsPort(settings.metrics, { health, logger }))
   const besides: Middleware = (request, next) =>
     health(request, page === undefined ? next : () => page.middleware(request, next))

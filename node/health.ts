@@ -8,6 +8,8 @@ import type { NodeMetrics } from './metrics/metrics.ts'
 export interface Health {
   /** Why content cannot be served as it should be; empty when it can. */
   problems(): Promise<string[]>
+  /** What does not keep it from being ready, and is to be known all the same. */
+  notes?(): string[]
 }
 
 /** Health is told to whoever asks, by whichever name: supervisors use many. */
@@ -18,7 +20,8 @@ export function healthEndpoints(health: Health, metrics: NodeMetrics, hosts: Hos
     else if (context.path === '/readyz') {
       const problems = await health.problems()
       context.status = problems.length === 0 ? 200 : 503
-      context.body = problems.length === 0 ? 'ready\n' : `${problems.join('\n')}\n`
+      const lines = problems.length === 0 ? ['ready', ...(health.notes?.() ?? [])] : problems
+      context.body = `${lines.join('\n')}\n`
     } else if (context.path === '/metrics') {
       const refusal = hosts.refusal(context.req)
       if (refusal !== undefined) {
@@ -51,6 +54,16 @@ function limitProblem({ room }: Pick<FileStore, 'room'>): string | undefined {
   const { limit } = room.status()
   if (limit?.isStuck !== true || limit.filledBytes <= (1 - leastLeft) * limit.maxBytes) return undefined
   return `the data directory takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go`
+}
+
+/** What is here is pulled, and what is small enough is pushed. */
+export function roomNotes({ room }: Pick<FileStore, 'room'>): string[] {
+  const { limit } = room.status()
+  if (limit?.isStuck !== true || limit.filledBytes <= limit.highBytes) return []
+  const left = Math.max(0, limit.maxBytes - limit.filledBytes)
+  return [
+    `pushes of more than ${left} bytes are refused: the data directory takes ${limit.filledBytes} of ${limit.maxBytes} bytes (--max-disk), and nothing may go; see shoal gc --plan`,
+  ]
 }
 
 async function diskProblem({

@@ -1,6 +1,8 @@
 import { expect, it } from 'vitest'
-import { localProblems } from '../../node/health.ts'
+import { healthEndpoints, localProblems, roomNotes } from '../../node/health.ts'
+import { createMetrics } from '../../node/metrics/metrics.ts'
 import { silentLogger } from '../../src/base/base.ts'
+import { Hosts } from '../../src/http/http.ts'
 import { digestBytes } from '../../src/oci/oci.ts'
 import { openLiveNode } from './live-node.ts'
 import { openOperatedNode } from './operations/fixture.ts'
@@ -43,6 +45,25 @@ it('is not ready while it fills what it may', async () => {
   const { store } = operated.node
   await expect(store.partials.open(part)).rejects.toMatchObject({ code: 'STORE_FULL' })
   expect(await localProblems(operated.node)).toEqual([expect.stringMatching(/of the 1024 bytes that it may/)])
+})
+
+it('is ready for pulls while larger pushes find no room, and says so', async () => {
+  let limit = { filledBytes: 96, maxBytes: 100, highBytes: 95, lowBytes: 90, isStuck: true }
+  const store = { room: { status: () => ({ limit }) } } as unknown as Parameters<typeof roomNotes>[0]
+  const health = { problems: async () => [], notes: () => roomNotes(store) }
+  const hosts = new Hosts({ names: [], logger: silentLogger })
+  const endpoints = healthEndpoints(health, createMetrics(), hosts)
+  const ask = async () => {
+    const context = { method: 'GET', path: '/readyz' } as Parameters<typeof endpoints>[0]
+    await endpoints(context, async () => undefined)
+    return [context.status, context.body]
+  }
+  expect(await ask()).toEqual([
+    200,
+    expect.stringMatching(/^ready\npushes of more than 4 bytes are refused: .*--max-disk/),
+  ])
+  limit = { ...limit, isStuck: false }
+  expect(await ask()).toEqual([200, 'ready\n'])
 })
 
 it('answers monitors, and nobody else, on a port of their own', async () => {
