@@ -76,7 +76,8 @@ const why: Record<EvictionReason, string> = {
   unreferenced: 'no manifest refers to it yet',
 }
 
-function planText({ limit, garbage, totals, blobs }: RoomPlan): string {
+/** In words for people. */
+export function planText({ limit, garbage, totals, blobs }: RoomPlan): string {
   const bytes = Object.values(totals).reduce((sum, total) => sum + total.bytes, 0)
   const when =
     limit === undefined

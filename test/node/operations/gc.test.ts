@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { planText } from '../../../node/commands/gc.ts'
 import { parseDigest, parseRepository, parseTag } from '../../../src/oci/oci.ts'
 import { type Image, type Index, jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
@@ -86,4 +87,52 @@ describe('collecting manifests that lost their tag', () => {
     await operated.push(app, 'latest', index)
     expect((await pull.getManifest(app, { tag: parseTag('latest') })).digest).toBe(digestOf(index))
   })
+})
+
+it('plans what would go to make room, with its reason, and removes nothing', async () => {
+  await using operated = await openOperatedNode()
+  const { store } = operated.node
+  const mirrored = makeImage({ seed: 'mirrored', layerBytes: [1_000, 2_000] })
+  await operated.push('docker.io/library/alpine', '3', mirrored)
+  await operated.push('team/own', '1', makeImage({ seed: 'own', layerBytes: [1_000] }))
+  store.room.follow({
+    isWhole: () => true,
+    isWanted: () => false,
+    holdOf: async (repository) => ({ belongs: repository.startsWith('docker.io/') ? 'outside' : 'own' }),
+  })
+  const plan = await operated.perform('gc-plan', {})
+  const blobs = [mirrored.config, ...mirrored.layers].map(({ descriptor }) => descriptor.digest)
+  expect(plan.blobs.map(({ digest }) => digest).toSorted()).toEqual(blobs.toSorted())
+  for (const blob of plan.blobs)
+    expect(blob).toMatchObject({ reason: 'mirrored', repository: 'docker.io/library/alpine' })
+  expect(plan.totals).toMatchObject({ mirrored: { blobs: 3 }, surplus: { blobs: 0 } })
+  for (const digest of blobs) expect(await store.blobs.stat(parseDigest(digest))).toBeDefined()
+})
+
+it('puts a plan into words, by reason and repository in the turn in which they go', () => {
+  const blob = { digest: 'sha256:1', bytes: 2_048, unusedMs: 60_000 }
+  const none = { blobs: 0, bytes: 0 }
+  const text = planText({
+    limit: { filledBytes: 960, maxBytes: 1_000, highBytes: 950, lowBytes: 900, isStuck: false },
+    garbage: { blobs: 0, manifests: 0, links: 0, bytes: 0 },
+    totals: {
+      part: none,
+      mirrored: { blobs: 2, bytes: 4_096 },
+      surplus: { blobs: 1, bytes: 2_048 },
+      unreferenced: none,
+    },
+    blobs: [
+      { ...blob, reason: 'mirrored', repository: 'docker.io/library/alpine' },
+      { ...blob, reason: 'mirrored', repository: 'docker.io/library/alpine' },
+      { ...blob, reason: 'surplus', repository: 'team/app' },
+    ],
+  })
+  expect(text.split('\n').map((line) => line.replaceAll(/ {2,}/g, ' | ').trim())).toEqual([
+    'would remove 0 blobs and 0 manifests: 0 B',
+    '960 B of 1000 B are filled. Above 950 B, 6.0 KiB may go, in this order:',
+    'WHY | REPOSITORY | BLOBS | SIZE | UNUSED FOR',
+    'its upstream has it | docker.io/library/alpine | 2 | 4.0 KiB | 1 min',
+    'enough other members have it | team/app | 1 | 2.0 KiB | 1 min',
+    '',
+  ])
 })

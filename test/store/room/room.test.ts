@@ -105,6 +105,25 @@ describe('a store that may fill so much of the disk', { timeout: 30_000 }, () =>
     expect(evicted.length).toBeGreaterThan(20)
   })
 
+  it('spares what was read, kept or pushed since it was found to be next', async () => {
+    await open({ maxDiskBytes })
+    const all: Digest[] = []
+    // One beyond the limit: what the look for its room found is gone by in the rounds after it.
+    for (let seed = 1; all.length < 30 && evicted.length === 0; seed++) all.push(await mirror(seed))
+    const left = all.filter((digest) => !evicted.includes(digest))
+    const [read, keptOne, pushed, ...others] = left as [Digest, Digest, Digest, ...Digest[]]
+    expect(others.length).toBeGreaterThan(2)
+    expect(await readBlob(store, read)).toBeDefined()
+    // The manifest that mirrored it: stored again it is the same.
+    kept.add(await pushManifest(store, `${alpine} ${all.indexOf(keptOne) + 1}`, [keptOne], alpine))
+    await store.links.add(team, [pushed])
+    await pushManifest(store, 'pushed as well', [pushed], team)
+    const before = evicted.length
+    for (let seed = 100; evicted.length < before + 2; seed++) await mirror(seed)
+    expect(evicted.slice(before)).toEqual(others.slice(0, evicted.length - before))
+    for (const digest of [read, keptOne, pushed]) expect(await isHere(digest)).toBe(true)
+  })
+
   it('refuses a push that it cannot make room for, and takes it once it can', async () => {
     await open({ maxDiskBytes })
     for (let seed = 1; seed <= 8; seed++) await push(store, seededBytes(unit, seed))
