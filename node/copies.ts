@@ -27,7 +27,7 @@ export interface NodeCopies extends Copies {
 export interface NodeCopiesOptions {
   node: LocalNode
   registry: Registry
-  member: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'offerRoom'>
+  member: Pick<ClusterMember, 'swarm' | 'exchange' | 'elsewhere' | 'through' | 'offerRoom'>
   logger: Logger
   metrics: Metrics
 }
@@ -69,11 +69,16 @@ export async function openNodeCopies({
     supply,
     politeSupply: polite,
     isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
-    async bringAhead(repository, digest, options) {
-      if (await library.hasBlob(repository, digest)) return 0
-      if (!(await polite.bringBlob(repository, digest, options))) return undefined
-      return (await store.blobs.stat(digest))?.size
-    },
+    // Nor does who is asked for it ask others in turn.
+    bringPart: (repository, digest, options) =>
+      member.through.without(digest, async () => {
+        if (await library.hasBlob(repository, digest)) return 0
+        const manifest = await names.findManifest(repository, digest)
+        if (manifest !== undefined)
+          return (await supply.bringManifest(repository, digest, options)) && manifest.size
+        if (!(await polite.bringBlob(repository, digest, options))) return undefined
+        return (await store.blobs.stat(digest))?.size
+      }),
     peers: copyPeers(swarm),
     parentsOf: (repository, digest) => store.manifests.referringTo(repository, digest),
     // What was written before it is in the same log, so it is synced with it.

@@ -2,6 +2,7 @@
 import { type Logger, logFailure, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
+import { isNamed } from '../../src/placement/placement.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
@@ -14,17 +15,20 @@ import { openAdmissions } from './admissions.ts'
 import { policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { ChannelPool } from './channel-pool.ts'
+import { copyPeers } from './copies-channel.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
 import { type LostMembers, watchLostMembers } from './lost-members.ts'
 import type { NodeMirror } from './mirror.ts'
 import { askLimits, askProtocol, reconcileLimits, reconcileProtocol } from './protocols.ts'
+import { openThrough, type Through } from './through.ts'
 import type { WaitingGuest } from './waiting-guests.ts'
 
 export interface ClusterMember extends AsyncDisposable {
   readonly swarm: Swarm
   readonly exchange: Exchange
   readonly elsewhere: Elsewhere
+  readonly through: Through
   readonly p2pAddress: string
   readonly lost: LostMembers
   /** Why this node is no member yet, in words. */
@@ -114,7 +118,19 @@ export async function openMember(
   opened.use(spreadRecords({ ledger: names, spread: swarm.spread, logger }))
   const onRotten = (digest: Digest): void => healer.suspect(digest)
   const exchange = opened.use(await openBlobExchange(node, swarm, { delegation, onRotten }, logger, metrics))
-  const elsewhere = clusterElsewhere(node, swarm, { exchange, delegation }, logger)
+  const through = openThrough({
+    peers: copyPeers(swarm),
+    connected: () => swarm.members.peers(),
+    areMissing: async () => (await swarm.members.missing()).length > 0,
+    isNamed: (repository, digest) =>
+      isNamed(
+        { names, parentsOf: (...part) => node.store.manifests.referringTo(...part) },
+        { repository, digest },
+      ),
+    random: Math.random,
+    clock: steadyClock,
+  })
+  const elsewhere = clusterElsewhere(node, swarm, { exchange, delegation, through }, logger)
   const healer = opened.use(
     openHealer({
       store: node.store,
@@ -154,6 +170,7 @@ export async function openMember(
     swarm,
     exchange,
     elsewhere,
+    through,
     lost,
     offerRoom(offered) {
       room = offered

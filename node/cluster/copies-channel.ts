@@ -24,7 +24,7 @@ import { ChannelPool } from './channel-pool.ts'
 export const copiesProtocol = '/shoal/copies/1.0.0'
 export const copiesLimits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 8 }
 
-const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ahead']
+const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ahead', 'through']
 const answers: readonly CopyAnswer[] = ['held', 'coming', 'missing', 'refused']
 
 const image = struct({ digest: digestText, repository: repositoryText })
@@ -50,6 +50,7 @@ const patienceMs: Record<CopyMode, number> = {
   promise: 3_000,
   have: 3_000,
   ahead: 3_000,
+  through: 3_000,
 }
 
 /** Answers one question after the other until the asker closes the channel. */

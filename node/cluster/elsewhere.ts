@@ -6,6 +6,7 @@ import type { Elsewhere } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import type { LocalNode } from '../local-node.ts'
 import { createAsker } from './asker.ts'
+import type { Through } from './through.ts'
 
 /** A push asks for every layer whether it is known; most are not, and none may wait long for that. */
 const findWithinMs = 1_000
@@ -13,7 +14,7 @@ const findWithinMs = 1_000
 export function clusterElsewhere(
   node: LocalNode,
   swarm: Swarm,
-  { exchange, delegation }: { exchange: Exchange; delegation: OriginDelegation },
+  { exchange, delegation, through }: { exchange: Exchange; delegation: OriginDelegation; through: Through },
   logger: Logger,
 ): Elsewhere {
   const { names } = node
@@ -26,12 +27,24 @@ export function clusterElsewhere(
   ): Promise<Uint8Array | undefined> {
     // Who published it has it, most often; and whoever looks for others makes the whole cluster answer.
     const likely = (await names.findManifest(repository, digest))?.author
-    const found = await exchange.read(
-      { repository, digest },
-      { maxBytes: maxManifestBytes, likely, ...(signal === undefined ? {} : { signal }) },
+    const options = { maxBytes: maxManifestBytes, likely, ...(signal === undefined ? {} : { signal }) }
+    const found = await orThrough(repository, digest, options, () =>
+      exchange.read({ repository, digest }, options),
     )
     if (found !== undefined) onGiver?.(found.peer)
     return found?.bytes
+  }
+
+  /** Where nobody that is reached has it, others are asked who reach more, and then again. */
+  async function orThrough<T>(
+    repository: Repository,
+    digest: Digest,
+    options: { signal?: AbortSignal } | undefined,
+    look: () => Promise<T>,
+  ): Promise<T> {
+    const found = await look()
+    if (found || delegation.covers(repository)) return found
+    return (await through.ask(repository, digest, options)) ? await look() : found
   }
 
   return {
@@ -40,8 +53,10 @@ export function clusterElsewhere(
     askForManifest: (repository, digest, { signal } = {}) =>
       unlessAborted(asker.ask({ kind: 'manifest', repository, digest }, `${repository}@${digest}`), signal),
     fetchManifest,
-    fetchBlob: (repository, digest, options) => exchange.fetch({ repository, digest }, options),
-    openBlob: (repository, digest, options) => exchange.open({ repository, digest }, options),
+    fetchBlob: (repository, digest, options) =>
+      orThrough(repository, digest, options, () => exchange.fetch({ repository, digest }, options)),
+    openBlob: (repository, digest, options) =>
+      orThrough(repository, digest, options, () => exchange.open({ repository, digest }, options)),
     async findBlob(repository, digest, { within = 'anywhere', ...options } = {}) {
       if (within === 'cluster' || !delegation.covers(repository))
         return await exchange.find({ repository, digest }, { ...options, withinMs: findWithinMs })

@@ -1,5 +1,8 @@
-/** Blobs that a member pushes and this node is to own: brought before any record names them, so within bounds of their own. */
-import { type Clock, Semaphore, TokenBucket } from '../base/base.ts'
+/**
+ * What is brought for others before this node has a claim to it, within bounds of its own: blobs that a member pushes and this node
+ * is to own, and what a member wants that reaches nobody who has it.
+ */
+import { type Clock, Semaphore, TokenBucket, unlessAborted } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { ImageName } from './backlog.ts'
 import type { Roster } from './roster.ts'
@@ -11,8 +14,10 @@ export interface AheadIntakeOptions {
   copiesOf(repository: Repository): number
   /** An upstream would be asked for it. */
   isMirrored(repository: Repository): boolean
+  /** A record names it, or a manifest here that a record names. */
+  isNamed(part: ImageName): Promise<boolean>
   /** Resolves to its bytes where it had to come; `undefined` when nobody gives it. */
-  bringAhead(
+  bringPart(
     repository: Repository,
     digest: Digest,
     options: { signal: AbortSignal },
@@ -43,21 +48,43 @@ export class AheadIntake {
     })
   }
 
-  answer({ repository, digest }: ImageName, peer: string): CopyAnswer {
-    const { roster, clock, copiesOf, isMirrored, onFailure } = this.#options
-    // Nobody pushes what is mirrored.
-    const mayCome = roster.offersRoom && copiesOf(repository) > 1 && !isMirrored(repository)
-    if (!mayCome || this.#waiting >= maxWaiting || this.#budget.waitMs(clock.now()) > 0) return 'refused'
-    this.#waiting++
-    this.#turns
-      .run(() => this.#bring(repository, digest))
-      .catch((error: unknown) => onFailure(peer, error))
-      .finally(() => this.#waiting--)
+  ahead(blob: ImageName, peer: string): CopyAnswer {
+    if (this.#options.copiesOf(blob.repository) <= 1 || !this.#mayCome(blob)) return 'refused'
+    this.#bring(blob).catch((error: unknown) => this.#options.onFailure(peer, error))
     return 'coming'
   }
 
-  async #bring(repository: Repository, digest: Digest): Promise<void> {
-    const { bringAhead, clock, signal } = this.#options
-    this.#budget.take((await bringAhead(repository, digest, { signal })) ?? 0, clock.now())
+  async through(part: ImageName, withinMs: number, { signal }: { signal: AbortSignal }): Promise<CopyAnswer> {
+    const { clock, isNamed } = this.#options
+    if (!(await isNamed(part)) || !this.#mayCome(part)) return 'refused'
+    const over = new AbortController()
+    const until = AbortSignal.any([signal, over.signal])
+    const bringing = this.#bring(part).then((isHere) => (isHere ? 'held' : 'missing'))
+    const late = clock.sleep(withinMs, { signal: until }).then(() => 'coming' as const)
+    try {
+      return await unlessAborted(Promise.race([bringing, late]), signal)
+    } finally {
+      over.abort(new Error('it is not waited for any more'))
+      for (const left of [bringing, late]) left.catch(() => undefined)
+    }
+  }
+
+  /** Nobody pushes what is mirrored, and who wants it asks its upstream. */
+  #mayCome({ repository }: ImageName): boolean {
+    const { roster, clock, isMirrored } = this.#options
+    const hasRoom = this.#waiting < maxWaiting && this.#budget.waitMs(clock.now()) === 0
+    return hasRoom && roster.offersRoom && !isMirrored(repository)
+  }
+
+  async #bring({ repository, digest }: ImageName): Promise<boolean> {
+    const { bringPart, clock, signal } = this.#options
+    this.#waiting++
+    try {
+      const bytes = await this.#turns.run(() => bringPart(repository, digest, { signal }))
+      this.#budget.take(bytes ?? 0, clock.now())
+      return bytes !== undefined
+    } finally {
+      this.#waiting--
+    }
   }
 }

@@ -23,6 +23,16 @@ export interface ClaimsOptions {
   parentsOf(repository: Repository, digest: Digest): AsyncIterable<Digest>
 }
 
+/** Whether a record names it, or a manifest here that lists it. */
+export async function isNamed(
+  { names, parentsOf }: Pick<ClaimsOptions, 'parentsOf'> & { names: Pick<Names, 'findManifest'> },
+  { repository, digest }: ImageName,
+): Promise<boolean> {
+  if ((await names.findManifest(repository, digest)) !== undefined) return true
+  for await (const _ of parentsOf(repository, digest)) return true
+  return false
+}
+
 function homeOf(entry: TagEntry | ManifestEntry): Digest {
   return ('home' in entry ? entry.home : undefined) ?? entry.digest
 }

@@ -4,6 +4,7 @@
  * ledger, the store, the cluster and the time injected.
  */
 export { Backlog, type Debt, type DebtTable, type ImageName, keyOf } from './backlog.ts'
+export { isNamed } from './claims.ts'
 export { type Copies, type CopiesOptions, openCopies } from './copies.ts'
 export {
   type BringOptions,

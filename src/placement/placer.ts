@@ -8,7 +8,7 @@ import type { ChangedKey, Names } from '../records/records.ts'
 import { Ahead } from './ahead.ts'
 import { AheadIntake } from './ahead-intake.ts'
 import { type Backlog, type Debt, type ImageName, keyOf } from './backlog.ts'
-import { type Claim, Claims, type ClaimsOptions } from './claims.ts'
+import { type Claim, Claims, type ClaimsOptions, isNamed } from './claims.ts'
 import { ackOf, copiesOf, copyRuleText } from './copy-rule.ts'
 import { Holdings } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
@@ -34,8 +34,8 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
   learn(image: ImageName, options: { signal: AbortSignal }): Promise<void>
   /** How many copies a push waits for where neither a rule nor the client says it. */
   ack: number
-  /** Brings a blob that no record names yet. Resolves to its bytes where it had to come; `undefined` when nobody gives it. */
-  bringAhead(
+  /** Brings a blob or a manifest for another member. Resolves to its bytes where it had to come; `undefined` when nobody gives it. */
+  bringPart(
     repository: Repository,
     digest: Digest,
     options: { signal: AbortSignal },
@@ -91,8 +91,9 @@ export class Placer {
     const beforeManifest = {
       ...options,
       copiesOf: (repository: Repository) => copiesOf(options.policy(), repository),
+      isNamed: (part: ImageName) => isNamed(options, part),
       onFailure: (peer: string, err: unknown) =>
-        logger.debug({ err, peer }, 'a blob of a push did not go to an owner before its manifest'),
+        logger.debug({ err, peer }, 'a blob did not go from one member to another before its manifest'),
     }
     this.ahead = new Ahead(beforeManifest)
     const intake = new AheadIntake(beforeManifest)
@@ -101,7 +102,8 @@ export class Placer {
       claims: this.#claims,
       holdings: this.#holdings,
       turns: new Semaphore(maxHolds),
-      onAhead: (blob, peer) => intake.answer(blob, peer),
+      onAhead: (blob, peer) => intake.ahead(blob, peer),
+      onThrough: (...asked) => intake.through(...asked),
       onArrived: (image, peer) => this.#arrived(image, peer),
       onFailure: (peer, err) => logger.debug({ err, peer }, 'a member was not told that its copy is here'),
     })

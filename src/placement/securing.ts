@@ -10,8 +10,9 @@ import type { Roster } from './roster.ts'
  * - `promise`: is it here, looked at now, and will it stay for a while? Who asks is about to let its own copy go.
  * - `have`: who asks has it now, after it has answered `coming`.
  * - `ahead`: of a blob, not an image: bring it, as it belongs to what is being pushed.
+ * - `through`: of a blob or manifest that a record names: bring it, as who asks reaches nobody who has it.
  */
-export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ahead'
+export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ahead' | 'through'
 
 export interface CopyQuestion {
   mode: CopyMode

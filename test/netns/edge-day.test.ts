@@ -1,4 +1,5 @@
 /** A day at the edge: a site keeps images, its line is cut, its nodes restart and work, and the line comes back. */
+import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ListedRule } from '../../node/operations/keep.ts'
 import { type Client, pullManifest, pushBlob, pushManifest, UnexpectedAnswerError } from '../e2e/client.ts'
@@ -77,6 +78,13 @@ async function isKept(nodes: ClusterNode[], images: number): Promise<boolean> {
   const rules = await Promise.all(nodes.map(listRules))
   const complete = rules.reduce((sum, rule) => sum + rule.complete, 0)
   return complete === images && rules.every((rule) => rule.images === images && rule.missing.length === 0)
+}
+
+/** Blobs of the image that are on the node's disk. */
+async function holders(node: ClusterNode, { blobs }: SmallImage): Promise<string[]> {
+  const files = await readdir(node.folder.at('data', 'blobs'), { recursive: true })
+  const names = blobs.map(({ descriptor }) => descriptor.digest.slice('sha256:'.length))
+  return names.filter((name) => files.some((file) => file.endsWith(name)))
 }
 
 /** Bytes in and out of a host since it began. */
@@ -174,4 +182,21 @@ describe('an edge site', requires(...networkNeeds), () => {
     await pull(first.client, 'apps/api', '2', officeMade)
     await pull(office.client, 'apps/web', '2', siteMade)
   }, 240_000)
+
+  test('gives what it has to another site that it cannot reach, through a member that both reach', async () => {
+    const [office, first, second] = nodes
+    const [, firstHost, secondHost] = network.hosts
+    if (!office || !first || !second || !firstHost || !secondHost) throw new Error('three nodes')
+    // As behind two lines that only dial out.
+    await network.partition([firstHost], [secondHost])
+    await second.stop()
+    await second.start()
+    await until('it to meet the office', async () => (await second.peers()).includes(office.peer), meetMs)
+    const image = makeImage('between', '1')
+    await push(first.client, 'other/between', '1', image)
+    const { length: before } = await holders(office, image)
+    // Each part is looked for in vain first, so two of them will do.
+    await pull(second.client, 'other/between', '1', { ...image, blobs: image.blobs.slice(-1) })
+    expect([before, (await holders(office, image)).length]).toEqual([0, 1])
+  }, 120_000)
 })

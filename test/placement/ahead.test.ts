@@ -25,6 +25,7 @@ function scene({ room = 10, copies = 2 } = {}) {
     isMirrored: (name: Repository) => name.startsWith('docker.io/'),
     random: () => drawn++ / 1_000,
     clock,
+    isNamed: async ({ digest }: { digest: Digest }) => digest === digestOf('named'),
     onFailure: () => undefined,
     signal,
   }
@@ -82,13 +83,13 @@ it('brings what no record names within bounds that hold for all members together
   const brought: Digest[] = []
   const intake = new AheadIntake({
     ...options,
-    bringAhead: async (_, digest) => {
+    bringPart: async (_, digest) => {
       brought.push(digest)
       return 20 * gib
     },
   })
   const ask = async (name: string, peer: string) => {
-    const answer = intake.answer({ repository, digest: digestOf(name) }, peer)
+    const answer = intake.ahead({ repository, digest: digestOf(name) }, peer)
     await new Promise((resolve) => setImmediate(resolve))
     return answer
   }
@@ -100,13 +101,27 @@ it('brings what no record names within bounds that hold for all members together
 })
 
 it('brings nothing that an upstream would be asked for, that is to be nowhere else, or that it has no room for', () => {
-  const bringAhead = async () => gib
+  const bringPart = async () => gib
   const mirrored = { repository: parseRepository('docker.io/library/alpine'), digest: digestOf('one') }
   const pushed = { repository, digest: digestOf('one') }
   const answer = ({ options }: ReturnType<typeof scene>, blob: typeof pushed) =>
-    new AheadIntake({ ...options, bringAhead }).answer(blob, 'peer-0')
+    new AheadIntake({ ...options, bringPart }).ahead(blob, 'peer-0')
   expect(answer(scene(), pushed)).toBe('coming')
   expect(answer(scene(), mirrored)).toBe('refused')
   expect(answer(scene({ copies: 1 }), pushed)).toBe('refused')
   expect(answer(scene({ room: 0 }), pushed)).toBe('refused')
+})
+
+it('brings what a record names for a member that reaches nobody who has it, and nothing else', async () => {
+  const { options } = scene()
+  const given = new Set([digestOf('named')])
+  const intake = new AheadIntake({
+    ...options,
+    clock: { ...options.clock, sleep: () => new Promise(() => undefined) },
+    bringPart: async (_, digest) => (given.has(digest) ? gib : undefined),
+  })
+  const ask = (name: string) => intake.through({ repository, digest: digestOf(name) }, 1_000, { signal })
+  expect([await ask('named'), await ask('unnamed')]).toEqual(['held', 'refused'])
+  given.clear()
+  expect(await ask('named')).toBe('missing')
 })

@@ -87,7 +87,7 @@ export class PlacedNode {
         breathe: () => undefined,
         onDue: () => undefined,
         isMirrored: () => false,
-        bringAhead: async (_, digest) => {
+        bringPart: async (_, digest) => {
           cluster.ahead.push({ peer, digest })
           return layerBytes
         },
