@@ -101,7 +101,10 @@ function readCall<F extends Flags>({ usage, flags, maxWords }: Declaration<F>, a
   )
   const surplus = rest[maxWords]
   if (surplus !== undefined) {
-    throw new UsageError(`"${surplus}" is one word too many; expected: ${usageLines(usage, rest[0])}`)
+    // Of accounts it may be a password, which is not to be repeated where others read it.
+    throw new UsageError(
+      `${'password-stdin' in flags ? 'there' : `"${surplus}"`} is one word too many; expected: ${usageLines(usage, rest[0])}`,
+    )
   }
   const values = Object.entries(flags).map(([name, declared]) => [
     name,

@@ -9,7 +9,7 @@ export function judgeAuthority({ governs, contested, idleKey }: ClusterStatus['a
       : [
           fault(
             `the authority was handed over twice, by ${contested.from}: this node follows ${governs}, and heard of ${contested.other}, too`,
-            `where members follow another key than the others (shoal authority show), have them go with the right one: shoal authority follow PEER. A key that nobody of you made was made by somebody who has ${contested.from}. What the losing one signed is to be done anew`,
+            `where members follow another key than the others (shoal authority show), have them go with the right one: shoal authority follow PEER. A key that nobody of you made was made by somebody who has ${contested.from}. What the losing one signed is to be done anew. Where this node follows the right one, shoal authority follow ${governs} has it say so no more`,
           ),
         ]
   const idle =

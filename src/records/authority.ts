@@ -4,9 +4,9 @@ import { type Identity, parsePeerId, peerIdOf, type Verifier } from '../wire/wir
 import type { AuthorityMemory } from './authority-memory.ts'
 import { NotPermittedError } from './errors.ts'
 import { handOver, signAgain } from './hand-over.ts'
-import type { SignedRecord } from './record.ts'
-import { type Database, handingOverAt } from './storage.ts'
-import type { StoredRecords } from './stored.ts'
+import { keyText, type SignedRecord } from './record.ts'
+import { contestedAt, type Database, handingOverAt } from './storage.ts'
+import { proveRecord, type StoredRecords } from './stored.ts'
 import { checkChain, type Handover, type Statement, signHandover } from './succession.ts'
 import type { Writer } from './writer.ts'
 
@@ -17,7 +17,7 @@ export interface AuthorityState {
   now: string
   /** From the root on. `isReplaced`: its keeper did not hand it over, others replaced it. */
   handovers: { to: string; atMs: number; isReplaced: boolean }[]
-  /** Another key that the authority was handed over to as well, as this node heard since it started. */
+  /** Another key that the authority was handed over to as well, until an operator said which is right. */
   contested?: { other: string; from: string; atMs: number; seenMs: number }
 }
 
@@ -36,7 +36,7 @@ export interface Authority {
   replace(to: Identity, atMs: number, signatures: Uint8Array[]): Promise<void>
   /** What a replacement by `to` has to have signed. Throws `NOT_PERMITTED` where the policy names nobody who might. */
   proposal(to: Uint8Array, atMs: number): Statement
-  /** Takes the contested one, which an operator has found to be right. */
+  /** That key is the right one of the two, as an operator has found: it is followed, and the other forgotten. */
   follow(peerId: string): Promise<void>
 }
 
@@ -54,6 +54,7 @@ interface AuthorityOptions {
 }
 
 const tellAgainMs = 60 * 60_000
+const policyKey = keyText({ kind: 'policy' })
 
 export class LedgerAuthority implements Authority {
   readonly #options: AuthorityOptions
@@ -112,15 +113,18 @@ export class LedgerAuthority implements Authority {
 
   async follow(peerId: string): Promise<void> {
     const { writer, memory } = this.#options
+    const { now, contested } = this.state()
     const loser = this.#contested?.loser
-    if (loser === undefined || this.#contestedLink()?.other !== peerId)
+    if (loser === undefined || contested === undefined || (peerId !== contested.other && peerId !== now))
       throw new NotPermittedError(
-        `${peerIdOf(parsePeerId(peerId))} is not a key that this node has heard the authority was handed over to as well; shoal authority show names it where there is one`,
+        `${peerIdOf(parsePeerId(peerId))} is none of two keys that this node has heard the authority was handed over to by one; shoal authority show names them where there are such`,
       )
     await writer.run(
       async (write) => {
-        memory.learn(loser, write.draft, { settled: true })
-        write.accept(loser, { own: true })
+        const right = peerId === now ? write.draft.find(policyKey) : loser
+        if (right !== undefined) memory.learn(right, write.draft, { settled: true })
+        if (right === loser) write.accept(loser, { own: true })
+        write.draft.write(contestedAt, undefined)
       },
       { sync: true },
     )
@@ -134,17 +138,28 @@ export class LedgerAuthority implements Authority {
     throw new NotPermittedError('this node does not hold the authority key of the cluster')
   }
 
-  contest(loser: SignedRecord): void {
-    const { steady, logger } = this.#options
+  /** What an earlier run heard of. */
+  async open(): Promise<void> {
+    const { db, verifier } = this.#options
+    const { seenMs, record } = readContest(db.getSync(contestedAt))
+    const loser = await proveRecord(policyKey, record, verifier)
+    if (loser !== undefined) this.#contested = { loser, seenMs }
+  }
+
+  async contest(loser: SignedRecord): Promise<void> {
+    const { steady, writer, logger } = this.#options
     const before = this.#contested
-    const isNews = before === undefined || steady.now() - before.seenMs >= tellAgainMs
-    this.#contested = { loser, seenMs: steady.now() }
+    const seenMs = steady.now()
+    const isNews = before === undefined || seenMs - before.seenMs >= tellAgainMs
+    this.#contested = { loser, seenMs }
     if (!isNews) return
     const { contested, now } = this.state()
     logger.warn(
       { from: contested?.from, other: contested?.other, follows: now },
       'the cluster’s authority was handed over twice by one key: shoal doctor says what to do',
     )
+    const kept = JSON.stringify({ seenMs, record: Buffer.from(loser.envelope.bytes).toString('base64') })
+    await writer.run(async ({ draft }) => draft.write(contestedAt, kept), { sync: false })
   }
 
   #contestedLink(): AuthorityState['contested'] {
@@ -172,6 +187,17 @@ export class LedgerAuthority implements Authority {
       },
       { sync: true },
     )
+  }
+}
+
+/** What the disk made of it says nothing. */
+function readContest(row: string | undefined): { seenMs: number; record: Uint8Array } {
+  try {
+    const { seenMs, record } = (JSON.parse(row ?? '{}') ?? {}) as { seenMs?: unknown; record?: unknown }
+    return { seenMs: Number(seenMs), record: Buffer.from(String(record), 'base64') }
+  } catch (error) {
+    if (error instanceof SyntaxError) return { seenMs: 0, record: new Uint8Array(0) }
+    throw error
   }
 }
 

@@ -60,7 +60,7 @@ interface InflowOptions {
   intake: Intake
   memory: AuthorityMemory
   /** Two policies whose signatures are right go on from one key to different ones; `loser` does not stand. */
-  onContest(loser: SignedRecord): void
+  onContest(loser: SignedRecord): Promise<void>
   clock: Clock
   steady: Clock
   metrics: Metrics
@@ -130,8 +130,9 @@ export class Inflow {
       this.#note(report, record, verdict)
       return verdict === undefined
     })
-    const right = (await this.#verify(news, report)).filter((record) => {
-      this.#contest(record, reading.find(keyText(record.key)))
+    const verified = await this.#verify(news, report)
+    for (const record of verified) await this.#contest(record, reading)
+    const right = verified.filter((record) => {
       const verdict = this.#judge(record, reading, keyText(record.key), writer.rules)
       const isDelayed = verdict === undefined && !wanted(record.key) && !intake.take(record, writer.rules)
       if (isDelayed) report.delayedBytes += record.envelope.bytes.length
@@ -161,7 +162,8 @@ export class Inflow {
       if (!this.#mayGovern(record, standing, rules)) return 'beaten'
       return isAhead(record.body.time, clock.now()) ? 'ahead' : undefined
     }
-    if (standing !== undefined && !beats(record, standing, rules)) return 'beaten'
+    if (standing !== undefined && !beats(record, standing, rules) && !rights(record, standing, rules))
+      return 'beaten'
     if (rules.refusalOf(record) !== undefined) return 'policy'
     if (isAhead(record.body.time, clock.now())) return 'ahead'
     if (standing === undefined && retention.isExpired(record)) return 'expired'
@@ -176,11 +178,12 @@ export class Inflow {
   }
 
   /** An authority that was handed over twice is told of, whichever stands. */
-  #contest(record: SignedRecord, standing: SignedRecord | undefined): void {
-    if (record.key.kind !== 'policy' || standing === undefined) return
+  async #contest(record: SignedRecord, reading: Draft): Promise<void> {
+    const standing = record.key.kind === 'policy' ? reading.find(keyText(record.key)) : undefined
+    if (standing === undefined) return
     const verdict = judgeChains(handoversOf(record), handoversOf(standing), this.#options.memory)
     if (verdict.divergesAt === undefined) return
-    this.#options.onContest(verdict.stands === 'candidate' ? standing : record)
+    await this.#options.onContest(verdict.stands === 'candidate' ? standing : record)
   }
 
   async #verify(candidates: SignedRecord[], report: ApplyReport): Promise<SignedRecord[]> {
@@ -242,6 +245,15 @@ export class Inflow {
     if (blamed.has(reason)) report.blame ??= reason
     this.#options.metrics.count('shoal_records_refused_total', { reason })
   }
+}
+
+/**
+ * Whether the authority's word meets a copy by a key that is none: the losing one of two to which it was handed over, whose copies
+ * are of the same times. Of immutable tags the order says what such a copy is worth.
+ */
+function rights({ key, envelope }: SignedRecord, standing: SignedRecord, rules: Rules): boolean {
+  if (!rules.isAuthority(envelope.author) || standing.body.origin === undefined) return false
+  return rules.immutable(key) === undefined && rules.standingRefusalOf(standing) !== undefined
 }
 
 /** What may permit or refuse others is applied before these: the policy, who the authority says is a member, who was let in. */

@@ -32,6 +32,7 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
   const verifier = createVerifier(recordDomain)
   const ledger = new LevelLedger(db, await readPolicy(db, verifier, options), verifier, options)
   await ledger.start()
+  await ledger.authority.open()
   await ledger.authority.use(options.authorityIdentity)
   return ledger
 }

@@ -38,6 +38,7 @@ export const unreadableAt = (key: string): string => `u${key}`
 export const authorAt = (author: string): string => `a${author}`
 export const policySeenAt = 'zpolicy-seen'
 export const authorityAt = 'zauthority'
+export const contestedAt = 'zcontested'
 export const handingOverAt = 'zhanding-over'
 
 /** Sorts after every name that continues a prefix: names are ASCII. */

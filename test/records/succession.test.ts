@@ -1,8 +1,9 @@
 import { join } from 'node:path'
 import { Level } from 'level'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
 import { grantDelayMs, settlesMs } from '../../src/records/authority-memory.ts'
+import { Draft } from '../../src/records/draft.ts'
 import { openPolicy, policyValue } from '../../src/records/policy.ts'
 import { policySchema } from '../../src/records/policy-schema.ts'
 import {
@@ -14,7 +15,7 @@ import {
   signRecord,
 } from '../../src/records/record.ts'
 import type { AccountValue, Change, Ledger, Policy } from '../../src/records/records.ts'
-import { recordsOf as rowsOf } from '../../src/records/storage.ts'
+import { contestedAt, recordsOf as rowsOf } from '../../src/records/storage.ts'
 import {
   approve,
   type Handover,
@@ -318,6 +319,34 @@ describe('an authority that is handed over twice by one key', () => {
     expect(spare.ledger.authority.holds()).toBe(false)
   })
 
+  it.each([
+    [next, other],
+    [other, next],
+  ])(
+    'keeps what stood before both, at once, at nodes that had followed the losing key as well',
+    async (winner, loser) => {
+      await using nodes = await threeNodes()
+      const { holder, member, spare, clock } = nodes
+      await holder.ledger.publishAsAuthority([deploy('a'), tagChange('team/app', 'v1', 'x')])
+      await meet(holder, member)
+      await meet(holder, spare)
+      await holder.ledger.authority.handOver(winner)
+      clock.ms++
+      await spare.ledger.authority.handOver(loser)
+      await meet(spare, member)
+      for (const one of [member, spare]) await meet(holder, one)
+      for (const node of [holder, member, spare]) {
+        expect(governs(node)).toBe(winner.peerId)
+        expect(secretAt(node.ledger)).toBe('a')
+        expect((await node.ledger.findTag(parseRepository('team/app'), parseTag('v1')))?.author).toBe(
+          authority.peerId,
+        )
+      }
+      const records = await Promise.all([holder, member, spare].map(({ ledger }) => everything(ledger)))
+      expect(new Set(records.map((all) => Buffer.concat(all).toString('hex'))).size).toBe(1)
+    },
+  )
+
   it('stays what a node has followed for an hour, be the other dated before it', async () => {
     await using nodes = await threeNodes()
     const { holder, member, clock } = nodes
@@ -357,6 +386,11 @@ describe('an authority that is handed over twice by one key', () => {
     expect(governs(holder)).toBe(next.peerId)
     expect(governs(member)).toBe(other.peerId)
     expect(holder.ledger.authority.state().contested?.other).toBe(other.peerId)
+    for (const node of [holder, member]) {
+      const before = node.ledger.authority.state()
+      await node.reopen()
+      expect(node.ledger.authority.state()).toEqual(before)
+    }
     await expect(member.ledger.authority.follow(thief.peerId)).rejects.toMatchObject({
       code: 'NOT_PERMITTED',
     })
@@ -365,6 +399,32 @@ describe('an authority that is handed over twice by one key', () => {
     expect(member.ledger.authority.state().contested).toBeUndefined()
     await meet(spare, member)
     expect(governs(member)).toBe(next.peerId)
+    // Those that were right all along are told so as well, for good.
+    await holder.ledger.authority.follow(next.peerId)
+    for (const node of [holder, member]) await node.reopen()
+    expect(holder.ledger.authority.state().contested).toBeUndefined()
+    expect(governs(holder)).toBe(next.peerId)
+    clock.ms += 2 * settlesMs
+    expect(member.ledger.authority.state()).toMatchObject({
+      now: next.peerId,
+      contested: { other: other.peerId },
+    })
+  })
+
+  it('costs a node one write an hour, however often a thief makes another', async () => {
+    await using nodes = await threeNodes()
+    const { holder, member, clock } = nodes
+    await holder.ledger.authority.handOver(next)
+    await meet(holder, member)
+    clock.ms += settlesMs
+    const put = vi.spyOn(Draft.prototype, 'write')
+    for (let n = 0; n < 5; n++) {
+      const key = identity(40 + n)
+      await member.ledger.apply([policyBy(key, clock.ms, [signHandover(authority, key.publicKey, n)])])
+    }
+    expect(put.mock.calls.filter(([row]) => row === contestedAt)).toHaveLength(1)
+    expect(member.ledger.authority.state().contested?.other).toBe(identity(44).peerId)
+    put.mockRestore()
   })
 })
 

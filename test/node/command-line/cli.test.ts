@@ -102,6 +102,17 @@ describe('the command line', () => {
     expect(stdout).toBe('')
   })
 
+  it.each([
+    ['add', 'ann', 'hunter2'],
+    ['passwd', 'ann', 'hunter2'],
+    ['add', 'ann', '--password', 'hunter2'],
+    ['add', 'ann', '--password=hunter2'],
+    ['robot', 'ci', '--secret', 'hunter2'],
+  ])('takes no password as an argument, and repeats none: account %j', async (...args) => {
+    expect(await run(['account', ...args])).toBe(2)
+    expect(stderr).not.toContain('hunter2')
+  })
+
   it.each([['ls'], ['status'], ['warm', 'team/app:1'], ['peers']])(
     'fails at %s where no data is',
     async (...args) => {
