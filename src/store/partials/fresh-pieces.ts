@@ -4,18 +4,28 @@
 const mostBytes = 256 * 1024 * 1024
 /** A megabyte from memory takes a tenth of a millisecond, and from a disk more than one. */
 const slowMs = 4
-/** One alone may have waited for a processor that others had meanwhile. */
+/** One alone may have been slow while somebody else read from the disk. */
 const slowInTurn = 2
+
+/** How often this process had to wait for a disk: what waited for a processor only did not. */
+function countDiskReads(): number {
+  return process.resourceUsage().fsRead
+}
 
 export class FreshPieces {
   readonly #pieceBytes: number
   readonly #most: number
   /** In the order in which they were written. */
   readonly #pieces = new Set<number>()
+  readonly #diskReads: () => number
+  /** When a read was slow last. */
+  #before: number
   #slow = 0
 
-  constructor(pieceBytes: number) {
+  constructor(pieceBytes: number, { diskReads = countDiskReads }: { diskReads?: () => number } = {}) {
     this.#pieceBytes = pieceBytes
+    this.#diskReads = diskReads
+    this.#before = diskReads()
     this.#most = Math.max(1, Math.floor(mostBytes / pieceBytes))
   }
 
@@ -36,11 +46,19 @@ export class FreshPieces {
     return true
   }
 
-  /** After slow reads nothing that was written before counts as being in memory. */
+  /** After reads that were slow for the disk nothing that was written before counts as being in memory. */
   took(ms: number): void {
-    this.#slow = ms > slowMs ? this.#slow + 1 : 0
+    const isSlow = ms > slowMs && this.#hasReadDisk()
+    this.#slow = isSlow ? this.#slow + 1 : 0
     if (this.#slow < slowInTurn) return
     this.#pieces.clear()
     this.#slow = 0
+  }
+
+  /** Since a read was slow last. */
+  #hasReadDisk(): boolean {
+    const before = this.#before
+    this.#before = this.#diskReads()
+    return this.#before !== before
   }
 }

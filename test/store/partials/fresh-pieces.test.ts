@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { FreshPieces } from '../../../src/store/partials/fresh-pieces.ts'
 
 const mebibyte = 2 ** 20
@@ -20,19 +20,32 @@ it('the first ones are taken for gone when 256 MiB came after them', () => {
   expect(fresh.has(16 * mebibyte, 17 * 16 * mebibyte)).toBe(true)
 })
 
-it('two reads in turn that took as long as those of a disk end that for all that was written before', () => {
-  const fresh = new FreshPieces(mebibyte)
-  fresh.add(0)
-  fresh.took(20)
-  fresh.took(20)
-  expect(fresh.has(0, 1)).toBe(false)
-  fresh.add(1)
-  expect(fresh.has(mebibyte, 2 * mebibyte)).toBe(true)
-})
+describe('reads that took as long as those of a disk', () => {
+  let reads = 0
+  let fresh: FreshPieces
+  beforeEach(() => {
+    fresh = new FreshPieces(mebibyte, { diskReads: () => reads })
+    fresh.add(0)
+  })
+  const took = (ms: number, blocks: number): void => {
+    reads += blocks
+    fresh.took(ms)
+  }
 
-it('single slow reads do not: they waited for a processor, as on a busy host one of ten does', () => {
-  const fresh = new FreshPieces(mebibyte)
-  fresh.add(0)
-  for (const ms of [20, 1, 20, 1, 20]) fresh.took(ms)
-  expect(fresh.has(0, 1)).toBe(true)
+  it('two in turn, end that for all that was written before', () => {
+    for (let turn = 0; turn < 2; turn++) took(20, 2048)
+    expect(fresh.has(0, 1)).toBe(false)
+    fresh.add(1)
+    expect(fresh.has(mebibyte, 2 * mebibyte)).toBe(true)
+  })
+
+  it('do not when there were none of a disk: they waited for a processor', () => {
+    for (let turn = 0; turn < 9; turn++) took(20, 0)
+    expect(fresh.has(0, 1)).toBe(true)
+  })
+
+  it('do not when they are single', () => {
+    for (const ms of [20, 1, 20, 1, 20]) took(ms, 8)
+    expect(fresh.has(0, 1)).toBe(true)
+  })
 })
