@@ -25,7 +25,7 @@ export interface SourcesOptions extends MemberSearchOptions {
 const maxSources = 64
 /** Pieces that come from each neighbour, on average, before one is exchanged for another. */
 const turnPieces = 4
-/** Whether that is so is looked at this often. */
+/** Whether that is so is looked at this often, and after as many pieces. */
 const reviewBytes = 1024 * 1024
 const maxRemembered = 1024
 
@@ -40,6 +40,7 @@ export class Sources {
   readonly #downloaders = new Set<string>()
   /** Of all of it, when a neighbour was last looked for. */
   #reviewedBytes = 0
+  #reviewBytes = reviewBytes
   #receivedBytes = 0
   readonly #leave: () => void
   #closed = false
@@ -177,7 +178,9 @@ export class Sources {
     const holding = this.#debts.neighbours()
     const [first] = this.holding()
     if (first === undefined) return
+    const { pieceBytes } = layoutOf(first.holds.size)
     this.#reviewedBytes = this.#receivedBytes
+    this.#reviewBytes = Math.max(reviewBytes, turnPieces * pieceBytes)
     const neighbours = holding.map(({ peer, holds, receivedBytes }) => ({
       peer,
       isComplete: holds.held.complete,
@@ -191,7 +194,7 @@ export class Sources {
       isStarved,
       places: this.#debts.places,
       strangers: { near: near.length, far: far.length },
-      turnBytes: turnPieces * maxNeighbours * layoutOf(first.holds.size).pieceBytes,
+      turnBytes: turnPieces * maxNeighbours * pieceBytes,
     })
     for (const source of holding) if (leave.includes(source.peer)) this.#part(source)
     if (strangers.length > 0) this.#leaveOverdue(tries.near + tries.far)
@@ -243,7 +246,7 @@ export class Sources {
     if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
     const isNews = event.type === 'holds' || event.type === 'absent'
-    if (isNews || this.#receivedBytes - this.#reviewedBytes >= reviewBytes) this.review()
+    if (isNews || this.#receivedBytes - this.#reviewedBytes >= this.#reviewBytes) this.review()
     if (isNews) this.settle()
   }
 
