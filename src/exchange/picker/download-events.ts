@@ -77,7 +77,7 @@ export interface DownloadLimits {
   maxBytes: number
   /**
    * A peer that was asked and is silent this long, or twice as long as is usual for it, gets no new requests. Seeders say
-   * something every 200 to 400 ms, which takes its time behind data.
+   * something every 200 to 800 ms, which takes its time behind data.
    */
   silentMs: number
   /** And this long, or four times as long as is usual: it is dropped. */

@@ -28,8 +28,8 @@ interface Bounds {
 
 /** A downloader that is sent away may come back when so many of a piece's usual times have passed. */
 const retry: Bounds = { factor: 2, leastMs: 100, mostMs: 5000, atFirstMs: 500 }
-/** Who waits hears something as often as a piece arrives, about: more would tell it little, and cost both sides. */
-const pace: Bounds = { factor: 1, leastMs: 200, mostMs: 400, atFirstMs: 200 }
+/** Who waits hears something about twice while a piece is on its way: more would tell it little, and cost both sides. */
+const pace: Bounds = { factor: 0.6, leastMs: 200, mostMs: 800, atFirstMs: 200 }
 /** What all of them are told together: 40 messages a second, unless they are very many. */
 const messageMs = 25
 /** A piece that takes so much longer than usual is not waited for by others. */

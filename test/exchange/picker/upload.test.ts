@@ -374,8 +374,8 @@ describe('how often who waits hears something', () => {
 
   it.each([
     { ms: 2, pace: 200 },
-    { ms: 320, pace: 320 },
-    { ms: 4000, pace: 400 },
+    { ms: 1000, pace: 600 },
+    { ms: 4000, pace: 800 },
   ])('follows what a piece takes: $pace ms for $ms', ({ ms, pace }) => {
     expect(paceAfter(0, ms)).toBe(200)
     expect(paceAfter(8, ms)).toBe(pace)
@@ -386,6 +386,6 @@ describe('how often who waits hears something', () => {
     for (let at = 0; at < 12; at++) scene.want(`downloader-${at}`)
     expect(scene.upload.paceMs).toBe(300)
     for (let at = 12; at < 60; at++) scene.want(`downloader-${at}`, undefined, `sha256:0${at}`)
-    expect(scene.upload.paceMs).toBe(400)
+    expect(scene.upload.paceMs).toBe(800)
   })
 })
