@@ -2,7 +2,7 @@
 
 export { Background } from './background.ts'
 export { breather } from './breather.ts'
-export { type Clock, steadyClock, wallClock } from './clock.ts'
+export { type Clock, inStep, steadyClock, wallClock } from './clock.ts'
 export { ClosingError } from './closing-error.ts'
 export { CodedError } from './coded-error.ts'
 export { isClosing, isExpected, isKnownState, logFailure, NodeStateError } from './failure.ts'

@@ -28,6 +28,12 @@ const sleep: Clock['sleep'] = async (ms, { signal } = {}) => await alarm.sleep(m
 
 const originMs = Date.now() - performance.now()
 
+/** How long a loop of this length sleeps so that all loops of the same length are woken together. */
+export function inStep(everyMs: number, nowMs: number): number {
+  // A sleep may end a little early, which is no reason for another one that short.
+  return Math.ceil(nowMs / everyMs + 0.5) * everyMs - nowMs
+}
+
 /** Counts on from the time of day that the process began with, right or wrong, and is never set. */
 export const steadyClock: Clock = { now: () => Math.floor(originMs + performance.now()), sleep }
 

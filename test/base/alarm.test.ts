@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Alarm, type Timing } from '../../src/base/alarm.ts'
+import { inStep } from '../../src/base/clock.ts'
 
 /** Rings when it is told to go on, and counts how often that was. */
 class FakeTiming implements Timing {
@@ -70,6 +71,31 @@ describe('an alarm', () => {
     await timing.goOn(10_000)
     expect(turns.map((count, at) => count - (before[at] ?? 0))).toEqual([400, 200, 200, 20])
     expect(timing.rings).toBe(400)
+  })
+
+  it('wakes loops of one length together that keep in step, whenever they began', async () => {
+    const timing = new FakeTiming()
+    const alarm = new Alarm(timing)
+    // Counted from another beginning than the beats.
+    const nowMs = (): number => Math.floor(timing.now() + 12_345.6)
+    const lengths = [100, 100, 50, 100]
+    const turns = lengths.map(() => 0)
+    const loop = async (at: number): Promise<void> => {
+      for (;;) {
+        await alarm.sleep(inStep(lengths[at] ?? 0, nowMs()))
+        turns[at] = (turns[at] ?? 0) + 1
+      }
+    }
+    for (const at of lengths.keys()) {
+      void loop(at)
+      await timing.goOn(31)
+    }
+    await timing.goOn(1000)
+    const before = [...turns]
+    timing.rings = 0
+    await timing.goOn(10_000)
+    expect(turns.map((count, at) => count - (before[at] ?? 0))).toEqual([100, 100, 200, 100])
+    expect(timing.rings).toBe(200)
   })
 
   it('rejects with the reason of the signal, and sets nothing for nobody', async () => {

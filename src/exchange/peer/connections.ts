@@ -1,5 +1,5 @@
 /** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
-import { type Background, type Clock, patience, RecentMap, unlessAborted } from '../../base/base.ts'
+import { type Background, type Clock, inStep, patience, RecentMap, unlessAborted } from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
 import type { ExchangeHost } from '../contract.ts'
 import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
@@ -194,7 +194,7 @@ export class Connections {
     background.start('connections', async (signal) => {
       for (let restMs = 0; this.#neighbours.size > 0; ) {
         const sinceMs = clock.now()
-        await clock.sleep(restMs === 0 ? tickMs : restMs, { signal })
+        await clock.sleep(inStep(restMs === 0 ? tickMs : restMs, sinceMs), { signal })
         this.#options.onTick()
         restMs = this.#rests.next(this.#moved(), Math.max(1, clock.now() - sinceMs))
         for (const neighbour of this.#neighbours.values()) this.#check(neighbour, { rests: restMs > 0 })

@@ -7,10 +7,8 @@
  */
 
 const restBytes = 80 * 1024
-/** Timers ring at multiples of it (base/alarm.ts). */
-const beatMs = 25
-/** Longer, a swarm would lose by it (docs/simulation.md). */
-const mostMs = 75
+/** Each falls on beats of the longer ones and, the longest, of transfers (transfer.ts): longer, a swarm would lose by it (docs/simulation.md). */
+const restsMs = [100, 50, 25]
 /** What moved long ago counts for less: by a third after so long. */
 const averageMs = 250
 /** Of a narrow link: so long is enough, no more is remembered, and as long without a sign takes half of it away. */
@@ -26,8 +24,8 @@ export interface Moved {
 
 /** On a link that takes so much in a millisecond; 0 when everything is to be read as it comes. */
 export function restFor(bytesPerMs: number): number {
-  const beats = Math.floor(restBytes / Math.max(1, bytesPerMs) / beatMs)
-  return Math.min(mostMs, beats * beatMs)
+  const pieceMs = restBytes / Math.max(1, bytesPerMs)
+  return restsMs.find((ms) => ms <= pieceMs) ?? 0
 }
 
 export class Rests {

@@ -2,6 +2,7 @@
  * One blob on its way into the store: puts together who is asked for it, the downloads under the lists that are believed, and what
  * comes from the origin where no member has it. Its `state` is what readers see of it.
  */
+import { inStep } from '../../base/base.ts'
 import type { Verifier } from '../../wire/wire.ts'
 import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
@@ -122,7 +123,7 @@ export class Transfer {
   async #tick(signal: AbortSignal): Promise<void> {
     const { clock, giveUpMs } = this.#context
     for (;;) {
-      await clock.sleep(tickMs, { signal })
+      await clock.sleep(inStep(tickMs, clock.now()), { signal })
       this.#sources.check()
       await this.#attempts.check()
       this.origin.check()

@@ -22,12 +22,12 @@ function restAt(megabits: number, moved: Partial<Moved> = {}): number {
 describe('rests', () => {
   it('are as long as a small piece takes', () => {
     expect([1, 4, 8, 12, 25, 50, 1000].map((megabits) => restAt(megabits))).toEqual([
-      75, 75, 75, 50, 25, 0, 0,
+      100, 100, 50, 50, 25, 0, 0,
     ])
   })
 
   it('go by what is sent, too', () => {
-    expect(restAt(0.1, { sentBytes: 25_000 })).toBe(75)
+    expect(restAt(0.1, { sentBytes: 25_000 })).toBe(100)
     expect(restAt(0.1, { sentBytes: 5_000_000 })).toBe(0)
   })
 
@@ -42,8 +42,8 @@ describe('rests', () => {
   it('begin when a link was narrow for a while, and end at once when it is not', () => {
     const rests = new Rests()
     const narrow = { receivedBytes: 20_000, sentBytes: 0, isUnderWay: true }
-    expect([1, 2, 3, 4].map(() => rests.next(narrow, 50))).toEqual([0, 0, 0, 75])
-    expect(rests.next({ ...narrow, receivedBytes: 8_000_000 }, 75)).toBe(0)
+    expect([1, 2, 3, 4].map(() => rests.next(narrow, 50))).toEqual([0, 0, 0, 100])
+    expect(rests.next({ ...narrow, receivedBytes: 8_000_000 }, 100)).toBe(0)
     expect(rests.next(narrow, 50)).toBe(0)
   })
 
