@@ -90,6 +90,7 @@ export class Download {
   handle(event: DownloadEvent, nowMs: number): DownloadAction[] {
     this.#far.begin(nowMs)
     let ready: DownloadPeer | undefined
+    let isIdle = false
     const { farRequests } = this.#book
     if (event.type === 'peer') this.#join(event, nowMs)
     else if (event.type === 'readers') this.#advance(event.pieces)
@@ -99,6 +100,8 @@ export class Download {
     else if (event.type === 'fellows') this.#fellows(event.peers)
     else {
       ready = this.#peers.get(event.peer)
+      // A sign of life opens nothing, unless it was waited for.
+      isIdle = (event.type === 'alive' || event.type === 'bytes') && ready?.snubbed === false
       if (ready !== undefined) this.#fromPeer(ready, event, nowMs)
       else if (event.type === 'arrived') this.#arrived(undefined, event.piece, nowMs)
     }
@@ -113,7 +116,7 @@ export class Download {
     }
     // What one peer says or sends makes none but itself ready for a request, unless a limit held others back.
     const peers = ready === undefined || this.#isHeldBack ? [...this.#peers.values()] : [ready]
-    if (!this.complete) this.#fill(peers, nowMs)
+    if (!isIdle && !this.complete) this.#fill(peers, nowMs)
     return this.#book.takeActions()
   }
 
