@@ -6,10 +6,17 @@ export interface Part {
   bytes: number
 }
 
+/** A part of any number of tags; 0 tags for one that another may take the place of. */
+interface Counted extends Part {
+  tags: number
+}
+
 export class QuotaTally {
-  readonly #tags = new Map<string, readonly Part[]>()
-  /** By how many tags each is named. */
-  readonly #parts = new Map<Digest, { bytes: number; tags: number }>()
+  /** By the place of each part: four bytes, where many tags of large indexes name the same thousands. */
+  readonly #tags = new Map<string, Uint32Array>()
+  readonly #counted: Counted[] = []
+  readonly #places = new Map<Digest, number>()
+  readonly #free: number[] = []
   #bytes = 0
 
   get bytes(): number {
@@ -21,36 +28,48 @@ export class QuotaTally {
   }
 
   has(digest: Digest): boolean {
-    return this.#parts.has(digest)
+    return this.#places.has(digest)
   }
 
   partsOf(name: string): readonly Part[] | undefined {
-    return this.#tags.get(name)
+    const places = this.#tags.get(name)
+    return places && Array.from(places, (place) => this.#at(place))
   }
 
   /** What the tag names now; `undefined` for one that is gone. */
   set(name: string, parts: readonly Part[] | undefined): void {
     const before = this.#tags.get(name)
     // Before what goes, so that what stays is never taken out of the count in between.
-    for (const part of parts ?? []) this.#add(part)
-    for (const { digest } of before ?? []) this.#remove(digest)
+    const places = Uint32Array.from(parts ?? [], (part) => this.#add(part))
+    for (const place of before ?? []) this.#remove(place)
     if (parts === undefined) this.#tags.delete(name)
-    else this.#tags.set(name, parts)
+    else this.#tags.set(name, places)
   }
 
-  #add({ digest, bytes }: Part): void {
-    const known = this.#parts.get(digest)
-    if (known !== undefined) known.tags++
-    else {
-      this.#parts.set(digest, { bytes, tags: 1 })
-      this.#bytes += bytes
+  #add({ digest, bytes }: Part): number {
+    const known = this.#places.get(digest)
+    if (known !== undefined) {
+      this.#at(known).tags++
+      return known
     }
+    const place = this.#free.pop() ?? this.#counted.length
+    this.#counted[place] = { digest, bytes, tags: 1 }
+    this.#places.set(digest, place)
+    this.#bytes += bytes
+    return place
   }
 
-  #remove(digest: Digest): void {
-    const known = this.#parts.get(digest)
-    if (known === undefined || --known.tags > 0) return
-    this.#parts.delete(digest)
-    this.#bytes -= known.bytes
+  #remove(place: number): void {
+    const part = this.#at(place)
+    if (--part.tags > 0) return
+    this.#places.delete(part.digest)
+    this.#free.push(place)
+    this.#bytes -= part.bytes
+  }
+
+  #at(place: number): Counted {
+    const part = this.#counted[place]
+    if (part === undefined) throw new RangeError(`no part has the place ${place}`)
+    return part
   }
 }
