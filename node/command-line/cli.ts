@@ -70,6 +70,7 @@ export const commands: Record<string, { summary: string; load: () => Promise<{ c
   },
   tag: { summary: 'give an image another name', load: () => import('../commands/tag.ts') },
   rm: { summary: 'remove a tag, an image or a repository', load: () => import('../commands/rm.ts') },
+  du: { summary: 'say what fills this disk, by repository', load: () => import('../commands/du.ts') },
   evict: { summary: "free this host's copy of images", load: () => import('../commands/evict.ts') },
   retention: {
     summary: 'list the tags that no retention rule keeps, or delete them',

@@ -13,7 +13,7 @@ const groups: Record<string, string[]> = {
   Images: ['ls', 'inspect', 'tag', 'rm', 'keep', 'warm', 'export', 'import'],
   Cluster: ['token', 'members', 'member', 'peers', 'policy', 'authority'],
   Accounts: ['account', 'access'],
-  Disk: ['gc', 'evict', 'retention', 'verify', 'drain'],
+  Disk: ['du', 'gc', 'evict', 'retention', 'verify', 'drain'],
   'Other registries': ['upstreams', 'client-config'],
   Shell: ['completion'],
 }

@@ -55,6 +55,7 @@ import { type EvictedImage, evictImages } from './evict.ts'
 import { type ImageDetails, inspectImage } from './inspect.ts'
 import { createInvitation, findInvitation, listInvitations, revokeInvitation } from './invitation.ts'
 import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
+import { type DiskUse, listPage, showDiskUse } from './listing.ts'
 import {
   approveMember,
   banMember,
@@ -74,7 +75,7 @@ import { planRoom, type RoomPlan } from './room.ts'
 import type { ShownAccount, ShownInvitation, ShownMember } from './shown.ts'
 import { findAccountRecords, submitRecord } from './signed-record.ts'
 import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
-import { collect, listPage, verify } from './store.ts'
+import { collect, verify } from './store.ts'
 import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
 import { listUpstreams, showClientConfig } from './upstreams.ts'
 import { type WarmEvent, type WarmedImage, warmImages } from './warm.ts'
@@ -96,7 +97,13 @@ export interface OperationTypes {
   /** `force` deletes also while many members are away. */
   retention: { params: { dryRun: boolean; force?: boolean }; event: never; result: RetentionReport }
   verify: { params: Nothing; event: VerifyProgress & { totalBytes: number }; result: VerifyReport }
-  ls: { params: { repository?: string; after?: string }; event: never; result: ListedPage }
+  /** `details` counts tags and looks through images. */
+  ls: {
+    params: { repository?: string; after?: string; details?: boolean }
+    event: never
+    result: ListedPage
+  }
+  du: { params: Nothing; event: never; result: DiskUse }
   status: { params: Nothing; event: never; result: NodeStatus }
   reach: { params: Nothing; event: never; result: Reach }
   /** `holders` asks members what they hold of it. */
@@ -235,8 +242,18 @@ export interface ListedPage {
 /** A repository, or a tag with what it points to. */
 export interface ListedRow {
   name: string
+  /** Of a repository, and whether there are more. */
+  tags?: number
+  isMore?: boolean
   digest?: string
+  /** Of the manifest. */
   size?: number
+  /** Of the whole image; absent while a manifest of it is not here. */
+  bytes?: number
+  /** Of its blobs that are on this disk. */
+  hereBytes?: number
+  /** How long ago any of it was read here last, by clients or members, while the node ran. */
+  unusedMs?: number
   writtenMs?: number
   author?: string
 }
@@ -292,6 +309,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   retention: retain,
   verify,
   ls: listPage,
+  du: showDiskUse,
   status: showStatus,
   reach: tellReach,
   inspect: inspectImage,

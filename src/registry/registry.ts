@@ -20,6 +20,7 @@ export { type Deletion, letGo } from './deletion.ts'
 export { type Asked, type Elsewhere, nowhere } from './elsewhere.ts'
 export { keepManifest } from './fetched-manifest.ts'
 export { findHome } from './home.ts'
+export { imagePartsOf } from './image-parts.ts'
 export type { Listing, RepositoryPage, SearchResult } from './listing.ts'
 export {
   type Mirror,

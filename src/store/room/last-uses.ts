@@ -31,6 +31,12 @@ export class LastUses {
     return row === undefined ? undefined : Number(row)
   }
 
+  /** How long ago that was, while the node ran. */
+  ageMs(digest: Digest): number | undefined {
+    const usedMs = this.find(digest)
+    return usedMs === undefined ? undefined : Math.max(0, this.#context.leases.now() - usedMs)
+  }
+
   isRead(digest: Digest): boolean {
     return this.#readers.has(digest)
   }

@@ -29,6 +29,8 @@ export interface Room {
   plan(options?: { signal?: AbortSignal }): Promise<EvictionPlan>
   /** Takes this host's copy of a blob; `undefined` for one that is in use, or not here. */
   evict(digest: Digest): Promise<number | undefined>
+  /** How long ago a blob was read last, while the node ran; `undefined` for one that never was. */
+  unusedMs(digest: Digest): number | undefined
   /** Manifests that refer to a blob, in whichever repository. */
   referrersOf(digest: Digest): AsyncIterable<{ repository: Repository; manifest: Digest }>
   /** Calls `listener` with each blob that went. Returns the unsubscriber. */
@@ -116,6 +118,10 @@ export class RoomKeeper implements Room {
 
   async evict(digest: Digest): Promise<number | undefined> {
     return await this.#options.evictor.remove(digest)
+  }
+
+  unusedMs(digest: Digest): number | undefined {
+    return this.#options.uses.ageMs(digest)
   }
 
   async *referrersOf(digest: Digest): AsyncGenerator<{ repository: Repository; manifest: Digest }> {
