@@ -4,6 +4,8 @@ import type { Operation } from './operations.ts'
 
 /** Progress is for people: more often than they can read it, it only costs. */
 const progressEveryMs = 100
+/** Between two requests of a push, however short a grace is given: pushes go on meanwhile. */
+const leastIdleMs = 60_000
 
 export const collect: Operation<'gc'> = async (
   { node },
@@ -12,7 +14,8 @@ export const collect: Operation<'gc'> = async (
   { signal },
 ) => {
   // Where no grace is given they go by themselves, once nobody has gone on with them for a day.
-  const uploads = dryRun || graceMs === undefined ? 0 : await node.store.uploads.expire(graceMs)
+  const uploads =
+    dryRun || graceMs === undefined ? 0 : await node.store.uploads.expire(Math.max(graceMs, leastIdleMs))
   const report = await node.collect({
     dryRun,
     signal,

@@ -34,12 +34,17 @@ describe('collecting manifests that lost their tag', () => {
   const digestOf = ({ manifest }: Pick<Image, 'manifest'>): string => manifest.descriptor.digest
   const images = ['one', 'two', 'three'].map((seed) => makeImage({ seed, layerBytes: [10, 20] }))
 
-  it('takes an upload that broke off where a grace is given', async () => {
+  it('takes uploads that broke off where a grace is given, and none that is under way', async () => {
     const { uploads } = operated.node.store
-    await uploads.create(app)
-    const { blobs } = await operated.perform('gc', { dryRun: false })
-    const gone = async (): Promise<boolean> => (await collect()).uploads === 1
-    expect([blobs, await vi.waitUntil(gone)]).toEqual([0, true])
+    const { id } = await uploads.create(app)
+    const expire = vi.spyOn(uploads, 'expire')
+    await operated.perform('gc', { dryRun: false })
+    expect(expire).not.toHaveBeenCalled()
+    expect((await collect()).uploads).toBeUndefined()
+    expect(await uploads.find(app, id)).toBeDefined()
+    expire.mockResolvedValueOnce(2)
+    expect((await collect({ graceMs: 3_600_000 })).uploads).toBe(2)
+    expect(expire.mock.calls).toEqual([[60_000], [3_600_000]])
   })
 
   it('takes what a tag that moved has left behind, with its layers', async () => {
