@@ -1,7 +1,7 @@
 /** Quotas of the policy, over HTTP: what is refused, in which words, and what is counted. */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Digest, digestBytes } from '../../src/oci/oci.ts'
+import { type Digest, digestBytes, parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { Policy } from '../../src/records/records.ts'
 import { QuotaTally } from '../../src/registry/quota-tally.ts'
 import { type Answer, type Api, openApi } from './harness.ts'
@@ -47,6 +47,18 @@ describe('a quota of tags', () => {
     expect(await refusalOf(api.pushImage('team/a', '2'))).toContain('413')
     expect((await api.call('DELETE', '/v2/team/a/manifests/1')).status).toBe(202)
     await api.pushImage('team/a', '2')
+  })
+
+  it('is passed at two nodes at once by what neither has heard of, and not after that', async () => {
+    await using other = await openApi()
+    const quotas = [{ repositories: 'team/**', tags: 1 }]
+    await setQuotas(quotas)
+    await other.names.setPolicy({ ...other.names.policy(), quotas })
+    await Promise.all([api.pushImage('team/a', '1'), other.pushImage('team/b', '1')])
+    const [repository, tag] = [parseRepository('team/b'), parseTag('1')]
+    const record = other.names.findRecord({ kind: 'tag', repository, tag })
+    await api.names.apply(record === undefined ? [] : [record])
+    expect(await refusalOf(api.pushImage('team/c', '1'))).toContain('it has 2, and this would be 1 more')
   })
 
   it('counts what was there before the rule, and is gone with it', async () => {

@@ -1,13 +1,6 @@
 /** Many nodes that place copies, without a network or a clock of their own: who is up, who reaches whom and what time it is, a test says. */
 import { type Clock, noMetrics, silentLogger, unlessAborted } from '../../src/base/base.ts'
-import {
-  type Digest,
-  digestBytes,
-  mediaTypes,
-  parseRepository,
-  type Repository,
-  type Tag,
-} from '../../src/oci/oci.ts'
+import { type Digest, digestBytes, mediaTypes, type Repository, type Tag } from '../../src/oci/oci.ts'
 import { Backlog, type Debt } from '../../src/placement/backlog.ts'
 import { CopiesRunner } from '../../src/placement/copies.ts'
 import type { Library, Supply } from '../../src/placement/image.ts'
@@ -15,8 +8,9 @@ import type { Offer } from '../../src/placement/owners.ts'
 import { Roster, type RosterRow } from '../../src/placement/roster.ts'
 import type { CopyPeers, CopyQuestion } from '../../src/placement/securing.ts'
 import type { ChangedKey, ManifestEntry, PlacementKeys, TagEntry } from '../../src/records/records.ts'
+import { repository } from './world.ts'
 
-export const repository = parseRepository('apps/web')
+export { repository }
 /** Of each image's one layer; its manifest and config come on top of that. */
 export const layerBytes = 1_000_000
 
