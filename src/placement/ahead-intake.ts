@@ -2,7 +2,7 @@
  * What is brought for others before this node has a claim to it, within bounds of its own: blobs that a member pushes and this node
  * is to own, and what a member wants that reaches nobody who has it.
  */
-import { type Clock, Semaphore, TokenBucket, unlessAborted } from '../base/base.ts'
+import { type Clock, CodedError, Semaphore, TokenBucket, unlessAborted } from '../base/base.ts'
 import type { Digest, Repository } from '../oci/oci.ts'
 import type { ImageName } from './backlog.ts'
 import type { Roster } from './roster.ts'
@@ -59,7 +59,7 @@ export class AheadIntake {
     if (!(await isNamed(part)) || !this.#mayCome(part)) return 'refused'
     const over = new AbortController()
     const until = AbortSignal.any([signal, over.signal])
-    const bringing = this.#bring(part).then((isHere) => (isHere ? 'held' : 'missing'))
+    const bringing = this.#bring(part).then((isHere) => (isHere ? 'held' : 'missing'), missing)
     const late = clock.sleep(withinMs, { signal: until }).then(() => 'coming' as const)
     try {
       return await unlessAborted(Promise.race([bringing, late]), signal)
@@ -87,4 +87,10 @@ export class AheadIntake {
       this.#waiting--
     }
   }
+}
+
+/** Whatever keeps it from coming here. */
+function missing(error: unknown): 'missing' {
+  if (error instanceof CodedError) return 'missing'
+  throw error
 }

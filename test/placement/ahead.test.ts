@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { type Digest, digestBytes, parseRepository, type Repository } from '../../src/oci/oci.ts'
+import { type Digest, digestBytes, OciError, parseRepository, type Repository } from '../../src/oci/oci.ts'
 import { Ahead } from '../../src/placement/ahead.ts'
 import { AheadIntake } from '../../src/placement/ahead-intake.ts'
 import { type Offer, Owners } from '../../src/placement/owners.ts'
@@ -115,13 +115,19 @@ it('brings nothing that an upstream would be asked for, that is to be nowhere el
 it('brings what a record names for a member that reaches nobody who has it, and nothing else', async () => {
   const { options } = scene()
   const given = new Set([digestOf('named')])
+  let fails = false
   const intake = new AheadIntake({
     ...options,
     clock: { ...options.clock, sleep: () => new Promise(() => undefined) },
-    bringPart: async (_, digest) => (given.has(digest) ? gib : undefined),
+    bringPart: async (_, digest) => {
+      if (fails) throw new OciError('UNAVAILABLE', 'nobody who has it can be reached')
+      return given.has(digest) ? gib : undefined
+    },
   })
   const ask = (name: string) => intake.through({ repository, digest: digestOf(name) }, 1_000, { signal })
   expect([await ask('named'), await ask('unnamed')]).toEqual(['held', 'refused'])
   given.clear()
+  expect(await ask('named')).toBe('missing')
+  fails = true
   expect(await ask('named')).toBe('missing')
 })
