@@ -11,7 +11,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
 import { type OperationContext, runOperation } from './operations/operations.ts'
 import type { Page, PageMember, PageNode } from './page/page.ts'
-import { isLoopback } from './settings/kinds.ts'
+import { address, isLoopback, registryName } from './settings/kinds.ts'
 
 export interface PageDoorOptions {
   node: LocalNode
@@ -77,12 +77,14 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
     cluster: clusterId(membership.cluster),
     version,
     name,
-    http,
+    http: registryName(address(http)),
     limits: { upload: settings['max-upload'], download: settings['max-download'] },
     collects: { graceMs: settings['gc-grace'], everyMs: settings['gc-interval'] },
     mayDelete: !settings['no-delete'],
     names,
     store,
+    short: () => context().copies?.short() ?? [],
+    hostName: (peer) => node.peers.nameOf(peer),
     writesAccounts() {
       return names.authority.holds() || names.signsAs(membership.identity.publicKey) !== undefined
     },

@@ -1,9 +1,11 @@
 /** `shoal gc`: removes what nothing refers to. */
 
-import type { CollectReport, EvictionReason } from '../../src/store/store.ts'
+import type { CollectReport } from '../../src/store/store.ts'
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json } from '../command-line/command.ts'
-import type { PlannedBlob, RoomPlan } from '../operations/room.ts'
+import { groupPlanned } from '../operations/planned.ts'
+import type { RoomPlan } from '../operations/room.ts'
+import type { PlannedGroup } from '../operations/shown.ts'
 import { formatBytes, formatCount, formatDuration, formatTable, print, printJson } from '../screen/output.ts'
 import { openProgress } from '../screen/progress.ts'
 import { duration, flag } from '../settings/kinds.ts'
@@ -69,13 +71,6 @@ function whatWent({ blobs, manifests, bytes, uploads = 0 }: CollectReport & { up
   return `${formatCount(blobs, 'blob')} and ${formatCount(manifests, 'manifest')}: ${formatBytes(bytes)}${broken}`
 }
 
-const why: Record<EvictionReason, string> = {
-  part: 'part of a blob, given up',
-  mirrored: 'its upstream has it',
-  surplus: 'enough other members have it',
-  unreferenced: 'no manifest refers to it yet',
-}
-
 /** In words for people. */
 export function planText({ limit, garbage, totals, blobs }: RoomPlan): string {
   const bytes = Object.values(totals).reduce((sum, total) => sum + total.bytes, 0)
@@ -86,17 +81,11 @@ export function planText({ limit, garbage, totals, blobs }: RoomPlan): string {
   const head = `would remove ${whatWent(garbage)}\n${when}, ${formatBytes(bytes)} may go, in this order:\n`
   return blobs.length === 0
     ? head.replace(', in this order:', '.')
-    : head + formatTable([columns, ...groups(blobs)])
+    : head + formatTable([columns, ...groupPlanned(blobs).map(cells)])
 }
 
 const columns = ['WHY', 'REPOSITORY', 'BLOBS', 'SIZE', 'UNUSED FOR']
 
-/** By reason and repository: whoever has the longest unused blob comes first. */
-function groups(blobs: PlannedBlob[]): string[][] {
-  const found = Map.groupBy(blobs, ({ reason, repository = '-' }) => `${reason}\0${repository}`)
-  return [...found.values()].map((some) => {
-    const [{ reason, repository = '-', unusedMs } = { reason: 'part' as const, unusedMs: 0 }] = some
-    const bytes = some.reduce((sum, blob) => sum + blob.bytes, 0)
-    return [why[reason], repository, String(some.length), formatBytes(bytes), formatDuration(unusedMs)]
-  })
+function cells({ why, repository = '-', blobs, bytes, unusedMs }: PlannedGroup): string[] {
+  return [why, repository, String(blobs), formatBytes(bytes), formatDuration(unusedMs)]
 }

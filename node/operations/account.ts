@@ -23,7 +23,7 @@ import {
 } from '../../src/records/records.ts'
 import type { LocalNode } from '../local-node.ts'
 import { closedProblem, reopen } from '../network-access.ts'
-import { type Address, address, formatAddress } from '../settings/kinds.ts'
+import { address, registryName } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Operation, OperationName, OperationTypes } from './operations.ts'
 import type { ShownAccount } from './shown.ts'
@@ -83,7 +83,10 @@ export const addAccount: Change<'account-add'> = async (
     if (standing !== undefined) throw alreadyThere(name)
     return { type: 'person', password: hash, groups }
   })
-  return { ...shown(get({ names }, name)), registry: registryName(serving?.http, settings.http) }
+  return {
+    ...shown(get({ names }, name)),
+    registry: registryName(serving === undefined ? settings.http : address(serving.http)),
+  }
 }
 
 export const addRobot: Change<'account-robot'> = async ({ names }, params) => {
@@ -277,13 +280,6 @@ function checkPassword(password: string): string {
   throw new AccountError(
     `the password has ${length === 1 ? '1 character' : `${length} characters`}; take at least ${minPasswordLength}, such as four words that do not belong together`,
   )
-}
-
-/** As docker knows a registry on its host without further configuration. */
-function registryName(serving: string | undefined, configured: Address): string {
-  const { host, port } = serving === undefined ? configured : address(serving)
-  const isHere = ['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::'].includes(host)
-  return formatAddress({ host: isHere ? 'localhost' : host, port })
 }
 
 function missing(name: string): AccountError {

@@ -1,6 +1,7 @@
 /** The operation behind `shoal gc --plan`: what would go, and why. */
-import type { CollectReport, EvictionPlan, EvictionReason, RoomStatus } from '../../src/store/store.ts'
+import type { CollectReport, EvictionPlan, RoomStatus } from '../../src/store/store.ts'
 import type { Operation } from './operations.ts'
+import type { PlannedBlob } from './shown.ts'
 import { collect } from './store.ts'
 
 export interface RoomPlan {
@@ -12,16 +13,6 @@ export interface RoomPlan {
   totals: EvictionPlan['totals']
   /** In the order in which they would go; of many, the first. */
   blobs: PlannedBlob[]
-}
-
-export interface PlannedBlob {
-  digest: string
-  reason: EvictionReason
-  bytes: number
-  /** One of those that hold it. */
-  repository?: string
-  /** How long ago it was used last, as far as the node has run since. */
-  unusedMs: number
 }
 
 export const planRoom: Operation<'gc-plan'> = async (context, params, emit, options) => {

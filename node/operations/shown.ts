@@ -1,4 +1,4 @@
-/** What commands and the page show of accounts, members and invitations: types alone, as the page's part in the browser reads them too. */
+/** What commands and the page show of accounts, members, invitations and room: types alone, as the page's part in the browser reads them too. */
 
 /** Without what proves a secret. */
 export interface ShownAccount {
@@ -42,4 +42,25 @@ export interface ShownInvitation {
   site?: string
   /** Who made it, as a peer id. */
   author: string
+}
+
+/** What would go to make room. */
+export interface PlannedBlob {
+  digest: string
+  reason: 'part' | 'mirrored' | 'surplus' | 'unreferenced'
+  bytes: number
+  /** One of those that hold it. */
+  repository?: string
+  /** How long ago it was used last, as far as the node has run since. */
+  unusedMs: number
+}
+
+export interface PlannedGroup {
+  /** The reason in words. */
+  why: string
+  repository?: string
+  blobs: number
+  bytes: number
+  /** Of the one that was not used for longest. */
+  unusedMs: number
 }

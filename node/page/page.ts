@@ -5,6 +5,7 @@ import type { Clock, Logger } from '../../src/base/base.ts'
 import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
 import type { BodyWatch, Hosts } from '../../src/http/http.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
+import type { Debt } from '../../src/placement/placement.ts'
 import type { Ledger, Names } from '../../src/records/records.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
@@ -40,6 +41,10 @@ export interface PageNode {
   readonly mayDelete: boolean
   readonly names: Names & Pick<Ledger, 'policy' | 'authority'>
   readonly store: Pick<Store, 'manifests' | 'blobs' | 'links'>
+  /** What this node knows to be short of copies. */
+  short(): Debt[]
+  /** What a host is called, also one that is away. */
+  hostName(peer: string): string | undefined
   /** Whether what this node signs of accounts, members and invitations counts. */
   writesAccounts(): boolean
   /** Throws CodedError. */

@@ -60,6 +60,12 @@ export const url: Kind<URL> = (value) => {
   )
 }
 
+/** As docker knows a registry on its host without further configuration. */
+export function registryName({ host, port }: Address): string {
+  const isHere = ['127.0.0.1', '::1', 'localhost', '0.0.0.0', '::'].includes(host)
+  return formatAddress({ host: isHere ? 'localhost' : host, port })
+}
+
 /** A name as it stands in a request's Host, without its port; all names below one, or all there are. */
 export const hostName: Kind<string> = (value) => {
   const name = value.replace(/^\*\.(?=.)/, '')

@@ -63,6 +63,8 @@ export interface ConfigFacts {
 }
 
 export interface ReferrerFacts {
+  /** By which cosign names it, where it refers by a tag alone. */
+  tag?: string
   digest: string
   mediaType: string
   bytes: number
@@ -88,6 +90,8 @@ export interface ImageAnswer {
   /** Whether this node has the manifest. */
   isHere: boolean
   holders?: string[]
+  /** How many members are known to hold it, and how many are to; absent where they are enough. */
+  short?: { held: number; wanted: number; sinceMs: number }
   /** Why the tag cannot be deleted from here, in words; absent when it may be tried. */
   undeletable?: string
 }

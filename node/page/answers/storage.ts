@@ -1,4 +1,5 @@
 /** What the API answers about this node: its disk, its keep rules, its upstreams. */
+import type { PlannedGroup } from '../../operations/shown.ts'
 
 export interface StorageAnswer {
   blobs: number
@@ -12,10 +13,29 @@ export interface StorageAnswer {
   /** What a collection would remove now, and what it would once nothing is spared for having been used lately. */
   now: FreeableAnswer
   later: FreeableAnswer
+  plan: PlanAnswer
+  /** What this node knows to be short of copies, the oldest first; of many, some. */
+  short: { images: number; list: ShortImage[] }
   graceMs: number
   /** How often a collection runs by itself; 0 for never. */
   collectEveryMs: number
   measuredMs: number
+}
+
+/** What would go where room is needed, in that order. */
+export interface PlanAnswer {
+  /** Absent without --max-disk. */
+  limit?: { maxBytes: number; highBytes: number; filledBytes: number }
+  groups: PlannedGroup[]
+}
+
+/** An image that fewer members hold than there are to be. */
+export interface ShortImage {
+  repository: string
+  digest: string
+  held: number
+  wanted: number
+  sinceMs: number
 }
 
 export interface FreeableAnswer {

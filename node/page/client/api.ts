@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals'
 import type { ErrorAnswer } from '../answers/answer.ts'
 import { seal } from './seal.ts'
+import { sentence } from './sentence.ts'
 
 /** Counts up whenever the node says that one has to sign in. */
 export const signInAsked = signal(0)
@@ -18,7 +19,7 @@ export class ApiError extends Error {
 
 /** Throws ApiError. */
 export async function ask<T>(path: string, options: { signal?: AbortSignal } = {}): Promise<T> {
-  return await answerOf<T>(await reach(path, options))
+  return await answerOf<T>(await reach(path, options), [...new URLSearchParams(path.split('?')[1]).values()])
 }
 
 /** Throws ApiError; `READ_ONLY` where this page may change nothing. */
@@ -29,7 +30,7 @@ export async function change<T>(path: string, body: object): Promise<T> {
     headers: { 'Content-Type': 'application/json', 'X-Shoal-Token': token },
     body: JSON.stringify(body),
   })
-  return await answerOf<T>(response)
+  return await answerOf<T>(response, Object.values(body))
 }
 
 type Init = RequestInit & { headers?: Record<string, string> }
@@ -44,7 +45,8 @@ export async function reach(path: string, init: Init): Promise<Response> {
   }
 }
 
-async function answerOf<T>(response: Response): Promise<T> {
+/** `given` is what was asked about. */
+async function answerOf<T>(response: Response, given: unknown[]): Promise<T> {
   if (response.ok) return (await response.json()) as T
   const text = await response.text()
   let error: ErrorAnswer['error'] = { code: 'FAILED', message: `the node answered ${response.status}` }
@@ -55,11 +57,5 @@ async function answerOf<T>(response: Response): Promise<T> {
     if (!(cause instanceof SyntaxError)) throw cause
   }
   if (error.code === 'SIGN_IN') signInAsked.value++
-  throw new ApiError(error.code, sentence(error.message))
-}
-
-/** The node's messages begin small, as they follow a name in a terminal. */
-function sentence(message: string): string {
-  const text = message.charAt(0).toUpperCase() + message.slice(1)
-  return /[.!?]$/.test(text) ? text : `${text}.`
+  throw new ApiError(error.code, sentence(error.message, given))
 }

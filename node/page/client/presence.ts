@@ -10,19 +10,24 @@ export interface Presence {
   missing: number
   missingBytes: number
   all: number
+  /** Of an image of several: those that it holds whole, and with it the image’s own manifest. */
+  platforms: string[]
 }
 
 /** `undefined` until members were asked. What the image shares within itself counts once. */
 export function presenceOf(image: ImageAnswer, members: readonly MemberFacts[]): Presence[] | undefined {
   if (image.holders === undefined) return undefined
-  const blobs = partsOf(image)
+  const [root, ...others] = partsOf(image)
+  const blobs = [root, ...others]
   return members.map(({ peer, isSelf }) => {
-    const missing = blobs.filter(({ isHere, holders = [] }) => !(isSelf ? isHere : holders.includes(peer)))
+    const isMissing = ({ isHere, holders = [] }: BlobFacts) => !(isSelf ? isHere : holders.includes(peer))
+    const missing = blobs.filter(isMissing)
     return {
       peer,
       missing: missing.length,
       missingBytes: missing.reduce((sum, { bytes }) => sum + bytes, 0),
       all: blobs.length,
+      platforms: isMissing(root) ? [] : platformsOn(image, (blob) => !isMissing(blob)),
     }
   })
 }
@@ -30,15 +35,19 @@ export function presenceOf(image: ImageAnswer, members: readonly MemberFacts[]):
 /** The answer to "is this image everywhere?". */
 export function presenceInWords(presences: readonly Presence[], nameOf: NameOf): string {
   const whole = presences.filter(({ missing }) => missing === 0)
-  const parts = presences.filter(({ missing }) => missing > 0)
+  const some = presences.filter(({ missing, platforms }) => missing > 0 && platforms.length > 0)
+  const parts = presences.filter(({ missing, platforms }) => missing > 0 && platforms.length === 0)
   const [alone] = presences
   if (presences.length === 1 && alone !== undefined) {
     return alone.missing === 0
       ? 'This node holds all of it. It is the only member, so there is no second copy.'
       : 'This node does not hold all of it, and no other member is connected.'
   }
-  if (parts.length === 0) return `All ${presences.length} members hold all of it.`
-  if (whole.length === 0) return 'No member holds all of it.'
+  if (whole.length === presences.length) return `All ${presences.length} members hold all of it.`
+  if (whole.length === 0 && some.length === 0) return 'No member holds all of it.'
+  // A platform that nobody pulled there is not amiss.
+  if (some.length > 0)
+    return `${[...wholeInWords(whole, nameOf), ...somePlatforms(some, nameOf), ...lackInWords(parts)].join('; ')}.`
   const names = formatList(whole.map(({ peer }) => nameOf(peer)))
   const [only] = parts
   const lacking =
@@ -49,19 +58,46 @@ export function presenceInWords(presences: readonly Presence[], nameOf: NameOf):
   return `${hold}; ${lacking}.`
 }
 
+function wholeInWords(whole: readonly Presence[], nameOf: NameOf): string[] {
+  if (whole.length === 0) return ['No member holds all of it']
+  return [
+    `${formatList(whole.map(({ peer }) => nameOf(peer)))} ${whole.length === 1 ? 'holds' : 'hold'} all of it`,
+  ]
+}
+
+function somePlatforms(some: readonly Presence[], nameOf: NameOf): string[] {
+  const alike = Map.groupBy(some, ({ platforms }) => formatList(platforms))
+  return [...alike].map(
+    ([platforms, members]) =>
+      `${formatList(members.map(({ peer }) => nameOf(peer)))} ${members.length === 1 ? 'holds' : 'hold'} ${platforms} of it, and no other platform`,
+  )
+}
+
+function lackInWords(parts: readonly Presence[]): string[] {
+  return parts.length === 0 ? [] : [`${formatCount(parts.length, 'member lacks', 'members lack')} some of it`]
+}
+
+function platformsOn({ platforms }: ImageAnswer, holds: (blob: BlobFacts) => boolean): string[] {
+  if (platforms.length < 2) return []
+  return platforms.flatMap(({ platform, content }) => {
+    if (content === undefined || platform === undefined) return []
+    return [content.config, ...content.layers].every(holds) ? [platform] : []
+  })
+}
+
 /** What no connected member holds cannot be pulled. */
 export function lostParts(image: ImageAnswer): BlobFacts[] {
   if (image.holders === undefined) return []
   return partsOf(image).filter(({ isHere, holders = [] }) => !isHere && holders.length === 0)
 }
 
-/** The manifest counts as a part: without it, the layers are of no use. */
-function partsOf(image: ImageAnswer): BlobFacts[] {
+/** The manifest counts as a part, the first: without it, the layers are of no use. */
+function partsOf(image: ImageAnswer): [BlobFacts, ...BlobFacts[]] {
   const { digest, mediaType, isHere, holders = [] } = image
-  const parts = new Map<string, BlobFacts>([[digest, { digest, mediaType, bytes: 0, isHere, holders }]])
+  const parts = new Map<string, BlobFacts>()
   for (const { content } of image.platforms) {
     if (content === undefined) continue
     for (const blob of [content.config, ...content.layers]) parts.set(blob.digest, blob)
   }
-  return [...parts.values()]
+  return [{ digest, mediaType, bytes: 0, isHere, holders }, ...parts.values()]
 }

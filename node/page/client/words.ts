@@ -52,6 +52,13 @@ export function roomInWords({ freeBytes, totalBytes, minFreeBytes }: StorageAnsw
     : `${free} Uploads are refused below ${formatBytes(minFreeBytes)}.`
 }
 
+/** What is short of copies. */
+export function shortInWords({ images, list }: StorageAnswer['short']): string {
+  if (images === 0) return 'Every image that this node owns or was pushed has its copies.'
+  const names = formatList([...new Set(list.map(({ repository }) => repository))])
+  return `${formatCount(images, 'image is', 'images are')} short of copies: of ${names}.`
+}
+
 /** Whether this node holds what it was told to keep. */
 export function rulesInWords(rules: readonly RuleFacts[]): string {
   if (rules.length === 0) return 'This node keeps nothing beyond what it was asked for.'

@@ -99,5 +99,5 @@ function originOf({ req }: Context, { name }: Visitor): { account?: string; from
 }
 
 export function nameOf({ name }: Visitor): string {
-  return name ?? 'who did not sign in'
+  return name === undefined ? 'who did not sign in' : `the account ${name}`
 }

@@ -3,6 +3,7 @@ import type { Repository } from '../../../src/oci/oci.ts'
 import type { BlobDetails, ImageDetails, PlatformDetails } from '../../operations/inspect.ts'
 import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers/images.ts'
 import type { PageNode } from '../page.ts'
+import { attachedTo } from './attached-tags.ts'
 import { noSuchRepository } from './changes.ts'
 import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
@@ -32,6 +33,7 @@ export async function describeImage(
   const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
   const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
   const undeletable = undeletableIn(repository)
+  const debt = node.short().find((one) => one.repository === repository && one.digest === details.digest)
   const isHere = (await node.store.manifests.get(details.digest)) !== undefined
   return {
     repository,
@@ -44,9 +46,13 @@ export async function describeImage(
     totalBytes: details.totalBytes,
     platforms: details.platforms.map(platformOf),
     omittedPlatforms: details.omittedPlatforms,
-    referrers: details.referrers.map(referrerOf),
+    referrers: [
+      ...(await attachedTo(node.names, repository, details.digest)),
+      ...details.referrers.map(referrerOf),
+    ],
     isHere,
     ...(details.holders === undefined ? {} : { holders: details.holders }),
+    ...(debt === undefined ? {} : { short: { held: debt.held, wanted: debt.wanted, sinceMs: debt.sinceMs } }),
     ...(undeletable === undefined ? {} : { undeletable }),
   }
 }

@@ -6,7 +6,7 @@ import type { LostMember } from '../../cluster/lost-members.ts'
 import type { BlobEvent, Flow, MemberFacts, StateEvent, TransferFacts } from '../answers/live.ts'
 import type { PageMember, PageNode } from '../page.ts'
 import { Rates } from './rates.ts'
-import { Reports } from './reports.ts'
+import { type About, Reports } from './reports.ts'
 
 const maxFlows = 256
 const maxTransfers = 200
@@ -99,7 +99,7 @@ export class Observatory {
   #members(member: PageMember | undefined): MemberFacts[] {
     const self: MemberFacts = {
       peer: this.#node.self,
-      name: this.#node.name,
+      name: this.#node.hostName(this.#node.self) ?? this.#node.name,
       isSelf: true,
       addresses: member?.addresses() ?? [],
       sinceMs: this.#startedMs,
@@ -120,7 +120,7 @@ export class Observatory {
         receivedBytes,
         sentBytes,
         faults: faults as Record<string, number>,
-        ...this.#reports.aboutOf(peer),
+        ...this.#about(peer),
         ...(latencyMs === undefined ? {} : { latencyMs }),
         ...(agent === undefined ? {} : { version: agent.replace(/^shoal\//, '') }),
         ...(announces === undefined ? {} : { announces }),
@@ -138,8 +138,13 @@ export class Observatory {
       receivedBytes: 0,
       sentBytes: 0,
       faults: {},
-      ...this.#reports.aboutOf(peer),
+      ...this.#about(peer),
     }
+  }
+
+  #about(peer: string): About {
+    const name = this.#node.hostName(peer)
+    return { ...this.#reports.aboutOf(peer), ...(name === undefined ? {} : { name }) }
   }
 
   /** This node counts what it sends and receives; of what passes between others, the receivers tell. */

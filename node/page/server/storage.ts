@@ -1,10 +1,13 @@
 /** What this node stores, and what of it may go: walked at most once at a time, and not again for a while. */
 import type { Clock } from '../../../src/base/base.ts'
+import { groupPlanned } from '../../operations/planned.ts'
 import type { StorageAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { Measured } from './measured.ts'
 
-type Freeable = Pick<StorageAnswer, 'now' | 'later' | 'measuredMs'>
+type Freeable = Pick<StorageAnswer, 'now' | 'later' | 'plan' | 'measuredMs'>
+
+const maxGroups = 200
 
 export class StorageReports {
   readonly #node: PageNode
@@ -18,7 +21,7 @@ export class StorageReports {
 
   async report({ signal }: { signal: AbortSignal }): Promise<StorageAnswer> {
     const { collects } = this.#node
-    const [{ disk }, freeable] = await Promise.all([
+    const [{ disk, short }, freeable] = await Promise.all([
       this.#node.operate('status', {}, { signal }),
       this.#freeable.get(),
     ])
@@ -33,6 +36,7 @@ export class StorageReports {
       totalBytes,
       freeBytes,
       minFreeBytes,
+      short,
       ...freeable,
       graceMs: collects.graceMs,
       collectEveryMs: collects.everyMs,
@@ -48,8 +52,12 @@ export class StorageReports {
   async #measure(clock: Clock): Promise<Freeable> {
     const { signal } = new AbortController()
     const measuredMs = clock.now()
-    const now = await this.#node.operate('gc', { dryRun: true }, { signal })
+    const { garbage: now, limit, blobs } = await this.#node.operate('gc-plan', {}, { signal })
     const later = await this.#node.operate('gc', { dryRun: true, graceMs: 0 }, { signal })
-    return { now, later, measuredMs }
+    const plan = {
+      ...(limit === undefined ? {} : { limit }),
+      groups: groupPlanned(blobs).slice(0, maxGroups),
+    }
+    return { now, later, plan, measuredMs }
   }
 }

@@ -1,6 +1,7 @@
 /** The tags of repositories in the order of their age: sorted when somebody looks, kept until one of them changes. */
 import type { Repository } from '../../../src/oci/oci.ts'
 import type { ChangedKey, Names } from '../../../src/records/records.ts'
+import { isAttached } from './attached-tags.ts'
 
 export interface ListedTag {
   tag: string
@@ -25,17 +26,19 @@ const maxKept = 8
 const tagsAtOnce = 500
 
 export class TagLists {
-  readonly #names: Pick<Names, 'listTags' | 'findTag'>
+  readonly #names: Pick<Names, 'listTags' | 'findTag' | 'findManifest'>
   /** The one that was looked at last comes last. */
   readonly #kept = new Map<Repository, Promise<TagList>>()
 
-  constructor(names: Pick<Names, 'listTags' | 'findTag'>) {
+  constructor(names: Pick<Names, 'listTags' | 'findTag' | 'findManifest'>) {
     this.#names = names
   }
 
   /** To be called with every change of the ledger. */
   changed(keys: ChangedKey[]): void {
-    for (const key of keys) if (key.kind === 'tag') this.#kept.delete(key.repository)
+    // A signature without its image is a tag like others.
+    for (const key of keys)
+      if (key.kind === 'tag' || key.kind === 'manifest') this.#kept.delete(key.repository)
   }
 
   async of(repository: Repository): Promise<TagList> {
@@ -62,7 +65,8 @@ export class TagLists {
       for (const tag of names) {
         const entry = await this.#names.findTag(repository, tag)
         // One that was deleted since the names were read is no tag.
-        if (entry !== undefined) byName.push({ tag, ...entry })
+        if (entry === undefined || (await isAttached(this.#names, repository, tag))) continue
+        byName.push({ tag, ...entry })
       }
       after = names.at(-1)
       if (names.length < tagsAtOnce) break

@@ -1,5 +1,6 @@
 /** What the page's API answers: lists a part at a time, search, images, storage, and refusals in words. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { groupPlanned } from '../../../node/operations/planned.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
 import type { ImageAnswer, RepositoryRow, SearchAnswer, TagRow } from '../../../node/page/answers/images.ts'
 import type { StateEvent } from '../../../node/page/answers/live.ts'
@@ -167,6 +168,34 @@ describe('the page’s API', () => {
     expect(freed.blobs).toBe(2)
     const after = (await collecting.ask('/api/storage')).json<StorageAnswer>()
     expect([after.now.bytes, after.later.bytes]).toEqual([0, 0])
+  })
+
+  it('shows a signature that cosign tagged at its image, and not as one more tag', async () => {
+    const image = makeImage({ seed: 'signed', layerBytes: [1000] })
+    await page.operated.push('team/app', '1', image)
+    const signature = `${image.manifest.descriptor.digest.replace(':', '-')}.sig`
+    const orphan = `sha256-${'0'.repeat(64)}.sig`
+    for (const tag of [signature, orphan])
+      await page.operated.push('team/app', tag, makeImage({ seed: tag, layerBytes: [10] }))
+    const { rows } = await get<Rows<TagRow>>('/api/tags?repository=team/app&order=name')
+    expect(rows.map(({ tag }) => tag)).toEqual(['1', orphan])
+    expect((await get<Rows<RepositoryRow>>('/api/repositories')).rows).toMatchObject([{ tags: 2 }])
+    const { referrers } = await get<ImageAnswer>('/api/image?repository=team/app&reference=1')
+    expect(referrers).toMatchObject([{ tag: signature, artifactType: 'application/vnd.dev.cosign.sig' }])
+  })
+
+  it('says what may go as gc --plan does, and which images are short of copies', async () => {
+    const image = makeImage({ seed: 'short', layerBytes: [1000] })
+    await page.operated.push('team/app', '1', image)
+    const { digest } = image.manifest.descriptor
+    const debt = { repository: 'team/app', digest, held: 1, wanted: 2, sinceMs: 5 }
+    page.short = [debt as never]
+    const { short, plan } = await get<StorageAnswer>('/api/storage')
+    expect(short).toEqual({ images: 1, list: [debt] })
+    const { blobs, limit } = await page.operated.perform('gc-plan', {})
+    expect(plan).toEqual({ groups: groupPlanned(blobs), ...(limit === undefined ? {} : { limit }) })
+    const shown = await get<ImageAnswer>('/api/image?repository=team/app&reference=1')
+    expect(shown.short).toEqual({ held: 1, wanted: 2, sinceMs: 5 })
   })
 
   it.each([

@@ -4,11 +4,13 @@ import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
+import type { OperationContext } from '../../../node/operations/operations.ts'
 import type { SignedInAnswer } from '../../../node/page/answers/access.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
 import { openAccess } from '../../../src/access/access.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../../../src/http/http.ts'
+import type { Debt } from '../../../src/placement/placement.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
 import { type OperatedNode, openOperatedNode } from '../operations/fixture.ts'
 
@@ -30,6 +32,8 @@ export interface ServedPage extends AsyncDisposable {
   readonly port: number
   /** Why what the node knows of accounts is too old, if a test says so. */
   outdated: string | undefined
+  /** What the node owes copies of, as a test says. */
+  short: Debt[]
   /** As a browser on this host does, with `localhost` for the Host unless another is given. */
   ask(path: string, options?: AskOptions): Promise<PageAnswer>
   /** As the page itself does, with its token. */
@@ -56,7 +60,13 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   const contact = { problem: () => served?.outdated }
   let served: ServedPage | undefined
   const access = opened.use(await openAccess({ names, contact }))
-  const context = () => ({ node, registry })
+  const copies = { short: () => served?.short ?? [] }
+  // Nothing but what is short of copies is asked of it here.
+  const context = () => ({
+    node,
+    registry,
+    copies: copies as unknown as NonNullable<OperationContext['copies']>,
+  })
   const door = opened.use(
     openPageDoor({
       node,
@@ -99,6 +109,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     operated,
     port: number,
     outdated: undefined,
+    short: [],
     ask,
     open: (path, headers = {}) => begin(path, { headers }),
     async change(path, body, headers = {}) {

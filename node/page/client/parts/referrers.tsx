@@ -1,11 +1,13 @@
 /** Signatures, SBOMs and whatever else refers to an image. */
-import type { ImageAnswer } from '../../answers/images.ts'
+import type { ImageAnswer, ReferrerFacts } from '../../answers/images.ts'
 import { shortDigest } from '../format.ts'
 import { hrefOf } from '../route.ts'
 import { Age } from './age.tsx'
 import { Digest } from './copy.tsx'
 import { Member } from './member.tsx'
 import { StrangerTable } from './stranger-text.tsx'
+
+const attached: Record<string, string> = { sig: 'Signature', att: 'Attestation', sbom: 'SBOM' }
 
 export function Referrers({ image }: { image: ImageAnswer }) {
   const { referrers, repository } = image
@@ -17,10 +19,10 @@ export function Referrers({ image }: { image: ImageAnswer }) {
       ) : (
         <ul class="lines">
           {referrers.map((referrer) => (
-            <li key={referrer.digest} class="referrer">
+            <li key={referrer.tag ?? referrer.digest} class="referrer">
               <span>
-                <a href={hrefOf({ view: 'image', repository, reference: referrer.digest })}>
-                  {kindOf(referrer.artifactType ?? referrer.mediaType)}
+                <a href={hrefOf({ view: 'image', repository, reference: referrer.tag ?? referrer.digest })}>
+                  {kindOf(referrer)}
                 </a>{' '}
                 <Digest digest={referrer.digest} />
               </span>
@@ -40,7 +42,9 @@ export function Referrers({ image }: { image: ImageAnswer }) {
 }
 
 /** The usual types by their usual names; the others as they are. */
-function kindOf(type: string): string {
+function kindOf({ artifactType, mediaType, tag }: ReferrerFacts): string {
+  if (tag !== undefined) return `${attached[tag.split('.').at(-1) ?? ''] ?? 'Artifact'} (cosign’s tag)`
+  const type = artifactType ?? mediaType
   if (/cosign|sigstore|notary|signature/i.test(type)) return `Signature (${type})`
   if (/spdx|cyclonedx|sbom/i.test(type)) return `SBOM (${type})`
   if (/in-toto|attestation/i.test(type)) return `Attestation (${type})`

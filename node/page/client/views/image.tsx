@@ -129,6 +129,12 @@ function Everywhere({ image }: { image: ImageAnswer }) {
           {formatList(lost.map((blob) => shortDigest(blob.digest)))}: it cannot be pulled whole.
         </p>
       )}
+      {image.short !== undefined && (
+        <p class="notice warn">
+          It is short of copies: {formatCount(image.short.held, 'member holds', 'members hold')} it, and{' '}
+          {image.short.wanted} are to. The node brings them by itself.
+        </p>
+      )}
       {presences.length > 1 && <PresenceTable presences={presences} />}
     </section>
   )

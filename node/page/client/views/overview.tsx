@@ -12,7 +12,7 @@ import { Answered, Empty, Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
 import { hrefOf } from '../route.ts'
 import { useAnswer } from '../use-answer.ts'
-import { clusterInWords, freeableInWords, movementInWords, roomInWords } from '../words.ts'
+import { clusterInWords, freeableInWords, movementInWords, roomInWords, shortInWords } from '../words.ts'
 
 const size = { width: 460, height: 320, marginX: 120, marginY: 52 }
 const shownTransfers = 5
@@ -37,7 +37,7 @@ export function Overview() {
           ) : (
             <ClusterPicture cluster={cluster} size={size} />
           )}
-          {cluster?.members.length === 1 && <Alone />}
+          {cluster?.members.length === 1 && <Alone name={nameOf.value(cluster.self)} />}
         </section>
         <section aria-labelledby="moving">
           <h2 id="moving">On the move</h2>
@@ -71,10 +71,10 @@ function Lost({ cluster }: { cluster: StateEvent }) {
   )
 }
 
-function Alone() {
+function Alone({ name }: { name: string }) {
   return (
     <p class="quiet">
-      Another host joins with <code>shoal serve --join "$(ssh this-host shoal token)"</code>
+      Another host joins with <code>shoal serve --join "$(ssh {name} shoal token)"</code>
     </p>
   )
 }
@@ -150,6 +150,7 @@ function Room() {
         <>
           <p>{roomInWords(storage)}</p>
           <p>{freeableInWords(storage)}</p>
+          {storage.short.images > 0 && <p class="notice warn">{shortInWords(storage.short)}</p>}
           <a href={hrefOf({ view: 'storage' })}>What is stored, and what can go</a>
         </>
       )}

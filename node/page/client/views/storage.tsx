@@ -2,11 +2,13 @@
 import { useState } from 'preact/hooks'
 import type { FreeableAnswer, StorageAnswer } from '../../answers/storage.ts'
 import { change } from '../api.ts'
-import { formatBytes, formatCount, formatNumber, formatSpan } from '../format.ts'
+import { formatBytes, formatCount, formatNumber, formatSpan, shortDigest } from '../format.ts'
+import { Age } from '../parts/age.tsx'
 import { Confirm } from '../parts/confirm.tsx'
 import { Answered } from '../parts/states.tsx'
+import { hrefOf } from '../route.ts'
 import { useAnswer } from '../use-answer.ts'
-import { freeableInWords, roomInWords } from '../words.ts'
+import { freeableInWords, roomInWords, shortInWords } from '../words.ts'
 
 export function StorageView() {
   const answer = useAnswer<StorageAnswer>('/api/storage', { follow: false })
@@ -56,6 +58,8 @@ function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) 
         </p>
         <Collect now={now} again={again} />
       </section>
+      <Plan plan={storage.plan} />
+      <Short short={storage.short} />
       <section aria-labelledby="stored">
         <h2 id="stored">What is stored</h2>
         <dl class="facts wide">
@@ -82,6 +86,77 @@ function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) 
         </dl>
       </section>
     </>
+  )
+}
+
+function Plan({ plan: { limit, groups } }: Pick<StorageAnswer, 'plan'>) {
+  return (
+    <section aria-labelledby="plan">
+      <h2 id="plan">What would go to make room</h2>
+      <p class="quiet">
+        {limit === undefined
+          ? 'Where room is needed,'
+          : `${formatBytes(limit.filledBytes)} of ${formatBytes(limit.maxBytes)} are filled; above ${formatBytes(limit.highBytes)},`}{' '}
+        {groups.length === 0 ? 'nothing may go.' : 'in this order, as shoal gc --plan says.'}
+      </p>
+      {groups.length > 0 && (
+        <table class="table plan">
+          <thead>
+            <tr>
+              <th scope="col">Repository</th>
+              <th scope="col">Why</th>
+              <th scope="col">Blobs</th>
+              <th scope="col">Size</th>
+              <th scope="col">Unused for</th>
+            </tr>
+          </thead>
+          <tbody>
+            {groups.map(({ why, repository, blobs, bytes, unusedMs }) => (
+              <tr key={`${why} ${repository}`}>
+                <td class="name">
+                  {repository === undefined ? (
+                    '–'
+                  ) : (
+                    <a href={hrefOf({ view: 'repository', repository })}>{repository}</a>
+                  )}
+                </td>
+                <td>{why}</td>
+                <td data-what="Blobs">{formatNumber(blobs)}</td>
+                <td data-what="Size">{formatBytes(bytes)}</td>
+                <td data-what="Unused for">{formatSpan(unusedMs)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </section>
+  )
+}
+
+function Short({ short }: Pick<StorageAnswer, 'short'>) {
+  const { images, list } = short
+  return (
+    <section aria-labelledby="short">
+      <h2 id="short">Copies</h2>
+      <p class={images === 0 ? 'quiet' : 'notice warn'}>{shortInWords(short)}</p>
+      {images > 0 && (
+        <ul class="lines">
+          {list.map(({ repository, digest, held, wanted, sinceMs }) => (
+            <li key={`${repository}@${digest}`}>
+              <a href={hrefOf({ view: 'image', repository, reference: digest })}>
+                {repository}@{shortDigest(digest)}
+              </a>
+              <span class="quiet">
+                {held} of {wanted}, pushed <Age atMs={sinceMs} />
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {images > list.length && (
+        <p class="quiet">{formatCount(images - list.length, 'more image')} not listed.</p>
+      )}
+    </section>
   )
 }
 

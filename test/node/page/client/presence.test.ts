@@ -58,7 +58,32 @@ describe('whether an image is everywhere', () => {
       [blob('1', true, ['b']), blob('2', true, ['b']), blob('2', true, ['b'])],
     )
     expect(said(answer)).toBe('a and b hold all of it; c lacks 2.0 KiB of it.')
-    expect(presenceOf(answer, members)?.[2]).toEqual({ peer: 'c', missing: 2, missingBytes: 2048, all: 4 })
+    expect(presenceOf(answer, members)?.[2]).toEqual({
+      peer: 'c',
+      missing: 2,
+      missingBytes: 2048,
+      all: 4,
+      platforms: [],
+    })
+  })
+
+  it('does not miss a platform that nobody there pulled', () => {
+    const whole = image(true, ['b', 'c'], [blob('1', true, ['b', 'c'])])
+    const [first] = whole.platforms
+    const platforms = [
+      { ...first, digest: 'amd', bytes: 1, platform: 'linux/amd64' },
+      {
+        digest: 'arm',
+        bytes: 1,
+        platform: 'linux/arm64',
+        content: { config: blob('other', true, []), layers: [blob('2', true, [])] },
+      },
+    ]
+    const index: ImageAnswer = { ...whole, kind: 'index', platforms }
+    expect(said(index)).toBe('a holds all of it; b and c hold linux/amd64 of it, and no other platform.')
+    expect(said(index, members.slice(0, 2))).toBe(
+      'a holds all of it; b holds linux/amd64 of it, and no other platform.',
+    )
   })
 
   it('says when only one holds it, and when nobody does', () => {

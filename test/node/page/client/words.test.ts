@@ -25,6 +25,8 @@ const storage: StorageAnswer = {
   minFreeBytes: 2 ** 28,
   now: nothing,
   later: nothing,
+  plan: { groups: [] },
+  short: { images: 0, list: [] },
   graceMs: 86_400_000,
   collectEveryMs: 0,
   measuredMs: 0,
