@@ -5,6 +5,7 @@ import type { Digest } from '../../src/oci/oci.ts'
 import { isNamed } from '../../src/placement/placement.ts'
 import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
+import { clusterId } from '../../src/swarm/cluster/cluster.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { Contact } from '../contact.ts'
 import type { LocalNode } from '../local-node.ts'
@@ -157,6 +158,9 @@ export async function openMember(
     }),
   )
   const banned = opened.use(watchOwnBan(names, swarm.peerId, logger))
+  metrics.gauge('shoal_cluster_info', () => 1, { cluster: clusterId(membership.cluster) })
+  metrics.gauge('shoal_member_banned', () => (banned.problem() === undefined ? 0 : 1))
+  metrics.gauge('shoal_member_waiting', () => (admissions.problem() === undefined ? 0 : 1))
   const leaving = new AbortController()
   const { signal } = leaving
   const resuming = resumeAnnouncing(node, swarm, { signal, logger })

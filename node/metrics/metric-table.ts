@@ -90,6 +90,11 @@ export const metricTable = {
   ),
 
   shoal_swarm_members: gauge('Connected members.'),
+  shoal_cluster_info: gauge('Always 1; which cluster the node belongs to, as shoal status shows it.', {
+    cluster: 'configured',
+  }),
+  shoal_member_banned: gauge('1 while the policy bans this node, so that the others refuse it, else 0.'),
+  shoal_member_waiting: gauge('1 while no member lets this node in, else 0; shoal doctor says why.'),
   shoal_swarm_connected_without_newest_secret: gauge(
     'Connected nodes that are not known to have the newest secret of the cluster; they are let go when the grace of the one before ends.',
   ),

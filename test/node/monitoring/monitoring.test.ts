@@ -137,8 +137,10 @@ describe('the alerts', () => {
   })
 
   it('are in the documentation, each of them', async () => {
-    const text = await readFile(join(root, 'docs/monitoring.md'), 'utf8')
-    expect(alerts.filter(({ name }) => !text.includes(`| \`${name}\` |`)).map(({ name }) => name)).toEqual([])
+    const text = await readFile(join(root, 'docs/alerts.md'), 'utf8')
+    expect([...text.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)).toEqual(alerts.map(({ name }) => name))
+    for (const { name, legend } of alerts)
+      expect(legend).toContain(`runbook_url: 'file:///usr/share/doc/shoal/docs/alerts.md#${name.toLowerCase()}'`)
   })
 
   it('and every expression of the dashboard are accepted by Prometheus', async () => {
