@@ -140,7 +140,9 @@ describe('the alerts', () => {
     const text = await readFile(join(root, 'docs/alerts.md'), 'utf8')
     expect([...text.matchAll(/^## (\w+)$/gm)].map(([, name]) => name)).toEqual(alerts.map(({ name }) => name))
     for (const { name, legend } of alerts)
-      expect(legend).toContain(`runbook_url: 'file:///usr/share/doc/shoal/docs/alerts.md#${name.toLowerCase()}'`)
+      expect(legend).toContain(
+        `runbook_url: 'file:///usr/share/doc/shoal/docs/alerts.md#${name.toLowerCase()}'`,
+      )
   })
 
   it('and every expression of the dashboard are accepted by Prometheus', async () => {
