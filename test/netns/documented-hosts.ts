@@ -23,7 +23,7 @@ export interface DocumentedHosts extends AsyncDisposable {
 }
 
 /** What a command that goes on running ends with. */
-const serving = /^(.*&& )?((?:\S*\/)?shoal serve\b.*|npm start\b.*)$/
+const serving = /^(.*&& )?((?:\S*\/)?shoal serve\b.*|(?:SHOAL_JOIN="[^"]*" )?npm start\b.*)$/
 
 export async function openDocumentedHosts(commands: DocumentedCommand[]): Promise<DocumentedHosts> {
   const names = [...new Set(commands.map(({ host }) => host))]
@@ -51,13 +51,13 @@ export async function openDocumentedHosts(commands: DocumentedCommand[]): Promis
     const node = await startDaemon(
       `shoal on ${host}`,
       folder.at(`on-${host}`),
-      ['bash', '-c', `${before}exec ${command}`],
+      ['bash', '-c', `${before}exec env ${command}`],
       {
         ready: /^shoal is ready/m,
       },
     )
     nodes.set(host, node)
-    if (text.includes('--join'))
+    if (/--join|SHOAL_JOIN=/.test(text))
       await until(`${host} to find a member`, () => hasMembers(dataOf(folder, host)), 30_000)
     return node.output()
   }
