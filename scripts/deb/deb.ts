@@ -30,17 +30,25 @@ const architecture = process.arch === 'x64' ? 'amd64' : process.arch
 const root = mkdtempSync(path.join(tmpdir(), 'shoal-deb-'))
 try {
   chmodSync(root, 0o755)
+  step('building the program and its page')
   run('npm', 'run', '--silent', 'build')
+  step('gathering the program, its modules and its Node')
   placeProgram()
   placeService()
   placeDocuments()
   writeControl()
   const file = path.resolve(values.out, `shoal_${version}_${architecture}.deb`)
   const compression = values.fast === true ? ['-Znone'] : ['-Zxz']
+  step(values.fast === true ? 'packing' : 'packing and compressing, which takes a minute')
   run('dpkg-deb', '--root-owner-group', ...compression, '--build', root, file)
   console.log(file)
 } finally {
   rmSync(root, { recursive: true })
+}
+
+/** On standard error: what is printed is the package's path alone. */
+function step(what: string): void {
+  console.error(`${new Date().toTimeString().slice(0, 8)} ${what}`)
 }
 
 function placeProgram(): void {

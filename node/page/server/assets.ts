@@ -26,6 +26,16 @@ const types: Record<string, string> = {
 }
 const pack = promisify(gzip)
 
+const notBuilt = `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>Shoal: the page was not built</title>
+<body style="font: 16px/1.5 system-ui; max-width: 40rem; margin: 4rem auto; padding: 0 1rem">
+<h1>The page was not built</h1>
+<p>The node runs, and serves docker as it should. Its page is built from the checkout:</p>
+<pre><code>npm run build:page</code></pre>
+<p>Then reload; the node need not be restarted. <code>npm start</code> does both.</p>
+</body></html>
+`
+
 export class Assets {
   readonly #directory: string
   #loading: Promise<Map<string, Asset>> | undefined
@@ -34,14 +44,25 @@ export class Assets {
     this.#directory = directory
   }
 
-  /** False when there is no such file. Throws PageError when the page was not built. */
+  /** False when there is no such file. Throws PageError when the page was not built, but for the page itself, which says so. */
   async serve(context: Context, name: string): Promise<boolean> {
     // A failure is not kept: the page may be built while the node runs.
     this.#loading ??= this.#load().catch((error: unknown) => {
       this.#loading = undefined
       throw error
     })
-    const asset = (await this.#loading).get(name)
+    const assets = await this.#loading.catch((error: unknown) => {
+      if (name === 'index.html' && error instanceof PageError && error.code === 'NOT_BUILT') return undefined
+      throw error
+    })
+    if (assets === undefined) {
+      // Whoever opens it in a browser is no program that reads JSON.
+      context.status = 503
+      context.set({ 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' })
+      context.body = notBuilt
+      return true
+    }
+    const asset = assets.get(name)
     if (asset === undefined) return false
     context.set({
       'Content-Type': asset.type,
