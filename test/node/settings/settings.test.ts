@@ -47,6 +47,8 @@ describe('settings', () => {
       addresses,
     )
     expect(read([], { SHOAL_BOOTSTRAP: addresses.join(',') }).bootstrap).toEqual(addresses)
+    // As manifests have a variable that is there to be filled in.
+    expect(read([], { SHOAL_BOOTSTRAP: '' }).bootstrap).toEqual([])
     expect(read(['--config', config(JSON.stringify({ bootstrap: addresses }))]).bootstrap).toEqual(addresses)
   })
 
