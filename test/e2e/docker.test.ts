@@ -1,10 +1,11 @@
 /** A Docker engine, with each of its image stores, against one node. */
-import { writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, openClient, pullManifest } from './client.ts'
 import { type DockerEngine, openDockerEngine } from './docker-engine.ts'
 import { archive, greeting, makeImage, nativeArchitecture, sha256 } from './image.ts'
-import { showOutputOnFailure } from './process.ts'
+import { run, showOutputOnFailure } from './process.ts'
 import { openRegistry, type Registry } from './registry.ts'
 import { requires } from './requirement.ts'
 
@@ -14,6 +15,15 @@ interface ManifestJson {
 }
 
 const stores = ['classic', 'containerd'] as const
+const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
+/** What its first stage makes is in no image, so that a cache of `mode=max` alone has it. */
+const dockerfile = [
+  'FROM scratch AS made',
+  'COPY file /made',
+  'FROM scratch',
+  'COPY --from=made /made /taken',
+  'COPY file /other',
+].join('\n')
 
 describe.each(stores)(
   'docker with its %s image store',
@@ -124,6 +134,44 @@ describe.each(stores)(
       expect(await list('otter')).toContain('zoo/otter')
       expect(await list('walrus')).toBe('')
     })
+
+    // The classic store exports no cache.
+    if (store === 'containerd')
+      test(
+        'builds with a cache that the registry has, as an index or as an image',
+        requires('shoal', 'docker-buildx'),
+        async () => {
+          const context = engine.folder.at('context')
+          await mkdir(context)
+          await writeFile(path.join(context, 'file'), 'once')
+          await writeFile(path.join(context, 'Dockerfile'), dockerfile)
+          const cache = (kind: string) => `type=registry,ref=${registry.host}/team/built:${kind}`
+          const build = (...flags: string[]) =>
+            engine.docker([
+              'buildx',
+              'build',
+              '--progress',
+              'plain',
+              '--push',
+              '--tag',
+              `${registry.host}/team/built:1`,
+              ...flags,
+              context,
+            ])
+          const typeOf = async (kind: string) =>
+            (await pullManifest(client, 'team/built', kind)).headers['content-type']
+          for (const kind of ['index', 'manifest']) {
+            await build('--cache-to', `${cache(kind)},mode=max,image-manifest=${kind === 'manifest'}`)
+            expect(await typeOf(kind)).toBe(`application/vnd.oci.image.${kind}.v1+json`)
+          }
+          await run(shoal, ['gc', '--grace', '1s', '--data', registry.data])
+          for (const kind of ['index', 'manifest']) {
+            await engine.docker(['buildx', 'prune', '--all', '--force'])
+            const { stderr } = await build('--cache-from', cache(kind))
+            expect(stderr.match(/ CACHED$/gm)).toHaveLength(3)
+          }
+        },
+      )
 
     test('runs on the architecture that the images are made for', async () => {
       const { stdout } = await engine.docker(['version', '--format', '{{.Server.Arch}}'])

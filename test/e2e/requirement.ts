@@ -2,8 +2,8 @@
 import { accessSync, constants } from 'node:fs'
 import path from 'node:path'
 
-/** Folders of daemons, which an ordinary user's PATH often leaves out. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+/** Folders of daemons, which an ordinary user's PATH often leaves out, and that of docker's plugins. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/libexec/docker/cli-plugins']
 
 export interface Requirement {
   skip?: true
