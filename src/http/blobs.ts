@@ -36,17 +36,18 @@ export async function getBlob(
   { repository, digest }: Target,
 ): Promise<void> {
   const { signal, trace } = exchange
+  const headers = headersOf(digest)
+  const isKnown = matches(exchange.header('if-none-match'), headers.ETag)
   if (exchange.isHead) {
     const { size } = await pull.statBlob(repository, digest, { signal })
-    exchange
-      .head(200, { ...headersOf(digest), ...locationOf(repository, digest), 'Content-Length': size })
-      .end()
+    if (isKnown) exchange.send(304, headers)
+    else
+      exchange.head(200, { ...headers, ...locationOf(repository, digest), 'Content-Length': size }).end()
     return
   }
-  const headers = headersOf(digest)
   const ranges = rangesAlone(exchange, headers.ETag)
   await using blob = await pull.openBlob(repository, digest, { signal, trace, ranges })
-  if (matches(exchange.header('if-none-match'), headers.ETag)) {
+  if (isKnown) {
     exchange.send(304, headers)
     return
   }

@@ -45,7 +45,8 @@ export function parseRanges(header: string | undefined, size: number): ByteRange
 
 /** `undefined` for what is no range. */
 function parseItem(item: string, size: number): ByteRange | 'beyond' | 'reversed' | undefined {
-  const match = /^(\d{0,15})-(\d{0,15})$/.exec(item)
+  // However many digits: who wants all to the end may name the largest number that it knows.
+  const match = /^(\d*)-(\d*)$/.exec(item)
   const [, first = '', last = ''] = match ?? []
   if (first === '') {
     if (last === '') return undefined

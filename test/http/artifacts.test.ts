@@ -76,6 +76,11 @@ describe('an artifact', () => {
       ['application/vnd.ollama.image.model', 'application/vnd.ollama.image.params'],
     ],
     [
+      'what Argo CD takes manifests from',
+      'application/vnd.oci.empty.v1+json',
+      ['application/vnd.oci.image.layer.v1.tar+gzip'],
+    ],
+    [
       'what Flux takes from a repository',
       'application/vnd.cncf.flux.config.v1+json',
       ['application/vnd.cncf.flux.content.v1.tar+gzip'],

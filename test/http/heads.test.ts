@@ -1,11 +1,29 @@
 /** HEAD and GET of every route, side by side: clients ask one and believe that the other says the same. */
 import { connect } from 'node:net'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Api, openApi } from './harness.ts'
 
 const unknown = `sha256:${'0'.repeat(64)}`
+const names = [
+  'base',
+  'a manifest by its tag',
+  'a manifest by its digest',
+  'a blob',
+  'tags',
+  'tags, a page of them',
+  'catalog',
+  'referrers',
+  'filtered referrers',
+  'an unknown manifest',
+  'an unknown blob',
+  'an unknown repository',
+  'a wrong digest',
+  'no endpoint',
+  'a namespace',
+] as const
 let api: Api
-let paths: Record<string, string>
+let paths: Record<(typeof names)[number], string>
 beforeAll(async () => {
   api = await openApi()
   const image = await api.pushImage('team/app', 'v1')
@@ -31,32 +49,38 @@ beforeAll(async () => {
 afterAll(() => api[Symbol.asyncDispose]())
 
 describe('HEAD', () => {
-  it.each([
-    'base',
-    'a manifest by its tag',
-    'a manifest by its digest',
-    'a blob',
-    'tags',
-    'tags, a page of them',
-    'catalog',
-    'referrers',
-    'filtered referrers',
-    'an unknown manifest',
-    'an unknown blob',
-    'an unknown repository',
-    'a wrong digest',
-    'no endpoint',
-    'a namespace',
-  ])('of %s has the status and all headers of GET, and no body', async (name) => {
-    const path = paths[name] ?? expect.fail('every name has a path')
-    const [head, get] = await Promise.all([api.call('HEAD', path), api.call('GET', path)])
-    const { date: _head, ...ofHead } = head.headers
-    const { date: _get, ...ofGet } = get.headers
-    expect([head.status, ofHead]).toEqual([get.status, ofGet])
-    expect(head.headers['content-length']).toBe(String(get.body.length))
-    expect(head.headers['docker-distribution-api-version']).toBe('registry/2.0')
-    expect(head.body).toHaveLength(0)
-  })
+  /** Whatever of these headers comes along; a range is for GET alone. */
+  const conditions = fc.record(
+    {
+      'If-None-Match': fc.constantFrom('*', '"other"', 'own', 'W/own', '"other", own', ''),
+      'If-Range': fc.constantFrom('own', '"other"'),
+      Accept: fc.constantFrom('*/*', 'text/html', 'application/vnd.oci.image.index.v1+json'),
+      'Accept-Encoding': fc.constantFrom('gzip', 'identity'),
+    },
+    { requiredKeys: [] },
+  )
+
+  it('of any path has the status and all headers of GET, and no body', () =>
+    fc.assert(
+      fc.asyncProperty(fc.constantFrom(...names), conditions, async (name, asked) => {
+        const path = paths[name]
+        const own = (await api.call('HEAD', path)).headers.etag ?? '"none"'
+        const headers = Object.fromEntries(
+          Object.entries(asked).map(([key, value]) => [key, value.replace('own', own)]),
+        )
+        const [head, get] = await Promise.all([
+          api.call('HEAD', path, { headers }),
+          api.call('GET', path, { headers }),
+        ])
+        const { date: _head, ...ofHead } = head.headers
+        const { date: _get, ...ofGet } = get.headers
+        expect([name, head.status, ofHead]).toEqual([name, get.status, ofGet])
+        if (head.status !== 304) expect(head.headers['content-length']).toBe(String(get.body.length))
+        expect(head.headers['docker-distribution-api-version']).toBe('registry/2.0')
+        expect(head.body).toHaveLength(0)
+      }),
+      { examples: names.map((name) => [name, {}]) },
+    ))
 })
 
 describe('a request for a mirrored name', () => {

@@ -84,6 +84,28 @@ describe('bad input', () => {
     expect(sent).toBeLessThan(64 * 1024 * 1024)
   })
 
+  it.each([
+    ['two lengths', 'Content-Length: 3\r\nContent-Length: 5'],
+    ['a length and chunks', 'Content-Length: 3\r\nTransfer-Encoding: chunked'],
+    ['chunks and a length', 'Transfer-Encoding: chunked\r\nContent-Length: 3'],
+    ['a coding that nobody knows', 'Transfer-Encoding: identity, chunked, gzip'],
+    ['a negative length', 'Content-Length: -3'],
+    ['a length with words', 'Content-Length: 3 bytes'],
+    ['a length beyond all numbers', 'Content-Length: 99999999999999999999999'],
+    ['a header in two lines', 'Content-Length: 3\r\nX-A: b\r\n c'],
+    ['a carriage return alone', 'X-A: b\rContent-Length: 3'],
+    ['no host', ''],
+  ])('believes no request with %s, nor what comes after it', async (what, lines) => {
+    const host = what === 'no host' ? '' : 'Host: localhost\r\n'
+    const smuggled = 'GET /v2/_catalog HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    const socket = connect(api.port, '127.0.0.1')
+    socket.write(`PATCH /v2/a/blobs/uploads/none HTTP/1.1\r\n${host}${lines}\r\n\r\n0\r\n\r\n${smuggled}`)
+    let said = ''
+    for await (const chunk of socket) said += String(chunk)
+    expect(said).toMatch(/^HTTP\/1\.1 400 /)
+    expect(said).not.toContain('repositories')
+  })
+
   it('answers requests that are no HTTP with 400 and goes on', async () => {
     const answer = await new Promise<string>((resolve, reject) => {
       const socket = connect(api.port, '127.0.0.1', () => socket.write('NONSENSE\r\n\r\n'))

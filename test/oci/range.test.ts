@@ -10,6 +10,8 @@ describe('parseRanges', () => {
     ['bytes=-4', 10, { start: 6, end: 10 }],
     ['bytes=-40', 10, { start: 0, end: 10 }],
     ['bytes=9-9', 10, { start: 9, end: 10 }],
+    ['bytes=3-18446744073709551615', 10, { start: 3, end: 10 }],
+    ['bytes=-9223372036854775807', 10, { start: 0, end: 10 }],
   ])('reads %s of %d bytes', (header, size, range) => {
     expect(parseRanges(header, size)).toEqual([range])
   })
@@ -29,6 +31,7 @@ describe('parseRanges', () => {
     ['bytes=5-3', 10],
     ['bytes=0-1,3-2', 10],
     ['bytes=999999999999999-', 10],
+    ['bytes=18446744073709551615-', 10],
   ])('refuses %s of %d bytes', (header, size) => {
     expect(() => parseRanges(header, size)).toThrow(expect.objectContaining({ code: 'RANGE_INVALID' }))
   })
