@@ -16,6 +16,7 @@ import { firstGet } from './measurements/first-get.ts'
 import { importing } from './measurements/import.ts'
 import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
+import { models } from './measurements/models.ts'
 import { skopeo } from './measurements/skopeo.ts'
 import { start } from './measurements/start.ts'
 import { tls } from './measurements/tls.ts'
@@ -36,6 +37,7 @@ const measurements: Measurement[] = [
   start,
   verify,
   importing,
+  models,
 ]
 const names = measurements.map(({ name }) => name)
 const packages = { 'docker-registry': 'docker-registry', curl: 'curl', skopeo: 'skopeo', wrk: 'wrk' }

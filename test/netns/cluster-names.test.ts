@@ -2,8 +2,8 @@
 import { rm } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { NodeStatus } from '../../node/operations/status.ts'
-import { type Client, pullManifest } from '../e2e/client.ts'
-import { type Content, makeImage, sha256, writeLayout } from '../e2e/image.ts'
+import { type Client, pullManifest, pushBlob } from '../e2e/client.ts'
+import { type Content, content, makeImage, seededBytes, sha256, writeLayout } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
 import { until } from '../swarm/fixture.ts'
@@ -74,6 +74,22 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
       const blob = await d.client.ask('GET', `/v2/team/app/blobs/${descriptor.digest}`)
       expect([blob.status, sha256(blob.body)]).toEqual([200, descriptor.digest])
     }
+  })
+
+  test('a blob of another host is read by sixteen exact ranges at once, as ollama does', async () => {
+    const model = content('application/vnd.ollama.image.model', seededBytes('model', 24_000_000))
+    await pushBlob(a.client, 'library/model', model)
+    const path = `/v2/library/model/blobs/${model.descriptor.digest}`
+    const part = model.bytes.length / 16
+    const parts = await Promise.all(
+      Array.from({ length: 16 }, async (_, index) => {
+        const headers = { Range: `bytes=${index * part}-${(index + 1) * part - 1}` }
+        const { status, body } = await d.client.ask('GET', path, { headers })
+        expect([status, body.length]).toEqual([206, part])
+        return body
+      }),
+    )
+    expect(Buffer.concat(parts).equals(model.bytes)).toBe(true)
   })
 
   test('moved and deleted tags, the catalog, the lists and the referrers are the same on all', async () => {
