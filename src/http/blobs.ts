@@ -41,8 +41,7 @@ export async function getBlob(
   if (exchange.isHead) {
     const { size } = await pull.statBlob(repository, digest, { signal })
     if (isKnown) exchange.send(304, headers)
-    else
-      exchange.head(200, { ...headers, ...locationOf(repository, digest), 'Content-Length': size }).end()
+    else exchange.head(200, { ...headers, ...locationOf(repository, digest), 'Content-Length': size }).end()
     return
   }
   const ranges = rangesAlone(exchange, headers.ETag)
@@ -54,7 +53,13 @@ export async function getBlob(
   const plan = planBody(wantedRanges(exchange, blob.size, headers.ETag), blob.size, blobType)
   const sent = { bytes: 0, isComplete: false }
   try {
-    exchange.head(plan.status, { ...headers, ...locationOf(repository, digest), ...plan.headers })
+    const response = exchange.head(plan.status, {
+      ...headers,
+      ...locationOf(repository, digest),
+      ...plan.headers,
+    })
+    // Of what is on its way the first byte may be minutes off, and containerd waits 30 s for a head.
+    if (blob.provenance !== undefined) response.flushHeaders()
     await sendBlob(exchange, blob, plan, sent)
   } catch (error) {
     if (!(error instanceof ClientGoneError) || !hasEnough(exchange, plan, sent)) throw error
