@@ -59,7 +59,10 @@ export async function getUpload({ push }: Registry, exchange: Exchange, session:
 }
 
 export async function patchUpload({ push }: Registry, exchange: Exchange, session: Session): Promise<void> {
-  const { offset } = await append(push, exchange, session)
+  const { repository, id } = session
+  const { offset } = await receive(push, exchange, session, (body, options) =>
+    push.appendUpload(repository, id, body, options),
+  )
   sendProgress(exchange, 202, session, offset)
 }
 
@@ -81,25 +84,32 @@ async function completeUpload(
   session: Session,
   digest: Digest,
 ): Promise<void> {
-  if (hasBody(exchange.request)) await append(push, exchange, session)
-  const { socket } = exchange.request
-  const idleMs = socket.timeout ?? 0
-  // The last hash and sync of a large blob move no byte over the socket; that is not the client being idle.
-  socket.setTimeout(0)
-  let finished: { size: number }
-  try {
-    finished = await push.finishUpload(session.repository, session.id, digest)
-  } finally {
-    socket.setTimeout(idleMs)
-  }
+  const { repository, id } = session
+  const finished = hasBody(exchange.request)
+    ? await receive(push, exchange, session, (body, options) =>
+        push.putUpload(repository, id, body, digest, options),
+      )
+    : await unhurried(exchange, () => push.finishUpload(repository, id, digest))
   sendCreated(exchange, session.repository, { ...finished, digest, isMount: false })
 }
 
-async function append(
+/** The body's own pace says how long its client may pause; the last hash and sync of a large blob move no byte at all. */
+async function unhurried<T>({ request: { socket } }: Exchange, work: () => Promise<T>): Promise<T> {
+  const idleMs = socket.timeout ?? 0
+  socket.setTimeout(0)
+  try {
+    return await work()
+  } finally {
+    socket.setTimeout(idleMs)
+  }
+}
+
+async function receive<T>(
   push: Registry['push'],
   exchange: Exchange,
   { repository, id }: Session,
-): Promise<{ offset: number }> {
+  take: (body: RequestBody, options: { offset?: number; transfer: true }) => Promise<T>,
+): Promise<T> {
   const { request, response } = exchange
   const header = exchange.header('content-range')
   const range = header === undefined ? undefined : parseContentRange(header)
@@ -110,28 +120,19 @@ async function append(
       `Content-Range ${header} covers ${range.end - range.start} bytes, Content-Length is ${length}`,
     )
   }
-  const { socket } = request
-  const idleMs = socket.timeout ?? 0
-  // The body's own pace says how long its client may pause.
-  socket.setTimeout(0)
-  using body = new RequestBody(request, exchange.bodies, 'streamed')
-  try {
-    return await push.appendUpload(
-      repository,
-      id,
-      body,
-      range === undefined ? { transfer: true } : { transfer: true, offset: range.start },
-    )
-  } catch (error) {
-    // The spec's answer to a chunk out of order says where to go on (distribution-spec, "Pushing a blob in chunks").
-    if (error instanceof OciError && error.code === 'RANGE_INVALID') {
-      const { offset } = await push.getUpload(repository, id)
-      response.setHeader('Range', progress(offset)).setHeader('Location', locationOf(repository, id))
+  return await unhurried(exchange, async () => {
+    using body = new RequestBody(request, exchange.bodies, 'streamed')
+    try {
+      return await take(body, { transfer: true, ...(range === undefined ? {} : { offset: range.start }) })
+    } catch (error) {
+      // The spec's answer to a chunk out of order says where to go on (distribution-spec, "Pushing a blob in chunks").
+      if (error instanceof OciError && error.code === 'RANGE_INVALID') {
+        const { offset } = await push.getUpload(repository, id)
+        response.setHeader('Range', progress(offset)).setHeader('Location', locationOf(repository, id))
+      }
+      throw error
     }
-    throw error
-  } finally {
-    socket.setTimeout(idleMs)
-  }
+  })
 }
 
 function mountOf(digest: string, from: string | null): { digest: Digest; from?: Repository } {

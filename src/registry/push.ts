@@ -58,6 +58,14 @@ export interface Push {
   ): Promise<UploadState>
   /** Throws `DIGEST_INVALID` when the bytes hash to something else. */
   finishUpload(repository: Repository, id: string, digest: Digest): Promise<{ size: number }>
+  /** `appendUpload` and `finishUpload` in one go. Throws what these throw. */
+  putUpload(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    digest: Digest,
+    options?: { offset?: number; transfer?: boolean; signal?: AbortSignal },
+  ): Promise<{ size: number }>
   cancelUpload(repository: Repository, id: string): Promise<void>
   /** Stored and published when it resolves. `tags` are set beside the reference's own; `by` is the account that pushes. */
   putManifest(
@@ -267,6 +275,14 @@ export function createPush(collaborators: Collaborators): Push {
       const upload = await uploads.find(repository, id)
       if (upload !== undefined) await checkRoomFor(repository, upload, digest)
       const finished = await refusing(uploads.finish(repository, id, digest))
+      elsewhere.announce([digest])
+      ahead.send(repository, digest, finished.size)
+      return finished
+    },
+    async putUpload(repository, id, body, digest, options) {
+      own.notePush(repository)
+      const admit = (bytes: number) => quotas.checkBlob(repository, { digest, bytes })
+      const finished = await refusing(uploads.put(repository, id, body, digest, { ...options, admit }))
       elsewhere.announce([digest])
       ahead.send(repository, digest, finished.size)
       return finished

@@ -82,6 +82,15 @@ export interface BodyOptions {
   signal?: AbortSignal
 }
 
+export interface AppendOptions extends BodyOptions {
+  offset?: number
+}
+
+export interface PutOptions extends AppendOptions {
+  /** Asked once all bytes are here, before they get a name. Where it throws, the session is dropped. */
+  admit?: (bytes: number) => Promise<void>
+}
+
 export interface OpenBlob extends AsyncDisposable {
   readonly size: number
   /**
@@ -125,8 +134,16 @@ export interface Uploads {
     repository: Repository,
     id: string,
     body: AsyncIterable<Uint8Array>,
-    options?: BodyOptions & { offset?: number },
+    options?: AppendOptions,
   ): Promise<UploadState>
+  /** `append` and `finish` in one go, which makes of a small blob a file at once. */
+  put(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    digest: Digest,
+    options?: PutOptions,
+  ): Promise<{ size: number }>
   /**
    * Proves the bytes, makes them durable under their digest and links them to the repository.
    * Throws `DIGEST_INVALID` and drops the session when they hash to something else.

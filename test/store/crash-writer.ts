@@ -31,8 +31,12 @@ async function pushForever(store: Store, seed: number): Promise<void> {
     const bytes = seededBytes(turn % 5 === 4 ? 1_500_000 : 1000 + ((name * 7919) % 60_000), name)
     const digest = digestOf(bytes, turn % 3 === 0 ? 'sha512' : 'sha256')
     const { id } = await store.uploads.create(team)
-    await store.uploads.append(team, id, inChunks(bytes))
-    await store.uploads.finish(team, id, digest)
+    // Whole, it is one file at once where it is small.
+    if (bytes.length % 2 === 0) await store.uploads.put(team, id, inChunks(bytes), digest)
+    else {
+      await store.uploads.append(team, id, inChunks(bytes))
+      await store.uploads.finish(team, id, digest)
+    }
     if (await keep(store, `${name}`, digest)) say(`blob ${digest}`)
   }
 }

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { open, readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Keyed, noMetrics, silentLogger } from '../../src/base/base.ts'
+import { Keyed, noMetrics, silentLogger, steadyClock } from '../../src/base/base.ts'
 import { algorithmOf, type Digest, hexOf } from '../../src/oci/oci.ts'
 import { SoundFiles } from '../../src/store/blobs/sound-files.ts'
 import { SumTable } from '../../src/store/blobs/sum-table.ts'
@@ -232,7 +232,7 @@ it('goes on verifying when the collector takes a blob that it is about to read',
     const verifier = new Verifier({
       context: { database, tables, turns: new Keyed(), claims: new Claims(), leases },
       files: new VanishingFiles(folder.path),
-      pool: stack.use(new IngestPool({ threads: 1, space, logger: silentLogger })),
+      pool: stack.use(new IngestPool({ threads: 1, space, clock: steadyClock, logger: silentLogger })),
       sums: new SumTable(tables),
       sound: new SoundFiles(leases),
       logger: silentLogger,

@@ -60,6 +60,16 @@ export class BlobFiles {
 
   /** Gives a proven and synced file its digest's name; durable when it resolves. */
   async publishFile(from: string, digest: Digest): Promise<void> {
+    const path = await this.placeOf(digest)
+    const replaced = await sizeOnDisk(path)
+    // Also when the blob is there already: that one may not be synced yet, or may have rotted.
+    await rename(from, path)
+    this.#onFreed(replaced)
+    await syncFolder(dirname(path))
+  }
+
+  /** The digest's name, in a folder that is durable. */
+  async placeOf(digest: Digest): Promise<string> {
     const path = this.blobPath(digest)
     const folder = dirname(path)
     let made = this.#folders.get(folder)
@@ -68,11 +78,12 @@ export class BlobFiles {
       this.#folders.set(folder, made)
     }
     await made
-    const replaced = await sizeOnDisk(path)
-    // Also when the blob is there already: that one may not be synced yet, or may have rotted.
-    await rename(from, path)
-    this.#onFreed(replaced)
-    await syncFolder(folder)
+    return path
+  }
+
+  /** A file that a new one took the name of took so much. */
+  noteReplaced(bytes: number): void {
+    this.#onFreed(bytes)
   }
 
   async remove(digest: Digest): Promise<void> {

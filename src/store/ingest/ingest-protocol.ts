@@ -12,6 +12,11 @@ export type IngestRequest =
   | { type: 'finish'; file: number; algorithm: DigestAlgorithm; timeMs: number }
   | { type: 'close'; file: number }
   /**
+   * Makes a whole file at `path`, synced, with `timeMs` as its modification time, and gives it the name `target`, durably. After a
+   * failure nothing is left at `path`. Value: `offset`, `replacedBytes`.
+   */
+  | { type: 'put'; file: number; path: string; target: string; bytes: Uint8Array; timeMs: number }
+  /**
    * Hashes a file as far as `bytes`; `file` is a number of its own. Value: `offset`, and at the file's end `hex`, `inode` and
    * `sums`. Until then `hash-on` goes on, or `leave` leaves it.
    */
@@ -28,4 +33,6 @@ export interface IngestValue {
   inode?: number
   /** Of its blocks. */
   sums?: Uint8Array
+  /** What the file that had the name before took of the disk. */
+  replacedBytes?: number
 }

@@ -1,8 +1,16 @@
 /** The last step of every way in: prove the bytes, then give the file its digest's name. */
 import { randomUUID } from 'node:crypto'
-import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, OciError } from '../../oci/oci.ts'
+import {
+  algorithmOf,
+  type Digest,
+  type DigestAlgorithm,
+  digestBytes,
+  hexOf,
+  OciError,
+} from '../../oci/oci.ts'
 import type { SumTable } from '../blobs/sum-table.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
+import { BlockSums } from '../files/block-sums.ts'
 import { asStoreError, type DiskSpace } from '../files/disk-space.ts'
 import type { Claims } from '../links/claims.ts'
 import type { Leases } from '../links/leases.ts'
@@ -44,16 +52,49 @@ export class Publisher {
   ): Promise<{ size: number }> {
     return await this.#options.claims.write([digest], async () => {
       const { hex, size, sums } = await ingest.finish(algorithmOf(digest), this.#options.leases.now())
-      if (hex !== hexOf(digest))
-        throw new OciError(
-          'DIGEST_INVALID',
-          `the ${size} bytes hash to ${algorithmOf(digest)}:${hex}, not to ${digest}`,
-        )
+      if (hex !== hexOf(digest)) throw wrongDigest(size, `${algorithmOf(digest)}:${hex}`, digest)
       await this.#options.sums.put(digest, { size, sums })
       await this.files.publish(id, digest)
       await commit()
       return { size }
     })
+  }
+
+  /** A small blob that is in memory: proven here, and made a file by one call of a thread. Otherwise as `publish`. */
+  async publishSmall(
+    id: string,
+    bytes: Uint8Array,
+    digest: Digest,
+    commit: () => Promise<void>,
+  ): Promise<{ size: number }> {
+    const { claims, sums, leases, pool } = this.#options
+    const size = bytes.length
+    const actual = digestBytes(bytes, algorithmOf(digest))
+    if (actual !== digest) throw wrongDigest(size, actual, digest)
+    const blocks = new BlockSums()
+    blocks.update(bytes)
+    await this.space.take(size)
+    try {
+      return await claims.write([digest], async () => {
+        const target = await this.files.placeOf(digest)
+        const path = this.files.uploadPath(id)
+        const ended = await Promise.allSettled([
+          pool.put({ path, target, bytes, timeMs: leases.now() }),
+          sums.put(digest, { size, sums: blocks.finish() }),
+        ])
+        for (const { reason } of ended.filter((each) => each.status === 'rejected')) throw reason
+        const [put] = ended
+        if (put.status === 'fulfilled') this.files.noteReplaced(put.value)
+        await commit()
+        return { size }
+      })
+    } catch (error) {
+      // A thread that died may have left it.
+      await this.files.removeUpload(id)
+      throw asStoreError(error)
+    } finally {
+      this.space.settle(size)
+    }
   }
 
   /** A whole blob in one go, without a session and without a link. */
@@ -74,4 +115,8 @@ export class Publisher {
       throw asStoreError(error)
     }
   }
+}
+
+function wrongDigest(size: number, actual: string, digest: Digest): OciError {
+  return new OciError('DIGEST_INVALID', `the ${size} bytes hash to ${actual}, not to ${digest}`)
 }

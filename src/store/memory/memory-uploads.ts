@@ -4,7 +4,7 @@ import { Keyed } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
 import { UploadConflictError, UploadUnknownError } from '../errors.ts'
 import { type BodySink, pump } from '../ingest/body.ts'
-import type { BodyOptions, CreateOptions, UploadState, Uploads } from '../store.ts'
+import type { AppendOptions, CreateOptions, PutOptions, UploadState, Uploads } from '../store.ts'
 import { SessionRooms } from '../uploads/session-rooms.ts'
 import type { MemoryContent } from './memory-content.ts'
 
@@ -84,7 +84,7 @@ export class MemoryUploads implements Uploads {
     repository: Repository,
     id: string,
     body: AsyncIterable<Uint8Array>,
-    { offset, signal }: BodyOptions & { offset?: number } = {},
+    { offset, signal }: AppendOptions = {},
   ): Promise<UploadState> {
     return await this.#take(repository, id, async ({ sink }, turn) => {
       if (offset !== undefined && offset !== sink.accepted)
@@ -113,6 +113,23 @@ export class MemoryUploads implements Uploads {
       this.#content.link(repository, digest)
       return { size: bytes.length }
     })
+  }
+
+  async put(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    digest: Digest,
+    { admit, ...options }: PutOptions = {},
+  ): Promise<{ size: number }> {
+    const { offset } = await this.append(repository, id, body, options)
+    try {
+      await admit?.(offset)
+    } catch (error) {
+      await this.cancel(repository, id)
+      throw error
+    }
+    return await this.finish(repository, id, digest)
   }
 
   async cancel(repository: Repository, id: string): Promise<boolean> {

@@ -3,21 +3,20 @@ import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { ClosingError, Keyed } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
-import { StoreFullError, UploadConflictError, WorkerLostError } from '../errors.ts'
+import { StoreFullError, UploadConflictError } from '../errors.ts'
 import { orMissing } from '../files/blob-files.ts'
-import { asStoreError } from '../files/disk-space.ts'
 import { pump } from '../ingest/body.ts'
-import type { Ingest } from '../ingest/ingest.ts'
 import type { Publisher } from '../ingest/publisher.ts'
 import type { Leases } from '../links/leases.ts'
 import type { TableContext } from '../links/link-table.ts'
-import type { BodyOptions, CreateOptions, UploadState, Uploads } from '../store.ts'
+import type { AppendOptions, CreateOptions, PutOptions, UploadState, Uploads } from '../store.ts'
 import { WorkerCallError } from '../threads/worker-thread.ts'
 import { newSession, type Session, storedSession, takenOver, unknownSession } from './session.ts'
+import { SessionEnd } from './session-end.ts'
 import { SessionFiles } from './session-files.ts'
 import { SessionRooms } from './session-rooms.ts'
 import { SessionRows } from './session-rows.ts'
-import { SessionSink } from './session-sink.ts'
+import { type Held, SessionSink } from './session-sink.ts'
 
 export interface UploadLimits {
   maxBlobBytes: number
@@ -37,6 +36,8 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   readonly #sessions = new Map<string, Session>()
   readonly #turns = new Keyed()
   readonly #closing = new AbortController()
+  readonly #held: Held = { bytes: 0 }
+  readonly #end: SessionEnd
 
   constructor(context: TableContext, publisher: Publisher, limits: UploadLimits) {
     this.#rows = new SessionRows(context)
@@ -45,6 +46,13 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     this.#limits = limits
     this.#files = new SessionFiles(publisher, limits.maxOpen)
     this.#rooms = new SessionRooms(limits.maxSessions, () => this.#leases.now())
+    this.#end = new SessionEnd({
+      sessions: this.#sessions,
+      rows: this.#rows,
+      rooms: this.#rooms,
+      files: this.#files,
+      publisher,
+    })
   }
 
   get size(): number {
@@ -99,69 +107,44 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     repository: Repository,
     id: string,
     body: AsyncIterable<Uint8Array>,
-    { offset, transfer = false, signal }: BodyOptions & { offset?: number } = {},
+    options: AppendOptions = {},
   ): Promise<UploadState> {
     return await this.#take(repository, id, async (session, turn) => {
-      const ingest = session.isStored ? await this.#files.open(session) : undefined
-      const sink = new SessionSink(ingest, {
-        open: async () => {
-          await this.#fill(session)
-          return await this.#files.open(session)
-        },
-        onProgress: (accepted) => this.#rooms.progress(id, accepted),
-      })
-      if (offset !== undefined && offset !== sink.accepted)
-        throw new UploadConflictError(sink.accepted, offset)
-      const signals = [turn, this.#closing.signal, ...(signal === undefined ? [] : [signal])]
-      try {
-        await pump(sink, body, {
-          maxBytes: this.#limits.maxBlobBytes,
-          transfer,
-          signal: AbortSignal.any(signals),
-        })
-      } catch (error) {
-        if (turn.aborted && error === turn.reason) throw takenOver(session, sink.accepted)
-        await this.#afterFailure(session, error)
-        throw error
-      } finally {
-        await this.#rest(session)
-      }
+      using sink = await this.#receive(session, body, { ...options, turn })
       return { id, repository, offset: sink.accepted }
     })
   }
 
   async finish(repository: Repository, id: string, digest: Digest): Promise<{ size: number }> {
-    return await this.#take(repository, id, async (session) => {
-      // It has all its bytes, so nobody takes its place any more.
-      this.#rooms.leave(id)
-      let ingest: Ingest | undefined
+    return await this.#take(repository, id, (session) => this.#end.finish(session, digest))
+  }
+
+  async put(
+    repository: Repository,
+    id: string,
+    body: AsyncIterable<Uint8Array>,
+    digest: Digest,
+    { admit = async () => undefined, ...options }: PutOptions = {},
+  ): Promise<{ size: number }> {
+    return await this.#take(repository, id, async (session, turn) => {
+      using sink = await this.#receive(session, body, { ...options, turn, held: this.#held })
       try {
-        const open = await this.#files.open(session)
-        session.isStored = true
-        // Refused here, it is as it was: the client can finish it once there is room.
-        await this.#rows.save(session.id, { ...session.row, finishing: digest })
-        session.row.finishing = digest
-        this.#files.forget(session)
-        ingest = open
-        return await this.#publisher.publish(ingest, id, digest, async () => {
-          await this.#rows.commit(id, repository, digest)
-          this.#sessions.delete(id)
-        })
+        await admit(sink.accepted)
       } catch (error) {
-        // After a lost thread the bytes are still good; after anything else they are wrong, gone, or not sure to be on disk.
-        const { accepted = 0 } = ingest ?? session.ingest ?? {}
-        if (ingest === undefined) await this.#files.rest(session)
-        if (ingest === undefined || error instanceof WorkerLostError) this.#rooms.keep(session, accepted)
-        else await this.#drop(session)
-        throw asStoreError(error)
+        await this.#end.drop(session)
+        throw error
       }
+      const { body: bytes } = sink
+      return bytes === undefined
+        ? await this.#end.finish(session, digest)
+        : await this.#end.finishSmall(session, bytes, digest)
     })
   }
 
   async cancel(repository: Repository, id: string): Promise<boolean> {
     if (this.#sessions.get(id)?.row.repository !== repository) return false
     return await this.#take(repository, id, async (session) => {
-      await this.#drop(session)
+      await this.#end.drop(session)
       return true
     })
   }
@@ -175,7 +158,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
       await this.#turns.run(session.id, async () => {
         if (this.#sessions.get(session.id) !== session) return
         if (this.#leases.now() - session.row.touchedMs <= idleMs) return
-        await this.#drop(session)
+        await this.#end.drop(session)
         dropped++
       })
     }
@@ -190,6 +173,40 @@ export class UploadSessions implements Uploads, AsyncDisposable {
         await this.#files.forget(session)?.close()
       })
     }
+  }
+
+  async #receive(
+    session: Session,
+    body: AsyncIterable<Uint8Array>,
+    { offset, transfer = false, signal, turn, held }: AppendOptions & { turn: AbortSignal; held?: Held },
+  ): Promise<SessionSink> {
+    const { id } = session
+    const ingest = session.isStored ? await this.#files.open(session) : undefined
+    const sink = new SessionSink(ingest, {
+      open: async () => {
+        await this.#fill(session)
+        return await this.#files.open(session)
+      },
+      onProgress: (accepted) => this.#rooms.progress(id, accepted),
+      held,
+    })
+    if (offset !== undefined && offset !== sink.accepted) throw new UploadConflictError(sink.accepted, offset)
+    const signals = [turn, this.#closing.signal, ...(signal === undefined ? [] : [signal])]
+    try {
+      await pump(sink, body, {
+        maxBytes: this.#limits.maxBlobBytes,
+        transfer,
+        signal: AbortSignal.any(signals),
+      })
+    } catch (error) {
+      sink[Symbol.dispose]()
+      if (turn.aborted && error === turn.reason) throw takenOver(session, sink.accepted)
+      await this.#afterFailure(session, error)
+      throw error
+    } finally {
+      await this.#rest(session)
+    }
+    return sink
   }
 
   /** Runs `work` when the session's earlier requests are cut off and done. */
@@ -226,7 +243,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
       session.isGone = true
       session.turn.abort()
       await this.#turns.run(id, async () => {
-        if (this.#sessions.has(id)) await this.#drop(session)
+        if (this.#sessions.has(id)) await this.#end.drop(session)
       })
     }
   }
@@ -241,17 +258,6 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   /** A write that failed for lack of room was rolled back; one that failed otherwise leaves bytes that nobody can vouch for. */
   async #afterFailure(session: Session, error: unknown): Promise<void> {
     if (error instanceof StoreFullError || !(error instanceof WorkerCallError)) return
-    await this.#drop(session)
-  }
-
-  async #drop(session: Session): Promise<void> {
-    const ingest = this.#files.forget(session)
-    this.#sessions.delete(session.id)
-    this.#rooms.leave(session.id)
-    if (!session.isStored) return
-    await ingest?.close()
-    // The row first: an unproven session that is finishing and has no file would pass for a proven one.
-    await this.#rows.remove(session.id, session.row)
-    await this.#publisher.files.removeUpload(session.id)
+    await this.#end.drop(session)
   }
 }

@@ -32,6 +32,62 @@ export function itTakesUploads(at: Subject): void {
       expect(await at.store.uploads.find(team, id)).toBeUndefined()
     })
 
+    it.each([1, 4096, 65_536, 65_537, 2_000_000])('takes a blob of %i bytes whole', async (size) => {
+      const bytes = seededBytes(size)
+      const { id } = await at.store.uploads.create(team)
+      const admitted: number[] = []
+      const admit = async (bytes: number): Promise<void> => void admitted.push(bytes)
+      const put = at.store.uploads.put(team, id, inChunks(bytes, 1000), digestOf(bytes), { admit, offset: 0 })
+      expect([await put, admitted]).toEqual([{ size }, [size]])
+      expectBytes(await readBlob(at.store, digestOf(bytes)), bytes)
+      expect(await at.store.links.has(team, digestOf(bytes))).toBe(true)
+      expect(await at.store.uploads.find(team, id)).toBeUndefined()
+    })
+
+    it('puts what is left of a session whose first bytes came before', async () => {
+      const bytes = seededBytes(3000)
+      const { id } = await at.store.uploads.create(team)
+      await at.store.uploads.append(team, id, inChunks(bytes.slice(0, 1000)))
+      await at.store.uploads.put(team, id, inChunks(bytes.slice(1000)), digestOf(bytes), { offset: 1000 })
+      expectBytes(await readBlob(at.store, digestOf(bytes)), bytes)
+    })
+
+    it.each([100, 100_000])(
+      'drops a session of %i bytes that hash to something else, or are not let in',
+      async (size) => {
+        const [bytes, others] = [seededBytes(size), seededBytes(size, 2)]
+        const wrong = await at.store.uploads.create(team)
+        await expect(
+          at.store.uploads.put(team, wrong.id, inChunks(bytes), digestOf(others)),
+        ).rejects.toMatchObject({
+          code: 'DIGEST_INVALID',
+        })
+        const refused = await at.store.uploads.create(team)
+        const refusal = new Error('no room')
+        const admit = () => Promise.reject(refusal)
+        const put = at.store.uploads.put(team, refused.id, inChunks(bytes), digestOf(bytes), { admit })
+        await expect(put).rejects.toBe(refusal)
+        for (const { id } of [wrong, refused]) expect(await at.store.uploads.find(team, id)).toBeUndefined()
+        expect(await at.store.blobs.stat(digestOf(bytes))).toBeUndefined()
+        expect(await at.store.blobs.stat(digestOf(others))).toBeUndefined()
+      },
+    )
+
+    it('keeps what came of a small body that broke off, to go on from', async () => {
+      const bytes = seededBytes(3000)
+      const { id } = await at.store.uploads.create(team)
+      const put = at.store.uploads.put(
+        team,
+        id,
+        failing(bytes.slice(0, 2000), new Error('it broke off')),
+        digestOf(bytes),
+      )
+      await expect(put).rejects.toThrow('it broke off')
+      expect(await at.store.uploads.find(team, id)).toMatchObject({ offset: 2000 })
+      await at.store.uploads.put(team, id, inChunks(bytes.slice(2000)), digestOf(bytes), { offset: 2000 })
+      expectBytes(await readBlob(at.store, digestOf(bytes)), bytes)
+    })
+
     it('takes the empty blob without an append', async () => {
       const { id } = await at.store.uploads.create(team)
       expect(await at.store.uploads.finish(team, id, digestOf(new Uint8Array()))).toEqual({ size: 0 })
