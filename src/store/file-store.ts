@@ -119,7 +119,9 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
   opened.defer(() => saveTime(tables, leases, logger))
-  const pool = opened.use(new IngestPool({ threads: options.workers ?? 2, space, clock: steadyClock, logger }))
+  const pool = opened.use(
+    new IngestPool({ threads: options.workers ?? 2, space, clock: steadyClock, logger }),
+  )
   const sums = new SumTable(context.tables)
   const publisher = new Publisher({ files, pool, claims: context.claims, leases, space, sums })
   const uploads = opened.use(
