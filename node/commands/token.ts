@@ -5,7 +5,7 @@ import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import type { InvitationChange } from '../operations/invitation.ts'
 import type { OperationTypes } from '../operations/operations.ts'
 import type { ShownInvitation } from '../operations/shown.ts'
-import { formatCount, formatTable, formatTime, print, printJson } from '../screen/output.ts'
+import { formatCount, formatTable, formatTime, print, printable, printJson } from '../screen/output.ts'
 import { count, duration, flag, lifetime, word } from '../settings/kinds.ts'
 import { type Settings, UsageError } from '../settings/settings.ts'
 
@@ -112,7 +112,7 @@ async function list(settings: Settings, asJson: boolean): Promise<number> {
       `${one.admitted.length} of ${one.uses}`,
       formatTime(one.expiresMs),
       one.isApproved ? 'yes' : '-',
-      one.site ?? '-',
+      printable(one.site ?? '-'),
       stateOf(one),
     ])
     print(formatTable([head, ...rows]))

@@ -2,8 +2,8 @@
 import { peerIdOf } from '../wire/wire.ts'
 import type { AccountEntry } from './account.ts'
 import type { Ledger } from './ledger-contract.ts'
-import type { Rules } from './policy.ts'
 import { authorOf, keyText, type SignedRecord } from './record.ts'
+import type { Rules } from './rules.ts'
 import { type Database, end, recordAt } from './storage.ts'
 import type { StoredRecords } from './stored.ts'
 

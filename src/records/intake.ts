@@ -9,8 +9,8 @@
 import { type Clock, FairBudget, type Logger } from '../base/base.ts'
 import { peerIdOf } from '../wire/wire.ts'
 import type { Draft } from './draft.ts'
-import type { Rules } from './policy.ts'
 import { keyText, type RecordKey, type SignedRecord } from './record.ts'
+import type { Rules } from './rules.ts'
 import { authorAt, type Database, positionOf } from './storage.ts'
 
 const mebibyte = 1024 * 1024

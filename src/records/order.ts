@@ -20,8 +20,9 @@
  * on both sides afterwards. Until a sealer has seen a tag, its earliest record stands, which a dishonest author can put
  * another before. test/records/order-model.test.ts explores this.
  */
-import type { Immutable, Rules } from './policy.ts'
+
 import { authorOf, type SignedRecord } from './record.ts'
+import type { Immutable, Rules } from './rules.ts'
 import { compareTimes, type Time } from './time.ts'
 
 /** True when `candidate` takes the place of `standing`. Never both ways round, and not for the same record. */

@@ -2,9 +2,9 @@
 import { breather, type Clock } from '../base/base.ts'
 import type { Identity } from '../wire/wire.ts'
 import { NotPermittedError } from './errors.ts'
-import type { Rules } from './policy.ts'
 import { keyText, type RecordBody, type RecordKey, type SignedRecord, signRecord } from './record.ts'
 import type { Change } from './records.ts'
+import type { Rules } from './rules.ts'
 import { isAhead, stamp, type Time, tick } from './time.ts'
 import type { Write } from './write.ts'
 

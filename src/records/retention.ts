@@ -14,8 +14,8 @@
  */
 import type { Clock } from '../base/base.ts'
 import { beats } from './order.ts'
-import type { Rules } from './policy.ts'
 import type { SignedRecord } from './record.ts'
+import type { Rules } from './rules.ts'
 
 const dayMs = 24 * 60 * 60_000
 export const tombstoneMs = 30 * dayMs

@@ -7,8 +7,8 @@
  */
 import { parsePeerId, peerIdOf } from '../wire/wire.ts'
 import type { InvitationValue, MemberValue } from './membership.ts'
-import type { Rules } from './policy.ts'
 import { authorOf, keyText, type RecordKey, type SignedRecord } from './record.ts'
+import type { Rules } from './rules.ts'
 import { compareTimes } from './time.ts'
 
 export interface Invitation extends InvitationValue {

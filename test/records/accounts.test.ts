@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { beats } from '../../src/records/order.ts'
-import { openPolicy, policyValue, Rules } from '../../src/records/policy.ts'
+import { openPolicy, policyValue } from '../../src/records/policy.ts'
 import { decodeRecord, type RecordBody, type SignedRecord, signRecord } from '../../src/records/record.ts'
 import type { AccountValue, Change, Ledger, Policy } from '../../src/records/records.ts'
 import { buriedMs, tombstoneMs } from '../../src/records/retention.ts'
+import { Rules } from '../../src/records/rules.ts'
 import type { Identity } from '../../src/wire/wire.ts'
 import {
   alice,

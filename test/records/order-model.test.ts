@@ -5,8 +5,9 @@
  */
 import { describe, expect, it } from 'vitest'
 import { beats, needsSeal, sealTimeOf } from '../../src/records/order.ts'
-import { openPolicy, type Policy, policyValue, Rules } from '../../src/records/policy.ts'
+import { openPolicy, type Policy, policyValue } from '../../src/records/policy.ts'
 import { authorOf, type SignedRecord, sealRecord, signRecord } from '../../src/records/record.ts'
+import { Rules } from '../../src/records/rules.ts'
 import type { Identity } from '../../src/wire/wire.ts'
 import { alice, authority, bob, digestOf, identity, mediaType } from './fixture.ts'
 
