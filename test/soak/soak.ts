@@ -8,6 +8,7 @@ import { openNetwork } from '../netns/network.ts'
 import { Check } from './check.ts'
 import { Chronicle, type Standing } from './chronicle.ts'
 import { Faults } from './faults.ts'
+import { LastPhase } from './last-phase.ts'
 import { LogWatch } from './log-watch.ts'
 import type { SoakOptions } from './options.ts'
 import { type PlanOptions, planRound, printedFault, type Round, type Task } from './plan.ts'
@@ -129,12 +130,15 @@ class SoakRun {
         aheadUntilMs = Math.max(aheadUntilMs, now() + farthestAhead(round))
         if (referee.violations.length > 0 && !keepGoing) break
       }
+      print(`the last phase at +${Math.round(now() / 1000)} s: each disk full in turn, then a host is lost`)
+      await new LastPhase(ground).run(plan.seed % plan.nodes)
     } finally {
       clearInterval(telling)
       ended.abort()
       await watching
     }
     for (const [index, node] of nodes.entries()) {
+      if (!node.node.running()) continue
       const wrong = await node.stop()
       if (wrong !== undefined) referee.complain(`node ${index} ${wrong}`, { node: index })
     }
