@@ -1,5 +1,13 @@
 /** The connections to all neighbours, one for each: opened with the first want, or taken from who opens one. */
-import { type Background, type Clock, inStep, patience, RecentMap, unlessAborted } from '../../base/base.ts'
+import {
+  type Background,
+  type Clock,
+  inStep,
+  patience,
+  RecentMap,
+  unlessAborted,
+  untilOrAfter,
+} from '../../base/base.ts'
 import { type BatchChannel, ChannelBrokenError } from '../../wire/wire.ts'
 import type { ExchangeHost } from '../contract.ts'
 import { type Ask, exchangeProtocol, isAsk } from '../protocol/messages.ts'
@@ -52,6 +60,8 @@ interface Neighbour {
 }
 
 export const tickMs = 50
+/** While none asks another for anything. */
+const idleTickMs = 1000
 const openTimeoutMs = 3000
 const idleMs = 30_000
 /** A stream that lost against this node's own is left by the peer within this time. */
@@ -66,6 +76,8 @@ export class Connections {
   /** Until when. */
   readonly #withoutDirect = new RecentMap<string, number>(maxRemembered)
   readonly #rests = new Rests()
+  /** Something is, or may be, asked of one. */
+  #used = Promise.withResolvers<void>()
   #isTicking = false
 
   constructor(options: ConnectionsOptions) {
@@ -74,6 +86,7 @@ export class Connections {
 
   /** What is asked of the peer; a connection is opened in the background when there is none. */
   to(peer: string): Asking {
+    this.#used.resolve()
     const known = this.#neighbours.get(peer)
     if (known !== undefined && !known.connection.hasEnded) return known.asking
     const neighbour = this.#add(peer, { isMine: true })
@@ -136,6 +149,7 @@ export class Connections {
       },
       onFrame: (frame, way) => {
         if (isAsk(frame)) {
+          this.#used.resolve()
           asking.moved()
           return seeding.take(frame)
         }
@@ -194,13 +208,23 @@ export class Connections {
     background.start('connections', async (signal) => {
       for (let restMs = 0; this.#neighbours.size > 0; ) {
         const sinceMs = clock.now()
-        await clock.sleep(inStep(restMs === 0 ? tickMs : restMs, sinceMs), { signal })
+        if (restMs > 0 || this.#isUsed) await clock.sleep(inStep(restMs || tickMs, sinceMs), { signal })
+        else {
+          this.#used = Promise.withResolvers()
+          await untilOrAfter(this.#used.promise, idleTickMs, { clock, signal })
+        }
         this.#options.onTick()
         restMs = this.#rests.next(this.#moved(), Math.max(1, clock.now() - sinceMs))
         for (const neighbour of this.#neighbours.values()) this.#check(neighbour, { rests: restMs > 0 })
       }
       this.#isTicking = false
     })
+  }
+
+  get #isUsed(): boolean {
+    for (const { asking, seeding, connection } of this.#neighbours.values())
+      if (asking.wants > 0 || seeding.isWanted || connection.isBehind) return true
+    return false
   }
 
   #moved(): Moved {

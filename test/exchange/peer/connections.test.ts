@@ -1,5 +1,7 @@
 /** Who opens the one connection of two neighbours, and what becomes of two that are opened at once. */
+import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Clock } from '../../../src/base/base.ts'
 import type { ExchangeHost } from '../../../src/exchange/contract.ts'
 import { exchangeProtocol } from '../../../src/exchange/protocol/messages.ts'
 import type { BatchChannel } from '../../../src/wire/wire.ts'
@@ -72,6 +74,25 @@ describe('two neighbours that fetch from each other', () => {
     await exchanging(...both)
     gate.resolve()
     expect(both[0].opening.opened + both[1].opening.opened).toBe(1)
+  })
+
+  it('wake up once a second when neither wants anything, and at once for who does', async () => {
+    const sleeps: number[] = []
+    const clock: Clock = {
+      now: () => world.clock.now(),
+      sleep: async (ms, options = {}) => {
+        sleeps.push(ms)
+        // A second that never ends by itself: who wants something is not to wait for it.
+        if (ms === 1000 && options.signal !== undefined) await once(options.signal, 'abort')
+        else await world.clock.sleep(ms, options)
+      },
+    }
+    const [a, b] = [await world.node({ override: { clock } }), await world.node()]
+    await exchanging(a, b)
+    await until('a sleep of a second', () => sleeps.at(-1) === 1000)
+    const before = sleeps.length
+    await exchanging(a, b)
+    expect(sleeps.slice(before).some((ms) => ms <= 75)).toBe(true)
   })
 
   it('take a new one for what the peer has instead of the one before', async () => {
