@@ -9,7 +9,11 @@ import { openRefusalLog, type RefusalLog } from './audit/refusals.ts'
 import { askActivity } from './cluster/activity.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import type { LocalNode } from './local-node.ts'
-import { type OperationContext, runOperation } from './operations/operations.ts'
+import { usualDocker } from './doctor/check.ts'
+import type { Diagnosis } from './doctor/doctor.ts'
+import { type OperationContext, type OperationName, runOperation } from './operations/operations.ts'
+import type { Reach } from './operations/reach.ts'
+import type { NodeStatus } from './operations/status.ts'
 import type { Page, PageMember, PageNode } from './page/page.ts'
 import { address, isLoopback, registryName } from './settings/kinds.ts'
 
@@ -83,6 +87,7 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
     mayDelete: !settings['no-delete'],
     names,
     store,
+    diagnose: () => diagnose(node, context()),
     short: () => context().copies?.short() ?? [],
     hostName: (peer) => node.peers.nameOf(peer),
     writesAccounts() {
@@ -102,6 +107,23 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
       return joined === undefined ? undefined : memberOf(joined)
     },
   }
+}
+
+async function diagnose(node: LocalNode, context: OperationContext): Promise<Diagnosis[]> {
+  const doctor = await import('./doctor/doctor.ts')
+  const { signal } = new AbortController()
+  const ask = async (name: OperationName) => await runOperation(context, name, {}, () => undefined, { signal })
+  const running =
+    context.member === undefined
+      ? {}
+      : { node: { status: (await ask('status')) as NodeStatus, reach: (await ask('reach')) as Reach } }
+  const found = await doctor.diagnose({ settings: node.settings, docker: usualDocker, ...running })
+  const inWords = (text: string) => node.peers.inWords(text)
+  return found.map(({ advice, ...finding }) => ({
+    ...finding,
+    found: inWords(finding.found),
+    ...(advice === undefined ? {} : { advice: inWords(advice) }),
+  }))
 }
 
 function memberOf({ swarm, exchange, lost, problems, activities }: ClusterMember): PageMember {

@@ -2,7 +2,7 @@
 import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
 import { type CalledPeers, calledBy, calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
-import type { Surroundings } from '../doctor/check.ts'
+import { type Surroundings, usualDocker } from '../doctor/check.ts'
 import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
@@ -10,8 +10,7 @@ import { bold, dim, formatCount, green, print, printable, printJson, red, yellow
 import { path } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 
-const defaultConfigFile = '/etc/docker/daemon.json'
-const defaultSocket = '/var/run/docker.sock'
+const { configFile: defaultConfigFile, socket: defaultSocket } = usualDocker
 
 export const command = defineCommand({
   usage: ['doctor [--json]'],

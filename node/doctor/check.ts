@@ -26,6 +26,12 @@ export interface Surroundings {
   docker: { configFile: string; socket: string }
 }
 
+/** Where docker's configuration and its socket are unless somebody moved them. */
+export const usualDocker: Surroundings['docker'] = {
+  configFile: '/etc/docker/daemon.json',
+  socket: '/var/run/docker.sock',
+}
+
 export interface Check {
   readonly name: string
   /** Looks and judges. What cannot be looked at is said in a finding; it throws for what nobody foresaw. */

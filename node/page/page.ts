@@ -12,11 +12,13 @@ import type { Member } from '../../src/swarm/swarm.ts'
 import type { Origin } from '../audit/audited-operations.ts'
 import type { Activity } from '../cluster/activity.ts'
 import type { LostMember } from '../cluster/lost-members.ts'
+import type { Diagnosis } from '../doctor/doctor.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
 import { PageAccounts } from './server/accounts.ts'
 import { createApi } from './server/api.ts'
 import { Assets, builtPage } from './server/assets.ts'
 import { Changes, type MayChange } from './server/changes.ts'
+import { DoctorReports } from './server/doctor.ts'
 import { guard } from './server/guard.ts'
 import { PageListing } from './server/listing.ts'
 import { Live } from './server/live.ts'
@@ -41,6 +43,8 @@ export interface PageNode {
   readonly mayDelete: boolean
   readonly names: Names & Pick<Ledger, 'policy' | 'authority'>
   readonly store: Pick<Store, 'manifests' | 'blobs' | 'links'>
+  /** As `shoal doctor` does on its host. */
+  diagnose(): Promise<Diagnosis[]>
   /** What this node knows to be short of copies. */
   short(): Debt[]
   /** What a host is called, also one that is away. */
@@ -103,6 +107,7 @@ export function openPage(options: PageOptions): Page {
     onCollected: () => storage.forget(),
   })
   const rules = new RuleReports(node, clock)
+  const doctor = new DoctorReports(node, clock)
   const accounts = new PageAccounts(node, visitors)
   const members = new PageMembers(node)
   const unfollow = [listing.follow(), observatory.follow(), accounts.follow(), live.follow(node.names)]
@@ -119,6 +124,7 @@ export function openPage(options: PageOptions): Page {
     members,
     storage,
     rules,
+    doctor,
     logger,
   })
   return {

@@ -44,6 +44,12 @@ export interface FreeableAnswer {
   bytes: number
 }
 
+/** What `shoal doctor` would say on this node's host, faults first, and nothing of what is as it should be. */
+export interface DoctorAnswer {
+  findings: { check: string; level: 'note' | 'fault'; found: string; advice?: string }[]
+  measuredMs: number
+}
+
 /** A keep rule, and how much of what it matches is on this node. */
 export interface RuleFacts {
   id: string

@@ -8,6 +8,7 @@ import type { ErrorAnswer } from '../answers/answer.ts'
 import type { PageNode } from '../page.ts'
 import type { PageAccounts } from './accounts.ts'
 import { type Change, type Changes, nameOf } from './changes.ts'
+import type { DoctorReports } from './doctor.ts'
 import { refuseOtherSites } from './guard.ts'
 import { describeImage } from './image.ts'
 import type { PageListing } from './listing.ts'
@@ -33,6 +34,7 @@ export interface ApiOptions {
   members: PageMembers
   storage: StorageReports
   rules: RuleReports
+  doctor: DoctorReports
   logger: Logger
 }
 
@@ -74,7 +76,7 @@ const statuses: Record<string, number> = {
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
 export function createApi(options: ApiOptions) {
-  const { node, visitors, sameOrigin, listing, live, changes, accounts, members, storage, rules, logger } =
+  const { node, visitors, sameOrigin, listing, live, changes, accounts, members, storage, rules, doctor, logger } =
     options
   const reads: Record<string, [Audience, (question: Question) => unknown]> = {
     '/api/me': ['all', ({ visitor }) => accounts.me(visitor)],
@@ -93,6 +95,7 @@ export function createApi(options: ApiOptions) {
         }),
     ],
     '/api/storage': ['overseers', ({ signal }) => storage.report({ signal })],
+    '/api/doctor': ['overseers', ({ signal }) => doctor.report({ signal })],
     '/api/keep': ['overseers', ({ signal }) => rules.report({ signal })],
     '/api/upstreams': ['overseers', ({ signal }) => describeUpstreams(node, { signal })],
     '/api/members': ['overseers', ({ signal }) => members.list(signal)],

@@ -3,15 +3,18 @@ import type { Clock } from '../../../src/base/base.ts'
 
 /** Of the time that passes, finding out may take this share while somebody keeps asking. */
 const share = 0.05
-const minAgeMs = 2_000
+const usualAgeMs = 2_000
 
 export class Measured<T> {
   readonly #measure: () => Promise<T>
   readonly #clock: Clock
   #value: Promise<T> | undefined
+  readonly #minAgeMs: number
   #staleMs = 0
 
-  constructor(measure: () => Promise<T>, clock: Clock) {
+  /** What was found is good for `minAgeMs` at least. */
+  constructor(measure: () => Promise<T>, clock: Clock, { minAgeMs = usualAgeMs } = {}) {
+    this.#minAgeMs = minAgeMs
     this.#measure = measure
     this.#clock = clock
   }
@@ -34,7 +37,7 @@ export class Measured<T> {
       return await this.#measure()
     } finally {
       const endMs = this.#clock.now()
-      this.#staleMs = endMs + Math.max(minAgeMs, (endMs - begunMs) / share)
+      this.#staleMs = endMs + Math.max(this.#minAgeMs, (endMs - begunMs) / share)
     }
   }
 }

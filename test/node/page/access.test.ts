@@ -61,7 +61,7 @@ const privates = [
   'repositories',
   'live',
 ]
-const overview = ['storage', 'keep', 'upstreams']
+const overview = ['storage', 'keep', 'upstreams', 'doctor']
 const administration = ['accounts', 'access']
 const accountChanges = ['add', 'robot', 'renew', 'password', 'groups', 'disable', 'rm'].map(
   (name) => `account-${name}`,

@@ -4,7 +4,7 @@ import { groupPlanned } from '../../../node/operations/planned.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
 import type { ImageAnswer, RepositoryRow, SearchAnswer, TagRow } from '../../../node/page/answers/images.ts'
 import type { StateEvent } from '../../../node/page/answers/live.ts'
-import type { StorageAnswer } from '../../../node/page/answers/storage.ts'
+import type { DoctorAnswer, StorageAnswer } from '../../../node/page/answers/storage.ts'
 import { jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { codeOf, type ServedPage, servePage } from './fixture.ts'
 
@@ -182,6 +182,13 @@ describe('the page’s API', () => {
     expect((await get<Rows<RepositoryRow>>('/api/repositories')).rows).toMatchObject([{ tags: 2 }])
     const { referrers } = await get<ImageAnswer>('/api/image?repository=team/app&reference=1')
     expect(referrers).toMatchObject([{ tag: signature, artifactType: 'application/vnd.dev.cosign.sig' }])
+  })
+
+  it('says what the doctor finds on its host, once a minute at most, and nothing of what is as it should be', async () => {
+    const { findings, measuredMs } = await get<DoctorAnswer>('/api/doctor')
+    expect(findings.filter(({ level }) => level !== 'fault' && level !== 'note')).toEqual([])
+    expect(findings.map(({ check }) => check)).toContain('node')
+    expect((await get<DoctorAnswer>('/api/doctor')).measuredMs).toBe(measuredMs)
   })
 
   it('says what may go as gc --plan does, and which images are short of copies', async () => {

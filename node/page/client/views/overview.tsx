@@ -2,7 +2,7 @@
 import type { Rows } from '../../answers/answer.ts'
 import type { RepositoryRow } from '../../answers/images.ts'
 import type { StateEvent } from '../../answers/live.ts'
-import type { StorageAnswer } from '../../answers/storage.ts'
+import type { DoctorAnswer, StorageAnswer } from '../../answers/storage.ts'
 import { formatCount } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
@@ -44,6 +44,10 @@ export function Overview() {
           {cluster !== undefined && <Moving cluster={cluster} />}
         </section>
       </div>
+      <section aria-labelledby="doctor">
+        <h2 id="doctor">What the doctor says of this node</h2>
+        <Doctor />
+      </section>
       <div class="columns">
         <section aria-labelledby="pushed">
           <h2 id="pushed">Pushed last</h2>
@@ -139,6 +143,31 @@ export function NothingPushed() {
         <code>docker push {registry}/team/app:1</code>
       </p>
     </Empty>
+  )
+}
+
+/** As `shoal doctor` on the node's host, without what is as it should be. */
+function Doctor() {
+  const answer = useAnswer<DoctorAnswer>('/api/doctor', { follow: false })
+  return (
+    <Answered of={answer} waiting="the doctor">
+      {({ findings }) =>
+        findings.length === 0 ? (
+          <p class="quiet">Nothing is wrong.</p>
+        ) : (
+          <ul class="findings">
+            {findings.map(({ check, level, found, advice }) => (
+              <li key={`${check} ${found}`} class={`notice ${level === 'fault' ? 'bad' : 'warn'}`}>
+                <p>
+                  <strong>{level === 'fault' ? 'Fault' : 'Note'}</strong>, {check}: {found}
+                </p>
+                {advice !== undefined && <p class="quiet">{advice}</p>}
+              </li>
+            ))}
+          </ul>
+        )
+      }
+    </Answered>
   )
 }
 
