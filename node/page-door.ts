@@ -8,9 +8,9 @@ import { clusterId } from '../src/swarm/cluster/cluster.ts'
 import { openRefusalLog, type RefusalLog } from './audit/refusals.ts'
 import { askActivity } from './cluster/activity.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
-import type { LocalNode } from './local-node.ts'
 import { usualDocker } from './doctor/check.ts'
 import type { Diagnosis } from './doctor/doctor.ts'
+import type { LocalNode } from './local-node.ts'
 import { type OperationContext, type OperationName, runOperation } from './operations/operations.ts'
 import type { Reach } from './operations/reach.ts'
 import type { NodeStatus } from './operations/status.ts'
@@ -112,7 +112,8 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
 async function diagnose(node: LocalNode, context: OperationContext): Promise<Diagnosis[]> {
   const doctor = await import('./doctor/doctor.ts')
   const { signal } = new AbortController()
-  const ask = async (name: OperationName) => await runOperation(context, name, {}, () => undefined, { signal })
+  const ask = async (name: OperationName) =>
+    await runOperation(context, name, {}, () => undefined, { signal })
   const running =
     context.member === undefined
       ? {}

@@ -62,6 +62,14 @@ export interface ConfigFacts {
   labels: Record<string, string>
 }
 
+/** What went of this node's copy of an image. */
+export interface EvictedAnswer {
+  blobs: number
+  bytes: number
+  /** Peer ids of members that have all of it. */
+  holders: string[]
+}
+
 export interface ReferrerFacts {
   /** By which cosign names it, where it refers by a tag alone. */
   tag?: string
@@ -92,6 +100,8 @@ export interface ImageAnswer {
   holders?: string[]
   /** How many members are known to hold it, and how many are to; absent where they are enough. */
   short?: { held: number; wanted: number; sinceMs: number }
+  /** Whether who asks may free this node's copy of it. */
+  isEvictable: boolean
   /** Why the tag cannot be deleted from here, in words; absent when it may be tried. */
   undeletable?: string
 }

@@ -61,6 +61,7 @@ const statuses: Record<string, number> = {
   MEMBER: 422,
   INVITATION: 422,
   BAN_OF_SELF: 422,
+  EVICTION_REFUSED: 422,
   DENIED: 403,
   NOT_PERMITTED: 403,
   REQUEST_TIMEOUT: 408,
@@ -76,8 +77,20 @@ const statuses: Record<string, number> = {
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
 export function createApi(options: ApiOptions) {
-  const { node, visitors, sameOrigin, listing, live, changes, accounts, members, storage, rules, doctor, logger } =
-    options
+  const {
+    node,
+    visitors,
+    sameOrigin,
+    listing,
+    live,
+    changes,
+    accounts,
+    members,
+    storage,
+    rules,
+    doctor,
+    logger,
+  } = options
   const reads: Record<string, [Audience, (question: Question) => unknown]> = {
     '/api/me': ['all', ({ visitor }) => accounts.me(visitor)],
     '/api/token': ['all', () => ({ token: sameOrigin.token })],
@@ -91,6 +104,7 @@ export function createApi(options: ApiOptions) {
         describeImage(node, query, {
           visitor,
           signal,
+          isEvictable: changes.refusalToFree(context, visitor) === undefined,
           undeletableIn: (repository) => changes.refusalToDelete(context, visitor, repository),
         }),
     ],
@@ -108,6 +122,7 @@ export function createApi(options: ApiOptions) {
     '/api/sign-out': ['all', ({ context }) => signOut(context)],
     '/api/own-password': ['all', (change) => accounts.changeOwnPassword(change)],
     '/api/delete-tag': ['readers', (change) => changes.deleteTag(change)],
+    '/api/evict': ['overseers', (change) => changes.evict(change)],
     '/api/collect': ['overseers', (change) => changes.collect(change)],
     '/api/account-add': ['administrators', (change) => accounts.add(change)],
     '/api/account-robot': ['administrators', (change) => accounts.addRobot(change)],

@@ -1,8 +1,9 @@
 /** What the page may change of images and this node's disk, and for whom. */
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
-import { parseRepository, parseTag, type Repository } from '../../../src/oci/oci.ts'
+import { parseReference, parseRepository, parseTag, type Repository } from '../../../src/oci/oci.ts'
 import type { OperationName, OperationTypes } from '../../operations/operations.ts'
+import type { EvictedAnswer } from '../answers/images.ts'
 import type { FreeableAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
@@ -58,13 +59,36 @@ export class Changes {
   }
 
   async collect({ context, visitor, signal }: Change): Promise<FreeableAnswer> {
-    const refusal = visitor.mayEverywhere('delete')
-      ? this.#refusalFromHere(context, visitor)
-      : `${nameOf(visitor)} may not delete everything`
-    if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
+    this.#checkDisk(context, visitor)
     const { blobs, manifests, bytes } = await this.#node.operate('gc', { dryRun: false }, { signal })
     this.#options.onCollected()
     return { blobs, manifests, bytes }
+  }
+
+  /** This node's copy alone; the command's --force stays the command's. */
+  async evict(change: Change): Promise<EvictedAnswer> {
+    const { context, visitor, body } = change
+    const repository = parseRepository(textOf(body, 'repository'))
+    const reference = parseReference(textOf(body, 'reference'))
+    this.#checkDisk(context, visitor)
+    const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
+    const { images } = await operateFor(this.#node, 'evict', { images: [image], force: false }, change)
+    this.#options.onCollected()
+    const [{ blobs, bytes, holders } = { blobs: 0, bytes: 0, holders: [] }] = images
+    this.#options.logger.info({ image, bytes, account: visitor.name }, 'a copy was freed from the page')
+    return { blobs, bytes, holders }
+  }
+
+  /** Why this reader may free nothing of this node's disk, in words. */
+  refusalToFree(context: Context, visitor: Visitor): string | undefined {
+    return visitor.mayEverywhere('delete')
+      ? this.#refusalFromHere(context, visitor)
+      : `${nameOf(visitor)} may not delete everything`
+  }
+
+  #checkDisk(context: Context, visitor: Visitor): void {
+    const refusal = this.refusalToFree(context, visitor)
+    if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
   }
 
   #refusalFromHere(context: Context, visitor: Visitor): string | undefined {

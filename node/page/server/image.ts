@@ -16,6 +16,8 @@ const maxTextLength = 2048
 export interface ImageOptions {
   visitor: Visitor
   signal: AbortSignal
+  /** Whether who asks may free this node's copy. */
+  isEvictable: boolean
   /** Why no tag can be deleted there, in words. */
   undeletableIn(repository: Repository): string | undefined
 }
@@ -24,7 +26,7 @@ export interface ImageOptions {
 export async function describeImage(
   node: PageNode,
   query: Query,
-  { visitor, signal, undeletableIn }: ImageOptions,
+  { visitor, signal, isEvictable, undeletableIn }: ImageOptions,
 ): Promise<ImageAnswer> {
   const repository = query.repository()
   const reference = query.reference()
@@ -53,6 +55,7 @@ export async function describeImage(
     isHere,
     ...(details.holders === undefined ? {} : { holders: details.holders }),
     ...(debt === undefined ? {} : { short: { held: debt.held, wanted: debt.wanted, sinceMs: debt.sinceMs } }),
+    isEvictable: isEvictable && isHere,
     ...(undeletable === undefined ? {} : { undeletable }),
   }
 }

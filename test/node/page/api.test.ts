@@ -184,6 +184,20 @@ describe('the page’s API', () => {
     expect(referrers).toMatchObject([{ tag: signature, artifactType: 'application/vnd.dev.cosign.sig' }])
   })
 
+  it('frees this node’s copy of an image as evict does: not the only one, and not for who may not delete', async () => {
+    await page.operated.push('team/app', '1', makeImage({ seed: 'one', layerBytes: [1000] }))
+    const body = { repository: 'team/app', reference: '1' }
+    expect((await get<ImageAnswer>('/api/image?repository=team/app&reference=1')).isEvictable).toBe(true)
+    const only = await page.change('/api/evict', body)
+    expect([only.status, codeOf(only)]).toEqual([422, 'EVICTION_REFUSED'])
+    const elsewhere = await page.change('/api/evict', { ...body, reference: 'none' })
+    expect([elsewhere.status, codeOf(elsewhere)]).toEqual([404, 'MANIFEST_UNKNOWN'])
+    const access = [{ repositories: '**', who: ['anonymous'], may: ['pull', 'push'] }]
+    await page.operated.perform('policy-set', { policy: { access } })
+    expect((await page.change('/api/evict', body)).status).toBe(403)
+    expect((await get<ImageAnswer>('/api/image?repository=team/app&reference=1')).isEvictable).toBe(false)
+  })
+
   it('says what the doctor finds on its host, once a minute at most, and nothing of what is as it should be', async () => {
     const { findings, measuredMs } = await get<DoctorAnswer>('/api/doctor')
     expect(findings.filter(({ level }) => level !== 'fault' && level !== 'note')).toEqual([])

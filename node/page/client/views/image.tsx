@@ -6,6 +6,7 @@ import { formatBytes, formatCount, formatList, shortDigest } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { Copyable } from '../parts/copy.tsx'
+import { Eviction } from '../parts/eviction.tsx'
 import { Member, nameOf } from '../parts/member.tsx'
 import { Platform, Platforms } from '../parts/platform.tsx'
 import { PresenceTable } from '../parts/presence-table.tsx'
@@ -101,6 +102,7 @@ function Image({ image, reference }: { image: ImageAnswer; reference: string }) 
           <StrangerTable entries={annotations} caption="Annotations" />
         </section>
       )}
+      <Eviction image={image} reference={reference} />
       {tag !== undefined && <TagRemoval image={image} tag={tag.name} />}
     </>
   )

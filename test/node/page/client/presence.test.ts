@@ -32,6 +32,7 @@ function image(isHere: boolean, holders: string[] | undefined, layers: BlobFacts
     omittedPlatforms: 0,
     referrers: [],
     isHere,
+    isEvictable: false,
     ...(holders === undefined ? {} : { holders }),
   }
 }
