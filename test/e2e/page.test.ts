@@ -319,7 +319,10 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
       expect(await findViolations(page)).toEqual([])
       await page.getByRole('textbox', { name: 'Name' }).fill('pier')
       await page.getByRole('button', { name: 'Rename' }).click()
-      await page.getByRole('cell', { name: 'pier' }).waitFor()
+      await page.getByRole('button', { name: 'Change pier…' }).click()
+      await page.getByRole('textbox', { name: 'Name' }).fill('quay')
+      await page.getByRole('button', { name: 'Rename' }).click()
+      await page.getByRole('button', { name: 'Change quay…' }).waitFor()
     })
 
     it.each(['light', 'dark'] as const)(

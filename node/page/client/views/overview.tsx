@@ -11,6 +11,7 @@ import { Member, nameOf } from '../parts/member.tsx'
 import { Answered, Empty, Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
 import { hrefOf } from '../route.ts'
+import { sentence } from '../sentence.ts'
 import { useAnswer } from '../use-answer.ts'
 import { clusterInWords, freeableInWords, movementInWords, roomInWords, shortInWords } from '../words.ts'
 
@@ -26,7 +27,7 @@ export function Overview() {
       </h1>
       {cluster?.problems.map((problem) => (
         <p key={problem} class="notice warn">
-          {problem}.
+          {sentence(problem, [])}
         </p>
       ))}
       {cluster !== undefined && cluster.lost.length > 0 && <Lost cluster={cluster} />}
