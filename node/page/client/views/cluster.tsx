@@ -61,8 +61,8 @@ function Lost({ members }: { members: MemberFacts[] }) {
         ))}
       </ul>
       <p>
-        This node dials them again by itself. If they were taken down for good, they are forgotten when this
-        node starts anew.
+        This node dials them again by itself, for 30 days. Have those that were taken down for good forgotten:
+        shoal member forget NAME.
       </p>
     </section>
   )
