@@ -7,7 +7,13 @@ import { openExchange } from '../../../src/exchange/exchange.ts'
 import type { Misconduct } from '../../../src/exchange/peer/faults.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Wanted } from '../../../src/exchange/protocol/wanted.ts'
-import { type Digest, parseDigest, parseRepository, type Repository } from '../../../src/oci/oci.ts'
+import {
+  type Digest,
+  parseDigest,
+  parseRepository,
+  type RangesOf,
+  type Repository,
+} from '../../../src/oci/oci.ts'
 import { memoryStore, type OpenBlob, type Store } from '../../../src/store/store.ts'
 import { type Identity, identityFromSeed } from '../../../src/wire/wire.ts'
 import { MemoryPartials } from './memory-partials.ts'
@@ -162,6 +168,17 @@ export function wanted(digest: Digest): Wanted {
 /** Bytes that are unlike any others. */
 export function someBytes(size: number): Uint8Array {
   return new Uint8Array(randomBytes(size))
+}
+
+/** What the node gives of a blob; throws when nobody has it. */
+export async function opened(
+  { exchange }: Pick<TestNode, 'exchange'>,
+  digest: Digest,
+  options: { ranges?: RangesOf } = {},
+): Promise<OpenBlob> {
+  const blob = await exchange.open(wanted(digest), options)
+  if (blob === undefined) throw new Error(`${digest} is not to be had`)
+  return blob
 }
 
 export async function read(

@@ -5,11 +5,11 @@ import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { pieceListDomain, prefixOf, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
 import { listFrames } from '../../../src/exchange/protocol/raw-frames.ts'
 import type { Digest } from '../../../src/oci/oci.ts'
-import type { OpenBlob } from '../../../src/store/store.ts'
 import { createVerifier } from '../../../src/wire/wire.ts'
 import { double } from '../lab/double.ts'
 import {
   digestOf,
+  opened,
   openWorld,
   pieceBytes,
   pieceHashes,
@@ -49,14 +49,8 @@ async function nodes(count: number, delegation: TestDelegation, stallMs = 300): 
   return made
 }
 
-async function opened(node: TestNode): Promise<OpenBlob> {
-  const blob = await node.exchange.open(wanted(digest))
-  if (blob === undefined) throw new Error('its origin has it')
-  return blob
-}
-
 async function readAll(node: TestNode): Promise<Uint8Array> {
-  await using blob = await opened(node)
+  await using blob = await opened(node, digest)
   return await read(blob)
 }
 
@@ -81,7 +75,7 @@ describe('a blob that no member holds', () => {
     const origin = new TestOrigin(bytes)
     origin.gate = 3 * pieceBytes
     delegation.add(leader, origin)
-    await using blob = await opened(reader)
+    await using blob = await opened(reader, digest)
     expect(blob.size).toBe(size)
     const chunks = blob.chunks(0, size)[Symbol.asyncIterator]()
     let got = 0
@@ -109,7 +103,7 @@ describe('a blob that no member holds', () => {
     delegation.add(leader, origin)
     let given = 0
     const readings = [leader, reader].map(async (node) => {
-      await using blob = await opened(node)
+      await using blob = await opened(node, digest)
       const parts: Uint8Array[] = []
       for await (const chunk of blob.chunks(0, size)) {
         given += chunk.length
@@ -136,7 +130,7 @@ describe('a blob that no member holds', () => {
     good.gate = 0
     delegation.add(leader, breaking)
     delegation.add(leader, good)
-    await using blob = await opened(leader)
+    await using blob = await opened(leader, digest)
     const reading = read(blob)
     await until('the second to be asked', () => good.starts.length > 0)
     good.let(size)

@@ -1,10 +1,10 @@
 /** Readers that want ranges of a blob and no more: what is brought for them, what they are given early, and what is kept. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import type { ByteRange, Digest, RangesOf } from '../../../src/oci/oci.ts'
-import type { OpenBlob } from '../../../src/store/store.ts'
+import type { ByteRange, RangesOf } from '../../../src/oci/oci.ts'
 import { double } from '../lab/double.ts'
 import {
   digestOf,
+  opened,
   openWorld,
   pieceBytes,
   read,
@@ -29,16 +29,10 @@ describe('a reader of ranges', () => {
     await world[Symbol.asyncDispose]()
   })
 
-  async function ranges(node: TestNode, digest: Digest, of: RangesOf): Promise<OpenBlob> {
-    const blob = await node.exchange.open(wanted(digest), { ranges: of })
-    if (blob === undefined) throw new Error(`${digest} is not to be had`)
-    return blob
-  }
-
   it('gets the end of a blob from its last piece alone, before the blob is whole', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
-    await using blob = await ranges(downloader, digest, tail)
+    await using blob = await opened(downloader, digest, { ranges: tail })
     expect(Buffer.from(await read(blob, [blob.size - 500, blob.size]))).toEqual(
       Buffer.from(bytes.subarray(-500)),
     )
@@ -51,7 +45,7 @@ describe('a reader of ranges', () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
     const asked = [3, 5, 6, 20].map((piece) => at(piece, 100, pieceBytes / 2))
-    await using blob = await ranges(downloader, digest, () => asked)
+    await using blob = await opened(downloader, digest, { ranges: () => asked })
     for (const { start, end } of asked) {
       expect(Buffer.compare(await read(blob, [start, end]), bytes.subarray(start, end))).toBe(0)
     }
@@ -67,7 +61,7 @@ describe('a reader of ranges', () => {
     const parts = await Promise.all(
       Array.from({ length: 16 }, async (_, index) => {
         const range = { start: index * part, end: Math.min(bytes.length, (index + 1) * part) }
-        await using blob = await ranges(downloader, digest, () => [range])
+        await using blob = await opened(downloader, digest, { ranges: () => [range] })
         return await read(blob, [range.start, range.end])
       }),
     )
@@ -84,7 +78,7 @@ describe('a reader of ranges', () => {
       { start: half, end: size },
       { start: 0, end: half },
     ]
-    await using blob = await ranges(downloader, digest, all)
+    await using blob = await opened(downloader, digest, { ranges: all })
     await read(blob, [half, blob.size])
     expect(await downloader.has(digest)).toBe(true)
   })
@@ -92,7 +86,7 @@ describe('a reader of ranges', () => {
   it('does not keep one that wants all from having it, and what it brought is not brought again', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
-    await using blob = await ranges(downloader, digest, () => [at(0, 0, 10 * pieceBytes)])
+    await using blob = await opened(downloader, digest, { ranges: () => [at(0, 0, 10 * pieceBytes)] })
     await read(blob, [0, 10 * pieceBytes])
     expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
     expect(world.mesh.sentBy(seeder.peer)).toBeLessThan(1.1 * bytes.length)
@@ -101,7 +95,7 @@ describe('a reader of ranges', () => {
   it('leaves a part behind from which a later download goes on', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
-    const blob = await ranges(downloader, digest, () => [at(0, 0, 10 * pieceBytes)])
+    const blob = await opened(downloader, digest, { ranges: () => [at(0, 0, 10 * pieceBytes)] })
     await read(blob, [0, 10 * pieceBytes])
     await blob[Symbol.asyncDispose]()
     await until('the transfer to stop', () => downloader.exchange.status().transfers.length === 0)
@@ -114,10 +108,10 @@ describe('a reader of ranges', () => {
     const seeder = await world.node()
     const downloader = await world.node({ limits: { giveUpMs: 200 } })
     const digest = await seeder.holds(bytes)
-    await using slow = await ranges(downloader, digest, () => [at(0, 0, 10)])
+    await using slow = await opened(downloader, digest, { ranges: () => [at(0, 0, 10)] })
     const startMs = world.clock.now()
     await until('more than that time', () => world.clock.now() - startMs > 600)
-    await using blob = await ranges(downloader, digest, tail)
+    await using blob = await opened(downloader, digest, { ranges: tail })
     await read(blob, [blob.size - 500, blob.size])
     expect(await read(slow, [0, 10])).toHaveLength(10)
   })
@@ -125,7 +119,7 @@ describe('a reader of ranges', () => {
   it('is told the size where no byte of the blob is in its ranges', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(bytes)
-    await using blob = await ranges(downloader, digest, () => [])
+    await using blob = await opened(downloader, digest, { ranges: () => [] })
     expect(blob.size).toBe(bytes.length)
     expect(downloader.exchange.status().transfers).toMatchObject([{ held: 1 }])
   })
@@ -145,13 +139,13 @@ describe('a reader of ranges', () => {
     const seeder = await world.node()
     const downloader = await world.node()
     const digest = await seeder.holds(bytes)
-    await using blob = await ranges(downloader, digest, () => [at(0, 0, 10)])
+    await using blob = await opened(downloader, digest, { ranges: () => [at(0, 0, 10)] })
     await read(blob, [0, 10])
     const wrong = someBytes(bytes.length)
     double({ mesh: world.mesh, identity: world.identity(), bytes: wrong, digest })
     const startMs = world.clock.now()
     await until('what a trial takes', () => world.clock.now() - startMs > 1000)
-    await using end = await ranges(downloader, digest, tail)
+    await using end = await opened(downloader, digest, { ranges: tail })
     expect(Buffer.from(await read(end, [bytes.length - 500, bytes.length]))).toEqual(
       Buffer.from(bytes.subarray(-500)),
     )
@@ -163,7 +157,7 @@ describe('a reader of ranges', () => {
     const origin = new TestOrigin(bytes)
     origin.gate = 5 * pieceBytes
     delegation.add(node, origin)
-    await using blob = await ranges(node, digestOf(bytes), tail)
+    await using blob = await opened(node, digestOf(bytes), { ranges: tail })
     const reading = read(blob, [blob.size - 500, blob.size])
     let isGiven = false
     void reading.then(() => {

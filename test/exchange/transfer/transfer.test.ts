@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { noMetrics, steadyClock } from '../../../src/base/base.ts'
 import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { parseRepository } from '../../../src/oci/oci.ts'
-import type { OpenBlob } from '../../../src/store/store.ts'
 import { double } from '../lab/double.ts'
 import {
   digestOf,
+  opened,
   openWorld,
   pieceBytes,
   read,
@@ -389,12 +389,6 @@ describe('a transfer', () => {
     expect(most).toBeLessThanOrEqual(memoryBytes)
   })
 })
-
-async function opened({ exchange }: TestNode, digest: Parameters<typeof wanted>[0]): Promise<OpenBlob> {
-  const blob = await exchange.open(wanted(digest))
-  if (blob === undefined) throw new Error('nobody has it')
-  return blob
-}
 
 function ranges(size: number): [number, number][] {
   return [
