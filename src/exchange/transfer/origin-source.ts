@@ -1,5 +1,5 @@
 /** What comes into a transfer from the origin: whom to have it fetched by, and one run for all who want this node to do it. */
-import { type Clock, unlessAborted, untilOrAfter } from '../../base/base.ts'
+import { type Clock, inStep, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { Origin, OriginDelegation, OriginOptions } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
@@ -37,7 +37,8 @@ interface Run {
   readonly done: Promise<boolean>
 }
 
-const tickMs = 50
+/** On the beats of the transfer. */
+const tickMs = 100
 /** Members that do not answer hold it back for so long that a blob is brought from the origin. */
 const askedMs = 1000
 /** With what others have of it, and then without. */
@@ -104,7 +105,8 @@ export class OriginSource {
     if (delegation === undefined || !this.isPossible) return
     await this.#untilAsked(signal)
     for (;;) {
-      while (this.#run !== undefined || !this.#isMissing) await clock.sleep(tickMs, { signal })
+      while (this.#run !== undefined || !this.#isMissing)
+        await clock.sleep(inStep(tickMs, clock.now()), { signal })
       const isThere = await delegation.fetch(this.#wanted, {
         signal,
         fetchFromOrigin: async (origin, options) => await this.fetchFromOrigin(origin, options),
@@ -115,7 +117,7 @@ export class OriginSource {
         state.find(false)
         throw new BlobUnavailableError(state.digest, 'it is neither in the cluster nor at its origin')
       }
-      await clock.sleep(tickMs, { signal })
+      await clock.sleep(inStep(tickMs, clock.now()), { signal })
     }
   }
 
