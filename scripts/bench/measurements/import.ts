@@ -4,6 +4,7 @@ import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type Bench, type Measurement, makeBlobs, openFolder, settle, sizeText } from '../bench.ts'
 import { runCommand } from '../command.ts'
+import { expectStatus } from '../request.ts'
 import { openRegistry } from '../subject.ts'
 
 const repository = 'bench/import'
@@ -53,6 +54,8 @@ export const importing: Measurement = {
 async function importInto(bench: Bench, folder: string, storage: string): Promise<number> {
   await mkdir(folder)
   await using registry = await openRegistry(bench.shoal, folder, bench)
+  // The first answer comes before the node can be told anything.
+  await expectStatus(200, `${registry.url}/healthz`, bench)
   const args = ['import', 'docker-registry', storage, '--data', registry.dataDir]
   return (await runCommand(bench.shoalCommand, args, bench)).elapsedMs
 }
