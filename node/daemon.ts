@@ -173,7 +173,6 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   const { openMember } = await import('./cluster/cluster.ts')
   const member = opened.use(await openMember(node, mirror, contact, logger, metrics))
   elsewhere.arrive(member.elsewhere)
-  await metrics.start()
   if (opens === 'later') {
     await untilAccessRules(settings, names, steadyClock)
     serve()

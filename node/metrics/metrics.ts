@@ -6,8 +6,6 @@ import { type LabelsOf, MetricSeries } from './metric-series.ts'
 import { type MetricDeclaration, type MetricName, metricTable } from './metric-table.ts'
 
 export interface NodeMetrics extends Metrics {
-  /** Begins to watch the process: its memory, its event loop. Loads what that needs. */
-  start(): Promise<void>
   /** The exposition text of everything, and its Content-Type. */
   expose(): Promise<{ text: string; contentType: string }>
   /** A counter as it stands, summed over all series that have these labels. */
@@ -29,7 +27,7 @@ interface Distribution {
 type Client = typeof import('prom-client')
 
 /** The event loop's lag is seen when a timer of this interval is late. At the usual 10 ms that is half of what an idle node costs. */
-const eventLoopEveryMs = 50
+const eventLoopEveryMs = 100
 
 export function createMetrics(load: () => Promise<Client> = () => import('prom-client')): NodeMetrics {
   const metrics = new Map(
@@ -47,6 +45,7 @@ export function createMetrics(load: () => Promise<Client> = () => import('prom-c
     return register
   }
 
+  // From the first time on that somebody reads the metrics: nobody else needs to be woken for them.
   const start = (): Promise<Registry> => {
     watching ??= watch()
     return watching
@@ -71,9 +70,6 @@ export function createMetrics(load: () => Promise<Client> = () => import('prom-c
     gauge(name, read, labels = {}) {
       const metric = metrics.get(name)
       if (metric?.type === 'gauge') metric.series.of(labels).read = read
-    },
-    async start() {
-      await start()
     },
     async expose() {
       const ofProcess = await (await start()).metrics()

@@ -101,6 +101,19 @@ describe('metrics', () => {
     expect((await metrics.expose()).text).toContain('\nshoal_swarm_members 2\n')
   })
 
+  it('watch the process for nobody who does not read them', async () => {
+    let loads = 0
+    const metrics = createMetrics(async () => {
+      loads++
+      return await import('prom-client')
+    })
+    metrics.count('shoal_store_quarantined_total')
+    expect(loads).toBe(0)
+    await metrics.expose()
+    await metrics.expose()
+    expect(loads).toBe(1)
+  })
+
   it('tell of the process as every program does', async () => {
     const { text } = await createMetrics().expose()
     expect(text).toMatch(/^process_resident_memory_bytes \d/m)
