@@ -101,12 +101,13 @@ export function openPage(options: PageOptions): Page {
   const observatory = new Observatory(node, { clock, logger })
   const live = new Live(observatory, { clock, logger })
   const storage = new StorageReports(node, clock)
+  const rules = new RuleReports(node, clock)
   const changes = new Changes(node, {
     mayChange,
     logger,
     onCollected: () => storage.forget(),
+    onKept: () => rules.forget(),
   })
-  const rules = new RuleReports(node, clock)
   const doctor = new DoctorReports(node, clock)
   const accounts = new PageAccounts(node, visitors)
   const members = new PageMembers(node)

@@ -66,6 +66,8 @@ export interface RuleFacts {
 }
 
 export interface RulesAnswer {
+  /** Whether who asks may add and remove rules. */
+  mayChange: boolean
   rules: RuleFacts[]
   measuredMs: number
 }

@@ -8,7 +8,7 @@ import type { FreeableAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
 import { PageError } from './page-error.ts'
-import { type Body, textOf } from './same-origin.ts'
+import { type Body, textOf, textsOf } from './same-origin.ts'
 import type { Visitor } from './visitors.ts'
 
 /** Of those who did not sign in: by default only a browser on this host may change something. */
@@ -17,6 +17,8 @@ export type MayChange = 'nobody' | 'loopback' | 'anyone'
 export interface ChangesOptions {
   mayChange: MayChange
   onCollected(): void
+  /** A keep rule was added or removed. */
+  onKept(): void
   logger: Logger
 }
 
@@ -77,6 +79,33 @@ export class Changes {
     const [{ blobs, bytes, holders } = { blobs: 0, bytes: 0, holders: [] }] = images
     this.#options.logger.info({ image, bytes, account: visitor.name }, 'a copy was freed from the page')
     return { blobs, bytes, holders }
+  }
+
+  /** A rule fills this node's disk, so it is for those who may free it. */
+  async keep(change: Change): Promise<{ id: string }> {
+    const { context, visitor, body } = change
+    this.#checkDisk(context, visitor)
+    const tags = body.tags === undefined || body.tags === '' ? {} : { tags: textOf(body, 'tags') }
+    const platforms = textsOf(body, 'platforms')
+    const rule = {
+      repositories: textOf(body, 'repositories'),
+      ...tags,
+      ...(platforms.length === 0 ? {} : { platforms }),
+    }
+    const { id } = await operateFor(this.#node, 'keep-add', rule, change)
+    this.#options.onKept()
+    this.#options.logger.info({ rule, account: visitor.name }, 'a keep rule was added from the page')
+    return { id }
+  }
+
+  async endKeeping(change: Change): Promise<{ removed: number }> {
+    const { context, visitor, body } = change
+    this.#checkDisk(context, visitor)
+    const rule = textOf(body, 'rule')
+    const { removed } = await operateFor(this.#node, 'keep-rm', { rule }, change)
+    this.#options.onKept()
+    this.#options.logger.info({ rule, account: visitor.name }, 'a keep rule was removed from the page')
+    return { removed: removed.length }
   }
 
   /** Why this reader may free nothing of this node's disk, in words. */

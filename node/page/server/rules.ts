@@ -7,7 +7,7 @@ import { Measured } from './measured.ts'
 const maxNamed = 50
 
 export class RuleReports {
-  readonly #rules: Measured<RulesAnswer>
+  readonly #rules: Measured<Omit<RulesAnswer, 'mayChange'>>
 
   constructor(node: Pick<PageNode, 'operate'>, clock: Clock) {
     // A survey looks at every image that a rule matches.
@@ -23,7 +23,12 @@ export class RuleReports {
     }, clock)
   }
 
-  async report({ signal }: { signal: AbortSignal }): Promise<RulesAnswer> {
+  /** What was measured is not what is any more. */
+  forget(): void {
+    this.#rules.forget()
+  }
+
+  async report({ signal }: { signal: AbortSignal }): Promise<Omit<RulesAnswer, 'mayChange'>> {
     const rules = await this.#rules.get()
     signal.throwIfAborted()
     return rules

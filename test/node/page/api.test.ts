@@ -4,7 +4,7 @@ import { groupPlanned } from '../../../node/operations/planned.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
 import type { ImageAnswer, RepositoryRow, SearchAnswer, TagRow } from '../../../node/page/answers/images.ts'
 import type { StateEvent } from '../../../node/page/answers/live.ts'
-import type { DoctorAnswer, StorageAnswer } from '../../../node/page/answers/storage.ts'
+import type { DoctorAnswer, RulesAnswer, StorageAnswer } from '../../../node/page/answers/storage.ts'
 import { jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { codeOf, type ServedPage, servePage } from './fixture.ts'
 
@@ -196,6 +196,30 @@ describe('the page’s API', () => {
     await page.operated.perform('policy-set', { policy: { access } })
     expect((await page.change('/api/evict', body)).status).toBe(403)
     expect((await get<ImageAnswer>('/api/image?repository=team/app&reference=1')).isEvictable).toBe(false)
+  })
+
+  it('adds and removes keep rules as keep does, for who may free the disk that they fill', async () => {
+    const rules = async () => await get<RulesAnswer>('/api/keep')
+    expect(await rules()).toMatchObject({ rules: [], mayChange: true })
+    const body = { repositories: 'team/**', tags: 'release-*', platforms: ['linux/amd64'] }
+    const { id } = (await page.change('/api/keep-add', body)).json<{ id: string }>()
+    expect((await rules()).rules).toMatchObject([{ id, ...body }])
+    const wrong = await page.change('/api/keep-add', { ...body, repositories: '..' })
+    expect([wrong.status, codeOf(wrong)]).toEqual([422, 'KEEP_RULE'])
+    await page.operated.perform('policy-set', {
+      policy: { access: [{ repositories: '**', who: ['anonymous'], may: ['pull', 'push'] }] },
+    })
+    for (const [path, asked] of [
+      ['keep-add', body],
+      ['keep-rm', { rule: id }],
+    ] as const)
+      expect((await page.change(`/api/${path}`, asked)).status).toBe(403)
+    expect(await rules()).toMatchObject({ rules: [{ id }], mayChange: false })
+    await page.operated.perform('policy-set', { policy: {} })
+    expect((await page.change('/api/keep-rm', { rule: id })).json()).toEqual({ removed: 1 })
+    const gone = await page.change('/api/keep-rm', { rule: id })
+    expect([gone.status, codeOf(gone)]).toEqual([422, 'RULE_UNKNOWN'])
+    expect((await rules()).rules).toEqual([])
   })
 
   it('says what the doctor finds on its host, once a minute at most, and nothing of what is as it should be', async () => {
