@@ -94,8 +94,9 @@ export class LedgerAuthority implements Authority {
   }
 
   async handOver(to: Identity): Promise<void> {
-    const from = this.get()
-    await this.#run(to, (atMs) => signHandover(from, to.publicKey, atMs))
+    this.get()
+    // Another handover may come in between.
+    await this.#run(to, (atMs) => signHandover(this.get(), to.publicKey, atMs))
   }
 
   async replace(to: Identity, atMs: number, signatures: Uint8Array[]): Promise<void> {

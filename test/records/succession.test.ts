@@ -411,6 +411,14 @@ describe('an authority that is handed over twice by one key', () => {
     })
   })
 
+  it('goes from one to the next where both are asked for at once on one node', async () => {
+    await using nodes = await threeNodes()
+    const { authority: key } = nodes.holder.ledger
+    await Promise.all([key.handOver(next), key.handOver(other)])
+    const handovers = [{ to: next.peerId }, { to: other.peerId }]
+    expect(key.state()).toMatchObject({ now: other.peerId, handovers })
+  })
+
   it('costs a node one write an hour, however often a thief makes another', async () => {
     await using nodes = await threeNodes()
     const { holder, member, clock } = nodes
