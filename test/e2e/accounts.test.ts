@@ -1,4 +1,5 @@
 /** The clients that people use sign in at another node than the one where their account was made, and are refused without. */
+import { mkdir, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { callRunningNode } from '../../node/admin/client.ts'
 import { until } from '../swarm/fixture.ts'
@@ -13,7 +14,7 @@ import { openScratchFolder, type ScratchFolder } from './scratch-folder.ts'
 
 const password = 'a pass:word, "quoted"'
 const access = [
-  { repositories: 'team/**', who: ['user:ann'], may: ['pull', 'push'] },
+  { repositories: 'team/**', who: ['user:ann', 'user:bob'], may: ['pull', 'push'] },
   { repositories: 'open/**', who: ['anonymous'], may: ['pull'] },
 ]
 
@@ -23,8 +24,8 @@ describe('an account that was made at another node', requires('shoal'), () => {
   let second: Registry
   let folder: ScratchFolder
 
-  const operate = async (name: string, params: unknown): Promise<Record<string, unknown>> => {
-    const answer = await callRunningNode(first.data, name as 'token', params as never, () => undefined)
+  const operate = async (name: string, params: unknown, at = first): Promise<Record<string, unknown>> => {
+    const answer = await callRunningNode(at.data, name as 'token', params as never, () => undefined)
     return answer?.result as Record<string, unknown>
   }
   const statusAtSecond = async (path: string, authorization?: string): Promise<number> => {
@@ -37,18 +38,27 @@ describe('an account that was made at another node', requires('shoal'), () => {
 
   beforeAll(async () => {
     folder = opened.use(await openScratchFolder())
-    first = opened.use(await openRegistry())
+    first = opened.use(await openRegistry({ flags: ['--tls', 'self', '--plain-loopback'] }))
     const { token } = await operate('token', {})
     second = opened.use(await openRegistry({ flags: ['--join', String(token)] }))
     using client = openClient(first.port)
     for (const name of ['team/app', 'open/app'])
       await pushItem(client, name, '1', makeImage({ seed: name, layerBytes: [100_000] }))
     await operate('account-add', { name: 'ann', password, groups: [] })
-    await operate('policy-set', { policy: { access } })
+    const { self } = await operate('members', {}, second)
+    await operate('policy-set', { policy: { access, administrators: [self] } })
     await until(
       'the rules are known there',
       async () => (await statusAtSecond('/v2/team/app/manifests/1')) === 401,
     )
+    // Made at the second node, and signed in with at the first, over TLS.
+    await operate('account-add', { name: 'bob', password, groups: [] }, second)
+    const { files } = (await operate('client-config', { client: 'podman' })) as {
+      files: { path: string; content: string }[]
+    }
+    await mkdir(folder.at('certificates'))
+    const authority = files.find((file) => file.path.endsWith('ca.crt'))?.content ?? ''
+    await writeFile(folder.at('certificates/ca.crt'), authority)
   })
   afterAll(() => opened.disposeAsync())
   showOutputOnFailure(() => [first, second])
@@ -115,6 +125,86 @@ describe('an account that was made at another node', requires('shoal'), () => {
     await pull('team/app:1', '--user', `ann:${password}`)
   })
 
+  describe('over TLS, at the node with the authority', () => {
+    const secure = (name: string) => `${first.host}/${name}`
+    const certificates = () => folder.at('certificates')
+
+    test('signs in with skopeo', requires('skopeo'), async () => {
+      const common = ['--authfile', folder.at('skopeo-tls.json')]
+      const trusting = () => ['--src-cert-dir', certificates(), '--dest-cert-dir', certificates()]
+      const copy = (from: string, to: string) =>
+        run('skopeo', ['copy', '--quiet', ...common, ...trusting(), `docker://${secure(from)}`, to])
+      await expect(copy('team/app:1', `dir:${folder.at('no')}`)).rejects.toThrow(
+        /unauthorized|authentication/i,
+      )
+      const login = [
+        'login',
+        '--cert-dir',
+        certificates(),
+        ...common,
+        '-u',
+        'bob',
+        '--password-stdin',
+        first.host,
+      ]
+      await expect(run('skopeo', login, { input: 'wrong' })).rejects.toThrow(/unauthorized|invalid/i)
+      await run('skopeo', login, { input: password })
+      await copy('team/app:1', `docker://${secure('team/skopeo-tls:1')}`)
+      await expect(copy('team/app:1', `docker://${secure('other/skopeo:1')}`)).rejects.toThrow(
+        /denied|may not|forbidden|403/i,
+      )
+      await run('skopeo', ['logout', ...common, first.host])
+      await expect(copy('team/app:1', `dir:${folder.at('no')}`)).rejects.toThrow(
+        /unauthorized|authentication/i,
+      )
+    })
+
+    test('signs in with podman', requires('linux', 'root', 'podman'), async () => {
+      const storage = [
+        '--root',
+        folder.at('storage'),
+        '--runroot',
+        folder.at('run'),
+        '--storage-driver',
+        'vfs',
+      ]
+      const env = { HOME: folder.path, XDG_RUNTIME_DIR: folder.path, TMPDIR: folder.path }
+      const podman = (args: string[], options = {}) =>
+        run('podman', [...storage, ...args], { env, ...options })
+      const pull = () => podman(['pull', '--quiet', '--cert-dir', certificates(), secure('team/app:1')])
+      await expect(pull()).rejects.toThrow(/unauthorized|authentication/i)
+      await podman(['login', '--cert-dir', certificates(), '-u', 'bob', '--password-stdin', first.host], {
+        input: password,
+      })
+      await pull()
+      const to = secure('team/podman-tls:1')
+      await podman(['push', '--quiet', '--cert-dir', certificates(), secure('team/app:1'), to])
+      await podman(['logout', first.host])
+      await expect(pull()).rejects.toThrow(/unauthorized|authentication/i)
+    })
+
+    test('signs in with oras', requires('oras'), async () => {
+      const env = { DOCKER_CONFIG: folder.at('oras-tls') }
+      const ca = folder.at('certificates/ca.crt')
+      const oras = (args: string[], options = {}) => run('oras', args, { env, ...options })
+      const copy = () =>
+        oras([
+          'copy',
+          '--from-ca-file',
+          ca,
+          '--to-ca-file',
+          ca,
+          secure('team/app:1'),
+          secure('team/oras-tls:1'),
+        ])
+      await expect(copy()).rejects.toThrow(/401|unauthorized|credential/i)
+      await oras(['login', '--ca-file', ca, '-u', 'bob', '--password-stdin', first.host], { input: password })
+      await copy()
+      await oras(['logout', first.host])
+      await expect(copy()).rejects.toThrow(/401|unauthorized|credential/i)
+    })
+  })
+
   describe('with docker', requires('linux', 'root', 'dockerd', 'docker'), () => {
     let engine: DockerEngine
     beforeAll(async () => {
@@ -137,6 +227,17 @@ describe('an account that was made at another node', requires('shoal'), () => {
       await expect(docker(['push', image('open/docker:1')])).rejects.toThrow(/denied|unauthorized/i)
       await docker(['logout', second.host])
       await expect(docker(['pull', image('team/docker:1')])).rejects.toThrow(/unauthorized|denied/i)
+    })
+
+    test('signs in over TLS, at the node with the authority', async () => {
+      const name = `${first.host}/team/app:1`
+      await expect(docker(['pull', name])).rejects.toThrow(/unauthorized|denied/i)
+      await docker(['login', '-u', 'bob', '--password-stdin', first.host], { input: password })
+      await docker(['pull', name])
+      await docker(['tag', name, `${first.host}/team/docker-tls:1`])
+      await docker(['push', `${first.host}/team/docker-tls:1`])
+      await docker(['logout', first.host])
+      await expect(docker(['pull', name])).rejects.toThrow(/unauthorized|denied/i)
     })
 
     test('signs in where nothing is open to everybody', async () => {
