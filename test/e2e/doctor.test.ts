@@ -107,7 +107,9 @@ describe('shoal doctor beside upstreams', requires('shoal'), () => {
     const { exitCode, faults } = await examine(node.data)
     expect(exitCode).toBe(1)
     expect(faults).toEqual([
-      expect.stringMatching(/^upstreams: strict\.example refuses the credentials: .* -> they are set in .*shoal\.json; put right ones/),
+      expect.stringMatching(
+        /^upstreams: strict\.example refuses the credentials: .* -> they are set in .*shoal\.json; put right ones/,
+      ),
       expect.stringMatching(/^upstreams: away\.example cannot be reached at http:\/\/127\.0\.0\.1:1/),
     ])
   })
