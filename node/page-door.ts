@@ -83,7 +83,11 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
     name,
     http: registryName(address(http)),
     limits: { upload: settings['max-upload'], download: settings['max-download'] },
-    collects: { graceMs: settings['gc-grace'], everyMs: settings['gc-interval'] },
+    collects: {
+      graceMs: settings['gc-grace'],
+      untaggedMs: settings['keep-untagged'],
+      everyMs: settings['gc-interval'],
+    },
     mayDelete: !settings['no-delete'],
     names,
     store,

@@ -38,7 +38,8 @@ export interface PageNode {
   /** HOST:PORT on which clients are served. */
   readonly http: string
   readonly limits: { upload: number; download: number }
-  readonly collects: { graceMs: number; everyMs: number }
+  /** `untaggedMs` may be Infinity. */
+  readonly collects: { graceMs: number; untaggedMs: number; everyMs: number }
   /** Whether clients may delete at all. */
   readonly mayDelete: boolean
   readonly names: Names & Pick<Ledger, 'policy' | 'authority'>

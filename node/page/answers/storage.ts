@@ -17,6 +17,8 @@ export interface StorageAnswer {
   /** What this node knows to be short of copies, the oldest first; of many, some. */
   short: { images: number; list: ShortImage[] }
   graceMs: number
+  /** How long a manifest without a tag is kept; absent where it is for ever. */
+  keepUntaggedMs?: number
   /** How often a collection runs by itself; 0 for never. */
   collectEveryMs: number
   measuredMs: number

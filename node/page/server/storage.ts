@@ -39,6 +39,7 @@ export class StorageReports {
       short,
       ...freeable,
       graceMs: collects.graceMs,
+      ...(Number.isFinite(collects.untaggedMs) ? { keepUntaggedMs: collects.untaggedMs } : {}),
       collectEveryMs: collects.everyMs,
     }
   }

@@ -23,8 +23,18 @@ export function StorageView() {
 }
 
 function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) {
-  const { blobs, blobBytes, partials, partialBytes, quarantined, now, later, graceMs, collectEveryMs } =
-    storage
+  const {
+    blobs,
+    blobBytes,
+    partials,
+    partialBytes,
+    quarantined,
+    now,
+    later,
+    graceMs,
+    keepUntaggedMs,
+    collectEveryMs,
+  } = storage
   const waiting = Math.max(0, later.bytes - now.bytes)
   return (
     <>
@@ -53,8 +63,9 @@ function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) 
           </div>
         </dl>
         <p class="quiet">
-          Content goes when no tag and no other manifest refers to it. To free more, delete tags that are no
-          longer needed; what they alone refer to can go {formatSpan(graceMs)} later.
+          Content goes once nothing refers to it: when its tag was deleted or moved, its manifest stays for{' '}
+          {keepUntaggedMs === undefined ? 'ever (--keep-untagged forever)' : formatSpan(keepUntaggedMs)}, and
+          what it alone refers to for {formatSpan(graceMs)} after its last use.
         </p>
         <Collect now={now} again={again} />
       </section>
