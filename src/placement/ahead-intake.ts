@@ -80,8 +80,13 @@ export class AheadIntake {
     const { bringPart, clock, signal } = this.#options
     this.#waiting++
     try {
-      const bytes = await this.#turns.run(() => bringPart(repository, digest, { signal }))
-      this.#budget.take(bytes ?? 0, clock.now())
+      const bytes = await this.#turns.run(async () => {
+        // What came before its turn may have used up the rest.
+        if (this.#budget.waitMs(clock.now()) > 0) return undefined
+        const came = await bringPart(repository, digest, { signal })
+        this.#budget.take(came ?? 0, clock.now())
+        return came
+      })
       return bytes !== undefined
     } finally {
       this.#waiting--

@@ -65,7 +65,7 @@ export interface BringOptions {
   platforms?: readonly Platform[]
   /** Absent: only look. */
   supply?: Pick<Supply, 'bringManifest' | 'refreshReferrers' | 'refreshSiblings' | 'bringBlob'>
-  /** Tries also what may be missing everywhere. */
+  /** Tries also what may be missing everywhere, until some of it was looked for in vain. */
   withOptional?: boolean
   /** How many blobs come at once; default 2. */
   concurrency?: number
@@ -75,6 +75,8 @@ export interface BringOptions {
 }
 
 const referrersAtOnce = 100
+/** Looking for what nobody has takes seconds, and a manifest may list thousands of parts that it may be pushed without. */
+const maxInVain = 4
 
 /** Never throws for a part that cannot be had or read: it is in `missing`. */
 export async function bringImage(image: Image, library: Library, options: BringOptions): Promise<Survey> {
@@ -95,6 +97,8 @@ export async function bringImage(image: Image, library: Library, options: BringO
 
   /** Nobody need have these. */
   const absent = new Set<Digest>()
+  let inVain = 0
+  const isLeftOut = ({ optional }: Part): boolean => optional && (!withOptional || inVain >= maxInVain)
 
   const miss = (part: Part, cause?: CodedError): void => {
     const optional = part.optional || absent.has(part.digest)
@@ -118,9 +122,15 @@ export async function bringImage(image: Image, library: Library, options: BringO
 
   const visitManifest = async (part: Part): Promise<void> => {
     const here = await library.findManifest(repository, part.digest)
+    // Unlike a blob, one that was pushed since then has a record, and is not among these.
+    const isAbsent = here === undefined && absent.has(part.digest)
+    if (isAbsent && inVain >= maxInVain) {
+      miss(part)
+      return
+    }
     if (here !== undefined) onPart(part, 'held')
     else if (supply !== undefined) onPart(part, 'coming')
-    await attempt(part, async () => {
+    const found = await attempt(part, async () => {
       const bytes = here ?? (await supply?.bringManifest(repository, part.digest, { signal }))
       if (bytes === undefined) return undefined
       plan.open(parseManifest(bytes, part.mediaType), bytes.length)
@@ -130,6 +140,7 @@ export async function bringImage(image: Image, library: Library, options: BringO
       if (here === undefined) onPart(part, 'here')
       return bytes
     })
+    if (isAbsent && found === undefined) inVain++
   }
 
   /** An upstream is asked about those of the image itself: that is what is signed, and each question is one of many. */
@@ -154,18 +165,20 @@ export async function bringImage(image: Image, library: Library, options: BringO
       onPart(part, 'held')
       return
     }
-    if (supply === undefined || (part.optional && !withOptional)) {
+    if (supply === undefined || isLeftOut(part)) {
       miss(part)
       return
     }
     onPart(part, 'coming')
     const task = turns
       .run(async () => {
-        await attempt(part, async () => {
-          if (!(await supply.bringBlob(repository, part.digest, { signal }))) return undefined
+        const came = await attempt(part, async () => {
+          if (isLeftOut(part) || !(await supply.bringBlob(repository, part.digest, { signal })))
+            return undefined
           onPart(part, 'here')
           return true
         })
+        if (came === undefined && part.optional) inVain++
       })
       .catch((error: unknown) => {
         failure ??= error

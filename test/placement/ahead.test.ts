@@ -100,6 +100,22 @@ it('brings what no record names within bounds that hold for all members together
   expect(brought).toEqual(['one', 'two', 'three'].map(digestOf))
 })
 
+it('brings no more than that of many that it is asked for at once', async () => {
+  const { options } = scene()
+  const brought: Digest[] = []
+  const intake = new AheadIntake({
+    ...options,
+    bringPart: async (_, digest) => {
+      brought.push(digest)
+      return 20 * gib
+    },
+  })
+  for (let at = 0; at < 64; at++) intake.ahead({ repository, digest: digestOf(`blob ${at}`) }, `peer-${at}`)
+  await new Promise((resolve) => setImmediate(resolve))
+  // Those that are brought at the same time know nothing of each other's size.
+  expect(brought.length).toBeLessThanOrEqual(5)
+})
+
 it('brings nothing that an upstream would be asked for, that is to be nowhere else, or that it has no room for', () => {
   const bringPart = async () => gib
   const mirrored = { repository: parseRepository('docker.io/library/alpine'), digest: digestOf('one') }

@@ -24,6 +24,28 @@ it('brings a layer that may be missing everywhere where somebody has it, and is 
   expect(other.world.held).not.toContain(foreign.digest)
 })
 
+it('looks for few of the parts that nobody need have where nobody has them', async () => {
+  const layer = makeBlob('layer')
+  const type = 'application/vnd.oci.image.layer.nondistributable.v1.tar'
+  const foreign = Array.from({ length: 200 }, (_, at) => makeBlob(`foreign ${at}`, type))
+  const unpushed = Array.from({ length: 200 }, (_, at) => makeImage([], { seed: `unpushed ${at}` }))
+  const index = makeIndex([...unpushed, makeImage([layer])])
+  for (const [image, lost] of [
+    [makeImage([...foreign, layer]), foreign],
+    [index, unpushed],
+  ] as const) {
+    const { world, holdings, named } = scene(image)
+    for (const { digest } of lost) world.lost.add(digest)
+    world.absent.set(
+      index.digest,
+      unpushed.map(({ digest }) => digest),
+    )
+    expect(await holdings.bring(named, { signal })).toMatchObject({ isWhole: true })
+    expect(world.asked.filter((digest) => world.lost.has(digest)).length).toBeLessThan(10)
+    expect(world.held).toContain(layer.digest)
+  }
+})
+
 it('holds no image to be whole of which there is more than it looks through', async () => {
   const layers = (image: number) => Array.from({ length: 4_000 }, (_, at) => makeBlob(`${image} ${at}`))
   const images = Array.from({ length: 6 }, (_, number) => makeImage(layers(number), { seed: String(number) }))
