@@ -163,6 +163,7 @@ export async function openLocalNode({
       table: await openTable<string>(database, 'peer-names'),
       self: { peer: identity.peerId, name },
       given: () => givenNames(names),
+      clock: steadyClock,
       logger,
     }),
   )

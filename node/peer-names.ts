@@ -1,5 +1,5 @@
 /** What hosts are called: by the cluster, by themselves, and, of those that are away, as this node heard it last. */
-import { type Logger, logFailure, RecentMap } from '../src/base/base.ts'
+import { type Clock, type Logger, LogLimit, logFailure, RecentMap } from '../src/base/base.ts'
 
 /** A name that a shell takes as one word, and that no id is. */
 export const plainName = /^(?!12D3KooW)[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,62}[a-zA-Z0-9])?$/
@@ -7,6 +7,8 @@ const peerIds = /\b12D3KooW[1-9A-HJ-NP-Za-km-z]{44}\b/g
 
 /** Whoever has the token may come under any number of names. */
 const maxRemembered = 4096
+/** Who is connected can say one name and then another: that is told and written so seldom, of all members together 16 times. */
+const toldAgainMs = 10 * 60_000
 
 interface NameTable {
   iterator(options: { limit: number }): AsyncIterable<[string, string]>
@@ -19,16 +21,19 @@ export interface PeerNamesOptions {
   self: { peer: string; name: string }
   /** What the cluster calls them (shoal member rename), which counts more than what they say. */
   given(): Iterable<[peer: string, name: string]>
+  clock: Clock
   logger: Logger
 }
 
 export class PeerNames implements AsyncDisposable {
   readonly #options: PeerNamesOptions
   readonly #heard = new RecentMap<string, string>(maxRemembered)
+  readonly #limit: LogLimit
   #writing: Promise<void> = Promise.resolve()
 
   private constructor(options: PeerNamesOptions) {
     this.#options = options
+    this.#limit = new LogLimit({ clock: options.clock, everyMs: toldAgainMs })
   }
 
   static async open(options: PeerNamesOptions): Promise<PeerNames> {
@@ -45,9 +50,14 @@ export class PeerNames implements AsyncDisposable {
     const [oldest] = this.#heard.keys()
     this.#heard.set(peer, name)
     const gone = oldest !== undefined && !this.#heard.has(oldest) ? oldest : undefined
-    // The id stands beside the name once, for who looks for it in the log.
-    this.#options.logger.info({ member: peer, name }, 'a member told its name')
-    this.#writing = this.#writing.then(() => this.#write(peer, name, gone))
+    const tell = (unsaid: number): void => {
+      // The id stands beside the name once, for who looks for it in the log.
+      const facts = { member: peer, name, ...(unsaid === 0 ? {} : { unsaid }) }
+      this.#options.logger.info(facts, 'a member told its name')
+      this.#writing = this.#writing.then(() => this.#write(peer, name, gone))
+    }
+    if (before === undefined) tell(0)
+    else this.#limit.line(peer, tell)
   }
 
   nameOf(peer: string): string | undefined {

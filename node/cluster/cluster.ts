@@ -90,7 +90,10 @@ export async function openMember(
       upstreams: () => reaching.names(),
       upstreamsAway: () => reaching.away(),
       room: () => room,
-      onNamed: (peer, name) => node.peers.hear(peer, name),
+      // What a guest calls itself counts once it is a member.
+      onNamed: (peer, name) => {
+        if (!names.isGuest(peer)) node.peers.hear(peer, name)
+      },
       keeps: () => keepNames(settings.site, node.keepRules.list()),
       clock: steadyClock,
       logger,

@@ -23,13 +23,15 @@ function openTable() {
 }
 
 async function open(given: Record<string, string> = {}, table = openTable()) {
+  const lines: object[] = []
   const names = await PeerNames.open({
     table,
     self: { peer: self, name: 'host-a' },
     given: () => Object.entries(given),
-    logger: silentLogger,
+    clock: { now: () => 0, sleep: async () => undefined },
+    logger: { ...silentLogger, info: (facts) => void lines.push(facts) },
   })
-  return { names, table }
+  return { names, table, lines }
 }
 
 describe('the names of hosts', () => {
@@ -65,6 +67,20 @@ describe('the names of hosts', () => {
     await names[Symbol.asyncDispose]()
     expect(table.rows.size).toBe(4096)
     expect([names.nameOf('peer-3'), names.nameOf('peer-4')]).toEqual([undefined, 'host-4'])
+  })
+
+  it('of who says another each time are told and written seldom', async () => {
+    const table = openTable()
+    let written = 0
+    const put = (peer: string, name: string) => {
+      written++
+      return table.put(peer, name)
+    }
+    const { names, lines } = await open({}, { ...table, put })
+    for (let i = 0; i < 1_000; i++) for (const peer of [b, c]) names.hear(peer, `host-${i}`)
+    await names[Symbol.asyncDispose]()
+    expect([lines.length, written]).toEqual([4, 4])
+    expect(names.nameOf(b)).toBe('host-999')
   })
 
   it('stand in no text that a shell may be given where they are more than a word', async () => {
