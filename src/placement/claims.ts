@@ -39,6 +39,9 @@ function homeOf(entry: TagEntry | ManifestEntry): Digest {
 
 /** An attestation about a manifest of an index is two steps away; a chain of referrers may be longer. */
 const maxSteps = 32
+/** Of one manifest, and of those the ones that differ in who its owners are: more of them say nothing. */
+const maxTags = 1_000
+const maxHomes = 16
 
 export class Claims {
   readonly #options: ClaimsOptions
@@ -58,7 +61,10 @@ export class Claims {
     return undefined
   }
 
-  /** One for each image that it is or belongs to, as each has owners of its own; none where they are too many to look at. */
+  /**
+   * One for each image that it is or belongs to and each home that a tag of that names, as each has owners of its own: whoever may
+   * write a tag takes nothing from the owners by another. None where they are too many to look at.
+   */
   async all(image: ImageName): Promise<Claim[]> {
     const claims: Claim[] = []
     let isCut = false
@@ -92,7 +98,7 @@ export class Claims {
     return { image, key, copies, author, sinceMs: writtenMs, isMirrored: checkedMs !== undefined }
   }
 
-  /** A tag of each that has one: of it, of what it refers to, and of what lists it. */
+  /** Tags of it, of what it refers to, and of what lists it. */
   async *#tagsAbove(
     repository: Repository,
     digest: Digest,
@@ -102,8 +108,7 @@ export class Claims {
     const seen = new Set([digest])
     for (const next of seen) {
       if (seen.size > maxSteps) return onCut()
-      const tag = await this.#tagOf(repository, next)
-      if (tag !== undefined) yield tag
+      yield* this.#tagsOf(repository, next, onCut)
       const subject = (await names.findManifest(repository, next))?.subject
       if (subject !== undefined) seen.add(subject)
       for await (const parent of parentsOf(repository, next)) {
@@ -113,12 +118,20 @@ export class Claims {
     }
   }
 
-  async #tagOf(repository: Repository, digest: Digest): Promise<TagEntry | undefined> {
+  /** One for each home, and for each author, who keeps what is to be nowhere else. */
+  async *#tagsOf(repository: Repository, digest: Digest, onCut: () => void): AsyncGenerator<TagEntry> {
     const { names } = this.#options
-    for (const tag of await names.tagsOf(repository, digest)) {
+    const seen = new Set<string>()
+    const tags = await names.tagsOf(repository, digest)
+    if (tags.length > maxTags) onCut()
+    for (const tag of tags.slice(0, maxTags)) {
       const entry = await names.findTag(repository, tag)
-      if (entry?.digest === digest) return entry
+      if (entry?.digest !== digest) continue
+      const owned = `${homeOf(entry)} ${entry.author}`
+      if (seen.has(owned)) continue
+      if (seen.size === maxHomes) return onCut()
+      seen.add(owned)
+      yield entry
     }
-    return undefined
   }
 }

@@ -36,3 +36,29 @@ it('says nothing of a manifest that belongs to more images than are looked at', 
   const many = Array.from({ length: 40 }, (_, at) => `v${at}`)
   expect(await claimsOf(many).all({ repository, digest: child })).toEqual([])
 })
+
+it('finds the owners of each home that the tags of an image name, as whoever writes one more takes none from the others', async () => {
+  const homes = Array.from({ length: 20 }, (_, at) => digestOf(`home ${at}`))
+  const withTags = (count: number): Claims => {
+    const tags = Array.from({ length: count }, (_, at) => parseTag(`v${at}`))
+    const facts = { digest: child, mediaType: mediaTypes.ociManifest, size: 1, writtenMs: 1, author: 'alice' }
+    return new Claims({
+      names: {
+        tagsOf: async (_, digest) => (digest === child ? tags : []),
+        findTag: async (_, tag: Tag) => {
+          const home = homes[tags.indexOf(tag)]
+          return { ...facts, ...(home === undefined ? {} : { home }) } as TagEntry
+        },
+        findManifest: async () => facts as ManifestEntry,
+      },
+      policy: () => ({}),
+      parentsOf: async function* () {
+        yield* []
+      },
+    })
+  }
+  const all = await withTags(3).all({ repository, digest: child })
+  expect(all.map(({ key }) => key)).toEqual(homes.slice(0, 3))
+  expect((await withTags(3).of({ repository, digest: child }))?.key).toBe(homes[0])
+  expect(await withTags(20).all({ repository, digest: child })).toEqual([])
+})
