@@ -1,8 +1,8 @@
 /** How the store's threads share the processors with the event loop: they give way. */
 import { readlinkSync } from 'node:fs'
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 
-/** A third of the main thread's share where both want one processor, and all of what nobody else wants. */
+/** Beyond the main thread's: a third of its share where both want one processor, and all of what nobody else wants. */
 const niceness = 5
 
 /**
@@ -14,7 +14,7 @@ export function giveWayToMainThread(): void {
   try {
     // Such as `4711/task/4713`: this thread's own number, which Node does not tell.
     const [, thread] = readlinkSync('/proc/thread-self').split('/task/')
-    if (thread !== undefined) setPriority(Number(thread), niceness)
+    if (thread !== undefined) setPriority(Number(thread), Math.min(getPriority(process.pid) + niceness, 19))
   } catch (error) {
     if (!isForbidden(error)) throw error
   }
