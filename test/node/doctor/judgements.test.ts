@@ -280,7 +280,13 @@ describe('the members', () => {
     [true, 1, [dialled('refused')], ['fine', 'note'], 'no node listens there'],
     [true, 1, [dialled('unroutable')], ['fine', 'fault'], 'no way to 192.0.2.1:5001'],
     [true, 0, [dialled('open'), dialled('silent')], ['fault', 'fault'], 'does not become a member'],
-    [true, 0, [dialled('open')], ['fault', 'fault'], 'an earlier version that cannot read what the other writes'],
+    [
+      true,
+      0,
+      [dialled('open')],
+      ['fault', 'fault'],
+      'an earlier version that cannot read what the other writes',
+    ],
     [false, 0, [dialled('open'), dialled('refused', 'B')], ['fine', 'fault'], 'A answers at'],
   ])('with running %s, %d connected and %j', (isRunning, connected, tried, expected, text) => {
     const findings = judgeMembers({ isRunning, connected, isCloned: false, dialled: tried })
