@@ -30,6 +30,9 @@ export interface AheadIntakeOptions {
 
 const maxAtOnce = 4
 const maxWaiting = 64
+/** Of these for one member: what it gives slowly leaves room for what others ask. */
+const maxAtOnceForOne = 3
+const maxWaitingForOne = 32
 /** In an hour, whoever asks: what nobody names is collected after its grace. */
 const hourlyBytes = 32 * 2 ** 30
 
@@ -37,6 +40,8 @@ export class AheadIntake {
   readonly #options: AheadIntakeOptions
   readonly #turns = new Semaphore(maxAtOnce)
   readonly #budget: TokenBucket
+  /** By member. */
+  readonly #asking = new Map<string, { turns: Semaphore; waiting: number }>()
   #waiting = 0
 
   constructor(options: AheadIntakeOptions) {
@@ -49,17 +54,21 @@ export class AheadIntake {
   }
 
   ahead(blob: ImageName, peer: string): CopyAnswer {
-    if (this.#options.copiesOf(blob.repository) <= 1 || !this.#mayCome(blob)) return 'refused'
-    this.#bring(blob).catch((error: unknown) => this.#options.onFailure(peer, error))
+    if (this.#options.copiesOf(blob.repository) <= 1 || !this.#mayCome(blob, peer)) return 'refused'
+    this.#bring(blob, peer).catch((error: unknown) => this.#options.onFailure(peer, error))
     return 'coming'
   }
 
-  async through(part: ImageName, withinMs: number, { signal }: { signal: AbortSignal }): Promise<CopyAnswer> {
+  async through(
+    part: ImageName,
+    peer: string,
+    { withinMs, signal }: { withinMs: number; signal: AbortSignal },
+  ): Promise<CopyAnswer> {
     const { clock, isNamed } = this.#options
-    if (!(await isNamed(part)) || !this.#mayCome(part)) return 'refused'
+    if (!(await isNamed(part)) || !this.#mayCome(part, peer)) return 'refused'
     const over = new AbortController()
     const until = AbortSignal.any([signal, over.signal])
-    const bringing = this.#bring(part).then((isHere) => (isHere ? 'held' : 'missing'), missing)
+    const bringing = this.#bring(part, peer).then((isHere) => (isHere ? 'held' : 'missing'), missing)
     const late = clock.sleep(withinMs, { signal: until }).then(() => 'coming' as const)
     try {
       return await unlessAborted(Promise.race([bringing, late]), signal)
@@ -70,17 +79,23 @@ export class AheadIntake {
   }
 
   /** Nobody pushes what is mirrored, and who wants it asks its upstream. */
-  #mayCome({ repository }: ImageName): boolean {
+  #mayCome({ repository }: ImageName, peer: string): boolean {
     const { roster, clock, isMirrored } = this.#options
-    const hasRoom = this.#waiting < maxWaiting && this.#budget.waitMs(clock.now()) === 0
+    const ofOne = this.#asking.get(peer)?.waiting ?? 0
+    const hasRoom =
+      this.#waiting < maxWaiting && ofOne < maxWaitingForOne && this.#budget.waitMs(clock.now()) === 0
     return hasRoom && roster.offersRoom && !isMirrored(repository)
   }
 
-  async #bring({ repository, digest }: ImageName): Promise<boolean> {
+  async #bring({ repository, digest }: ImageName, peer: string): Promise<boolean> {
     const { bringPart, clock, signal } = this.#options
+    const own = this.#asking.get(peer) ?? { turns: new Semaphore(maxAtOnceForOne), waiting: 0 }
+    this.#asking.set(peer, own)
+    own.waiting++
     this.#waiting++
+    const inTurn = <T>(work: () => Promise<T>): Promise<T> => own.turns.run(() => this.#turns.run(work))
     try {
-      const bytes = await this.#turns.run(async () => {
+      const bytes = await inTurn(async () => {
         // What came before its turn may have used up the rest.
         if (this.#budget.waitMs(clock.now()) > 0) return undefined
         const came = await bringPart(repository, digest, { signal })
@@ -90,6 +105,7 @@ export class AheadIntake {
       return bytes !== undefined
     } finally {
       this.#waiting--
+      if (--own.waiting === 0) this.#asking.delete(peer)
     }
   }
 }

@@ -28,7 +28,11 @@ export interface PromisesOptions {
   /** A member pushes the blob, and this node is to own it. */
   onAhead(blob: ImageName, peer: string): CopyAnswer
   /** A member wants it, and reaches nobody who has it. */
-  onThrough(part: ImageName, withinMs: number, options: { signal: AbortSignal }): Promise<CopyAnswer>
+  onThrough(
+    part: ImageName,
+    peer: string,
+    options: { withinMs: number; signal: AbortSignal },
+  ): Promise<CopyAnswer>
   clock: Clock
   signal: AbortSignal
 }
@@ -183,7 +187,8 @@ export class Promises {
     const { claims, holdings, makeDurable, learn, onArrived, onAhead, onThrough } = this.#options
     if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
     if (mode === 'ahead') return onAhead(name, peer)
-    if (mode === 'through') return await onThrough(name, Math.min(withinMs, maxHoldMs), { signal })
+    if (mode === 'through')
+      return await onThrough(name, peer, { withinMs: Math.min(withinMs, maxHoldMs), signal })
     const key = keyOf(name)
     if (this.#isWithin(this.#leaving, key, letGoMs)) return 'missing'
     let claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))

@@ -140,10 +140,25 @@ it('brings what a record names for a member that reaches nobody who has it, and 
       return given.has(digest) ? gib : undefined
     },
   })
-  const ask = (name: string) => intake.through({ repository, digest: digestOf(name) }, 1_000, { signal })
+  const ask = (name: string) =>
+    intake.through({ repository, digest: digestOf(name) }, 'peer-0', { withinMs: 1_000, signal })
   expect([await ask('named'), await ask('unnamed')]).toEqual(['held', 'refused'])
   given.clear()
   expect(await ask('named')).toBe('missing')
   fails = true
   expect(await ask('named')).toBe('missing')
+})
+
+it('brings for others while one member asks for much that comes slowly', async () => {
+  const { options } = scene()
+  const intake = new AheadIntake({
+    ...options,
+    clock: { ...options.clock, sleep: () => new Promise(() => undefined) },
+    bringPart: async (_, digest) => (digest === digestOf('named') ? gib : await new Promise(() => undefined)),
+  })
+  const slow = Array.from({ length: 64 }, (_, at) => ({ repository, digest: digestOf(`slow ${at}`) }))
+  const answers = slow.map((blob) => intake.ahead(blob, 'peer-0'))
+  expect(answers.filter((answer) => answer === 'coming')).toHaveLength(32)
+  const named = { repository, digest: digestOf('named') }
+  expect(await intake.through(named, 'peer-1', { withinMs: 1_000, signal })).toBe('held')
 })
