@@ -2,24 +2,20 @@
  * Builds the program into dist/node: what a node needs at its start in a few files without comments, and what only some commands
  * and features need in files of their own. With --if-changed only when a source is newer than what was built.
  */
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-} from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { changedMs, replaceBuild } from './replace.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 const output = join(root, 'dist/node')
 const stamp = join(output, 'main.js')
 const sources = ['src', 'node', 'package-lock.json', 'scripts/program']
 
-if (!process.argv.includes('--if-changed') || isStale()) await buildProgram()
+/** A checkout is rebuilt under its running node; what is published holds nothing that is left over. */
+const isCheckout = process.argv.includes('--if-changed')
+const leftoversMs = 7 * 24 * 60 * 60 * 1000
+
+if (!isCheckout || isStale()) await buildProgram()
 
 async function buildProgram(): Promise<void> {
   const begun = new Date()
@@ -27,12 +23,10 @@ async function buildProgram(): Promise<void> {
   const made = mkdtempSync(join(root, 'dist/node-'))
   try {
     await bundle(made)
-    replace(made)
+    replaceBuild(made, output, { begun, ...(isCheckout ? { keepMs: leftoversMs } : {}) })
   } finally {
     rmSync(made, { recursive: true, force: true })
   }
-  // A source that changed meanwhile is newer than this.
-  utimesSync(stamp, begun, begun)
 }
 
 async function bundle(outDir: string): Promise<void> {
@@ -79,19 +73,6 @@ function toAscii(file: { type: string; code?: string }): void {
   file.code = file.code.replace(/[^\x00-\x7f]/g, coded)
 }
 
-/** File by file: what runs from here goes on finding what has not changed. */
-function replace(made: string): void {
-  const names = readdirSync(made)
-  for (const name of names)
-    if (!isSame(join(made, name), join(output, name))) renameSync(join(made, name), join(output, name))
-  for (const name of readdirSync(output))
-    if (!names.includes(name)) rmSync(join(output, name), { recursive: true })
-}
-
-function isSame(one: string, other: string): boolean {
-  return changedMs(other) !== undefined && readFileSync(one).equals(readFileSync(other))
-}
-
 function isStale(): boolean {
   const built = changedMs(stamp)
   if (built === undefined) return true
@@ -103,8 +84,4 @@ function newestMs(path: string): number {
     ? readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name))
     : []
   return Math.max(...[path, ...inside].map((name) => changedMs(name) ?? 0))
-}
-
-function changedMs(file: string): number | undefined {
-  return statSync(file, { throwIfNoEntry: false })?.mtimeMs
 }
