@@ -83,7 +83,7 @@ describe('a start that fails', requires('shoal'), () => {
   test('gives up on a data directory that cannot be made', async () => {
     const flags = ['--http', '127.0.0.1:0', '--p2p', '127.0.0.1:0']
     const failure = await failedServe('/proc/x', flags)
-    expect(failure).toContain("ended with 1\nshoal: ENOENT: no such file or directory, mkdir '/proc/x'")
+    expect(failure).toContain('ended with 1\nshoal: /proc/x: there is no such file or folder')
   })
 })
 

@@ -19,10 +19,12 @@ const open = (file: number, path: string): Call => {
 }
 const write = (file: number, text: string): Call => ({ name: 'write', file, bytes: Buffer.from(text) })
 
-async function after(calls: Call[], choice: Choice): Promise<Record<string, string>> {
+const after = (calls: Call[], choice: Choice) => afterTimed(inOrder(calls), choice)
+
+async function afterTimed(calls: TimedCall[], choice: Choice): Promise<Record<string, string>> {
   const folder = await mkdtemp(join(tmpdir(), 'shoal-disk-'))
   try {
-    await new RecordedDisk(root, inOrder(calls)).rebuild(folder, calls.length, choice)
+    await new RecordedDisk(root, calls).rebuild(folder, calls.length, choice)
     const names = await readdir(folder, { recursive: true, withFileTypes: true })
     const files = names
       .filter((entry) => entry.isFile())
@@ -100,4 +102,16 @@ it.each([
 ])('reads %s', (line, call) => {
   if (call === undefined) expect(parseLine(line)).toBeUndefined()
   else expect(parseLine(line)).toMatchObject(call)
+})
+
+it('has a sync cover what was over before it began, though another thread is still printing', async () => {
+  const [made, renamed, opened, synced] = inOrder([
+    open(3, '/data/a'),
+    { name: 'rename', from: '/data/a', to: '/data/b' },
+    open(4, '/data'),
+    { name: 'sync', file: 4 },
+  ])
+  if (!made || !renamed || !opened || !synced) throw new Error('four calls are four')
+  const printed: TimedCall = { ...write(1, 'done'), beganNs: 2n, endedNs: 100n }
+  expect(await afterTimed([made, printed, renamed, opened, synced], everythingLost)).toEqual({ b: '' })
 })

@@ -7,7 +7,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import { isPrinted, type TimedCall } from './trace.ts'
+import { isPrinted, type TimedCall, timeOf } from './trace.ts'
 
 type Name =
   | { made: string; inode: number; isFolder: boolean }
@@ -45,7 +45,8 @@ export class RecordedDisk {
   /** As the process sees it. */
   readonly #names = new Map<string, number>([['', 0]])
   readonly #sizes = new Map<number, number>()
-  readonly #endedNs: bigint[] = []
+  /** When each step was over, in their order. */
+  readonly #overNs: bigint[] = []
   #inodes = 1
 
   constructor(root: string, calls: TimedCall[]) {
@@ -76,7 +77,7 @@ export class RecordedDisk {
   #change(call: TimedCall & { name: 'write' | 'truncate' | 'sync' }, file: OpenFile): void {
     const { inode } = file
     if (call.name === 'sync') {
-      const covers = this.#endedNs.filter((ended) => ended <= call.beganNs).length
+      const covers = this.#overNs.filter((over) => over <= call.beganNs).length
       this.#add(call, { type: 'sync', inode, covers })
     } else if (call.name === 'truncate') {
       this.#resize(call, inode, call.size)
@@ -123,7 +124,7 @@ export class RecordedDisk {
 
   #add(call: TimedCall, step: Step): void {
     this.steps.push(step)
-    this.#endedNs.push(call.endedNs)
+    this.#overNs.push(timeOf(call))
   }
 
   #within(path: string): string | undefined {

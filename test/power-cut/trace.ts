@@ -44,9 +44,12 @@ export async function trace(script: string[], folder: string): Promise<TimedCall
       if (call !== undefined) calls.push(call)
     }
   }
-  // What the process prints tells of what was over before: it counts from its beginning.
-  const timeOf = (call: TimedCall): bigint => (isPrinted(call) ? call.beganNs : call.endedNs)
   return calls.sort((a, b) => (timeOf(a) < timeOf(b) ? -1 : 1))
+}
+
+/** What the process prints tells of what was over before: it counts from its beginning. */
+export function timeOf(call: TimedCall): bigint {
+  return isPrinted(call) ? call.beganNs : call.endedNs
 }
 
 /** The standard output's file is 1. */
