@@ -43,11 +43,15 @@ async function performHere<N extends OperationName>(
   const { store, names } = node
   using registry = createRegistry({ store, names, allowDelete: !settings['no-delete'] })
   const { signal } = new AbortController()
+  // The clock's sleeps do not hold the process open, and where no node listens nothing else might.
+  const holding = setInterval(() => undefined, 60_000)
   try {
     return await runOperation({ node, registry }, name, params, emit, { signal })
   } catch (error) {
     const peers = error instanceof CodedError ? peersIn(error.message) : []
     if (!(error instanceof CodedError) || peers.length === 0) throw error
     throw new OperationError(error.code, error.message, { cause: error, called: node.peers.call(peers) })
+  } finally {
+    clearInterval(holding)
   }
 }

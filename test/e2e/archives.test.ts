@@ -159,6 +159,7 @@ describe('images on a disk', requires('shoal'), () => {
     await here.registry.stop()
     await command('export', 'disk/index:1', '-o', here.folder.at('stopped.tar'))
     await command('import', here.folder.at('stopped.tar'), '--as', 'while/stopped')
+    expect((await command('verify')).stdout).toMatch(/: all whole\n$/)
     await here.registry.start()
     const stored = await pullManifest(here.client, 'while/stopped', '1')
     expect(stored.headers['docker-content-digest']).toBe(index.manifest.descriptor.digest)
