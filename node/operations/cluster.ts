@@ -23,7 +23,7 @@ export const readToken: Operation<'token'> = async ({ node, member }) => {
   return { token: tokenOf(secrets.cluster(), member?.swarm.addresses()), running: member !== undefined }
 }
 
-/** Peer ids of those that are members as far as this node knows, without itself: connected, or met and not parted from for good. */
+/** Peer ids of those that are members as far as this node knows, without itself: connected, or met and not forgotten since. */
 export async function knownMembers({ node, member }: OperationContext): Promise<string[]> {
   const { names, membership, swarmTable } = node
   const { rememberedPeers } = await import('../../src/swarm/cluster/remembered.ts')
@@ -32,12 +32,14 @@ export async function knownMembers({ node, member }: OperationContext): Promise<
       ? await rememberedPeers(swarmTable, maxRotationMembers)
       : await member.swarm.members.known()
   const { entries } = names.roster()
+  const here = new Set(member?.swarm.members.list().map(({ peer }) => peer))
   return known.filter(
     (peer) =>
       peer !== membership.identity.peerId &&
       !names.isBanned(peer) &&
       !names.isGuest(peer) &&
-      entries.get(peer)?.goneMs === undefined,
+      // Where the token is enough, who was forgotten and is back is a member.
+      (entries.get(peer)?.goneMs === undefined || here.has(peer)),
   )
 }
 

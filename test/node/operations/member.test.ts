@@ -1,5 +1,6 @@
 /** How members are found by what somebody types, named, and listed before a policy approves them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { rotateToken } from '../../../node/operations/cluster.ts'
 import { approveMember, findMember, onNode } from '../../../node/operations/member.ts'
 import type { OperationContext } from '../../../node/operations/operations.ts'
 import { identity } from '../../records/fixture.ts'
@@ -106,6 +107,18 @@ describe('a member', () => {
   it.each(['', '-a', 'a b', 'a\u001b[2J', 'x'.repeat(65), bob])('is not called %j', async (name) => {
     await expect(rename(ann, name)).rejects.toMatchObject({ code: 'MEMBER' })
     expect(nameOf(ann)).toBe('ann')
+  })
+
+  it('that was forgotten and is back gets the new secret, and one that is away does not', async () => {
+    for (const who of [ann, bob]) await node.perform('member-forget', { who })
+    const swarm = {
+      members: { list: () => [{ peer: ann }], known: async () => [ann, bob] },
+      addresses: () => [],
+    }
+    const context = { ...node, member: { swarm } } as unknown as OperationContext
+    const options = { signal: AbortSignal.timeout(5000) }
+    const { members } = await rotateToken(context, { graceMs: 1000 }, () => undefined, options)
+    expect(members).toEqual([ann])
   })
 
   it('that is banned is approved by nobody, and found to lift that', async () => {
