@@ -123,12 +123,7 @@ async function diagnose(node: LocalNode, context: OperationContext): Promise<Dia
       ? {}
       : { node: { status: (await ask('status')) as NodeStatus, reach: (await ask('reach')) as Reach } }
   const found = await doctor.diagnose({ settings: node.settings, docker: usualDocker, ...running })
-  const inWords = (text: string) => node.peers.inWords(text)
-  return found.map(({ advice, ...finding }) => ({
-    ...finding,
-    found: inWords(finding.found),
-    ...(advice === undefined ? {} : { advice: inWords(advice) }),
-  }))
+  return doctor.diagnosesInWords(found, (text) => node.peers.inWords(text))
 }
 
 function memberOf({ swarm, exchange, lost, problems, activities }: ClusterMember): PageMember {

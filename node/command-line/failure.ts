@@ -17,7 +17,7 @@ export interface Failure {
 const notUnderstood: ReadonlySet<string> = new Set(['USAGE', 'TOKEN_INVALID'])
 
 /** Refusals of the system, in words, with what can be done about them. */
-const refusals: Record<string, { words: string; remedy?: string }> = {
+export const refusals: Record<string, { words: string; remedy?: string }> = {
   EACCES: {
     words: 'this user may not',
     remedy: 'run it as the user that owns the path, or give that user the right',

@@ -137,7 +137,7 @@ async function changed(
 function tellSecret(robot: MadeRobot, asJson: boolean): number {
   if (asJson) printJson(robot)
   else print(`${robot.secret}\n`)
-  const until = robot.expiresMs === undefined ? '' : `, until ${formatTime(robot.expiresMs)}`
+  const until = robot.expiresMs === undefined ? '' : `, until ${formatTime(robot.expiresMs)} UTC`
   process.stderr.write(`The secret of ${robot.name}${until}. It is shown this once.\n`)
   return 0
 }
@@ -164,11 +164,11 @@ function render(accounts: ShownAccount[]): string {
     formatTime(account.writtenMs),
     printable(account.note ?? '-'),
   ])
-  return formatTable([['NAME', 'STATE', 'GROUPS', 'CHANGED', 'NOTE'], ...rows])
+  return formatTable([['NAME', 'STATE', 'GROUPS', 'CHANGED (UTC)', 'NOTE'], ...rows])
 }
 
 function stateOf({ disabledMs, expiresMs }: ShownAccount): string {
   if (disabledMs !== undefined) return 'disabled'
   if (expiresMs === undefined) return 'active'
-  return expiresMs <= Date.now() ? 'expired' : `until ${formatTime(expiresMs)}`
+  return expiresMs <= Date.now() ? 'expired' : `until ${formatTime(expiresMs)} UTC`
 }

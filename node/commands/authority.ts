@@ -144,7 +144,7 @@ function tellProposal(file: string, proposal: Proposal, asJson: boolean): void {
   const { from, to, atMs, signatures } = proposal
   const signers = Object.keys(signatures)
   print(
-    `${file}: ${to} is to be the authority in place of ${from}, proposed ${formatTime(atMs)}; signed by ${
+    `${file}: ${to} is to be the authority in place of ${from}, proposed ${formatTime(atMs)} UTC; signed by ${
       signers.length === 0 ? 'nobody yet' : signers.join(', ')
     }\n`,
   )
@@ -162,7 +162,7 @@ function tellChange(authority: ShownAuthority, asJson: boolean): void {
 function render({ root, now, held, handovers, contested }: ShownAuthority): string {
   const chain = handovers.map(
     ({ to, atMs, isReplaced }) =>
-      `${isReplaced ? 'replaced by' : 'handed over to'} ${to} ${formatTime(atMs)}`,
+      `${isReplaced ? 'replaced by' : 'handed over to'} ${to} ${formatTime(atMs)} UTC`,
   )
   const lines = [
     `${now} is the authority${held ? ', and its key is on this node' : ''}`,

@@ -3,10 +3,11 @@ import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
 import { type CalledPeers, calledBy, calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { type Surroundings, usualDocker } from '../doctor/check.ts'
-import { type Diagnosis, diagnose } from '../doctor/doctor.ts'
+import { diagnose, diagnosesInWords } from '../doctor/doctor.ts'
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
-import { bold, dim, formatCount, green, print, printable, printJson, red, yellow } from '../screen/output.ts'
+import { renderDiagnoses } from '../screen/doctor-screen.ts'
+import { print, printJson } from '../screen/output.ts'
 import { path } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 
@@ -52,7 +53,10 @@ do. Works without a running node too. Exits 1 when it found a fault; a note is g
     })
     const faults = diagnoses.filter(({ level }) => level === 'fault').length
     if (flags.json) printJson({ faults, findings: diagnoses })
-    else print((await namesIn(settings, node, diagnoses)).inWords(render(diagnoses, faults, isAnothersNode)))
+    else {
+      const { inWords } = await namesIn(settings, node, diagnoses)
+      print(renderDiagnoses(diagnosesInWords(diagnoses, inWords), { isAnothersNode }))
+    }
     return faults === 0 ? 0 : 1
   },
 })
@@ -77,19 +81,4 @@ async function namesIn(settings: Settings, node: Surroundings['node'], value: un
 
 function socketOf(dockerHost: string | undefined): string | undefined {
   return dockerHost?.startsWith('unix://') ? dockerHost.slice('unix://'.length) : undefined
-}
-
-const signs = { fine: green('ok   '), note: yellow('note '), fault: red('FAULT') }
-const nameWidth = 11
-
-function render(diagnoses: Diagnosis[], faults: number, isAnothersNode: boolean): string {
-  const lines = diagnoses.flatMap(({ check, level, found, advice }) => [
-    `${signs[level]} ${bold(check.padEnd(nameWidth))}${printable(found)}`,
-    ...(advice === undefined ? [] : [`${' '.repeat(6 + nameWidth)}${dim('->')} ${printable(advice)}`]),
-  ])
-  const end =
-    faults === 0
-      ? green(isAnothersNode ? 'Nothing is wrong that this user can see.' : 'Nothing is wrong.')
-      : red(`${formatCount(faults, 'fault')}.`)
-  return `${[...lines, '', end].join('\n')}\n`
 }

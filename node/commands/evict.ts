@@ -43,17 +43,17 @@ export function describeEvicted({
   isMirrored,
   owed,
 }: EvictedImage): string {
-  const others = [
-    ...(holders.length === 0
-      ? []
-      : [`${formatCount(holders.length, 'member')} with it: ${holders.join(', ')}`]),
-    ...(isMirrored ? ['its upstream'] : []),
-  ]
+  const others = [...holders, ...(isMirrored ? ['its upstream'] : [])]
   const left = inUse === 0 ? '' : `, ${formatCount(inUse, 'blob')} in use stayed`
-  const where = others.length === 0 ? 'nobody else has it' : `it is at ${others.join(', and ')}`
+  const where = others.length === 0 ? 'nobody else has it' : `it is at ${inOneBreath(others)}`
   const back =
     owed === undefined
       ? ''
       : `; it comes back within the hour, as this host is one of the ${owed.copies} that are to hold it by ${owed.rule}`
   return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing more of it was here to go' : where}${back}`
+}
+
+/** Such as `host-b, host-c and its upstream`. */
+function inOneBreath(texts: string[]): string {
+  return [texts.slice(0, -1).join(', '), texts.at(-1)].filter((text) => text !== '').join(' and ')
 }

@@ -2,6 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { readUpTo } from '../chunks.ts'
 import { defineCommand, json } from '../command-line/command.ts'
+import { refusals } from '../command-line/failure.ts'
 import { getLocal } from '../local-request.ts'
 import { print, printJson } from '../screen/output.ts'
 import { type Address, duration, flag, formatAddress, localAddress } from '../settings/kinds.ts'
@@ -40,6 +41,11 @@ export const command = defineCommand({
   },
 })
 
+function reasonOf(error: Error): string {
+  const code = 'code' in error ? String(error.code) : error.name
+  return refusals[code]?.words ?? (error.name === 'TimeoutError' ? 'it takes too long' : error.message)
+}
+
 async function ask(address: Address, path: string): Promise<{ well: boolean; text: string }> {
   const where = formatAddress(localAddress(address))
   try {
@@ -49,6 +55,6 @@ async function ask(address: Address, path: string): Promise<{ well: boolean; tex
     return { well: answer.statusCode === 200, text: body.toString('utf8') }
   } catch (error) {
     if (!(error instanceof Error)) throw error
-    return { well: false, text: `${where} does not answer: ${error.message}\n` }
+    return { well: false, text: `${where} does not answer: ${reasonOf(error)}\n` }
   }
 }

@@ -1,6 +1,7 @@
 /** `shoal members`: who belongs to the cluster, and who would like to. */
 import { perform } from '../admin/perform.ts'
 import { defineCommand, json } from '../command-line/command.ts'
+import type { OperationTypes } from '../operations/operations.ts'
 import { formatTable, formatTime, print, printable, printJson } from '../screen/output.ts'
 
 export const command = defineCommand({
@@ -26,19 +27,24 @@ connections to those that are there do.`,
   ],
   async run({ settings, flags }) {
     const listed = await perform(settings, 'members', {})
-    if (flags.json) {
-      printJson(listed)
-      return 0
-    }
-    const head = ['NAME', 'STATE', 'SINCE', 'SITE', 'ID']
-    const rows = listed.members.map(({ peer, name, site, state, sinceMs, from }) => [
-      printable(name ?? '-'),
-      from === undefined ? state : `${state} at ${from}`,
-      sinceMs === undefined ? '-' : formatTime(sinceMs),
-      printable(site ?? '-'),
-      peer === listed.self ? `${peer} (this node)` : peer,
-    ])
-    print(`members: ${listed.mode}\n\n${formatTable([head, ...rows])}`)
+    if (flags.json) printJson(listed)
+    else print(renderMembers(listed))
     return 0
   },
 })
+
+export function renderMembers({ mode, self, members }: OperationTypes['members']['result']): string {
+  const head = ['NAME', 'STATE', 'SINCE (UTC)', 'SITE', 'ID']
+  const rows = members.map(({ peer, name, site, state, sinceMs, from }) => [
+    printable(name ?? '-'),
+    from === undefined ? state : `${state} at ${from}`,
+    sinceMs === undefined ? '-' : formatTime(sinceMs),
+    printable(site ?? '-'),
+    peer === self ? `${peer} (this node)` : peer,
+  ])
+  const rule =
+    mode === 'approved'
+      ? 'Who comes with the token is a guest until shoal member approve.'
+      : 'Whoever has the token becomes a member.'
+  return `${rule}\n\n${formatTable([head, ...rows])}`
+}

@@ -38,7 +38,7 @@ function render({ self, members, exchange }: PeerList, { call }: CalledPeers): s
   const head = [
     'MEMBER',
     'ROUND TRIP',
-    'SINCE',
+    'SINCE (UTC)',
     'ANNOUNCES',
     'RECEIVED',
     'SENT',
@@ -62,7 +62,7 @@ function render({ self, members, exchange }: PeerList, { call }: CalledPeers): s
   })
   const table =
     members.length === 0
-      ? 'No member is connected. On another host: shoal serve --join "$(shoal token)"\n'
+      ? 'No member is connected. On another host: shoal serve --join TOKEN (shoal token prints it here)\n'
       : formatTable([head, ...rows])
   const connected = new Set(members.map(({ peer }) => peer))
   const gone = exchange.peers

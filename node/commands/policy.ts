@@ -129,6 +129,7 @@ async function readPolicy(file: string): Promise<unknown> {
   try {
     return JSON.parse(await readFile(file, 'utf8'))
   } catch (cause) {
-    throw new UsageError(`${file} cannot be read as JSON: ${systemReason(cause)}`, { cause })
+    const what = cause instanceof SyntaxError ? 'is no JSON' : 'cannot be read'
+    throw new UsageError(`${file} ${what}: ${systemReason(cause)}`, { cause })
   }
 }

@@ -35,7 +35,7 @@ repository one of them, while most of the cluster has been connected for ten min
         formatTime(writtenMs),
         rule,
       ])
-      if (rows.length > 0) print(formatTable([['REPOSITORY', 'TAG', 'WRITTEN', 'RULE'], ...rows]))
+      if (rows.length > 0) print(formatTable([['REPOSITORY', 'TAG', 'WRITTEN (UTC)', 'RULE'], ...rows]))
     }
     return 0
   },

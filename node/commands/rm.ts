@@ -40,13 +40,16 @@ follow when the collector finds them unused (shoal gc). Asks before it does; --y
     const asks = !flags.yes && !dryRun
     if (asks && (flags.json || !process.stdin.isTTY)) {
       throw new UsageError(
-        'rm asks before it removes, and nobody is here to answer; give --yes (or --dry-run)',
+        `rm asks before it removes, and ${flags.json ? 'not with --json' : 'nobody is here to answer'}; give --yes (or --dry-run)`,
       )
     }
     const params = { image, whole: flags.all, dryRun: dryRun || asks, asAuthority: flags['as-authority'] }
     let removed = await perform(settings, 'remove', params)
     if (asks) {
-      if (!(await confirm(describe(removed)))) return 1
+      if (!(await confirm(describe(removed)))) {
+        process.stderr.write('nothing was removed\n')
+        return 1
+      }
       removed = await perform(settings, 'remove', { ...params, dryRun: false })
     }
     if (flags.json) printJson(removed)

@@ -83,7 +83,7 @@ in "administrators", or, with --key, by an administrator's own key.`,
     else print(`${made.token}\n`)
     const hosts = made.invitation.uses === 1 ? 'one host' : `${made.invitation.uses} hosts`
     process.stderr.write(
-      `Invitation ${made.invitation.id.slice(0, 8)} is for ${hosts}, until ${formatTime(made.invitation.expiresMs)}.\n`,
+      `Invitation ${made.invitation.id.slice(0, 8)} is for ${hosts}, until ${formatTime(made.invitation.expiresMs)} UTC.\n`,
     )
     if (!made.running) process.stderr.write(notRunning)
     return 0
@@ -106,7 +106,7 @@ async function list(settings: Settings, asJson: boolean): Promise<number> {
   if (asJson) printJson(listed)
   else if (listed.invitations.length === 0) print('There are no invitations; shoal token create makes one.\n')
   else {
-    const head = ['ID', 'USED', 'UNTIL', 'APPROVED', 'SITE', 'STATE']
+    const head = ['ID', 'USED', 'UNTIL (UTC)', 'APPROVED', 'SITE', 'STATE']
     const rows = listed.invitations.map((one) => [
       one.id.slice(0, 8),
       `${one.admitted.length} of ${one.uses}`,

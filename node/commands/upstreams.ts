@@ -42,7 +42,7 @@ function cells(status: UpstreamStatus): string[] {
 }
 
 function stateOf({ reachable, pausedUntilMs, credentials }: UpstreamStatus): string {
-  if (pausedUntilMs !== undefined) return `paused until ${formatTime(pausedUntilMs)}`
+  if (pausedUntilMs !== undefined) return `paused until ${formatTime(pausedUntilMs)} UTC`
   if (reachable === undefined) return 'not asked yet'
   if (!reachable) return 'away'
   return credentials?.refused === true ? 'refuses the credentials' : 'answers'

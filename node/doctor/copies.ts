@@ -21,7 +21,7 @@ export function judgeCopies({ images, list }: Short, nowMs: number, members: num
   const such = list
     .slice(0, maxListed)
     .map(({ repository, digest, held, wanted }) => `${repository}@${digest} at ${held} of ${wanted}`)
-  const found = `${formatCount(images, 'image')} ${images === 1 ? 'is' : 'are'} held by fewer members than there are to be: ${such.join(', ')}, since ${formatDuration(shortMs)}`
+  const found = `${formatCount(images, 'image')} ${images === 1 ? 'is at fewer members than it is' : 'are at fewer members than they are'} to be: ${such.join(', ')}, for ${formatDuration(shortMs)}`
   const advice =
     'see whether other members are connected and have room (shoal members; --max-disk and --min-free there); shoal status follows it'
   return [shortMs < patienceMs ? note(found, advice) : fault(found, advice)]

@@ -54,6 +54,15 @@ export async function diagnose(surroundings: Surroundings): Promise<Diagnosis[]>
   return found.flat()
 }
 
+/** For people, before it is coloured: an id right behind a colour is not told from the text around it. */
+export function diagnosesInWords(diagnoses: Diagnosis[], inWords: (text: string) => string): Diagnosis[] {
+  return diagnoses.map(({ advice, ...diagnosis }) => ({
+    ...diagnosis,
+    found: inWords(diagnosis.found),
+    ...(advice === undefined ? {} : { advice: inWords(advice) }),
+  }))
+}
+
 /** A check that fails is a finding too: the others go on. */
 async function examine(check: Check, surroundings: Surroundings): Promise<Finding[]> {
   try {

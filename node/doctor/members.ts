@@ -60,14 +60,15 @@ function judgeReach({
   const findings = [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
     judgeMember(peer, tried, isRunning, connected > 0),
   )
-  if (alone) {
+  // Of a single one there is nothing more to say than what was found of it.
+  if (alone && findings.length > 1) {
     findings.unshift(
       fault(
         'no member is connected though this node has joined a cluster',
         'what follows says why, member by member',
       ),
     )
-  } else if (isRunning) findings.unshift(fine(`${formatCount(connected, 'member')} connected`))
+  } else if (isRunning && !alone) findings.unshift(fine(`${formatCount(connected, 'member')} connected`))
   return findings
 }
 

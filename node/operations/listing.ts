@@ -1,5 +1,5 @@
 /** The operations behind `shoal ls` and `shoal du`: what there is, how large, and what of it fills this disk. */
-import { OciError, parseRepository, type Repository } from '../../src/oci/oci.ts'
+import { type Digest, OciError, parseRepository, type Repository } from '../../src/oci/oci.ts'
 import type { TagEntry } from '../../src/records/records.ts'
 import { imagePartsOf } from '../../src/registry/registry.ts'
 import type { ListedPage, ListedRow, Operation, OperationContext } from './operations.ts'
@@ -91,14 +91,20 @@ async function detailsOf(
   { node: { store } }: OperationContext,
   entry: TagEntry,
 ): Promise<Pick<ListedRow, 'bytes' | 'hereBytes' | 'unusedMs'>> {
+  let hereBytes = 0
+  const manifests = new Set<Digest>()
   const { parts, missing } = await imagePartsOf(entry, {
     store,
-    read: (digest) => store.manifests.get(digest),
+    async read(digest) {
+      const manifest = await store.manifests.get(digest)
+      hereBytes += manifest?.length ?? 0
+      manifests.add(digest)
+      return manifest
+    },
   })
-  let hereBytes = 0
   let unusedMs: number | undefined
   for (const { digest } of parts) {
-    const here = await store.blobs.stat(digest)
+    const here = manifests.has(digest) ? undefined : await store.blobs.stat(digest)
     if (here === undefined) continue
     hereBytes += here.size
     const ageMs = store.room.unusedMs(digest)

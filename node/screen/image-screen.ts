@@ -14,6 +14,7 @@ import {
 } from './output.ts'
 
 const maxCommandWidth = 72
+const unknown = 'not known, as the config is not here'
 
 export function renderImage(details: ImageDetails, { call }: Pick<CalledPeers, 'call'>): string {
   const { repository, digest, mediaType, tag, manifest, tags, totalBytes, platforms, omittedPlatforms } =
@@ -29,9 +30,9 @@ export function renderImage(details: ImageDetails, { call }: Pick<CalledPeers, '
     ],
     ['Tags', tags.join(' ') || '-'],
   ]
-  if (tag !== undefined) facts.push(['Tagged', `${formatTime(tag.writtenMs)} by ${call(tag.author)}`])
+  if (tag !== undefined) facts.push(['Tagged', `${formatTime(tag.writtenMs)} UTC by ${call(tag.author)}`])
   if (manifest !== undefined) {
-    facts.push(['Pushed', `${formatTime(manifest.writtenMs)} by ${call(manifest.author)}`])
+    facts.push(['Pushed', `${formatTime(manifest.writtenMs)} UTC by ${call(manifest.author)}`])
     if (manifest.subject !== undefined) facts.push(['Refers to', manifest.subject])
     if (manifest.artifactType !== undefined) facts.push(['Artifact', manifest.artifactType])
   }
@@ -41,10 +42,9 @@ export function renderImage(details: ImageDetails, { call }: Pick<CalledPeers, '
   return [...parts, ...renderReferrers(details)].join('\n')
 }
 
-function renderPlatform(
-  { digest, size, platform = 'no platform', content }: PlatformDetails,
-  { kind }: ImageDetails,
-): string {
+function renderPlatform(details: PlatformDetails, { kind }: ImageDetails): string {
+  const { digest, size, content } = details
+  const { platform = content?.config.isHere === false ? unknown : 'no platform' } = details
   const title = kind === 'index' ? `${bold(platform)}  ${digest}  ${formatBytes(size)}\n` : ''
   if (content === undefined) {
     return title === '' ? '' : `${title}${yellow('  neither here nor at a member that can be reached\n')}`

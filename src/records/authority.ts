@@ -136,7 +136,9 @@ export class LedgerAuthority implements Authority {
   get(): Identity {
     const { authority } = this.#options.writer
     if (authority !== undefined) return authority
-    throw new NotPermittedError('this node does not hold the authority key of the cluster')
+    throw new NotPermittedError(
+      'this node does not hold the authority key of the cluster; that which started the cluster usually does',
+    )
   }
 
   /** What an earlier run heard of. */

@@ -68,7 +68,10 @@ export function createDeletion({ store, names, elsewhere }: Collaborators, allow
       await names.publish(async () => {
         const changes = await changesFor(repository, reference, by === undefined ? {} : { by })
         if (changes.length > 0) return changes
-        throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}`)
+        throw new OciError(
+          'MANIFEST_UNKNOWN',
+          `${repository} has no ${'tag' in reference ? 'tag' : 'manifest'} ${name}`,
+        )
       })
     } catch (error) {
       throw refusalOf(error)

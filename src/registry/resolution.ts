@@ -96,9 +96,13 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
         index === undefined
           ? await mirrorHint(repository)
           : `: the index ${index} lists it, but it was not pushed there`
-      throw new OciError('MANIFEST_UNKNOWN', `${repository} has no manifest ${name}${why}`, {
-        detail: { repository, reference: name },
-      })
+      throw new OciError(
+        'MANIFEST_UNKNOWN',
+        `${repository} has no ${'tag' in reference ? 'tag' : 'manifest'} ${name}${why}`,
+        {
+          detail: { repository, reference: name },
+        },
+      )
     },
   }
 }

@@ -168,8 +168,6 @@ describe('images on a disk', requires('shoal'), () => {
 
   test('are fetched by warm, which fails with what is missing', async () => {
     expect((await command('warm', 'disk/image:1')).stdout).toContain('disk/image:1 is here')
-    await expect(command('warm', 'disk/image:1', 'disk/none:1')).rejects.toThrow(
-      'disk/none has no manifest 1',
-    )
+    await expect(command('warm', 'disk/image:1', 'disk/none:1')).rejects.toThrow('disk/none has no tag 1')
   })
 })

@@ -98,6 +98,9 @@ describe('evicting an image', () => {
     const [evicted] = await evict()
     expect(evicted?.owed).toEqual(owed)
     if (evicted === undefined) return
+    const shown = { ...evicted, blobs: 1, holders: ['bob', 'carol'] }
+    expect(describeEvicted(shown)).toContain('; it is at bob and carol; it comes')
+    expect(describeEvicted({ ...shown, isMirrored: true })).toContain('at bob, carol and its upstream; it')
     expect(describeEvicted(evicted)).toMatch(/back within the hour.*one of the 2.*placement of "team\/\*\*"/)
   })
 

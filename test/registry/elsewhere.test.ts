@@ -399,9 +399,9 @@ describe('what nobody has', () => {
   it.each([
     ['docker.io/library/alpine', /no member mirrors docker\.io; shoal serve --upstream docker\.io does$/],
     ['registry.corp/x/y', /no member mirrors registry\.corp; shoal serve --upstream registry\.corp does$/],
-    ['team/app', /^team\/app has no manifest latest$/],
-    ['localhost/app', /^localhost\/app has no manifest latest$/],
-    ['v1.2/app', /^v1\.2\/app has no manifest latest$/],
+    ['team/app', /^team\/app has no tag latest$/],
+    ['localhost/app', /^localhost\/app has no tag latest$/],
+    ['v1.2/app', /^v1\.2\/app has no tag latest$/],
   ])('is called by how it would be mirrored where the name is a registry’s: %s', async (name, message) => {
     await using opened = new AsyncDisposableStack()
     const { registry } = await openNode(opened, 1)
@@ -418,7 +418,7 @@ describe('what nobody has', () => {
     const own = parseRepository('our.team/app')
     await pushImage(node, own)
     await expect(node.registry.pull.getManifest(own, { tag: parseTag('2') })).rejects.toThrow(
-      /^our\.team\/app has no manifest 2$/,
+      /^our\.team\/app has no tag 2$/,
     )
   })
 })

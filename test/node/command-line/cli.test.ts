@@ -82,7 +82,7 @@ describe('the command line', () => {
     [['policy', 'show', 'x'], 'policy show takes nothing'],
     [['policy', 'frob'], '"frob" is not show, set, ban or unban'],
     [['policy', 'set'], 'expected: shoal policy set FILE [--dry-run] [--force] [--json]\n'],
-    [['policy', 'set', '/nowhere/p'], '/nowhere/p cannot be read as JSON: there is no such file or folder'],
+    [['policy', 'set', '/nowhere/p'], '/nowhere/p cannot be read: there is no such file or folder'],
     [['token', 'revoke'], 'expected: shoal token revoke ID [--key FILE] [--json]\n'],
     [['token', 'create', '--expires', '0s'], '--expires: "0s" is not accepted; expected a duration above 0'],
     [['account', 'robot', 'ci', '--expires', '0s'], '--expires: "0s" is not accepted'],
@@ -95,6 +95,7 @@ describe('the command line', () => {
     [['authority'], 'expected: shoal authority export'],
     [['completion', 'tcsh'], '"tcsh" is no shell that is known'],
     [['rm', 'team/app:1'], 'nobody is here to answer; give --yes'],
+    [['rm', 'team/app:1', '--json'], 'asks before it removes, and not with --json; give --yes'],
   ])('does not understand %j, and says why', async (args, message) => {
     expect(await run(args)).toBe(2)
     expect(stderr).toMatch(/^shoal: /)
@@ -128,6 +129,11 @@ describe('the command line', () => {
       ['gc', '--json', '--grace=-1s'],
       2,
       { code: 'USAGE', message: expect.stringContaining('--grace: "-1s"') },
+    ],
+    [
+      ['rm', '--json', 'team/app:1'],
+      2,
+      { code: 'USAGE', message: expect.stringContaining('not with --json; give --yes') },
     ],
     [
       ['inspect', '--json'],

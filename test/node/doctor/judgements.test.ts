@@ -64,8 +64,13 @@ describe('copies', () => {
 
   it.each([
     [0, [], 'fine', 'every image'],
-    [1, [{ ...debt, sinceMs: 10 * hourMs - 60_000 }], 'note', '1 image is held by fewer members'],
-    [3, [{ ...debt, sinceMs: 2 * hourMs }], 'fault', 'team/app@sha256:0a at 1 of 2, since 8 h'],
+    [
+      1,
+      [{ ...debt, sinceMs: 10 * hourMs - 60_000 }],
+      'note',
+      '1 image is at fewer members than it is to be: team/app',
+    ],
+    [3, [{ ...debt, sinceMs: 2 * hourMs }], 'fault', 'team/app@sha256:0a at 1 of 2, for 8 h'],
   ])('that are short %i times are told', (images, list, level, text) => {
     const findings = judgeCopies({ images, list }, 10 * hourMs, 1)
     expect(levels(findings)).toEqual([level])
@@ -274,19 +279,20 @@ describe('the members', () => {
     [true, 0, [], ['note'], 'on another host: shoal serve --join'],
     [true, 3, [], ['fine'], '3 members connected'],
     [false, 0, [], [], ''],
-    [true, 0, [dialled('silent')], ['fault', 'fault'], 'a firewall between the hosts drops it'],
+    [true, 0, [dialled('silent')], ['fault'], 'a firewall between the hosts drops it'],
     [true, 1, [dialled('silent')], ['fine', 'fault'], 'allow TCP port 5001'],
-    [true, 0, [dialled('refused')], ['fault', 'fault'], 'no node listens there'],
-    [true, 1, [dialled('refused')], ['fine', 'note'], 'no node listens there'],
-    [true, 1, [dialled('unroutable')], ['fine', 'fault'], 'no way to 192.0.2.1:5001'],
-    [true, 0, [dialled('open'), dialled('silent')], ['fault', 'fault'], 'does not become a member'],
+    [true, 0, [dialled('refused')], ['fault'], 'no node listens there'],
     [
       true,
       0,
-      [dialled('open')],
-      ['fault', 'fault'],
-      'an earlier version that cannot read what the other writes',
+      [dialled('refused'), dialled('silent', 'B')],
+      ['fault', 'fault', 'fault'],
+      'no member is connected',
     ],
+    [true, 1, [dialled('refused')], ['fine', 'note'], 'no node listens there'],
+    [true, 1, [dialled('unroutable')], ['fine', 'fault'], 'no way to 192.0.2.1:5001'],
+    [true, 0, [dialled('open'), dialled('silent')], ['fault'], 'does not become a member'],
+    [true, 0, [dialled('open')], ['fault'], 'an earlier version that cannot read what the other writes'],
     [false, 0, [dialled('open'), dialled('refused', 'B')], ['fine', 'fault'], 'A answers at'],
   ])('with running %s, %d connected and %j', (isRunning, connected, tried, expected, text) => {
     const findings = judgeMembers({ isRunning, connected, isCloned: false, dialled: tried })

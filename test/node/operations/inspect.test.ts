@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { renderImage } from '../../../node/screen/image-screen.ts'
 import { content, jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
 
@@ -43,6 +44,14 @@ describe('inspecting an image', () => {
     })
     const all = [image.manifest, image.config, ...image.layers]
     expect(details.totalBytes).toBe(all.reduce((sum, { bytes }) => sum + bytes.length, 0))
+  })
+
+  it('says that it cannot tell the platform while the config is elsewhere', async () => {
+    await operated.push('team/app', '1', makeImage({ seed: 'elsewhere', layerBytes: [1000] }))
+    await operated.perform('evict', { images: ['team/app:1'], force: true })
+    const shown = renderImage(await inspect(operated, 'team/app:1'), { call: (peer) => peer })
+    expect(shown).toMatch(/^Platform +not known, as the config is not here$/m)
+    expect(shown).toMatch(/^Tagged +\d{4}-\d\d-\d\d [\d:]{8} UTC by /m)
   })
 
   it('tells the platforms of an index', async () => {

@@ -25,7 +25,7 @@ describe('a list of tags', () => {
     expect(before).toMatchObject({
       name: '1',
       bytes: layers + image.manifest.bytes.length,
-      hereBytes: layers,
+      hereBytes: layers + image.manifest.bytes.length,
     })
     expect(before?.unusedMs).toBeUndefined()
     const blob = await operated.node.store.blobs.open(parseDigest(image.config.descriptor.digest))

@@ -1,5 +1,6 @@
 /** How members are found by what somebody types, named, and listed before a policy approves them. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { renderMembers } from '../../../node/commands/members.ts'
 import { rotateToken } from '../../../node/operations/cluster.ts'
 import { approveMember, findMember, onNode } from '../../../node/operations/member.ts'
 import type { OperationContext } from '../../../node/operations/operations.ts'
@@ -157,4 +158,14 @@ describe('a plan of a policy', () => {
         code: 'POLICY_FILE',
       })
   })
+})
+
+it('are listed below a sentence that says who becomes one', async () => {
+  const listed = await node.perform('members', {})
+  expect(renderMembers(listed)).toMatch(
+    /^Whoever has the token becomes a member\.\n\nNAME +STATE +SINCE \(UTC\) +SITE +ID\nhere /,
+  )
+  expect(renderMembers({ ...listed, mode: 'approved' })).toMatch(
+    /^Who comes .* guest until shoal member approve\./,
+  )
 })
