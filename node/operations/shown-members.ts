@@ -35,7 +35,7 @@ export async function shownMembers(context: OperationContext): Promise<ShownMemb
         ...(guest === undefined ? {} : { from: guest.from }),
       }
     })
-    .sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (a.peer < b.peer ? -1 : 1))
+    .sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state) || (byName(a) < byName(b) ? -1 : 1))
 }
 
 function stateOf(
@@ -49,4 +49,9 @@ function stateOf(
   if (names.isGuest(peer)) return 'guest'
   if (!isHere) return 'away'
   return entry?.isApproved === true ? 'approved' : 'member'
+}
+
+/** Those of one name by their ids. */
+function byName({ name = '', peer }: ShownMember): string {
+  return `${name} ${peer}`
 }

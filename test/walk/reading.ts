@@ -9,6 +9,10 @@ const volatile: [RegExp, string][] = [
   [/\bup (?:\d+ \w+ ?)+/g, 'up TIME'],
   [/\d+ s ago/g, 'N s ago'],
   [/[\d.]+ [KMGT]iB of [\d.]+ [KMGT]iB (are )?free/g, 'SIZE of SIZE $1free'],
+  // Whether a copy was handed over or fetched is chance.
+  [/[\d.]+ (?:Ki)?B to them/g, 'SIZE to them'],
+  [/SENT +FAULTS/g, 'SENT  FAULTS'],
+  [/[\d.]+ (?:Ki)?B +- {2}/g, 'SIZE  -       '],
   [/Node \d[\d.]+ is/g, 'Node N is'],
   [/\bshoal([ /])\d+\.\d+\.\d+/g, 'shoal$1N.N.N'],
   [/belongs to \S+/g, 'belongs to USER'],

@@ -10,9 +10,9 @@ export interface Typing {
   answer?: string
 }
 
-/** A command that does not end must not keep the walk; its exit code is 124 then. */
+/** What asks echoes the answer itself. A command that does not end must not keep the walk; its exit code is 124 then. */
 const limitSeconds = 60
-const command = `stty cols 120 rows 50; timeout --foreground ${limitSeconds} sh -c "$LINE"; echo "[$?]"`
+const command = `stty cols 120 rows 50 -echo; timeout --foreground ${limitSeconds} sh -c "$LINE"; echo "[$?]"`
 const question = /\[y\/N\] $/
 
 /** Runs one line in a shell of its own; resolves with what stood on the screen, and below it the exit code in brackets. */

@@ -101,6 +101,8 @@ export async function walk(): Promise<string> {
   using client = openClient(a.port)
   const image = makeImage({ seed: 'walk', layerBytes: [1_000_000], architecture: 'amd64' })
   await pushItem(client, 'team/app', '1', image)
+  for (const { descriptor } of [image.config, ...image.layers])
+    await client.ask('GET', `/v2/team/app/blobs/${descriptor.digest}`)
   await until(a, 'status', (text) => !text.includes('Copies'))
 
   const known = [

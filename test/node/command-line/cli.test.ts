@@ -95,7 +95,6 @@ describe('the command line', () => {
     [['authority'], 'expected: shoal authority export'],
     [['completion', 'tcsh'], '"tcsh" is no shell that is known'],
     [['rm', 'team/app:1'], 'nobody is here to answer; give --yes'],
-    [['rm', 'team/app:1', '--json'], 'asks before it removes, and not with --json; give --yes'],
   ])('does not understand %j, and says why', async (args, message) => {
     expect(await run(args)).toBe(2)
     expect(stderr).toMatch(/^shoal: /)
