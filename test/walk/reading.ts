@@ -12,7 +12,7 @@ const volatile: [RegExp, string][] = [
   // Whether a copy was handed over or fetched is chance.
   [/[\d.]+ (?:Ki)?B to them/g, 'SIZE to them'],
   [/SENT +FAULTS/g, 'SENT  FAULTS'],
-  [/[\d.]+ (?:Ki)?B +- {2}/g, 'SIZE  -       '],
+  [/[\d.]+ (?:Ki)?B +- +/g, 'SIZE  -       '],
   [/Node \d[\d.]+ is/g, 'Node N is'],
   [/\bshoal([ /])\d+\.\d+\.\d+/g, 'shoal$1N.N.N'],
   [/belongs to \S+/g, 'belongs to USER'],
