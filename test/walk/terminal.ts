@@ -6,7 +6,7 @@ import { findProgram } from '../e2e/requirement.ts'
 export interface Typing {
   env: Record<string, string>
   cwd: string
-  /** Given to each question of yes or no. */
+  /** Given to a question of yes or no; one line asks one at most. */
   answer?: string
 }
 
@@ -25,9 +25,13 @@ export async function typeInTerminal(line: string, { env, cwd, answer = 'n' }: T
     env: { ...process.env, ...env, LINE: line, TERM: 'xterm', SHELL: '/bin/sh' },
   })
   let screen = ''
+  let isAnswered = false
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     screen += text
-    if (question.test(stripVTControlCharacters(screen))) child.stdin.write(`${answer}\r`)
+    // What moves the cursor may follow the question in a piece of its own.
+    if (isAnswered || !question.test(stripVTControlCharacters(screen))) return
+    isAnswered = true
+    child.stdin.write(`${answer}\r`)
   })
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject)
