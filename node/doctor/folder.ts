@@ -2,6 +2,7 @@
 import { constants } from 'node:fs'
 import { access, lstat, readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { checkDataFormat, DataFormatError } from '../data-format.ts'
 import { userName } from '../owner.ts'
 import { type Check, type Finding, fault, fine, isRefusal, note } from './check.ts'
 
@@ -16,6 +17,8 @@ export interface FolderFacts {
     isWritable: boolean
     /** Files in it that belong to somebody else, with whom. */
     foreign: { path: string; owner: string }[]
+    /** Why this version does not open what is in it. */
+    refusal?: string
   }
   /** Whether the folder could be made: the nearest one above that exists. */
   above: { path: string; isWritable: boolean }
@@ -67,6 +70,10 @@ export function judgeFolder({ path, folder, above, user, isAnothersNode }: Folde
       fault(`${path} may be written by other users (mode ${octal(folder.mode)})`, `chmod 700 ${path}`),
     )
   }
+  if (folder.refusal !== undefined) {
+    const [what = folder.refusal, ...remedy] = folder.refusal.split('; ')
+    findings.push(fault(what, remedy.join('; ')))
+  }
   return findings.length === 0 ? [fine(`${path} belongs to ${folder.owner} and can be written`)] : findings
 }
 
@@ -95,6 +102,7 @@ async function look(path: string): Promise<FolderFacts> {
     const { uid, mode } = await stat(path)
     const isFolder = (await stat(path)).isDirectory()
     const foreign = isFolder ? await findForeign(path, uid) : []
+    const refusal = isFolder ? await findRefusal(path) : undefined
     return {
       ...facts,
       folder: {
@@ -103,10 +111,22 @@ async function look(path: string): Promise<FolderFacts> {
         mode: mode & 0o7777,
         isWritable: await isWritable(path),
         foreign,
+        ...(refusal === undefined ? {} : { refusal }),
       },
     }
   } catch (error) {
     if (isRefusal(error, 'ENOENT', 'ENOTDIR')) return facts
+    throw error
+  }
+}
+
+async function findRefusal(path: string): Promise<string | undefined> {
+  try {
+    await checkDataFormat(path)
+    return undefined
+  } catch (error) {
+    if (error instanceof DataFormatError) return error.message
+    if (isRefusal(error, 'EACCES')) return undefined
     throw error
   }
 }

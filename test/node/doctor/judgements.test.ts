@@ -146,6 +146,7 @@ describe('the data directory', () => {
       'belongs to root, and shoal may not write it',
     ],
     [{ ...facts, folder: { ...folder, mode: 0o777 } }, ['fault'], 'mode 777'],
+    [{ ...facts, folder: { ...folder, refusal: 'of a later version; run that' } }, ['fault'], 'run that'],
     [
       {
         ...facts,
