@@ -1,5 +1,5 @@
 /** Which images are here whole, and bringing those that are not: each by one at a time, whoever waits for it. */
-import { CodedError, RecentMap, SingleFlight } from '../base/base.ts'
+import { type Clock, CodedError, RecentMap, SingleFlight } from '../base/base.ts'
 import { keyOf } from './backlog.ts'
 import { bringImage, type Image, type Library, type Supply, type Survey } from './image.ts'
 
@@ -11,11 +11,17 @@ export interface HoldingsOptions {
   /** What is here of the image survives a power cut when it resolves. */
   makeDurable(image: Image): Promise<void>
   onBrought(bytes: number): void
+  clock: Clock
 }
 
 /** What lies beyond a plan's limits is not known to be anywhere. */
 class ImageTooLargeError extends CodedError {
   readonly code = 'IMAGE_TOO_LARGE'
+}
+
+/** What came of it stays, and the next turn goes on from there. */
+class ImageSlowError extends CodedError {
+  readonly code = 'IMAGE_SLOW'
 }
 
 export interface Brought {
@@ -25,6 +31,8 @@ export interface Brought {
 }
 
 const maxRemembered = 100_000
+/** Then others have their turn: whoever gives slowly, on purpose or over a narrow line, is not to keep their copies from coming. */
+const turnMs = 600_000
 
 export class Holdings {
   readonly #options: HoldingsOptions
@@ -58,11 +66,30 @@ export class Holdings {
     if (isUrgent) this.#urgent.add(key)
     return await this.#bringing.run(key, async () => {
       try {
-        return await this.#bring(image, signal)
+        return await this.#inTurn(image, signal)
       } finally {
         this.#urgent.delete(key)
       }
     })
+  }
+
+  async #inTurn(image: Image, signal: AbortSignal): Promise<Brought> {
+    const cause = new ImageSlowError(`${keyOf(image)} did not come within ${turnMs / 60_000} minutes`)
+    const over = new AbortController()
+    const done = new AbortController()
+    this.#options.clock.sleep(turnMs, { signal: done.signal }).then(
+      () => over.abort(cause),
+      () => undefined,
+    )
+    try {
+      return await this.#bring(image, AbortSignal.any([signal, over.signal]))
+    } catch (error) {
+      if (signal.aborted || !over.signal.aborted) throw error
+      this.#note(image, false)
+      return { isWhole: false, cause }
+    } finally {
+      done.abort(cause)
+    }
   }
 
   async #bring(image: Image, signal: AbortSignal): Promise<Brought> {

@@ -124,7 +124,7 @@ describe('the container image', requires(...needs), () => {
 
   test('says what keeps it from being healthy', async () => {
     const failed = docker('run', '--rm', '--network', 'host', image, 'health', '--http', '127.0.0.1:1')
-    await expect(failed).rejects.toThrow('127.0.0.1:1 does not answer: nothing listens there')
+    await expect(failed).rejects.toThrow('127.0.0.1:1 does not answer: nobody listens there')
   })
 })
 

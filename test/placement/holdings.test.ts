@@ -1,14 +1,16 @@
 import { expect, it } from 'vitest'
 import { Holdings } from '../../src/placement/holdings.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 import { type Made, makeBlob, makeImage, makeIndex, repository, World } from './world.ts'
 
 const { signal } = new AbortController()
 
 function scene(image: Made) {
   const world = new World().add(image)
-  const options = { makeDurable: async () => undefined, onBrought: () => undefined }
+  const clock = new SteppedClock()
+  const options = { makeDurable: async () => undefined, onBrought: () => undefined, clock }
   const holdings = new Holdings({ ...options, library: world, supply: world, politeSupply: world })
-  return { world, holdings, named: { repository, ...image } }
+  return { world, holdings, clock, named: { repository, ...image } }
 }
 
 it('brings a layer that may be missing everywhere where somebody has it, and is whole without', async () => {
@@ -54,4 +56,17 @@ it('holds no image to be whole of which there is more than it looks through', as
   expect([isWhole, cause?.code]).toEqual([false, 'IMAGE_TOO_LARGE'])
   expect(world.held.size).toBeGreaterThan(19_000)
   expect(await holdings.look(named, { signal })).toBe(false)
+})
+
+it('lets others have their turn when an image comes slowly, and keeps what came', async () => {
+  const [layer, dripping] = [makeBlob('layer'), makeBlob('dripping')]
+  const { world, holdings, clock, named } = scene(makeImage([layer, dripping]))
+  world.dripping.add(dripping.digest)
+  const bringing = holdings.bring(named, { signal })
+  await expect.poll(() => world.held.has(layer.digest)).toBe(true)
+  clock.advance(600_000)
+  expect(await bringing).toMatchObject({ isWhole: false, cause: { code: 'IMAGE_SLOW' } })
+
+  world.dripping.clear()
+  expect(await holdings.bring(named, { signal })).toMatchObject({ isWhole: true })
 })

@@ -83,6 +83,8 @@ export class World implements Library, Supply {
   readonly asked: Digest[] = []
   /** Digests that no member gives. */
   readonly lost = new Set<Digest>()
+  /** Digests that are given without an end. */
+  readonly dripping = new Set<Digest>()
   isCut = false
 
   add(...roots: Made[]): this {
@@ -152,7 +154,15 @@ export class World implements Library, Supply {
     return this.#bring(digest)?.bytes
   }
 
-  async bringBlob(_repository: Repository, digest: Digest): Promise<boolean> {
+  async bringBlob(
+    _repository: Repository,
+    digest: Digest,
+    options?: { signal: AbortSignal },
+  ): Promise<boolean> {
+    if (this.dripping.has(digest))
+      await new Promise((_resolve, reject) => {
+        options?.signal.addEventListener('abort', () => reject(options.signal.reason))
+      })
     return this.#bring(digest) !== undefined
   }
 
