@@ -6,10 +6,10 @@ import { writeSecretFile } from '../src/swarm/cluster/secret-file.ts'
 
 /**
  * Goes up when data can no longer be read by the versions before; the change brings what converts the older data.
- * Of 2 records may be seals, and policies may name sealers; of 3 they may be accounts, and policies may have access rules. What
- * stands in data of an earlier format stands in it as it is.
+ * Of 2 records may be seals, and policies may name sealers; of 3 they may be accounts, and policies may have access rules; of 4 the
+ * record of a tag may tell its home. What stands in data of an earlier format stands in it as it is.
  */
-export const dataFormat = 3
+export const dataFormat = 4
 
 /** The data directory was written by a later version of Shoal, or its mark is damaged. Nothing in it was touched. */
 export class DataFormatError extends CodedError {
