@@ -61,6 +61,17 @@ export abstract class GuardedLevel extends Engine {
     return watchIterator(super._iterator(options), (error) => this.readFault(error))
   }
 
+  /** Refused before abstract-level makes one: what it made half stays among the readers, and cannot be closed. */
+  override _keys(options: object): unknown {
+    this.checkReadable()
+    return super._keys(options)
+  }
+
+  override _values(options: object): unknown {
+    this.checkReadable()
+    return super._values(options)
+  }
+
   override _snapshot(options: object): unknown {
     this.checkReadable()
     return super._snapshot(options)

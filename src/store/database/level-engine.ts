@@ -22,6 +22,8 @@ export interface Engine extends Level<string, string> {
   _clear(options: object): Promise<void>
   _chainedBatch(): unknown
   _iterator(options: object): unknown
+  _keys(options: object): unknown
+  _values(options: object): unknown
   _snapshot(options: object): unknown
 }
 

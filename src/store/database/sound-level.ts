@@ -223,15 +223,17 @@ export class SoundLevel extends GuardedLevel {
     const opened = Promise.withResolvers<void>()
     this.#state = { name: 'reopening', fault, opened: opened.promise }
     const reading = unreadable(fault)
+    let failed: Reopenable = state
     try {
       if (state.name === 'faulty') {
         await this.cutOffReaders(reading)
         await super._close()
+        failed = { name: 'shut', fault, before }
       }
       if (isDamage(fault) && !(await this.damage.cut())) this.#vainUntilMs = clock.now() + vainMs
       await this.#openEngine()
     } catch (error) {
-      this.#state = { name: 'shut', fault, before }
+      this.#state = failed
       throw error
     } finally {
       opened.resolve()
@@ -258,10 +260,16 @@ export class SoundLevel extends GuardedLevel {
 
   async #openEngine(): Promise<void> {
     await super._open(this.#openOptions)
-    // LevelDB renames its CURRENT without syncing the folder.
-    await syncFolder(this.location)
-    for (const line of await droppedIn(this.location))
-      this.#options.logger.error({ line }, 'the database dropped what it could not read of its log')
+    try {
+      // LevelDB renames its CURRENT without syncing the folder.
+      await syncFolder(this.location)
+      for (const line of await droppedIn(this.location))
+        this.#options.logger.error({ line }, 'the database dropped what it could not read of its log')
+    } catch (error) {
+      // Who tries again finds it shut, as when it could not be opened.
+      await super._close()
+      throw error
+    }
   }
 
   async #readCounter(): Promise<number | undefined> {

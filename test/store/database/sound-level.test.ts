@@ -202,6 +202,50 @@ describe('after a write that failed', () => {
     await database.put('b', '2')
   })
 
+  it('is opened again after iterators were refused in between', async () => {
+    await using folder = await temporaryFolder()
+    await using node = await opened(folder)
+    const { database, said, wake } = node
+    const table = database.sublevel<string, string>('table', {})
+    await table.put('a', '1')
+    const waits = said(notYet)
+    vi.spyOn(engine, '_open').mockRejectedValueOnce(new Error('IO error: Input/output error'))
+    failNextWrite()
+    await expect(database.put('b', '1')).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
+    await waits
+    for (const read of [
+      () => database.keys(),
+      () => database.values(),
+      () => table.keys(),
+      () => table.values(),
+    ])
+      expect(read).toThrow(expect.objectContaining({ code: 'DATABASE_FAULT' }))
+    const again = said(openedAgain)
+    wake()
+    await again
+
+    const thrice = said(openedAgain)
+    failNextWrite()
+    await expect(database.put('b', '1')).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
+    await thrice
+    expect(await table.keys().all()).toEqual(['a'])
+  })
+
+  it('is closed once more where that failed', async () => {
+    await using folder = await temporaryFolder()
+    await using node = await opened(folder)
+    const { database, said, wake } = node
+    const waits = said(notYet)
+    vi.spyOn(engine, '_close').mockRejectedValueOnce(new Error('it is in use'))
+    failNextWrite()
+    await expect(database.put('b', '1')).rejects.toMatchObject({ code: 'DATABASE_FAULT' })
+    await waits
+    const again = said(openedAgain)
+    wake()
+    await again
+    await database.put('b', '2')
+  })
+
   it('closes while it cannot be opened', async () => {
     await using folder = await temporaryFolder()
     const node = await opened(folder)
