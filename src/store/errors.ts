@@ -38,7 +38,7 @@ export class BlobTruncatedError extends CodedError {
   readonly code = 'BLOB_TRUNCATED'
 }
 
-/** The disk gives other bytes for a blob than those that were proven. It is being moved away, or is already. */
+/** The disk gives other bytes for a blob than those that were proven, and it is moved away; or it was removed before they were. */
 export class BlobRottenError extends CodedError {
   readonly code = 'BLOB_ROTTEN'
 }

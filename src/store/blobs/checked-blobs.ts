@@ -16,7 +16,7 @@ import type { Unreadable } from './unreadable.ts'
 export interface CheckedBlobsOptions {
   files: BlobFiles
   buffers: ReadBuffers
-  sums: SumTable
+  sums: Pick<SumTable, 'find'>
   sound: SoundFiles
   /** Hashes the whole of it again; false when it was wrong and is in quarantine now, or is not here. */
   verify(digest: Digest): Promise<boolean>
@@ -71,8 +71,12 @@ export class CheckedBlobs {
       try {
         const stats = await file.stat()
         const isFit = this.#fits(digest, stats)
-        if (isFit && (receiverProves || (await this.#isReadable(digest, file, stats))))
-          return this.#opened(digest, file, stats, receiverProves)
+        if (isFit && (receiverProves || (await this.#isReadable(digest, file, stats)))) {
+          const opened = await this.#opened(digest, file, stats, receiverProves)
+          if (opened !== undefined) return opened
+          await file.close()
+          continue
+        }
       } catch (error) {
         await file.close()
         this.#options.unreadable.note(digest, error)
@@ -116,11 +120,19 @@ export class CheckedBlobs {
     return isRight
   }
 
-  #opened(digest: Digest, file: FileHandle, stats: Stats, receiverProves: boolean): OpenBlob {
+  /** `undefined` when it was taken away before its sums were found: nothing was promised yet. */
+  async #opened(
+    digest: Digest,
+    file: FileHandle,
+    stats: Stats,
+    receiverProves: boolean,
+  ): Promise<OpenBlob | undefined> {
     const { buffers, sound, sums } = this.#options
     const { size } = stats
     // Found now: they go with the blob when it is collected, and whoever has it open reads on.
-    const known = receiverProves || sound.has(digest, stats) ? undefined : sums.find(digest)
+    const needsSums = !receiverProves && !sound.has(digest, stats)
+    const known = needsSums ? sums.find(digest) : undefined
+    if (needsSums && known === undefined && (await isTaken(file))) return undefined
     const chunks: OpenBlob['chunks'] = (start, end, options = {}) => {
       const stretch = { start, end: Math.min(end, size) }
       const isSound = sound.has(digest, stats)
@@ -173,7 +185,12 @@ export class CheckedBlobs {
           isRight &&= await rest
           if (isRight && start === 0 && end === stats.size) this.#options.sound.add(digest, stats)
         }
-        if (!isRight) throw new BlobRottenError(`the disk gives other bytes for ${digest} than were stored`)
+        if (!isRight)
+          throw new BlobRottenError(
+            (await isTaken(file))
+              ? `${digest} was removed while it was read, before its bytes were proven`
+              : `the disk gives other bytes for ${digest} than were stored`,
+          )
         yield chunk
       }
     } finally {
@@ -223,6 +240,11 @@ export class CheckedBlobs {
     this.#suspects.set(digest, verified)
     return verified
   }
+}
+
+/** Removed by eviction or collection; what is set aside keeps a name. */
+async function isTaken(file: FileHandle): Promise<boolean> {
+  return (await file.stat()).nlink === 0
 }
 
 function isSame(a: BlobSums, b: BlobSums | undefined): boolean {
