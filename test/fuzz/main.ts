@@ -5,16 +5,18 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { Semaphore } from '../../src/base/base.ts'
 import { chosenBy, seedsOf } from './target.ts'
 import { type TargetName, targetNames, targets } from './targets.ts'
 
 const usage = `npm run fuzz -- [options] [TARGET…]
 
   --minutes N     for each target (default 1)
+  --at-once N     targets that run beside each other (default 1)
   --seed N        of the mutations (default by chance)
   --keep DIR      where inputs that break something go (default a new temporary folder)
 
-Targets: ${targetNames.join(', ')} (default all, one after the other).
+Targets: ${targetNames.join(', ')} (default all).
 `
 const root = path.join(import.meta.dirname, '../..')
 /** What reached something new is kept there, so that the next run goes on from it. */
@@ -29,6 +31,7 @@ const shownLines = 40
 
 interface Options {
   seconds: number
+  atOnce: number
   seed: string | undefined
   keep: string | undefined
   names: TargetName[]
@@ -40,8 +43,9 @@ async function main(): Promise<number> {
     process.stderr.write(usage)
     return 2
   }
-  let failed = 0
-  for (const name of options.names) if (!(await fuzz(name, options))) failed++
+  const turns = new Semaphore(options.atOnce)
+  const areRight = await Promise.all(options.names.map((name) => turns.run(() => fuzz(name, options))))
+  const failed = areRight.filter((isRight) => !isRight).length
   process.stdout.write(`${options.names.length - failed} targets without a finding, ${failed} with one\n`)
   return failed === 0 ? 0 : 1
 }
@@ -53,14 +57,17 @@ function read(args: string[]): Options | undefined {
       allowPositionals: true,
       options: {
         minutes: { type: 'string', default: '1' },
+        'at-once': { type: 'string', default: '1' },
         seed: { type: 'string' },
         keep: { type: 'string' },
       },
     })
     const seconds = Math.round(Number(values.minutes) * 60)
+    const atOnce = Number(values['at-once'])
     const names = targetNames.filter((name) => positionals.length === 0 || positionals.includes(name))
     const isKnown = positionals.every((word) => targetNames.some((name) => name === word))
-    return isKnown && seconds > 0 ? { seconds, seed: values.seed, keep: values.keep, names } : undefined
+    if (!isKnown || !(seconds > 0) || !Number.isSafeInteger(atOnce) || atOnce < 1) return undefined
+    return { seconds, atOnce, seed: values.seed, keep: values.keep, names }
   } catch (error) {
     if (error instanceof TypeError) return undefined
     throw error
