@@ -1,46 +1,6 @@
 /** The house's plan, held: which folder may import which, and where the named packages may be used. */
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
-
-const root = dirname(import.meta.dirname)
-
-interface Import {
-  file: string
-  folder: string
-  target: string
-  typeOnly: boolean
-}
-
-const files = ['src', 'node'].flatMap((top) =>
-  readdirSync(join(root, top), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts'))
-    .map((name) => join(top, name)),
-)
-const imports = files.flatMap(importsOf)
-
-function importsOf(file: string): Import[] {
-  const text = readFileSync(join(root, file), 'utf8')
-  const pattern = /^(?:import|export)\s+(type\s+)?([^'"]*?from\s+)?'([^']+)'/gm
-  return [...text.matchAll(pattern)].map(([, type, names = '', target = '']) => {
-    const inner = names.replace(/from\s+$/, '').trim()
-    const allTypes =
-      /^\{[^}]*\}$/.test(inner) &&
-      inner
-        .slice(1, -1)
-        .split(',')
-        .filter((name) => name.trim() !== '')
-        .every((name) => name.trim().startsWith('type '))
-    const resolved = target.startsWith('.') ? relative(root, join(root, dirname(file), target)) : target
-    return { file, folder: folderOf(file), target: resolved, typeOnly: type !== undefined || allTypes }
-  })
-}
-
-/** `src/oci`, or `node`. */
-function folderOf(file: string): string {
-  const [top = '', second = ''] = file.split('/')
-  return top === 'src' ? `${top}/${second}` : top
-}
+import { folderOf, imports, loadedWith } from './imports.ts'
 
 /** By value, and as types only. */
 const mayImport: Record<string, { values: string[]; types?: string[] }> = {
@@ -131,6 +91,23 @@ describe('the layout', () => {
       expect(broken).toEqual([])
     },
   )
+
+  it.each([
+    // A node answers before it has loaded what talks to members.
+    ['node/daemon.ts', /^(libp2p$|@libp2p\/|@chainsafe\/)/],
+    // And takes the port before it has loaded what is behind it.
+    [
+      'node/commands/serve.ts',
+      /^(libp2p$|@libp2p\/|koa$|pino$|prom-client$|undici$|level$)|^src\/(store|registry)\//,
+    ],
+    // A command asks the running node, which has it all.
+    ['node/commands/ls.ts', /^(pino|undici|level)$|^src\/(?!base\/|upstream\/known-upstreams)/],
+    ['node/commands/status.ts', /^(pino|undici|level)$|^src\/(?!base\/|upstream\/known-upstreams)/],
+  ])('loads with %s nothing that is needed later or by others only', (file, unwanted) => {
+    expect([...loadedWith(file)].filter(([target]) => unwanted.test(target)).map(([, way]) => way)).toEqual(
+      [],
+    )
+  })
 
   it('lets nothing import the daemon', () => {
     expect(imports.filter(({ folder, target }) => folder !== 'node' && target.startsWith('node/'))).toEqual(

@@ -2,7 +2,6 @@
 
 import { CodedError } from '../../src/base/base.ts'
 import { becomeOwner } from '../data-owner.ts'
-import { createLogger } from '../logger.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
 import { peersIn } from '../peer-names.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -30,8 +29,9 @@ async function performHere<N extends OperationName>(
 ): Promise<unknown> {
   await becomeOwner(settings.data)
   // Loaded only here: a command to a running node needs none of the store.
-  const [{ openLocalNode }, { createRegistry }, { runOperation }] = await Promise.all([
+  const [{ openLocalNode }, { createLogger }, { createRegistry }, { runOperation }] = await Promise.all([
     import('../local-node.ts'),
+    import('../logger.ts'),
     import('../../src/registry/registry.ts'),
     import('../operations/operations.ts'),
   ])

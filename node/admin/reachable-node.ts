@@ -1,6 +1,5 @@
 /** A node that a command can talk to over its socket for a while: the running one, or, where none runs, one of its own. */
 
-import { createLogger } from '../logger.ts'
 import type { Settings } from '../settings/settings.ts'
 import { onceUnlocked, runningNodeAnswers } from './client.ts'
 import type { OperationRunner } from './server.ts'
@@ -15,14 +14,21 @@ export function openReachableNode(settings: Settings): Promise<AsyncDisposable> 
 
 async function openOwnNode(settings: Settings): Promise<AsyncDisposable> {
   // Loaded only here: a command to a running node needs none of the store.
-  const [{ openLocalNode }, { createRegistry }, { runOperation }, { openAdminServer }, { contentHandler }] =
-    await Promise.all([
-      import('../local-node.ts'),
-      import('../../src/registry/registry.ts'),
-      import('../operations/operations.ts'),
-      import('./server.ts'),
-      import('./content-server.ts'),
-    ])
+  const [
+    { openLocalNode },
+    { createLogger },
+    { createRegistry },
+    { runOperation },
+    { openAdminServer },
+    { contentHandler },
+  ] = await Promise.all([
+    import('../local-node.ts'),
+    import('../logger.ts'),
+    import('../../src/registry/registry.ts'),
+    import('../operations/operations.ts'),
+    import('./server.ts'),
+    import('./content-server.ts'),
+  ])
   await using opened = new AsyncDisposableStack()
   const logger = createLogger(settings['log-level'])
   const node = opened.use(await openLocalNode({ settings, logger, create: false }))

@@ -1,13 +1,8 @@
 /** Who is let into the cluster by this node, and what this node hears where it is the newcomer itself. */
 import { type Clock, CodedError, type Logger, LogLimit, RecentMap } from '../../src/base/base.ts'
 import { endOf, type Ledger, proveInvitation, readProof, verifyProof } from '../../src/records/records.ts'
-import {
-  type AdmissionDesk,
-  type AdmissionVerdict,
-  invitationSecret,
-  type Newcomer,
-  type RotatingSecrets,
-} from '../../src/swarm/swarm.ts'
+import { invitationSecret } from '../../src/swarm/cluster/token.ts'
+import type { AdmissionDesk, AdmissionVerdict, Newcomer, RotatingSecrets } from '../../src/swarm/swarm.ts'
 import { identityFromSeed, MalformedError } from '../../src/wire/wire.ts'
 import { type WaitingGuest, WaitingGuests } from './waiting-guests.ts'
 
