@@ -36,7 +36,7 @@ import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
 import { Prefetches } from './transfer/prefetches.ts'
 import { provenanceReader } from './transfer/provenance-reader.ts'
-import { progressOf } from './transfer/transfer-view.ts'
+import { progressOf, viewOf } from './transfer/transfer-view.ts'
 import { Transfers } from './transfer/transfers.ts'
 
 const defaultLimits: ExchangeLimits = {
@@ -126,8 +126,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     ...bucket(limits.uploadBytesPerSecond, clock),
     knownMs: (peer) => acquaintances.knownMs(peer),
     onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),
-    onCeased: (digest) => transfers.get(digest)?.ceased(),
-    isWith: (peer, digest, piece) => transfers.get(digest)?.isWith(peer, piece) === true,
+    onCeased: (digest) => transfers.get(digest)?.state.attempt?.fellowsChanged(),
+    isWith: (peer, digest, piece) => transfers.get(digest)?.sources.isWith(peer, piece) === true,
   })
   const finding = new Finding({ blobs, transfers, clock })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
@@ -248,7 +248,10 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       })),
       memoryBytes: memory.used,
     }),
-    observe: (digest) => transfers.get(digest)?.view,
+    observe(digest) {
+      const transfer = transfers.get(digest)
+      return transfer && viewOf(transfer.state, transfer.sources.all())
+    },
     async [Symbol.asyncDispose]() {
       acquaintances[Symbol.dispose]()
       await listener?.[Symbol.asyncDispose]()

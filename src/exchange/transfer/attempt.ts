@@ -6,10 +6,10 @@ import type { WantEvent } from '../peer/want.ts'
 import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
+import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
 import { type Interest, wantedPieces } from './interest.ts'
 import type { Candidate } from './list-candidates.ts'
-import { PieceWrites } from './piece-writes.ts'
 import type { HoldingSource, Source } from './source.ts'
 import { Trials } from './trial.ts'
 
@@ -48,7 +48,9 @@ export class Attempt {
   readonly #options: AttemptOptions
   readonly #download: Download
   readonly #peers = new Map<string, Peer>()
-  readonly #writes: PieceWrites
+  /** Pieces whose hashes the part knows, from the first on. */
+  #known: number
+  readonly #writing = new Set<Promise<void>>()
   readonly #over = Promise.withResolvers<void>()
   #areFellowsStale = false
   #isOver = false
@@ -60,23 +62,15 @@ export class Attempt {
     this.candidate = candidate
     this.partial = partial
     this.trials = new Trials(candidate, clock.now())
-    this.#writes = new PieceWrites({
-      list: candidate.list,
-      partial,
-      onKnown: (pieces) => this.#feed({ type: 'known', pieces }),
-      onFailure: (error) => {
-        this.#over.reject(error)
-        this.#isOver = true
-      },
-    })
+    // The list may have grown while the part was being opened.
+    this.#known = partial.plan.hashes.length / pieceHashBytes
     const held = new Bitfield(layout.count)
     for (let piece = 0; piece < layout.count; piece++) if (partial.has(piece)) held.add(piece)
-    const { known } = this.#writes
     const site = { self: options.self, blob: partial.plan.digest, isFar: options.isFar }
     this.#download = new Download({
       layout,
       held,
-      known,
+      known: this.#known,
       site,
       random,
       limits,
@@ -116,13 +110,21 @@ export class Attempt {
 
   /** The list has grown, by what others signed. */
   learn(): void {
-    if (!this.#isOver) this.#writes.learn()
+    const { list } = this.candidate
+    const from = this.#known
+    if (this.#isOver || list.known <= from) return
+    const hashes = list.hashes.slice(from * pieceHashBytes)
+    this.#known = list.known
+    this.#start(async () => {
+      await this.partial.learn(from, hashes)
+      this.#feed({ type: 'known', pieces: from + hashes.length / pieceHashBytes })
+    })
   }
 
   /** Writes a piece that came from the origin; false when others signed another hash for it. Rejects when it cannot be written. */
   take(piece: number, bytes: Uint8Array): Promise<boolean> {
     const taking = this.#take(piece, bytes)
-    this.#writes.start(async () => void (await taking))
+    this.#start(async () => void (await taking))
     return taking
   }
 
@@ -197,7 +199,7 @@ export class Attempt {
       case 'piece': {
         const { piece, chunks } = event
         if (this.held.has(piece)) this.#feed({ type: 'arrived', peer, piece })
-        else if (!this.#isOver) this.#writes.start(async () => await this.#write(source, piece, chunks))
+        else if (!this.#isOver) this.#start(async () => await this.#write(source, piece, chunks))
       }
     }
   }
@@ -208,7 +210,7 @@ export class Attempt {
     this.trials.close()
     for (const { source } of this.#peers.values()) source.want.cancelAll()
     this.#peers.clear()
-    await this.#writes.settled()
+    while (this.#writing.size > 0) await Promise.all(this.#writing)
   }
 
   #tellFellows(): void {
@@ -219,8 +221,24 @@ export class Attempt {
   async #take(piece: number, bytes: Uint8Array): Promise<boolean> {
     if (this.#isOver || this.held.has(piece) || this.partial.has(piece)) return true
     this.#options.onWrite(piece, fromUpstream)
-    if (!(await this.#writes.take(piece, bytes))) return false
+    this.learn()
+    if (!(await this.#takeUnder(piece, bytes))) return false
     this.#gained('', piece, fromUpstream)
+    return true
+  }
+
+  /** False when others signed another hash for it. */
+  async #takeUnder(piece: number, bytes: Uint8Array): Promise<boolean> {
+    const { list } = this.candidate
+    if (piece < list.known) return await this.partial.write(piece, [bytes])
+    const hash = await this.partial.take(piece, [bytes])
+    // Another may have brought it at the same time.
+    if (piece < list.known) return Buffer.compare(pieceHash(list, piece), hash) === 0
+    list.append(hash)
+    if (piece >= this.#known) {
+      this.#known = piece + 1
+      this.#feed({ type: 'known', pieces: this.#known })
+    }
     return true
   }
 
@@ -234,6 +252,16 @@ export class Attempt {
       source.want.cancelAll()
       this.#options.onWrong(source, piece, this.candidate)
     }
+  }
+
+  /** Work on the part. */
+  #start(work: () => Promise<void>): void {
+    const running = work().catch((error: unknown) => {
+      this.#over.reject(error)
+      this.#isOver = true
+    })
+    this.#writing.add(running)
+    void running.finally(() => this.#writing.delete(running))
   }
 
   #gained(peer: string, piece: number, giver: string): void {

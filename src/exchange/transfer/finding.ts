@@ -69,7 +69,8 @@ export class Finding {
       const brought = await blobs.stat(digest)
       if (brought !== undefined) return { size: brought.size }
       if (isVain) return undefined
-      const isHeldWith = (size: number): boolean => shares.some(({ transfer }) => transfer.isHeldWith(size))
+      const isHeldWith = (size: number): boolean =>
+        shares.some(({ transfer }) => transfer.sources.holding().some(({ holds }) => holds.size === size))
       const size = matched ?? sizes.find(isHeldWith)
       return size === undefined ? undefined : { size }
     } catch (error) {

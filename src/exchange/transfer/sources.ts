@@ -100,6 +100,11 @@ export class Sources {
     return this.#sources.get(peer)
   }
 
+  /** Whether the peer has said that it holds the piece. */
+  isWith(peer: string, piece: number): boolean {
+    return this.get(peer)?.holds?.held.has(piece) === true
+  }
+
   /** A peer that asks for the blob: asked in turn, and waited for. */
   consider(peer: string): void {
     if (this.#downloaders.size < maxRemembered) this.#downloaders.add(peer)

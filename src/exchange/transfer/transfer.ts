@@ -1,30 +1,46 @@
 /**
- * One blob on its way into the store: puts together who is asked for it, the downloads under the lists that are believed, and what
- * comes from the origin where no member has it. Its `state` is what readers see of it.
+ * One blob on its way into the store: who is asked for it, one download after another, each under one list, until one makes up the
+ * blob, and what comes from the origin where no member has it. Its `state` is what readers see of it.
  */
-import { inStep } from '../../base/base.ts'
+import { fromUpstream, inStep, type Metrics, type TokenBucket, unlessAborted } from '../../base/base.ts'
+import type { PartialBlob, Partials } from '../../store/store.ts'
 import type { Verifier } from '../../wire/wire.ts'
 import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
+import type { Faults } from '../peer/faults.ts'
+import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
+import type { DownloadLimits, DropReason } from '../picker/download-events.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import { Attempts, type AttemptsOptions } from './attempts.ts'
-import type { Liars } from './list-candidates.ts'
+import type { Inventory } from '../seeding/inventory.ts'
+import { Attempt } from './attempt.ts'
+import type { Candidate, Liars } from './list-candidates.ts'
+import { ListChoice } from './list-choice.ts'
 import { ListSearch } from './list-search.ts'
+import type { MemoryBudget } from './memory-budget.ts'
 import { OriginSource, type OriginSourceOptions } from './origin-source.ts'
-import { isHolding, type Source } from './source.ts'
+import { Proofs, type ProofsOptions } from './proofs.ts'
+import { type HoldingSource, isHolding, type Source } from './source.ts'
 import { Sources, type SourcesOptions } from './sources.ts'
 import { TransferState } from './transfer-state.ts'
-import { type TransferView, viewOf } from './transfer-view.ts'
 
 /** What all transfers of a node share. */
 export interface TransferContext
   extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
     Omit<OriginSourceOptions, 'over'>,
-    AttemptsOptions {
+    ProofsOptions {
+  partials: Partials
+  inventory: Inventory
+  memory: MemoryBudget
+  /** Gets memory back that pieces came in. */
+  pool: Pick<FramePool, 'give'>
+  budget?: TokenBucket
+  limits: Partial<DownloadLimits>
   liars: Liars
+  faults: Faults
   verifier: Verifier
   providers: Providers
+  metrics: Metrics
   /** A transfer to which nothing comes for this long fails. */
   giveUpMs: number
 }
@@ -32,71 +48,55 @@ export interface TransferContext
 const tickMs = 100
 /** A link that brings less is none. */
 const leastBytesPerMs = 4
+/** In flight for one transfer: what a fast link takes in half a second. */
+const mostBytes = 16 * 1024 * 1024
 /** What readers, the origin and those who choose a list wait for; pieces are told as they are gained. */
 const isNews = new Set<WantEvent['type']>(['holds', 'absent', 'list', 'no-list', 'ended'])
 
 export class Transfer {
   readonly state: TransferState
   readonly origin: OriginSource
+  readonly sources: Sources
   readonly #context: TransferContext
-  readonly #sources: Sources
   readonly #search: ListSearch
-  readonly #attempts: Attempts
+  readonly #choice: ListChoice
+  readonly #proofs: Proofs
   readonly #over = new AbortController()
+  #isAnnounced = false
 
   constructor(wanted: Wanted, context: TransferContext) {
     this.#context = context
     this.state = new TransferState(wanted, context.clock.now())
-    this.#sources = new Sources({
+    this.sources = new Sources({
       ...context,
       wanted,
       hasOrigin: context.delegation?.covers(wanted.repository) === true,
       refuses: (peer) => context.liars.has(peer, wanted.digest),
       onEvent: (source, event) => this.#heard(source, event),
     })
-    this.#search = new ListSearch(this.state, this.#sources, {
+    this.#search = new ListSearch(this.state, this.sources, {
       ...context,
-      onFound: () => this.#attempts.reconsider(),
-      onDisproved: (candidate) => this.#attempts.choice.abandon(candidate),
+      onFound: () => this.#reconsider(),
+      onDisproved: (candidate) => this.#choice.abandon(candidate),
     })
-    this.#attempts = new Attempts(this.state, this.#sources, this.#search, context)
-    const { choice } = this.#attempts
-    const parts = { state: this.state, sources: this.#sources, search: this.#search, choice }
+    this.#choice = new ListChoice(this.state, this.sources, this.#search, context.clock)
+    this.#proofs = new Proofs(this.state, this.#search, context)
+    const parts = { state: this.state, sources: this.sources, search: this.#search, choice: this.#choice }
     this.origin = new OriginSource(parts, { ...context, over: this.#over.signal })
     // With another way to have it, it is not known to be nowhere before that has failed, too.
-    if (!this.origin.isPossible) void this.#sources.search.found.then((isFound) => this.state.find(isFound))
-  }
-
-  /** As it stands, for whoever watches. */
-  get view(): TransferView {
-    return viewOf(this.state, this.#sources.all())
-  }
-
-  /** Whether the peer has said that it holds the piece. */
-  isWith(peer: string, piece: number): boolean {
-    return this.#sources.get(peer)?.holds?.held.has(piece) === true
-  }
-
-  /** Whether a member says that it holds some of a blob of this size. */
-  isHeldWith(size: number): boolean {
-    return this.#sources.holding().some(({ holds }) => holds.size === size)
+    if (!this.origin.isPossible) void this.sources.search.found.then((isFound) => this.state.find(isFound))
   }
 
   /** A peer that asks for this blob may soon have some of it. */
   consider(peer: string): void {
-    this.#sources.consider(peer)
-    this.state.attempt?.fellowsChanged()
-  }
-
-  /** A peer that asked for this blob does so no more. */
-  ceased(): void {
+    this.sources.consider(peer)
     this.state.attempt?.fellowsChanged()
   }
 
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const either = AbortSignal.any([signal, this.#over.signal])
-    const beside = [this.#sources.search.run(either), this.#tick(either), this.origin.run(either)].map(
+    const beside = [this.sources.search.run(either), this.#tick(either), this.origin.run(either)].map(
       async (loop) => {
         try {
           await loop
@@ -109,14 +109,25 @@ export class Transfer {
     try {
       await this.#search.recall()
       this.origin.begin()
-      await this.#attempts.run(either)
+      await this.#download(either)
     } catch (error) {
       this.#fail(error)
     } finally {
       this.#over.abort(new Error('the transfer is over'))
       await Promise.all(beside)
       this.state.find(false)
-      this.#sources.close()
+      this.sources.close()
+    }
+  }
+
+  /** Until the blob is in the store. Throws what cannot be helped by another list. */
+  async #download(signal: AbortSignal): Promise<void> {
+    const { state } = this
+    try {
+      while (!state.isProven) await this.#try(await this.#choice.next(signal), signal)
+    } finally {
+      // Nothing stays on the disk that is known to be another blob.
+      if (this.#search.isWrong && !state.isProven) await this.#context.partials.drop(state.digest)
     }
   }
 
@@ -124,8 +135,8 @@ export class Transfer {
     const { clock, giveUpMs } = this.#context
     for (;;) {
       await clock.sleep(inStep(tickMs, clock.now()), { signal })
-      this.#sources.check()
-      await this.#attempts.check()
+      this.sources.check()
+      await this.#check()
       this.origin.check()
       if (this.state.attempt?.isSated === true) this.state.movedMs = clock.now()
       const idleMs = clock.now() - this.state.movedMs
@@ -136,6 +147,19 @@ export class Transfer {
     }
   }
 
+  async #check(): Promise<void> {
+    const { now } = this.state
+    if (now.name === 'searching') this.#choice.check()
+    if (now.name !== 'downloading') return
+    const { attempt } = now
+    attempt.wake()
+    this.#show(attempt)
+    this.#choice.compare(attempt)
+    this.#search.grow(attempt.candidate)
+    await this.#proofs.keep(attempt.candidate)
+  }
+
+  /** What a peer said or sent. */
   #heard(source: Source, event: WantEvent): void {
     const { state } = this
     if (event.type === 'bytes') {
@@ -143,8 +167,139 @@ export class Transfer {
       state.movedMs = Math.min(this.#context.clock.now(), state.movedMs + event.bytes / leastBytesPerMs)
     }
     if (isHolding(source)) state.find(true)
-    this.#attempts.heard(source, event)
+    this.#search.heard(source, event)
+    const { attempt } = state
+    if (attempt !== undefined) {
+      if (event.type === 'holds' && isHolding(source)) this.#join(attempt, source)
+      else attempt.heard(source, event)
+      const { candidate } = attempt
+      const isAhead = event.type === 'has' && event.pieces.some((piece) => piece >= candidate.list.known)
+      if (isAhead) this.#search.grow(candidate)
+    }
     if (isNews.has(event.type) || state.origin !== undefined) state.news()
+  }
+
+  /** A list has come, or grown. */
+  #reconsider(): void {
+    const { now } = this.state
+    if (now.name !== 'downloading') {
+      this.state.news()
+      return
+    }
+    const { attempt } = now
+    const { candidate } = attempt
+    attempt.learn()
+    for (const source of this.sources.holding()) {
+      if (this.#search.isDoubted(source, candidate)) attempt.leave(source)
+      else if (!attempt.has(source) || this.#search.dissentOf(source, candidate)) this.#join(attempt, source)
+    }
+    this.#choice.compare(attempt)
+  }
+
+  /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
+  async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
+    const { inventory, memory, limits } = this.#context
+    const { state } = this
+    const { pieceBytes } = candidate.list.layout
+    using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
+    await using partial = await this.#open(candidate)
+    if (partial === undefined) return
+    const attempt = new Attempt({
+      ...this.#context,
+      candidate,
+      partial,
+      limits: { ...limits, maxBytes: Math.max(1, lease.bytes - pieceBytes) },
+      fellows: () => this.sources.fellows(),
+      isFar: (peer) => this.sources.isFar(peer),
+      onWrite: (piece, giver) => state.writes(piece, giver),
+      onGained: (piece, giver) => this.#gained(attempt, piece, giver),
+      onWrong: (source, piece, by) => this.#search.suspect(source, piece, by),
+      onDrop: (source, reason) => this.#dropped(source, reason),
+    })
+    try {
+      await this.#proofs.keep(candidate, { everyMs: 0 })
+      this.#begin(attempt)
+      await unlessAborted(Promise.race([attempt.over, this.#choice.whileBelieved(attempt)]), signal)
+      await attempt.close()
+      if (attempt.held.complete && (await this.#proofs.prove(attempt))) this.#announce()
+    } finally {
+      await attempt.close()
+      candidate.kept = attempt.held.pieces()
+      if (!attempt.held.complete) await this.#proofs.keep(candidate, { everyMs: 0 })
+      state.go({ name: 'searching' })
+      inventory.end(state.digest, { proven: state.isProven })
+    }
+  }
+
+  /** The part that the list tells of; `undefined` when there is no room for that. */
+  async #open(candidate: Candidate): Promise<PartialBlob | undefined> {
+    const { list, kept: claimed } = candidate
+    const { size, pieceBytes } = list.layout
+    const plan = { digest: this.state.digest, size, pieceBytes, hashes: list.hashes.slice(), claimed }
+    try {
+      return await this.#context.partials.open(plan)
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'STORE_FULL')) throw error
+      this.#choice.refuse(candidate, error)
+      return undefined
+    }
+  }
+
+  #begin(attempt: Attempt): void {
+    const { state } = this
+    this.#choice.follow()
+    state.go({ name: 'downloading', attempt })
+    this.#context.inventory.begin(state.digest, {
+      list: attempt.candidate.list,
+      held: attempt.held,
+      repositories: state.repositories,
+      get isOrigin() {
+        return state.origin !== undefined
+      },
+      chunks: (start, end, options) => attempt.partial.chunks(start, end, options),
+    })
+    if (attempt.held.held > 0) this.#announce()
+    for (const interest of state.interests) attempt.want(interest, 1)
+    attempt.readers(state.pieces())
+    for (const source of this.sources.holding()) this.#join(attempt, source)
+    this.#show(attempt)
+    attempt.learn()
+    state.news()
+  }
+
+  #join(attempt: Attempt, source: HoldingSource): void {
+    const allows = this.#search.allows(source, attempt.candidate)
+    if (allows !== undefined) attempt.join(source, allows)
+  }
+
+  #gained(attempt: Attempt, piece: number, giver: string): void {
+    const { clock, metrics, inventory } = this.#context
+    this.state.movedMs = clock.now()
+    metrics.count('shoal_exchange_pieces_total', { source: giver === fromUpstream ? 'upstream' : 'peer' })
+    this.#announce()
+    this.sources.gave(giver)
+    inventory.gained(this.state.digest, piece)
+    this.state.gained(piece)
+    this.#show(attempt)
+  }
+
+  #dropped(source: Source, reason: DropReason): void {
+    const { digest } = this.state
+    this.#context.faults.add(source.peer, reason, { digest })
+    this.sources.shun(source, 'for-now')
+    if (reason === 'stalled') source.link.abort(new BlobUnavailableError(digest, 'the peer is silent'))
+  }
+
+  /** Only what has given a piece, or comes from the origin, is shown: whoever was told a wrong size would have to be cut off. */
+  #show({ candidate, held }: Attempt): void {
+    const { origin } = this.state
+    if (held.held > 0 || held.complete || origin !== undefined) this.state.show(candidate.list.layout)
+  }
+
+  /** Others can have some of it from here. */
+  #announce(): void {
+    if (!this.#isAnnounced) this.#context.providers.announce(this.state.digest)
+    this.#isAnnounced = true
   }
 
   #fail(error: unknown): void {
