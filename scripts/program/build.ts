@@ -3,13 +3,28 @@
  * and features need in files of their own. With --if-changed only when a source is newer than what was built.
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
+import type { InlineConfig, Plugin, Rolldown } from 'vite'
 import { changedMs, replaceBuild } from './replace.ts'
 
 const root = dirname(dirname(import.meta.dirname))
 const output = join(root, 'dist/node')
 const stamp = join(output, 'main.js')
 const sources = ['src', 'node', 'package-lock.json', 'scripts/program']
+
+/** Each thread's code, beside the file that starts it. */
+const threads = {
+  'piece-worker': join(root, 'src/store/partials/piece-worker.ts'),
+  'ingest-worker': join(root, 'src/store/ingest/ingest-worker.ts'),
+}
+/** What every command loads, so that it is one file. */
+const ofEachCommand =
+  /\/(src\/base\/|node\/(settings\/|command-line\/(cli|command|failure)\.|admin\/(client|perform)\.))/
+
+const ascii: Plugin = {
+  name: 'ascii',
+  generateBundle: (_options, files) => Object.values(files).forEach(toAscii),
+}
 
 /** A checkout is rebuilt under its running node; what is published holds nothing that is left over. */
 const isCheckout = process.argv.includes('--if-changed')
@@ -32,7 +47,25 @@ async function buildProgram(): Promise<void> {
 async function bundle(outDir: string): Promise<void> {
   // Loaded only here: to see that nothing changed takes none of it.
   const { build } = await import('vite')
+  const workers = await build(configOf({ input: threads, outDir, entries: '[name]-[hash].js' }))
+  const built = namesOf(workers as Rolldown.RolldownOutput)
+  const started = new Set<string>()
+  const withBuiltThreads = (code: string): string =>
+    code.replace(/(startWorker\(\s*import\.meta\.url,\s*['"])([\w-]+)/g, (_, call: string, name: string) => {
+      started.add(name)
+      return `${call}${built.get(name)}`
+    })
   await build({
+    ...configOf({ input: { main: join(root, 'node/main.ts') }, outDir, entries: '[name].js' }),
+    plugins: [ascii, { name: 'threads', transform: withBuiltThreads }],
+  })
+  const odd = [...started.symmetricDifference(new Set(built.keys()))]
+  if (odd.length > 0)
+    throw new Error(`${odd.join(', ')}: started and built threads differ; see "threads" here`)
+}
+
+function configOf(what: { input: Record<string, string>; outDir: string; entries: string }): InlineConfig {
+  return {
     configFile: false,
     root,
     logLevel: 'error',
@@ -41,28 +74,34 @@ async function bundle(outDir: string): Promise<void> {
     build: {
       ssr: true,
       target: 'node24',
-      outDir,
+      outDir: what.outDir,
+      emptyOutDir: false,
       license: { fileName: 'licenses.md' },
       rolldownOptions: {
-        input: {
-          main: join(root, 'node/main.ts'),
-          // Each thread's code, beside the file that starts it.
-          'piece-worker': join(root, 'src/store/partials/piece-worker.ts'),
-          'ingest-worker': join(root, 'src/store/ingest/ingest-worker.ts'),
-        },
+        input: what.input,
         external: ['classic-level'],
         output: {
           format: 'es',
           keepNames: true,
-          entryFileNames: '[name].js',
+          entryFileNames: what.entries,
           chunkFileNames: '[name]-[hash].js',
+          codeSplitting: { groups: [{ name: 'command', test: ofEachCommand }] },
           // Names stay, so that a stack in a log can be read.
           minify: { compress: true, mangle: false, codegen: true },
         },
       },
     },
-    plugins: [{ name: 'ascii', generateBundle: (_options, files) => Object.values(files).forEach(toAscii) }],
-  })
+    plugins: [ascii],
+  }
+}
+
+/** The name of each thread's file with the hash of its content: a node that runs starts the threads it was built with. */
+function namesOf({ output }: Rolldown.RolldownOutput): Map<string, string> {
+  return new Map(
+    output.flatMap((file) =>
+      file.type === 'chunk' && file.isEntry ? [[file.name, basename(file.fileName, '.js')]] : [],
+    ),
+  )
 }
 
 /** V8 keeps a source with one character past Latin-1 as two bytes for each. */

@@ -33,6 +33,13 @@ describe('the npm package', requires('shoal', 'npm'), () => {
     )
   })
 
+  test('names each thread by its code, so that a node that runs never starts that of a later version', () => {
+    const threads = files.filter((file) => /worker\b.*\.js$/.test(file))
+    expect(threads.map((file) => file.replace(/-[\w-]{8}\.js$/, ''))).toEqual(
+      expect.arrayContaining(['dist/node/ingest-worker', 'dist/node/piece-worker']),
+    )
+  })
+
   test('runs by npx, and as a registry that is pushed to and pulled from', async () => {
     const help = await run('npx', ['--no-install', 'shoal', '--help'], { cwd: folder.path })
     expect(help.stdout).toContain('shoal serve')
