@@ -1,12 +1,11 @@
 /** What this node can serve, whole or in part, and the news of it: the store's blobs and the transfers under way as one. */
 import type { Digest, Repository } from '../../oci/oci.ts'
-import type { Blobs } from '../../store/store.ts'
+import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError } from '../errors.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import type { PieceHashes } from '../protocol/piece-hashes.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import { OpenBlobs } from './open-blobs.ts'
 
 /** A part of a blob, as its transfer has it. */
 export interface PartialItem {
@@ -53,7 +52,7 @@ export class Inventory implements AsyncDisposable {
 
   constructor(options: InventoryOptions) {
     this.#options = options
-    this.#open = new OpenBlobs(options.blobs, { most: maxOpen })
+    this.#open = new OpenBlobs(options.blobs)
   }
 
   async find({ repository, digest }: Wanted): Promise<InventoryItem | undefined> {
@@ -161,5 +160,80 @@ export class Inventory implements AsyncDisposable {
 
   #tell(digest: Digest, news: InventoryNews): void {
     for (const listener of [...(this.#watchers.get(digest) ?? [])]) listener(news)
+  }
+}
+
+interface Entry {
+  readonly opening: Promise<OpenBlob | undefined>
+  users: number
+}
+
+/** Blobs of the store that are being served, kept open between one piece and the next. */
+class OpenBlobs implements AsyncDisposable {
+  readonly #blobs: Pick<Blobs, 'open'>
+  /** In the order of their last use. */
+  readonly #kept = new Map<Digest, Entry>()
+  readonly #closing = new Set<Promise<void>>()
+
+  constructor(blobs: Pick<Blobs, 'open'>) {
+    this.#blobs = blobs
+  }
+
+  /** Ends without a chunk, and returns false, when the blob is not here. */
+  async *chunks(digest: Digest, start: number, end: number): AsyncGenerator<Uint8Array, boolean, undefined> {
+    // Downloaders hash each piece, and complain.
+    const opening = (): Promise<OpenBlob | undefined> => this.#blobs.open(digest, { receiverProves: true })
+    const entry = this.#kept.get(digest) ?? { opening: opening(), users: 0 }
+    this.#kept.delete(digest)
+    this.#kept.set(digest, entry)
+    entry.users++
+    try {
+      const blob = await entry.opening
+      if (blob !== undefined) yield* blob.chunks(start, end)
+      else if (this.#kept.get(digest) === entry) this.#kept.delete(digest)
+      return blob !== undefined
+    } catch (error) {
+      // What cannot be read is looked up again the next time.
+      if (this.#kept.get(digest) === entry) this.#kept.delete(digest)
+      throw error
+    } finally {
+      entry.users--
+      if (entry.users === 0 && this.#kept.get(digest) !== entry) this.#close(entry)
+      this.#trim()
+    }
+  }
+
+  /** Closes it as soon as nobody reads it. */
+  forget(digest: Digest): void {
+    const entry = this.#kept.get(digest)
+    if (entry === undefined) return
+    this.#kept.delete(digest)
+    if (entry.users === 0) this.#close(entry)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const digest of [...this.#kept.keys()]) this.forget(digest)
+    while (this.#closing.size > 0) await Promise.all(this.#closing)
+  }
+
+  #trim(): void {
+    let idle = 0
+    for (const { users } of this.#kept.values()) if (users === 0) idle++
+    for (const [digest, { users }] of this.#kept) {
+      if (idle <= maxOpen) return
+      if (users > 0) continue
+      this.forget(digest)
+      idle--
+    }
+  }
+
+  #close({ opening }: Entry): void {
+    const closed = (async () => {
+      // One that could not be opened has been thrown to whoever wanted to read it.
+      const [blob] = await Promise.allSettled([opening])
+      if (blob.status === 'fulfilled') await blob.value?.[Symbol.asyncDispose]()
+    })()
+    this.#closing.add(closed)
+    void closed.finally(() => this.#closing.delete(closed))
   }
 }

@@ -3,8 +3,8 @@ import { type Clock, Fifo, type TokenBucket } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import { layoutOf, minPieceBytes, pieceRange } from '../protocol/piece-size.ts'
+import { maxChunkBytes, rawHeaderBytes, writeDataHeader } from '../protocol/raw-frames.ts'
 import type { Inventory, InventoryItem } from './inventory.ts'
-import { pieceFrames } from './piece-frames.ts'
 
 export interface SendJob {
   /** The want that asked for it. */
@@ -221,4 +221,47 @@ function takeFrom(lane: Lane): Frame | undefined {
   const entry = lane.ready.shift()
   if (entry !== undefined) lane.readyBytes -= entry.frame.length
   return entry
+}
+
+interface PieceFramesOptions {
+  id: number
+  piece: number
+  /** Of the piece. */
+  length: number
+  /** Its bytes; a chunk's memory may be used again once the next is asked for. */
+  chunks: AsyncIterable<Uint8Array>
+  pool: FramePool
+  /** At most so many of them in one frame. */
+  frameBytes: number
+}
+
+/** A piece as the frames that carry it; whoever takes one gives it back to the pool. Throws what reading throws. */
+export async function* pieceFrames({
+  id,
+  piece,
+  length,
+  chunks,
+  pool,
+  frameBytes: mostBytes,
+}: PieceFramesOptions): AsyncGenerator<{ frame: Uint8Array; isLast: boolean }, void, undefined> {
+  // Frames of equal length: what is left over of full ones would cost as much as one of them.
+  const frameBytes = Math.ceil(length / Math.ceil(length / Math.min(mostBytes, maxChunkBytes)))
+  let offset = 0
+  let filled = 0
+  let frame: Uint8Array | undefined
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) {
+      frame ??= pool.take(rawHeaderBytes + Math.min(frameBytes, length - offset))
+      const part = chunk.subarray(at, at + frame.length - rawHeaderBytes - filled)
+      frame.set(part, rawHeaderBytes + filled)
+      filled += part.length
+      at += part.length
+      if (rawHeaderBytes + filled < frame.length) continue
+      writeDataHeader(frame, { id, piece, offset })
+      offset += filled
+      yield { frame, isLast: offset === length }
+      filled = 0
+      frame = undefined
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { FramePool } from '../../../src/exchange/peer/frame-pool.ts'
 import { decodeFrame } from '../../../src/exchange/protocol/messages.ts'
-import { pieceFrames } from '../../../src/exchange/seeding/piece-frames.ts'
+import { pieceFrames } from '../../../src/exchange/seeding/sender.ts'
 
 const kibibyte = 1024
 
