@@ -2,13 +2,14 @@
 import type { Middleware } from 'koa'
 import { openAccess } from '../src/access/access.ts'
 import { ClosingError, type Logger, steadyClock, wallClock } from '../src/base/base.ts'
-import { BodyWatch, createHttpHandler, Hosts } from '../src/http/http.ts'
+import { BodyWatch, bodyLimits, createHttpHandler, HeldAnswers, Hosts } from '../src/http/http.ts'
 import { maxAccessAgeMs } from '../src/records/records.ts'
 import { createRegistry } from '../src/registry/registry.ts'
 import { openAccessMark } from './access-mark.ts'
 import { onceUnlocked } from './admin/client.ts'
 import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
+import { budgetsFor } from './budgets.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
@@ -21,6 +22,7 @@ import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { type LocalNode, openLocalNode } from './local-node.ts'
+import { readMachineLimits } from './machine-limits.ts'
 import { createMetrics } from './metrics/metrics.ts'
 import { openMetricsPort } from './metrics-port.ts'
 import {
@@ -57,10 +59,13 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   const logger = namingLogger(plain, () => named)
   const metrics = createMetrics()
   await using opened = new AsyncDisposableStack()
+  const machine = readMachineLimits()
+  const budgets = budgetsFor(machine)
+  logger.debug(machine, 'this much of the machine may be used')
   // Before the data directory is touched: what the configuration says of them may be wrong.
   const upstreams = opened.use(await openNodeUpstreams(settings, process.env, { logger, metrics }))
   const node = opened.use(
-    await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true })),
+    await onceUnlocked(() => openLocalNode({ settings, logger, metrics, create: true, budgets })),
   )
   named = node.peers
   const { store, names } = node
@@ -87,6 +92,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
         take: (repository) => copies?.ahead.take(repository),
       },
       quotasFor,
+      manifestBytes: budgets.manifestBytes,
     }),
   )
   let copies: NodeCopies | undefined
@@ -106,7 +112,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
     names: [...(await findHostNames()), http.host, ...pageHosts, ...allowed],
     logger,
   })
-  const bodies = new BodyWatch()
+  const aheadBytes = { ...bodyLimits.aheadBytes, all: budgets.bodyAheadBytes }
+  const bodies = new BodyWatch({ limits: { budgetBytes: budgets.bodyBytes, aheadBytes } })
+  const answers = new HeldAnswers({ limits: { budgetBytes: budgets.answerBytes } })
   metrics.gauge('shoal_http_body_memory_bytes', () => bodies.heldBytes)
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
@@ -157,6 +165,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
         access,
         hosts,
         bodies,
+        answers,
         logger,
         metrics,
         tracer,

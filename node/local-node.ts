@@ -28,6 +28,7 @@ import {
   type Untagged,
 } from '../src/store/store.ts'
 import { type AuditLog, openAuditLog } from './audit/audit-log.ts'
+import type { Budgets } from './budgets.ts'
 import { checkDataFormat, markDataFormat } from './data-format.ts'
 import { DiskMeter } from './disk-usage.ts'
 import { type Membership, openMembership } from './membership.ts'
@@ -46,6 +47,7 @@ type Table<T> = Awaited<ReturnType<typeof openTable<T>>>
 
 export interface LocalNode extends AsyncDisposable {
   readonly settings: Settings
+  readonly budgets: Budgets | undefined
   readonly store: FileStore
   readonly names: Ledger
   readonly membersTime: MembersTime
@@ -85,6 +87,8 @@ export interface LocalNodeOptions {
   metrics?: Metrics
   /** False refuses a data directory that no node has made. */
   create: boolean
+  /** Default as on a roomy machine. */
+  budgets?: Budgets | undefined
 }
 
 /** The data directory that a command is to work on is none. */
@@ -97,6 +101,7 @@ export async function openLocalNode({
   logger,
   metrics = noMetrics,
   create,
+  budgets,
 }: LocalNodeOptions): Promise<LocalNode> {
   const directory = settings.data
   if (!create && !existsSync(join(directory, 'db'))) {
@@ -132,6 +137,7 @@ export async function openLocalNode({
       minFreeBytes,
       maxDiskBytes: await bytesOf(settings['max-disk'], directory),
       graceMs: settings['gc-grace'],
+      ...budgets,
     }),
   )
   const membersTime = new MembersTime(wallClock, steadyClock)
@@ -170,6 +176,7 @@ export async function openLocalNode({
   const resources = opened.move()
   return {
     settings,
+    budgets,
     store,
     names,
     membersTime,

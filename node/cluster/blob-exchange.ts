@@ -45,6 +45,7 @@ export async function openBlobExchange(
     // Any port will do: neighbours tell each other, and where firewalls close both their stream carries everything.
     direct: { host: settings.p2p.host, port: 0, addressesOf: (peer) => swarm.members.hostsOf(peer) },
     limits: {
+      ...(node.budgets === undefined ? {} : { memoryBytes: node.budgets.exchangeBytes }),
       ...(settings['max-upload'] === 0 ? {} : { uploadBytesPerSecond: settings['max-upload'] }),
       ...(settings['max-download'] === 0 ? {} : { downloadBytesPerSecond: settings['max-download'] }),
     },

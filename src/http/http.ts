@@ -23,8 +23,9 @@ import { parseRoute } from './route.ts'
 import { dispatch } from './routes.ts'
 
 export { type HeldBody, holdBody, leaveBody } from './body.ts'
-export { type BodyLimits, BodyWatch } from './body-watch.ts'
+export { type BodyLimits, BodyWatch, bodyLimits } from './body-watch.ts'
 export { clientOf } from './client.ts'
+export { HeldAnswers } from './held-answers.ts'
 export { Hosts, hostOf, isCrossSite } from './hosts.ts'
 export { parseRoute } from './route.ts'
 

@@ -3,7 +3,7 @@ import type { Clock } from '../base/base.ts'
 import type { ChangedKey } from '../records/records.ts'
 import type { ManifestContent } from './pull.ts'
 
-const maxCachedBytes = 32 * 1024 * 1024
+const defaultBytes = 32 * 1024 * 1024
 /** What an entry costs beside its bytes: keys, map slots, the object itself. */
 const entryOverheadBytes = 512
 
@@ -11,11 +11,13 @@ export class ManifestCache {
   /** In order of last use, by repository and reference. */
   readonly #entries = new Map<string, ManifestContent>()
   readonly #clock: Clock
+  readonly #maxBytes: number
   #bytes = 0
   #generation = 0
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, maxBytes = defaultBytes) {
     this.#clock = clock
+    this.#maxBytes = maxBytes
   }
 
   /** Changes with every record; a lookup that began under an older one must not be cached. */
@@ -42,7 +44,7 @@ export class ManifestCache {
     this.#entries.set(keyOf(repository, reference), content)
     this.#bytes += sizeOf(content)
     for (const key of this.#entries.keys()) {
-      if (this.#bytes <= maxCachedBytes) break
+      if (this.#bytes <= this.#maxBytes) break
       this.#remove(key)
     }
   }

@@ -64,6 +64,8 @@ export interface RegistryOptions {
   secured?: Secured
   /** Has others bring what is being pushed; default nobody does. */
   ahead?: Ahead
+  /** Memory for manifests that were read last; default 32 MiB. */
+  manifestBytes?: number
   logger?: Logger
   metrics?: Metrics
   clock?: Clock
@@ -86,7 +88,7 @@ export interface Ahead {
 }
 
 /** The collaborators with their defaults filled in, as the parts of the registry get them. */
-export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'quotasFor'>> & {
+export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'manifestBytes' | 'quotasFor'>> & {
   cache: ManifestCache
   quotas: Quotas
   own: OwnNames
@@ -94,7 +96,7 @@ export type Collaborators = Required<Omit<RegistryOptions, 'allowDelete' | 'quot
 
 export function createRegistry(options: RegistryOptions): Registry {
   const { names, mirror = noMirror, clock = steadyClock } = options
-  const cache = new ManifestCache(clock)
+  const cache = new ManifestCache(clock, options.manifestBytes)
   const own = new OwnNames({ names, mirror, clock })
   const { elsewhere = nowhere, logger = silentLogger, quotasFor = () => [] } = options
   const quotas = new Quotas({ ...options, elsewhere, logger, quotasFor })

@@ -62,6 +62,10 @@ export interface StoreOptions {
   workers?: number
   /** Memory for reading blobs, all readers together; default 32 MiB. */
   readBytes?: number
+  /** Memory for bytes on their way to the disk, all uploads together; default 32 MiB. */
+  ingestBytes?: number
+  /** What the kernel is counted on to have kept in memory of a part that was just written; default 256 MiB. */
+  freshBytes?: number
 }
 
 /** A store on a disk, where blobs can also arrive piece by piece. */
@@ -120,7 +124,13 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   await using opened = new AsyncDisposableStack()
   opened.defer(() => saveTime(tables, leases, logger))
   const pool = opened.use(
-    new IngestPool({ threads: options.workers ?? 2, space, clock: steadyClock, logger }),
+    new IngestPool({
+      threads: options.workers ?? 2,
+      budgetBytes: options.ingestBytes,
+      space,
+      clock: steadyClock,
+      logger,
+    }),
   )
   const sums = new SumTable(context.tables)
   const publisher = new Publisher({ files, pool, claims: context.claims, leases, space, sums })
@@ -138,7 +148,8 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
     .catch((error: unknown) => logFailure(logger, error, 'the time of the leases is not written any more'))
   const pieces = opened.use(new PiecePool(logger))
-  const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums })
+  const { freshBytes } = options
+  const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums, freshBytes })
   const uses = new LastUses(context)
   const evictor = new Evictor({ context, files, partials, uses, work, clock, logger, metrics })
   const reserveBytes = Math.max(0, minFreeBytes)

@@ -1,13 +1,17 @@
 /** Memory for bytes on their way to the disk, which all uploads share that bytes are expected for. */
 
-const budgetBytes = 32 * 1024 * 1024
 const batchBytes = 1024 * 1024
 const smallestBatchBytes = 64 * 1024
 /** The disk is kept at work while the next ones are gathered. */
 const windowBatches = 8
 
 export class IngestBudget {
+  readonly #bytes: number
   #active = 0
+
+  constructor(bytes = 32 * 1024 * 1024) {
+    this.#bytes = bytes
+  }
 
   /** Whether bytes are expected for any. */
   get isBusy(): boolean {
@@ -33,6 +37,6 @@ export class IngestBudget {
   }
 
   get #share(): number {
-    return budgetBytes / Math.max(1, this.#active)
+    return this.#bytes / Math.max(1, this.#active)
   }
 }

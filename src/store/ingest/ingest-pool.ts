@@ -32,6 +32,8 @@ export interface HashOptions {
 
 export interface IngestPoolOptions {
   threads: number
+  /** For bytes on their way to the disk; default 32 MiB. */
+  budgetBytes?: number | undefined
   space: DiskSpace
   clock: Clock
   logger: Logger
@@ -41,12 +43,13 @@ export class IngestPool implements AsyncDisposable {
   readonly #options: IngestPoolOptions
   readonly #threads: Slot[]
   readonly #background: Background
-  readonly #budget = new IngestBudget()
+  readonly #budget: IngestBudget
   #nextFile = 0
   #closed = false
 
   constructor(options: IngestPoolOptions) {
     this.#options = options
+    this.#budget = new IngestBudget(options.budgetBytes)
     this.#background = new Background('the store', options.logger)
     this.#threads = Array.from({ length: options.threads }, () => {
       return { thread: undefined, users: 0, usedMs: 0, isWatched: false }

@@ -1,7 +1,7 @@
 /** Which pieces of a part were written so lately that the kernel still has them in memory, as far as can be told. */
 
 /** Less than any host that runs containers has for its page cache; what it has given away shows by its slowness. */
-const mostBytes = 256 * 1024 * 1024
+const defaultBytes = 256 * 1024 * 1024
 /** A megabyte from memory takes a tenth of a millisecond, and from a disk more than one. */
 const slowMs = 4
 /** One alone may have been slow while somebody else read from the disk. */
@@ -22,7 +22,13 @@ export class FreshPieces {
   #before: number
   #slow = 0
 
-  constructor(pieceBytes: number, { diskReads = countDiskReads }: { diskReads?: () => number } = {}) {
+  constructor(
+    pieceBytes: number,
+    {
+      mostBytes = defaultBytes,
+      diskReads = countDiskReads,
+    }: { mostBytes?: number | undefined; diskReads?: () => number } = {},
+  ) {
     this.#pieceBytes = pieceBytes
     this.#diskReads = diskReads
     this.#before = diskReads()

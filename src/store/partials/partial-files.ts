@@ -21,6 +21,7 @@ export interface PartialFilesOptions {
   space: DiskSpace
   buffers: ReadBuffers
   sums: SumTable
+  freshBytes?: number | undefined
 }
 
 /** How often the row is written while pieces arrive: what it does not say yet is fetched again after a crash. */
@@ -115,7 +116,7 @@ class PartialFile implements PartialBlob {
     this.plan = options.plan
     this.#options = options
     this.#held = new Set(options.held)
-    this.#fresh = new FreshPieces(options.plan.pieceBytes)
+    this.#fresh = new FreshPieces(options.plan.pieceBytes, { mostBytes: options.freshBytes })
     this.#lots = new DiskLots(options.space)
     this.#reading = new SharedFile(options.files.partialPath(options.plan.digest), options.buffers)
   }

@@ -20,6 +20,13 @@ it('the first ones are taken for gone when 256 MiB came after them', () => {
   expect(fresh.has(16 * mebibyte, 17 * 16 * mebibyte)).toBe(true)
 })
 
+it('counts on no more of a small machine’s memory than it is told', () => {
+  const fresh = new FreshPieces(mebibyte, { mostBytes: 4 * mebibyte })
+  for (let piece = 0; piece < 6; piece++) fresh.add(piece)
+  expect(fresh.has(mebibyte, 2 * mebibyte)).toBe(false)
+  expect(fresh.has(2 * mebibyte, 6 * mebibyte)).toBe(true)
+})
+
 describe('reads that took as long as those of a disk', () => {
   let reads = 0
   let fresh: FreshPieces
