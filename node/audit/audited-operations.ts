@@ -25,7 +25,7 @@ const audited: {
   'authority-sign': ({ proposal: { from, to } }) => ({ from, to }),
   'authority-apply': ({ proposal: { from, to } }) => ({ from, to }),
   'member-approve': ({ name }, { peer }) => ({ peer, name }),
-  'member-ban': ({ banned, drop }, { peer }) => ({ peer, banned, drop }),
+  'member-ban': ({ banned, drop }, { peer, changed }) => ({ peer, banned, drop, changed }),
   'member-forget': (_params, { peer }) => ({ peer }),
   'member-rename': ({ name }, { peer }) => ({ peer, name }),
   'token-create': ({ uses, approved, site }, { invitation: { id, expiresMs } }) => ({

@@ -13,7 +13,7 @@ import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
 import { openAdmissions } from './admissions.ts'
-import { policyExchange, watchOwnBan } from './bans.ts'
+import { type Ban, policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { ChannelPool } from './channel-pool.ts'
 import { copyPeers } from './copies-channel.ts'
@@ -34,6 +34,8 @@ export interface ClusterMember extends AsyncDisposable {
   readonly lost: LostMembers
   /** Why this node is no member yet, in words. */
   admissionProblem(): string | undefined
+  /** `undefined` while this node is not banned. */
+  ban(): Ban | undefined
   /** Nodes that came here and are no members yet. */
   guests(): WaitingGuest[]
   /** The room that this node offers for copies, as a step; the members are told. */
@@ -162,7 +164,7 @@ export async function openMember(
   )
   const banned = opened.use(watchOwnBan(names, swarm.peerId, logger))
   metrics.gauge('shoal_cluster_info', () => 1, { cluster: clusterId(membership.cluster) })
-  metrics.gauge('shoal_member_banned', () => (banned.problem() === undefined ? 0 : 1))
+  metrics.gauge('shoal_member_banned', () => (banned.standing() === undefined ? 0 : 1))
   metrics.gauge('shoal_member_waiting', () => (admissions.problem() === undefined ? 0 : 1))
   const leaving = new AbortController()
   const { signal } = leaving
@@ -184,6 +186,7 @@ export async function openMember(
       swarm.members.tell()
     },
     admissionProblem: () => admissions.problem(),
+    ban: () => banned.standing(),
     guests: () => admissions.guests(),
     activities: new ChannelPool((peer, options) =>
       swarm.open(peer, activityProtocol, { maxFrameBytes: activityLimits.maxFrameBytes, ...options }),
@@ -192,13 +195,17 @@ export async function openMember(
     clockProblem: () => node.membersTime.problem(),
     problems: () =>
       [
-        banned.problem(),
+        banInWords(banned.standing()),
         admissions.problem(),
         node.membersTime.problem(),
         swarm.isCloned() ? clonedProblem : undefined,
       ].filter((problem) => problem !== undefined),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+function banInWords(ban: Ban | undefined): string | undefined {
+  return ban && `${ban.found}; ${ban.remedy}`
 }
 
 function repairPeers({ settings, membership, names }: LocalNode, swarm: Swarm) {

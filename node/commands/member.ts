@@ -64,7 +64,7 @@ administrator's own key; ban and unban change the policy, and take the authority
           "--key is for approve, forget and rename; ban and unban take the authority's key",
         )
       const done = await perform(settings, 'member-ban', { who, banned: action === 'ban', drop, force })
-      return await say(done, banOutcome(action, done.peer, done.policy, drop))
+      return await say(done, banOutcome(action, done.peer, done, drop))
     }
     const change = await openChange(settings, flags.key)
     if (action === 'approve') {

@@ -90,14 +90,13 @@ show prints JSON in any case; with --json the others print the policy as it is t
       return 0
     }
     const before = action === 'set' ? await perform(settings, 'policy-show', {}) : undefined
-    const policy =
+    const { policy, changed } =
       action === 'set'
-        ? await perform(settings, 'policy-set', { policy: file, force })
-        : (await perform(settings, 'member-ban', { who: subject, banned: action === 'ban', drop, force }))
-            .policy
+        ? { policy: await perform(settings, 'policy-set', { policy: file, force }), changed: true }
+        : await perform(settings, 'member-ban', { who: subject, banned: action === 'ban', drop, force })
     if (flags.json) printJson(policy)
     else if (action === 'set') print(`the policy is set\n${approves.length > 0 ? planText(approves) : ''}`)
-    else print(banOutcome(action, subject, policy, drop))
+    else print(banOutcome(action, subject, { policy, changed }, drop))
     if (before?.access !== undefined && policy.access === undefined)
       process.stderr.write(
         'The access rules are gone with it: everybody who reaches a node may everything now.\n',
@@ -112,7 +111,14 @@ function planText(approves: ShownMember[]): string {
   return `Members from now on; everybody else has to be approved:\n${formatTable([['NAME', 'STATE', 'ID'], ...rows])}`
 }
 
-export function banOutcome(action: string, subject: string, { members }: Policy, drop: boolean): string {
+export function banOutcome(
+  action: string,
+  subject: string,
+  { policy: { members }, changed }: { policy: Policy; changed: boolean },
+  drop: boolean,
+): string {
+  if (!changed)
+    return `${subject} is ${action === 'unban' ? 'not banned' : 'banned already'}; nothing is changed\n`
   if (action === 'unban')
     return `${subject} is no longer banned; it is back within five minutes, if it runs and can be reached\n`
   return `${subject} is banned: members refuse its connections, and what it publishes from now on does not count.

@@ -22,6 +22,8 @@ export interface MembersFacts {
   self?: { peer: string; name: string }
   /** How many that are not connected were replaced by others. */
   replaced?: number
+  /** That this node is, and what lifts it, in words. */
+  banned?: { found: string; advice: string }
   /** Those known and not connected, by their addresses. */
   dialled: Dialled[]
 }
@@ -39,8 +41,16 @@ function judgeReach({
   isRunning,
   connected,
   dialled,
+  banned,
   replaced = 0,
 }: Omit<MembersFacts, 'isCloned' | 'self'>): Finding[] {
+  // Who answers and refuses does so for the ban; what the network lacks is to be mended besides.
+  if (banned !== undefined) {
+    const shut = dialled.filter(
+      ({ peer }) => !dialled.some((one) => one.peer === peer && one.outcome === 'open'),
+    )
+    return [fault(banned.found, banned.advice), ...judgeEach(shut, { isRunning, hasOthers: true })]
+  }
   const alone = isRunning && connected === 0
   if (dialled.length === 0) {
     if (!isRunning) return []
@@ -57,9 +67,7 @@ function judgeReach({
           ),
         ]
   }
-  const findings = [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
-    judgeMember(peer, tried, isRunning, connected > 0),
-  )
+  const findings = judgeEach(dialled, { isRunning, hasOthers: connected > 0 })
   // Of a single one there is nothing more to say than what was found of it.
   if (alone && findings.length > 1) {
     findings.unshift(
@@ -70,6 +78,15 @@ function judgeReach({
     )
   } else if (isRunning && !alone) findings.unshift(fine(`${formatCount(connected, 'member')} connected`))
   return findings
+}
+
+function judgeEach(
+  dialled: Dialled[],
+  { isRunning, hasOthers }: { isRunning: boolean; hasOthers: boolean },
+): Finding[] {
+  return [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
+    judgeMember(peer, tried, isRunning, hasOthers),
+  )
 }
 
 /** The best of its addresses counts. A member that is switched off is no fault of this host while others are there. */
@@ -124,6 +141,7 @@ export const members: Check = {
     const isCloned = node?.reach.isCloned ?? false
     const self = node && { peer: node.status.peer, name: node.status.name }
     const replaced = node?.reach.replaced ?? 0
+    const ban = node?.reach.ban
     return judgeMembers({
       isRunning: node !== undefined,
       connected,
@@ -131,6 +149,7 @@ export const members: Check = {
       dialled,
       replaced,
       ...(self === undefined ? {} : { self }),
+      ...(ban === undefined ? {} : { banned: { found: ban.found, advice: ban.remedy } }),
     })
   },
 }

@@ -159,8 +159,10 @@ export function onNode<N extends MemberChange>(change: Change<N>): Operation<N> 
 /** The same as `policy ban`, of whoever goes by a name. */
 export const banMember: Operation<'member-ban'> = async (context, { who, ...how }, emit, options) => {
   const { peer } = await findPeer(context, who)
-  const policy = await changeBan(context, { peer, ...how }, emit, options)
-  return { peer, policy }
+  const standing = context.node.names.policy()
+  const changed = how.drop === true || standing.banned.includes(peer) !== how.banned
+  const policy = changed ? await changeBan(context, { peer, ...how }, emit, options) : standing
+  return { peer, changed, policy }
 }
 
 function checkName(name: string, taken: string | undefined): void {

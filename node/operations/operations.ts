@@ -151,7 +151,8 @@ export interface OperationTypes {
   'member-ban': {
     params: { who: string; banned: boolean; drop?: boolean; force?: boolean }
     event: never
-    result: { peer: string; policy: Policy }
+    /** `changed`: it was not so before. */
+    result: { peer: string; changed: boolean; policy: Policy }
   }
   upstreams: { params: Nothing; event: never; result: UpstreamStatus[] }
   'client-config': { params: { client: ClientName }; event: never; result: ClientConfig }
@@ -275,7 +276,7 @@ export interface OperationContext {
   upstreams?: Upstreams
   member?: Pick<
     ClusterMember,
-    'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem' | 'guests' | 'admissionProblem'
+    'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem' | 'guests' | 'admissionProblem' | 'ban'
   >
   /** A stopped node places nothing. */
   copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay' | 'duty'>

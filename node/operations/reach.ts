@@ -3,6 +3,7 @@ import { CodedError } from '../../src/base/base.ts'
 import { parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { MembersMode } from '../../src/records/records.ts'
 import type { Upstream, UpstreamStatus } from '../../src/upstream/upstream.ts'
+import type { Ban } from '../cluster/bans.ts'
 import { openProblem } from '../network-access.ts'
 import { NotRunningError } from './cluster.ts'
 import type { Operation } from './operations.ts'
@@ -31,6 +32,8 @@ export interface Reach {
   guests: { peer: string; name?: string; from: string }[]
   /** Why this node is no member yet, in words. */
   admissionProblem?: string
+  /** Why the members refuse this node, where the policy bans it. */
+  ban?: Ban
   /** Another node runs with this one's identity. */
   isCloned: boolean
   /** As they are after each was asked something. */
@@ -55,6 +58,7 @@ export const tellReach: Operation<'reach'> = async (
   const [tlsEndMs, closed, outdated] = [door?.tlsEndMs(), door?.closed(), door?.outdated()]
   const open = openProblem(node.settings, node.names)
   const admissionProblem = member.admissionProblem()
+  const ban = member.ban()
   const { entries } = node.names.roster()
   const isLookedFor = ({ peer }: { peer: string }): boolean =>
     entries.get(peer)?.goneMs === undefined && !node.names.isBanned(peer)
@@ -74,6 +78,7 @@ export const tellReach: Operation<'reach'> = async (
     membersMode: node.names.policy().members ?? 'token',
     guests: member.guests(),
     ...(admissionProblem === undefined ? {} : { admissionProblem }),
+    ...(ban === undefined ? {} : { ban }),
     looksByMdns: !node.settings['no-mdns'],
     ...(clockProblem === undefined ? {} : { clockProblem }),
     ...(tlsEndMs === undefined ? {} : { tlsEndMs }),

@@ -137,7 +137,7 @@ export class LedgerAuthority implements Authority {
     const { authority } = this.#options.writer
     if (authority !== undefined) return authority
     throw new NotPermittedError(
-      'this node does not hold the authority key of the cluster; that which started the cluster usually does',
+      'this node does not hold the authority key of the cluster: do it at the node that does, usually the one that started the cluster, or bring the key here (shoal authority import FILE)',
     )
   }
 

@@ -243,6 +243,11 @@ export function readRecordAuthor(bytes: Uint8Array): string {
   return peerIdOf(unseal(bytes).author)
 }
 
+/** When, by its signer's clock. Throws `MALFORMED`. */
+export function readRecordTimeMs(bytes: Uint8Array): number {
+  return decodeRecord(bytes).body.time[0]
+}
+
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0
 }

@@ -43,7 +43,13 @@ export {
 export type { PlacementKeys, PlacementRule } from './placement-rule.ts'
 export { type MembersMode, membersModes, type Policy } from './policy.ts'
 export { answerReconciliation, type ReconcileOptions, type ReconcileReport, reconcile } from './reconcile.ts'
-export { maxRecordBytes, type RecordKey, readRecordAuthor, readRecordKey } from './record.ts'
+export {
+  maxRecordBytes,
+  type RecordKey,
+  readRecordAuthor,
+  readRecordKey,
+  readRecordTimeMs,
+} from './record.ts'
 export { openRepair, type Repair, type RepairOptions, type RepairPeers } from './repair.ts'
 export { readRestored } from './restored.ts'
 export type { QuotaRule, RetentionRule } from './room-rules.ts'

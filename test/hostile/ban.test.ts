@@ -1,7 +1,9 @@
 /** What a ban does to the node that is banned, and how it ends. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import { changeBan, setPolicy } from '../../node/operations/policy.ts'
+import { formatTime } from '../../node/screen/output.ts'
 import type { Logger } from '../../src/base/base.ts'
+import { readRecordAuthor, readRecordTimeMs } from '../../src/records/records.ts'
 import { until } from '../swarm/fixture.ts'
 import { type HonestNode, openHonestNode } from './honest-node.ts'
 
@@ -49,6 +51,14 @@ it('a banned node is told so, says so once, and leaves the others in peace; unba
   await until('it to know', () => victim.names.isBanned(victim.peer))
   await until('it to be alone', () => victim.peers().length === 0)
   expect(victim.member.problems().join()).toContain("banned by the cluster's policy")
+  const policy = authority.names.findRecord({ kind: 'policy' }) ?? new Uint8Array()
+  const signed = { author: readRecordAuthor(policy), time: formatTime(readRecordTimeMs(policy)) }
+  expect(victim.member.ban()).toEqual({
+    found: expect.stringMatching(
+      new RegExp(`signed by the authority ${signed.author}, since ${signed.time} UTC at the latest`),
+    ),
+    remedy: expect.stringContaining(`shoal member unban ${victim.peer}`),
+  })
   // Whatever the node does, nobody is dialled: members that it asks, or that the DHT knows, refuse it.
   for (let n = 0; n < 50; n++) {
     await expect(victim.member.swarm.open(authority.peer, '/x', { maxFrameBytes: 10 })).rejects.toMatchObject(

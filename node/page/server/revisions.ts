@@ -3,11 +3,13 @@ import type { Repository } from '../../../src/oci/oci.ts'
 import type { ChangedKey } from '../../../src/records/records.ts'
 import type { Visitor } from './visitors.ts'
 
-/** Between two events; what is beyond is seen with the next change. */
-const maxChanged = 20_000
+/** That wait to be told; what is beyond is seen with the next change. */
+const maxChanged = 10_000
+/** Of those so many at an event, as each reader's rights to each are looked at: the rest is told a few events later. */
+const maxTold = 256
 
 export class Revisions {
-  #changed = new Set<Repository>()
+  readonly #changed = new Set<Repository>()
   /** The rules decide on what is seen. */
   #isGoverned = false
 
@@ -19,11 +21,12 @@ export class Revisions {
     }
   }
 
-  /** Whether something that the visitor may read changed since this was called last. */
+  /** Whether something that the visitor may read is among what changed and is told now, the oldest first. */
   take(): (visitor: Pick<Visitor, 'may'>) => boolean {
-    const [changed, isGoverned] = [this.#changed, this.#isGoverned]
-    this.#changed = new Set()
+    const told = this.#changed.values().take(maxTold).toArray()
+    for (const repository of told) this.#changed.delete(repository)
+    const isGoverned = this.#isGoverned
     this.#isGoverned = false
-    return (visitor) => isGoverned || changed.values().some((repository) => visitor.may(repository, 'pull'))
+    return (visitor) => isGoverned || told.some((repository) => visitor.may(repository, 'pull'))
   }
 }

@@ -301,6 +301,17 @@ describe('the members', () => {
     expect(words(findings)).toContain(text)
   })
 
+  it('that refuse this node as it is banned are no faults of their own: the ban is', () => {
+    const found = 'this node is banned since 2026-11-27 07:00:00 UTC'
+    const banned = { found, advice: 'shoal member unban it' }
+    const tried = [dialled('open'), dialled('open', 'B'), dialled('silent', 'C')]
+    const findings = judgeMembers({ isRunning: true, connected: 0, isCloned: false, dialled: tried, banned })
+    expect(findings).toEqual([
+      { level: 'fault', ...banned },
+      expect.objectContaining({ level: 'fault', found: expect.stringContaining('C does not answer') }),
+    ])
+  })
+
   it('that were replaced are no fault, and one that is away is said once', () => {
     const replaced = judgeMembers({
       isRunning: true,

@@ -127,6 +127,20 @@ describe('a member', () => {
     await expect(node.perform('member-approve', { who: 'ann' })).rejects.toThrow('banned')
     expect((await node.perform('member-ban', { who: 'ann', banned: false })).policy.banned).toEqual([])
   })
+
+  it('that is banned, or not, already is said to be so, and no policy is signed for it', async () => {
+    const policy = () => node.node.names.findRecord({ kind: 'policy' })
+    expect(await node.perform('member-ban', { who: 'ann', banned: false })).toMatchObject({ changed: false })
+    expect(policy()).toBeUndefined()
+    expect(await node.perform('member-ban', { who: 'ann', banned: true })).toMatchObject({ changed: true })
+    const signed = policy()
+    expect(await node.perform('member-ban', { who: 'ann', banned: true })).toMatchObject({ changed: false })
+    expect(policy()).toEqual(signed)
+    expect(await node.perform('member-ban', { who: 'ann', banned: true, drop: true })).toMatchObject({
+      changed: true,
+    })
+    expect(policy()).not.toEqual(signed)
+  })
 })
 
 describe('a plan of a policy', () => {

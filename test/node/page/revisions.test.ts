@@ -24,6 +24,29 @@ describe('a change of the ledger', () => {
     expect(revisions.take()(reads('team/app'))).toBe(false)
   })
 
+  it('costs each reader a bounded look at once, however many there are, and is told all the same', () => {
+    const revisions = new Revisions()
+    const names = Array.from({ length: 5_000 }, (_, n) => `other/app-${n}`)
+    revisions.changed([...names, 'team/app'].map(tag))
+    let looked = 0
+    const reader = {
+      may(name: Repository) {
+        looked++
+        return name === 'team/app'
+      },
+    }
+    const turns: number[] = []
+    let isTold = false
+    for (; !isTold && turns.length < 100; looked = 0) {
+      isTold = revisions.take()(reader)
+      turns.push(looked)
+    }
+    expect(isTold).toBe(true)
+    expect(Math.max(...turns)).toBeLessThanOrEqual(256)
+    expect(turns.length).toBeLessThanOrEqual(20)
+    expect(revisions.take()(reader)).toBe(false)
+  })
+
   it('is told to everybody where it is the policy, which decides on what is seen', () => {
     const revisions = new Revisions()
     revisions.changed([{ kind: 'policy' }])
