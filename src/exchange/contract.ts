@@ -155,7 +155,7 @@ export interface ExchangeLimits {
   memoryBytes: number
   /** How long a transfer goes on without a reader; default 10 s. */
   graceMs: number
-  /** A transfer to which nothing comes for this long fails; default 30 s. */
+  /** A transfer to which nothing comes for this long fails, or for two thirds of it before its first byte; default 30 s. */
   giveUpMs: number
   /** An origin that sends nothing for this long has stalled; default 2 s. */
   stallMs: number

@@ -7,10 +7,18 @@ export class BlobUnavailableError extends CodedError {
   readonly code = 'BLOB_UNAVAILABLE'
   readonly digest: Digest
 
+  /** Whether a member says that it holds it. */
+  readonly isHeld: boolean
+
   /** `cause` is what a client should hear of; without one nobody has the rest, as far as this node can tell. */
-  constructor(digest: Digest, reason: string, options?: { cause?: unknown }) {
+  constructor(
+    digest: Digest,
+    reason: string,
+    { isHeld = false, ...options }: { cause?: unknown; isHeld?: boolean } = {},
+  ) {
     super(`${digest} cannot be had: ${reason}`, options)
     this.digest = digest
+    this.isHeld = isHeld
   }
 }
 

@@ -161,7 +161,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       return provenanceReader(reader, { state, layout, begun, clock })
     } catch (error) {
       release()
-      if (error instanceof BlobUnavailableError && error.cause === undefined) return undefined
+      const isNowhere = error instanceof BlobUnavailableError && error.cause === undefined && !error.isHeld
+      if (isNowhere) return undefined
       throw error
     }
   }

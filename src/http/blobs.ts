@@ -26,6 +26,8 @@ interface Sent {
   isComplete: boolean
 }
 
+/** Of what is on its way the first byte may be minutes off, and containerd and ollama wait 30 s for a head. */
+const headWithinMs = 25_000
 const blobType = 'application/octet-stream'
 /** From a byte on to the end. */
 const openRange = /^\s*bytes=\d+-\s*$/
@@ -36,6 +38,7 @@ export async function getBlob(
   { repository, digest }: Target,
 ): Promise<void> {
   const { signal, trace } = exchange
+  const askedMs = exchange.clock.now()
   const headers = headersOf(digest)
   const isKnown = matches(exchange.header('if-none-match'), headers.ETag)
   if (exchange.isHead) {
@@ -52,21 +55,49 @@ export async function getBlob(
   }
   const plan = planBody(wantedRanges(exchange, blob.size, headers.ETag), blob.size, blobType)
   const sent = { bytes: 0, isComplete: false }
+  const facts = { ...headers, ...locationOf(repository, digest), ...plan.headers }
+  using head =
+    blob.provenance === undefined
+      ? headAtOnce(exchange, plan.status, facts)
+      : headInTime(exchange, plan.status, facts, askedMs)
   try {
-    const response = exchange.head(plan.status, {
-      ...headers,
-      ...locationOf(repository, digest),
-      ...plan.headers,
-    })
-    // Of what is on its way the first byte may be minutes off, and containerd waits 30 s for a head.
-    if (blob.provenance !== undefined) response.flushHeaders()
-    await sendBlob(exchange, blob, plan, sent)
+    await sendBlob(exchange, { blob, plan, head, sent })
   } catch (error) {
     if (!(error instanceof ClientGoneError) || !hasEnough(exchange, plan, sent)) throw error
     sent.isComplete = true
   } finally {
     tell(exchange, repository, blob, sent)
   }
+}
+
+/** The head of an answer: out by the time that `begin` returns. */
+interface Head extends Disposable {
+  begin(): ServerResponse
+}
+
+function headAtOnce(exchange: Exchange, status: number, facts: Record<string, string | number>): Head {
+  const response = exchange.head(status, facts)
+  return { begin: () => response, [Symbol.dispose]: () => undefined }
+}
+
+/** With the first byte, so that what cannot be had is refused; but in time for who waits for a head. */
+function headInTime(
+  exchange: Exchange,
+  status: number,
+  facts: Record<string, string | number>,
+  askedMs: number,
+): Head {
+  const { clock, response } = exchange
+  const over = new AbortController()
+  const begin = (): ServerResponse => {
+    over.abort()
+    return response.headersSent ? response : exchange.head(status, facts)
+  }
+  clock.sleep(Math.max(0, askedMs + headWithinMs - clock.now()), { signal: over.signal }).then(
+    () => begin().flushHeaders(),
+    () => undefined,
+  )
+  return { begin, [Symbol.dispose]: () => over.abort() }
 }
 
 function tell(
@@ -141,19 +172,29 @@ function wantedRanges(exchange: Exchange, size: number, etag: string): ByteRange
   }
 }
 
-async function sendBlob(exchange: Exchange, blob: BlobContent, plan: BodyPlan, sent: Sent): Promise<void> {
-  const { response, signal, trace } = exchange
+interface Sending {
+  blob: BlobContent
+  plan: BodyPlan
+  head: Head
+  sent: Sent
+}
+
+async function sendBlob(exchange: Exchange, { blob, plan, head, sent }: Sending): Promise<void> {
+  const { signal, trace } = exchange
   for (const { before, start, end } of plan.parts) {
-    if (before !== '') await write(response, before)
+    let isBegun = before === ''
     for await (const chunk of blob.chunks(start, end, { signal })) {
+      const response = head.begin()
       if (sent.bytes === 0) trace.stage('first-byte', trace.startMs)
+      if (!isBegun) await write(response, before)
+      isBegun = true
       await write(response, chunk)
       sent.bytes += chunk.length
       // From here on the client may close: what is left of the reading is not for it.
       sent.isComplete = sent.bytes === plan.blobBytes
     }
   }
-  response.end(plan.after)
+  head.begin().end(plan.after)
   sent.isComplete = true
 }
 

@@ -1,7 +1,7 @@
 /** One request and its answer, as the route handlers see them. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access, AccessRight } from '../access/access.ts'
-import { noTrace, type Trace } from '../base/base.ts'
+import { type Clock, noTrace, steadyClock, type Trace } from '../base/base.ts'
 import type { Repository } from '../oci/oci.ts'
 import type { BodyWatch } from './body-watch.ts'
 import type { HeldAnswers } from './held-answers.ts'
@@ -18,6 +18,7 @@ const maxTextBytes = 64 * 1024
 
 interface ExchangeOptions {
   trace?: Trace
+  clock?: Clock
   bodies: BodyWatch
   answers: HeldAnswers
   access?: Access | undefined
@@ -29,6 +30,7 @@ export class Exchange {
   readonly path: string
   /** Told what becomes of the request. */
   readonly trace: Trace
+  readonly clock: Clock
   readonly bodies: BodyWatch
   readonly answers: HeldAnswers
   readonly access: Access | undefined
@@ -41,11 +43,12 @@ export class Exchange {
   constructor(
     request: IncomingMessage,
     response: ServerResponse,
-    { trace = noTrace, bodies, answers, access }: ExchangeOptions,
+    { trace = noTrace, clock = steadyClock, bodies, answers, access }: ExchangeOptions,
   ) {
     this.request = request
     this.response = response
     this.trace = trace
+    this.clock = clock
     this.bodies = bodies
     this.answers = answers
     this.access = access

@@ -3,12 +3,14 @@ import type { RequestListener, ServerResponse } from 'node:http'
 import Koa from 'koa'
 import type { Access } from '../access/access.ts'
 import {
+  type Clock,
   type Logger,
   logFailure,
   type Metrics,
   noMetrics,
   noTracer,
   silentLogger,
+  steadyClock,
   type Tracer,
 } from '../base/base.ts'
 import { OciError } from '../oci/oci.ts'
@@ -44,6 +46,7 @@ export interface HttpOptions {
   logger?: Logger
   metrics?: Metrics
   tracer?: Tracer
+  clock?: Clock
   /** Makes of an error's message what a person reads. */
   inWords?(message: string): string
 }
@@ -59,6 +62,7 @@ export function createHttpHandler({
   logger = silentLogger,
   metrics = noMetrics,
   tracer = noTracer,
+  clock = steadyClock,
   inWords = (message) => message,
 }: HttpOptions): RequestListener {
   const app = new Koa()
@@ -69,7 +73,7 @@ export function createHttpHandler({
     // Handlers write the response themselves: Koa's body handling would cost a third of the speed.
     context.respond = false
     const trace = tracer.start(context.req)
-    const exchange = new Exchange(context.req, context.res, { trace, bodies, answers, access })
+    const exchange = new Exchange(context.req, context.res, { trace, clock, bodies, answers, access })
     const startedMs = performance.now()
     inFlight++
     let name = 'none'

@@ -5,6 +5,7 @@ import type { ManifestEntry } from '../records/records.ts'
 import type { OpenBlob } from '../store/store.ts'
 import { keepManifest } from './fetched-manifest.ts'
 import type { MirroredTag, Staleness } from './mirror.ts'
+import { refusalOf } from './refusal.ts'
 import type { Collaborators } from './registry.ts'
 import { createResolution, retryAfterMs } from './resolution.ts'
 import { Siblings } from './siblings.ts'
@@ -210,7 +211,7 @@ export function createPull(collaborators: Collaborators): Pull {
       await coming[Symbol.asyncDispose]()
       throw error
     }
-    return contentOf(coming, digest)
+    return contentOf({ ...coming, chunks: (...wanted) => told(coming.chunks(...wanted)) }, digest)
   }
 
   return { getManifest, statManifest, statBlob, openBlob }
@@ -240,6 +241,15 @@ function contentOf(blob: OpenBlob, digest: Digest): BlobContent {
     chunks: (start, end, options) => blob.chunks(start, end, options),
     ...(provenance === undefined ? {} : { provenance }),
     [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose](),
+  }
+}
+
+/** What breaks it off is in the clients' words: they are told it as long as nothing else was answered. */
+async function* told(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  try {
+    yield* chunks
+  } catch (error) {
+    throw refusalOf(error)
   }
 }
 

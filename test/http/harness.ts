@@ -129,6 +129,7 @@ export async function openApi(options: ApiOptions = {}): Promise<Api> {
       access,
       hosts,
       logger,
+      clock,
       ...(options.bodies === undefined ? {} : { bodies: options.bodies }),
       ...(options.answers === undefined ? {} : { answers: options.answers }),
       ...(tracer === undefined ? {} : { tracer }),

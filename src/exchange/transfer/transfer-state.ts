@@ -37,8 +37,9 @@ export class TransferState {
   isWanted = false
   /** What this node fetches from the origin now. */
   origin: OriginPieces | undefined
-  /** When something came last. */
+  /** When something came last, or was first waited for. */
   movedMs: number
+  #awaitedMs: number
   /** How long the last proof took. */
   proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
@@ -57,6 +58,7 @@ export class TransferState {
     this.wanted = wanted
     this.repositories = new Set([wanted.repository])
     this.movedMs = nowMs
+    this.#awaitedMs = nowMs
     // Whoever waits hears of a failure; when nobody does, it is of no account.
     for (const { promise } of [this.#found, this.#ready, this.#done]) promise.catch(() => undefined)
   }
@@ -80,6 +82,17 @@ export class TransferState {
 
   get failure(): Error | undefined {
     return this.#now.name === 'failed' ? this.#now.error : undefined
+  }
+
+  /** Whether not a byte has come of what is waited for. */
+  get isSilent(): boolean {
+    return this.movedMs === this.#awaitedMs
+  }
+
+  /** Nobody waits for anything: what is late is counted from here on. */
+  rest(nowMs: number): void {
+    this.#awaitedMs = nowMs
+    this.movedMs = nowMs
   }
 
   /** What is proven, or has failed, stays that. */

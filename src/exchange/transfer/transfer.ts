@@ -46,6 +46,8 @@ export interface TransferContext
 }
 
 const tickMs = 100
+/** Of the time to give up after, where not a byte came: clients wait 30 s for an answer, and are to be told why there is none. */
+const silentShare = 2 / 3
 /** A link that brings less is none. */
 const leastBytesPerMs = 4
 /** In flight for one transfer: what a fast link takes in half a second. */
@@ -138,11 +140,14 @@ export class Transfer {
       this.sources.check()
       await this.#check()
       this.origin.check()
-      if (this.state.attempt?.isSated === true) this.state.movedMs = clock.now()
+      if (this.state.attempt?.isSated === true) this.state.rest(clock.now())
       const idleMs = clock.now() - this.state.movedMs
-      if (idleMs > giveUpMs) {
+      // Why an origin gives nothing is known to who asks it, who takes longer.
+      const isSilent = this.state.isSilent && !this.origin.isPossible
+      if (idleMs > (isSilent ? giveUpMs * silentShare : giveUpMs)) {
         const reason = `nothing came for ${Math.round(idleMs / 1000)} s`
-        throw new BlobUnavailableError(this.state.digest, reason)
+        const isHeld = this.sources.holding().length > 0
+        throw new BlobUnavailableError(this.state.digest, reason, { isHeld })
       }
     }
   }

@@ -184,6 +184,15 @@ describe('a transfer', () => {
     expect(await find([bytes.length])).toBeUndefined()
   })
 
+  it('of which no byte comes is given up before its readers give up waiting for an answer', async () => {
+    const bytes = someBytes(3 * pieceBytes)
+    const downloader = await world.node({ limits: { giveUpMs: 600 } })
+    double({ mesh: world.mesh, identity: world.identity(), bytes, onPiece: async () => undefined })
+    const startMs = world.clock.now()
+    await expect(downloader.exchange.open(wanted(digestOf(bytes)))).rejects.toThrow(/nothing came/)
+    expect(world.clock.now() - startMs).toBeLessThan(600)
+  })
+
   it('gives nothing to a repository that may not read it', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const digest = await seeder.holds(someBytes(1000))
