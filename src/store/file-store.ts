@@ -147,7 +147,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   work
     .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
     .catch((error: unknown) => logFailure(logger, error, 'the time of the leases is not written any more'))
-  const pieces = opened.use(new PiecePool(logger))
+  const pieces = opened.use(new PiecePool({ clock: steadyClock, logger }))
   const { freshBytes } = options
   const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums, freshBytes })
   const uses = new LastUses(context)

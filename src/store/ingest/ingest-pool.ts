@@ -1,29 +1,20 @@
 /** The threads that take in and hash content: started when needed, ended when nobody does any more, replaced when they die. */
-import { Background, type Clock, ClosingError, type Logger } from '../../base/base.ts'
+import type { Clock, Logger } from '../../base/base.ts'
 import type { DigestAlgorithm } from '../../oci/oci.ts'
 import type { DiskSpace } from '../files/disk-space.ts'
-import { startWorker, WorkerThread } from '../threads/worker-thread.ts'
+import { RestingThread } from '../threads/resting-thread.ts'
+import { startWorker, type WorkerThread } from '../threads/worker-thread.ts'
 import { Ingest } from './ingest.ts'
 import { IngestBudget } from './ingest-budget.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
 import type { WholeFile } from './whole-file.ts'
 
 export type IngestThread = WorkerThread<IngestRequest, IngestValue>
+type IngestSlot = RestingThread<IngestRequest, IngestValue>
 
 const noSums = new Uint8Array()
 /** What is hashed between two pauses. */
 const paceBytes = 8 * 1024 * 1024
-
-/** A thread takes some 15 MiB, and 50 ms to start. */
-const restsAfterMs = 30_000
-
-interface Slot {
-  thread: IngestThread | undefined
-  /** Files that are open in it, and calls. */
-  users: number
-  usedMs: number
-  isWatched: boolean
-}
 
 export interface HashOptions {
   signal?: AbortSignal | undefined
@@ -40,20 +31,17 @@ export interface IngestPoolOptions {
 }
 
 export class IngestPool implements AsyncDisposable {
-  readonly #options: IngestPoolOptions
-  readonly #threads: Slot[]
-  readonly #background: Background
+  readonly #space: DiskSpace
+  readonly #threads: [IngestSlot, ...IngestSlot[]]
   readonly #budget: IngestBudget
   #nextFile = 0
-  #closed = false
 
-  constructor(options: IngestPoolOptions) {
-    this.#options = options
-    this.#budget = new IngestBudget(options.budgetBytes)
-    this.#background = new Background('the store', options.logger)
-    this.#threads = Array.from({ length: options.threads }, () => {
-      return { thread: undefined, users: 0, usedMs: 0, isWatched: false }
-    })
+  constructor({ threads, budgetBytes, space, clock, logger }: IngestPoolOptions) {
+    this.#space = space
+    this.#budget = new IngestBudget(budgetBytes)
+    const start = () => startWorker(import.meta.url, 'ingest-worker')
+    const slot = (): IngestSlot => new RestingThread({ start, name: 'an ingest thread', clock, logger })
+    this.#threads = [slot(), ...Array.from({ length: threads - 1 }, slot)]
   }
 
   /** How many files it can hash at once. */
@@ -69,21 +57,20 @@ export class IngestPool implements AsyncDisposable {
   /** Opens a file to append to it; what it holds already is hashed first. */
   async open(path: string, algorithm: DigestAlgorithm): Promise<Ingest> {
     const slot = this.#leastUsed()
-    const thread = this.#running(slot)
+    const thread = slot.enter()
     const file = this.#nextFile++
-    slot.users++
     try {
       const { offset } = await thread.call({ type: 'open', file, path, algorithm })
       return new Ingest({
         thread,
         file,
         offset,
-        space: this.#options.space,
+        space: this.#space,
         budget: this.#budget,
-        onClosed: () => this.#leave(slot),
+        onClosed: () => slot.leave(),
       })
     } catch (error) {
-      this.#leave(slot)
+      slot.leave()
       throw error
     }
   }
@@ -91,14 +78,13 @@ export class IngestPool implements AsyncDisposable {
   /** Makes a small file and gives it its name, durably; resolves to how much of the disk what had the name took. */
   async put(file: WholeFile): Promise<number> {
     // All in one thread, which bounds how many are synced at once.
-    const [slot = this.#leastUsed()] = this.#threads
-    if (this.#closed) throw new ClosingError('the store is closed')
-    slot.users++
+    const [slot] = this.#threads
+    const thread = slot.enter()
     try {
       const request = { type: 'put', file: this.#nextFile++, ...file } as const
-      return (await this.#running(slot).call(request)).replacedBytes ?? 0
+      return (await thread.call(request)).replacedBytes ?? 0
     } finally {
-      this.#leave(slot)
+      slot.leave()
     }
   }
 
@@ -109,14 +95,13 @@ export class IngestPool implements AsyncDisposable {
     { signal, pace }: HashOptions = {},
   ): Promise<{ hex: string; size: number; inode: number; sums: Uint8Array }> {
     const slot = this.#leastUsed()
-    const thread = this.#running(slot)
+    const thread = slot.enter()
     const file = this.#nextFile++
     const stop = (): void => {
       // The answer to the hash itself says how it ended.
       thread.call({ type: 'stop', file }).catch(() => undefined)
     }
     let isUnderWay = false
-    slot.users++
     signal?.addEventListener('abort', stop, { once: true })
     try {
       signal?.throwIfAborted()
@@ -138,57 +123,15 @@ export class IngestPool implements AsyncDisposable {
       // A thread that died has left it.
       if (isUnderWay && !thread.isLost) await thread.call({ type: 'leave', file })
       signal?.removeEventListener('abort', stop)
-      this.#leave(slot)
+      slot.leave()
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
-    await this.#background[Symbol.asyncDispose]()
-    await Promise.all(this.#threads.map(async ({ thread }) => await thread?.[Symbol.asyncDispose]()))
+    await Promise.all(this.#threads.map((slot) => slot[Symbol.asyncDispose]()))
   }
 
-  #leastUsed(): Slot {
-    if (this.#closed) throw new ClosingError('the store is closed')
+  #leastUsed(): IngestSlot {
     return this.#threads.reduce((least, slot) => (slot.users < least.users ? slot : least))
-  }
-
-  #running(slot: Slot): IngestThread {
-    if (slot.thread !== undefined && !slot.thread.isLost) return slot.thread
-    const thread = new WorkerThread<IngestRequest, IngestValue>(
-      startWorker(import.meta.url, 'ingest-worker'),
-      (lost) => {
-        if (this.#closed || slot.thread !== thread) return
-        this.#options.logger.error({ err: lost }, 'an ingest thread died; it is replaced')
-      },
-    )
-    slot.thread = thread
-    return thread
-  }
-
-  #leave(slot: Slot): void {
-    slot.users--
-    slot.usedMs = this.#options.clock.now()
-    if (slot.users > 0 || slot.isWatched) return
-    slot.isWatched = true
-    this.#background.start('ending idle threads', (signal) => this.#endWhenIdle(slot, signal))
-  }
-
-  async #endWhenIdle(slot: Slot, signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#options
-    try {
-      while (slot.users === 0) {
-        const leftMs = slot.usedMs + restsAfterMs - clock.now()
-        if (leftMs <= 0) break
-        await clock.sleep(leftMs, { signal })
-      }
-    } finally {
-      slot.isWatched = false
-    }
-    if (slot.users > 0) return
-    const { thread } = slot
-    slot.thread = undefined
-    await thread?.[Symbol.asyncDispose]()
-    logger.debug({}, 'ended a thread that was idle')
   }
 }

@@ -48,22 +48,22 @@ export class PartialFiles implements Partials {
       // Asked for all of it once, so that a blob that cannot fit fails before its first byte.
       await space.take(rest)
       space.giveBack(rest)
-      const thread = pool.thread()
-      const file = pool.nextFile()
-      const path = files.partialPath(digest)
-      const algorithm = algorithmOf(digest)
-      const { held = [] } = await thread.call({
-        type: 'open',
-        file,
-        path,
-        size,
-        pieceBytes,
-        hashes,
-        algorithm,
-        claimed,
-      })
-      const onClosed = (): void => void this.#open.delete(digest)
-      return new PartialFile({ ...this.#options, plan, thread, file, held, onClosed })
+      const thread = pool.enter()
+      try {
+        const file = pool.nextFile()
+        const path = files.partialPath(digest)
+        const algorithm = algorithmOf(digest)
+        const asked = { type: 'open', file, path, size, pieceBytes, hashes, algorithm, claimed } as const
+        const { held = [] } = await thread.call(asked)
+        const onClosed = (): void => {
+          this.#open.delete(digest)
+          pool.leave()
+        }
+        return new PartialFile({ ...this.#options, plan, thread, file, held, onClosed })
+      } catch (error) {
+        pool.leave()
+        throw error
+      }
     } catch (error) {
       this.#open.delete(digest)
       throw asStoreError(error)

@@ -1,30 +1,27 @@
-/** The thread that proves pieces: started when first needed, replaced when it dies. */
-import { ClosingError, type Logger } from '../../base/base.ts'
-import { startWorker, WorkerThread } from '../threads/worker-thread.ts'
+/** The thread that proves pieces, and the numbers of what is open in it. */
+import type { Clock, Logger } from '../../base/base.ts'
+import { RestingThread } from '../threads/resting-thread.ts'
+import { startWorker, type WorkerThread } from '../threads/worker-thread.ts'
 import type { PieceRequest, PieceValue } from './piece-protocol.ts'
 
 export type PieceThread = WorkerThread<PieceRequest, PieceValue>
 
 export class PiecePool implements AsyncDisposable {
-  readonly #logger: Logger
-  #thread: PieceThread | undefined
+  readonly #thread: RestingThread<PieceRequest, PieceValue>
   #nextFile = 0
-  #closed = false
 
-  constructor(logger: Logger) {
-    this.#logger = logger
+  constructor(options: { clock: Clock; logger: Logger }) {
+    const start = () => startWorker(import.meta.url, 'piece-worker')
+    this.#thread = new RestingThread({ ...options, start, name: 'the piece thread' })
   }
 
-  thread(): PieceThread {
-    if (this.#closed) throw new ClosingError('the store is closed')
-    if (this.#thread !== undefined && !this.#thread.isLost) return this.#thread
-    this.#thread = new WorkerThread<PieceRequest, PieceValue>(
-      startWorker(import.meta.url, 'piece-worker'),
-      (lost) => {
-        if (!this.#closed) this.#logger.error({ err: lost }, 'the piece thread died; it is replaced')
-      },
-    )
-    return this.#thread
+  /** For a file that is open in it until `leave`. */
+  enter(): PieceThread {
+    return this.#thread.enter()
+  }
+
+  leave(): void {
+    this.#thread.leave()
   }
 
   /** A number for a file that no other has in this run. */
@@ -34,13 +31,17 @@ export class PiecePool implements AsyncDisposable {
 
   /** The SHA-256 of each piece of a file, one after the other. */
   async hashPieces(path: string, pieceBytes: number): Promise<Uint8Array> {
-    const { hashes } = await this.thread().call({ type: 'hash', file: this.nextFile(), path, pieceBytes })
-    if (hashes === undefined) throw new Error('the piece thread gave no hashes')
-    return hashes
+    const thread = this.enter()
+    try {
+      const { hashes } = await thread.call({ type: 'hash', file: this.nextFile(), path, pieceBytes })
+      if (hashes === undefined) throw new Error('the piece thread gave no hashes')
+      return hashes
+    } finally {
+      this.leave()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
-    await this.#thread?.[Symbol.asyncDispose]()
+    await this.#thread[Symbol.asyncDispose]()
   }
 }
