@@ -145,7 +145,6 @@ export const metricTable = {
       'lying-list',
       'protocol',
       'stalled',
-      'slow',
       'broken',
       'false-complaint',
       'direct',

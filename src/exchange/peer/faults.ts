@@ -12,8 +12,6 @@ export type Fault =
   | 'protocol'
   /** Silent although asked. */
   | 'stalled'
-  /** Others had to step in for it again and again. */
-  | 'slow'
   /** Its connection broke or could not be opened. */
   | 'broken'
   /** It told that a piece was wrong which is right here. */

@@ -36,13 +36,11 @@ export type DownloadEvent =
 /** From one piece to before another. */
 export type WantedPieces = readonly { from: number; to: number }[] | 'all'
 
-export type DropReason = 'stalled' | 'slow'
-
 export type DownloadAction =
   | { type: 'request'; peer: string; pieces: number[]; urgent: boolean }
   | { type: 'cancel'; peer: string; pieces: number[] }
-  /** Give the peer up for this blob: it is forgotten here, and its later events mean nothing until it joins again. */
-  | { type: 'drop'; peer: string; reason: DropReason }
+  /** It is silent. Give it up for this blob: it is forgotten here, and its later events mean nothing until it joins again. */
+  | { type: 'drop'; peer: string }
 
 export interface DownloadOptions {
   layout: Layout

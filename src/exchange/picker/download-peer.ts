@@ -34,8 +34,6 @@ export class DownloadPeer {
   snubbed = false
   /** Nothing to ask it for, until something changes. */
   dry = false
-  /** Pieces in a row for which someone else had to step in. */
-  overtaken = 0
 
   constructor(id: string, options: { near: boolean; held: Bitfield; nowMs: number }) {
     this.id = id

@@ -11,18 +11,15 @@ import {
   type DownloadEvent,
   type DownloadLimits,
   type DownloadOptions,
-  type DropReason,
   defaultDownloadLimits,
 } from './download-events.ts'
-import { DownloadPeer, type PieceRequest } from './download-peer.ts'
+import { DownloadPeer } from './download-peer.ts'
 import { FarRule } from './far-rule.ts'
 import { Lateness } from './lateness.ts'
 import { PieceBoard } from './piece-board.ts'
 import { type Choice, choosePiece } from './piece-choice.ts'
 import { Relief } from './relief.ts'
 import { RequestBook } from './request-book.ts'
-
-const maxOvertaken = 4
 
 export class Download {
   readonly #options: DownloadOptions
@@ -195,7 +192,6 @@ export class Download {
       this.#late.served(request, nowMs)
       this.#book.close(request)
       from.lastArrivalMs = nowMs
-      from.overtaken = 0
     }
     if (this.#board.held.has(piece)) return
     if (request !== undefined) this.#far.arrived(request, nowMs)
@@ -203,28 +199,11 @@ export class Download {
       if (other === request) continue
       this.#book.close(other)
       this.#book.act({ type: 'cancel', peer: other.peer.id, pieces: [piece] })
-      if (request !== undefined && this.#late.isLateWith(other, nowMs)) this.#overtaken(other, nowMs)
+      // Someone else had to step in: it took this long at least.
+      if (request !== undefined && this.#late.isLateWith(other, nowMs)) this.#late.served(other, nowMs)
     }
     if (this.#heads.includes(piece)) this.#advance(this.#heads)
     for (const peer of this.#peers.values()) peer.deferred.delete(piece)
-  }
-
-  /** Someone else had to step in for this peer. */
-  #overtaken(request: PieceRequest, nowMs: number): void {
-    const { peer } = request
-    this.#late.served(request, nowMs)
-    peer.overtaken++
-    if (peer.overtaken >= maxOvertaken && this.#isSpare(peer)) this.#drop(peer, 'slow')
-  }
-
-  /** Whether what is missing can be had without it. */
-  #isSpare(peer: DownloadPeer): boolean {
-    const others = [...this.#peers.values()].filter((other) => other !== peer && !other.snubbed)
-    for (let piece = 0; piece < this.#board.layout.count; piece++) {
-      if (this.#board.held.has(piece) || !peer.held.has(piece)) continue
-      if (!others.some((other) => other.held.has(piece))) return false
-    }
-    return true
   }
 
   #wake(nowMs: number): void {
@@ -239,7 +218,8 @@ export class Download {
 
   #watch(peer: DownloadPeer, nowMs: number): void {
     if (this.#late.isDead(peer, nowMs)) {
-      this.#drop(peer, 'stalled')
+      this.#remove(peer)
+      this.#book.act({ type: 'drop', peer: peer.id })
       return
     }
     if (this.#late.isSilent(peer, nowMs)) this.#book.setSnubbed(peer, true)
@@ -291,11 +271,6 @@ export class Download {
       if (head < layout.count) heads.add(head)
     }
     this.#heads = [...heads]
-  }
-
-  #drop(peer: DownloadPeer, reason: DropReason): void {
-    this.#remove(peer)
-    this.#book.act({ type: 'drop', peer: peer.id, reason })
   }
 
   #remove(peer: DownloadPeer): void {

@@ -4,7 +4,7 @@ import type { PartialBlob } from '../../store/store.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { Download } from '../picker/download.ts'
-import type { DownloadAction, DownloadEvent, DownloadLimits, DropReason } from '../picker/download-events.ts'
+import type { DownloadAction, DownloadEvent, DownloadLimits } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
@@ -31,7 +31,8 @@ export interface AttemptOptions {
   onGained(piece: number, giver: string): void
   /** The source's piece is wrong by this list. It takes no part in the download any more. */
   onWrong(source: Source, piece: number, by: Candidate): void
-  onDrop(source: Source, reason: DropReason): void
+  /** The source is silent, and takes no part any more either. */
+  onDrop(source: Source): void
 }
 
 interface Peer {
@@ -288,7 +289,7 @@ export class Attempt {
     else if (action.type === 'cancel') source.want.cancel(action.pieces)
     else {
       this.#peers.delete(source.peer)
-      this.#options.onDrop(source, action.reason)
+      this.#options.onDrop(source)
     }
   }
 

@@ -10,7 +10,7 @@ import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
-import type { DownloadLimits, DropReason } from '../picker/download-events.ts'
+import type { DownloadLimits } from '../picker/download-events.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Inventory } from '../seeding/inventory.ts'
 import { Attempt } from './attempt.ts'
@@ -219,7 +219,7 @@ export class Transfer {
       onWrite: (piece, giver) => state.writes(piece, giver),
       onGained: (piece, giver) => this.#gained(attempt, piece, giver),
       onWrong: (source, piece, by) => this.#search.suspect(source, piece, by),
-      onDrop: (source, reason) => this.#dropped(source, reason),
+      onDrop: (source) => this.#dropped(source),
     })
     try {
       await this.#proofs.keep(candidate, { everyMs: 0 })
@@ -288,11 +288,11 @@ export class Transfer {
     this.#show(attempt)
   }
 
-  #dropped(source: Source, reason: DropReason): void {
+  #dropped(source: Source): void {
     const { digest } = this.state
-    this.#context.faults.add(source.peer, reason, { digest })
+    this.#context.faults.add(source.peer, 'stalled', { digest })
     this.sources.shun(source, 'for-now')
-    if (reason === 'stalled') source.link.abort(new BlobUnavailableError(digest, 'the peer is silent'))
+    source.link.abort(new BlobUnavailableError(digest, 'the peer is silent'))
   }
 
   /** Only what has given a piece, or comes from the origin, is shown: whoever was told a wrong size would have to be cut off. */

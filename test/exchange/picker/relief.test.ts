@@ -73,7 +73,7 @@ describe('a download whose peers are silent or late', () => {
     expect(scene.give({ type: 'alive', peer: 'a' })).toEqual([])
     scene.arrive('a', 0)
     expect(asked(scene.log, 'a').length).toBeGreaterThan(2)
-    expect(scene.pass(6000)).toContainEqual({ type: 'drop', peer: 'a', reason: 'stalled' })
+    expect(scene.pass(6000)).toContainEqual({ type: 'drop', peer: 'a' })
   })
 
   it('does not wait for a silent peer that was asked for all that may be asked for', () => {
