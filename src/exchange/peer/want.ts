@@ -1,14 +1,15 @@
-/** One blob asked of one peer: checks what the peer says about it, and puts its frames together. */
+/** One blob asked of one peer: pieces are asked for in few messages, what it says is checked, and its frames are put together. */
 import { TokenBucket } from '../../base/base.ts'
 import { MalformedError } from '../../wire/wire.ts'
 import type { PeerNews } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { ListAssembly } from '../protocol/list-assembly.ts'
-import type { Answer } from '../protocol/messages.ts'
-import { type Layout, layoutOf } from '../protocol/piece-size.ts'
-import type { DataFrame, ListFrame } from '../protocol/raw-frames.ts'
+import type { Answer, Ask } from '../protocol/messages.ts'
+import { PieceAssembly } from '../protocol/piece-assembly.ts'
+import { maxPiecesPerRequest } from '../protocol/piece-messages.ts'
+import { type Layout, layoutOf, pieceLength } from '../protocol/piece-size.ts'
+import { type DataFrame, type ListFrame, leastChunkBytes } from '../protocol/raw-frames.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import { AskedPieces, type AskedPiecesOptions } from './asked-pieces.ts'
 
 /** What a peer told or sent, checked against the layout that follows from the size that it told. */
 export type WantEvent =
@@ -30,13 +31,22 @@ type WantAnswer = Extract<Answer, { id: number }>
 /** Answers that bring no news: so many at once, and so many per second, before they count as an attack. */
 const idleAnswers = 200
 const idleAnswersPerSecond = 10
+/** With so many to send, a peer need not hear of the next one at once. */
+const plentyPieces = 8
+const batchPieces = 4
 
-export interface WantOptions extends AskedPiecesOptions {
+export interface WantOptions {
+  id: number
   wanted: Wanted
   listener: WantListener
   now(): number
+  send(ask: Ask): void
   /** Pieces of a blob of this size are asked for. */
   onSize(bytes: number): void
+  /** Bytes that the peer may still send although nothing waits for them any more. */
+  forgive(bytes: number): void
+  /** Bytes that nothing waited for. Throws `MALFORMED` when they were too many. */
+  stray(bytes: number): void
 }
 
 export class Want {
@@ -44,7 +54,10 @@ export class Want {
   readonly wanted: Wanted
   readonly #options: WantOptions
   readonly #idle: TokenBucket
-  readonly #asked: AskedPieces
+  /** Those that were asked for and did not come yet. */
+  readonly #pieces = new Map<number, PieceAssembly>()
+  /** Those of them of which the peer has yet to be told. */
+  readonly #unsent = new Set<number>()
   #layout: Layout | undefined
   #held: Bitfield | undefined
   #list: ListAssembly | undefined
@@ -53,7 +66,6 @@ export class Want {
     this.id = options.id
     this.wanted = options.wanted
     this.#options = options
-    this.#asked = new AskedPieces(options)
     this.#idle = new TokenBucket({
       bytesPerSecond: idleAnswersPerSecond,
       burstBytes: idleAnswers,
@@ -63,22 +75,29 @@ export class Want {
 
   /** Pieces that were asked for and did not come yet. */
   get waiting(): number {
-    return this.#asked.size
+    return this.#pieces.size
   }
 
   request(pieces: readonly number[], urgent: boolean): void {
     const layout = this.#layout
     if (layout === undefined) throw new RangeError('pieces are asked for before the peer told what it holds')
     this.#options.onSize(layout.size)
-    this.#asked.request(pieces, urgent, layout)
+    for (const piece of pieces) this.#pieces.set(piece, new PieceAssembly(pieceLength(layout, piece)))
+    if (urgent) this.#sendRequest(pieces, true)
+    else {
+      for (const piece of pieces) this.#unsent.add(piece)
+      this.#sendRequests()
+    }
   }
 
   cancel(pieces: readonly number[]): void {
-    this.#asked.cancel(pieces)
+    const sent = pieces.filter((piece) => !this.#unsent.has(piece))
+    this.#forget(pieces)
+    for (const part of inParts(sent)) this.#options.send({ type: 'cancel', id: this.id, pieces: part })
   }
 
   cancelAll(): void {
-    this.#asked.cancel(this.#asked.all())
+    this.cancel([...this.#pieces.keys()])
   }
 
   bad(piece: number): void {
@@ -128,7 +147,7 @@ export class Want {
         this.#tell({ type: 'others', keys: answer.peers })
         return
       case 'busy':
-        if (this.#asked.size === 0) this.#idleAnswer()
+        if (this.waiting === 0) this.#idleAnswer()
         this.#forgetAll()
         this.#tell({ type: 'busy', retryAfterMs: answer.retryAfterMs })
         return
@@ -175,13 +194,13 @@ export class Want {
     if (answer.type === 'lost') {
       this.#idleAnswer()
       for (const piece of answer.pieces) held.delete(piece)
-      this.#asked.forget(answer.pieces)
+      this.#forget(answer.pieces)
       this.#tell({ type: 'lost', pieces: answer.pieces })
       return
     }
-    const asked = answer.pieces.filter((piece) => this.#asked.has(piece))
+    const asked = answer.pieces.filter((piece) => this.#pieces.has(piece))
     if (asked.length === 0) this.#idleAnswer()
-    this.#asked.forget(asked)
+    this.#forget(asked)
     this.#tell({
       type: 'later',
       pieces: asked,
@@ -197,16 +216,39 @@ export class Want {
     }
     this.#layout = layout
     this.#held = held
-    this.#asked.forget(this.#asked.all().filter((piece) => !held.has(piece)))
+    this.#forget([...this.#pieces.keys()].filter((piece) => !held.has(piece)))
     this.#tell({ type: 'holds', size: layout.size, held })
   }
 
-  #data(frame: DataFrame): void {
-    const { piece, bytes } = frame
-    const { isAsked, whole } = this.#asked.add(frame)
-    if (!isAsked) this.#tell({ type: 'alive' })
-    else this.#tell({ type: 'bytes', piece, bytes: bytes.length })
-    if (whole !== undefined) this.#tell({ type: 'piece', piece, chunks: whole })
+  #data({ piece, offset, bytes }: DataFrame): void {
+    let assembly = this.#pieces.get(piece)
+    const isRest = assembly?.received === 0 && offset > 0
+    if (assembly === undefined || isRest) {
+      this.#options.stray(bytes.length)
+      this.alive()
+      return
+    }
+    if (offset === 0 && assembly.received > 0) {
+      // Cancelled and asked for again: the first answer broke off in the middle, and this is the second.
+      this.#options.stray(assembly.received)
+      assembly = new PieceAssembly(assembly.length)
+      this.#pieces.set(piece, assembly)
+    }
+    if (bytes.length < leastChunkBytes && offset + bytes.length < assembly.length) {
+      throw new MalformedError(`${bytes.length} bytes of a piece in one frame`)
+    }
+    assembly.add(offset, bytes)
+    const isWhole = assembly.complete
+    if (isWhole) this.#came(piece)
+    this.#tell({ type: 'bytes', piece, bytes: bytes.length })
+    if (isWhole) this.#tell({ type: 'piece', piece, chunks: assembly.take() })
+  }
+
+  #came(piece: number): void {
+    this.#pieces.delete(piece)
+    this.#unsent.delete(piece)
+    this.#options.send({ type: 'got', id: this.id, pieces: [piece] })
+    this.#sendRequests()
   }
 
   #listFrame(frame: ListFrame): void {
@@ -217,8 +259,35 @@ export class Want {
     this.#tell({ type: 'list', bytes })
   }
 
+  /** They will not come. */
+  #forget(pieces: readonly number[]): void {
+    for (const piece of pieces) {
+      const assembly = this.#pieces.get(piece)
+      if (assembly === undefined) continue
+      this.#pieces.delete(piece)
+      // Once for what is on its way, once for what a second request may find half sent.
+      if (!this.#unsent.delete(piece)) this.#options.forgive(2 * assembly.length)
+    }
+    this.#sendRequests()
+  }
+
+  /** While the peer has plenty to do, several requests go in one message. */
+  #sendRequests(): void {
+    const sent = this.#pieces.size - this.#unsent.size
+    if (this.#unsent.size === 0 || (sent >= plentyPieces && this.#unsent.size < batchPieces)) return
+    const pieces = [...this.#unsent]
+    this.#unsent.clear()
+    this.#sendRequest(pieces, false)
+  }
+
+  #sendRequest(pieces: readonly number[], urgent: boolean): void {
+    for (const part of inParts(pieces)) {
+      this.#options.send({ type: 'request', id: this.id, pieces: part, ...(urgent && { urgent: 1 }) })
+    }
+  }
+
   #forgetAll(): void {
-    this.#asked.forget(this.#asked.all())
+    this.#forget([...this.#pieces.keys()])
   }
 
   #idleAnswer(): void {
@@ -228,4 +297,12 @@ export class Want {
   #tell(event: WantEvent): void {
     this.#options.listener(event)
   }
+}
+
+function inParts(pieces: readonly number[]): number[][] {
+  const parts: number[][] = []
+  for (let at = 0; at < pieces.length; at += maxPiecesPerRequest) {
+    parts.push(pieces.slice(at, at + maxPiecesPerRequest))
+  }
+  return parts
 }
