@@ -35,7 +35,6 @@ import { Liars } from './transfer/list-candidates.ts'
 import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
 import { Prefetches } from './transfer/prefetches.ts'
-import { provenanceReader } from './transfer/provenance-reader.ts'
 import { progressOf, viewOf } from './transfer/transfer-view.ts'
 import { Transfers } from './transfer/transfers.ts'
 
@@ -157,8 +156,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
       const begun = { askedMs, foundMs, readyMs: clock.now() }
       const { state } = transfer
       const isPart = wantedPieces({ ranges }, layout) !== 'all'
-      const reader = blobReader({ state, layout, blobs, isPart, release })
-      return provenanceReader(reader, { state, layout, begun, clock })
+      return blobReader({ state, layout, blobs, isPart, begun, clock, release })
     } catch (error) {
       release()
       const isNowhere = error instanceof BlobUnavailableError && error.cause === undefined && !error.isHeld

@@ -1,8 +1,9 @@
 /**
  * A blob to read while it is on its way: what is verified already, then each piece as it comes, and the last one once all is proven,
- * or, for who reads ranges that are less than all, once somebody vouches for it who says that it has proven all.
+ * or, for who reads ranges that are less than all, once somebody vouches for it who says that it has proven all. It can tell where
+ * what was read came from, and how long it waited for what.
  */
-import { unlessAborted } from '../../base/base.ts'
+import { type Clock, fromUpstream, type Provenance, unlessAborted } from '../../base/base.ts'
 import type { Blobs, OpenBlob } from '../../store/store.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import { type Layout, pieceAt, pieceRange } from '../protocol/piece-size.ts'
@@ -14,6 +15,9 @@ export interface BlobReaderOptions {
   blobs: Pick<Blobs, 'open'>
   /** What is read is less than all of it. */
   isPart: boolean
+  /** When it was asked for, when somebody was found who holds it, and when it could be read. */
+  begun: { askedMs: number; foundMs: number; readyMs: number }
+  clock: Clock
   /** The reader needs the transfer no more. */
   release(): void
 }
@@ -21,22 +25,58 @@ export interface BlobReaderOptions {
 export function blobReader(options: BlobReaderOptions): OpenBlob {
   const { state, layout, release } = options
   const closing = new AbortController()
+  const origins = { local: 0, upstream: 0, peers: new Map<string, number>() }
+
+  const count = (bytes: number, giver: string | undefined): void => {
+    if (giver === undefined) origins.local += bytes
+    else if (giver === fromUpstream) origins.upstream += bytes
+    else origins.peers.set(giver, (origins.peers.get(giver) ?? 0) + bytes)
+  }
+
+  /** A chunk may be of several pieces. */
+  const countRange = (start: number, end: number): void => {
+    for (let at = start; at < end; ) {
+      const piece = pieceAt(layout, at)
+      const next = Math.min(end, pieceRange(layout, piece).end)
+      count(next - at, state.giverOf(piece))
+      at = next
+    }
+  }
+
   return {
     size: layout.size,
     async *chunks(start, end, { signal } = {}) {
       const either = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
       const follower = state.follow(pieceAt(layout, start))
+      let position = start
       try {
-        yield* read(options, follower, { start, end: Math.min(end, layout.size), signal: either })
+        const range = { start, end: Math.min(end, layout.size), signal: either }
+        for await (const chunk of read(options, follower, range)) {
+          countRange(position, position + chunk.length)
+          position += chunk.length
+          yield chunk
+        }
       } finally {
         state.unfollow(follower)
       }
     },
+    provenance: () => ({ origins, stages: stagesOf(options) }),
     async [Symbol.asyncDispose]() {
       closing.abort(new BlobUnavailableError(state.digest, 'its reader was closed'))
       release()
     },
   }
+}
+
+function stagesOf({ state: { proof }, begun, clock }: BlobReaderOptions): Provenance['stages'] {
+  const { askedMs, foundMs, readyMs } = begun
+  const overMs = Math.max(readyMs, proof?.startMs ?? clock.now())
+  return [
+    { stage: 'find', startMs: askedMs, endMs: foundMs },
+    { stage: 'list', startMs: foundMs, endMs: readyMs },
+    { stage: 'transfer', startMs: readyMs, endMs: overMs },
+    ...(proof === undefined ? [] : [{ stage: 'disk' as const, ...proof }]),
+  ]
 }
 
 interface Range {
