@@ -215,8 +215,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   })
   opened.use(openRetainer({ node, self, look, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
-  const heap = processHeap()
-  if (heap !== undefined) opened.use(openIdleHeap(heap, { clock: steadyClock, logger }))
+  opened.use(openIdleHeap(processHeap(), { rest: () => store.rest(), clock: steadyClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,

@@ -17,16 +17,24 @@ export interface Heap {
   collect(): void
 }
 
+export interface IdleHeapOptions {
+  /** Lets go of what is kept for the next load; false while anything moves, which a collection would hold up. */
+  rest(): boolean
+  clock: Clock
+  logger: Logger
+  random?: () => number
+}
+
 /** Looks on until it is disposed of. */
 export function openIdleHeap(
   heap: Heap,
-  { clock, logger, random = Math.random }: { clock: Clock; logger: Logger; random?: () => number },
+  { rest, clock, logger, random = Math.random }: IdleHeapOptions,
 ): AsyncDisposable {
   const background = new Background('the node', logger)
   let afterLastBytes = 0
   background.every('giving memory back', lookMs, { clock, random }, async () => {
     const before = heap.residentBytes()
-    if (heap.utilization() > busy || before < afterLastBytes + worthBytes) return
+    if (heap.utilization() > busy || !rest() || before < afterLastBytes + worthBytes) return
     heap.collect()
     afterLastBytes = heap.residentBytes()
     logger.debug({ before, after: afterLastBytes }, 'gave memory back')
@@ -34,10 +42,9 @@ export function openIdleHeap(
   return background
 }
 
-/** `undefined` where Node was started without --expose-gc, as `scripts/shoal` and the packages start it. */
-export function processHeap(): Heap | undefined {
-  const { gc } = globalThis
-  if (gc === undefined) return undefined
+/** Collects nothing where Node was started without --expose-gc, with which `scripts/shoal` and the packages start it. */
+export function processHeap(): Heap {
+  const { gc = () => undefined } = globalThis
   let last = performance.eventLoopUtilization()
   return {
     residentBytes: () => process.memoryUsage.rss(),

@@ -72,6 +72,8 @@ export interface StoreOptions {
 export interface FileStore extends Store {
   readonly partials: Partials
   readonly room: Room
+  /** Lets go of memory that is kept for the next readers; false while blobs are read, come in or are on their way. */
+  rest(): boolean
   /**
    * The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. Throws BlobRottenError
    * for bytes that are not those that were stored.
@@ -182,6 +184,11 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   return {
     blobs: fileBlobs({ files, checked, publisher, uses, maxBytes: maxBlobBytes, work }),
     room,
+    rest() {
+      if (isBusy() || pieces.isBusy) return false
+      buffers.rest()
+      return true
+    },
     uploads,
     manifests: new ManifestTable(context, space, { checked, verifier }),
     links: new LinkTable(context),

@@ -31,6 +31,13 @@ export class ReadBuffers {
     this.#readers--
   }
 
+  /** Lets go of what is kept for use, where nobody reads. */
+  rest(): void {
+    if (this.#readers > 0) return
+    for (const [size, kept] of this.#free) this.#bytes -= size * kept.length
+    this.#free.clear()
+  }
+
   /** A buffer for a reader who still wants `bytes`. */
   take(bytes: number): Uint8Array {
     const share = this.#budgetBytes / (2 * Math.max(1, this.#readers))

@@ -15,6 +15,11 @@ export class PiecePool implements AsyncDisposable {
     this.#thread = new RestingThread({ ...options, start, name: 'the piece thread' })
   }
 
+  /** Whether blobs are on their way here. */
+  get isBusy(): boolean {
+    return this.#thread.users > 0
+  }
+
   /** For a file that is open in it until `leave`. */
   enter(): PieceThread {
     return this.#thread.enter()
