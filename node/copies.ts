@@ -69,6 +69,7 @@ export async function openNodeCopies({
     supply,
     politeSupply: polite,
     isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
+    getReady: () => store.readyPieces(),
     // Nor does who is asked for it ask others in turn.
     bringPart: (repository, digest, options) =>
       member.through.without(digest, async () => {

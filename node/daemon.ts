@@ -88,6 +88,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
       secured: async (image, options) => await copies?.secured(image, { withinMs: ackWithinMs, ...options }),
       ahead: {
         // What fails is said by whoever sends.
+        begin: (repository) => void copies?.ahead.begin(repository),
         send: (...blob) => void copies?.ahead.send(...blob),
         take: (repository) => copies?.ahead.take(repository),
       },

@@ -24,7 +24,7 @@ import { ChannelPool } from './channel-pool.ts'
 export const copiesProtocol = '/shoal/copies/1.0.0'
 export const copiesLimits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 8 }
 
-const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ahead', 'through']
+const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ready', 'ahead', 'through']
 const answers: readonly CopyAnswer[] = ['held', 'coming', 'missing', 'refused']
 
 const image = struct({ digest: digestText, repository: repositoryText })
@@ -49,6 +49,7 @@ const patienceMs: Record<CopyMode, number> = {
   hold: 15_000,
   promise: 3_000,
   have: 3_000,
+  ready: 3_000,
   ahead: 3_000,
   through: 3_000,
 }

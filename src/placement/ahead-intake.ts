@@ -22,6 +22,8 @@ export interface AheadIntakeOptions {
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<number | undefined>
+  /** Blobs are about to come. */
+  getReady(): void
   clock: Clock
   onFailure(peer: string, error: unknown): void
   /** Aborts when the node stops. */
@@ -51,6 +53,14 @@ export class AheadIntake {
       burstBytes: hourlyBytes,
       nowMs: options.clock.now(),
     })
+  }
+
+  /** A push begins of which this node may be sent blobs. */
+  ready({ repository }: ImageName): CopyAnswer {
+    const { roster, copiesOf, isMirrored, getReady } = this.#options
+    if (copiesOf(repository) <= 1 || !roster.offersRoom || isMirrored(repository)) return 'refused'
+    getReady()
+    return 'coming'
   }
 
   ahead(blob: ImageName, peer: string): CopyAnswer {

@@ -20,7 +20,7 @@ export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'onDue' | '
 export interface Copies extends AsyncDisposable {
   secured: Placer['secured']
   handOver: Placer['handOver']
-  ahead: Pick<Placer['ahead'], 'send' | 'take'>
+  ahead: Pick<Placer['ahead'], 'begin' | 'send' | 'take'>
   duty: Placer['duty']
   /** What this node says to a member that asks. */
   answer(peer: string, question: CopyQuestion, options: { signal: AbortSignal }): Promise<CopyAnswer[]>

@@ -40,6 +40,8 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<number | undefined>
+  /** Blobs are about to come or go that need what takes a while to start. */
+  getReady(): void
   /** An upstream would be asked for what is there. */
   isMirrored(repository: Repository): boolean
   /** From 0 to 1. */
@@ -102,6 +104,7 @@ export class Placer {
       claims: this.#claims,
       holdings: this.#holdings,
       turns: new Semaphore(maxHolds),
+      onReady: (home) => intake.ready(home),
       onAhead: (blob, peer) => intake.ahead(blob, peer),
       onThrough: (...asked) => intake.through(...asked),
       onArrived: (image, peer) => this.#arrived(image, peer),

@@ -25,6 +25,8 @@ export interface PromisesOptions {
   /** A member has what it was asked to hold. */
   onArrived(image: ImageName, peer: string): boolean
   onFailure(peer: string, error: unknown): void
+  /** A push begins at a member, and this node is to own it. */
+  onReady(home: ImageName): CopyAnswer
   /** A member pushes the blob, and this node is to own it. */
   onAhead(blob: ImageName, peer: string): CopyAnswer
   /** A member wants it, and reaches nobody who has it. */
@@ -184,8 +186,9 @@ export class Promises {
     { mode, withinMs }: CopyQuestion,
     signal: AbortSignal,
   ): Promise<CopyAnswer> {
-    const { claims, holdings, makeDurable, learn, onArrived, onAhead, onThrough } = this.#options
+    const { claims, holdings, makeDurable, learn, onArrived, onReady, onAhead, onThrough } = this.#options
     if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
+    if (mode === 'ready') return onReady(name)
     if (mode === 'ahead') return onAhead(name, peer)
     if (mode === 'through')
       return await onThrough(name, peer, { withinMs: Math.min(withinMs, maxHoldMs), signal })

@@ -9,10 +9,11 @@ import type { Roster } from './roster.ts'
  * - `hold`: bring it, if it may be placed here, and say when it is.
  * - `promise`: is it here, looked at now, and will it stay for a while? Who asks is about to let its own copy go.
  * - `have`: who asks has it now, after it has answered `coming`.
+ * - `ready`: of a push that has begun, by its home: blobs of it may be asked for next.
  * - `ahead`: of a blob, not an image: bring it, as it belongs to what is being pushed.
  * - `through`: of a blob or manifest that a record names: bring it, as who asks reaches nobody who has it.
  */
-export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ahead' | 'through'
+export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ready' | 'ahead' | 'through'
 
 export interface CopyQuestion {
   mode: CopyMode

@@ -130,6 +130,7 @@ export function createPush(collaborators: Collaborators): Push {
       return { mounted: { ...mounted, digest: wanted.digest } }
     // Where nothing more fits, the client is told before it sends.
     await quotas.checkBlob(repository, { bytes: 1 })
+    ahead.begin(repository)
     const hint = algorithm ?? (wanted === undefined ? undefined : algorithmOf(wanted.digest))
     return { upload: await refusing(uploads.create(repository, { algorithm: hint, client })) }
   }

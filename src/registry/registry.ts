@@ -81,6 +81,8 @@ export type Secured = (
 ) => Promise<{ held: number; wanted: number } | undefined>
 
 export interface Ahead {
+  /** The push of a blob begins. Returns at once. */
+  begin(repository: Repository): void
   /** A blob is here whose manifest is still to come. Returns at once. */
   send(repository: Repository, digest: Digest, bytes: number): void
   /** By which the owners of what was sent are ranked, once for each push. */
@@ -104,7 +106,7 @@ export function createRegistry(options: RegistryOptions): Registry {
     metrics: noMetrics,
     sparse: 'indexes',
     secured: async () => undefined,
-    ahead: { send: () => undefined, take: () => undefined },
+    ahead: { begin: () => undefined, send: () => undefined, take: () => undefined },
     ...options,
     elsewhere,
     logger,

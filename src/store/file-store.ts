@@ -79,6 +79,8 @@ export interface FileStore extends Store {
    * for bytes that are not those that were stored.
    */
   hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
+  /** Pieces are about to come, or to be hashed: their thread takes a while to start. */
+  readyPieces(): void
   /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
   verifyBlob(digest: Digest): Promise<boolean>
   /** Calls `listener` with each blob whose bytes the disk did not give, once for each read. Returns the unsubscriber. */
@@ -199,6 +201,7 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       await checked.prove(digest)
       return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
     },
+    readyPieces: () => pieces.ready(),
     verifyBlob,
     onUnreadable(listener) {
       unreadable.listeners.add(listener)

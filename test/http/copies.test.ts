@@ -45,11 +45,13 @@ it.each(['0', '17', 'two', '2, 3', ''])('refuses to wait for "%s" copies', async
 })
 
 it('has the blobs of a push go ahead of it, and tells in the record of its tag by what owners are ranked', async () => {
+  const begun: string[] = []
   const sent: unknown[] = []
   const homes = ['one', 'two', 'three'].map((name) => digestBytes(Buffer.from(name)))
   const drawn = homes.values()
   await using api = await openApi({
     ahead: {
+      begin: (repository) => void begun.push(repository),
       send: (repository, digest, bytes) => void sent.push([repository, digest, bytes]),
       take: () => drawn.next().value,
     },
@@ -59,6 +61,7 @@ it('has the blobs of a push go ahead of it, and tells in the record of its tag b
   const { bytes, config, layers } = await api.pushImage('team/app', 'v1', { layers: ['a layer'] })
   expect(sent).toEqual([config, ...layers].map((digest) => ['team/app', digest, expect.any(Number)]))
   expect(await homeOf('v1')).toBe(homes[0])
+  expect(begun).toEqual(sent.map(() => 'team/app'))
 
   // Another tag of the same image has the same owners, whatever was drawn for it.
   const headers = { 'Content-Type': contentType }

@@ -17,6 +17,8 @@ function scene({ room = 10, copies = 2 } = {}) {
   const roster = new Roster({ peer: 'self', room }, [], 0)
   roster.see(offers, 0)
   const asked: { peer: string; digest: Digest | undefined }[] = []
+  const told: string[] = []
+  const readied: string[] = []
   let drawn = 0
   const options = {
     self: 'self',
@@ -26,19 +28,21 @@ function scene({ room = 10, copies = 2 } = {}) {
     random: () => drawn++ / 1_000,
     clock,
     isNamed: async ({ digest }: { digest: Digest }) => digest === digestOf('named'),
+    getReady: () => void readied.push('self'),
     onFailure: () => undefined,
     signal,
   }
   const ahead = new Ahead({
     ...options,
     peers: {
-      ask: async (peer, { images }) => {
-        asked.push({ peer, digest: images[0]?.digest })
+      ask: async (peer, { mode, images }) => {
+        if (mode === 'ready') told.push(peer)
+        else asked.push({ peer, digest: images[0]?.digest })
         return ['coming']
       },
     },
   })
-  return { clock, roster, asked, ahead, options }
+  return { clock, roster, asked, told, readied, ahead, options }
 }
 
 it('sends the blobs of one push to the same members, who own what is ranked by its home', async () => {
@@ -76,6 +80,44 @@ it('leaves what is small, broken off, or to be nowhere else', async () => {
   const alone = scene({ copies: 1 })
   await alone.ahead.send(repository, digestOf('large'), gib)
   expect(alone.asked).toEqual([])
+})
+
+it('has who is going to own it get ready as soon as a push begins, and tells none of them twice', async () => {
+  const { ahead, asked, told, readied, clock } = scene()
+  for (let upload = 0; upload < 5; upload++) await ahead.begin(repository)
+  await ahead.send(repository, digestOf('one'), gib)
+  expect(told).toEqual(asked.map(({ peer }) => peer))
+  expect(readied).toEqual(['self'])
+  for (let push = 0; push < 100; push++) {
+    ahead.take(repository)
+    await ahead.begin(repository)
+  }
+  expect(told.toSorted()).toEqual(offers.map(({ peer }) => peer))
+  clock.nowMs += hour
+  await ahead.begin(repository)
+  expect(told.length).toBeGreaterThan(offers.length)
+})
+
+it('draws a home for what is sent, not for a push that only begins', async () => {
+  const { ahead } = scene()
+  await ahead.begin(repository)
+  await ahead.send(repository, digestOf('small'), 1_000)
+  expect(ahead.take(repository)).toBeUndefined()
+})
+
+it('gets ready for a push that it may be sent blobs of', () => {
+  const home = { repository, digest: digestOf('home') }
+  const answer = ({ options, readied }: ReturnType<typeof scene>, asked = home) => [
+    new AheadIntake({ ...options, bringPart: async () => gib }).ready(asked),
+    readied.length,
+  ]
+  expect(answer(scene())).toEqual(['coming', 1])
+  expect(answer(scene({ copies: 1 }))).toEqual(['refused', 0])
+  expect(answer(scene({ room: 0 }))).toEqual(['refused', 0])
+  expect(answer(scene(), { ...home, repository: parseRepository('docker.io/library/alpine') })).toEqual([
+    'refused',
+    0,
+  ])
 })
 
 it('brings what no record names within bounds that hold for all members together', async () => {

@@ -81,6 +81,7 @@ export class PlacedNode {
         breathe: () => undefined,
         onDue: () => undefined,
         isMirrored: () => false,
+        getReady: () => undefined,
         bringPart: async (_, digest) => {
           cluster.ahead.push({ peer, digest })
           return layerBytes

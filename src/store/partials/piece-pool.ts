@@ -29,6 +29,11 @@ export class PiecePool implements AsyncDisposable {
     this.#thread.leave()
   }
 
+  /** Starts it, for who is going to need it soon. */
+  ready(): void {
+    if (!this.#closed) this.thread()
+  }
+
   /** A number for a file that no other has in this run. */
   nextFile(): number {
     return this.#nextFile++

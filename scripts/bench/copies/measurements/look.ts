@@ -85,6 +85,7 @@ async function openPlacer({ node }: OperatedNode, { signal }: SwarmBench): Promi
     breathe: breather(),
     onDue: () => undefined,
     isMirrored: () => false,
+    getReady: () => undefined,
     bringPart: async () => undefined,
     random: Math.random,
     clock: steadyClock,
