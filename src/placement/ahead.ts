@@ -31,8 +31,8 @@ const openMs = 3_600_000
 const maxOpen = 1_024
 const maxAsking = 4
 const maxWaiting = 64
-/** A member that got ready stays so for longer. */
-const readyMs = 60_000
+/** A member that got ready stays so for longer: 30 s. */
+const readyMs = 20_000
 const maxReady = 1_024
 
 interface Open {

@@ -31,7 +31,7 @@ export class PiecePool implements AsyncDisposable {
 
   /** Starts it, for who is going to need it soon. */
   ready(): void {
-    if (!this.#closed) this.thread()
+    this.#thread.ready()
   }
 
   /** A number for a file that no other has in this run. */

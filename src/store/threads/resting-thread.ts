@@ -49,6 +49,13 @@ export class RestingThread<Request, Value> implements AsyncDisposable {
     this.#background.start('ending idle threads', (signal) => this.#endWhenIdle(signal))
   }
 
+  /** Starts it for who is going to enter before it rests. */
+  ready(): void {
+    if (this.#closed) return
+    this.enter()
+    this.leave()
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true
     await this.#background[Symbol.asyncDispose]()
