@@ -123,6 +123,15 @@ describe('an account that was made at another node', requires('shoal'), () => {
     await expect(pull('team/app:1')).rejects.toThrow(/401|unauthorized|authorization/i)
     await pull('open/app:1')
     await pull('team/app:1', '--user', `ann:${password}`)
+    const overTls = (action: string, name: string, ...args: string[]) => {
+      const authority = ['--tlscacert', folder.at('certificates/ca.crt')]
+      return containerd.ctr(['images', action, ...authority, ...args, `${first.host}/${name}`])
+    }
+    await expect(overTls('pull', 'team/app:1')).rejects.toThrow(/401|unauthorized|authorization/i)
+    await expect(overTls('pull', 'team/app:1', '--user', 'bob:wrong')).rejects.toThrow(/401|unauthorized/i)
+    await overTls('pull', 'team/app:1', '--user', `bob:${password}`)
+    await containerd.ctr(['images', 'tag', `${first.host}/team/app:1`, `${first.host}/team/ctr-tls:1`])
+    await overTls('push', 'team/ctr-tls:1', '--user', `bob:${password}`)
   })
 
   describe('over TLS, at the node with the authority', () => {
