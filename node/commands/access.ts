@@ -17,8 +17,8 @@ Rules are in the policy (shoal policy set):
     { "repositories": "team/**", "who": ["group:developers", "robot:deploy"], "may": ["pull", "push"] },
     { "repositories": "docker.io/**", "who": ["anonymous"], "may": ["pull"] }
   ]
-May is any of pull, push, delete and, for "**" alone, admin, which lets accounts, members and invitations be
-changed on the page.
+May is any of pull, push, delete and, for "**" alone, admin, which lets accounts be changed on the page, and members, which
+lets hosts be approved, named, forgotten and invited there.
 The first rule that matches the repository and who asks decides; what none permits is refused. Who signed in and is named
 by no rule for a repository has there what anonymous has. Without rules everybody may everything.`,
   flags: { json },

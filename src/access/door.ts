@@ -4,6 +4,7 @@ import {
   type AccessRight,
   type AccessRule,
   type AccountEntry,
+  type ClusterRight,
   isAccountName,
   type Ledger,
 } from '../records/records.ts'
@@ -28,8 +29,8 @@ export interface Access extends Disposable {
   /** For every repository that there could be. */
   mayEverywhere(asker: Asker, right: AccessRight): boolean
   maySomewhere(asker: Asker, right: AccessRight): boolean
-  /** Whether the asker may change accounts. */
-  mayAdminister(asker: Asker): boolean
+  /** Whether the asker may change accounts, or members and invitations. */
+  mayInCluster(asker: Asker, right: ClusterRight): boolean
   /** A bearer token for the asker, and how long it is good for. */
   issueToken(asker: Asker): { token: string; seconds: number }
   /** For who signed in with a browser; `undefined` for who did not sign in. */
@@ -137,8 +138,8 @@ class LedgerAccess implements Access {
     return this.outdated === undefined && this.#rights.maySomewhere(asker, right)
   }
 
-  mayAdminister(asker: Asker): boolean {
-    return this.outdated === undefined && this.#rights.mayAdminister(asker)
+  mayInCluster(asker: Asker, right: ClusterRight): boolean {
+    return this.outdated === undefined && this.#rights.mayInCluster(asker, right)
   }
 
   issueToken(asker: Asker): { token: string; seconds: number } {

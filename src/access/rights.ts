@@ -2,7 +2,13 @@
  * What a policy's access rules permit: the first that matches the repository and who asks decides, and what none permits is
  * refused. Whoever signed in and is named by no rule for a repository has what anonymous askers have, as they could sign out.
  */
-import { type AccessRight, type AccessRule, accessRights, matchesGlob } from '../records/records.ts'
+import {
+  type AccessRight,
+  type AccessRule,
+  accessRights,
+  type ClusterRight,
+  matchesGlob,
+} from '../records/records.ts'
 import { type Asker, anonymous } from './asker.ts'
 
 export interface Explanation {
@@ -97,11 +103,11 @@ export class Rights {
   }
 
   /** Of the rules for all repositories the first that names the asker decides. */
-  mayAdminister(asker: Asker): boolean {
+  mayInCluster(asker: Asker, right: ClusterRight): boolean {
     const index = this.#rules.findIndex(
       ({ repositories, who }) => repositories === '**' && asker.names.some((name) => who.includes(name)),
     )
-    return asker.name !== undefined && this.#rules[index]?.may.includes('admin') === true
+    return asker.name !== undefined && this.#rules[index]?.may.includes(right) === true
   }
 
   explain(asker: Asker, repository: string): Explanation {

@@ -4,9 +4,13 @@ import { MalformedError } from '../wire/wire.ts'
 import { isGroupName } from './account.ts'
 import type { AccessValue } from './policy-schema.ts'
 
-/** What a rule can permit, in the order of its bits in a record. `admin` is for accounts, on the page, and so for no repository. */
-export const accessRights = ['pull', 'push', 'delete', 'admin'] as const
+/**
+ * What a rule can permit, in the order of its bits in a record. `admin` is for accounts, `members` for members and invitations, both
+ * on the page, and so for no repository.
+ */
+export const accessRights = ['pull', 'push', 'delete', 'admin', 'members'] as const
 export type AccessRight = (typeof accessRights)[number]
+export type ClusterRight = Extract<AccessRight, 'admin' | 'members'>
 
 export interface AccessRule {
   repositories: string
@@ -19,7 +23,9 @@ const whoPattern = /^(?:anyone|anonymous|(?:user|group|robot):(.+))$/
 
 export function accessValue({ repositories, who, may }: AccessRule): AccessValue {
   for (const name of who) checkWho(name)
-  if (may.includes('admin')) checkAdmin(repositories, who)
+  for (const right of ['admin', 'members'] as const) {
+    if (may.includes(right)) checkClusterRight(right, repositories, who)
+  }
   const bits = accessRights.map((right, bit) => (may.includes(right) ? 1 << bit : 0))
   return { at: repositories, who, may: bits.reduce((sum, bit) => sum | bit, 0) }
 }
@@ -32,14 +38,15 @@ export function accessText({ at, who, may }: AccessValue): AccessRule {
   }
 }
 
-/** Who may change accounts may sign in as anybody, so a rule says it in one way alone. */
-function checkAdmin(repositories: string, who: readonly string[]): void {
+/** Who may change accounts may sign in as anybody, and a host that is let in reads everything, so a rule says it in one way alone. */
+function checkClusterRight(right: ClusterRight, repositories: string, who: readonly string[]): void {
   const wide = who.find((name) => name === 'anonymous' || name === 'anyone')
   if (wide !== undefined)
-    throw new MalformedError(`"admin" is given to accounts and groups by name, not to ${wide}`)
+    throw new MalformedError(`"${right}" is given to accounts and groups by name, not to ${wide}`)
+  const about = right === 'admin' ? 'accounts' : 'members and invitations'
   if (repositories !== '**')
     throw new MalformedError(
-      `"admin" is about accounts, not about repositories: write it with "**", not with "${excerpt(repositories)}"`,
+      `"${right}" is about ${about}, not about repositories: write it with "**", not with "${excerpt(repositories)}"`,
     )
 }
 

@@ -8,7 +8,7 @@ const pattern = text({ max: 256 })
 const author = bytes({ length: 32 })
 
 /** `may` adds up bits, and names are short: a thousand have to fit into a record (see access-rule.ts). */
-const accessValue = struct({ at: pattern, who: list(text({ max: 72 }), { max: 64 }), may: uint({ max: 15 }) })
+const accessValue = struct({ at: pattern, who: list(text({ max: 72 }), { max: 64 }), may: uint({ max: 31 }) })
 
 /** What the repositories that match may have together. */
 const quotaValue = struct({ repositories: pattern, bytes: optional(uint()), tags: optional(uint()) })

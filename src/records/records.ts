@@ -10,7 +10,7 @@ import type { AdmissionValue, InvitationValue, MemberValue } from './membership.
 import type { RosterKey } from './record.ts'
 
 export { accessAgeValue, maxAccessAgeMs } from './access-age.ts'
-export { type AccessRight, type AccessRule, accessRights } from './access-rule.ts'
+export { type AccessRight, type AccessRule, accessRights, type ClusterRight } from './access-rule.ts'
 export {
   type AccountEntry,
   type AccountValue,

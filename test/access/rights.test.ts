@@ -69,7 +69,15 @@ describe('what an asker may', () => {
     ['not of who did not sign in', [rule('**', ['anonymous'], ['admin'])], anonymous, false],
     ['not where there are no rules', [], ann, false],
   ])('is to administer accounts %s', (_, given, who, expected) => {
-    expect(new Rights(given).mayAdminister(who)).toBe(expected)
+    expect(new Rights(given).mayInCluster(who, 'admin')).toBe(expected)
+  })
+
+  it('is to let hosts in by a right of its own, which administering accounts is not', () => {
+    const rights = new Rights([rule('**', ['user:ann'], ['admin']), rule('**', ['user:bob'], ['members'])])
+    const clusterRights = (who: Asker) =>
+      (['admin', 'members'] as const).filter((right) => rights.mayInCluster(who, right))
+    expect([ann, bob, anonymous].map(clusterRights)).toEqual([['admin'], ['members'], []])
+    expect(mayOf([rule('**', ['user:bob'], ['members'])], bob, 'team/app')).toEqual(['members'])
   })
 
   it('is nothing where the first rule that matches permits nothing', () => {

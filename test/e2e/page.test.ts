@@ -254,7 +254,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     it('shows nothing but how to sign in, and who signs in what their rules say', async () => {
       await run(shoal, ['account', 'add', 'root', '--password-stdin', '--data', data()], { input: password })
       const { self } = await readState(cluster.here.url)
-      const all = ['pull', 'push', 'delete', 'admin']
+      const all = ['pull', 'push', 'delete', 'admin', 'members']
       const access = [
         { repositories: '**', who: ['user:root'], may: all },
         { repositories: 'team/**', who: ['group:team'], may: ['pull'] },

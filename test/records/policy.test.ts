@@ -117,6 +117,10 @@ it.each([
     '"admin" is about accounts, not about repositories: write it with "**", not with "team/**"',
   ],
   [
+    { ...policy, access: [{ repositories: 'team/**', who: ['user:ann'], may: ['members'] }] },
+    '"members" is about members and invitations, not about repositories: write it with "**", not with "team/**"',
+  ],
+  [
     { ...policy, access: [{ repositories: '**', who: ['user:ann', 'anyone'], may: ['admin'] }] },
     '"admin" is given to accounts and groups by name, not to anyone',
   ],

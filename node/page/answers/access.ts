@@ -8,8 +8,10 @@ export interface MeAnswer {
   groups: string[]
   /** Of the images; only who sees everything is shown the cluster and the node as well. */
   sees: 'everything' | 'some' | 'nothing'
-  /** Whether accounts, rules and invitations are shown, and these and members may be changed as far as this node can. */
+  /** Whether accounts and rules are shown, and accounts may be changed as far as this node can. */
   administers: boolean
+  /** The same of members and invitations. */
+  admits: boolean
   /** Whether there are accounts or rules at all. */
   canSignIn: boolean
   /** Whether what this node signs counts for accounts, members and invitations. */

@@ -28,7 +28,7 @@ export class PageAccounts {
     })
   }
 
-  me({ name, groups, administers, ...visitor }: Visitor): MeAnswer {
+  me({ name, groups, administers, admits, ...visitor }: Visitor): MeAnswer {
     const sees = visitor.mayEverywhere('pull')
       ? 'everything'
       : visitor.maySomewhere('pull')
@@ -39,6 +39,7 @@ export class PageAccounts {
       groups: [...groups],
       sees,
       administers,
+      admits,
       canSignIn: this.#visitors.canSignIn,
       writesAccounts: this.#node.writesAccounts(),
       writesPolicy: this.#node.names.authority.holds(),

@@ -45,8 +45,8 @@ interface Question {
   signal: AbortSignal
 }
 
-/** For whom an answer is: everybody, who may read some images, who may read all of them, or who administers. */
-type Audience = 'all' | 'readers' | 'overseers' | 'administrators'
+/** For whom an answer is: everybody, who may read some images, who may read all, who administers accounts, or who lets hosts in. */
+type Audience = 'all' | 'readers' | 'overseers' | 'administrators' | 'admitters'
 
 const statuses: Record<string, number> = {
   NAME_INVALID: 400,
@@ -121,7 +121,7 @@ export function createApi(options: ApiOptions) {
     ],
     '/api/upstreams': ['overseers', ({ signal }) => describeUpstreams(node, { signal })],
     '/api/members': ['overseers', ({ signal }) => members.list(signal)],
-    '/api/invitations': ['administrators', ({ signal }) => members.invitations(signal)],
+    '/api/invitations': ['admitters', ({ signal }) => members.invitations(signal)],
     '/api/accounts': ['administrators', ({ query, signal }) => accounts.list(query, signal)],
     '/api/access': ['administrators', () => accounts.rules()],
   }
@@ -141,12 +141,12 @@ export function createApi(options: ApiOptions) {
     '/api/account-groups': ['administrators', (change) => accounts.setGroups(change)],
     '/api/account-disable': ['administrators', (change) => accounts.disable(change)],
     '/api/account-rm': ['administrators', (change) => accounts.remove(change)],
-    '/api/member-approve': ['administrators', (change) => members.approve(change)],
-    '/api/member-ban': ['administrators', (change) => members.ban(change)],
-    '/api/member-forget': ['administrators', (change) => members.forget(change)],
-    '/api/member-rename': ['administrators', (change) => members.rename(change)],
-    '/api/token-create': ['administrators', (change) => members.invite(change)],
-    '/api/token-revoke': ['administrators', (change) => members.revoke(change)],
+    '/api/member-approve': ['admitters', (change) => members.approve(change)],
+    '/api/member-ban': ['admitters', (change) => members.ban(change)],
+    '/api/member-forget': ['admitters', (change) => members.forget(change)],
+    '/api/member-rename': ['admitters', (change) => members.rename(change)],
+    '/api/token-create': ['admitters', (change) => members.invite(change)],
+    '/api/token-revoke': ['admitters', (change) => members.revoke(change)],
   }
 
   async function signIn({ context, body }: Change): Promise<unknown> {
@@ -206,10 +206,12 @@ export function createApi(options: ApiOptions) {
   }
 }
 
-/** Throws PageError: of what is for administrators alone nobody else learns that it is there. */
+/** Throws PageError: of what is for those alone who govern nobody else learns that it is there. */
 function find<A>(table: Record<string, [Audience, A]>, { method, path }: Context, visitor: Visitor): A {
   const [audience, answer] = (Object.hasOwn(table, path) ? table[path] : undefined) ?? []
-  if (answer === undefined || (audience === 'administrators' && !visitor.administers))
+  const isHidden =
+    (audience === 'administrators' && !visitor.administers) || (audience === 'admitters' && !visitor.admits)
+  if (answer === undefined || isHidden)
     throw new PageError('NOT_FOUND', 404, `the page knows no ${method} ${path}`)
   if (audience === 'readers' && !visitor.maySomewhere('pull')) throw signInFirst(visitor)
   if (audience === 'overseers' && !visitor.mayEverywhere('pull')) throw signInFirst(visitor)

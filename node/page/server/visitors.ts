@@ -16,6 +16,8 @@ export interface Visitor {
   readonly groups: readonly string[]
   /** Whether this is somebody to whom accounts and rules are shown. */
   readonly administers: boolean
+  /** Whether invitations are shown, and hosts let in. */
+  readonly admits: boolean
   may(repository: Repository, right: AccessRight): boolean
   mayEverywhere(right: AccessRight): boolean
   maySomewhere(right: AccessRight): boolean
@@ -85,7 +87,8 @@ export class Visitors {
     return {
       name: asker.name,
       groups: asker.names.flatMap((name) => (name.startsWith('group:') ? [name.slice('group:'.length)] : [])),
-      administers: access.mayAdminister(asker),
+      administers: access.mayInCluster(asker, 'admin'),
+      admits: access.mayInCluster(asker, 'members'),
       may: (repository, right) => access.may(asker, repository, right),
       mayEverywhere: (right) => access.mayEverywhere(asker, right),
       maySomewhere: (right) => access.maySomewhere(asker, right),

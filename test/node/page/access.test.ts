@@ -92,6 +92,7 @@ describe('who did not sign in', () => {
         groups: [],
         sees: 'nothing',
         administers: false,
+        admits: false,
         canSignIn: true,
         writesAccounts: true,
         writesPolicy: true,

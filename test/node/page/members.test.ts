@@ -13,8 +13,8 @@ import { identity } from '../../records/fixture.ts'
 import { codeOf, type ServedPage, servePage, signInto } from './fixture.ts'
 
 const access = [
-  { repositories: '**', who: ['user:root'], may: ['pull', 'admin'] },
-  { repositories: '**', who: ['user:ann'], may: ['pull', 'push', 'delete'] },
+  { repositories: '**', who: ['user:root'], may: ['pull', 'members'] },
+  { repositories: '**', who: ['user:ann'], may: ['pull', 'push', 'delete', 'admin'] },
   { repositories: 'team/**', who: ['user:bob'], may: ['pull'] },
 ]
 const password = 'a long password'
@@ -70,7 +70,7 @@ describe('members on the page', () => {
       expect((await page.ask('/api/members', { headers })).status).toBe(status)
   })
 
-  it('are changed, and invitations shown, by nobody to whom no rule gives admin, accounts or none', async () => {
+  it('are changed, and invitations shown, by nobody to whom no rule gives members, be that who administers accounts', async () => {
     const { headers: ann } = await signInto(page, { name: 'ann', password })
     const refuses = async (headers: Record<string, string>) => {
       const answers = [await page.ask('/api/invitations', { headers })]
@@ -131,9 +131,19 @@ describe('members on the page', () => {
 
   it('cannot be changed where what the node signs does not count, which the page is told', async () => {
     const me = async () => (await page.ask('/api/me', { headers: root })).json<MeAnswer>()
-    expect(await me()).toMatchObject({ administers: true, writesAccounts: true, writesPolicy: true })
+    expect(await me()).toMatchObject({
+      admits: true,
+      administers: false,
+      writesAccounts: true,
+      writesPolicy: true,
+    })
     await page.operated.perform('authority-export', { drop: true })
-    expect(await me()).toMatchObject({ administers: true, writesAccounts: false, writesPolicy: false })
+    expect(await me()).toMatchObject({
+      admits: true,
+      administers: false,
+      writesAccounts: false,
+      writesPolicy: false,
+    })
     for (const [path, body] of changes.slice(0, -1)) {
       const answer = await change(path, body)
       expect([path, answer.status, codeOf(answer)]).toEqual([path, 403, 'NOT_PERMITTED'])

@@ -32,8 +32,8 @@ function Members({ members: answer, again }: { members: MembersAnswer; again(): 
   const { mode, self, members, isCut } = answer
   const [open, setOpen] = useState<Open>()
   const [made, setMade] = useState<MadeInvitationAnswer>()
-  const { administers = false, writesAccounts = false, writesPolicy = false } = me.value ?? {}
-  const mayChange = administers && writesAccounts
+  const { admits = false, writesAccounts = false, writesPolicy = false } = me.value ?? {}
+  const mayChange = admits && writesAccounts
   const close = () => setOpen(undefined)
   const done = () => {
     close()
@@ -42,7 +42,7 @@ function Members({ members: answer, again }: { members: MembersAnswer; again(): 
   return (
     <>
       <p class="lead">{membersInWords(answer)}</p>
-      {administers && !writesAccounts && <Elsewhere />}
+      {admits && !writesAccounts && <Elsewhere />}
       {mayChange && (
         <div class="tools">
           <button type="button" onClick={() => setOpen('invite')}>
@@ -79,10 +79,10 @@ function Members({ members: answer, again }: { members: MembersAnswer; again(): 
         </tbody>
       </table>
       {isCut && <p class="quiet">There are more; shoal members lists them all.</p>}
-      {administers && <Invitations mayChange={mayChange} />}
-      {!administers && (
+      {admits && <Invitations mayChange={mayChange} />}
+      {!admits && (
         <p class="quiet">
-          Who signs in and is given <code>admin</code> by the access rules changes members here. On a node’s
+          Who signs in and is given <code>members</code> by the access rules changes members here. On a node’s
           host: <code>shoal member</code>, <code>shoal token</code>.
         </p>
       )}
