@@ -28,36 +28,37 @@ export async function pullBlob(
   throw new AnswerError(`GET ${url} answered ${status} with ${size} bytes, expected 200 with ${content.size}`)
 }
 
-/** Pushes a file as POST, PATCH by a curl process, PUT; resolves to the time of all three in ms. */
+/**
+ * How the body goes: by PATCH and an empty PUT, or with the PUT; with a length, or in chunks of HTTP, as of docker and podman by
+ * PATCH, and of containerd by PUT.
+ */
+export interface BlobShape {
+  by: 'PATCH' | 'PUT'
+  isChunked?: boolean
+}
+
+/** Pushes a file after a POST, its body by a curl process; resolves to the time of all of it in ms. */
 export async function pushBlob(
   registry: Registry,
   repository: string,
   content: Content,
   options: Signalled,
+  { by, isChunked = false }: BlobShape = { by: 'PATCH' },
 ): Promise<number> {
   const started = performance.now()
   const session = await openUpload(registry, repository, options)
-  const report = '%{http_code} %header{location}'
-  const type = 'Content-Type: application/octet-stream'
-  const args = [
-    ...curl,
-    '-X',
-    'PATCH',
-    '-T',
-    content.path,
-    '-H',
-    type,
-    '-H',
-    'Expect:',
-    '-w',
-    report,
-    session,
-  ]
-  const { stdout } = await runCommand('curl', args, options)
+  const target = by === 'PUT' ? finishing(registry, session, content.digest) : session
+  const headers = ['Content-Type: application/octet-stream', 'Expect:']
+  if (isChunked) headers.push('Transfer-Encoding: chunked')
+  const shape = ['-X', by, '-T', content.path, ...headers.flatMap((header) => ['-H', header])]
+  const report = ['-w', '%{http_code} %header{location}']
+  const { stdout } = await runCommand('curl', [...curl, ...shape, ...report, target], options)
   const [status, location] = stdout.split(' ')
-  if (status !== '202' || !location)
-    throw new AnswerError(`PATCH ${session} answered ${status}, expected 202`)
-  await expectStatus(201, finishing(registry, location, content.digest), { method: 'PUT', ...options })
+  const expected = by === 'PUT' ? '201' : '202'
+  if (status !== expected || !location)
+    throw new AnswerError(`${by} ${target} answered ${status}, expected ${expected}`)
+  if (by === 'PATCH')
+    await expectStatus(201, finishing(registry, location, content.digest), { method: 'PUT', ...options })
   return performance.now() - started
 }
 

@@ -9,8 +9,9 @@ export class OptionError extends CodedError {
 }
 
 export interface Options {
-  /** Names of measurements; none means all. */
+  /** Names of measurements; without any, the one that is beside docker-registry in everything. */
   only: string[]
+  all: boolean
   reps: number
   blobMiB: number
   seconds: number
@@ -24,10 +25,11 @@ export interface Options {
 
 export const usage = `npm run bench -- [options]
 
-  --only NAME      measure this alone (repeatable): NAMES
-  --reps N         turns of each measurement (default 5)
+  --only NAME      measure this alone (repeatable, default side): NAMES
+  --all            measure all of them, which takes more than half an hour
+  --reps N         turns of each measurement (default 3)
   --mib N          size of the large blob in MiB, at least 64 (default 1024)
-  --seconds N      length of one manifest load (default 4)
+  --seconds N      length of one load of small requests (default 4)
   --manifests N    manifests in the full store of "start" (default 100000)
   --filled DIR     keep that full store in DIR, and use it when it is there
   --dir DIR        where the temporary folder is made (default the system's)
@@ -44,6 +46,7 @@ export function parseOptions(args: string[], names: readonly string[]): Options 
   }
   return {
     only,
+    all: values.all,
     reps: count('reps', values.reps, 1),
     blobMiB: count('mib', values.mib, 64),
     seconds: count('seconds', values.seconds, 1),
@@ -62,7 +65,8 @@ function parse(args: string[]) {
       args,
       options: {
         only: { type: 'string', multiple: true },
-        reps: { type: 'string', default: '5' },
+        all: { type: 'boolean', default: false },
+        reps: { type: 'string', default: '3' },
         mib: { type: 'string', default: '1024' },
         seconds: { type: 'string', default: '4' },
         manifests: { type: 'string', default: '100000' },

@@ -17,6 +17,7 @@ import { importing } from './measurements/import.ts'
 import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
 import { models } from './measurements/models.ts'
+import { side } from './measurements/side.ts'
 import { skopeo } from './measurements/skopeo.ts'
 import { start } from './measurements/start.ts'
 import { tls } from './measurements/tls.ts'
@@ -25,7 +26,9 @@ import { OptionError, type Options, parseOptions, usage } from './options.ts'
 import { shoal } from './shoal.ts'
 import { renderTable } from './table.ts'
 
+/** The first is what is measured where nothing else was asked for. */
 const measurements: Measurement[] = [
+  side,
   blobGet,
   firstGet,
   blobPush,
@@ -84,9 +87,10 @@ async function run(options: Options, root: string, signal: AbortSignal): Promise
     say: (text) => process.stderr.write(`· ${text}\n`),
   }
   const heading = await describeRun([bench.shoal, bench.reference], root, { signal })
+  const wanted = options.all ? names : options.only.length > 0 ? options.only : [side.name]
   const lines: Line[] = []
   for (const measurement of measurements) {
-    if (options.only.length > 0 && !options.only.includes(measurement.name)) continue
+    if (!wanted.includes(measurement.name)) continue
     lines.push(...(await measurement.run(bench)))
   }
   const footing = `Medians of ${options.reps} turns. ratio: Shoal over the reference; turns: its lowest and highest.`

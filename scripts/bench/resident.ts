@@ -11,6 +11,11 @@ export function peakMiB(pid: number): Promise<number> {
   return sumMiB(pid, 'VmHWM')
 }
 
+/** What is resident now in MiB, mapped files included. */
+export function residentMiB(pid: number): Promise<number> {
+  return sumMiB(pid, 'VmRSS')
+}
+
 /** What is resident now, without mapped files, in MiB. */
 export function anonymousMiB(pid: number): Promise<number> {
   return sumMiB(pid, 'RssAnon')
@@ -26,7 +31,8 @@ async function sumMiB(pid: number, field: string): Promise<number> {
   return sum
 }
 
-async function familyOf(pid: number): Promise<number[]> {
+/** The process and all that it started. */
+export async function familyOf(pid: number): Promise<number[]> {
   const family = [pid]
   for (const thread of await readdir(`/proc/${pid}/task`)) {
     const children = await readFile(`/proc/${pid}/task/${thread}/children`, 'utf8')
