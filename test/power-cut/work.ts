@@ -39,7 +39,19 @@ export interface Task {
   run(node: Node): Promise<void>
 }
 
-const seeds = { config: 1, small: 2, middle: 3, large: 4, moved: 5, doomed: 6, brought: 7 }
+const seeds = {
+  config: 1,
+  small: 2,
+  middle: 3,
+  large: 4,
+  moved: 5,
+  doomed: 6,
+  brought: 7,
+  one: 8,
+  two: 9,
+  three: 10,
+  four: 11,
+}
 export type BlobName = keyof typeof seeds
 const sizes: Record<BlobName, number> = {
   config: 2,
@@ -49,6 +61,10 @@ const sizes: Record<BlobName, number> = {
   moved: 9_000,
   doomed: 12_000,
   brought: 30_000,
+  one: 4_096,
+  two: 4_096,
+  three: 9_000,
+  four: 60_000,
 }
 
 export const blobBytes = (name: BlobName): Uint8Array<ArrayBuffer> => seededBytes(sizes[name], seeds[name])
@@ -85,7 +101,7 @@ const push = (repository: Repository, name: BlobName): Task => ({
     if ('mounted' in started) throw new Error('nothing was to be mounted')
     const { id } = started.upload
     const [body, digest] = [chunksOf(blobBytes(name)), blobDigest(name)]
-    // In one request as docker does not, and in two as it does: a small blob in one is made a file at once.
+    // In one request as containerd, and in two as docker: a small blob is made a file at once either way.
     if (name === 'small' || name === 'moved') await registry.push.putUpload(repository, id, body, digest)
     else {
       await registry.push.appendUpload(repository, id, body)
@@ -171,4 +187,6 @@ export const work: Task[][] = [
   [push(other, 'doomed'), push(other, 'config')],
   [tag(other, 'again', ['doomed'])],
   [mount(other, app, 'doomed')],
+  // All but the first are made files together.
+  [push(app, 'one'), push(app, 'two'), push(other, 'three'), push(copy, 'four')],
 ]

@@ -133,7 +133,7 @@ describe('the files', () => {
   it('are readable by their owner alone', async () => {
     const blob = await push(store, seededBytes(10))
     const { id } = await store.uploads.create(team)
-    await store.uploads.append(team, id, inChunks(seededBytes(10)))
+    await store.uploads.append(team, id, inChunks(seededBytes(100_000)))
     const mode = async (path: string): Promise<number> => (await stat(path)).mode & 0o777
     expect(await mode(blobPath(blob))).toBe(0o600)
     expect(await mode(join(folder.path, 'uploads', id))).toBe(0o600)

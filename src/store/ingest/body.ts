@@ -10,8 +10,6 @@ export interface BodySink {
   begin(): void
   /** Resolves when there is room for more. With `transfer`, may take the chunk's memory. */
   add(chunk: Uint8Array, transfer: boolean): Promise<void>
-  /** All of it came; `end` follows. */
-  whole?(): void
   /** Writes what was accepted. */
   end(): Promise<void>
 }
@@ -45,7 +43,6 @@ export async function pump(
         await sink.add(step.value, transfer)
       }
       done = true
-      sink.whole?.()
     } finally {
       if (!done) dismiss(body, iterator)
     }

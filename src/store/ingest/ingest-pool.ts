@@ -7,7 +7,8 @@ import { startWorker, type WorkerThread } from '../threads/worker-thread.ts'
 import { Ingest } from './ingest.ts'
 import { IngestBudget } from './ingest-budget.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
-import type { WholeFile } from './whole-file.ts'
+import { PutQueue } from './put-queue.ts'
+import type { PutOutcome, WholeFile } from './whole-files.ts'
 
 export type IngestThread = WorkerThread<IngestRequest, IngestValue>
 type IngestSlot = RestingThread<IngestRequest, IngestValue>
@@ -34,6 +35,7 @@ export class IngestPool implements AsyncDisposable {
   readonly #space: DiskSpace
   readonly #threads: [IngestSlot, ...IngestSlot[]]
   readonly #budget: IngestBudget
+  readonly #puts = new PutQueue((files) => this.#putAll(files))
   #nextFile = 0
 
   constructor({ threads, budgetBytes, space, clock, logger }: IngestPoolOptions) {
@@ -77,15 +79,7 @@ export class IngestPool implements AsyncDisposable {
 
   /** Makes a small file and gives it its name, durably; resolves to how much of the disk what had the name took. */
   async put(file: WholeFile): Promise<number> {
-    // All in one thread, which bounds how many are synced at once.
-    const [slot] = this.#threads
-    const thread = slot.enter()
-    try {
-      const request = { type: 'put', file: this.#nextFile++, ...file } as const
-      return (await thread.call(request)).replacedBytes ?? 0
-    } finally {
-      slot.leave()
-    }
+    return await this.#puts.put(file)
   }
 
   /** Hashes a whole file; with `pace`, some of it at a time, with `pace` awaited in between. */
@@ -129,6 +123,18 @@ export class IngestPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#threads.map((slot) => slot[Symbol.asyncDispose]()))
+  }
+
+  /** All in one thread, which bounds how many are synced at once. */
+  async #putAll(files: WholeFile[]): Promise<PutOutcome[]> {
+    const [slot] = this.#threads
+    const thread = slot.enter()
+    try {
+      const { puts = [] } = await thread.call({ type: 'put', file: this.#nextFile++, files })
+      return puts
+    } finally {
+      slot.leave()
+    }
   }
 
   #leastUsed(): IngestSlot {

@@ -1,5 +1,6 @@
 /** What the main thread and an ingest worker say to each other. Requests about one file are met in order. */
 import type { DigestAlgorithm } from '../../oci/oci.ts'
+import type { PutOutcome, WholeFile } from './whole-files.ts'
 
 export type IngestRequest =
   /** Opens or makes the file; what it holds already is hashed first. Value: `offset`. */
@@ -11,11 +12,8 @@ export type IngestRequest =
   /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`, `sums`. */
   | { type: 'finish'; file: number; algorithm: DigestAlgorithm; timeMs: number }
   | { type: 'close'; file: number }
-  /**
-   * Makes a whole file at `path`, synced, with `timeMs` as its modification time, and gives it the name `target`, durably. After a
-   * failure nothing is left at `path`. Value: `offset`, `replacedBytes`.
-   */
-  | { type: 'put'; file: number; path: string; target: string; bytes: Uint8Array; timeMs: number }
+  /** Makes whole files, each synced, with its modification time, and with its name, durably. Value: `puts`, one for each. */
+  | { type: 'put'; file: number; files: WholeFile[] }
   /**
    * Hashes a file as far as `bytes`; `file` is a number of its own. Value: `offset`, and at the file's end `hex`, `inode` and
    * `sums`. Until then `hash-on` goes on, or `leave` leaves it.
@@ -33,6 +31,5 @@ export interface IngestValue {
   inode?: number
   /** Of its blocks. */
   sums?: Uint8Array
-  /** What the file that had the name before took of the disk. */
-  replacedBytes?: number
+  puts?: PutOutcome[]
 }

@@ -10,7 +10,7 @@ import type { BlockSums } from '../files/block-sums.ts'
 import { FileHash } from '../files/file-hash.ts'
 import { answerCalls } from '../threads/worker-calls.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
-import { putWhole } from './whole-file.ts'
+import { putWhole } from './whole-files.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
@@ -45,7 +45,7 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
     return await hashFile(request.file, request.path, request.algorithm, request.bytes)
   if (request.type === 'hash-on') return await hashOn(request.file, request.bytes)
   if (request.type === 'leave') return await leave(request.file)
-  if (request.type === 'put') return { offset: request.bytes.length, replacedBytes: await putWhole(request) }
+  if (request.type === 'put') return { offset: 0, puts: await putWhole(request.files) }
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   switch (request.type) {

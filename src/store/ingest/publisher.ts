@@ -10,7 +10,7 @@ import {
 } from '../../oci/oci.ts'
 import type { SumTable } from '../blobs/sum-table.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
-import { BlockSums } from '../files/block-sums.ts'
+import { type BlobSums, BlockSums } from '../files/block-sums.ts'
 import { asStoreError, type DiskSpace } from '../files/disk-space.ts'
 import type { Claims } from '../links/claims.ts'
 import type { Leases } from '../links/leases.ts'
@@ -60,14 +60,17 @@ export class Publisher {
     })
   }
 
-  /** A small blob that is in memory: proven here, and made a file by one call of a thread. Otherwise as `publish`. */
+  /**
+   * A small blob that is in memory: proven here, and made a file by one call of a thread, together with those that come at the same
+   * time. `commit` stores its sums with its link. Otherwise as `publish`.
+   */
   async publishSmall(
     id: string,
     bytes: Uint8Array,
     digest: Digest,
-    commit: () => Promise<void>,
+    commit: (sums: BlobSums) => Promise<void>,
   ): Promise<{ size: number }> {
-    const { claims, sums, leases, pool } = this.#options
+    const { claims, leases, pool } = this.#options
     const size = bytes.length
     const actual = digestBytes(bytes, algorithmOf(digest))
     if (actual !== digest) throw wrongDigest(size, actual, digest)
@@ -78,14 +81,8 @@ export class Publisher {
       return await claims.write([digest], async () => {
         const target = await this.files.placeOf(digest)
         const path = this.files.uploadPath(id)
-        const ended = await Promise.allSettled([
-          pool.put({ path, target, bytes, timeMs: leases.now() }),
-          sums.put(digest, { size, sums: blocks.finish() }),
-        ])
-        for (const { reason } of ended.filter((each) => each.status === 'rejected')) throw reason
-        const [put] = ended
-        if (put.status === 'fulfilled') this.files.noteReplaced(put.value)
-        await commit()
+        this.files.noteReplaced(await pool.put({ path, target, bytes, timeMs: leases.now() }))
+        await commit({ size, sums: blocks.finish() })
         return { size }
       })
     } catch (error) {

@@ -14,6 +14,8 @@ export interface SessionParts {
   rows: SessionRows
   rooms: SessionRooms
   files: SessionFiles
+  /** Those whose bytes are held while nobody asks for anything of them. */
+  resting: Set<Session>
   publisher: Publisher
 }
 
@@ -28,6 +30,7 @@ export class SessionEnd {
     const { id, repository } = session
     // It has all its bytes, so nobody takes its place any more.
     this.#parts.rooms.leave(id)
+    if (session.held.length > 0) return await this.#finishSmall(session, digest)
     let ingest: Ingest | undefined
     try {
       const open = await this.#parts.files.open(session)
@@ -51,18 +54,19 @@ export class SessionEnd {
     }
   }
 
-  /** A session that has no file and no row, nor needs any. What keeps its bytes from the disk leaves it as it was: empty. */
-  async finishSmall(session: Session, bytes: Uint8Array, digest: Digest): Promise<{ size: number }> {
-    const { id, repository } = session
-    this.#parts.rooms.leave(id)
+  /** A session whose bytes are held, which has no file and no row, nor needs any. What keeps them from the disk leaves it as it was. */
+  async #finishSmall(session: Session, digest: Digest): Promise<{ size: number }> {
+    const { id, repository, held } = session
     try {
-      return await this.#parts.publisher.publishSmall(id, bytes, digest, async () => {
-        await this.#parts.rows.commit(id, repository, digest)
-        this.#parts.sessions.delete(id)
-      })
+      const finished = await this.#parts.publisher.publishSmall(id, held.bytes, digest, (sums) =>
+        this.#parts.rows.commit(id, repository, digest, sums),
+      )
+      this.#parts.sessions.delete(id)
+      held[Symbol.dispose]()
+      return finished
     } catch (error) {
       if (error instanceof OciError) await this.drop(session)
-      else this.#parts.rooms.keep(session, 0)
+      else this.#parts.rooms.keep(session, held.length)
       throw error
     }
   }
@@ -71,6 +75,8 @@ export class SessionEnd {
     const ingest = this.#parts.files.forget(session)
     this.#parts.sessions.delete(session.id)
     this.#parts.rooms.leave(session.id)
+    this.#parts.resting.delete(session)
+    session.held[Symbol.dispose]()
     if (!session.isStored) return
     await ingest?.close()
     // The row first: an unproven session that is finishing and has no file would pass for a proven one.

@@ -33,6 +33,7 @@ export class SessionRooms {
 
   /** Its first byte came. Throws UploadLimitError where all sessions that have bytes are at work. */
   fill(session: Occupant, bytes = 0): string[] {
+    if (this.#filled.has(session.id)) return []
     const gone = this.#filled.yielding(session)
     if (gone === undefined)
       throw new UploadLimitError('sessions', `${this.#max} uploads are under way here; try again later`)

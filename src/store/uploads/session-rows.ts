@@ -1,6 +1,7 @@
 /** The rows of upload sessions: what of a session is known after a crash. */
 import type { Digest, Repository } from '../../oci/oci.ts'
 import { linkKey, type SessionRow } from '../database/database.ts'
+import { type BlobSums, encodeSums } from '../files/block-sums.ts'
 import type { TableContext } from '../links/link-table.ts'
 
 export class SessionRows {
@@ -26,12 +27,13 @@ export class SessionRows {
     await batch.write({ sync: row.finishing !== undefined })
   }
 
-  /** Ends a session whose blob is in its place: links it to the repository. */
-  async commit(id: string, repository: Repository, digest: Digest): Promise<void> {
+  /** Ends a session whose blob is in its place: links it to the repository. With `sums`, they are not stored yet, and nor is the session. */
+  async commit(id: string, repository: Repository, digest: Digest, sums?: BlobSums): Promise<void> {
     const { database, tables, leases } = this.#context
     const batch = database.batch()
     batch.put(linkKey(digest, repository), String(leases.now()), { sublevel: tables.links })
-    batch.del(id, { sublevel: tables.sessions })
+    if (sums === undefined) batch.del(id, { sublevel: tables.sessions })
+    else batch.put(digest, encodeSums(sums), { sublevel: tables.sums })
     await batch.write({ sync: true })
   }
 }

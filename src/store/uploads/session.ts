@@ -3,18 +3,21 @@ import type { DigestAlgorithm, Repository } from '../../oci/oci.ts'
 import type { SessionRow } from '../database/database.ts'
 import { UploadConflictError, UploadUnknownError } from '../errors.ts'
 import type { Ingest } from '../ingest/ingest.ts'
+import type { HeldBytes } from './held-bytes.ts'
 
 export interface Session {
   readonly id: string
   readonly repository: Repository
   readonly client: string
   readonly row: SessionRow
-  /** False until its first byte: then it is in memory alone, and forgotten with the process. */
+  /** False while it has no file: then it is in memory alone, with the bytes of a small one, and forgotten when the process is killed. */
   isStored: boolean
+  /** Empty once it has a file. */
+  readonly held: HeldBytes
   ingest: Ingest | undefined
   /** It gave way to another. */
   isGone: boolean
-  /** Aborted when a later request takes the session over, or another session its place. */
+  /** Of the request that is under way; aborted when a later one takes the session over, or another session its place. */
   turn: AbortController
 }
 
@@ -25,15 +28,15 @@ export interface SessionFacts {
   client?: string | undefined
 }
 
-export function newSession(id: string, { client = '', ...row }: SessionFacts): Session {
+export function newSession(id: string, held: HeldBytes, { client = '', ...row }: SessionFacts): Session {
   const { repository } = row
   const turn = new AbortController()
-  return { id, repository, client, row, isStored: false, isGone: false, ingest: undefined, turn }
+  return { id, repository, client, row, held, isStored: false, isGone: false, ingest: undefined, turn }
 }
 
 /** One of the last run, whose client nobody remembers. */
-export function storedSession(id: string, row: SessionRow): Session {
-  return { ...newSession(id, row), row, isStored: true }
+export function storedSession(id: string, held: HeldBytes, row: SessionRow): Session {
+  return { ...newSession(id, held, row), row, isStored: true }
 }
 
 /** Why a request to it was cut off. */

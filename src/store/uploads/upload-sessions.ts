@@ -3,20 +3,19 @@ import { randomUUID } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { ClosingError, Keyed } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
-import { StoreFullError, UploadConflictError } from '../errors.ts'
+import { unlessFull } from '../blobs/sum-table.ts'
 import { orMissing } from '../files/blob-files.ts'
-import { pump } from '../ingest/body.ts'
 import type { Publisher } from '../ingest/publisher.ts'
 import type { Leases } from '../links/leases.ts'
 import type { TableContext } from '../links/link-table.ts'
 import type { AppendOptions, CreateOptions, PutOptions, UploadState, Uploads } from '../store.ts'
-import { WorkerCallError } from '../threads/worker-thread.ts'
-import { newSession, type Session, storedSession, takenOver, unknownSession } from './session.ts'
-import { SessionEnd } from './session-end.ts'
+import { HeldBytes, HeldRoom } from './held-bytes.ts'
+import { newSession, type Session, storedSession, unknownSession } from './session.ts'
+import { SessionEnd, type SessionParts } from './session-end.ts'
 import { SessionFiles } from './session-files.ts'
+import { SessionIntake } from './session-intake.ts'
 import { SessionRooms } from './session-rooms.ts'
 import { SessionRows } from './session-rows.ts'
-import { type Held, SessionSink } from './session-sink.ts'
 
 export interface UploadLimits {
   maxBlobBytes: number
@@ -30,28 +29,39 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   readonly #rows: SessionRows
   readonly #leases: Leases
   readonly #publisher: Publisher
-  readonly #limits: UploadLimits
   readonly #rooms: SessionRooms
   readonly #files: SessionFiles
   readonly #sessions = new Map<string, Session>()
   readonly #turns = new Keyed()
   readonly #closing = new AbortController()
-  readonly #held: Held = { bytes: 0 }
+  readonly #held = new HeldRoom()
+  /** Whose bytes are held while nobody asks for anything of them, the one that rests longest first. */
+  readonly #resting = new Set<Session>()
   readonly #end: SessionEnd
+  readonly #intake: SessionIntake
 
   constructor(context: TableContext, publisher: Publisher, limits: UploadLimits) {
     this.#rows = new SessionRows(context)
     this.#leases = context.leases
     this.#publisher = publisher
-    this.#limits = limits
     this.#files = new SessionFiles(publisher, limits.maxOpen)
     this.#rooms = new SessionRooms(limits.maxSessions, () => this.#leases.now())
-    this.#end = new SessionEnd({
+    const parts: SessionParts = {
       sessions: this.#sessions,
       rows: this.#rows,
       rooms: this.#rooms,
       files: this.#files,
+      resting: this.#resting,
       publisher,
+    }
+    this.#end = new SessionEnd(parts)
+    this.#intake = new SessionIntake({
+      ...parts,
+      end: this.#end,
+      turns: this.#turns,
+      leases: this.#leases,
+      maxBlobBytes: limits.maxBlobBytes,
+      closing: this.#closing.signal,
     })
   }
 
@@ -69,7 +79,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
         await this.#rows.commit(id, row.repository, row.finishing)
         continue
       }
-      const session = storedSession(id, row)
+      const session = storedSession(id, new HeldBytes(this.#held), row)
       this.#sessions.set(id, session)
       this.#rooms.keep(session, file?.size ?? 0)
     }
@@ -87,17 +97,18 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     await this.#publisher.space.take(1)
     this.#publisher.space.settle(1)
     const id = randomUUID()
-    const session = newSession(id, { repository, algorithm, client, touchedMs: this.#leases.now() })
+    const facts = { repository, algorithm, client, touchedMs: this.#leases.now() }
+    const session = newSession(id, new HeldBytes(this.#held), facts)
     this.#sessions.set(id, session)
-    await this.#remove(this.#rooms.enter(session))
+    await this.#intake.giveWay(this.#rooms.enter(session))
     return { id, repository, offset: 0 }
   }
 
   async find(repository: Repository, id: string): Promise<UploadState | undefined> {
     const session = this.#sessions.get(id)
     if (session?.row.repository !== repository) return undefined
-    const { ingest, isStored } = session
-    if (!isStored) return { id, repository, offset: 0 }
+    const { ingest, isStored, held } = session
+    if (!isStored) return { id, repository, offset: held.length }
     if (ingest !== undefined && !ingest.isLost) return { id, repository, offset: ingest.accepted }
     const file = await orMissing(stat(this.#publisher.files.uploadPath(id)))
     return { id, repository, offset: file?.size ?? 0 }
@@ -110,7 +121,7 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     options: AppendOptions = {},
   ): Promise<UploadState> {
     return await this.#take(repository, id, async (session, turn) => {
-      using sink = await this.#receive(session, body, { ...options, turn })
+      const sink = await this.#intake.receive(session, body, { ...options, turn, isLast: false })
       return { id, repository, offset: sink.accepted }
     })
   }
@@ -127,17 +138,14 @@ export class UploadSessions implements Uploads, AsyncDisposable {
     { admit = async () => undefined, ...options }: PutOptions = {},
   ): Promise<{ size: number }> {
     return await this.#take(repository, id, async (session, turn) => {
-      using sink = await this.#receive(session, body, { ...options, turn, held: this.#held })
+      const sink = await this.#intake.receive(session, body, { ...options, turn, isLast: true })
       try {
         await admit(sink.accepted)
       } catch (error) {
         await this.#end.drop(session)
         throw error
       }
-      const { body: bytes } = sink
-      return bytes === undefined
-        ? await this.#end.finish(session, digest)
-        : await this.#end.finishSmall(session, bytes, digest)
+      return await this.#end.finish(session, digest)
     })
   }
 
@@ -167,46 +175,15 @@ export class UploadSessions implements Uploads, AsyncDisposable {
 
   /** Cuts off what runs; the sessions stay for the next run. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort(new ClosingError('the store is closing'))
+    const reason = new ClosingError('the store is closing')
+    this.#closing.abort(reason)
     for (const session of this.#sessions.values()) {
+      session.turn.abort(reason)
       await this.#turns.run(session.id, async () => {
+        if (session.held.length > 0) await unlessFull(() => this.#intake.spill(session))
         await this.#files.forget(session)?.close()
       })
     }
-  }
-
-  async #receive(
-    session: Session,
-    body: AsyncIterable<Uint8Array>,
-    { offset, transfer = false, signal, turn, held }: AppendOptions & { turn: AbortSignal; held?: Held },
-  ): Promise<SessionSink> {
-    const { id } = session
-    const ingest = session.isStored ? await this.#files.open(session) : undefined
-    const sink = new SessionSink(ingest, {
-      open: async () => {
-        await this.#fill(session)
-        return await this.#files.open(session)
-      },
-      onProgress: (accepted) => this.#rooms.progress(id, accepted),
-      held,
-    })
-    if (offset !== undefined && offset !== sink.accepted) throw new UploadConflictError(sink.accepted, offset)
-    const signals = [turn, this.#closing.signal, ...(signal === undefined ? [] : [signal])]
-    try {
-      await pump(sink, body, {
-        maxBytes: this.#limits.maxBlobBytes,
-        transfer,
-        signal: AbortSignal.any(signals),
-      })
-    } catch (error) {
-      sink[Symbol.dispose]()
-      if (turn.aborted && error === turn.reason) throw takenOver(session, sink.accepted)
-      await this.#afterFailure(session, error)
-      throw error
-    } finally {
-      await this.#rest(session)
-    }
-    return sink
   }
 
   /** Runs `work` when the session's earlier requests are cut off and done. */
@@ -217,47 +194,20 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   ): Promise<T> {
     const session = this.#sessions.get(id)
     if (session?.row.repository !== repository) throw unknownSession(id)
-    session.turn.abort()
-    session.turn = new AbortController()
+    if (this.#turns.busy(id)) {
+      session.turn.abort()
+      session.turn = new AbortController()
+    }
     const { signal } = session.turn
     return await this.#turns.run(id, async () => {
+      this.#resting.delete(session)
       this.#closing.signal.throwIfAborted()
       if (!this.#sessions.has(id)) throw unknownSession(id)
-      return await work(session, signal)
+      try {
+        return await work(session, signal)
+      } finally {
+        if (session.held.length > 0) this.#resting.add(session)
+      }
     })
-  }
-
-  /** Makes it one that has bytes, and takes their place from those that have to go for it. */
-  async #fill(session: Session): Promise<void> {
-    const gone = this.#rooms.fill(session)
-    session.isStored = true
-    await this.#remove(gone)
-    await this.#rows.save(session.id, session.row)
-  }
-
-  /** Those that give way to others; whoever is in the middle of a request to one is told that it is gone. */
-  async #remove(ids: string[]): Promise<void> {
-    for (const id of ids) {
-      const session = this.#sessions.get(id)
-      if (session === undefined) continue
-      session.isGone = true
-      session.turn.abort()
-      await this.#turns.run(id, async () => {
-        if (this.#sessions.has(id)) await this.#end.drop(session)
-      })
-    }
-  }
-
-  async #rest(session: Session): Promise<void> {
-    if (!this.#sessions.has(session.id)) return
-    session.row.touchedMs = this.#leases.now()
-    if (session.isStored) await this.#rows.save(session.id, session.row)
-    await this.#files.rest(session)
-  }
-
-  /** A write that failed for lack of room was rolled back; one that failed otherwise leaves bytes that nobody can vouch for. */
-  async #afterFailure(session: Session, error: unknown): Promise<void> {
-    if (error instanceof StoreFullError || !(error instanceof WorkerCallError)) return
-    await this.#end.drop(session)
   }
 }
