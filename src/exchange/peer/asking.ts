@@ -89,7 +89,7 @@ export class Asking {
   /** Ends a want, without a further event. */
   release(want: Want): void {
     if (this.#wants.get(want.id) !== want) return
-    want.close()
+    want.forgetAll()
     this.#wants.delete(want.id)
     this.#say({ type: 'done', id: want.id })
   }

@@ -3,12 +3,12 @@ import { TokenBucket } from '../../base/base.ts'
 import { MalformedError } from '../../wire/wire.ts'
 import type { PeerNews } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
-import { ListAssembly } from '../protocol/list-assembly.ts'
+import { listPackLimit } from '../protocol/list-pack.ts'
 import type { Answer, Ask } from '../protocol/messages.ts'
 import { PieceAssembly } from '../protocol/piece-assembly.ts'
 import { maxPiecesPerRequest } from '../protocol/piece-messages.ts'
 import { type Layout, layoutOf, pieceLength } from '../protocol/piece-size.ts'
-import { type DataFrame, type ListFrame, leastChunkBytes } from '../protocol/raw-frames.ts'
+import type { DataFrame, ListFrame } from '../protocol/raw-frames.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 
 /** What a peer told or sent, checked against the layout that follows from the size that it told. */
@@ -60,7 +60,8 @@ export class Want {
   readonly #unsent = new Set<number>()
   #layout: Layout | undefined
   #held: Bitfield | undefined
-  #list: ListAssembly | undefined
+  /** The list that was asked for, and what has come of it. */
+  #list: PieceAssembly | 'asked' | undefined
 
   constructor(options: WantOptions) {
     this.id = options.id
@@ -107,7 +108,7 @@ export class Want {
   /** A `list` or `no-list` event follows. */
   askList(from: number): void {
     if (this.#layout === undefined || this.#list !== undefined) return
-    this.#list = new ListAssembly(this.#layout.size)
+    this.#list = 'asked'
     this.#options.send({ type: 'ask-list', id: this.id, ...(from === 0 ? {} : { from }) })
   }
 
@@ -130,7 +131,7 @@ export class Want {
         return
       case 'absent':
         this.#idleAnswer()
-        this.#forgetAll()
+        this.forgetAll()
         this.#held = undefined
         this.#tell({ type: 'absent' })
         return
@@ -148,7 +149,7 @@ export class Want {
         return
       case 'busy':
         if (this.waiting === 0) this.#idleAnswer()
-        this.#forgetAll()
+        this.forgetAll()
         this.#tell({ type: 'busy', retryAfterMs: answer.retryAfterMs })
         return
       default:
@@ -163,13 +164,13 @@ export class Want {
   }
 
   end(): void {
-    this.#forgetAll()
+    this.forgetAll()
     this.#tell({ type: 'ended' })
   }
 
-  /** Lets go of everything, silently. */
-  close(): void {
-    this.#forgetAll()
+  /** Nothing that was asked for will come. */
+  forgetAll(): void {
+    this.#forget([...this.#pieces.keys()])
   }
 
   #aboutPieces(answer: WantAnswer & { type: 'update' | 'lost' | 'later' }): void {
@@ -234,9 +235,6 @@ export class Want {
       assembly = new PieceAssembly(assembly.length)
       this.#pieces.set(piece, assembly)
     }
-    if (bytes.length < leastChunkBytes && offset + bytes.length < assembly.length) {
-      throw new MalformedError(`${bytes.length} bytes of a piece in one frame`)
-    }
     assembly.add(offset, bytes)
     const isWhole = assembly.complete
     if (isWhole) this.#came(piece)
@@ -251,12 +249,17 @@ export class Want {
     this.#sendRequests()
   }
 
-  #listFrame(frame: ListFrame): void {
+  #listFrame({ totalBytes, offset, bytes }: ListFrame): void {
     if (this.#list === undefined) throw new MalformedError('a piece list that was not asked for')
-    const bytes = this.#list.add(frame)
-    if (bytes === undefined) return
-    this.#list = undefined
-    this.#tell({ type: 'list', bytes })
+    const most = listPackLimit(this.#layout?.size ?? 0)
+    const list = this.#list === 'asked' ? new PieceAssembly(totalBytes) : this.#list
+    // Before anything is allocated for it.
+    if (totalBytes > most || totalBytes !== list.length) {
+      throw new MalformedError(`a piece list of ${totalBytes} bytes; at most ${most} are allowed`)
+    }
+    list.add(offset, bytes)
+    this.#list = list.complete ? undefined : list
+    if (list.complete) this.#tell({ type: 'list', bytes: new Uint8Array(Buffer.concat(list.take())) })
   }
 
   /** They will not come. */
@@ -284,10 +287,6 @@ export class Want {
     for (const part of inParts(pieces)) {
       this.#options.send({ type: 'request', id: this.id, pieces: part, ...(urgent && { urgent: 1 }) })
     }
-  }
-
-  #forgetAll(): void {
-    this.#forget([...this.#pieces.keys()])
   }
 
   #idleAnswer(): void {

@@ -1,5 +1,6 @@
-/** A piece on its way in: its frames in order, kept as they came when they are large, and gathered when they are not. */
+/** A piece or a list on its way in: its frames in order, kept as they came when they are large, and gathered when they are not. */
 import { MalformedError } from '../../wire/wire.ts'
+import { leastChunkBytes } from './raw-frames.ts'
 
 /** A chunk below this costs more to keep than to copy. */
 const smallChunkBytes = 32 * 1024
@@ -23,10 +24,12 @@ export class PieceAssembly {
   add(offset: number, chunk: Uint8Array): void {
     if (offset !== this.#received || offset + chunk.length > this.length) {
       throw new MalformedError(
-        `${chunk.length} bytes at ${offset} of a piece of ${this.length} that has ${this.#received}`,
+        `${chunk.length} bytes at ${offset} of ${this.length}, of which ${this.#received} have come`,
       )
     }
     const isLast = offset + chunk.length === this.length
+    if (chunk.length < leastChunkBytes && !isLast)
+      throw new MalformedError(`${chunk.length} bytes in one frame`)
     if (this.#gathered === undefined && chunk.length < smallChunkBytes && !isLast) this.#gather()
     if (this.#gathered === undefined) this.#chunks.push(chunk)
     else this.#gathered.set(chunk, offset)
