@@ -1,5 +1,4 @@
 /** One simulated node: the real Download and Upload, with a simulated network between them and those of others. */
-
 import { Download } from '../../src/exchange/picker/download.ts'
 import type {
   DownloadAction,
@@ -8,7 +7,7 @@ import type {
 } from '../../src/exchange/picker/download-events.ts'
 import { maxNeighbours } from '../../src/exchange/picker/neighbourhood.ts'
 import { Upload } from '../../src/exchange/picker/upload.ts'
-import type { UploadAction, UploadEvent, UploadLimits } from '../../src/exchange/picker/upload-events.ts'
+import type { UploadAction, UploadEvent } from '../../src/exchange/picker/upload-events.ts'
 import { Bitfield } from '../../src/exchange/protocol/bitfield.ts'
 import { type Layout, pieceLength } from '../../src/exchange/protocol/piece-size.ts'
 import { Circle } from './circle.ts'
@@ -30,7 +29,6 @@ export interface World {
   /** What is told to downloaders is told more rarely: for thousands of hosts. */
   isCoarse: boolean
   downloadLimits: Partial<DownloadLimits>
-  uploadLimits: Partial<UploadLimits>
   /** Hosts know in which site others are. */
   knowsSites: boolean
   onComplete(host: Host, blob: string): void
@@ -71,7 +69,7 @@ export class Host {
     this.#world = world
     this.name = name
     this.port = port
-    this.#upload = new Upload(world.uploadLimits)
+    this.#upload = new Upload()
     this.#sendings = new Sendings({
       network: world.network,
       from: port,

@@ -1,6 +1,4 @@
 /** What is simulated, and what it came to. */
-import type { DownloadLimits } from '../../src/exchange/picker/download-events.ts'
-import type { UploadLimits } from '../../src/exchange/picker/upload-events.ts'
 
 export const mebibyte = 1024 * 1024
 
@@ -13,7 +11,6 @@ export interface Scenario {
   parallel?: number
   /** Links in Mbit/s, and what share of the hosts has them; the first holder has the first. */
   links: { up: number; down: number; share: number }[]
-  latencyMs?: number
   /** Longest that a message waits behind data in one link; default what a link's queue holds (network.ts). */
   messageQueueMs?: number
   /** Other hosts that one knows at most; default all. */
@@ -32,9 +29,6 @@ export interface Scenario {
   /** Coarse: whole pieces as frames, rarer wakes and updates. For thousands of hosts. */
   coarse?: boolean
   seed?: number
-  uploadLimits?: Partial<UploadLimits>
-  downloadLimits?: Partial<DownloadLimits>
-  pieceBytes?: number
 }
 
 export interface Outcome {

@@ -35,9 +35,7 @@ class Simulation {
     this.#scenario = scenario
     this.#random = seededRandom(scenario.seed ?? 1)
     this.#total = scenario.sizes.reduce((sum, size) => sum + size, 0)
-    this.#layouts = new Map(
-      scenario.sizes.map((size, at) => [`blob-${at}`, layout(size, scenario.pieceBytes)]),
-    )
+    this.#layouts = new Map(scenario.sizes.map((size, at) => [`blob-${at}`, layoutOf(size)]))
     this.#world = this.#openWorld()
     const { count = 0, narrowMbps = 0 } = scenario.sites ?? {}
     const narrow = (): Link => new Link(narrowMbps * bitsPerMega)
@@ -74,13 +72,7 @@ class Simulation {
   }
 
   #openWorld(): World {
-    const {
-      latencyMs = 2,
-      messageQueueMs,
-      coarse = false,
-      downloadLimits,
-      uploadLimits = {},
-    } = this.#scenario
+    const { messageQueueMs, coarse = false } = this.#scenario
     const timeline = this.#timeline
     const random = this.#random
     return {
@@ -89,7 +81,7 @@ class Simulation {
       network: new Network({
         timeline,
         random,
-        latencyMs,
+        latencyMs: 2,
         farLatencyMs: 20,
         frameBytes: coarse ? 16 * mebibyte : 16 * 1024,
         socketBytes: 128 * 1024,
@@ -104,8 +96,7 @@ class Simulation {
       isCoarse: coarse,
       knowsSites: this.#scenario.sites?.aware === true,
       // Coarse frames are no signs of life.
-      downloadLimits: { ...(coarse ? { silentMs: 1e9, deadMs: 1e9 } : {}), ...downloadLimits },
-      uploadLimits,
+      downloadLimits: coarse ? { silentMs: 1e9, deadMs: 1e9 } : {},
       onComplete: (host) => this.#onComplete(host),
     }
   }
@@ -240,11 +231,6 @@ class Simulation {
       cpuSeconds,
     }
   }
-}
-
-function layout(size: number, pieceBytes?: number): Layout {
-  const ruled = layoutOf(size)
-  return pieceBytes === undefined ? ruled : { size, pieceBytes, count: Math.ceil(size / pieceBytes) }
 }
 
 function at<T>(list: readonly T[], index: number): T {

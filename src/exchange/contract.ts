@@ -4,8 +4,6 @@ import type { Digest, RangesOf, Repository } from '../oci/oci.ts'
 import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import type { BatchChannel, Identity } from '../wire/wire.ts'
 import type { Fault, Misconduct } from './peer/faults.ts'
-import type { DownloadLimits } from './picker/download-events.ts'
-import type { UploadLimits } from './picker/upload-events.ts'
 import type { Wanted } from './protocol/wanted.ts'
 import type { PieceListStorage } from './seeding/piece-lists.ts'
 import type { TransferView } from './transfer/transfer-view.ts'
@@ -161,8 +159,6 @@ export interface ExchangeLimits {
   stallMs: number
   /** Prefetches at once; default 3. */
   prefetches: number
-  upload: Partial<UploadLimits>
-  download: Partial<DownloadLimits>
 }
 
 export interface ExchangeOptions {

@@ -44,8 +44,6 @@ const defaultLimits: ExchangeLimits = {
   giveUpMs: 30_000,
   stallMs: 2_000,
   prefetches: 3,
-  upload: {},
-  download: {},
 }
 
 type Stored = Pick<Blobs, 'open' | 'stat'>
@@ -105,7 +103,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     originMemory: new MemoryBudget(limits.memoryBytes),
     mayRead,
     admits,
-    limits: limits.download,
     giveUpMs: limits.giveUpMs,
     metrics,
     stallMs: limits.stallMs,
@@ -121,7 +118,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
     traffic,
     pool,
-    limits: limits.upload,
     ...bucket(limits.uploadBytesPerSecond, clock),
     knownMs: (peer) => acquaintances.knownMs(peer),
     onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),

@@ -3,11 +3,10 @@ import { type Logger, LogLimit } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Connection } from '../peer/connection.ts'
 import { Upload } from '../picker/upload.ts'
-import type { UploadEvent, UploadLimits } from '../picker/upload-events.ts'
+import type { UploadEvent } from '../picker/upload-events.ts'
 import { grant, Session, type SessionContext } from './session.ts'
 
 export interface SeederOptions extends SessionContext {
-  limits: Partial<UploadLimits>
   logger: Logger
 }
 
@@ -21,7 +20,7 @@ export class Seeder {
 
   constructor(options: SeederOptions) {
     this.#options = options
-    this.#upload = new Upload(options.limits)
+    this.#upload = new Upload()
     this.#failures = new LogLimit({ clock: options.clock, everyMs: 60_000 })
   }
 

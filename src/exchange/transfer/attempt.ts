@@ -4,7 +4,7 @@ import type { PartialBlob } from '../../store/store.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { Download } from '../picker/download.ts'
-import type { DownloadAction, DownloadEvent, DownloadLimits } from '../picker/download-events.ts'
+import type { DownloadAction, DownloadEvent } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
 import { pieceLength } from '../protocol/piece-size.ts'
@@ -17,7 +17,8 @@ export interface AttemptOptions {
   candidate: Candidate
   partial: PartialBlob
   pool: Pick<FramePool, 'give'>
-  limits: Partial<DownloadLimits>
+  /** In flight at once. */
+  maxBytes: number
   budget?: TokenBucket | undefined
   clock: Clock
   random(): number
@@ -57,7 +58,7 @@ export class Attempt {
   #isOver = false
 
   constructor(options: AttemptOptions) {
-    const { candidate, partial, limits, budget, random, clock } = options
+    const { candidate, partial, maxBytes, budget, random, clock } = options
     const { layout } = candidate.list
     this.#options = options
     this.candidate = candidate
@@ -74,7 +75,7 @@ export class Attempt {
       known: this.#known,
       site,
       random,
-      limits,
+      limits: { maxBytes },
       onDemand: true,
       ...(budget && { budget }),
     })

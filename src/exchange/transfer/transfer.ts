@@ -10,7 +10,6 @@ import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
-import type { DownloadLimits } from '../picker/download-events.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Inventory } from '../seeding/inventory.ts'
 import { Attempt } from './attempt.ts'
@@ -35,7 +34,6 @@ export interface TransferContext
   /** Gets memory back that pieces came in. */
   pool: Pick<FramePool, 'give'>
   budget?: TokenBucket
-  limits: Partial<DownloadLimits>
   liars: Liars
   faults: Faults
   verifier: Verifier
@@ -203,7 +201,7 @@ export class Transfer {
 
   /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
   async #try(candidate: Candidate, signal: AbortSignal): Promise<void> {
-    const { inventory, memory, limits } = this.#context
+    const { inventory, memory } = this.#context
     const { state } = this
     const { pieceBytes } = candidate.list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
@@ -213,7 +211,7 @@ export class Transfer {
       ...this.#context,
       candidate,
       partial,
-      limits: { ...limits, maxBytes: Math.max(1, lease.bytes - pieceBytes) },
+      maxBytes: Math.max(1, lease.bytes - pieceBytes),
       fellows: () => this.sources.fellows(),
       isFar: (peer) => this.sources.isFar(peer),
       onWrite: (piece, giver) => state.writes(piece, giver),
