@@ -1,4 +1,5 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
+import { availableParallelism, totalmem } from 'node:os'
 import type { Middleware } from 'koa'
 import { openAccess } from '../src/access/access.ts'
 import { ClosingError, type Logger, steadyClock, wallClock } from '../src/base/base.ts'
@@ -61,7 +62,11 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   await using opened = new AsyncDisposableStack()
   const machine = readMachineLimits()
   const budgets = budgetsFor(machine)
-  logger.debug(machine, 'this much of the machine may be used')
+  if (machine.processors < availableParallelism() || machine.memoryBytes < totalmem())
+    logger.info(
+      { ...machine },
+      'control groups leave this node a part of the machine, which its caches and threads follow',
+    )
   // Before the data directory is touched: what the configuration says of them may be wrong.
   const upstreams = opened.use(await openNodeUpstreams(settings, process.env, { logger, metrics }))
   const node = opened.use(

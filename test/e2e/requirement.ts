@@ -1,6 +1,7 @@
 /** What a suite needs of the machine; where it is missing, the suite is skipped and the run says why. */
 import { accessSync, constants } from 'node:fs'
 import path from 'node:path'
+import { makesControlGroups } from './control-group.ts'
 
 /** Folders of daemons, which an ordinary user's PATH often leaves out, and that of docker's plugins. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/libexec/docker/cli-plugins']
@@ -12,7 +13,7 @@ export interface Requirement {
 
 /**
  * Options for `describe` or `test`: skips it, with the reason, unless each need is met. A need is `linux`, `root`,
- * `shoal` (a Shoal node as the registry under test), or the name of a program.
+ * `control groups`, `shoal` (a Shoal node as the registry under test), or the name of a program.
  */
 export function requires(...needs: string[]): Requirement {
   const lacking = needs.filter((need) => !isMet(need))
@@ -33,6 +34,7 @@ function nameOf(need: string): string {
 function isMet(need: string): boolean {
   if (need === 'linux') return process.platform === 'linux'
   if (need === 'root') return process.getuid?.() === 0
+  if (need === 'control groups') return makesControlGroups()
   if (need === 'shoal') return process.env.E2E_REGISTRY !== 'docker-registry'
   return findProgram(need) !== undefined
 }

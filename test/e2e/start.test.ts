@@ -1,17 +1,23 @@
 /** What a start promises: commands work from the first sign of life on, and one that fails says why and leaves nothing behind. */
+import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import { Readable } from 'node:stream'
 import { describe, expect, test } from 'vitest'
 import { openReachableNode } from '../../node/admin/reachable-node.ts'
 import { readSettings } from '../../node/settings/settings.ts'
 import { findCluster, parseToken, startCluster, tokenOf } from '../../src/swarm/swarm.ts'
+import { openClient, startUpload, withDigest } from './client.ts'
 import { type RunResult, run } from './command.ts'
+import { openControlGroup } from './control-group.ts'
 import { type Daemon, startDaemon } from './process.ts'
 import { freePorts, openRegistry } from './registry.ts'
 import { requires } from './requirement.ts'
 import { openScratchFolder } from './scratch-folder.ts'
 
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
+const mib = 2 ** 20
 
 describe('a node that starts', requires('shoal'), () => {
   test('answers every command from its first healthz on', async () => {
@@ -84,6 +90,29 @@ describe('a start that fails', requires('shoal'), () => {
     const flags = ['--http', '127.0.0.1:0', '--p2p', '127.0.0.1:0']
     const failure = await failedServe('/proc/x', flags)
     expect(failure).toContain('ended with 1\nshoal: /proc/x: there is no such file or folder')
+  })
+})
+
+describe('a node on half a core and 256 MiB', requires('shoal', 'control groups'), () => {
+  test('knows what it has, and takes and gives more than its memory without being killed', async () => {
+    await using stack = new AsyncDisposableStack()
+    const group = stack.use(await openControlGroup({ processors: 0.5, memoryBytes: 256 * mib }))
+    const folder = stack.use(await openScratchFolder())
+    await writeFile(folder.at('shoal'), group.script(shoal), { mode: 0o755 })
+    const registry = stack.use(await openRegistry({ program: folder.at('shoal') }))
+    expect(registry.output()).toMatch(new RegExp(`"processors":0.5,"memoryBytes":${256 * mib}\\b`))
+    using client = openClient(registry.port)
+    const parts = Array.from({ length: 288 }, (_, part) => Buffer.alloc(mib, String(part)))
+    const digest = `sha256:${parts.reduce((sum, part) => sum.update(part), createHash('sha256')).digest('hex')}`
+    const location = withDigest(await startUpload(client, 'small/app'), digest)
+    const put = await client.ask('PUT', location, { body: Readable.from(parts) })
+    expect(put.status).toBe(201)
+    const got = await fetch(`http://127.0.0.1:${registry.port}/v2/small/app/blobs/${digest}`)
+    const sum = createHash('sha256')
+    for await (const chunk of got.body ?? []) sum.update(chunk)
+    expect(`sha256:${sum.digest('hex')}`).toBe(digest)
+    expect(await group.kills()).toBe(0)
+    expect(await registry.stop()).toBe(0)
   })
 })
 
