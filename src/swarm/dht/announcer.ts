@@ -3,6 +3,7 @@ import type { Background, Clock, Logger, Metrics } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Members } from '../members/members.ts'
 import type { Libp2pNode } from '../streams/libp2p-node.ts'
+import { DueTimes } from './due-times.ts'
 import { cidOf } from './finder.ts'
 
 export interface Announcer {
@@ -48,8 +49,7 @@ const fewMembers = 32
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { node, members, isComplete, tasks, clock, random, logger, metrics } = options
-  /** When each is due. Within one interval the map's order is the order of the last announcement. */
-  const due = new Map<Digest, number>()
+  const due = new DueTimes()
   /** The newest last, each at most once. */
   const fresh: Digest[] = []
   const waiting = new Set<Digest>()
@@ -147,10 +147,9 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         continue
       }
       for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
-      const overdue = [...due].filter(([, atMs]) => atMs <= clock.now()).map(([digest]) => digest)
-      for (const digest of overdue) {
+      for (const digest of due.overdue(clock.now())) {
         if (fresh.length > 0) break
-        if (due.has(digest)) await announceOne(digest, signal)
+        await announceOne(digest, signal)
       }
       if (fresh.length === 0) await pause(30_000, signal)
     }
