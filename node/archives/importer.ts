@@ -40,6 +40,7 @@ export interface ImportedImage extends ImportOutcome {
   imported: Digest
 }
 
+export const blobsAtOnce = 4
 const digestsAtOnce = 1_000
 const maxRecords = 200_000
 
@@ -50,11 +51,10 @@ export async function importImages(options: ImportOptions): Promise<ImportedImag
   const list = await readImageList(files)
   const records = await RecordBook.read(files)
   const plans = await planImport(list, { as, repositoriesOf: (digest) => records.repositoriesOf(digest) })
-  await bringBlobs(
-    { ...options, atOnce: 1 },
-    { ...list, name: files.name, chunks: (path) => files.chunks(path, { signal }) },
-    plans,
-  )
+  // A tar file is read once, from its beginning.
+  const atOnce = isFolder ? blobsAtOnce : 1
+  const from = { ...list, ...files, chunks: (path: string) => files.chunks(path, { signal }) }
+  await bringBlobs({ ...options, atOnce, onBytes: () => undefined }, from, plans)
   const images: ImportedImage[] = []
   for (const plan of plans) images.push(...(await publish({ ...options, records }, list, plan)))
   return images
@@ -70,12 +70,14 @@ async function isDirectory(input: string): Promise<boolean> {
 
 interface BringOptions extends Pick<ImportOptions, 'settings' | 'content' | 'onBlob'> {
   atOnce: number
+  /** Hears of bytes as they come. */
+  onBytes(bytes: number): void
 }
 
 /** Those that the node does not hold, in the order in which they were found. */
 export async function bringBlobs(
-  { settings, content, onBlob, atOnce }: BringOptions,
-  source: Pick<OtherContent, 'name' | 'findBlob' | 'chunks'>,
+  { settings, content, onBlob, onBytes, atOnce }: BringOptions,
+  source: Pick<OtherContent, 'name' | 'findBlob' | 'chunks' | 'pathOf'>,
   plans: ImportPlan[],
 ): Promise<void> {
   const blobs = new Map(plans.flatMap((plan) => [...plan.blobs]))
@@ -93,16 +95,33 @@ export async function bringBlobs(
       )
     coming.push({ blob, path })
   }
+  // The node reads by itself what it can: bytes that go through this process take several times as long.
+  const isRead = async ({ digest, size }: Descriptor, file: string | undefined): Promise<boolean> => {
+    if (file === undefined) return false
+    const params = { digest, size, file }
+    return (await perform(settings, 'import-blob', params, ({ bytes }) => onBytes(bytes))).isHere
+  }
   const next = coming.values()
   const bring = async (): Promise<void> => {
     for (const { blob, path } of next) {
       onBlob(blob, 'coming')
-      await content.write(blob.digest, blob.size, source.chunks(path))
+      if (!(await isRead(blob, source.pathOf?.(path))))
+        await content.write(blob.digest, blob.size, counted(source.chunks(path), onBytes))
       onBlob(blob, 'here')
     }
   }
   const outcomes = await Promise.allSettled(Array.from({ length: atOnce }, bring))
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+async function* counted(
+  chunks: AsyncIterable<Uint8Array>,
+  onBytes: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    onBytes(chunk.length)
+    yield chunk
+  }
 }
 
 interface PublishOptions {

@@ -12,7 +12,7 @@ import type { ContentClient } from '../admin/content-client.ts'
 import { formatImageName } from '../operations/image-name.ts'
 import type { Settings } from '../settings/settings.ts'
 import { planImport } from './archive-plan.ts'
-import { bringBlobs, type ImportedImage, publish, RecordBook } from './importer.ts'
+import { blobsAtOnce, bringBlobs, type ImportedImage, publish, RecordBook } from './importer.ts'
 
 export interface RegistryImportOptions {
   settings: Settings
@@ -48,7 +48,6 @@ export interface RegistryReport {
   bytes: number
 }
 
-const blobsAtOnce = 4
 /** Of one image: what refers to it, and to that. */
 const maxReferrers = 1_000
 /** With these nothing else would come either. */
@@ -139,11 +138,16 @@ class RepositoryImporter {
       { ...from, images: [{ root, names }] },
       { as: repository, repositoriesOf: () => [] },
     )
-    const counted = {
-      ...from,
-      chunks: (path: string) => this.#counted(name, from.chunks(path, { signal })),
+    const onBytes = (bytes: number): void => {
+      this.#report.bytes += bytes
+      this.#tell(name)
     }
-    await bringBlobs({ settings, content, atOnce: blobsAtOnce, onBlob: () => undefined }, counted, plans)
+    const stoppable = { ...from, chunks: (path: string) => from.chunks(path, { signal }) }
+    await bringBlobs(
+      { settings, content, atOnce: blobsAtOnce, onBlob: () => undefined, onBytes },
+      stoppable,
+      plans,
+    )
     const imported: ImportedImage[] = []
     for (const plan of plans)
       imported.push(
@@ -163,14 +167,6 @@ class RepositoryImporter {
       }
     }
     return found
-  }
-
-  async *#counted(name: string, chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of chunks) {
-      this.#report.bytes += chunk.length
-      this.#tell(name)
-      yield chunk
-    }
   }
 
   #tell(name: string): void {

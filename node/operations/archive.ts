@@ -70,6 +70,19 @@ export const listMissing: Operation<'import-missing'> = async ({ node }, { diges
   return { missing }
 }
 
+/** Commands may run as others, with other folders: what the node cannot read comes over the socket. */
+export const importBlob: Operation<'import-blob'> = async (
+  { node },
+  { digest, size, file },
+  emit,
+  { signal },
+) => {
+  const onBytes = (bytes: number): void => emit({ bytes })
+  return {
+    isHere: await node.store.copyFile(parseDigest(digest), { path: file, size }, { signal, onBytes }),
+  }
+}
+
 /** Its blobs are in the store, and its manifests were imported before it. */
 export const importManifest: Operation<'import-manifest'> = async (context, imported) => {
   const { store, names } = context.node

@@ -33,6 +33,7 @@ import {
   type ImportedManifest,
   type ImportedTag,
   type ImportOutcome,
+  importBlob,
   importManifest,
   importTag,
   listMissing,
@@ -228,6 +229,12 @@ export interface OperationTypes {
   /** The signed records of these, in Base64; those that there are. */
   records: { params: { names: NamedRecord[] }; event: never; result: { records: string[] } }
   'import-missing': { params: { digests: string[] }; event: never; result: { missing: string[] } }
+  /** A blob that is a file of this host: `isHere` is false where the node cannot read it. `bytes` are those of a part. */
+  'import-blob': {
+    params: { digest: string; size: number; file: string }
+    event: { bytes: number }
+    result: { isHere: boolean }
+  }
   'import-manifest': { params: ImportedManifest; event: never; result: ImportOutcome }
   'import-tag': { params: ImportedTag; event: never; result: ImportOutcome }
 }
@@ -362,6 +369,7 @@ const operations: { [N in OperationName]: Operation<N> } = {
   drain: drainNode,
   records: findRecords,
   'import-missing': listMissing,
+  'import-blob': importBlob,
   'import-manifest': importManifest,
   'import-tag': importTag,
 }

@@ -38,7 +38,7 @@ export interface OtherRegistry extends AsyncDisposable {
   content(repository: Repository): OtherContent
 }
 
-export type OtherContent = Omit<ImageList, 'images'> & Pick<ArchiveFiles, 'name' | 'chunks'>
+export type OtherContent = Omit<ImageList, 'images'> & Pick<ArchiveFiles, 'name' | 'chunks' | 'pathOf'>
 
 const inside = 'docker/registry/v2'
 const maxLinkBytes = 256
@@ -126,6 +126,7 @@ export async function openDockerRegistry(folder: string): Promise<OtherRegistry>
     content: () => ({
       name: folder,
       chunks: (path, options) => files.chunks(path, options),
+      ...(files.pathOf === undefined ? {} : { pathOf: files.pathOf }),
       readManifest,
       async findBlob(descriptor) {
         const path = dataPath(descriptor)

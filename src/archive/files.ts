@@ -11,6 +11,8 @@ export interface ArchiveFiles extends AsyncDisposable {
   find(path: string): Promise<{ size: number } | undefined>
   /** Throws ArchiveError when it is not there, or shorter than it was. */
   chunks(path: string, options?: { signal?: AbortSignal }): AsyncIterable<Uint8Array>
+  /** Where it lies on this host, for who reads it by themselves; absent where it is part of another file. */
+  pathOf?(path: string): string
 }
 
 /** The whole of a small file; `undefined` when it is not there. Throws ArchiveError when it is larger than `maxBytes`. */

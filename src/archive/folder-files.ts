@@ -19,6 +19,7 @@ export async function openFolderFiles(folder: string): Promise<ArchiveFiles> {
       const found = await findPlain(root, join(root, checkName(path)))
       return found === undefined ? undefined : { size: found.size }
     },
+    pathOf: (path) => join(root, checkName(path)),
     async *chunks(path, { signal } = {}) {
       // A link that took the file's place since it was looked at is not followed.
       const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants

@@ -21,7 +21,9 @@ import { type Quarantined, Verifier } from './blobs/verifier.ts'
 import { type Database, openTables } from './database/database.ts'
 import { BlobFiles } from './files/blob-files.ts'
 import { DiskSpace, diskUsage } from './files/disk-space.ts'
+import { openPlain, type PlainFile } from './files/plain-file.ts'
 import { ReadBuffers } from './files/read-buffers.ts'
+import type { CopyOptions } from './ingest/ingest.ts'
 import { IngestPool } from './ingest/ingest-pool.ts'
 import { Publisher } from './ingest/publisher.ts'
 import { Claims } from './links/claims.ts'
@@ -81,6 +83,11 @@ export interface FileStore extends Store {
   hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
   /** Pieces are about to come, or to be hashed: their thread takes a while to start. */
   readyPieces(): void
+  /**
+   * Puts a blob into the store that is a plain file of this host, as `blobs.write` does. False where this node cannot read it, or it
+   * has another size. `onBytes` hears of each part that is here.
+   */
+  copyFile(digest: Digest, from: PlainFile, options?: Partial<CopyOptions>): Promise<boolean>
   /** Hashes one blob again; false when it was wrong, and is in quarantine now, or was not here. */
   verifyBlob(digest: Digest): Promise<boolean>
   /** Calls `listener` with each blob whose bytes the disk did not give, once for each read. Returns the unsubscriber. */
@@ -202,6 +209,13 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
       return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
     },
     readyPieces: () => pieces.ready(),
+    copyFile: (digest, { path, size }, { signal, onBytes = () => undefined } = {}) =>
+      work.run(signal, async (either) => {
+        await using from = size > maxBlobBytes ? undefined : await openPlain(path, size)
+        if (from === undefined) return false
+        await publisher.copy(digest, from.fd, size, { signal: either, onBytes })
+        return true
+      }),
     verifyBlob,
     onUnreadable(listener) {
       unreadable.listeners.add(listener)

@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { contentClient } from '../../node/admin/content-client.ts'
+import { type ContentClient, contentClient } from '../../node/admin/content-client.ts'
 import { openReachableNode } from '../../node/admin/reachable-node.ts'
 import type { ImportedImage } from '../../node/archives/importer.ts'
 import {
@@ -46,16 +46,20 @@ afterEach(() => opened.disposeAsync())
 interface Options {
   patterns?: string[]
   replacesTags?: boolean
+  content?: Partial<ContentClient>
 }
 
-async function take(source: OtherRegistry, { patterns = [], replacesTags = false }: Options = {}) {
+async function take(
+  source: OtherRegistry,
+  { patterns = [], replacesTags = false, content = {} }: Options = {},
+) {
   await using _source = source
   await using _node = await openReachableNode(here.settings)
   const images: (ImportedImage | FailedImage)[] = []
   const progress: RegistryProgress[] = []
   const report = await importRegistry({
     settings: here.settings,
-    content: contentClient(here.settings.data),
+    content: { ...contentClient(here.settings.data), ...content },
     source,
     patterns,
     replacesTags,
@@ -93,6 +97,25 @@ describe('the storage of a docker-registry', () => {
     const referrers = await here.open(({ names }) => names.listReferrers(web, index.digest, { limit: 10 }))
     expect(referrers.map(({ digest }) => digest)).toEqual([referrer.digest])
     expect(progress.at(-1)).toMatchObject({ repository: 2, repositories: 2, bytes: report.bytes })
+  })
+
+  it('has its blobs read by the node, and through the socket where the node cannot read them', async () => {
+    const [near, far] = [newImage(), newImage()]
+    await storage.push(web, near, 'near')
+    const content = {
+      write: () => Promise.reject(new Error('these bytes came through the socket')),
+    }
+    expect((await takeStorage({ content })).report).toMatchObject({ imported: 1, failed: 0 })
+    await storage.push(web, far, 'far')
+    const source = await openDockerRegistry(storage.folder)
+    const elsewhere: OtherRegistry = {
+      ...source,
+      content: (repository) => ({ ...source.content(repository), pathOf: () => '/of/another/host' }),
+    }
+    const { report } = await take(elsewhere)
+    expect(report).toMatchObject({ imported: 2, failed: 0 })
+    expect(report.bytes).toBe(far.children.reduce((sum, { size }) => sum + size, 0))
+    expect(await here.holds(near, far)).toBe(true)
   })
 
   it('is also taken by the folder that lies in it, and only what a pattern names', async () => {

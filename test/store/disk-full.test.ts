@@ -4,7 +4,7 @@ import { rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openDatabase, openStore, type Store } from '../../src/store/store.ts'
+import { type FileStore, openDatabase, openStore } from '../../src/store/store.ts'
 import {
   digestOf,
   expectBytes,
@@ -32,12 +32,14 @@ describe('on a disk of 16 MiB', {
   meta: { lacks: 'lacks the right to mount a tmpfs' },
 }, () => {
   let stack: AsyncDisposableStack
-  let store: Store
+  let folderPath: string
+  let store: FileStore
 
   // The database lies elsewhere, so that the disk can be filled to the last byte.
   const open = async (minFreeBytes: number): Promise<void> => {
     stack = new AsyncDisposableStack()
     const folder = stack.use(await temporaryFolder())
+    folderPath = folder.path
     const database = stack.adopt(await openDatabase(folder.path), (opened) => opened.close())
     store = stack.use(await openStore({ directory: mountPoint, database, minFreeBytes, workers: 1 }))
   }
@@ -88,7 +90,7 @@ describe('on a disk of 16 MiB', {
       await expect(push(store, seededBytes(1000, seed))).rejects.toMatchObject({ code: 'STORE_FULL' })
   })
 
-  it('stops short of the reserve, in uploads, new sessions, blobs from peers and manifests', async () => {
+  it('stops short of the reserve, in uploads, new sessions, copies of files, blobs from peers and manifests', async () => {
     const reserve = 4 * mib
     await open(reserve)
     const bytes = seededBytes(15 * mib)
@@ -99,6 +101,9 @@ describe('on a disk of 16 MiB', {
     expect(bavail * bsize).toBeGreaterThanOrEqual(reserve)
     const offset = (await store.uploads.find(team, id))?.offset ?? 0
     expect(offset).toBeGreaterThan(8 * mib)
+    const file = { path: join(folderPath, 'given'), size: bytes.length }
+    await writeFile(file.path, bytes)
+    await expect(store.copyFile(digestOf(bytes), file)).rejects.toMatchObject(full)
     await writeFile(join(mountPoint, 'ballast'), new Uint8Array(bavail * bsize - reserve + bsize))
     await expect(store.uploads.create(team)).rejects.toMatchObject(full)
     await expect(pushManifest(store, 'm', [])).rejects.toMatchObject(full)

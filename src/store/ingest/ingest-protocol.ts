@@ -7,6 +7,8 @@ export type IngestRequest =
   | { type: 'open'; file: number; path: string; algorithm: DigestAlgorithm }
   /** Appends. After a failure every write is refused until `resume`. Value: `offset`. */
   | { type: 'write'; file: number; chunks: Uint8Array[] }
+  /** Appends `bytes` of the open file `from`, from where this file stands; fewer where that ends before. As `write` otherwise. */
+  | { type: 'copy'; file: number; from: number; bytes: number }
   /** Ends the refusal after a failed write. Value: `offset`, where the file stands. */
   | { type: 'resume'; file: number }
   /** Syncs, with `timeMs` as the file's modification time, and closes. Value: `hex`, `offset`, `sums`. */

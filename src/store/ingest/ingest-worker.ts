@@ -3,8 +3,9 @@
  * It writes synchronously on purpose: a disk that blocks then blocks this thread alone, and not the pool that serves reads.
  */
 import type { Hash } from 'node:crypto'
-import { fdatasync, fsyncSync, ftruncateSync, futimesSync, writevSync } from 'node:fs'
+import { fdatasync, fsyncSync, ftruncateSync, futimesSync, read, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import type { DigestAlgorithm } from '../../oci/oci.ts'
 import type { BlockSums } from '../files/block-sums.ts'
 import { FileHash } from '../files/file-hash.ts'
@@ -14,6 +15,8 @@ import { putWhole } from './whole-files.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
+const copyBytes = 1024 * 1024
+const readFrom = promisify(read)
 
 interface OpenFile {
   handle: FileHandle
@@ -52,6 +55,9 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
     case 'write':
       await write(file, request.chunks)
       break
+    case 'copy':
+      await copy(file, request.from, request.bytes)
+      break
     case 'resume':
       file.refusing = false
       break
@@ -86,6 +92,40 @@ async function openFile(number: number, path: string, algorithm: DigestAlgorithm
 }
 
 async function write(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
+  await append(file, chunks)
+  for (const chunk of chunks) free(chunk)
+}
+
+/** What comes next is read while this is hashed and written. */
+async function copy(file: OpenFile, from: number, bytes: number): Promise<void> {
+  const end = file.offset + bytes
+  const room = Math.min(copyBytes, bytes)
+  let [current, spare] = [new Uint8Array(room), new Uint8Array(room)]
+  const readAt = async (buffer: Uint8Array, at: number): Promise<number> =>
+    (await readFrom(from, buffer, 0, Math.min(buffer.length, end - at), at)).bytesRead
+  let reading = readAt(current, file.offset)
+  try {
+    for (;;) {
+      const bytesRead = await reading
+      if (bytesRead === 0) return
+      reading = readAt(spare, file.offset + bytesRead)
+      await append(file, [current.subarray(0, bytesRead)])
+      ;[current, spare] = [spare, current]
+    }
+  } finally {
+    // Into memory that is about to go.
+    await Promise.allSettled([reading])
+    free(current)
+    free(spare)
+  }
+}
+
+/** Frees the memory now; the collector of this thread would let hundreds of megabytes pile up first. */
+function free({ buffer }: Uint8Array): void {
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
+}
+
+async function append(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
   if (file.refusing) throw new Error('an earlier write failed')
   try {
     writeAll(file.handle.fd, chunks)
@@ -99,8 +139,6 @@ async function write(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
     file.sums.update(chunk)
     file.offset += chunk.length
     file.unsynced += chunk.length
-    // Frees the memory now; the collector of this thread would let hundreds of megabytes pile up first.
-    if (chunk.buffer instanceof ArrayBuffer) chunk.buffer.transfer(0)
   }
   if (file.unsynced < syncEveryBytes) return
   file.unsynced = 0

@@ -9,6 +9,14 @@ import type { IngestThread } from './ingest-pool.ts'
 
 /** Smaller chunks are gathered by copying: a message of thousands of tiny buffers costs more. */
 const smallestTransfer = 16 * 1024
+/** Of a file that is copied, at a time: others have their turn between two, and room on the disk is asked for so much. */
+const sliceBytes = 16 * 1024 * 1024
+
+export interface CopyOptions {
+  signal: AbortSignal
+  /** Hears of each part that is here. */
+  onBytes(bytes: number): void
+}
 
 export interface IngestOptions {
   thread: IngestThread
@@ -80,6 +88,26 @@ export class Ingest implements BodySink {
       this.#offset = offset
     }
     throw failure
+  }
+
+  /** Appends the bytes of an open file from where this one stands, up to `size`, or to its end where that comes before. */
+  async copy(from: number, size: number, { signal, onBytes }: CopyOptions): Promise<void> {
+    const { thread, file, space } = this.#options
+    while (this.#offset < size) {
+      signal.throwIfAborted()
+      const before = this.#offset
+      const bytes = Math.min(sliceBytes, size - before)
+      await space.take(bytes)
+      try {
+        this.#offset = (await thread.call({ type: 'copy', file, from, bytes })).offset
+      } catch (error) {
+        throw asStoreError(error)
+      } finally {
+        space.settle(bytes)
+      }
+      if (this.#offset === before) return
+      onBytes(this.#offset - before)
+    }
   }
 
   /** Syncs and closes the file; resolves with what its bytes hash to, and the sums of its blocks. */

@@ -16,7 +16,7 @@ import type { Claims } from '../links/claims.ts'
 import type { Leases } from '../links/leases.ts'
 import type { BodyOptions } from '../store.ts'
 import { pump } from './body.ts'
-import type { Ingest } from './ingest.ts'
+import type { CopyOptions, Ingest } from './ingest.ts'
 import type { IngestPool } from './ingest-pool.ts'
 
 export interface PublisherOptions {
@@ -101,10 +101,26 @@ export class Publisher {
     maxBytes: number,
     { transfer = false, signal }: BodyOptions & { signal: AbortSignal },
   ): Promise<{ size: number }> {
+    return await this.#whole(digest, (ingest) => pump(ingest, body, { maxBytes, transfer, signal }))
+  }
+
+  /** The same of a file of this host that is open. */
+  async copy(digest: Digest, from: number, size: number, options: CopyOptions): Promise<{ size: number }> {
+    return await this.#whole(digest, async (ingest) => {
+      ingest.begin()
+      try {
+        await ingest.copy(from, size, options)
+      } finally {
+        await ingest.end()
+      }
+    })
+  }
+
+  async #whole(digest: Digest, fill: (ingest: Ingest) => Promise<void>): Promise<{ size: number }> {
     const id = randomUUID()
     const ingest = await this.open(id, algorithmOf(digest))
     try {
-      await pump(ingest, body, { maxBytes, transfer, signal })
+      await fill(ingest)
       return await this.publish(ingest, id, digest, async () => undefined)
     } catch (error) {
       if (!ingest.isLost) await ingest.close()
