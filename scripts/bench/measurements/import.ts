@@ -1,6 +1,10 @@
-/** `shoal import docker-registry` of a storage folder, beside `cp` of the same folder: alone, and until it is on the disk. */
+/**
+ * `shoal import docker-registry` of a storage folder, beside `cp` of the same folder, alone and until it is on the disk, and beside
+ * `sha256sum` of it on all processors, which is the least that proving it takes.
+ */
 import { createHash } from 'node:crypto'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { type Bench, type Measurement, makeBlobs, openFolder, settle, sizeText } from '../bench.ts'
 import { runCommand } from '../command.ts'
@@ -26,7 +30,7 @@ export const importing: Measurement = {
     await writeImage(storage, layers)
     const what = `import of ${layerCount} × ${sizeText(bench.blobBytes)}`
     bench.say(what)
-    const [shoal, copied, durable]: number[][] = [[], [], []]
+    const [shoal, copied, durable, hashed]: number[][] = [[], [], [], []]
     const [node, copy] = [path.join(folder.path, 'node'), path.join(folder.path, 'copy')]
     for (let turn = 0; turn < bench.reps; turn += 1) {
       await forget(bench, storage, layers)
@@ -38,6 +42,8 @@ export const importing: Measurement = {
       copied?.push(elapsedMs)
       durable?.push(elapsedMs + synced.elapsedMs)
       await rm(copy, { recursive: true })
+      await forget(bench, storage, layers)
+      hashed?.push(await hashAll(bench, storage, layers))
     }
     const line = (beside: string, reference: number[] = []) => ({
       what: `${what}, beside ${beside}`,
@@ -46,7 +52,11 @@ export const importing: Measurement = {
       reference,
       reach: { kind: 'ratio at most' as const, times: 1.3 },
     })
-    return [line('cp -r', copied), line('cp -r and sync', durable)]
+    return [
+      line('cp -r', copied),
+      line('cp -r and sync', durable),
+      line(`sha256sum, ${availableParallelism()} at once`, hashed),
+    ]
   },
 }
 
@@ -58,6 +68,12 @@ async function importInto(bench: Bench, folder: string, storage: string): Promis
   await expectStatus(200, `${registry.url}/healthz`, bench)
   const args = ['import', 'docker-registry', storage, '--data', registry.dataDir]
   return (await runCommand(bench.shoalCommand, args, bench)).elapsedMs
+}
+
+async function hashAll(bench: Bench, storage: string, layers: Stored[]): Promise<number> {
+  const paths = layers.map(({ digest }) => blobPath(storage, digest))
+  const script = 'printf "%s\\0" "$@" | xargs -0 -n 1 -P "$0" sha256sum'
+  return (await runCommand('sh', ['-c', script, String(availableParallelism()), ...paths], bench)).elapsedMs
 }
 
 /** Takes what is stored out of the kernel's cache: who comes from another registry has not just read it. */

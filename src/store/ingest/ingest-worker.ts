@@ -15,7 +15,8 @@ import { putWhole } from './whole-files.ts'
 
 /** Syncing as the bytes arrive leaves little to wait for at the end. */
 const syncEveryBytes = 64 * 1024 * 1024
-const copyBytes = 1024 * 1024
+/** What is read stays in the processor's cache until it is hashed and written. */
+const copyBytes = 256 * 1024
 const readFrom = promisify(read)
 
 interface OpenFile {
