@@ -70,6 +70,10 @@ export async function openNodeCopies({
     politeSupply: polite,
     isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
     getReady: () => store.readyPieces(),
+    cameOf(digest) {
+      const { size = 0, held = 0, pieces = 1 } = exchange.observe(digest) ?? {}
+      return Math.floor((size * held) / Math.max(1, pieces))
+    },
     // Nor does who is asked for it ask others in turn.
     bringPart: (repository, digest, options) =>
       member.through.without(digest, async () => {

@@ -228,7 +228,8 @@ async function findUntagged(
   digest: Digest,
 ): Promise<Untagged | undefined> {
   const entry = await names.findManifest(repository, digest)
-  if (entry === undefined || (await names.tagsOf(repository, digest)).length > 0) return undefined
+  if (entry === undefined || (await names.tagsOf(repository, digest, { limit: 1 })).length > 0)
+    return undefined
   const { writtenMs: statedMs, subject } = entry
   return { statedMs, ...(subject === undefined ? {} : { subject }) }
 }

@@ -22,6 +22,8 @@ export interface AheadIntakeOptions {
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<number | undefined>
+  /** How many bytes of a blob have come that is on its way. */
+  cameOf(digest: Digest): number
   /** Blobs are about to come. */
   getReady(): void
   clock: Clock
@@ -31,12 +33,20 @@ export interface AheadIntakeOptions {
 }
 
 const maxAtOnce = 4
-const maxWaiting = 64
+const maxWaiting = 256
 /** Of these for one member: what it gives slowly leaves room for what others ask. */
 const maxAtOnceForOne = 3
 const maxWaitingForOne = 32
 /** In an hour, whoever asks: what nobody names is collected after its grace. */
 const hourlyBytes = 32 * 2 ** 30
+
+/** Where others wait, whoever asks: keys cost nothing. What came stays, and is gone on with when it is asked for again. */
+const turnMs = 60_000
+const lookMs = 1_000
+
+class TurnOverError extends CodedError {
+  readonly code = 'TURN_OVER'
+}
 
 export class AheadIntake {
   readonly #options: AheadIntakeOptions
@@ -108,14 +118,46 @@ export class AheadIntake {
       const bytes = await inTurn(async () => {
         // What came before its turn may have used up the rest.
         if (this.#budget.waitMs(clock.now()) > 0) return undefined
-        const came = await bringPart(repository, digest, { signal })
-        this.#budget.take(came ?? 0, clock.now())
-        return came
+        return await this.#counted(digest, signal, (options) => bringPart(repository, digest, options))
       })
       return bytes !== undefined
     } finally {
       this.#waiting--
       if (--own.waiting === 0) this.#asking.delete(peer)
+    }
+  }
+
+  /** What comes of it is charged as it comes, whether it is had in the end or not. */
+  async #counted(
+    digest: Digest,
+    signal: AbortSignal,
+    bring: (options: { signal: AbortSignal }) => Promise<number | undefined>,
+  ): Promise<number | undefined> {
+    const { clock, cameOf } = this.#options
+    const [turn, over] = [new AbortController(), new AbortController()]
+    const untilMs = clock.now() + turnMs
+    let countedBytes = 0
+    const count = (bytes: number): void => {
+      this.#budget.take(Math.max(0, bytes - countedBytes), clock.now())
+      countedBytes = Math.max(countedBytes, bytes)
+    }
+    const watch = async (): Promise<void> => {
+      while (!turn.signal.aborted) {
+        await clock.sleep(lookMs, { signal: over.signal })
+        count(cameOf(digest))
+        if (clock.now() >= untilMs && this.#turns.waiting > 0)
+          turn.abort(new TurnOverError(`${digest} did not come in a minute, and others wait`))
+      }
+    }
+    watch().catch((error: unknown) => {
+      if (!over.signal.aborted) throw error
+    })
+    try {
+      const came = await bring({ signal: AbortSignal.any([signal, turn.signal]) })
+      count(came ?? 0)
+      return came
+    } finally {
+      over.abort(new Error('it has come, or does not'))
     }
   }
 }

@@ -32,6 +32,8 @@ export interface DebtTable {
 const maxDebts = 20_000
 const firstPauseMs = 2_000
 const lastPauseMs = 10 * 60_000
+/** What was just pushed and was tried that often in vain has no precedence any more. */
+const maxFreshTries = 4
 /** Those that wait for a member that came are not tried all at once. */
 const joinJitterMs = 1_000
 
@@ -91,12 +93,17 @@ export class Backlog {
     await this.#table.del(key)
   }
 
-  /** Tried in vain: again after a pause, which grows. */
-  async postpone(image: ImageName, held: number, nowMs: number): Promise<void> {
+  /** Tried in vain: again after a pause, which grows; with `isSlow`, some of it came, and the rest goes on where nobody else waits. */
+  async postpone(
+    image: ImageName,
+    held: number,
+    nowMs: number,
+    { isSlow = false }: { isSlow?: boolean } = {},
+  ): Promise<void> {
     const key = keyOf(image)
     const debt = this.#debts.get(key)
     if (debt === undefined) return
-    const pauseMs = Math.min(lastPauseMs, firstPauseMs * 2 ** Math.min(debt.tries, 20))
+    const pauseMs = Math.min(lastPauseMs, firstPauseMs * 2 ** (isSlow ? 0 : Math.min(debt.tries, 20)))
     const dueMs = nowMs + pauseMs * (0.8 + 0.4 * this.#random())
     await this.#put(key, { ...debt, held, tries: debt.tries + 1, dueMs })
   }
@@ -114,15 +121,25 @@ export class Backlog {
     if (known !== undefined) known.dueMs = Math.min(known.dueMs, nowMs)
   }
 
-  /** What was just pushed goes first; else in the order in which it came. `undefined` when nothing is due. */
+  /**
+   * What was just pushed goes first, then what was tried least in vain, else in the order in which it came: what comes slowly, on purpose
+   * or not, keeps nothing else waiting. `undefined` when nothing is due.
+   */
   next(nowMs: number): Debt | undefined {
     let first: Debt | undefined
     for (const debt of this.#debts.values()) {
       if (debt.dueMs > nowMs) continue
-      if (debt.isFresh) return debt
-      first ??= debt
+      if (isFirst(debt)) return debt
+      if (first === undefined || debt.tries < first.tries) first = debt
     }
     return first
+  }
+
+  /** Another is due. */
+  isAwaited(image: ImageName, nowMs: number): boolean {
+    const key = keyOf(image)
+    for (const [other, { dueMs }] of this.#debts) if (other !== key && dueMs <= nowMs) return true
+    return false
   }
 
   /** When the next is due; Infinity for never. */
@@ -139,6 +156,10 @@ export class Backlog {
     const { dueMs: _, ...row } = debt
     await this.#table.put(key, row)
   }
+}
+
+function isFirst({ isFresh, tries }: Debt): boolean {
+  return isFresh && tries < maxFreshTries
 }
 
 export function keyOf({ repository, digest }: ImageName): string {

@@ -20,7 +20,7 @@ class ImageTooLargeError extends CodedError {
 }
 
 /** What came of it stays, and the next turn goes on from there. */
-class ImageSlowError extends CodedError {
+export class ImageSlowError extends CodedError {
   readonly code = 'IMAGE_SLOW'
 }
 
@@ -33,6 +33,8 @@ export interface Brought {
 const maxRemembered = 100_000
 /** Then others have their turn: whoever gives slowly, on purpose or over a narrow line, is not to keep their copies from coming. */
 const turnMs = 600_000
+/** And that soon where others wait. */
+const shortTurnMs = 60_000
 
 export class Holdings {
   readonly #options: HoldingsOptions
@@ -57,30 +59,40 @@ export class Holdings {
     return this.#whole.has(keyOf(image)) || (await this.look(image, options))
   }
 
-  /** With `isUrgent` it does not stand back, nor does what is on its way already. */
+  /** With `isUrgent` it does not stand back, nor does what is on its way already. `isAwaited`: others wait for its turn. */
   async bring(
     image: Image,
-    { isUrgent = false, signal }: { isUrgent?: boolean; signal: AbortSignal },
+    {
+      isUrgent = false,
+      isAwaited = () => false,
+      signal,
+    }: { isUrgent?: boolean; isAwaited?: () => boolean; signal: AbortSignal },
   ): Promise<Brought> {
     const key = keyOf(image)
     if (isUrgent) this.#urgent.add(key)
     return await this.#bringing.run(key, async () => {
       try {
-        return await this.#inTurn(image, signal)
+        return await this.#inTurn(image, isAwaited, signal)
       } finally {
         this.#urgent.delete(key)
       }
     })
   }
 
-  async #inTurn(image: Image, signal: AbortSignal): Promise<Brought> {
-    const cause = new ImageSlowError(`${keyOf(image)} did not come within ${turnMs / 60_000} minutes`)
+  async #inTurn(image: Image, isAwaited: () => boolean, signal: AbortSignal): Promise<Brought> {
+    const { clock } = this.#options
+    const cause = new ImageSlowError(`${keyOf(image)} did not come within its turn`)
     const over = new AbortController()
     const done = new AbortController()
-    this.#options.clock.sleep(turnMs, { signal: done.signal }).then(
-      () => over.abort(cause),
-      () => undefined,
-    )
+    const untilMs = clock.now() + turnMs
+    const watch = async (): Promise<void> => {
+      do await clock.sleep(shortTurnMs, { signal: done.signal })
+      while (clock.now() < untilMs && !isAwaited())
+      over.abort(cause)
+    }
+    watch().catch((error: unknown) => {
+      if (!done.signal.aborted) throw error
+    })
     try {
       return await this.#bring(image, AbortSignal.any([signal, over.signal]))
     } catch (error) {

@@ -10,7 +10,7 @@ import { AheadIntake } from './ahead-intake.ts'
 import { type Backlog, type Debt, type ImageName, keyOf } from './backlog.ts'
 import { type Claim, Claims, type ClaimsOptions, isNamed } from './claims.ts'
 import { ackOf, copiesOf, copyRuleText } from './copy-rule.ts'
-import { Holdings } from './holdings.ts'
+import { Holdings, ImageSlowError } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
 import { matchingTags } from './matching.ts'
 import { Promises } from './promises.ts'
@@ -42,6 +42,8 @@ export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf
   ): Promise<number | undefined>
   /** Blobs are about to come or go that need what takes a while to start. */
   getReady(): void
+  /** How many bytes of a blob have come that is on its way. */
+  cameOf(digest: Digest): number
   /** An upstream would be asked for what is there. */
   isMirrored(repository: Repository): boolean
   /** From 0 to 1. */
@@ -283,10 +285,12 @@ export class Placer {
     const { self, roster, backlog, clock, logger, signal } = this.#options
     const owners = roster.owners.rank(claim.key).slice(0, claim.copies)
     if (!owners.includes(self)) return await backlog.settle(debt)
-    const { isWhole, cause } = await this.#holdings.bring(claim.image, { signal })
+    const isAwaited = (): boolean => backlog.isAwaited(debt, clock.now())
+    const { isWhole, cause } = await this.#holdings.bring(claim.image, { isAwaited, signal })
     if (isWhole) return await backlog.settle(debt)
     logger.debug({ name: keyOf(debt), err: cause, tries: debt.tries }, 'a copy could not be brought')
-    await backlog.postpone(debt, this.#heldElsewhere(debt), clock.now())
+    const isSlow = cause instanceof ImageSlowError
+    await backlog.postpone(debt, this.#heldElsewhere(debt), clock.now(), { isSlow })
   }
 
   async #secure(debt: Debt, claim: Claim): Promise<void> {

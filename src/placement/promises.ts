@@ -229,8 +229,9 @@ export class Promises {
     const { holdings, turns, clock, signal: closing } = this.#options
     if (this.#holding >= maxHolding) return 'refused'
     this.#holding++
+    const options = { isUrgent: withinMs > 0, isAwaited: () => turns.waiting > 0, signal: closing }
     const bringing = turns
-      .run(async () => (await holdings.bring(image, { isUrgent: withinMs > 0, signal: closing })).isWhole)
+      .run(async () => (await holdings.bring(image, options)).isWhole)
       .finally(() => this.#holding--)
     const over = new AbortController()
     const late = clock

@@ -45,6 +45,8 @@ const holdMs = 20_000
 const maxRemembered = 20_000
 /** Who said so longer before is asked again where something relies on it: it may have let its copy go, or collected it. */
 const saidMs = 10_000
+/** Whoever has been bringing it for longer keeps nobody else from being asked: it may say so for ever. */
+const comingMs = 10 * 60_000
 /** Before what nobody took is offered again, while a client waits. */
 const againMs = 1_000
 
@@ -54,8 +56,8 @@ export class Securing {
   readonly #holders = new RecentMap<string, Map<string, number>>(maxRemembered)
   readonly #flights = new SingleFlight<void>()
   readonly #waiting = new Set<() => void>()
-  /** Members by image that are to say when they have it. */
-  readonly #coming = new RecentMap<string, true>(maxRemembered)
+  /** Since when members, by image, have been bringing it, who are to say when they have it. */
+  readonly #coming = new RecentMap<string, number>(maxRemembered)
 
   constructor(options: SecuringOptions) {
     this.#options = options
@@ -166,13 +168,14 @@ export class Securing {
   }
 
   async #hold(peer: string, image: ImageName, isUrgent: boolean): Promise<'held' | 'coming' | 'refused'> {
-    const { peers, onFailure, signal } = this.#options
+    const { peers, clock, onFailure, signal } = this.#options
     try {
       const question: CopyQuestion = { mode: 'hold', images: [image], withinMs: isUrgent ? holdMs : 0 }
       // Before, as it may say that it has it while its answer is on its way.
-      this.#coming.set(comingKey(image, peer), true)
+      const sinceMs = this.#coming.get(comingKey(image, peer)) ?? clock.now()
+      this.#coming.set(comingKey(image, peer), sinceMs)
       const [answer] = await peers.ask(peer, question, { signal })
-      if (answer === 'coming') return answer
+      if (answer === 'coming') return clock.now() - sinceMs < comingMs ? answer : 'refused'
       this.#coming.delete(comingKey(image, peer))
       this.note(image, peer, answer === 'held')
       return answer === 'held' ? answer : 'refused'

@@ -106,9 +106,19 @@ export function createQueries(db: Database, records: StoredRecords, clock: Clock
     return false
   }
 
-  const tagsOf = async (repository: Repository, digest: Digest): Promise<Tag[]> => {
-    const tags = (await list(tagOfAt(repository, digest, ''), { limit: Number.MAX_SAFE_INTEGER })) as Tag[]
-    return tags.filter((tag) => findTag(repository, tag)?.digest === digest)
+  const tagsOf = async (
+    repository: Repository,
+    digest: Digest,
+    { limit = Number.POSITIVE_INFINITY }: { limit?: number } = {},
+  ): Promise<Tag[]> => {
+    const prefix = tagOfAt(repository, digest, '')
+    const tags: Tag[] = []
+    for await (const entry of db.keys(rangeOf(prefix, undefined))) {
+      const tag = entry.slice(prefix.length) as Tag
+      if (findTag(repository, tag)?.digest === digest) tags.push(tag)
+      if (tags.length >= limit) break
+    }
+    return tags
   }
 
   const getManifests = async (repository: Repository, digests: string[]): Promise<ManifestEntry[]> => {

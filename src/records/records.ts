@@ -76,8 +76,8 @@ export interface Names {
   listManifests(repository: Repository, page: Page): Promise<ManifestEntry[]>
   /** Live manifests of the repository whose subject is `subject`, in order of digest. */
   listReferrers(repository: Repository, subject: Digest, page: Page): Promise<ManifestEntry[]>
-  /** The repository's live tags that point to `digest`; none when its manifest was deleted after them. */
-  tagsOf(repository: Repository, digest: Digest): Promise<Tag[]>
+  /** The repository's live tags that point to `digest`, the first of them with `limit`; none when its manifest was deleted after them. */
+  tagsOf(repository: Repository, digest: Digest, options?: { limit?: number }): Promise<Tag[]>
   /**
    * Signs and stores all of them or none; durable when it resolves. A function decides on them while nothing else is
    * written, so that what it reads stands until they do; it must not wait for another `publish`.

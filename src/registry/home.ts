@@ -8,9 +8,8 @@ export async function findHome(
   repository: Repository,
   digest: Digest,
 ): Promise<{ home?: Digest } | undefined> {
-  for (const tag of await names.tagsOf(repository, digest)) {
-    const entry = await names.findTag(repository, tag)
-    if (entry?.digest === digest) return entry.home === undefined ? {} : { home: entry.home }
-  }
-  return undefined
+  const [tag] = await names.tagsOf(repository, digest, { limit: 1 })
+  const entry = tag === undefined ? undefined : await names.findTag(repository, tag)
+  if (entry?.digest !== digest) return undefined
+  return entry.home === undefined ? {} : { home: entry.home }
 }

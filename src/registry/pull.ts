@@ -70,7 +70,7 @@ export function createPull(collaborators: Collaborators): Pull {
   /** What has a tag somebody holds; the rest may be with nobody any more, and whoever has it can push it again. */
   async function unreached(repository: Repository, reference: Reference, digest: Digest): Promise<OciError> {
     const message = `the manifest ${digest} of ${repository} is known, but no node that holds it can be reached`
-    const isHeld = 'tag' in reference || (await names.tagsOf(repository, digest)).length > 0
+    const isHeld = 'tag' in reference || (await names.tagsOf(repository, digest, { limit: 1 })).length > 0
     return isHeld
       ? new OciError('UNAVAILABLE', message, { retryAfterMs })
       : new OciError('MANIFEST_UNKNOWN', message)
@@ -136,7 +136,8 @@ export function createPull(collaborators: Collaborators): Pull {
     // What is here is read at once: the GET that follows most HEADs finds it in the cache. What has no tag may be with nobody
     // any more, and a client that is told that it is there does not push it.
     const isHere = (await store.manifests.get(entry.digest)) !== undefined
-    const isDoubtful = 'digest' in reference && (await names.tagsOf(repository, entry.digest)).length === 0
+    const isDoubtful =
+      'digest' in reference && (await names.tagsOf(repository, entry.digest, { limit: 1 })).length === 0
     if (isHere || isDoubtful) {
       return factsOf(await getManifest(repository, reference, { ...options, prefetch: false }))
     }

@@ -71,7 +71,7 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
   /** The index that lists what was not found, as whoever pulls it knows that. */
   async function findIndex(repository: Repository, digest: Digest): Promise<string | undefined> {
     for await (const index of store.manifests.referringTo(repository, digest)) {
-      const [tag] = await names.tagsOf(repository, index)
+      const [tag] = await names.tagsOf(repository, index, { limit: 1 })
       return tag === undefined ? index : `${index} (${tag})`
     }
     return undefined

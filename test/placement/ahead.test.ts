@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest'
+import { unlessAborted } from '../../src/base/base.ts'
 import { type Digest, digestBytes, OciError, parseRepository, type Repository } from '../../src/oci/oci.ts'
 import { Ahead } from '../../src/placement/ahead.ts'
 import { AheadIntake } from '../../src/placement/ahead-intake.ts'
 import { type Offer, Owners } from '../../src/placement/owners.ts'
 import { Roster } from '../../src/placement/roster.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
 
 const repository = parseRepository('team/app')
 const { signal } = new AbortController()
@@ -13,7 +15,7 @@ const digestOf = (name: string): Digest => digestBytes(Buffer.from(name))
 const offers: Offer[] = Array.from({ length: 8 }, (_, at) => ({ peer: `peer-${at}`, room: 10 }))
 
 function scene({ room = 10, copies = 2 } = {}) {
-  const clock = { nowMs: 0, now: () => clock.nowMs, sleep: async () => undefined }
+  const clock = { nowMs: 0, now: () => clock.nowMs, sleep: () => new Promise<void>(() => undefined) }
   const roster = new Roster({ peer: 'self', room }, [], 0)
   roster.see(offers, 0)
   const asked: { peer: string; digest: Digest | undefined }[] = []
@@ -28,6 +30,7 @@ function scene({ room = 10, copies = 2 } = {}) {
     random: () => drawn++ / 1_000,
     clock,
     isNamed: async ({ digest }: { digest: Digest }) => digest === digestOf('named'),
+    cameOf: () => 0,
     getReady: () => void readied.push('self'),
     onFailure: () => undefined,
     signal,
@@ -176,7 +179,6 @@ it('brings what a record names for a member that reaches nobody who has it, and 
   let fails = false
   const intake = new AheadIntake({
     ...options,
-    clock: { ...options.clock, sleep: () => new Promise(() => undefined) },
     bringPart: async (_, digest) => {
       if (fails) throw new OciError('UNAVAILABLE', 'nobody who has it can be reached')
       return given.has(digest) ? gib : undefined
@@ -191,16 +193,64 @@ it('brings what a record names for a member that reaches nobody who has it, and 
   expect(await ask('named')).toBe('missing')
 })
 
-it('brings for others while one member asks for much that comes slowly', async () => {
+it('brings for others while any number of members ask for much that comes slowly', async () => {
   const { options } = scene()
+  const clock = new SteppedClock()
+  const slow = new Set(
+    ['peer-0', 'peer-1', 'peer-2'].flatMap((peer) => [0, 1, 2, 3].map((at) => `${peer} ${at}`)),
+  )
   const intake = new AheadIntake({
     ...options,
-    clock: { ...options.clock, sleep: () => new Promise(() => undefined) },
-    bringPart: async (_, digest) => (digest === digestOf('named') ? gib : await new Promise(() => undefined)),
+    clock,
+    bringPart: async (_, digest, { signal: turn }) =>
+      digest === digestOf('named') ? gib : await unlessAborted(new Promise(() => undefined), turn),
   })
-  const slow = Array.from({ length: 64 }, (_, at) => ({ repository, digest: digestOf(`slow ${at}`) }))
-  const answers = slow.map((blob) => intake.ahead(blob, 'peer-0'))
-  expect(answers.filter((answer) => answer === 'coming')).toHaveLength(32)
+  for (const name of slow) {
+    const blob = { repository, digest: digestOf(name) }
+    expect(intake.ahead(blob, name.slice(0, 6))).toBe('coming')
+  }
   const named = { repository, digest: digestOf('named') }
-  expect(await intake.through(named, 'peer-1', { withinMs: 1_000, signal })).toBe('held')
+  const bringing = intake.through(named, 'peer-3', { withinMs: 3_600_000, signal })
+  for (let minutes = 0; minutes < 3; minutes++) {
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(60_000)
+  }
+  expect(await bringing).toBe('held')
+})
+
+it('takes no more of one member than a part of what may wait', async () => {
+  const { options } = scene()
+  const intake = new AheadIntake({ ...options, bringPart: () => new Promise(() => undefined) })
+  const blobs = Array.from({ length: 64 }, (_, at) => ({ repository, digest: digestOf(`slow ${at}`) }))
+  const count = (peer: string) =>
+    blobs.map((blob) => intake.ahead(blob, peer)).filter((answer) => answer === 'coming').length
+  expect([count('peer-0'), count('peer-1')]).toEqual([32, 32])
+})
+
+it('counts what came of a blob that was not had in the end', async () => {
+  const { options } = scene()
+  const clock = new SteppedClock()
+  let cameBytes = 0
+  let fail: (error: Error) => void = () => undefined
+  const intake = new AheadIntake({
+    ...options,
+    clock,
+    cameOf: () => cameBytes,
+    bringPart: () =>
+      new Promise((_, reject) => {
+        fail = reject
+      }),
+  })
+  const ask = async (name: string) => {
+    const answer = intake.ahead({ repository, digest: digestOf(name) }, 'peer-0')
+    await new Promise((resolve) => setImmediate(resolve))
+    return answer
+  }
+  expect(await ask('one')).toBe('coming')
+  cameBytes = 40 * gib
+  clock.advance(1_000)
+  await new Promise((resolve) => setImmediate(resolve))
+  fail(new OciError('UNAVAILABLE', 'nobody who has it can be reached'))
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(await ask('two')).toBe('refused')
 })

@@ -40,6 +40,34 @@ describe('the backlog', () => {
     expect(backlog.next(0)).toMatchObject(debt('two', { isFresh: true }))
   })
 
+  it('has what was tried in vain stand behind the rest, though it was just pushed', async () => {
+    const backlog = await Backlog.open(table(), middle)
+    const dripping = debt('dripping', { isFresh: true })
+    await backlog.add(dripping, 0)
+    await backlog.add(debt('one'), 0)
+    for (let tries = 0; tries < 4; tries++) {
+      expect(backlog.next(0)).toMatchObject(dripping)
+      await backlog.postpone(dripping, 0, 0)
+      backlog.hasten(dripping, 0)
+    }
+    expect(backlog.next(0)).toMatchObject(debt('one'))
+    await backlog.settle(debt('one'))
+    expect(backlog.next(0)).toMatchObject(dripping)
+  })
+
+  it('goes on soon with what comes slowly, and knows who waits for its turn', async () => {
+    const backlog = await Backlog.open(table(), middle)
+    await backlog.add(debt('slow'), 0)
+    expect(backlog.isAwaited(debt('slow'), 0)).toBe(false)
+    for (let tries = 0; tries < 10; tries++) {
+      await backlog.postpone(debt('slow'), 0, 0, { isSlow: true })
+      expect(backlog.dueMs).toBe(2_000)
+    }
+    await backlog.add(debt('one'), 2_000)
+    expect(backlog.next(2_000)).toMatchObject(debt('one'))
+    expect(backlog.isAwaited(debt('one'), 2_000)).toBe(true)
+  })
+
   it('tries again after pauses that grow, and at once when somebody comes', async () => {
     const backlog = await Backlog.open(table(), middle)
     await backlog.add(debt('one'), 0)

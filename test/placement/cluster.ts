@@ -82,6 +82,7 @@ export class PlacedNode {
         onDue: () => undefined,
         isMirrored: () => false,
         getReady: () => undefined,
+        cameOf: () => 0,
         bringPart: async (_, digest) => {
           cluster.ahead.push({ peer, digest })
           return layerBytes

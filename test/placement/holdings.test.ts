@@ -70,3 +70,28 @@ it('lets others have their turn when an image comes slowly, and keeps what came'
   world.dripping.clear()
   expect(await holdings.bring(named, { signal })).toMatchObject({ isWhole: true })
 })
+
+it('has an image that comes slowly give way after a minute where others wait', async () => {
+  const dripping = makeBlob('dripping')
+  const { world, holdings, clock, named } = scene(makeImage([dripping]))
+  world.dripping.add(dripping.digest)
+  let isAwaited = false
+  const bringing = holdings.bring(named, { signal, isAwaited: () => isAwaited })
+  let isOver = false
+  void bringing.then(() => {
+    isOver = true
+  })
+  await clock.untilAsleep(60_000)
+  for (let minutes = 0; minutes < 5; minutes++) {
+    clock.advance(60_000)
+    await settled()
+  }
+  expect(isOver).toBe(false)
+  isAwaited = true
+  clock.advance(60_000)
+  expect(await bringing).toMatchObject({ isWhole: false, cause: { code: 'IMAGE_SLOW' } })
+})
+
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve))
+}

@@ -140,6 +140,8 @@ describe('listing', () => {
     await ledger.publish([tagChange('team/app', 'b', 'two'), tagChange('team/app', 'c', undefined)])
     expect(await ledger.tagsOf(app, digestOf('one'))).toEqual(['a'])
     expect(await ledger.tagsOf(app, digestOf('two'))).toEqual(['b'])
+    await ledger.publish(['d', 'e', 'f'].map((tag) => tagChange('team/app', tag, 'one')))
+    expect(await ledger.tagsOf(app, digestOf('one'), { limit: 2 })).toEqual(['a', 'd'])
   })
 })
 

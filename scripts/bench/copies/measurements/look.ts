@@ -86,6 +86,7 @@ async function openPlacer({ node }: OperatedNode, { signal }: SwarmBench): Promi
     onDue: () => undefined,
     isMirrored: () => false,
     getReady: () => undefined,
+    cameOf: () => 0,
     bringPart: async () => undefined,
     random: Math.random,
     clock: steadyClock,
