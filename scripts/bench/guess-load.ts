@@ -1,54 +1,64 @@
-/** Wrong passwords, as fast as they are answered, from several addresses of this host, in a process of its own. */
+/** Wrong passwords from several addresses of this host, at an even pace. */
 import { Agent, request } from 'node:http'
-import path from 'node:path'
-import { runCommand } from './command.ts'
-
-export interface GuessTarget {
-  url: string
-  count: number
-}
+import { setTimeout as delay } from 'node:timers/promises'
 
 /** How often which status was the answer. */
 export type Guessed = Record<string, number>
+
+interface Guesses {
+  count: number
+  /** Over which they are spread; a node that answers slower gets them slower. */
+  ms: number
+}
 
 /** As many hosts, each with as many connections: more than one address may have hashed at a time. */
 const addresses = 8
 const connectionsEach = 8
 
-/** Throws `COMMAND_FAILED` when a connection broke. */
-export async function runGuesses(target: GuessTarget, { signal }: { signal: AbortSignal }): Promise<Guessed> {
-  const file = path.join(import.meta.dirname, 'guess-load.ts')
-  const { stdout } = await runCommand(process.execPath, [file, JSON.stringify(target)], { signal })
-  return JSON.parse(stdout) as Guessed
-}
+export class Guesser implements Disposable {
+  readonly #url: string
+  readonly #signal: AbortSignal
+  readonly #agents = Array.from(
+    { length: addresses * connectionsEach },
+    (_, n) => new Agent({ keepAlive: true, maxSockets: 1, localAddress: `127.0.0.${2 + (n % addresses)}` }),
+  )
+  #asked = 0
 
-async function guess({ url, count }: GuessTarget): Promise<Guessed> {
-  const answers: Guessed = {}
-  let asked = 0
-  const guessFrom = async (localAddress: string): Promise<void> => {
-    const agent = new Agent({ keepAlive: true, maxSockets: 1, localAddress })
-    while (asked < count) {
-      const wrong = Buffer.from(`user-${asked % 100}:guess ${asked++}`).toString('base64')
-      const status = await ask(url, { agent, headers: { Authorization: `Basic ${wrong}` } })
-      answers[status] = (answers[status] ?? 0) + 1
-    }
-    agent.destroy()
+  constructor(url: string, { signal }: { signal: AbortSignal }) {
+    this.#url = url
+    this.#signal = signal
   }
-  const from = Array.from({ length: addresses * connectionsEach }, (_, n) => `127.0.0.${2 + (n % addresses)}`)
-  await Promise.all(from.map(guessFrom))
-  return answers
-}
 
-function ask(url: string, options: { agent: Agent; headers: Record<string, string> }): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url, options, (incoming) => {
-      incoming.resume().once('end', () => resolve(incoming.statusCode ?? 0))
+  /** Resolves when all are answered. Throws when a connection broke. */
+  async guess({ count, ms }: Guesses): Promise<Guessed> {
+    const answers: Guessed = {}
+    const startedMs = performance.now()
+    let sent = 0
+    const guessOn = async (agent: Agent): Promise<void> => {
+      while (sent < count) {
+        const dueMs = startedMs + (sent++ / count) * ms
+        if (dueMs > performance.now())
+          await delay(dueMs - performance.now(), undefined, { signal: this.#signal })
+        const status = await this.#ask(agent)
+        answers[status] = (answers[status] ?? 0) + 1
+      }
+    }
+    await Promise.all(this.#agents.map(guessOn))
+    return answers
+  }
+
+  [Symbol.dispose](): void {
+    for (const agent of this.#agents) agent.destroy()
+  }
+
+  #ask(agent: Agent): Promise<number> {
+    const wrong = Buffer.from(`user-${this.#asked % 100}:guess ${this.#asked++}`).toString('base64')
+    const options = { agent, headers: { Authorization: `Basic ${wrong}` }, signal: this.#signal }
+    return new Promise((resolve, reject) => {
+      const outgoing = request(this.#url, options, (incoming) => {
+        incoming.resume().once('end', () => resolve(incoming.statusCode ?? 0))
+      })
+      outgoing.once('error', reject).end()
     })
-    outgoing.once('error', reject).end()
-  })
-}
-
-if (import.meta.main) {
-  const target = JSON.parse(process.argv[2] ?? '') as GuessTarget
-  process.stdout.write(JSON.stringify(await guess(target)))
+  }
 }

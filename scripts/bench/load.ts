@@ -20,7 +20,11 @@ export async function pullBlob(
   content: Content,
   options: Signalled,
 ): Promise<number> {
-  const url = `${registry.url}/v2/${repository}/blobs/${content.digest}`
+  return await pullFrom(`${registry.url}/v2/${repository}/blobs/${content.digest}`, content, options)
+}
+
+/** As `pullBlob`, from whatever serves it there. */
+export async function pullFrom(url: string, content: Content, options: Signalled): Promise<number> {
   const report = '%{http_code} %{size_download} %{time_total}'
   const { stdout } = await runCommand('curl', [...curl, '-w', report, url], options)
   const [status, size, seconds] = stdout.split(' ')

@@ -43,7 +43,13 @@ const measurements: Measurement[] = [
   models,
 ]
 const names = measurements.map(({ name }) => name)
-const packages = { 'docker-registry': 'docker-registry', curl: 'curl', skopeo: 'skopeo', wrk: 'wrk' }
+const packages = {
+  'docker-registry': 'docker-registry',
+  curl: 'curl',
+  openssl: 'openssl',
+  skopeo: 'skopeo',
+  wrk: 'wrk',
+}
 
 async function main(): Promise<number> {
   const options = readOptions()

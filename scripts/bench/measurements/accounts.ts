@@ -1,27 +1,31 @@
 /**
  * GET of a manifest by tag, and a pull of all of an image, with a login, at a node with 1,000 accounts and 1,000 rules of which the
  * last decides, beside a node without any, whose figures stand in the reference's column; the first question with a password; and
- * the same GET while wrong passwords come, beside while none do.
+ * the same GET while wrong passwords come, beside while none do. Both sides take turns within each turn, warm, second by second or
+ * pull by pull: what the machine does meanwhile, and what V8 has compiled by then, is the same for both.
  */
 import { Agent } from 'node:http'
 import path from 'node:path'
 import { callRunningNode } from '../../../node/admin/client.ts'
 import { type Bench, type Measurement, openFolder, settle } from '../bench.ts'
-import { runGuesses } from '../guess-load.ts'
+import { Guesser } from '../guess-load.ts'
 import { manifestType, pushSmallImage } from '../image.ts'
 import type { Line } from '../line.ts'
-import { AnswerError, expectStatus } from '../request.ts'
+import { AnswerError, expectStatus, type RequestOptions } from '../request.ts'
 import { median } from '../statistics.ts'
 import { openRegistry, type Registry } from '../subject.ts'
+import { alternate, medians } from '../windows.ts'
 import { connections, type LoadResult, runWrk } from '../wrk.ts'
 
 const repository = 'bench/manifests'
 const tag = 'latest'
 const many = 1000
-const warmUpSeconds = 1
+const warmUpSeconds = 2
+const windowSeconds = 1
 const guesses = 10_000
 const who = { name: 'ann', password: 'the bench’s password' }
 const pullsEach = 200
+const warmUpPulls = 200
 const signInsEach = 10
 const basic = (name: string, password: string): string =>
   `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
@@ -30,6 +34,11 @@ const personOf = (n: number): string => `person-${n}`
 
 interface Part {
   digest: string
+}
+
+interface Sides {
+  governed: Registry
+  open: Registry
 }
 
 export const accounts: Measurement = {
@@ -42,60 +51,78 @@ export const accounts: Measurement = {
     bench.say(`${many} accounts and ${many} rules`)
     await govern(governed, bench.reps * signInsEach)
     for (const registry of [governed, open]) await load(bench, registry, registry === governed, warmUpSeconds)
-    bench.say(`manifest GET by tag with a login and without, ${connections} connections`)
-    const [withLogin, without]: [LoadResult[], LoadResult[]] = [[], []]
-    for (let turn = 0; turn < bench.reps; turn += 1) {
-      await settle(bench)
-      withLogin.push(await load(bench, governed, true, bench.loadSeconds))
-      await settle(bench)
-      without.push(await load(bench, open, false, bench.loadSeconds))
-    }
-    const pulls = await pulledFrom(bench, governed, open)
-    const signIns = await signedInAt(bench, governed)
-    const calm = await guessedAt(bench, governed)
-    const samples = (field: keyof LoadResult) => ({
-      shoal: withLogin.map((result) => result[field]),
-      reference: without.map((result) => result[field]),
-    })
-    const what = 'manifest GET by tag with a login, beside without'
+    const sides = { governed, open }
     return [
-      { what, unit: 'req/s', ...samples('perSecond'), reach: { kind: 'ratio', atLeast: 0.9 } },
-      { what: `${what}, p99`, unit: 'ms', ...samples('p99Ms'), reach: { kind: 'none' } },
-      pulls,
-      signIns,
-      calm,
+      ...(await asked(bench, sides)),
+      await pulled(bench, sides),
+      await signedInAt(bench, governed),
+      await guessedAt(bench, governed),
     ]
   },
 }
 
-/** Manifest, config and layers of a small image, one after the other on one connection, as one client would; the p50 of a turn. */
-async function pulledFrom(bench: Bench, governed: Registry, open: Registry): Promise<Line> {
-  bench.say(`pulls of an image with a login and without, ${pullsEach} each`)
-  const [shoal, reference]: [number[], number[]] = [[], []]
+async function asked(bench: Bench, { governed, open }: Sides): Promise<Line[]> {
+  bench.say(`manifest GET by tag with a login and without, ${connections} connections`)
+  const withLogin: LoadResult[] = []
+  const without: LoadResult[] = []
   for (let turn = 0; turn < bench.reps; turn += 1) {
     await settle(bench)
-    shoal.push(await pullTime(bench, governed, { authorization: login }))
-    await settle(bench)
-    reference.push(await pullTime(bench, open, {}))
+    const [one, other] = await alternate(
+      bench.loadSeconds,
+      () => load(bench, governed, true, windowSeconds),
+      () => load(bench, open, false, windowSeconds),
+    )
+    withLogin.push(middleOf(one))
+    without.push(middleOf(other))
   }
+  const samples = (field: keyof LoadResult) => ({
+    shoal: withLogin.map((result) => result[field]),
+    reference: without.map((result) => result[field]),
+  })
+  const what = 'manifest GET by tag with a login, beside without'
+  return [
+    { what, unit: 'req/s', ...samples('perSecond'), reach: { kind: 'ratio', atLeast: 0.9 } },
+    { what: `${what}, p99`, unit: 'ms', ...samples('p99Ms'), reach: { kind: 'none' } },
+  ]
+}
+
+function middleOf(windows: LoadResult[]): LoadResult {
+  return { perSecond: medians(windows, 'perSecond'), p99Ms: medians(windows, 'p99Ms') }
+}
+
+/** Manifest, config and layers of a small image, one after the other on one connection, as one client would; the p50 of a turn. */
+async function pulled({ reps, signal, say }: Bench, { governed, open }: Sides): Promise<Line> {
+  say(`pulls of an image with a login and without, ${pullsEach} each`)
+  const [own, others] = [openAgent(), openAgent()]
+  const pullBoth = (count: number): Promise<[number[], number[]]> =>
+    alternate(
+      count,
+      () => pullTime(governed, { agent: own, headers: { authorization: login }, signal }),
+      () => pullTime(open, { agent: others, signal }),
+    )
+  const [shoal, reference]: [number[], number[]] = [[], []]
+  await pullBoth(warmUpPulls)
+  for (let turn = 0; turn < reps; turn += 1) {
+    const [one, other] = await pullBoth(pullsEach)
+    shoal.push(median(one))
+    reference.push(median(other))
+  }
+  for (const agent of [own, others]) agent.destroy()
   const what = 'pull of an image of ten small layers with a login, beside without, p50'
   return { what, unit: 'ms', shoal, reference, reach: { kind: 'ratio at most', times: 1.1 } }
 }
 
-async function pullTime({ signal }: Bench, { url }: Registry, headers: Record<string, string>) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
-  const get = async (what: string) =>
-    await expectStatus(200, `${url}/v2/${repository}/${what}`, { agent, headers, signal })
-  const times: number[] = []
-  for (let n = 0; n < pullsEach; n += 1) {
-    const startedMs = performance.now()
-    const { body } = await get(`manifests/${tag}`)
-    const { config, layers } = JSON.parse(body.toString()) as Record<'config', Part> & { layers: Part[] }
-    for (const { digest } of [config, ...layers]) await get(`blobs/${digest}`)
-    times.push(performance.now() - startedMs)
-  }
-  agent.destroy()
-  return median(times)
+function openAgent(): Agent {
+  return new Agent({ keepAlive: true, maxSockets: 1 })
+}
+
+async function pullTime({ url }: Registry, options: RequestOptions): Promise<number> {
+  const get = (what: string) => expectStatus(200, `${url}/v2/${repository}/${what}`, options)
+  const startedMs = performance.now()
+  const { body } = await get(`manifests/${tag}`)
+  const { config, layers } = JSON.parse(body.toString()) as Record<'config', Part> & { layers: Part[] }
+  for (const { digest } of [config, ...layers]) await get(`blobs/${digest}`)
+  return performance.now() - startedMs
 }
 
 /** As `docker login` asks: `/v2/` with a password that the node has not seen yet; the p50 of a turn. */
@@ -115,19 +142,25 @@ async function signedInAt({ signal, reps, say }: Bench, { url }: Registry): Prom
   return { what: 'sign-in, p50', unit: 'ms', shoal, reference: [], reach: { kind: 'value', under: 120 } }
 }
 
-/** As many as a guesser gets answered while pulls go on. */
+/** As many in each turn as a guesser has answered while pulls go on: a part of them in each window. */
 async function guessedAt(bench: Bench, registry: Registry): Promise<Line> {
   bench.say(`the same while ${guesses} wrong passwords come`)
+  using guesser = new Guesser(`${registry.url}/v2/`, bench)
   const [during, before]: [number[], number[]] = [[], []]
-  for (let turn = 0; turn < bench.reps; turn += 1) {
-    await settle(bench)
-    before.push((await load(bench, registry, true, bench.loadSeconds)).p99Ms)
-    await settle(bench)
-    const guessing = runGuesses({ url: `${registry.url}/v2/`, count: guesses }, bench)
-    const [{ p99Ms }, answers] = await Promise.all([load(bench, registry, true, bench.loadSeconds), guessing])
+  const share = { count: Math.ceil(guesses / bench.loadSeconds), ms: windowSeconds * 1000 }
+  const calmly = () => load(bench, registry, true, windowSeconds)
+  const guessed = async (): Promise<LoadResult> => {
+    const [result, answers] = await Promise.all([calmly(), guesser.guess(share)])
     const letIn = Object.keys(answers).filter((status) => !['401', '429'].includes(status))
     if (letIn.length > 0) throw new AnswerError(`wrong passwords were answered with ${letIn.join(', ')}`)
-    during.push(p99Ms)
+    return result
+  }
+  await guessed()
+  for (let turn = 0; turn < bench.reps; turn += 1) {
+    await settle(bench)
+    const [one, other] = await alternate(bench.loadSeconds, guessed, calmly)
+    during.push(medians(one, 'p99Ms'))
+    before.push(medians(other, 'p99Ms'))
   }
   const what = `manifest GET by tag while ${guesses} wrong passwords come, p99`
   return { what, unit: 'ms', shoal: during, reference: before, reach: { kind: 'ratio at most', times: 1.5 } }

@@ -1,9 +1,22 @@
-/** What TLS costs: GETs over it beside the same GETs without, of one node that speaks both on its port. */
+/**
+ * What TLS costs: GETs over it beside the same GETs without, of one node that speaks both on its port, and beside OpenSSL's own
+ * server, as the same curl reads from that: it says how much of the cost is the client's.
+ */
 import path from 'node:path'
-import { type Measurement, makeBlobs, openFolder, rate, sizeText, takeTurns } from '../bench.ts'
+import { openBareTls } from '../bare-tls.ts'
+import {
+  type Measurement,
+  makeBlobs,
+  openFolder,
+  rate,
+  type Samples,
+  settle,
+  sizeText,
+  takeTurns,
+} from '../bench.ts'
 import { manifestType, pushSmallImage } from '../image.ts'
 import type { Line } from '../line.ts'
-import { pullBlob, pushBlob } from '../load.ts'
+import { pullBlob, pullFrom, pushBlob } from '../load.ts'
 import { shoal } from '../shoal.ts'
 import { openRegistry, type Registry } from '../subject.ts'
 import { runWrk } from '../wrk.ts'
@@ -31,10 +44,18 @@ export const tls: Measurement = {
       return (await runWrk({ url: target, accept: manifestType, seconds: bench.loadSeconds }, bench))
         .perSecond
     })
-    bench.say(`GET of ${sizeText(bench.blobBytes)} over TLS and without`)
-    const blob = await takeTurns(bench, both, async (registry) =>
-      rate(content.size, await pullBlob(registry, repository, content, bench)),
-    )
+    bench.say(`GET of ${sizeText(bench.blobBytes)} over TLS and without, and from openssl s_server`)
+    await using bare = await openBareTls(folder.path, content.path, bench)
+    const blob: Samples = { shoal: [], reference: [] }
+    const ceiling: number[] = []
+    for (let turn = 0; turn < bench.reps; turn += 1) {
+      await settle(bench)
+      const pulled = async (registry: Registry) =>
+        rate(content.size, await pullBlob(registry, repository, content, bench))
+      blob.shoal.push(await pulled(secure))
+      ceiling.push(rate(content.size, await pullFrom(bare.url, content, bench)))
+      blob.reference.push(await pulled(plain))
+    }
     const lines: Line[] = [
       { what: 'manifest GET by tag over TLS · beside Shoal without', unit: 'req/s', ...manifest, reach },
       {
@@ -42,6 +63,13 @@ export const tls: Measurement = {
         unit: 'MB/s',
         ...blob,
         reach,
+      },
+      {
+        what: 'the same over TLS · beside openssl s_server, which no client reads faster',
+        unit: 'MB/s',
+        shoal: blob.shoal,
+        reference: ceiling,
+        reach: { kind: 'ratio', atLeast: 0.9 },
       },
     ]
     return lines
