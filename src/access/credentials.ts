@@ -18,6 +18,11 @@ interface Session {
   asker: Asker
 }
 
+interface Given {
+  name: string
+  password: string
+}
+
 interface CredentialsOptions {
   findAccount(name: string): AccountEntry | undefined
   tokens: Tokens
@@ -31,6 +36,8 @@ const maxSessions = 4096
 const maxHeaderLength = 4096
 /** Beyond these, who comes is told to come again: each waits for a hash that takes some 40 ms. */
 const maxWaiting = 64
+/** The rest is for those who signed in from where they come before: addresses to guess from cost nothing. */
+const maxWaitingUnproven = 32
 const maxWaitingOfClient = 4
 const againMs = 1000
 const byAccount = { burst: 10, everyMs: 6_000 }
@@ -40,7 +47,7 @@ const nobodysSecret = new Uint8Array(32)
 export class Credentials {
   readonly #options: CredentialsOptions
   readonly #hash = new KeyedHash()
-  /** By keyed hash of the header; the longest unused first. */
+  /** By keyed hash of the header as `writeBasic` has it; the longest unused first. */
   readonly #sessions = new RecentMap<string, Session>(maxSessions)
   /** What each connection showed last, which its own reader holds anyway: forgotten with it. */
   readonly #shown = new WeakMap<object, { authorization: string; session: Session }>()
@@ -91,20 +98,21 @@ export class Credentials {
       )
     // How some clients say that they have none.
     if (given.name === '' && given.password === '') return anonymous
-    // One check for all that come at once, whose headers are the same.
-    return await this.#checks.run(`${client} ${this.#keyOf(authorization)}`, () =>
-      this.#checkAnew(authorization, given, client),
-    )
+    // However it was written: each way would cost a hash and take the place of somebody who is remembered.
+    const written = writeBasic(given)
+    const asWritten = written === authorization ? undefined : this.recall(written)
+    if (asWritten !== undefined) return asWritten
+    // One check for all that come at once with the same.
+    const key = this.#keyOf(written)
+    return await this.#checks.run(`${client} ${key}`, () => this.#checkAnew(key, given, client))
   }
 
-  async #checkAnew(
-    authorization: string,
-    { name, password }: { name: string; password: string },
-    client: string,
-  ): Promise<Asker> {
-    this.#refuseMany(name, client)
+  async #checkAnew(key: string, { name, password }: Given, client: string): Promise<Asker> {
     const account = this.#options.findAccount(name)
-    const isRight = await this.#within(client, () => isRightFor(name, account, password))
+    // Nobody can guess a robot's secret, nor keep it out by trying.
+    const isRobots = isRobotName(name) && isSecretOf(account, password)
+    if (!isRobots) this.#refuseMany(name, client)
+    const isRight = isRobots || (await this.#within(client, () => isRightFor(name, account, password)))
     // It may have changed while the hash was made.
     const now = this.#options.findAccount(name)
     if (!isRight || account === undefined || now?.version !== account.version || !this.#isUsable(account)) {
@@ -117,15 +125,17 @@ export class Credentials {
       )
     }
     const asker = askerOf(account)
-    this.#sessions.set(this.#keyOf(authorization), { name, version: account.version, asker })
+    this.#sessions.set(key, { name, version: account.version, asker })
     this.#proven.set(`${client} ${name}`, true)
     return asker
   }
 
   #refuseMany(name: string, client: string): void {
-    const accountMs = this.#proven.has(`${client} ${name}`) ? 0 : this.#ofAccount.waitMs(name)
+    const isProven = this.#proven.has(`${client} ${name}`)
+    const accountMs = isProven ? 0 : this.#ofAccount.waitMs(name)
     const failedMs = Math.max(this.#ofClient.waitMs(client), accountMs)
-    const isBusy = passwordsWaiting() >= maxWaiting || (this.#waiting.get(client) ?? 0) >= maxWaitingOfClient
+    const isFull = passwordsWaiting() >= (isProven ? maxWaiting : maxWaitingUnproven)
+    const isBusy = isFull || (this.#waiting.get(client) ?? 0) >= maxWaitingOfClient
     const retryAfterMs = Math.max(failedMs, isBusy ? againMs : 0)
     if (retryAfterMs === 0) return
     const message =
@@ -173,18 +183,23 @@ async function isRightFor(
   account: AccountEntry | undefined,
   password: string,
 ): Promise<boolean> {
-  if (isRobotName(name)) {
-    const known = account?.value.type === 'robot' ? account.value.secret : nobodysSecret
-    return isSecret(password, known)
-  }
+  if (isRobotName(name)) return isSecretOf(account, password)
   return await isPassword(
     password,
     account?.value.type === 'person' ? account.value.password : nobodysPassword,
   )
 }
 
+function isSecretOf(account: AccountEntry | undefined, secret: string): boolean {
+  return isSecret(secret, account?.value.type === 'robot' ? account.value.secret : nobodysSecret)
+}
+
+function writeBasic({ name, password }: Given): string {
+  return `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`
+}
+
 /** RFC 7617. */
-function readBasic(authorization: string): { name: string; password: string } | undefined {
+function readBasic(authorization: string): Given | undefined {
   const [, encoded] = /^basic +([A-Za-z0-9+/]*={0,2}) *$/i.exec(authorization.slice(0, maxHeaderLength)) ?? []
   if (encoded === undefined || authorization.length > maxHeaderLength) return undefined
   const text = Buffer.from(encoded, 'base64').toString('utf8')

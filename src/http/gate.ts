@@ -163,6 +163,9 @@ export async function sendToken(exchange: Exchange): Promise<void> {
 
 async function askerOfToken(exchange: Exchange, access: Access): Promise<Asker> {
   try {
+    // A token gives no other, or who stole one would have it for ever.
+    if (/^bearer /i.test(exchange.header('authorization') ?? ''))
+      throw new OciError('UNAUTHORIZED', 'sign in with a name and a password to get a token')
     return await identify(exchange, access)
   } catch (error) {
     // A mirror is shown the credentials of what it mirrors, and the name in the scope does not say which that is.

@@ -81,6 +81,19 @@ describe('credentials', () => {
     expect(accounts.lookUps).toBeLessThan(5)
   })
 
+  it('cost one hash however the header is written', async () => {
+    const encoded = basic('ann', 'right').slice('Basic '.length)
+    const written = [
+      `Basic ${encoded}`,
+      `basic ${encoded}`,
+      `BASIC   ${encoded}`,
+      `Basic ${encoded.replace(/=+$/, '')}`,
+    ]
+    for (let n = 0; n < 100; n++) written.push(`Basic ${' '.repeat(n)}${encoded}`)
+    for (const authorization of written) expect(await nameOf(authorization)).toBe('ann')
+    expect(hashes.made).toBe(1)
+  })
+
   it('are hashed one at a time', async () => {
     for (let n = 0; n < 4; n++) accounts.set(`user${n}`, person('right'))
     await Promise.all([0, 1, 2, 3].map((n) => nameOf(basic(`user${n}`, 'right'), `10.0.0.${n}`)))
@@ -119,6 +132,21 @@ describe('a robot', () => {
     expect(hashes.made).toBe(0)
     accounts.clock.ms += 1000
     await expect(nameOf(basic('robot$deploy', secret))).rejects.toMatchObject({ code: 'UNAUTHORIZED' })
+  })
+
+  it('is kept out by nobody who tries its name, from anywhere, or who keeps the hashes busy', async () => {
+    const secret = makeSecret()
+    accounts.set('robot$deploy', robot(secret))
+    for (let n = 0; n < 100; n++) {
+      await refusalOf(basic('robot$deploy', `wrong${n}`), `10.0.0.${n}`)
+      await refusalOf(basic('robot$deploy', `wrong${n}`))
+    }
+    expect(await refusalOf(basic('robot$deploy', 'wrong'))).toMatchObject({ code: 'TOOMANYREQUESTS' })
+    const guesses = Array.from({ length: 100 }, (_, n) =>
+      refusalOf(basic(`user${n}`, 'wrong'), `10.0.1.${n}`),
+    )
+    expect(await nameOf(basic('robot$deploy', secret))).toBe('robot$deploy')
+    await Promise.all(guesses)
   })
 
   it('has a secret of 256 bits, of which the record has the hash alone', () => {
@@ -197,6 +225,17 @@ describe('who guesses', () => {
     const answers = (await Promise.all(many)) as { code: string }[]
     expect(answers.filter(({ code }) => code === 'UNAUTHORIZED')).toHaveLength(4)
   })
+})
+
+it('has room for who signed in from there before, whatever a thousand addresses guess', async () => {
+  await nameOf(basic('ann', 'right'), 'home')
+  accounts.set('ann', person('changed'))
+  const guesses = Array.from({ length: 1000 }, (_, n) => refusalOf(basic(`user${n}`, 'x'), `net ${n}`))
+  const office = refusalOf(basic('ann', 'changed'), 'office')
+  expect(await nameOf(basic('ann', 'changed'), 'home')).toBe('ann')
+  expect(await office).toMatchObject({ code: 'TOOMANYREQUESTS', retryAfterMs: 1000 })
+  await Promise.all(guesses)
+  expect(await nameOf(basic('ann', 'changed'), 'office')).toBe('ann')
 })
 
 describe('what a connection showed', () => {

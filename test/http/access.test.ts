@@ -296,6 +296,9 @@ describe('a challenge', () => {
     expect((await challengeOf('/v2/team/app/manifests/1', nobody))[0]).toBe(401)
     const signedIn = await tokenOf(ann, '&account=ann')
     expect((await challengeOf('/v2/team/app/manifests/1', signedIn))[0]).toBe(200)
+    // Who stole one keeps it for its quarter of an hour, and not for ever.
+    for (const query of ['', '?service=shoal&account=ann', '?scope=repository:team/app:push'])
+      expect((await api.call('GET', `/token${query}`, { headers: signedIn })).status, query).toBe(401)
     await setAccount('ann', undefined)
     expect((await challengeOf('/v2/team/app/manifests/1', signedIn))[0]).toBe(401)
     const wrong = { Authorization: basic('bob', 'wrong') }
