@@ -22,6 +22,7 @@ import type { HttpPort } from './http-port.ts'
 import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
+import { openLastHour } from './last-hour.ts'
 import { type LocalNode, openLocalNode } from './local-node.ts'
 import { readMachineLimits } from './machine-limits.ts'
 import { createMetrics } from './metrics/metrics.ts'
@@ -37,6 +38,7 @@ import { type OperationContext, runOperation } from './operations/operations.ts'
 import { openPageDoor } from './page-door.ts'
 import { namingLogger } from './peer-names.ts'
 import { quotasOf } from './quota-rules.ts'
+import { keepFailedPulls } from './requests/failed-pulls.ts'
 import { openReports } from './requests/reports.ts'
 import { type ClusterSeen, openRetainer } from './retention.ts'
 import { openNodeRoom } from './room.ts'
@@ -124,6 +126,9 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   metrics.gauge('shoal_http_body_memory_bytes', () => bodies.heldBytes)
   let joined: ClusterMember | undefined
   let context: OperationContext = { node, registry }
+  const failedPulls = keepFailedPulls()
+  const failed = () => failedPulls.total()
+  const lastHour = opened.use(openLastHour({ metrics, failed, clock: steadyClock, logger }))
   const page = settings['no-page']
     ? undefined
     : openPageDoor({
@@ -135,6 +140,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
         http: port.address,
         context: () => context,
         member: () => joined,
+        lastHour,
+        failedPulls,
         logger,
       })
   // Before anything says that the node is there: from then on each command is answered, when the start is over.
@@ -162,7 +169,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   metrics.gauge('shoal_build_info', () => 1, { version: node.version })
   const environment = process.env
   const { tracer } = opened.use(
-    await openReports({ node, address: port.address, environment, logger, metrics }),
+    await openReports({ node, address: port.address, environment, failedPulls, logger, metrics }),
   )
   const serve = () =>
     port.serve(

@@ -10,11 +10,13 @@ import { askActivity } from './cluster/activity.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
 import { usualDocker } from './doctor/check.ts'
 import type { Diagnosis } from './doctor/doctor.ts'
+import type { LastHour } from './last-hour.ts'
 import type { LocalNode } from './local-node.ts'
 import { type OperationContext, type OperationName, runOperation } from './operations/operations.ts'
 import type { Reach } from './operations/reach.ts'
 import type { NodeStatus } from './operations/status.ts'
 import type { Page, PageMember, PageNode } from './page/page.ts'
+import type { FailedPulls } from './requests/failed-pulls.ts'
 import { address, isLoopback, registryName } from './settings/kinds.ts'
 
 export interface PageDoorOptions {
@@ -28,6 +30,8 @@ export interface PageDoorOptions {
   /** Without a member until the node has joined its cluster. */
   context(): OperationContext
   member(): ClusterMember | undefined
+  lastHour: LastHour
+  failedPulls: FailedPulls
   logger: Logger
   /** Where the built files are; default where `npm run build:page` puts them. */
   directory?: string
@@ -74,7 +78,8 @@ async function open(options: PageDoorOptions, refusals: RefusalLog): Promise<Pag
   })
 }
 
-function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refusals: RefusalLog): PageNode {
+function nodeOf(options: PageDoorOptions, refusals: RefusalLog): PageNode {
+  const { node, registry, http, context, member, lastHour, failedPulls } = options
   const { settings, store, names, membership, version, name, audit } = node
   return {
     self: membership.identity.peerId,
@@ -93,6 +98,12 @@ function nodeOf({ node, registry, http, context, member }: PageDoorOptions, refu
     store,
     diagnose: () => diagnose(node, context()),
     short: () => context().copies?.short() ?? [],
+    lastHour: () => ({
+      minutes: lastHour.minutes(),
+      failures: failedPulls
+        .list()
+        .map(({ reason, ...failure }) => ({ ...failure, reason: node.peers.inWords(reason) })),
+    }),
     hostName: (peer) => node.peers.nameOf(peer),
     writesAccounts() {
       return names.authority.holds() || names.signsAs(membership.identity.publicKey) !== undefined

@@ -26,7 +26,7 @@ export async function publishChanges(
  * manifest elsewhere. Throws `MANIFEST_UNKNOWN` where it was deleted here.
  */
 export function tagManifest(
-  { node: { names } }: OperationContext,
+  { node: { names }, origin }: OperationContext,
   { repository, tag, digest }: { repository: Repository; tag: Tag; digest: Digest },
 ): Decision {
   return async () => {
@@ -40,9 +40,10 @@ export function tagManifest(
     const { digest: _digest, writtenMs: _writtenMs, author: _author, ...value } = entry
     const { mediaType, size } = value
     const home = await findHome(names, repository, digest)
+    const by = origin?.account === undefined ? {} : { by: origin.account }
     return [
-      { kind: 'manifest', repository, digest, value },
-      { kind: 'tag', repository, tag, value: { digest, mediaType, size, ...home } },
+      { kind: 'manifest', repository, digest, value, ...by },
+      { kind: 'tag', repository, tag, value: { digest, mediaType, size, ...home }, ...by },
     ]
   }
 }

@@ -79,7 +79,8 @@ async function carry(carrying: Carrying, digest: Digest, mediaType: string): Pro
     await mount(carrying, blob.digest)
     mounted()
   }
-  await context.registry.push.putManifest(to, { digest }, { bytes, contentType: mediaType })
+  const by = context.origin?.account
+  await context.registry.push.putManifest(to, { digest }, { bytes, contentType: mediaType, by })
 }
 
 async function mount({ context: { registry }, from, to }: Carrying, digest: Digest): Promise<void> {

@@ -1,9 +1,7 @@
 /** The page: what an operator sees of the cluster in a browser. Files that were built, an API that answers JSON, and events. */
 import type { Middleware } from 'koa'
-import type { Access } from '../../src/access/access.ts'
-import type { Clock, Logger } from '../../src/base/base.ts'
 import type { ExchangeStatus, TransferView } from '../../src/exchange/exchange.ts'
-import type { BodyWatch, Hosts } from '../../src/http/http.ts'
+import type { Hosts } from '../../src/http/http.ts'
 import type { Digest, Repository, Tag } from '../../src/oci/oci.ts'
 import type { Debt } from '../../src/placement/placement.ts'
 import type { Ledger, Names } from '../../src/records/records.ts'
@@ -14,20 +12,11 @@ import type { Activity } from '../cluster/activity.ts'
 import type { LostMember } from '../cluster/lost-members.ts'
 import type { Diagnosis } from '../doctor/doctor.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
-import { PageAccounts } from './server/accounts.ts'
+import type { HourAnswer } from './answers/hour.ts'
 import { createApi } from './server/api.ts'
 import { Assets, builtPage } from './server/assets.ts'
-import { Changes, type MayChange } from './server/changes.ts'
-import { DoctorReports } from './server/doctor.ts'
 import { guard } from './server/guard.ts'
-import { PageListing } from './server/listing.ts'
-import { Live } from './server/live.ts'
-import { PageMembers } from './server/members.ts'
-import { Observatory } from './server/observatory.ts'
-import { RuleReports } from './server/rules.ts'
-import { SameOrigin } from './server/same-origin.ts'
-import { StorageReports } from './server/storage.ts'
-import { Visitors } from './server/visitors.ts'
+import { makeParts, type PartsOptions } from './server/parts.ts'
 
 /** Everything that the page needs of the node. */
 export interface PageNode {
@@ -48,6 +37,8 @@ export interface PageNode {
   diagnose(): Promise<Diagnosis[]>
   /** What this node knows to be short of copies. */
   short(): Debt[]
+  /** What was pulled, and what could not be. */
+  lastHour(): Omit<HourAnswer, 'nowMs'>
   /** What a host is called, also one that is away. */
   hostName(peer: string): string | undefined
   /** Whether what this node signs of accounts, members and invitations counts. */
@@ -77,15 +68,8 @@ export interface PageMember {
   problems(): string[]
 }
 
-export interface PageOptions {
-  node: PageNode
+export interface PageOptions extends PartsOptions {
   hosts: Hosts
-  bodies: BodyWatch
-  access: Access
-  /** Who may change something without signing in: nobody, browsers that reach it as localhost, or anyone. */
-  mayChange: MayChange
-  clock: Clock
-  logger: Logger
   /** Where the built files are; default where `npm run build:page` puts them. */
   directory?: string
 }
@@ -94,41 +78,18 @@ export interface Page extends AsyncDisposable {
   readonly middleware: Middleware
 }
 
-export function openPage(options: PageOptions): Page {
-  const { node, access, hosts, bodies, mayChange, clock, logger, directory = builtPage } = options
-  const visitors = new Visitors(access)
+export function openPage({ hosts, directory = builtPage, ...options }: PageOptions): Page {
   const assets = new Assets(directory)
-  const listing = new PageListing(node)
-  const observatory = new Observatory(node, { clock, logger })
-  const live = new Live(observatory, { clock, logger })
-  const storage = new StorageReports(node, clock)
-  const rules = new RuleReports(node, clock)
-  const changes = new Changes(node, {
-    mayChange,
-    logger,
-    onCollected: () => storage.forget(),
-    onKept: () => rules.forget(),
-  })
-  const doctor = new DoctorReports(node, clock)
-  const accounts = new PageAccounts(node, visitors)
-  const members = new PageMembers(node)
-  const unfollow = [listing.follow(), observatory.follow(), accounts.follow(), live.follow(node.names)]
+  const parts = makeParts(options)
+  const { listing, observatory, accounts, live } = parts
+  const unfollow = [
+    listing.follow(),
+    observatory.follow(),
+    accounts.follow(),
+    live.follow(options.node.names),
+  ]
   const letIn = guard(hosts)
-  const sameOrigin = new SameOrigin(bodies)
-  const api = createApi({
-    node,
-    visitors,
-    sameOrigin,
-    listing,
-    live,
-    changes,
-    accounts,
-    members,
-    storage,
-    rules,
-    doctor,
-    logger,
-  })
+  const api = createApi(parts)
   return {
     middleware: async (context, next) => {
       const { path } = context

@@ -4,6 +4,7 @@ import { auditRequests } from '../audit/audited-requests.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { NodeMetrics } from '../metrics/metrics.ts'
 import { findTraceEndpoint } from '../tracing/trace-endpoint.ts'
+import type { FailedPulls } from './failed-pulls.ts'
 import { openRequestLog } from './request-log.ts'
 import { countRequests } from './request-metrics.ts'
 import { createRequestTracer, type RequestListener } from './request-tracer.ts'
@@ -17,6 +18,7 @@ export interface ReportsOptions {
   /** HOST:PORT of the registry. */
   address: string
   environment: NodeJS.ProcessEnv
+  failedPulls: FailedPulls
   logger: Logger
   metrics: NodeMetrics
 }
@@ -26,6 +28,7 @@ export async function openReports({
   node,
   address,
   environment,
+  failedPulls,
   logger,
   metrics,
 }: ReportsOptions): Promise<Reports> {
@@ -39,6 +42,7 @@ export async function openReports({
       settings.upstream.map(({ name }) => name),
     ),
     opened.use(openRequestLog(logger, { isVerbose })).listener,
+    failedPulls.listener,
     opened.use(auditRequests(node.audit)).listener,
   ]
   const common = { clock: steadyClock, random: Math.random, logger, metrics }

@@ -6,7 +6,8 @@
  */
 import type { Deleted, Logger, Pulled, Pushed } from '../../src/base/base.ts'
 import { parseRoute } from '../../src/http/http.ts'
-import { OciError, type OciErrorCode } from '../../src/oci/oci.ts'
+import { OciError } from '../../src/oci/oci.ts'
+import { isClientGone, isRefusedForNow } from './failure-kinds.ts'
 import { peerBytes, sourceOf } from './pull-source.ts'
 import type { FinishedRequest, RequestListener } from './request-tracer.ts'
 
@@ -78,8 +79,8 @@ export function openRequestLog(logger: Logger, { isVerbose }: { isVerbose: boole
         logger.info({ method, url, ...clientFacts(finished) }, 'a client left before it was answered')
       return
     }
-    const isRead = (route === 'blob' || route === 'manifest') && (method === 'GET' || method === 'HEAD')
-    if (!isRead || !(error instanceof OciError) || !failures.has(error.code) || !mayList('failed')) return
+    if ((route !== 'blob' && route !== 'manifest') || !(error instanceof OciError)) return
+    if (!isRefusedForNow(method ?? '', error) || !mayList('failed')) return
     logger.warn(
       {
         ...askedFacts(request.url ?? ''),
@@ -103,9 +104,6 @@ export function openRequestLog(logger: Logger, { isVerbose }: { isVerbose: boole
   }
 }
 
-/** What is refused for now: everything else is told to the client alone, which asked for what is not there. */
-const failures: ReadonlySet<OciErrorCode> = new Set(['UNAVAILABLE', 'TOOMANYREQUESTS', 'NO_SPACE'])
-
 class Quota {
   #lines = 0
   #left = 0
@@ -124,11 +122,6 @@ class Quota {
     this.#lines = this.#left = this.#bytes = 0
     return rest
   }
-}
-
-function isClientGone(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  return error.name === 'ClientGoneError' || isClientGone(error.cause)
 }
 
 function askedFacts(url: string): Record<string, string> {

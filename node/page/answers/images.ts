@@ -70,6 +70,22 @@ export interface EvictedAnswer {
   holders: string[]
 }
 
+/** What came of having an image brought here. */
+export interface WarmedAnswer {
+  parts: number
+  bytes: number
+  /** What could not be had, in words; of much, some. */
+  missing: string[]
+}
+
+export interface TaggedAnswer {
+  repository: string
+  tag: string
+  digest: string
+  /** What the tag pointed to before, when that was something else. */
+  before?: string
+}
+
 export interface ReferrerFacts {
   /** By which cosign names it, where it refers by a tag alone. */
   tag?: string
@@ -102,6 +118,10 @@ export interface ImageAnswer {
   short?: { held: number; wanted: number; sinceMs: number }
   /** Whether who asks may free this node's copy of it. */
   isEvictable: boolean
+  /** Whether who asks may have all of it brought to this node. */
+  isWarmable: boolean
+  /** Why no other tag of its repository can be made from here, in words; absent when it may be tried. */
+  untaggable?: string
   /** Why the tag cannot be deleted from here, in words; absent when it may be tried. */
   undeletable?: string
 }

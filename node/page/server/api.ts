@@ -5,38 +5,18 @@ import { CodedError, type Logger, logFailure } from '../../../src/base/base.ts'
 import { leaveBody } from '../../../src/http/http.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import type { ErrorAnswer } from '../answers/answer.ts'
-import type { PageNode } from '../page.ts'
-import type { PageAccounts } from './accounts.ts'
-import { type Change, type Changes, nameOf } from './changes.ts'
-import type { DoctorReports } from './doctor.ts'
+import type { HourAnswer } from '../answers/hour.ts'
+import { type Change, nameOf } from './changes.ts'
 import { refuseOtherSites } from './guard.ts'
 import { describeImage } from './image.ts'
-import type { PageListing } from './listing.ts'
-import { type Live, mayWatch } from './live.ts'
-import type { PageMembers } from './members.ts'
+import { mayWatch } from './live.ts'
 import { PageError } from './page-error.ts'
+import type { PageParts } from './parts.ts'
 import { Query } from './query.ts'
-import type { RuleReports } from './rules.ts'
-import { type SameOrigin, textOf } from './same-origin.ts'
+import { textOf } from './same-origin.ts'
 import { search } from './search.ts'
-import type { StorageReports } from './storage.ts'
 import { describeUpstreams } from './upstreams.ts'
-import type { Visitor, Visitors } from './visitors.ts'
-
-export interface ApiOptions {
-  node: PageNode
-  visitors: Visitors
-  sameOrigin: SameOrigin
-  listing: PageListing
-  live: Live
-  changes: Changes
-  accounts: PageAccounts
-  members: PageMembers
-  storage: StorageReports
-  rules: RuleReports
-  doctor: DoctorReports
-  logger: Logger
-}
+import type { Visitor } from './visitors.ts'
 
 interface Question {
   context: Context
@@ -75,24 +55,14 @@ const statuses: Record<string, number> = {
   CLOSING: 503,
   DATABASE_FAULT: 503,
   STORE_FULL: 507,
+  NO_SPACE: 507,
+  QUOTA_EXCEEDED: 422,
 }
 
 /** Runs `before`, which lets the request in and may answer it, and then what the path stands for. */
-export function createApi(options: ApiOptions) {
-  const {
-    node,
-    visitors,
-    sameOrigin,
-    listing,
-    live,
-    changes,
-    accounts,
-    members,
-    storage,
-    rules,
-    doctor,
-    logger,
-  } = options
+export function createApi(parts: PageParts) {
+  const { node, clock, visitors, sameOrigin, listing, live, changes, accounts, members } = parts
+  const { storage, rules, doctor, logger } = parts
   const reads: Record<string, [Audience, (question: Question) => unknown]> = {
     '/api/me': ['all', ({ visitor }) => accounts.me(visitor)],
     '/api/token': ['all', () => ({ token: sameOrigin.token })],
@@ -106,11 +76,13 @@ export function createApi(options: ApiOptions) {
         describeImage(node, query, {
           visitor,
           signal,
-          isEvictable: changes.refusalToFree(context, visitor) === undefined,
+          mayFree: changes.refusalToFree(context, visitor) === undefined,
+          untaggableIn: (repository) => changes.refusalToTag(context, visitor, repository),
           undeletableIn: (repository) => changes.refusalToDelete(context, visitor, repository),
         }),
     ],
     '/api/storage': ['overseers', ({ signal }) => storage.report({ signal })],
+    '/api/hour': ['overseers', (): HourAnswer => ({ ...node.lastHour(), nowMs: clock.now() })],
     '/api/doctor': ['overseers', ({ signal }) => doctor.report({ signal })],
     '/api/keep': [
       'overseers',
@@ -130,6 +102,8 @@ export function createApi(options: ApiOptions) {
     '/api/sign-out': ['all', ({ context }) => signOut(context)],
     '/api/own-password': ['all', (change) => accounts.changeOwnPassword(change)],
     '/api/delete-tag': ['readers', (change) => changes.deleteTag(change)],
+    '/api/tag': ['readers', (change) => changes.tag(change)],
+    '/api/warm': ['overseers', (change) => changes.warm(change)],
     '/api/keep-add': ['overseers', (change) => changes.keep(change)],
     '/api/keep-rm': ['overseers', (change) => changes.endKeeping(change)],
     '/api/evict': ['overseers', (change) => changes.evict(change)],

@@ -2,8 +2,9 @@
 import type { Context } from 'koa'
 import type { Logger } from '../../../src/base/base.ts'
 import { parseReference, parseRepository, parseTag, type Repository } from '../../../src/oci/oci.ts'
+import { formatImageName } from '../../operations/image-name.ts'
 import type { OperationName, OperationTypes } from '../../operations/operations.ts'
-import type { EvictedAnswer } from '../answers/images.ts'
+import type { EvictedAnswer, TaggedAnswer, WarmedAnswer } from '../answers/images.ts'
 import type { FreeableAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
 import { isLoopbackHost } from './guard.ts'
@@ -30,9 +31,14 @@ export interface Change {
   signal: AbortSignal
 }
 
+/** Images that are brought at a time because somebody asked for them here; each brings several blobs at once. */
+const maxWarmed = 4
+const maxMissing = 20
+
 export class Changes {
   readonly #node: PageNode
   readonly #options: ChangesOptions
+  #warmed = 0
 
   constructor(node: PageNode, options: ChangesOptions) {
     this.#node = node
@@ -60,6 +66,53 @@ export class Changes {
     return { deleted: true }
   }
 
+  /** Why this reader may give no image a name there, in words; the policy may refuse still. */
+  refusalToTag(context: Context, visitor: Visitor, repository: Repository): string | undefined {
+    if (!visitor.may(repository, 'push')) return `${nameOf(visitor)} may not push to ${repository}`
+    return this.#refusalFromHere(context, visitor)
+  }
+
+  /** As `shoal tag`, without its --as-authority. */
+  async tag(change: Change): Promise<TaggedAnswer> {
+    const { context, visitor, body } = change
+    const source = imageIn(body, visitor)
+    const repository = parseRepository(textOf(body, 'toRepository').trim())
+    const tag = parseTag(textOf(body, 'toTag').trim())
+    const refusal = this.refusalToTag(context, visitor, repository)
+    if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
+    const params = { source, target: `${repository}:${tag}`, asAuthority: false }
+    const { digest, before } = await operateFor(this.#node, 'tag', params, change)
+    this.#options.logger.info({ ...params, account: visitor.name }, 'an image was tagged from the page')
+    return { repository, tag, digest, ...(before === undefined ? {} : { before }) }
+  }
+
+  /** As `shoal warm`. It fills this node's disk, so it is for those who may free it; it ends with the request. */
+  async warm(change: Change): Promise<WarmedAnswer> {
+    const { context, visitor, body } = change
+    const image = imageIn(body, visitor)
+    const platforms = textsOf(body, 'platforms')
+    this.#checkDisk(context, visitor)
+    if (this.#warmed >= maxWarmed)
+      throw new PageError(
+        'BUSY',
+        503,
+        `${maxWarmed} images are being brought already; try again when one is here`,
+      )
+    this.#warmed++
+    try {
+      const params = { images: [image], mayBeStopped: true, ...(platforms.length === 0 ? {} : { platforms }) }
+      const { images } = await operateFor(this.#node, 'warm', params, change)
+      const [{ parts, bytes, missing } = { parts: 0, bytes: 0, missing: [] }] = images
+      this.#options.logger.info(
+        { image, bytes, missing: missing.length, account: visitor.name },
+        'an image was brought from the page',
+      )
+      return { parts, bytes, missing: missing.slice(0, maxMissing) }
+    } finally {
+      this.#warmed--
+    }
+  }
+
   async collect({ context, visitor, signal }: Change): Promise<FreeableAnswer> {
     this.#checkDisk(context, visitor)
     const { blobs, manifests, bytes } = await this.#node.operate('gc', { dryRun: false }, { signal })
@@ -70,10 +123,8 @@ export class Changes {
   /** This node's copy alone; the command's --force stays the command's. */
   async evict(change: Change): Promise<EvictedAnswer> {
     const { context, visitor, body } = change
-    const repository = parseRepository(textOf(body, 'repository'))
-    const reference = parseReference(textOf(body, 'reference'))
+    const image = imageIn(body, visitor)
     this.#checkDisk(context, visitor)
-    const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
     const { images } = await operateFor(this.#node, 'evict', { images: [image], force: false }, change)
     this.#options.onCollected()
     const [{ blobs, bytes, holders } = { blobs: 0, bytes: 0, holders: [] }] = images
@@ -126,6 +177,14 @@ export class Changes {
     if (mayChange === 'loopback' && isLoopbackHost(context.get('Host'))) return undefined
     return 'nothing can be changed from here without signing in: the page is open to others than this host, and the node was started without --page-changes'
   }
+}
+
+/** Throws PageError where the reader may not know of it. */
+function imageIn(body: Body, visitor: Visitor): string {
+  const repository = parseRepository(textOf(body, 'repository'))
+  const reference = parseReference(textOf(body, 'reference'))
+  if (!visitor.may(repository, 'pull')) throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
+  return formatImageName(repository, reference)
 }
 
 /** The same where there is none and where it is hidden. */

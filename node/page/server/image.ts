@@ -1,5 +1,6 @@
 /** One image as the page shows it: what `shoal inspect` knows, in the page's words. */
 import type { Repository } from '../../../src/oci/oci.ts'
+import { formatImageName } from '../../operations/image-name.ts'
 import type { BlobDetails, ImageDetails, PlatformDetails } from '../../operations/inspect.ts'
 import type { BlobFacts, ConfigFacts, ImageAnswer, PlatformFacts } from '../answers/images.ts'
 import type { PageNode } from '../page.ts'
@@ -16,8 +17,10 @@ const maxTextLength = 2048
 export interface ImageOptions {
   visitor: Visitor
   signal: AbortSignal
-  /** Whether who asks may free this node's copy. */
-  isEvictable: boolean
+  /** Whether who asks may free this node's copy, and have it brought. */
+  mayFree: boolean
+  /** Why nothing can be tagged there, in words. */
+  untaggableIn(repository: Repository): string | undefined
   /** Why no tag can be deleted there, in words. */
   undeletableIn(repository: Repository): string | undefined
 }
@@ -26,15 +29,15 @@ export interface ImageOptions {
 export async function describeImage(
   node: PageNode,
   query: Query,
-  { visitor, signal, isEvictable, undeletableIn }: ImageOptions,
+  { visitor, signal, mayFree, untaggableIn, undeletableIn }: ImageOptions,
 ): Promise<ImageAnswer> {
   const repository = query.repository()
   const reference = query.reference()
   // Before anything is looked up, so that it takes as long whether there is something or not.
   if (!visitor.may(repository, 'pull')) throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
-  const image = 'tag' in reference ? `${repository}:${reference.tag}` : `${repository}@${reference.digest}`
+  const image = formatImageName(repository, reference)
   const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
-  const undeletable = undeletableIn(repository)
+  const [undeletable, untaggable] = [undeletableIn(repository), untaggableIn(repository)]
   const debt = node.short().find((one) => one.repository === repository && one.digest === details.digest)
   const isHere = (await node.store.manifests.get(details.digest)) !== undefined
   return {
@@ -55,7 +58,9 @@ export async function describeImage(
     isHere,
     ...(details.holders === undefined ? {} : { holders: details.holders }),
     ...(debt === undefined ? {} : { short: { held: debt.held, wanted: debt.wanted, sinceMs: debt.sinceMs } }),
-    isEvictable: isEvictable && isHere,
+    isEvictable: mayFree && isHere,
+    isWarmable: mayFree,
+    ...(untaggable === undefined ? {} : { untaggable }),
     ...(undeletable === undefined ? {} : { undeletable }),
   }
 }

@@ -7,8 +7,9 @@ import type {
   MeAnswer,
 } from '../../../node/page/answers/access.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
-import type { RepositoryRow } from '../../../node/page/answers/images.ts'
+import type { ImageAnswer, RepositoryRow } from '../../../node/page/answers/images.ts'
 import type { StateEvent } from '../../../node/page/answers/live.ts'
+import type { Repository, Tag } from '../../../src/oci/oci.ts'
 import type { AccessRule, AccountValue } from '../../../src/records/records.ts'
 import { person } from '../../access/fixture.ts'
 import { makeImage } from '../../e2e/image.ts'
@@ -61,7 +62,7 @@ const privates = [
   'repositories',
   'live',
 ]
-const overview = ['storage', 'keep', 'upstreams', 'doctor']
+const overview = ['storage', 'keep', 'upstreams', 'doctor', 'hour']
 const administration = ['accounts', 'access']
 const accountChanges = ['add', 'robot', 'renew', 'password', 'groups', 'disable', 'rm'].map(
   (name) => `account-${name}`,
@@ -143,6 +144,24 @@ describe('who signed in', () => {
     expect((await change('team/app')).status).toBe(200)
     expect(await namesSeen(headers)).toEqual(['open/app', 'team/app'])
     for (const path of overview) expect(codeOf(await page.ask(`/api/${path}`, { headers }))).toBe('CLOSED')
+  })
+
+  it('tags where the rules let them push what they may read, and is named in the record of it', async () => {
+    const { headers } = await signIn('ann')
+    const tag = (repository: string, toRepository: string) =>
+      page.change('/api/tag', { repository, reference: '1', toRepository, toTag: 'new' }, headers)
+    const read = await tag('other/app', 'team/app')
+    expect([read.status, codeOf(read)]).toEqual([404, 'NAME_UNKNOWN'])
+    const push = await tag('team/app', 'open/app')
+    expect([push.status, codeOf(push)]).toEqual([403, 'READ_ONLY'])
+    expect((await tag('team/app', 'team/copy')).status).toBe(200)
+    const { names } = page.operated.node
+    expect(await names.findTag('team/copy' as Repository, 'new' as Tag)).toMatchObject({ by: 'ann' })
+    const image = await page.ask('/api/image?repository=open/app&reference=1', { headers })
+    expect(image.json<ImageAnswer>().untaggable).toContain('the account ann may not push to open/app')
+    expect((await page.change('/api/warm', { repository: 'team/app', reference: '1' }, headers)).status).toBe(
+      403,
+    )
   })
 
   it('is known by a cookie that no script reads and no other site sends', async () => {

@@ -2,7 +2,14 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { groupPlanned } from '../../../node/operations/planned.ts'
 import type { Rows } from '../../../node/page/answers/answer.ts'
-import type { ImageAnswer, RepositoryRow, SearchAnswer, TagRow } from '../../../node/page/answers/images.ts'
+import type { HourAnswer } from '../../../node/page/answers/hour.ts'
+import type {
+  ImageAnswer,
+  RepositoryRow,
+  SearchAnswer,
+  TagRow,
+  WarmedAnswer,
+} from '../../../node/page/answers/images.ts'
 import type { StateEvent } from '../../../node/page/answers/live.ts'
 import type { DoctorAnswer, RulesAnswer, StorageAnswer } from '../../../node/page/answers/storage.ts'
 import { jsonContent, makeImage, makeIndex } from '../../e2e/image.ts'
@@ -196,6 +203,72 @@ describe('the page’s API', () => {
     await page.operated.perform('policy-set', { policy: { access } })
     expect((await page.change('/api/evict', body)).status).toBe(403)
     expect((await get<ImageAnswer>('/api/image?repository=team/app&reference=1')).isEvictable).toBe(false)
+  })
+
+  it('gives an image another name as tag does, and says what the name was before', async () => {
+    const [first, second] = ['one', 'two'].map((seed) => makeImage({ seed, layerBytes: [1000] }))
+    if (first === undefined || second === undefined) throw new Error('two were made')
+    await page.operated.push('team/app', '1', first)
+    await page.operated.push('team/app', '2', second)
+    const body = { repository: 'team/app', reference: '1', toRepository: 'prod/app', toTag: 'stable' }
+    const [one, two] = [first, second].map(({ manifest }) => manifest.descriptor.digest)
+    const named = { repository: 'prod/app', tag: 'stable' }
+    expect((await page.change('/api/tag', body)).json()).toEqual({ ...named, digest: one })
+    const again = await page.change('/api/tag', { ...body, reference: two })
+    expect(again.json()).toEqual({ ...named, digest: two, before: one })
+    expect(await get('/api/tags?repository=prod/app')).toMatchObject({
+      rows: [{ tag: 'stable', digest: two }],
+    })
+    const refusals: [object, number, string][] = [
+      [{ ...body, reference: 'nope' }, 404, 'MANIFEST_UNKNOWN'],
+      [{ ...body, toTag: 'not a tag' }, 400, 'TAG_INVALID'],
+      [{ ...body, toRepository: '../x' }, 400, 'NAME_INVALID'],
+      [{ repository: 'team/app', reference: '1' }, 400, 'BODY'],
+    ]
+    for (const [asked, status, code] of refusals) {
+      const answer = await page.change('/api/tag', asked)
+      expect([answer.status, codeOf(answer)]).toEqual([status, code])
+    }
+    const policy = { immutable: [{ repositories: 'prod/**', tags: '*' }] }
+    await page.operated.perform('policy-set', { policy })
+    const immutable = await page.change('/api/tag', body)
+    expect([immutable.status, codeOf(immutable)]).toEqual([403, 'NOT_PERMITTED'])
+  })
+
+  it('brings an image as warm does, for who may free the disk that it fills, and says what it could not have', async () => {
+    const image = makeImage({ seed: 'one', layerBytes: [1000] })
+    await page.operated.push('team/app', '1', image)
+    const body = { repository: 'team/app', reference: '1', platforms: [] }
+    const sizes = [image.manifest, image.config, ...image.layers].map(({ descriptor }) => descriptor.size)
+    expect((await page.change('/api/warm', body)).json()).toEqual({
+      parts: 3,
+      bytes: sizes.reduce((sum, size) => sum + size, 0),
+      missing: [],
+    })
+    const none = (await page.change('/api/warm', { ...body, reference: 'nope' })).json<WarmedAnswer>()
+    expect(none.missing).toEqual([expect.stringContaining('team/app:nope: ')])
+    const access = [{ repositories: '**', who: ['anonymous'], may: ['pull', 'push'] }]
+    await page.operated.perform('policy-set', { policy: { access } })
+    const refused = await page.change('/api/warm', body)
+    expect([refused.status, codeOf(refused)]).toEqual([403, 'READ_ONLY'])
+    expect((await get<ImageAnswer>('/api/image?repository=team/app&reference=1')).isWarmable).toBe(false)
+  })
+
+  it('tells of the last hour what was pulled, and which pulls failed and why', async () => {
+    await page.operated.push('team/app', '1', makeImage({ seed: 'one', layerBytes: [1000] }))
+    const bytes = Buffer.byteLength((await page.ask('/v2/team/app/manifests/1')).body)
+    await page.ask('/v2/team/app/manifests/2')
+    await page.ask('/v2/team/app/manifests/2')
+    const { nowMs, minutes, failures } = await get<HourAnswer>('/api/hour')
+    expect(minutes).toHaveLength(1)
+    expect(minutes[0]).toMatchObject({
+      bytes: { local: bytes, peer: 0, upstream: 0 },
+      pulls: { local: 1, peer: 0, upstream: 0 },
+    })
+    expect(failures).toMatchObject([
+      { repository: 'team/app', reference: '2', code: 'MANIFEST_UNKNOWN', times: 2, client: '127.0.0.1' },
+    ])
+    expect(nowMs - (failures[0]?.lastMs ?? 0)).toBeLessThan(60_000)
   })
 
   it('adds and removes keep rules as keep does, for who may free the disk that they fill', async () => {

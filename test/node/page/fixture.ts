@@ -4,11 +4,16 @@ import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:ht
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openHttpPort } from '../../../node/http-port.ts'
+import { openLastHour } from '../../../node/last-hour.ts'
+import { createMetrics } from '../../../node/metrics/metrics.ts'
 import type { OperationContext } from '../../../node/operations/operations.ts'
 import type { SignedInAnswer } from '../../../node/page/answers/access.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
+import { keepFailedPulls } from '../../../node/requests/failed-pulls.ts'
+import { countRequests } from '../../../node/requests/request-metrics.ts'
+import { createRequestTracer } from '../../../node/requests/request-tracer.ts'
 import { openAccess } from '../../../src/access/access.ts'
-import { silentLogger } from '../../../src/base/base.ts'
+import { silentLogger, steadyClock } from '../../../src/base/base.ts'
 import { BodyWatch, createHttpHandler, Hosts } from '../../../src/http/http.ts'
 import type { Debt } from '../../../src/placement/placement.ts'
 import { createRegistry } from '../../../src/registry/registry.ts'
@@ -67,6 +72,16 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     registry,
     copies: copies as unknown as NonNullable<OperationContext['copies']>,
   })
+  const failedPulls = keepFailedPulls()
+  const metrics = createMetrics()
+  const lastHour = opened.use(
+    openLastHour({
+      metrics,
+      failed: () => failedPulls.total(),
+      clock: steadyClock,
+      logger: silentLogger,
+    }),
+  )
   const door = opened.use(
     openPageDoor({
       node,
@@ -77,11 +92,14 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
       http: port.address,
       context,
       member: () => undefined,
+      lastHour,
+      failedPulls,
       logger: silentLogger,
       directory,
     }),
   )
-  port.serve(createHttpHandler({ registry, access, hosts, bodies, besides: door.middleware }))
+  const tracer = createRequestTracer([failedPulls.listener, countRequests(metrics)], silentLogger)
+  port.serve(createHttpHandler({ registry, access, hosts, bodies, tracer, besides: door.middleware }))
   const number = Number(port.address.split(':').at(-1))
 
   const begin = (path: string, { method = 'GET', headers = {}, body }: AskOptions) =>

@@ -33,6 +33,7 @@ function image(isHere: boolean, holders: string[] | undefined, layers: BlobFacts
     referrers: [],
     isHere,
     isEvictable: false,
+    isWarmable: false,
     ...(holders === undefined ? {} : { holders }),
   }
 }

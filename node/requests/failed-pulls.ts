@@ -1,0 +1,100 @@
+/** Pulls that failed lately, by image: what a person asks for who hears that a host cannot pull. */
+import { type Pulled, RecentMap } from '../../src/base/base.ts'
+import { parseRoute } from '../../src/http/http.ts'
+import { OciError } from '../../src/oci/oci.ts'
+import { isClientGone, isRefusedForNow } from './failure-kinds.ts'
+import type { FinishedRequest, RequestListener } from './request-tracer.ts'
+
+export interface FailedPull {
+  readonly repository: string
+  /** A tag or a digest, as it was asked for. */
+  readonly reference: string
+  /** The code that the client was told; `BROKEN_OFF` where it had begun to get the bytes. */
+  readonly code: string
+  /** In words, as of the last time. */
+  readonly reason: string
+  readonly times: number
+  readonly firstMs: number
+  readonly lastMs: number
+  /** The address that asked last. */
+  readonly client?: string
+}
+
+export interface FailedPulls {
+  readonly listener: RequestListener
+  /** The latest first. */
+  list(): FailedPull[]
+  /** How many there were since the start, without those of what there is not. */
+  total(): number
+}
+
+/** Images that are remembered: who asks for what there is not, however often, pushes nothing else out. */
+const maxFailed = 50
+const maxAbsent = 20
+const maxReasonLength = 500
+
+export function keepFailedPulls(): FailedPulls {
+  const failed = new RecentMap<string, FailedPull>(maxFailed)
+  const absent = new RecentMap<string, FailedPull>(maxAbsent)
+  let total = 0
+
+  const note = (
+    among: Map<string, FailedPull>,
+    { repository, reference }: Pick<FailedPull, 'repository' | 'reference'>,
+    { code, reason }: Pick<FailedPull, 'code' | 'reason'>,
+    { client, endMs }: FinishedRequest,
+  ): void => {
+    const key = `${repository} ${reference}`
+    const before = among.get(key)
+    among.set(key, {
+      repository,
+      reference,
+      code,
+      reason: reason.slice(0, maxReasonLength),
+      times: (before?.times ?? 0) + 1,
+      firstMs: before?.firstMs ?? endMs,
+      lastMs: endMs,
+      ...(client === undefined ? {} : { client }),
+    })
+  }
+
+  const noteBroken = ({ repository, reference }: Pulled, finished: FinishedRequest): void => {
+    const { error } = finished
+    if (isClientGone(error)) return
+    total++
+    const reason = error instanceof Error ? error.message : 'the answer broke off'
+    note(failed, { repository, reference }, { code: 'BROKEN_OFF', reason }, finished)
+  }
+
+  return {
+    listener(finished) {
+      const { pull, error, request, route } = finished
+      if (pull !== undefined) {
+        if (!pull.isComplete) noteBroken(pull, finished)
+        return
+      }
+      if ((route !== 'blob' && route !== 'manifest') || !(error instanceof OciError)) return
+      const { method = '' } = request
+      const told = { code: error.code, reason: error.message }
+      if (isRefusedForNow(method, error)) {
+        const asked = askedFor(request.url ?? '')
+        total++
+        if (asked !== undefined) note(failed, asked, told, finished)
+        // A push asks by HEAD for what may not be there, so only who wants the bytes misses them.
+      } else if (method === 'GET' && (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN')) {
+        const asked = askedFor(request.url ?? '')
+        if (asked !== undefined) note(absent, asked, told, finished)
+      }
+    },
+    list: () => [...failed.values(), ...absent.values()].sort((a, b) => b.lastMs - a.lastMs),
+    total: () => total,
+  }
+}
+
+function askedFor(url: string): Pick<FailedPull, 'repository' | 'reference'> | undefined {
+  const route = parseRoute(url.replace(/\?.*/, ''))
+  if (route?.name === 'blob') return { repository: route.repository, reference: route.digest }
+  if (route?.name !== 'manifest') return undefined
+  const { repository, reference } = route
+  return { repository, reference: 'tag' in reference ? reference.tag : reference.digest }
+}
