@@ -6,6 +6,7 @@ import { isClientGone, isRefusedForNow } from './failure-kinds.ts'
 import type { FinishedRequest, RequestListener } from './request-tracer.ts'
 
 export interface FailedPull {
+  readonly kind: 'manifest' | 'blob'
   readonly repository: string
   /** A tag or a digest, as it was asked for. */
   readonly reference: string
@@ -28,6 +29,8 @@ export interface FailedPulls {
   total(): number
 }
 
+type Asked = Pick<FailedPull, 'kind' | 'repository' | 'reference'>
+
 /** Images that are remembered: who asks for what there is not, however often, pushes nothing else out. */
 const maxFailed = 50
 const maxAbsent = 20
@@ -40,13 +43,14 @@ export function keepFailedPulls(): FailedPulls {
 
   const note = (
     among: Map<string, FailedPull>,
-    { repository, reference }: Pick<FailedPull, 'repository' | 'reference'>,
+    { kind, repository, reference }: Asked,
     { code, reason }: Pick<FailedPull, 'code' | 'reason'>,
     { client, endMs }: FinishedRequest,
   ): void => {
     const key = `${repository} ${reference}`
     const before = among.get(key)
     among.set(key, {
+      kind,
       repository,
       reference,
       code,
@@ -58,12 +62,12 @@ export function keepFailedPulls(): FailedPulls {
     })
   }
 
-  const noteBroken = ({ repository, reference }: Pulled, finished: FinishedRequest): void => {
+  const noteBroken = ({ kind, repository, reference }: Pulled, finished: FinishedRequest): void => {
     const { error } = finished
     if (isClientGone(error)) return
     total++
     const reason = error instanceof Error ? error.message : 'the answer broke off'
-    note(failed, { repository, reference }, { code: 'BROKEN_OFF', reason }, finished)
+    note(failed, { kind, repository, reference }, { code: 'BROKEN_OFF', reason }, finished)
   }
 
   return {
@@ -91,10 +95,10 @@ export function keepFailedPulls(): FailedPulls {
   }
 }
 
-function askedFor(url: string): Pick<FailedPull, 'repository' | 'reference'> | undefined {
+function askedFor(url: string): Asked | undefined {
   const route = parseRoute(url.replace(/\?.*/, ''))
-  if (route?.name === 'blob') return { repository: route.repository, reference: route.digest }
+  if (route?.name === 'blob') return { kind: 'blob', repository: route.repository, reference: route.digest }
   if (route?.name !== 'manifest') return undefined
   const { repository, reference } = route
-  return { repository, reference: 'tag' in reference ? reference.tag : reference.digest }
+  return { kind: 'manifest', repository, reference: 'tag' in reference ? reference.tag : reference.digest }
 }

@@ -126,6 +126,42 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await page.locator('.tags tbody tr:first-child .name', { hasText: '1.4.1' }).waitFor()
   })
 
+  it('draws the last hour, and names the pulls that failed and why', async () => {
+    for (const path of ['manifests/1.4.1', 'manifests/9'])
+      await cluster.here.client.ask('GET', `/v2/team/shop/${path}`)
+    await show('')
+    await sees(/^Clients read .* in \d+ pulls? of manifests and blobs\./)
+    await page.locator('.chart canvas').nth(1).waitFor()
+    const failed = page.locator('.failures li')
+    await failed.filter({ hasText: 'team/shop:9' }).filter({ hasText: 'for 127.0.0.1' }).waitFor()
+    expect(await failed.count()).toBe(1)
+  })
+
+  it('gives an image another name, brings it here, and deletes several tags at once', async () => {
+    await show('#/image/team/cellar:7')
+    await page.getByRole('button', { name: 'Tag it…' }).click()
+    const tagging = page.getByRole('dialog', { name: 'Tag it' })
+    await tagging.getByLabel('Tag', { exact: true }).fill('not a tag')
+    await tagging.getByRole('button', { name: 'Tag it' }).click()
+    await tagging.getByRole('alert').waitFor()
+    for (const tag of ['8', '9']) {
+      await tagging.getByLabel('Tag', { exact: true }).fill(tag)
+      await tagging.getByRole('button', { name: 'Tag it' }).click()
+      await page.getByRole('link', { name: `team/cellar:${tag}` }).waitFor()
+      if (tag === '8') await page.getByRole('button', { name: 'Tag it…' }).click()
+    }
+    await page.getByRole('button', { name: 'Bring it to this node…' }).click()
+    await page.getByRole('button', { name: 'Bring it', exact: true }).click()
+    await sees(/^It is here: 3 parts, /)
+    await sees('All of it is on this node.')
+    await show('#/repository/team/cellar')
+    for (const tag of ['8', '9']) await page.getByLabel(`Choose ${tag}`).check()
+    await page.getByRole('button', { name: 'Delete 2 tags…' }).click()
+    await page.getByRole('button', { name: 'Delete 2 tags', exact: true }).click()
+    await sees('1 tags')
+    expect((await ask<Rows<TagRow>>('tags?repository=team/cellar')).rows.map(({ tag }) => tag)).toEqual(['7'])
+  })
+
   it('shows the members, and what passes between each two', async () => {
     await show('#/cluster')
     await page.getByRole('heading', { name: 'Between members' }).waitFor()

@@ -15,6 +15,7 @@ export interface MinuteFacts {
 
 /** Pulls of one image that failed. */
 export interface FailureFacts {
+  kind: 'manifest' | 'blob'
   repository: string
   /** A tag or a digest, as it was asked for. */
   reference: string

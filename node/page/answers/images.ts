@@ -1,4 +1,5 @@
 /** What the API answers about repositories, tags and images. */
+import type { Rows } from './answer.ts'
 
 export interface RepositoryRow {
   name: string
@@ -17,6 +18,11 @@ export interface TagRow {
   /** What the whole takes; absent where its manifests are not on this node. */
   bytes?: number
   platforms: string[]
+}
+
+export interface TagsAnswer extends Rows<TagRow> {
+  /** Why none of them can be deleted from here, in words; absent when it may be tried. */
+  undeletable?: string
 }
 
 export interface SearchAnswer {
@@ -120,7 +126,7 @@ export interface ImageAnswer {
   isEvictable: boolean
   /** Whether who asks may have all of it brought to this node. */
   isWarmable: boolean
-  /** Why no other tag of its repository can be made from here, in words; absent when it may be tried. */
+  /** Why it can be given no other name from here, in words; absent when it may be tried. */
   untaggable?: string
   /** Why the tag cannot be deleted from here, in words; absent when it may be tried. */
   undeletable?: string

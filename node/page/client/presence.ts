@@ -85,6 +85,12 @@ function platformsOn({ platforms }: ImageAnswer, holds: (blob: BlobFacts) => boo
   })
 }
 
+/** Bytes of it that are not on this node; `undefined` where the node lacks a manifest that would tell. */
+export function lackingHere(image: ImageAnswer): number | undefined {
+  if (!image.isHere || image.platforms.some(({ content }) => content === undefined)) return undefined
+  return partsOf(image).reduce((sum, { isHere, bytes }) => sum + (isHere ? 0 : bytes), 0)
+}
+
 /** What no connected member holds cannot be pulled. */
 export function lostParts(image: ImageAnswer): BlobFacts[] {
   if (image.holders === undefined) return []

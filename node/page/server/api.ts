@@ -6,6 +6,7 @@ import { leaveBody } from '../../../src/http/http.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import type { ErrorAnswer } from '../answers/answer.ts'
 import type { HourAnswer } from '../answers/hour.ts'
+import type { TagsAnswer } from '../answers/images.ts'
 import { type Change, nameOf } from './changes.ts'
 import { refuseOtherSites } from './guard.ts'
 import { describeImage } from './image.ts'
@@ -68,7 +69,14 @@ export function createApi(parts: PageParts) {
     '/api/token': ['all', () => ({ token: sameOrigin.token })],
     '/api/explain': ['all', ({ visitor, query, signal }) => accounts.explain(visitor, query, signal)],
     '/api/repositories': ['readers', ({ query, visitor }) => listing.repositories(query, visitor)],
-    '/api/tags': ['readers', ({ query, visitor }) => listing.tags(query, visitor)],
+    '/api/tags': [
+      'readers',
+      async ({ context, query, visitor }): Promise<TagsAnswer> => {
+        const rows = await listing.tags(query, visitor)
+        const undeletable = changes.refusalToDelete(context, visitor, query.repository())
+        return { ...rows, ...(undeletable === undefined ? {} : { undeletable }) }
+      },
+    ],
     '/api/search': ['readers', ({ query, ...asked }) => search(node.names, listing, query.typed(), asked)],
     '/api/image': [
       'readers',
@@ -77,7 +85,7 @@ export function createApi(parts: PageParts) {
           visitor,
           signal,
           mayFree: changes.refusalToFree(context, visitor) === undefined,
-          untaggableIn: (repository) => changes.refusalToTag(context, visitor, repository),
+          untaggable: changes.refusalToTag(context, visitor),
           undeletableIn: (repository) => changes.refusalToDelete(context, visitor, repository),
         }),
     ],

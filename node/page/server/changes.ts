@@ -66,9 +66,9 @@ export class Changes {
     return { deleted: true }
   }
 
-  /** Why this reader may give no image a name there, in words; the policy may refuse still. */
-  refusalToTag(context: Context, visitor: Visitor, repository: Repository): string | undefined {
-    if (!visitor.may(repository, 'push')) return `${nameOf(visitor)} may not push to ${repository}`
+  /** Why this reader may give no image a name, in words; rules and policy may refuse one there still. */
+  refusalToTag(context: Context, visitor: Visitor): string | undefined {
+    if (!visitor.maySomewhere('push')) return `${nameOf(visitor)} may not push anything`
     return this.#refusalFromHere(context, visitor)
   }
 
@@ -78,7 +78,9 @@ export class Changes {
     const source = imageIn(body, visitor)
     const repository = parseRepository(textOf(body, 'toRepository').trim())
     const tag = parseTag(textOf(body, 'toTag').trim())
-    const refusal = this.refusalToTag(context, visitor, repository)
+    const refusal = visitor.may(repository, 'push')
+      ? this.#refusalFromHere(context, visitor)
+      : `${nameOf(visitor)} may not push to ${repository}`
     if (refusal !== undefined) throw new PageError('READ_ONLY', 403, refusal)
     const params = { source, target: `${repository}:${tag}`, asAuthority: false }
     const { digest, before } = await operateFor(this.#node, 'tag', params, change)

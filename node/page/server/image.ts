@@ -19,8 +19,8 @@ export interface ImageOptions {
   signal: AbortSignal
   /** Whether who asks may free this node's copy, and have it brought. */
   mayFree: boolean
-  /** Why nothing can be tagged there, in words. */
-  untaggableIn(repository: Repository): string | undefined
+  /** Why nothing can be tagged, in words. */
+  untaggable: string | undefined
   /** Why no tag can be deleted there, in words. */
   undeletableIn(repository: Repository): string | undefined
 }
@@ -29,7 +29,7 @@ export interface ImageOptions {
 export async function describeImage(
   node: PageNode,
   query: Query,
-  { visitor, signal, mayFree, untaggableIn, undeletableIn }: ImageOptions,
+  { visitor, signal, mayFree, untaggable, undeletableIn }: ImageOptions,
 ): Promise<ImageAnswer> {
   const repository = query.repository()
   const reference = query.reference()
@@ -37,7 +37,7 @@ export async function describeImage(
   if (!visitor.may(repository, 'pull')) throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
   const image = formatImageName(repository, reference)
   const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
-  const [undeletable, untaggable] = [undeletableIn(repository), untaggableIn(repository)]
+  const undeletable = undeletableIn(repository)
   const debt = node.short().find((one) => one.repository === repository && one.digest === details.digest)
   const isHere = (await node.store.manifests.get(details.digest)) !== undefined
   return {

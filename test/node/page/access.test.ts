@@ -157,8 +157,13 @@ describe('who signed in', () => {
     expect((await tag('team/app', 'team/copy')).status).toBe(200)
     const { names } = page.operated.node
     expect(await names.findTag('team/copy' as Repository, 'new' as Tag)).toMatchObject({ by: 'ann' })
-    const image = await page.ask('/api/image?repository=open/app&reference=1', { headers })
-    expect(image.json<ImageAnswer>().untaggable).toContain('the account ann may not push to open/app')
+    expect(push.body).toContain('the account ann may not push to open/app')
+    const untaggable = async (who: Record<string, string>) => {
+      const image = await page.ask('/api/image?repository=open/app&reference=1', { headers: who })
+      return image.json<ImageAnswer>().untaggable
+    }
+    expect(await untaggable(headers)).toBeUndefined()
+    expect(await untaggable((await signIn('bob')).headers)).toBe('the account bob may not push anything')
     expect((await page.change('/api/warm', { repository: 'team/app', reference: '1' }, headers)).status).toBe(
       403,
     )

@@ -20,6 +20,7 @@ it('are told by image with the last reason, the latest first', () => {
   pulls.listener(ask('team/app:1', new OciError('NO_SPACE', 'the disk is full'), 'GET', startMs + 2))
   expect(pulls.list()).toEqual([
     {
+      kind: 'manifest',
       repository: 'team/app',
       reference: '1',
       code: 'NO_SPACE',

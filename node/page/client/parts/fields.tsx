@@ -9,12 +9,14 @@ export interface FormProps {
   action: string
   label?: string
   isGrave?: boolean
+  /** Said while the node is at it, where that takes its time. */
+  busy?: string
   children?: ComponentChildren
   /** Throws ApiError when the node refuses. */
   onSend(fields: FormData): Promise<void>
 }
 
-export function Form({ action, label, isGrave = false, children, onSend }: FormProps) {
+export function Form({ action, label, isGrave = false, busy, children, onSend }: FormProps) {
   const [refusal, setRefusal] = useState<string>()
   const [isBusy, setBusy] = useState(false)
   const send = async (form: HTMLFormElement): Promise<void> => {
@@ -40,6 +42,12 @@ export function Form({ action, label, isGrave = false, children, onSend }: FormP
     >
       {children}
       {refusal !== undefined && <Failure message={refusal} />}
+      {isBusy && busy !== undefined && (
+        <p class="waiting quiet" role="status">
+          <span class="dots" aria-hidden="true" />
+          {busy}
+        </p>
+      )}
       <button type="submit" class={isGrave ? 'grave' : 'main'} disabled={isBusy}>
         {action}
       </button>

@@ -6,14 +6,15 @@ import { formatBytes, formatCount, formatList, shortDigest } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { Copyable } from '../parts/copy.tsx'
-import { Eviction } from '../parts/eviction.tsx'
 import { Member, nameOf } from '../parts/member.tsx'
+import { OwnCopy } from '../parts/own-copy.tsx'
 import { Platform, Platforms } from '../parts/platform.tsx'
 import { PresenceTable } from '../parts/presence-table.tsx'
 import { Referrers } from '../parts/referrers.tsx'
 import { Answered } from '../parts/states.tsx'
 import { StrangerTable } from '../parts/stranger-text.tsx'
 import { TagRemoval } from '../parts/tag-removal.tsx'
+import { Tagging } from '../parts/tagging.tsx'
 import { lostParts, presenceInWords, presenceOf } from '../presence.ts'
 import { hrefOf } from '../route.ts'
 import { useAnswer } from '../use-answer.ts'
@@ -37,13 +38,22 @@ export function ImageView({ repository, reference }: { repository: string; refer
         {reference.includes(':') ? shortDigest(reference) : reference}
       </h1>
       <Answered of={known === undefined ? image : { ...image, answer: known }} waiting="the image">
-        {(answer) => <Image image={answer} reference={reference} />}
+        {(answer) => (
+          <Image
+            image={answer}
+            reference={reference}
+            again={() => {
+              image.again()
+              asked.again()
+            }}
+          />
+        )}
       </Answered>
     </>
   )
 }
 
-function Image({ image, reference }: { image: ImageAnswer; reference: string }) {
+function Image({ image, reference, again }: { image: ImageAnswer; reference: string; again(): void }) {
   const { repository, digest, tag, tags, totalBytes, platforms, annotations } = image
   const [chosen, setChosen] = useState(platforms[0]?.digest)
   const platform = platforms.find((candidate) => candidate.digest === chosen) ?? platforms[0]
@@ -102,7 +112,8 @@ function Image({ image, reference }: { image: ImageAnswer; reference: string }) 
           <StrangerTable entries={annotations} caption="Annotations" />
         </section>
       )}
-      <Eviction image={image} reference={reference} />
+      <OwnCopy image={image} reference={reference} onChanged={again} />
+      <Tagging image={image} reference={reference} />
       {tag !== undefined && <TagRemoval image={image} tag={tag.name} />}
     </>
   )

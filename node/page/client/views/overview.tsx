@@ -7,6 +7,7 @@ import { formatCount } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { ClusterPicture } from '../parts/cluster-picture.tsx'
+import { Hour } from '../parts/hour.tsx'
 import { Member, nameOf } from '../parts/member.tsx'
 import { Answered, Empty, Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
@@ -45,6 +46,10 @@ export function Overview() {
           {cluster !== undefined && <Moving cluster={cluster} />}
         </section>
       </div>
+      <section aria-labelledby="hour">
+        <h2 id="hour">The last hour on this node</h2>
+        <Hour />
+      </section>
       <section aria-labelledby="doctor">
         <h2 id="doctor">What the doctor says of this node</h2>
         <Doctor />

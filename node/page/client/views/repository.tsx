@@ -1,6 +1,6 @@
 /** One repository: its tags, the newest first or by name. */
 import { useState } from 'preact/hooks'
-import type { TagRow } from '../../answers/images.ts'
+import type { TagRow, TagsAnswer } from '../../answers/images.ts'
 import { formatBytes, formatList } from '../format.ts'
 import { Age } from '../parts/age.tsx'
 import { Digest } from '../parts/copy.tsx'
@@ -8,14 +8,26 @@ import { Filter } from '../parts/filter.tsx'
 import { LongTable } from '../parts/long-table.tsx'
 import { Member } from '../parts/member.tsx'
 import { Empty } from '../parts/states.tsx'
+import { maxChosen, TagsRemoval } from '../parts/tags-removal.tsx'
 import { hrefOf } from '../route.ts'
+import { useAnswer } from '../use-answer.ts'
 
 const orders = { newest: 'Newest first', name: 'By name' } as const
 
 export function RepositoryView({ repository }: { repository: string }) {
   const [typed, setTyped] = useState('')
   const [order, setOrder] = useState<keyof typeof orders>('newest')
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set())
   const query = new URLSearchParams({ repository, order, q: typed })
+  const about = new URLSearchParams({ repository, limit: '1' })
+  const { answer } = useAnswer<TagsAnswer>(`/api/tags?${about}`, { follow: false })
+  const mayDelete = answer !== undefined && answer.undeletable === undefined
+  const choose = (tag: string, isOn: boolean) => {
+    const next = new Set(chosen)
+    if (isOn && next.size < maxChosen) next.add(tag)
+    if (!isOn) next.delete(tag)
+    setChosen(next)
+  }
   return (
     <>
       <p class="trail">
@@ -40,11 +52,12 @@ export function RepositoryView({ repository }: { repository: string }) {
           ))}
         </fieldset>
       </div>
+      {chosen.size > 0 && <TagsRemoval repository={repository} chosen={chosen} onLeft={setChosen} />}
       <LongTable<TagRow>
         path={`/api/tags?${query}`}
         what="tags"
-        kind="tags"
-        columns={['Tag', 'Size', 'Platforms', 'Pushed', 'By', 'Digest']}
+        kind={mayDelete ? 'tags choosable' : 'tags'}
+        columns={['Tag', 'Size', 'Platforms', 'Pushed', 'By', 'Digest', ...(mayDelete ? ['Choose'] : [])]}
         keyOf={({ tag }) => tag}
         empty={
           typed === '' ? (
@@ -78,6 +91,19 @@ export function RepositoryView({ repository }: { repository: string }) {
             <td>
               <Digest digest={digest} />
             </td>
+            {mayDelete && (
+              <td class="chooses">
+                <input
+                  type="checkbox"
+                  aria-label={`Choose ${tag}`}
+                  checked={chosen.has(tag)}
+                  onChange={({ currentTarget }) => {
+                    choose(tag, currentTarget.checked)
+                    currentTarget.checked = currentTarget.checked && chosen.size < maxChosen
+                  }}
+                />
+              </td>
+            )}
           </>
         )}
       </LongTable>

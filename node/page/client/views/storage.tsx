@@ -2,7 +2,8 @@
 import { useState } from 'preact/hooks'
 import type { FreeableAnswer, StorageAnswer } from '../../answers/storage.ts'
 import { change } from '../api.ts'
-import { formatBytes, formatCount, formatNumber, formatSpan, shortDigest } from '../format.ts'
+import { formatBytes, formatCount, formatNumber, formatRate, formatSpan, shortDigest } from '../format.ts'
+import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { Confirm } from '../parts/confirm.tsx'
 import { Answered } from '../parts/states.tsx'
@@ -71,6 +72,7 @@ function Storage({ storage, again }: { storage: StorageAnswer; again(): void }) 
       </section>
       <Plan plan={storage.plan} />
       <Short short={storage.short} />
+      <Limits storage={storage} />
       <section aria-labelledby="stored">
         <h2 id="stored">What is stored</h2>
         <dl class="facts wide">
@@ -140,6 +142,48 @@ function Plan({ plan: { limit, groups } }: Pick<StorageAnswer, 'plan'>) {
           </tbody>
         </table>
       )}
+    </section>
+  )
+}
+
+/** Flags of `shoal serve`, which nothing changes while the node runs. */
+function Limits({ storage: { plan, minFreeBytes } }: { storage: StorageAnswer }) {
+  const { upload = 0, download = 0 } = state.value?.limits ?? {}
+  const rate = (bytesPerSecond: number) => (bytesPerSecond === 0 ? 'no limit' : formatRate(bytesPerSecond))
+  return (
+    <section aria-labelledby="limits">
+      <h2 id="limits">Limits of this node</h2>
+      <dl class="facts wide">
+        <div>
+          <dt>Sends at most</dt>
+          <dd>
+            {rate(upload)} <code>--max-upload</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Takes at most</dt>
+          <dd>
+            {rate(download)} <code>--max-download</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Fills at most</dt>
+          <dd>
+            {plan.limit === undefined ? 'the whole disk' : formatBytes(plan.limit.maxBytes)}{' '}
+            <code>--max-disk</code>
+          </dd>
+        </div>
+        <div>
+          <dt>Leaves free</dt>
+          <dd>
+            {formatBytes(minFreeBytes)} <code>--min-free</code>
+          </dd>
+        </div>
+      </dl>
+      <p class="quiet">
+        They are given when the node starts: change the flag, or its line in the node’s file of settings, and
+        restart it. What repositories may fill is the policy’s, see <code>shoal policy show</code>.
+      </p>
     </section>
   )
 }

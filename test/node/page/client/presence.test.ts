@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BlobFacts, ImageAnswer } from '../../../../node/page/answers/images.ts'
 import type { MemberFacts } from '../../../../node/page/answers/live.ts'
-import { lostParts, presenceInWords, presenceOf } from '../../../../node/page/client/presence.ts'
+import { lackingHere, lostParts, presenceInWords, presenceOf } from '../../../../node/page/client/presence.ts'
 
 const member = (peer: string, isSelf = false): MemberFacts => ({
   peer,
@@ -51,6 +51,12 @@ describe('whether an image is everywhere', () => {
     const answer = image(true, ['b', 'c'], [blob('1', true, ['b', 'c'])])
     expect(said(answer)).toBe('All 3 members hold all of it.')
     expect(lostParts(answer)).toEqual([])
+  })
+
+  it('is known of this node in bytes, where it has the manifests', () => {
+    expect(lackingHere(image(true, ['b'], [blob('1', true, []), blob('2', false, ['b'])]))).toBe(1024)
+    expect(lackingHere(image(true, undefined, [blob('1', true, [])]))).toBe(0)
+    expect(lackingHere(image(false, ['b'], []))).toBeUndefined()
   })
 
   it('names who lacks what', () => {
