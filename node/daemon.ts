@@ -12,6 +12,7 @@ import { contentHandler } from './admin/content-server.ts'
 import { type OperationRunner, openAdminServer } from './admin/server.ts'
 import { budgetsFor } from './budgets.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
+import { watchCondition } from './cluster/condition.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
 import { openContact } from './contact.ts'
@@ -129,6 +130,12 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   const failedPulls = keepFailedPulls()
   const failed = () => failedPulls.total()
   const lastHour = opened.use(openLastHour({ metrics, failed, clock: steadyClock, logger }))
+  const problems = async (): Promise<string[]> => [
+    ...(await localProblems(node)),
+    ...[closed(), contact.problem()].filter((problem) => problem !== undefined),
+    ...(joined?.problems() ?? ['the node is still joining its cluster']),
+  ]
+  const condition = watchCondition({ directory: settings.data, store, problems, clock: steadyClock })
   const page = settings['no-page']
     ? undefined
     : openPageDoor({
@@ -142,6 +149,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
         member: () => joined,
         lastHour,
         failedPulls,
+        condition,
         logger,
       })
   // Before anything says that the node is there: from then on each command is answered, when the start is over.
@@ -156,11 +164,6 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   // After a failed start nobody waits on.
   running.promise.catch(() => undefined)
   opened.defer(() => running.reject(new ClosingError('the node stops')))
-  const problems = async (): Promise<string[]> => [
-    ...(await localProblems(node)),
-    ...[closed(), contact.problem()].filter((problem) => problem !== undefined),
-    ...(joined?.problems() ?? ['the node is still joining its cluster']),
-  ]
   const health = healthEndpoints({ problems, notes: () => roomNotes(store) }, metrics, hosts)
   if (settings.metrics !== undefined) opened.use(await openMetricsPort(settings.metrics, { health, logger }))
   const besides: Middleware = (request, next) =>
@@ -193,7 +196,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   await steadyClock.sleep(firstAnswersMs)
   // Loaded only now: libp2p takes longer to load than everything else together, and what is here can be served without it.
   const { openMember } = await import('./cluster/cluster.ts')
-  const member = opened.use(await openMember(node, mirror, contact, logger, metrics))
+  const member = opened.use(await openMember(node, mirror, contact, condition, logger, metrics))
   elsewhere.arrive(member.elsewhere)
   if (opens === 'later') {
     await untilAccessRules(settings, names, steadyClock)

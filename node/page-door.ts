@@ -8,10 +8,12 @@ import { clusterId } from '../src/swarm/cluster/cluster.ts'
 import { openRefusalLog, type RefusalLog } from './audit/refusals.ts'
 import { askActivity } from './cluster/activity.ts'
 import type { ClusterMember } from './cluster/cluster.ts'
+import type { Condition } from './cluster/condition.ts'
 import { usualDocker } from './doctor/check.ts'
 import type { Diagnosis } from './doctor/doctor.ts'
 import type { LastHour } from './last-hour.ts'
 import type { LocalNode } from './local-node.ts'
+import type { Measured } from './measured.ts'
 import { type OperationContext, type OperationName, runOperation } from './operations/operations.ts'
 import type { Reach } from './operations/reach.ts'
 import type { NodeStatus } from './operations/status.ts'
@@ -32,6 +34,7 @@ export interface PageDoorOptions {
   member(): ClusterMember | undefined
   lastHour: LastHour
   failedPulls: FailedPulls
+  condition: Pick<Measured<Condition>, 'get'>
   logger: Logger
   /** Where the built files are; default where `npm run build:page` puts them. */
   directory?: string
@@ -79,7 +82,7 @@ async function open(options: PageDoorOptions, refusals: RefusalLog): Promise<Pag
 }
 
 function nodeOf(options: PageDoorOptions, refusals: RefusalLog): PageNode {
-  const { node, registry, http, context, member, lastHour, failedPulls } = options
+  const { node, registry, http, context, member, lastHour, failedPulls, condition } = options
   const { settings, store, names, membership, version, name, audit } = node
   return {
     self: membership.identity.peerId,
@@ -98,6 +101,7 @@ function nodeOf(options: PageDoorOptions, refusals: RefusalLog): PageNode {
     store,
     diagnose: () => diagnose(node, context()),
     short: () => context().copies?.short() ?? [],
+    condition: () => condition.get(),
     lastHour: () => ({
       minutes: lastHour.minutes(),
       failures: failedPulls

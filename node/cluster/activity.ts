@@ -14,6 +14,8 @@ import {
   uint,
 } from '../../src/wire/wire.ts'
 
+import { type Condition, maxProblemLength, maxProblems } from './condition.ts'
+
 export const activityProtocol = '/shoal/activity/1.0.0'
 export const activityLimits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 2 }
 
@@ -38,6 +40,15 @@ const activity = struct({
     }),
     { max: maxTransfers },
   ),
+  /** How the member is, by its own word. */
+  condition: optional(
+    struct({
+      problems: list(text({ max: maxProblemLength }), { max: maxProblems }),
+      disk: optional(
+        struct({ free: uint(), total: uint(), filled: optional(uint()), limit: optional(uint()) }),
+      ),
+    }),
+  ),
 })
 
 export type Activity = Infer<typeof activity>
@@ -46,13 +57,14 @@ export const activityMessage = codec(activity, { maxBytes: activityLimits.maxFra
 export const activityRequest = codec(struct({}), { maxBytes: 16 })
 
 export function activityOf(
-  { name, maxUpload }: { name: string; maxUpload: number },
+  { name, maxUpload, condition }: { name: string; maxUpload: number; condition?: Condition },
   exchange: Pick<Exchange, 'status'>,
 ): Activity {
   const { peers, transfers } = exchange.status()
   return {
     name,
     ...(maxUpload === 0 ? {} : { maxUpload }),
+    ...(condition === undefined ? {} : { condition }),
     peers: peers.slice(-maxPeers).map(({ peer, receivedBytes }) => ({ peer, received: receivedBytes })),
     transfers: transfers.slice(0, maxTransfers).map(({ digest, size, pieces, held, peers: from }) => {
       return { digest, held, peers: from, pieces, ...(size === undefined ? {} : { size }) }
@@ -64,14 +76,14 @@ export function activityOf(
 export async function answerActivity(
   channel: Channel,
   /** Asked for each answer. */
-  activity: () => Activity,
+  activity: () => Activity | Promise<Activity>,
   { signal }: { signal: AbortSignal },
 ): Promise<void> {
   for (;;) {
     const request = await channel.receive({ signal })
     if (request === undefined) break
     activityRequest.decode(request)
-    await channel.send(activityMessage.encode(activity()), { signal })
+    await channel.send(activityMessage.encode(await activity()), { signal })
   }
   await channel.close()
 }

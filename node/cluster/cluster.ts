@@ -9,6 +9,7 @@ import { clusterId } from '../../src/swarm/cluster/cluster.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { Contact } from '../contact.ts'
 import type { LocalNode } from '../local-node.ts'
+import type { Measured } from '../measured.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
@@ -16,6 +17,7 @@ import { openAdmissions } from './admissions.ts'
 import { type Ban, policyExchange, watchOwnBan } from './bans.ts'
 import { openBlobExchange } from './blob-exchange.ts'
 import { ChannelPool } from './channel-pool.ts'
+import type { Condition } from './condition.ts'
 import { copyPeers } from './copies-channel.ts'
 import { clusterElsewhere } from './elsewhere.ts'
 import { openHealer } from './healer.ts'
@@ -53,6 +55,7 @@ export async function openMember(
   node: LocalNode,
   mirror: NodeMirror,
   contact: Pick<Contact, 'heard'>,
+  condition: Pick<Measured<Condition>, 'get'>,
   logger: Logger,
   metrics: Metrics,
 ): Promise<ClusterMember> {
@@ -151,7 +154,11 @@ export async function openMember(
   await mirror.join({ swarm, exchange, elsewhere })
   const told = { name: node.name, maxUpload: settings['max-upload'] }
   await swarm.handle(activityProtocol, activityLimits, (channel, _peer, options) =>
-    answerActivity(channel, () => activityOf(told, exchange), options),
+    answerActivity(
+      channel,
+      async () => activityOf({ ...told, condition: await condition.get() }, exchange),
+      options,
+    ),
   )
   const isMissed = (peer: string): boolean => !names.isBanned(peer) && !isGone(peer)
   const lost = opened.use(watchLostMembers(swarm.members, isMissed, steadyClock))

@@ -9,6 +9,7 @@ import type { Store } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { Origin } from '../audit/audited-operations.ts'
 import type { Activity } from '../cluster/activity.ts'
+import type { Condition } from '../cluster/condition.ts'
 import type { LostMember } from '../cluster/lost-members.ts'
 import type { Diagnosis } from '../doctor/doctor.ts'
 import type { OperationName, OperationTypes } from '../operations/operations.ts'
@@ -37,6 +38,8 @@ export interface PageNode {
   diagnose(): Promise<Diagnosis[]>
   /** What this node knows to be short of copies. */
   short(): Debt[]
+  /** As it tells the other members. */
+  condition(): Promise<Condition>
   /** What was pulled, and what could not be. */
   lastHour(): Omit<HourAnswer, 'nowMs'>
   /** What a host is called, also one that is away. */

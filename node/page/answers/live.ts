@@ -16,6 +16,15 @@ export interface MemberFacts {
   receivedBytes: number
   sentBytes: number
   faults: Record<string, number>
+  /** How it is, by its own word; absent where it did not say lately. */
+  condition?: ConditionFacts
+}
+
+export interface ConditionFacts {
+  /** What keeps it from serving as it should, in words; empty where nothing does. */
+  problems: string[]
+  /** In bytes; `filled` of `limit` where its data directory has one. */
+  disk?: { free: number; total: number; filled?: number; limit?: number }
 }
 
 /** Bytes that moved from one member to another, by the second. */

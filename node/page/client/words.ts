@@ -1,6 +1,6 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
 import type { AccountRow, ExplainAnswer } from '../answers/access.ts'
-import type { StateEvent } from '../answers/live.ts'
+import type { ConditionFacts, StateEvent } from '../answers/live.ts'
 import type { InvitationRow, MemberRow, MembersAnswer } from '../answers/members.ts'
 import type { RuleFacts, StorageAnswer, UpstreamFacts } from '../answers/storage.ts'
 import {
@@ -32,6 +32,13 @@ export function movementInWords({ transfers, flows }: Pick<StateEvent, 'transfer
     return total > 0 ? `${formatRate(total)} between members.` : 'Nothing moves right now.'
   const what = formatCount(transfers.length, 'blob is', 'blobs are')
   return `${what} on the way${total > 0 ? `, ${formatRate(total)} in all` : ''}.`
+}
+
+/** A member's disk, by its own word. */
+export function diskInWords({ free, total, filled, limit }: NonNullable<ConditionFacts['disk']>): string {
+  const disk = `${formatBytes(free)} of ${formatBytes(total)} free`
+  if (filled === undefined || limit === undefined) return disk
+  return `${disk}; ${formatBytes(filled)} of the ${formatBytes(limit)} that it may fill are filled`
 }
 
 /** The answer to "what can I free?". */

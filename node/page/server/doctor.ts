@@ -1,8 +1,8 @@
 /** What the doctor says of this node: looked at again once a minute at most, as it knocks at ports and upstreams. */
 import type { Clock } from '../../../src/base/base.ts'
+import { Measured } from '../../measured.ts'
 import type { DoctorAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
-import { Measured } from './measured.ts'
 
 const minAgeMs = 60_000
 

@@ -53,7 +53,7 @@ export class Observatory {
       version,
       cluster,
       http,
-      members: this.#members(member),
+      members: await this.#members(member, nowMs),
       lost: (member?.lost() ?? []).map((lost) => this.#lostMember(lost)),
       flows: this.#flows(member, nowMs),
       transfers: await this.#transfers(member, nowMs),
@@ -96,7 +96,7 @@ export class Observatory {
     }
   }
 
-  #members(member: PageMember | undefined): MemberFacts[] {
+  async #members(member: PageMember | undefined, nowMs: number): Promise<MemberFacts[]> {
     const self: MemberFacts = {
       peer: this.#node.self,
       name: this.#node.hostName(this.#node.self) ?? this.#node.name,
@@ -107,11 +107,14 @@ export class Observatory {
       receivedBytes: 0,
       sentBytes: 0,
       faults: {},
+      condition: await this.#node.condition(),
       ...(this.#node.limits.upload === 0 ? {} : { maxUpload: this.#node.limits.upload }),
     }
     const traffic = new Map(member?.exchange().peers.map((peer) => [peer.peer, peer]))
+    const reports = this.#reports.fresh(nowMs)
     const others = (member?.list() ?? []).map(({ peer, addresses, latencyMs, sinceMs, agent, announces }) => {
       const { receivedBytes = 0, sentBytes = 0, faults = {} } = traffic.get(peer) ?? {}
+      const condition = reports.get(peer)?.activity.condition
       return {
         peer,
         isSelf: false,
@@ -121,6 +124,7 @@ export class Observatory {
         sentBytes,
         faults: faults as Record<string, number>,
         ...this.#about(peer),
+        ...(condition === undefined ? {} : { condition }),
         ...(latencyMs === undefined ? {} : { latencyMs }),
         ...(agent === undefined ? {} : { version: agent.replace(/^shoal\//, '') }),
         ...(announces === undefined ? {} : { announces }),

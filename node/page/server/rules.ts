@@ -1,8 +1,8 @@
 /** The keep rules of this node, and how much of what they match is here. */
 import type { Clock } from '../../../src/base/base.ts'
+import { Measured } from '../../measured.ts'
 import type { RulesAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
-import { Measured } from './measured.ts'
 
 const maxNamed = 50
 

@@ -1,9 +1,9 @@
 /** What this node stores, and what of it may go: walked at most once at a time, and not again for a while. */
 import type { Clock } from '../../../src/base/base.ts'
+import { Measured } from '../../measured.ts'
 import { groupPlanned } from '../../operations/planned.ts'
 import type { StorageAnswer } from '../answers/storage.ts'
 import type { PageNode } from '../page.ts'
-import { Measured } from './measured.ts'
 
 type Freeable = Pick<StorageAnswer, 'now' | 'later' | 'plan' | 'measuredMs'>
 

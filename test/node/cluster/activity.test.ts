@@ -8,6 +8,7 @@ import {
   answerActivity,
   askActivity,
 } from '../../../node/cluster/activity.ts'
+import { maxProblemLength, maxProblems, watchCondition } from '../../../node/cluster/condition.ts'
 import { watchLostMembers } from '../../../node/cluster/lost-members.ts'
 import type { ExchangeStatus } from '../../../src/exchange/contract.ts'
 import { parseDigest } from '../../../src/oci/oci.ts'
@@ -48,6 +49,20 @@ describe('activity', () => {
     await answering
   })
 
+  it('tells how the member is, with its disk', async () => {
+    const { a, b } = channelPair({ maxFrameBytes: activityLimits.maxFrameBytes })
+    const { signal } = new AbortController()
+    const condition = { problems: ['the disk is full'], disk: { free: 1, total: 9, filled: 4, limit: 5 } }
+    const answering = answerActivity(
+      b,
+      async () => activityOf({ name: 'node', maxUpload: 0, condition }, exchange),
+      { signal },
+    )
+    expect((await askActivity(a, { signal })).condition).toEqual(condition)
+    await a.close()
+    await answering
+  })
+
   it('has one encoding', () => {
     const bytes = activityMessage.encode(
       activityOf({ name: 'node', maxUpload: 0 }, { status: () => ({ ...status, transfers: [], peers: [] }) }),
@@ -72,9 +87,14 @@ describe('activity', () => {
         faults: {},
       })),
     }
-    const told = activityMessage.decode(
-      activityMessage.encode(activityOf({ name: 'n'.repeat(64), maxUpload: 1 }, { status: () => many })),
-    )
+    const size = 2 ** 53 - 1
+    const condition = {
+      problems: Array.from({ length: maxProblems }, () => '\u{1f40b}'.repeat(maxProblemLength / 2)),
+      disk: { free: size, total: size, filled: size, limit: size },
+    }
+    const self = { name: 'n'.repeat(64), maxUpload: 1, condition }
+    const told = activityMessage.decode(activityMessage.encode(activityOf(self, { status: () => many })))
+    expect(told.condition).toEqual(condition)
     expect([told.peers.length, told.transfers.length]).toEqual([256, 32])
   })
 
@@ -84,6 +104,24 @@ describe('activity', () => {
         expect(() => activityMessage.decode(bytes)).toThrow(expect.objectContaining({ code: 'MALFORMED' }))
       }),
     )
+  })
+})
+
+describe('a condition', () => {
+  it('is what /readyz says, cut to what is told, and the disk as far as it can be looked at', async () => {
+    const limit = { filledBytes: 3, maxBytes: 4, highBytes: 4, lowBytes: 3, isStuck: false }
+    const clock = { now: () => 0, sleep: async () => undefined }
+    const of = (directory: string, room: object) =>
+      watchCondition({
+        directory,
+        store: { room: { status: () => room } as never },
+        problems: async () => Array.from({ length: 9 }, (_, index) => `${index}${'x'.repeat(1_000)}`),
+        clock,
+      }).get()
+    const { problems, disk } = await of('/', { limit })
+    expect(problems).toEqual([0, 1, 2].map((index) => `${index}${'x'.repeat(maxProblemLength - 1)}`))
+    expect(disk).toEqual({ free: expect.any(Number), total: expect.any(Number), filled: 3, limit: 4 })
+    expect((await of('/nowhere/at/all', {})).disk).toBeUndefined()
   })
 })
 

@@ -94,6 +94,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
       member: () => undefined,
       lastHour,
       failedPulls,
+      condition: { get: async () => ({ problems: [], disk: { free: 1, total: 2 } }) },
       logger: silentLogger,
       directory,
     }),

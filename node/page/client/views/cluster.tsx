@@ -1,13 +1,14 @@
 /** The cluster: who is a member, who is lost, and everything that moves between them. */
 import type { MemberFacts, StateEvent } from '../../answers/live.ts'
-import { formatBytes, formatCount, formatLatency, formatNumber, formatRate } from '../format.ts'
+import { formatBytes, formatCount, formatLatency, formatRate } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { ClusterPicture } from '../parts/cluster-picture.tsx'
 import { Member, nameOf } from '../parts/member.tsx'
 import { Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
-import { clusterInWords, movementInWords } from '../words.ts'
+import { sentence } from '../sentence.ts'
+import { clusterInWords, diskInWords, movementInWords } from '../words.ts'
 
 const size = window.matchMedia('(max-width: 640px)').matches
   ? { width: 460, height: 320, marginX: 120, marginY: 52 }
@@ -74,11 +75,12 @@ function Members({ cluster }: { cluster: StateEvent }) {
       <thead>
         <tr>
           <th scope="col">Member</th>
+          <th scope="col">State</th>
+          <th scope="col">Disk</th>
           <th scope="col">Round trip</th>
           <th scope="col">Connected</th>
           <th scope="col">Sent here</th>
           <th scope="col">Got from here</th>
-          <th scope="col">Announces</th>
           <th scope="col">Faults</th>
         </tr>
       </thead>
@@ -87,7 +89,15 @@ function Members({ cluster }: { cluster: StateEvent }) {
           <tr key={member.peer}>
             <td class="name">
               <Member peer={member.peer} />
-              <span class="quiet address">{member.addresses[0]}</span>
+              <span class="quiet address">
+                {[member.version, member.addresses[0]].filter((text) => text !== undefined).join(' · ')}
+              </span>
+            </td>
+            <td>
+              <State member={member} />
+            </td>
+            <td data-what="Disk" class="number">
+              {member.condition?.disk === undefined ? '–' : diskInWords(member.condition.disk)}
             </td>
             <td data-what="Round trip" class="number">
               {member.latencyMs === undefined ? '–' : formatLatency(member.latencyMs)}
@@ -101,14 +111,25 @@ function Members({ cluster }: { cluster: StateEvent }) {
             <td data-what="Got from here" class="number">
               {member.isSelf ? '–' : formatBytes(member.sentBytes)}
             </td>
-            <td data-what="Announces" class="number">
-              {member.announces === undefined ? '–' : formatNumber(member.announces)}
-            </td>
             <td data-what="Faults">{faultsOf(member)}</td>
           </tr>
         ))}
       </tbody>
     </table>
+  )
+}
+
+/** By its own word. */
+function State({ member: { condition } }: { member: MemberFacts }) {
+  if (condition === undefined) return <span class="quiet">not told</span>
+  const { problems } = condition
+  if (problems.length === 0) return <span class="stands">ready</span>
+  return (
+    <ul class="stands away">
+      {problems.map((problem) => (
+        <li key={problem}>{sentence(problem, [])}</li>
+      ))}
+    </ul>
   )
 }
 

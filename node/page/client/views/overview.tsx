@@ -18,6 +18,7 @@ import { clusterInWords, freeableInWords, movementInWords, roomInWords, shortInW
 
 const size = { width: 460, height: 320, marginX: 120, marginY: 52 }
 const shownTransfers = 5
+const shownUnwell = 5
 
 export function Overview() {
   const cluster = state.value
@@ -32,6 +33,7 @@ export function Overview() {
         </p>
       ))}
       {cluster !== undefined && cluster.lost.length > 0 && <Lost cluster={cluster} />}
+      {cluster !== undefined && <Unwell cluster={cluster} />}
       <div class="columns">
         <section aria-label="The cluster">
           {cluster === undefined ? (
@@ -78,6 +80,29 @@ function Lost({ cluster }: { cluster: StateEvent }) {
         <a href={hrefOf({ view: 'cluster' })}>Who is lost, and since when</a>
       </p>
     </div>
+  )
+}
+
+/** Other members that say that something keeps them from serving. */
+function Unwell({ cluster: { members } }: { cluster: StateEvent }) {
+  const unwell = members.filter(({ isSelf, condition }) => !isSelf && (condition?.problems.length ?? 0) > 0)
+  if (unwell.length === 0) return null
+  return (
+    <ul class="notice warn unwell">
+      {unwell.slice(0, shownUnwell).map(({ peer, condition }) => (
+        <li key={peer}>
+          <strong>
+            <Member peer={peer} />
+          </strong>{' '}
+          says: {sentence(condition?.problems[0] ?? '', [])}
+        </li>
+      ))}
+      {unwell.length > shownUnwell && (
+        <li>
+          <a href={hrefOf({ view: 'cluster' })}>{formatCount(unwell.length - shownUnwell, 'more member')}</a>
+        </li>
+      )}
+    </ul>
   )
 }
 

@@ -3,6 +3,7 @@ import type { MemberFacts } from '../../../../node/page/answers/live.ts'
 import type { StorageAnswer } from '../../../../node/page/answers/storage.ts'
 import {
   clusterInWords,
+  diskInWords,
   freeableInWords,
   movementInWords,
   roomInWords,
@@ -33,6 +34,13 @@ const storage: StorageAnswer = {
 }
 
 describe('the page says', () => {
+  it('how full a member’s disk is, and what of it the member may fill', () => {
+    expect(diskInWords({ free: 2 ** 30, total: 2 ** 31 })).toBe('1.0 GiB of 2.0 GiB free')
+    expect(diskInWords({ free: 2 ** 30, total: 2 ** 31, filled: 2 ** 20, limit: 2 ** 21 })).toBe(
+      '1.0 GiB of 2.0 GiB free; 1.0 MiB of the 2.0 MiB that it may fill are filled',
+    )
+  })
+
   it('who is connected and who is lost', () => {
     const nameOf = (peer: string) => peer
     expect(clusterInWords({ members: [member('a')], lost: [] }, nameOf)).toBe('This node is by itself.')

@@ -1,5 +1,5 @@
 /** What is dear to find out: found out once for all who ask at a time, and not again for as long as that would cost too much. */
-import type { Clock } from '../../../src/base/base.ts'
+import type { Clock } from '../src/base/base.ts'
 
 /** Of the time that passes, finding out may take this share while somebody keeps asking. */
 const share = 0.05
