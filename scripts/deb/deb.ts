@@ -1,6 +1,7 @@
 /**
  * Makes a Debian package that brings its own Node, since Debian's is older than Shoal needs:
- * `npm run deb -- [--out DIR] [--fast]`, after `npm ci`. It prints the package's path. `--fast` does not compress.
+ * `npm run deb -- [--out DIR] [--arch x64|arm64] [--fast]`, after `npm ci`. It prints the package's path. `--fast` does not compress.
+ * For another architecture than this host's its Node comes from npm's registry, and nothing here can try the package.
  */
 import { execFileSync } from 'node:child_process'
 import {
@@ -16,26 +17,34 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import { productiveModules } from './modules.ts'
+import { modulesLacking, productiveModules } from './modules.ts'
 
 const checkout = path.join(import.meta.dirname, '../..')
 const { values } = parseArgs({
-  options: { out: { type: 'string', default: '.' }, fast: { type: 'boolean' } },
+  options: {
+    out: { type: 'string', default: '.' },
+    arch: { type: 'string', default: process.arch },
+    fast: { type: 'boolean' },
+  },
 })
 const { version, description } = JSON.parse(readFileSync(at('package.json'), 'utf8')) as Record<
   string,
   string
 >
-const architecture = process.arch === 'x64' ? 'amd64' : process.arch
+const { arch } = values
+if (arch !== 'x64' && arch !== 'arm64') throw new Error(`--arch is x64 or arm64, not ${arch}`)
+const architecture = arch === 'x64' ? 'amd64' : arch
 const root = mkdtempSync(path.join(tmpdir(), 'shoal-deb-'))
+const fetched = mkdtempSync(path.join(tmpdir(), 'shoal-node-'))
 try {
   chmodSync(root, 0o755)
   step('building the program and its page')
   run('npm', 'run', '--silent', 'build')
+  const node = arch === process.arch ? ownNode() : foreignNode()
   step('gathering the program, its modules and its Node')
-  placeProgram()
+  placeProgram(node)
   placeService()
-  placeDocuments()
+  placeDocuments(node)
   writeControl()
   const file = path.resolve(values.out, `shoal_${version}_${architecture}.deb`)
   const compression = values.fast === true ? ['-Znone'] : ['-Zxz']
@@ -43,7 +52,7 @@ try {
   run('dpkg-deb', '--root-owner-group', ...compression, '--build', root, file)
   console.log(file)
 } finally {
-  rmSync(root, { recursive: true })
+  for (const folder of [root, fetched]) rmSync(folder, { recursive: true })
 }
 
 /** On standard error: what is printed is the package's path alone. */
@@ -51,11 +60,14 @@ function step(what: string): void {
   console.error(`${new Date().toTimeString().slice(0, 8)} ${what}`)
 }
 
-function placeProgram(): void {
+function placeProgram(node: BroughtNode): void {
   for (const folder of ['dist/node', 'dist/page']) place(folder, `usr/lib/shoal/${folder}`)
   place('package.json', 'usr/lib/shoal/package.json')
-  for (const folder of productiveModules(checkout)) place(folder, `usr/lib/shoal/${folder}`, { flat: true })
-  cpSync(process.execPath, to('usr/lib/shoal/bin/node'))
+  const modules = productiveModules(checkout)
+  const lacking = modulesLacking(checkout, modules, arch)
+  if (lacking.length > 0) throw new Error(`these have no machine code for ${arch}: ${lacking.join(', ')}`)
+  for (const folder of modules) place(folder, `usr/lib/shoal/${folder}`, { flat: true })
+  cpSync(node.program, to('usr/lib/shoal/bin/node'))
   place('deploy/debian/shoal', 'usr/bin/shoal', { mode: 0o755 })
 }
 
@@ -65,18 +77,34 @@ function placeService(): void {
   place('deploy/debian/default', 'etc/default/shoal', { mode: 0o640 })
 }
 
-function placeDocuments(): void {
+function placeDocuments(node: BroughtNode): void {
   for (const name of ['README.md', 'CHANGELOG.md', 'docs']) place(name, `usr/share/doc/shoal/${name}`)
   place('deploy/debian/copyright', 'usr/share/doc/shoal/copyright')
-  cpSync(nodeLicense(), to('usr/share/doc/shoal/node.LICENSE'))
+  cpSync(node.license, to('usr/share/doc/shoal/node.LICENSE'))
 }
 
-/** It has to go where the binary goes: beside it in Node's own archives, deeper down in the package that brings it. */
-function nodeLicense(): string {
+interface BroughtNode {
+  program: string
+  /** It has to go where the program goes. */
+  license: string
+}
+
+/** Of this host: the licence lies beside it in Node's own archives, deeper down in the package that brings it. */
+function ownNode(): BroughtNode {
   const brought = `node_modules/node/node_modules/node-${process.platform}-${process.arch}/LICENSE`
-  const found = [path.join(path.dirname(process.execPath), '../LICENSE'), at(brought)].find(existsSync)
-  if (found === undefined) throw new Error('the licence of this Node was not found; run npm ci first')
-  return found
+  const license = [path.join(path.dirname(process.execPath), '../LICENSE'), at(brought)].find(existsSync)
+  if (license === undefined) throw new Error('the licence of this Node was not found; run npm ci first')
+  return { program: process.execPath, license }
+}
+
+/** The same version for another architecture, as the package `node` has it; npm compares its hash with the registry's. */
+function foreignNode(): BroughtNode {
+  const name = `node-linux-${arch}@${process.versions.node}`
+  step(`fetching ${name}`)
+  const folder = path.join(fetched, 'package')
+  const file = run('npm', 'pack', '--silent', '--pack-destination', fetched, name).trim()
+  run('tar', '--extract', '--file', path.join(fetched, file), '--directory', fetched)
+  return { program: path.join(folder, 'bin/node'), license: path.join(folder, 'LICENSE') }
 }
 
 function writeControl(): void {
@@ -117,6 +145,11 @@ function to(name: string): string {
   return target
 }
 
-function run(program: string, ...args: string[]): void {
-  execFileSync(program, args, { cwd: checkout, stdio: ['ignore', 'ignore', 'inherit'] })
+/** Returns what it prints. */
+function run(program: string, ...args: string[]): string {
+  return execFileSync(program, args, {
+    cwd: checkout,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
 }
