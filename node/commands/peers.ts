@@ -29,7 +29,7 @@ disk there; stalled, slow, broken and direct (the direct connection) mostly its 
   },
 })
 
-function render({ self, members, exchange }: PeerList, { call }: CalledPeers): string {
+function render({ self, members, away = [], exchange }: PeerList, { call }: CalledPeers): string {
   const parts = [
     `this node ${call(self.peer)}, cluster ${self.cluster}`,
     ...self.addresses.map((address) => `  ${withoutId(address)}`),
@@ -60,10 +60,8 @@ function render({ self, members, exchange }: PeerList, { call }: CalledPeers): s
       addresses.map(withoutId).join(' '),
     ]
   })
-  const table =
-    members.length === 0
-      ? 'No member is connected. On another host: shoal serve --join TOKEN (shoal token prints it here)\n'
-      : formatTable([head, ...rows])
+  const table = members.length === 0 ? nobody(away.length > 0) : formatTable([head, ...rows])
+  const missed = away.map(({ peer, sinceMs }) => `away: ${call(peer)}  since ${formatTime(sinceMs)}`)
   const connected = new Set(members.map(({ peer }) => peer))
   const gone = exchange.peers
     .filter(({ peer, faults }) => !connected.has(peer) && Object.keys(faults).length > 0)
@@ -72,7 +70,17 @@ function render({ self, members, exchange }: PeerList, { call }: CalledPeers): s
     ({ digest, held, pieces, peers }) =>
       `on its way: ${digest}  ${held} of ${pieces} pieces, from ${peers} members`,
   )
-  return [...parts, '', `${table}${[...gone, ...coming].map((line) => `${line}\n`).join('')}`].join('\n')
+  return [
+    ...parts,
+    '',
+    `${table}${[...missed, ...gone, ...coming].map((line) => `${line}\n`).join('')}`,
+  ].join('\n')
+}
+
+function nobody(isSomebodyAway: boolean): string {
+  return isSomebodyAway
+    ? 'No member is connected; shoal doctor says why.\n'
+    : 'No member is connected. On another host: shoal serve --join TOKEN (shoal token prints it here)\n'
 }
 
 /** As --bootstrap takes it. */

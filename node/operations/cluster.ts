@@ -64,7 +64,13 @@ export const listPeers: Operation<'peers'> = async ({ node, member }) => {
     throw new NotRunningError('no node runs on this data directory; start it with shoal serve')
   }
   const { identity, cluster } = node.membership
-  const { swarm, exchange } = member
+  const { swarm, exchange, lost } = member
+  const away = lost.list()
   const self = { peer: identity.peerId, addresses: swarm.addresses(), cluster: clusterId(cluster) }
-  return { self, members: swarm.members.list(), exchange: exchange.status() }
+  return {
+    self,
+    members: swarm.members.list(),
+    ...(away.length === 0 ? {} : { away }),
+    exchange: exchange.status(),
+  }
 }

@@ -10,6 +10,7 @@ import { auditOperation, type Origin } from '../audit/audited-operations.ts'
 import type { Proposal } from '../authority-proposal.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
+import type { LostMember } from '../cluster/lost-members.ts'
 import type { NodeCopies } from '../copies.ts'
 import type { LocalNode } from '../local-node.ts'
 import { UsageError } from '../settings/settings.ts'
@@ -269,6 +270,8 @@ export interface ListedRow {
 export interface PeerList {
   self: { peer: string; addresses: string[]; cluster: string }
   members: Member[]
+  /** Those that were connected since the node started, and are not now; absent where there is none. */
+  away?: LostMember[]
   /** What moves between this node and the members, and what went wrong. */
   exchange: ExchangeStatus
 }
@@ -283,7 +286,15 @@ export interface OperationContext {
   upstreams?: Upstreams
   member?: Pick<
     ClusterMember,
-    'swarm' | 'exchange' | 'elsewhere' | 'problems' | 'clockProblem' | 'guests' | 'admissionProblem' | 'ban'
+    | 'swarm'
+    | 'exchange'
+    | 'elsewhere'
+    | 'lost'
+    | 'problems'
+    | 'clockProblem'
+    | 'guests'
+    | 'admissionProblem'
+    | 'ban'
   >
   /** A stopped node places nothing. */
   copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay' | 'duty'>

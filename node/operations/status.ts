@@ -77,6 +77,8 @@ export interface ClusterStatus {
   records: number
   /** Those connected, in order of peer id. */
   members: Member[]
+  /** What those are called that were connected since the node started, and are not now; absent where there is none. */
+  away?: string[]
 }
 
 export interface TransferStatus {
@@ -96,6 +98,7 @@ export const showStatus: Operation<'status'> = async (context) => {
   const { fingerprints } = await node.names.positions()
   const peers = member?.exchange.status().peers ?? []
   const sum = (of: 'receivedBytes' | 'sentBytes') => peers.reduce((total, peer) => total + peer[of], 0)
+  const away = (member?.lost.list() ?? []).map(({ peer }) => node.peers.nameOf(peer) ?? peer)
   const disk = await node.disk.measure()
   const database = databaseProblems(node)
   return {
@@ -113,6 +116,7 @@ export const showStatus: Operation<'status'> = async (context) => {
       authority: await authorityStatus(node),
       records: fingerprints.total,
       members: member?.swarm.members.list() ?? [],
+      ...(away.length === 0 ? {} : { away }),
     },
     disk,
     scrub: { ...(await node.store.scrub.status()), periodMs: settings.scrub },

@@ -31,6 +31,7 @@ export interface Screen {
   rows: number
 }
 
+const shownAway = 3
 const labelWidth = 10
 const barWidth = 16
 const shortDigest = 'sha256:'.length + 12
@@ -59,6 +60,7 @@ export function renderStatus(status: NodeStatus, rates: Rates | undefined, scree
   const head = [
     ...nodeLines(status).map(([label, text]) => line(label, text)),
     line('Cluster', clusterText(status)),
+    ...(status.cluster.away === undefined ? [] : [line('Away', awayText(status.cluster.away))]),
     line('Disk', diskText(status)),
     line('Scrub', scrubText(status)),
     ...(status.running === undefined ? [] : [line('Moved', trafficText(status, rates))]),
@@ -106,6 +108,13 @@ function clusterText({ cluster, running }: NodeStatus): string {
     ...(holdsAuthority ? ['authority here'] : []),
   ]
   return parts.join(', ')
+}
+
+/** Members' own words. */
+function awayText(names: readonly string[]): string {
+  const shown = names.slice(0, shownAway).map(printable).join(', ')
+  const more = names.length > shownAway ? ` and ${names.length - shownAway} more` : ''
+  return `${yellow(`${shown}${more}`)}; shoal doctor says why`
 }
 
 function diskText({ disk }: NodeStatus): string {

@@ -66,6 +66,16 @@ function transfers(count: number, heldBytes: number): NodeStatus['transfers'] {
 const lines = (text: string) => stripVTControlCharacters(text).trimEnd().split('\n')
 
 describe('the status on a screen', () => {
+  it('names the members that are away', () => {
+    const { cluster } = status()
+    const away = ['host-b', 'host-c', 'host-d\u001b[2J', 'host-e', 'host-f']
+    const text = stripVTControlCharacters(
+      renderStatus(status({ cluster: { ...cluster, away } }), undefined, { columns: 120, rows: 24 }),
+    )
+    expect(text).toMatch(/^Away +host-b, host-c, host-d.* and 2 more; shoal doctor says why$/m)
+    expect(stripVTControlCharacters(renderStatus(status(), undefined, screen))).not.toContain('Away')
+  })
+
   it('says on one line how full a node with a limit is', () => {
     const { disk } = status()
     const limited = status({
