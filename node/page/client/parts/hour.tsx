@@ -39,9 +39,14 @@ function Charts({ hour: { minutes } }: { hour: HourAnswer }) {
   return (
     <div class="columns">
       <LineChart title="Read by clients, from" lines={read} series={bySource} format={formatRate} />
-      <LineChart title="Pulls a minute, from" lines={pulls} series={byPull} format={formatNumber} />
+      <LineChart title="Pulls a minute, from" lines={pulls} series={byPull} format={wholeNumber} />
     </div>
   )
+}
+
+/** Of pulls there are no halves, and none for the axis to name. */
+function wholeNumber(value: number): string {
+  return Number.isInteger(value) ? formatNumber(value) : ''
 }
 
 function Failures({ failures }: { failures: FailureFacts[] }) {
