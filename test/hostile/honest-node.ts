@@ -49,7 +49,16 @@ export async function openHonestNode(
   const node = stack.use(await openLocalNode({ settings, logger, metrics, create: true }))
   const upstreams = stack.use(await openUpstreams({ upstreams: [] }))
   const mirror = openNodeMirror(node, { upstreams, elsewhere: nowhere, logger })
-  const member = stack.use(await openMember(node, mirror, { heard: () => undefined }, { get: async () => ({ problems: [] }) }, logger, metrics))
+  const member = stack.use(
+    await openMember(
+      node,
+      mirror,
+      { heard: () => undefined },
+      { get: async () => ({ problems: [] }) },
+      logger,
+      metrics,
+    ),
+  )
   return {
     node,
     member,
