@@ -4,7 +4,7 @@
  */
 import { appendFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Logger, logFailure } from '../../src/base/base.ts'
+import { type Clock, type Logger, logFailure, steadyClock } from '../../src/base/base.ts'
 
 export interface AuditEvent {
   action: string
@@ -27,6 +27,7 @@ interface AuditLogOptions {
   /** Milliseconds since the epoch. */
   nowMs: () => number
   logger: Logger
+  clock?: Clock
   /** At which the file makes way for the next; the one before is kept. Default 16 MiB. */
   maxBytes?: number
 }
@@ -34,12 +35,15 @@ interface AuditLogOptions {
 export const auditFileName = 'audit.log'
 /** Lines that wait for the disk; beyond them lines are lost, which is told. */
 const maxWaiting = 10_000
+/** A line that comes alone is written at once; those that follow within this time go together. */
+const gatherMs = 100
 
 export function openAuditLog({
   directory,
   node,
   nowMs,
   logger,
+  clock = steadyClock,
   maxBytes = 16 * 1024 * 1024,
 }: AuditLogOptions): AuditLog {
   const file = join(directory, auditFileName)
@@ -47,6 +51,7 @@ export function openAuditLog({
   let lost = 0
   let size: number | undefined
   let writing: Promise<void> | undefined
+  const closing = new AbortController()
 
   async function writeAll(): Promise<void> {
     while (waiting.length > 0) {
@@ -57,10 +62,20 @@ export function openAuditLog({
       } catch (error) {
         logFailure(logger, error, 'the audit log cannot be written', { file, lines: lines.length })
       }
+      await gather()
     }
     if (lost > 0)
       logger.error({ file, lines: lost }, 'the audit log is not written fast enough: lines are lost')
     lost = 0
+  }
+
+  async function gather(): Promise<void> {
+    const { signal } = closing
+    try {
+      if (!signal.aborted) await clock.sleep(gatherMs, { signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
+    }
   }
 
   async function append(text: string): Promise<void> {
@@ -87,6 +102,7 @@ export function openAuditLog({
       })
     },
     async [Symbol.asyncDispose]() {
+      closing.abort()
       await writing
     },
   }

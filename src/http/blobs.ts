@@ -37,18 +37,25 @@ export async function getBlob(
   exchange: Exchange,
   { repository, digest }: Target,
 ): Promise<void> {
-  const { signal, trace } = exchange
+  const { trace } = exchange
   const askedMs = exchange.clock.now()
   const headers = headersOf(digest)
   const isKnown = matches(exchange.header('if-none-match'), headers.ETag)
   if (exchange.isHead) {
-    const { size } = await pull.statBlob(repository, digest, { signal })
+    const { size } = await pull.statBlob(repository, digest, { signal: exchange.signal })
     if (isKnown) exchange.send(304, headers)
     else exchange.head(200, { ...headers, ...locationOf(repository, digest), 'Content-Length': size }).end()
     return
   }
   const ranges = rangesAlone(exchange, headers.ETag)
-  await using blob = await pull.openBlob(repository, digest, { signal, trace, ranges })
+  await using blob = await pull.openBlob(repository, digest, {
+    // Made only where somebody waits by it: what is in memory needs none.
+    get signal() {
+      return exchange.signal
+    },
+    trace,
+    ranges,
+  })
   if (isKnown) {
     exchange.send(304, headers)
     return
@@ -56,6 +63,12 @@ export async function getBlob(
   const plan = planBody(wantedRanges(exchange, blob.size, headers.ETag), blob.size, blobType)
   const sent = { bytes: 0, isComplete: false }
   const facts = { ...headers, ...locationOf(repository, digest), ...plan.headers }
+  if (blob.bytes !== undefined && plan.status === 200) {
+    trace.stage('first-byte', trace.startMs)
+    exchange.send(200, facts, blob.bytes)
+    tell(exchange, repository, blob, { bytes: blob.size, isComplete: !exchange.request.socket.destroyed })
+    return
+  }
   using head =
     blob.provenance === undefined
       ? headAtOnce(exchange, plan.status, facts)

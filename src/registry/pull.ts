@@ -189,15 +189,16 @@ export function createPull(collaborators: Collaborators): Pull {
   async function openBlob(
     repository: Repository,
     digest: Digest,
-    { signal, trace = noTrace, ranges }: PullOptions & { ranges?: RangesOf | undefined } = {},
+    options: PullOptions & { ranges?: RangesOf | undefined } = {},
   ): Promise<BlobContent> {
+    const { trace = noTrace, ranges } = options
     const here = await timed(trace, 'disk', async () =>
       (await store.links.has(repository, digest)) ? await store.blobs.open(digest) : undefined,
     )
     if (ranges === undefined) elsewhere.prefetch(repository, siblings.take(repository, digest))
     if (here !== undefined) return contentOf(here, digest)
     const coming = await elsewhere.openBlob(repository, digest, {
-      ...withSignal(signal),
+      ...withSignal(options.signal),
       ...(ranges === undefined ? {} : { ranges }),
     })
     if (coming === undefined) {
@@ -239,6 +240,7 @@ function contentOf(blob: OpenBlob, digest: Digest): BlobContent {
   return {
     digest,
     size: blob.size,
+    ...(blob.bytes === undefined ? {} : { bytes: blob.bytes }),
     chunks: (start, end, options) => blob.chunks(start, end, options),
     ...(provenance === undefined ? {} : { provenance }),
     [Symbol.asyncDispose]: () => blob[Symbol.asyncDispose](),

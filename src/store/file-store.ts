@@ -253,6 +253,11 @@ function fileBlobs({ files, checked, publisher, uses, maxBytes, work }: FileBlob
     stat: (digest) => checked.stat(digest),
     async open(digest, options) {
       const blob = await checked.open(digest, options)
+      // Nobody waits for a disk while it is read.
+      if (blob?.bytes !== undefined) {
+        uses.note(digest)
+        return blob
+      }
       return blob && { ...blob, chunks: (...wanted) => uses.during(digest, blob.chunks(...wanted)) }
     },
     list: (options) => listBlobs(files, options?.signal),

@@ -93,6 +93,8 @@ export interface PutOptions extends AppendOptions {
 
 export interface OpenBlob extends AsyncDisposable {
   readonly size: number
+  /** All of it, where that is in memory; not to be written to. */
+  readonly bytes?: Uint8Array
   /**
    * The bytes from `start` (inclusive) to `end` (exclusive), read ahead of the consumer.
    * A chunk's memory is used again after `next()` is called: finish with it, or copy it, before that.

@@ -28,6 +28,7 @@ export class SmallBlobs {
     this.#blobs.set(digest, bytes)
     return {
       size: bytes.length,
+      bytes,
       async *chunks(start, end, { signal } = {}) {
         signal?.throwIfAborted()
         if (start < Math.min(end, bytes.length)) yield bytes.subarray(start, end)

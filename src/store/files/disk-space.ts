@@ -39,7 +39,13 @@ export type RoomMaker = (missing: () => Promise<number>) => Promise<void>
 interface Look {
   freeBytes: number
   settledBefore: number
+  /** Monotonic. */
+  atMs: number
 }
+
+/** A look is good for so long where it left so much: nobody else writes 10 GB in a second. */
+const lookMs = 100
+const ampleBytes = 1024 ** 3
 
 export class DiskSpace {
   readonly #directory: string
@@ -51,6 +57,8 @@ export class DiskSpace {
   readonly #makeRoom: RoomMaker | undefined
   readonly #onTaken: () => void
   readonly #looks = new SingleFlight<Look>()
+  readonly #clock: Clock
+  #last: Look | undefined
   /** Bytes in all that were allowed, and of these, that are written or never will be. */
   #taken = 0
   #settled = 0
@@ -79,6 +87,7 @@ export class DiskSpace {
     this.#usage = usage
     this.#logger = logger
     this.#refusals = new LogLimit({ clock })
+    this.#clock = clock
     this.#limit = limit
     this.#makeRoom = makeRoom
     this.#onTaken = onTaken
@@ -86,8 +95,8 @@ export class DiskSpace {
 
   /** Makes room where that can be done. Throws StoreFullError when writing `bytes` would eat into the reserve, or pass the limit. Follow it by `settle`. */
   async take(bytes: number): Promise<void> {
-    // The disk is asked each time, as others fill it too; those who ask at once share the answer.
-    const look = await this.#looks.run('', () => this.#look())
+    // The disk is asked again, as others fill it too; those who ask at once share the answer.
+    const look = this.#ample(bytes) ?? (await this.#looks.run('', () => this.#look()))
     let room = this.#roomOf(look)
     if (bytes > room && this.#makeRoom !== undefined) {
       await this.#makeRoom(async () => bytes - (await this.left()))
@@ -117,9 +126,18 @@ export class DiskSpace {
 
   async #look(): Promise<Look> {
     const settledBefore = this.#settled
+    const atMs = this.#clock.now()
     await this.#limit?.look()
     const { freeBytes } = await this.#usage(this.#directory)
-    return { freeBytes, settledBefore }
+    this.#last = { freeBytes, settledBefore, atMs }
+    return this.#last
+  }
+
+  /** The last look, where it is young and left far more than is asked for. */
+  #ample(bytes: number): Look | undefined {
+    const look = this.#last
+    if (look === undefined || this.#clock.now() - look.atMs > lookMs) return undefined
+    return this.#roomOf(look) - bytes >= ampleBytes ? look : undefined
   }
 
   /** Not asynchronous: of those who share a look, each sees what the one before took. */

@@ -164,10 +164,12 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
       if (due.has(digest)) return
       due.set(digest, later())
       if (waiting.has(digest)) return
-      if (fresh.length === 0) batch = { sinceMs: clock.now(), factor: 0.5 + random() }
+      const isFirst = fresh.length === 0
+      if (isFirst) batch = { sinceMs: clock.now(), factor: 0.5 + random() }
       fresh.push(digest)
       waiting.add(digest)
-      wake()
+      // The rest wait as long as the first.
+      if (isFirst) wake()
     },
     resume(digest) {
       if (!due.has(digest)) due.set(digest, clock.now() + intervalMs * random())

@@ -169,3 +169,28 @@ it('tells of accounts and the policy, and never what proves who somebody is', as
   for (const proof of ['hunter2', secret, renewed.secret]) expect(text).not.toContain(proof)
   expect(lines[5]).toMatchObject({ from: 'admin.sock', policy: { access: [{ repositories: '**' }] } })
 })
+
+it('writes a line that comes alone at once, and those that follow shortly after together', async () => {
+  await using folder = await openScratchFolder()
+  const sleeps: PromiseWithResolvers<void>[] = []
+  const asleep = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const clock = {
+    now: () => startMs,
+    sleep() {
+      const slept = Promise.withResolvers<void>()
+      asleep[sleeps.push(slept) - 1]?.resolve()
+      return slept.promise
+    },
+  }
+  const audit = openAuditLog({ directory: folder.path, node: 'n', nowMs: () => startMs, logger, clock })
+  const written = async () => (await readFile(folder.at('audit.log'), 'utf8')).match(/"action":"\w+"/g)
+  audit.write({ action: 'one', from: 'page' })
+  await asleep[0]?.promise
+  expect(await written()).toEqual(['"action":"one"'])
+  for (const action of ['two', 'three']) audit.write({ action, from: 'page' })
+  sleeps[0]?.resolve()
+  await asleep[1]?.promise
+  expect(await written()).toHaveLength(3)
+  sleeps[1]?.resolve()
+  await audit[Symbol.asyncDispose]()
+})

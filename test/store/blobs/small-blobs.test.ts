@@ -35,6 +35,7 @@ it('gives a small blob from memory, and never after its file is gone or was writ
     {
       await using again = await store.blobs.open(digest)
       expect((await openFiles()).filter((name) => name === path)).toEqual([])
+      expectBytes(new Uint8Array(again?.bytes ?? []), bytes)
       const part: Uint8Array[] = []
       for await (const chunk of again?.chunks(100, 200) ?? []) part.push(Uint8Array.from(chunk))
       expectBytes(new Uint8Array(Buffer.concat(part)), bytes.slice(100, 200))

@@ -25,6 +25,32 @@ describe('the reserve', () => {
     await space.take(1)
   })
 
+  it('is looked at ten times a second where there is much room, and for each write where there is not', async () => {
+    const state = { freeBytes: 2 ** 40, looks: 0, nowMs: 0 }
+    const usage = async () => {
+      state.looks++
+      return { freeBytes: state.freeBytes }
+    }
+    const clock = { now: () => state.nowMs, sleep: () => Promise.reject(new Error('nobody sleeps')) }
+    const space = new DiskSpace('/data', reserve, { usage, clock })
+    for (let n = 0; n < 10; n++) await space.take(1000)
+    expect(state.looks).toBe(1)
+    state.nowMs += 101
+    state.freeBytes = 2 ** 30
+    await space.take(1000)
+    await space.take(1000)
+    expect(state.looks).toBe(3)
+    state.freeBytes = reserve
+    await expect(space.take(1)).rejects.toMatchObject({ code: 'STORE_FULL' })
+  })
+
+  it('is asked anew for what is nearly all of its room', async () => {
+    const { state, space } = disk(2 ** 40)
+    await space.take(1)
+    state.freeBytes = 2 ** 39
+    await expect(space.take(2 ** 40 - 2 ** 29)).rejects.toMatchObject({ code: 'STORE_FULL' })
+  })
+
   it('says once that nothing more is taken, however many are refused', async () => {
     const said: string[] = []
     const { space } = disk(reserve, { ...silentLogger, warn: (_, message) => void said.push(message) })
