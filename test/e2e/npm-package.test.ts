@@ -1,4 +1,5 @@
 /** What `npm pack` makes: it holds what runs and nothing else, installs without a script, and is a registry. */
+import { readdir } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openClient, pullManifest, pushItem } from './client.ts'
 import { run } from './command.ts'
@@ -31,6 +32,12 @@ describe('the npm package', requires('shoal', 'npm'), () => {
     expect(files).toEqual(
       expect.arrayContaining(['dist/node/main.js', 'README.md', 'LICENSE', 'CHANGELOG.md']),
     )
+  })
+
+  test('brings LevelDB beside its own files, and nothing that is in these', async () => {
+    const modules = await readdir(folder.at('node_modules'))
+    expect(modules).toContain('classic-level')
+    expect(modules.filter((name) => /^(@|koa|level$|libp2p|pino|undici)/.test(name))).toEqual([])
   })
 
   test('names each thread by its code, so that a node that runs never starts that of a later version', () => {
