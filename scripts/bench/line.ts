@@ -11,7 +11,7 @@ export type Reach =
 
 export interface Line {
   what: string
-  unit: 'MB/s' | 'req/s' | 'push/s' | 'ms' | 'ms/MiB' | 'MiB' | '×'
+  unit: 'MB/s' | 'req/s' | 'push/s' | 'ms' | 'ms/MiB' | 'MiB' | '×' | '/s' | '% of a core'
   /** In turns: sample n of both was taken in the same turn. */
   shoal: number[]
   reference: number[]

@@ -17,8 +17,10 @@ import { importing } from './measurements/import.ts'
 import { manifests } from './measurements/manifests.ts'
 import { memory } from './measurements/memory.ts'
 import { models } from './measurements/models.ts'
+import { rest } from './measurements/rest.ts'
 import { side } from './measurements/side.ts'
 import { skopeo } from './measurements/skopeo.ts'
+import { smallMachine } from './measurements/small-machine.ts'
 import { start } from './measurements/start.ts'
 import { tls } from './measurements/tls.ts'
 import { verify } from './measurements/verify.ts'
@@ -37,7 +39,9 @@ const measurements: Measurement[] = [
   accounts,
   tls,
   memory,
+  rest,
   start,
+  smallMachine,
   verify,
   importing,
   models,

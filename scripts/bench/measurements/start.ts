@@ -2,7 +2,9 @@
 import { access } from 'node:fs/promises'
 import path from 'node:path'
 import { type Bench, type Measurement, openFolder, type Samples, settle } from '../bench.ts'
+import { runCommand } from '../command.ts'
 import { fillManifests } from '../fill.ts'
+import type { Line } from '../line.ts'
 import { openRegistry } from '../subject.ts'
 
 // One start is quick and varies much, so each turn is several.
@@ -16,10 +18,12 @@ export const start: Measurement = {
     const empty = await emptyStarts(bench)
     bench.say(`first answer, ${bench.manifestCount} manifests stored`)
     const full = await fullStarts(bench)
+    const commands = await commandTimes(bench)
     const count = bench.manifestCount.toLocaleString('en')
     return [
       { what: 'first answer after start, empty store', unit: 'ms', ...empty, reach },
       { what: `first answer after start, ${count} manifests`, unit: 'ms', shoal: full, reference: [], reach },
+      ...commands,
     ]
   },
 }
@@ -36,6 +40,24 @@ async function emptyStarts(bench: Bench): Promise<Samples> {
     }
   }
   return samples
+}
+
+/** Of commands that ask a running node; 150 ms is meant for a checkout, where the shell script looks for newer sources. */
+async function commandTimes(bench: Bench): Promise<Line[]> {
+  await using folder = await openFolder(bench, 'commands')
+  await using registry = await openRegistry(bench.shoal, folder.path, bench)
+  const lines: Line[] = []
+  for (const name of ['ls', 'status']) {
+    bench.say(`shoal ${name}`)
+    const samples: number[] = []
+    for (let turn = 0; turn < bench.reps * startsPerTurn; turn += 1) {
+      const ran = await runCommand(bench.shoalCommand, [name, '--data', registry.dataDir], bench)
+      samples.push(ran.elapsedMs)
+    }
+    const reach = { kind: 'value', under: 150 } as const
+    lines.push({ what: `shoal ${name}`, unit: 'ms', shoal: samples, reference: [], reach })
+  }
+  return lines
 }
 
 async function fullStarts(bench: Bench): Promise<number[]> {
