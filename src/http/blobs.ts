@@ -79,7 +79,8 @@ export async function getBlob(
     if (!(error instanceof ClientGoneError) || !hasEnough(exchange, plan, sent)) throw error
     sent.isComplete = true
   } finally {
-    tell(exchange, repository, blob, sent)
+    // What is refused instead was no pull.
+    if (exchange.response.headersSent || exchange.signal.aborted) tell(exchange, repository, blob, sent)
   }
 }
 

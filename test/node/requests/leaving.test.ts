@@ -101,8 +101,10 @@ describe('of which nothing is here yet', () => {
 
   it('are told why where nothing comes, and are not given the beginning of an answer', async () => {
     const reason = new BlobUnavailableError(digest, 'nothing came for 20 s')
+    const told = listen(3)
     await using api = await openApi({
       clock,
+      tracer: told.tracer,
       elsewhere: { openBlob: async () => coming(() => Promise.reject(reason)) },
     })
     for (const headers of [{}, { Range: 'bytes=5-9' }, { Range: 'bytes=0-1,4-5' }]) {
@@ -116,5 +118,10 @@ describe('of which nothing is here yet', () => {
         errors: [{ code: 'UNAVAILABLE', message: expect.stringContaining('nothing came for 20 s') }],
       })
     }
+    await told.over
+    expect(told.metrics.read('shoal_pulls_broken_total')).toBe(0)
+    expect(told.lines.filter(({ level }) => level === 'warn').map(({ message }) => message)).toEqual(
+      Array.from({ length: 3 }, () => 'a pull failed'),
+    )
   })
 })
