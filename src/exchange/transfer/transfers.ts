@@ -1,5 +1,5 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
-import { type Background, ClosingError, unlessAborted } from '../../base/base.ts'
+import { type Background, ClosingError, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { Digest, RangesOf, Repository } from '../../oci/oci.ts'
 import type { Origin } from '../contract.ts'
 import { BlobUnavailableError, ExchangeClosedError } from '../errors.ts'
@@ -184,12 +184,7 @@ export class Transfers {
       return
     }
     background.start('grace', async (signal) => {
-      const over = AbortSignal.any([signal, entry.stop.signal])
-      try {
-        await clock.sleep(graceMs, { signal: over })
-      } catch (error) {
-        if (!over.aborted) throw error
-      }
+      await untilOrAfter(entry.ended.promise, graceMs, { clock, signal })
       stop()
     })
   }
