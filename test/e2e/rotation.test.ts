@@ -1,4 +1,4 @@
-/** Rotations of the cluster's secret and of its authority under five nodes that go on pulling from each other. */
+/** Five nodes under what an operator does to all of them: a restart of each, rotations of the cluster's secret and of its authority. */
 import { writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -30,6 +30,17 @@ const tokenOf = async (registry: Registry): Promise<string> =>
   (await ask<{ token: string }>(registry, 'token')).token
 const secretOf = async (registry: Registry): Promise<string> =>
   Buffer.from(parseToken(await tokenOf(registry)).secret).toString('hex')
+const receivedBytes = 'shoal_exchange_received_bytes_total'
+/** Of a metric, with whatever labels, at all of them. */
+const sumOf = async (registries: Registry[], metric: string): Promise<number> => {
+  const texts = await Promise.all(
+    registries.map(async ({ port }) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()),
+  )
+  const values = texts.flatMap((text) => [
+    ...text.matchAll(new RegExp(`^${metric}(?:\\{.*\\})? (\\d+)$`, 'gm')),
+  ])
+  return values.reduce((sum, [, value]) => sum + Number(value), 0)
+}
 const membersOf = async (registry: Registry): Promise<number> =>
   (await ask<PeerList>(registry, 'peers')).members.length
 
@@ -80,6 +91,36 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
     isOver = true
     await pulling
   }
+
+  test('are restarted one after the other, and move no byte of what was pushed', async () => {
+    for (const [from, client] of clients.entries())
+      await pushItem(
+        client,
+        'rolling/app',
+        `${from}`,
+        makeImage({ seed: `rolling ${from}`, layerBytes: [200_000] }),
+      )
+    let before = -1
+    let sinceMs = 0
+    const isSettled = async (): Promise<boolean> => {
+      const isShort = (await sumOf(all, 'shoal_copies_short_images')) > 0
+      const now = isShort ? -1 : await sumOf(all, receivedBytes)
+      if (now !== before) sinceMs = performance.now()
+      before = now
+      return now >= 200_000 * all.length && performance.now() - sinceMs > 1_000
+    }
+    await until('all copies to be there', isSettled, patienceMs)
+    // A node counts from its start on, so what it counted before goes with its restart.
+    let gone = 0
+    for (const node of all) {
+      gone += await sumOf([node], receivedBytes)
+      await node.stop()
+      await node.start()
+      const isMesh = async () => (await Promise.all(all.map(membersOf))).every((count) => count === 4)
+      await until('it to be back', isMesh, patienceMs)
+    }
+    expect(gone + (await sumOf(all, receivedBytes)) - before).toBe(0)
+  }, 60_000)
 
   test('are led by another authority: handed over, replaced while the one before signs, handed over twice at once', async () => {
     const [second, third] = others as [Registry, Registry]
