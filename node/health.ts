@@ -4,6 +4,7 @@ import type { Hosts } from '../src/http/http.ts'
 import { diskUsage, type FileStore } from '../src/store/store.ts'
 import type { LocalNode } from './local-node.ts'
 import type { NodeMetrics } from './metrics/metrics.ts'
+import { formatBytes } from './screen/output.ts'
 
 export interface Health {
   /** Why content cannot be served as it should be; empty when it can. */
@@ -53,7 +54,7 @@ const leastLeft = 0.01
 function limitProblem({ room }: Pick<FileStore, 'room'>): string | undefined {
   const { limit } = room.status()
   if (limit?.isStuck !== true || limit.filledBytes <= (1 - leastLeft) * limit.maxBytes) return undefined
-  return `the data directory takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go`
+  return `the data directory takes ${formatBytes(limit.filledBytes)} of the ${formatBytes(limit.maxBytes)} that it may (--max-disk), and nothing of that may go; see shoal gc --plan`
 }
 
 /** What is here is pulled, and what is small enough is pushed. */
@@ -62,7 +63,7 @@ export function roomNotes({ room }: Pick<FileStore, 'room'>): string[] {
   if (limit?.isStuck !== true || limit.filledBytes <= limit.highBytes) return []
   const left = Math.max(0, limit.maxBytes - limit.filledBytes)
   return [
-    `pushes of more than ${left} bytes are refused: the data directory takes ${limit.filledBytes} of ${limit.maxBytes} bytes (--max-disk), and nothing may go; see shoal gc --plan`,
+    `pushes of more than ${formatBytes(left)} are refused: the data directory takes ${formatBytes(limit.filledBytes)} of ${formatBytes(limit.maxBytes)} (--max-disk), and nothing may go; see shoal gc --plan`,
   ]
 }
 
@@ -73,7 +74,7 @@ async function diskProblem({
   try {
     const { freeBytes } = await diskUsage(data)
     if (freeBytes >= minFreeBytes) return undefined
-    return `the disk is full: ${freeBytes} bytes are free, and nothing is taken below ${minFreeBytes} (--min-free)`
+    return `the disk is full: ${formatBytes(freeBytes)} are free, and nothing is taken below ${formatBytes(minFreeBytes)} (--min-free); shoal gc --dry-run says what nothing needs`
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return `the data directory ${data} cannot be looked at: ${why}`

@@ -18,7 +18,9 @@ it('is not ready while its disk is full', async () => {
   await using node = await openLiveNode(['--min-free', '900TiB'])
   const answer = await fetch(`${node.url}/readyz`)
   expect(answer.status).toBe(503)
-  expect(await answer.text()).toContain('the disk is full')
+  expect(await answer.text()).toMatch(
+    /^the disk is full: [\d.]+ [KMGT]iB are free, and nothing is taken below 900 TiB \(--min-free\)/m,
+  )
   expect(await (await fetch(`${node.url}/metrics`)).text()).toContain('\nshoal_ready 0\n')
 })
 
@@ -44,7 +46,7 @@ it('is not ready while it fills what it may', async () => {
   await using operated = await openOperatedNode(['--min-free', '0', '--max-disk', '1KiB'])
   const { store } = operated.node
   await expect(store.partials.open(part)).rejects.toMatchObject({ code: 'STORE_FULL' })
-  expect(await localProblems(operated.node)).toEqual([expect.stringMatching(/of the 1024 bytes that it may/)])
+  expect(await localProblems(operated.node)).toEqual([expect.stringMatching(/of the 1\.0 KiB that it may/)])
 })
 
 it('is ready for pulls while larger pushes find no room, and says so', async () => {
@@ -60,7 +62,7 @@ it('is ready for pulls while larger pushes find no room, and says so', async () 
   }
   expect(await ask()).toEqual([
     200,
-    expect.stringMatching(/^ready\npushes of more than 4 bytes are refused: .*--max-disk/),
+    expect.stringMatching(/^ready\npushes of more than 4 B are refused: .*--max-disk/),
   ])
   limit = { ...limit, isStuck: false }
   expect(await ask()).toEqual([200, 'ready\n'])
