@@ -1,4 +1,4 @@
-/** Wrong passwords from several addresses of this host, at an even pace. */
+/** Wrong passwords, or right ones to compare them with, from several addresses of this host, at an even pace. */
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 
@@ -9,6 +9,8 @@ interface Guesses {
   count: number
   /** Over which they are spread; a node that answers slower gets them slower. */
   ms: number
+  /** What is shown instead. */
+  login?: string
 }
 
 /** As many hosts, each with as many connections: more than one address may have hashed at a time. */
@@ -30,7 +32,7 @@ export class Guesser implements Disposable {
   }
 
   /** Resolves when all are answered. Throws when a connection broke. */
-  async guess({ count, ms }: Guesses): Promise<Guessed> {
+  async guess({ count, ms, login }: Guesses): Promise<Guessed> {
     const answers: Guessed = {}
     const startedMs = performance.now()
     let sent = 0
@@ -39,7 +41,7 @@ export class Guesser implements Disposable {
         const dueMs = startedMs + (sent++ / count) * ms
         if (dueMs > performance.now())
           await delay(dueMs - performance.now(), undefined, { signal: this.#signal })
-        const status = await this.#ask(agent)
+        const status = await this.#ask(agent, login ?? this.#wrong())
         answers[status] = (answers[status] ?? 0) + 1
       }
     }
@@ -51,9 +53,12 @@ export class Guesser implements Disposable {
     for (const agent of this.#agents) agent.destroy()
   }
 
-  #ask(agent: Agent): Promise<number> {
-    const wrong = Buffer.from(`user-${this.#asked % 100}:guess ${this.#asked++}`).toString('base64')
-    const options = { agent, headers: { Authorization: `Basic ${wrong}` }, signal: this.#signal }
+  #wrong(): string {
+    return `Basic ${Buffer.from(`user-${this.#asked % 100}:guess ${this.#asked++}`).toString('base64')}`
+  }
+
+  #ask(agent: Agent, authorization: string): Promise<number> {
+    const options = { agent, headers: { authorization }, signal: this.#signal }
     return new Promise((resolve, reject) => {
       const outgoing = request(this.#url, options, (incoming) => {
         incoming.resume().once('end', () => resolve(incoming.statusCode ?? 0))
