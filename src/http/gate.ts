@@ -170,7 +170,10 @@ async function askerOfToken(exchange: Exchange, access: Access): Promise<Asker> 
   } catch (error) {
     // A mirror is shown the credentials of what it mirrors, and the name in the scope does not say which that is.
     const isPull = /^repository:[^ ]+:pull$/.test(exchange.param('scope') ?? '')
-    if (error instanceof OciError && error.code === 'UNAUTHORIZED' && isPull) return access.recall(undefined)
+    // Nor are they looked at after many: who pulls by them needs no account. Whose name it is makes no difference, or it would tell.
+    const isRefused =
+      error instanceof OciError && (error.code === 'UNAUTHORIZED' || error.code === 'TOOMANYREQUESTS')
+    if (isRefused && isPull) return access.recall(undefined)
     throw error
   }
 }

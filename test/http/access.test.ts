@@ -365,6 +365,19 @@ describe('a mirrored name', () => {
     expect((await api.call('GET', `/token?${scope},push`, { headers })).status).toBe(401)
     expect((await api.call('GET', '/token', { headers })).status).toBe(401)
   })
+
+  it('is given to docker however many it pulls with them', async () => {
+    await using node = await openApi()
+    await node.names.publish([{ kind: 'account', name: 'ann', value: person('ann’s password') }])
+    await node.names.setPolicy({ rules: [], immutable: [], sealers: [], banned: [], access: mirrored })
+    const ask = async (query: string, headers: object) =>
+      (await node.call('GET', `/token${query}`, { headers: { ...headers } })).status
+    const pulls: number[] = []
+    for (let n = 0; n < 50; n++)
+      pulls.push(await ask(`?scope=repository:library/image-${n}:pull`, foreign[0] ?? {}))
+    expect(new Set(pulls)).toEqual(new Set([200]))
+    expect(await ask('?scope=repository:team/app:pull,push', foreign[0] ?? {})).toBe(429)
+  })
 })
 
 it('writes in whose name a tag was written into its record', async () => {
