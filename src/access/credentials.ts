@@ -25,6 +25,8 @@ interface Given {
 
 interface CredentialsOptions {
   findAccount(name: string): AccountEntry | undefined
+  /** How many changes of accounts and of the policy there were. */
+  changes(): number
   tokens: Tokens
   /** For durations. */
   steady: Clock
@@ -54,6 +56,11 @@ export class Credentials {
   readonly #checks = new SingleFlight<Asker>()
   /** Addresses and the accounts that signed in from there: nobody keeps them out by guessing elsewhere. */
   readonly #proven = new RecentMap<string, true>(maxSessions)
+  /**
+   * What was wrong from where, by how many changes of accounts there had been: who says the same again guesses nothing. Any
+   * account's change ends it for all, as it would tell of which there are if it did so for one.
+   */
+  readonly #wrong = new RecentMap<string, number>(maxSessions)
   readonly #waiting = new Map<string, number>()
   readonly #ofAccount: Attempts
   readonly #ofClient: Attempts
@@ -104,10 +111,19 @@ export class Credentials {
     if (asWritten !== undefined) return asWritten
     // One check for all that come at once with the same.
     const key = this.#keyOf(written)
-    return await this.#checks.run(`${client} ${key}`, () => this.#checkAnew(key, given, client))
+    const attempt = `${client} ${key}`
+    const changes = this.#options.changes()
+    if (this.#wrong.get(attempt) === changes) throw this.#refusal(given.name)
+    return await this.#checks.run(attempt, async () => {
+      const asker = await this.#checkAnew(key, given, client)
+      if (asker !== undefined) return asker
+      this.#wrong.set(attempt, changes)
+      throw this.#refusal(given.name)
+    })
   }
 
-  async #checkAnew(key: string, { name, password }: Given, client: string): Promise<Asker> {
+  /** `undefined` where it is wrong. */
+  async #checkAnew(key: string, { name, password }: Given, client: string): Promise<Asker | undefined> {
     const account = this.#options.findAccount(name)
     // Nobody can guess a robot's secret, nor keep it out by trying.
     const isRobots = isRobotName(name) && isSecretOf(account, password)
@@ -118,16 +134,20 @@ export class Credentials {
     if (!isRight || account === undefined || now?.version !== account.version || !this.#isUsable(account)) {
       this.#ofAccount.failed(name)
       this.#ofClient.failed(client)
-      throw new SignInError(
-        'UNAUTHORIZED',
-        'the name or the password is wrong, or the account is disabled or has expired',
-        { account: account?.name },
-      )
+      return undefined
     }
     const asker = askerOf(account)
     this.#sessions.set(key, { name, version: account.version, asker })
     this.#proven.set(`${client} ${name}`, true)
     return asker
+  }
+
+  #refusal(name: string): SignInError {
+    return new SignInError(
+      'UNAUTHORIZED',
+      'the name or the password is wrong, or the account is disabled or has expired',
+      { account: this.#options.findAccount(name)?.name },
+    )
   }
 
   #refuseMany(name: string, client: string): void {

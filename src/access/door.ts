@@ -76,6 +76,7 @@ class LedgerAccess implements Access {
   readonly #accounts = new Map<string, AccountEntry | undefined>()
   #rights: Rights
   #hasAccounts = false
+  #changes = 0
   #unsubscribe: () => void = () => undefined
 
   constructor(options: AccessOptions) {
@@ -86,7 +87,8 @@ class LedgerAccess implements Access {
     this.#needsRules = needsRules
     this.#tokens = new Tokens(steady)
     const findAccount = (name: string): AccountEntry | undefined => this.#findAccount(name)
-    this.#credentials = new Credentials({ findAccount, tokens: this.#tokens, steady, clock })
+    const changes = (): number => this.#changes
+    this.#credentials = new Credentials({ findAccount, changes, tokens: this.#tokens, steady, clock })
     this.#sessions = new Sessions({ findAccount, steady, clock })
     this.#rights = this.#readRights()
   }
@@ -96,7 +98,10 @@ class LedgerAccess implements Access {
       const isPolicy = keys.some(({ kind }) => kind === 'policy')
       const isAccount = keys.some(({ kind }) => kind === 'account')
       if (isPolicy) this.#rights = this.#readRights()
-      if (isPolicy || isAccount) this.#accounts.clear()
+      if (isPolicy || isAccount) {
+        this.#accounts.clear()
+        this.#changes++
+      }
       if (keys.some((key) => key.kind === 'account' && !key.deleted)) this.#hasAccounts = true
     })
     this.#hasAccounts ||= (await this.#names.listAccounts({ limit: 1 })).length > 0

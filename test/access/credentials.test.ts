@@ -200,6 +200,21 @@ describe('who guesses', () => {
     expect(hashes.made).toBe(10)
   })
 
+  it('is asked for one hash, and counted once, for the same wrong password, until some account changes', async () => {
+    const old = basic('ann', 'of before')
+    const foreign = basic('hub-user', 'hub password')
+    for (let n = 0; n < 100; n++)
+      for (const wrong of [old, foreign])
+        expect(await refusalOf(wrong)).toMatchObject({ code: 'UNAUTHORIZED' })
+    expect(hashes.made).toBe(2)
+    expect(await nameOf(basic('ann', 'right'))).toBe('ann')
+    accounts.set('bob', person('right'))
+    for (const wrong of [old, foreign]) await refusalOf(wrong)
+    expect(hashes.made).toBe(5)
+    accounts.set('ann', person('of before'))
+    expect(await nameOf(old)).toBe('ann')
+  })
+
   it('keeps nobody out who signed in before from another address', async () => {
     await nameOf(basic('ann', 'right'), 'home')
     accounts.set('ann', person('changed'))

@@ -373,10 +373,12 @@ describe('a mirrored name', () => {
     const ask = async (query: string, headers: object) =>
       (await node.call('GET', `/token${query}`, { headers: { ...headers } })).status
     const pulls: number[] = []
+    const ofMany = (n: number) => ({ Authorization: basic(`hub-user-${n}`, 'hub-password') })
     for (let n = 0; n < 50; n++)
-      pulls.push(await ask(`?scope=repository:library/image-${n}:pull`, foreign[0] ?? {}))
+      for (const headers of [foreign[0] ?? {}, ofMany(n)])
+        pulls.push(await ask(`?scope=repository:library/image-${n}:pull`, headers))
     expect(new Set(pulls)).toEqual(new Set([200]))
-    expect(await ask('?scope=repository:team/app:pull,push', foreign[0] ?? {})).toBe(429)
+    expect(await ask('?scope=repository:team/app:pull,push', ofMany(50))).toBe(429)
   })
 })
 
