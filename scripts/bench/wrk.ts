@@ -20,7 +20,8 @@ export interface LoadTarget {
 
 /** Throws `UNEXPECTED_ANSWER` when an answer was not 2xx or 3xx, or a connection broke. */
 export async function runWrk(target: LoadTarget, { signal }: { signal: AbortSignal }): Promise<LoadResult> {
-  const shape = ['-t2', `-c${connections}`, `-d${target.seconds}s`, '--latency']
+  // Within its two seconds a registry that is slow on a busy machine would pass for one that does not answer.
+  const shape = ['-t2', `-c${connections}`, `-d${target.seconds}s`, '--timeout', '20s', '--latency']
   const headers = [`Accept: ${target.accept}`, ...(target.headers ?? [])].flatMap((line) => ['-H', line])
   const { stdout } = await runCommand('wrk', [...shape, ...headers, target.url], { signal })
   const bad = /^\s*(?:Non-2xx|Socket errors).*$/m.exec(stdout)
