@@ -2,9 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { performance } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-
-/** The kernel's USER_HZ, which is 100 wherever Linux runs Node. */
-const tickMs = 10
+import { processorMs } from './processor.ts'
 
 export interface Use {
   /** Of one core. */
@@ -27,10 +25,7 @@ export async function useOf(pid: number, ms: number, { signal }: { signal: Abort
 }
 
 async function read(pid: number): Promise<{ busyMs: number; wakeUps: number }> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8')
-  // From the state on, which is field 3: the name before it may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const busyMs = (Number(fields[11]) + Number(fields[12])) * tickMs
+  const busyMs = await processorMs(pid)
   let wakeUps = 0
   for (const thread of await readdir(`/proc/${pid}/task`)) {
     const status = await readFile(`/proc/${pid}/task/${thread}/status`, 'utf8')
