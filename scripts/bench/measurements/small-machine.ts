@@ -37,7 +37,7 @@ async function alone(bench: Bench, folder: string): Promise<Line[]> {
   await using origin = await openRegistry(bench.reference, path.join(folder, 'origin'), bench)
   const [file] = await makeBlobs(bench, folder, 1, 2 * bench.blobBytes)
   if (file === undefined) throw new Error('one blob')
-  const upstream = ['--upstream', `mirrored=${origin.url}`]
+  const upstream = ['--upstream', `origin.test=${origin.url}`]
   await using small = await openSmall(bench, path.join(folder, 'alone'), upstream)
   const roomy = await openRegistry(shoal(bench.shoalCommand, upstream), path.join(folder, 'roomy'), bench)
   await using _ = roomy
@@ -48,7 +48,7 @@ async function alone(bench: Bench, folder: string): Promise<Line[]> {
     values.pull.push(rate(content.size, await pullBlob(registry, repository, content, bench)))
     const other = await file.renew()
     await pushBlob(origin, repository, other, bench)
-    values.mirror.push(rate(other.size, await pullBlob(registry, `mirrored/${repository}`, other, bench)))
+    values.mirror.push(rate(other.size, await pullBlob(registry, `origin.test/${repository}`, other, bench)))
   }
   const line = (what: string, [here, there]: number[]): Line => ({
     what: `half a core, 256 MiB: ${what} of ${sizeText(2 * bench.blobBytes)}, beside Shoal on all of the machine`,
