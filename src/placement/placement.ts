@@ -3,6 +3,7 @@
  * its owners, which every node reckons alike. What both bring is images with all that belongs to them. The loops get the
  * ledger, the store, the cluster and the time injected.
  */
+export { maxHoldMs } from './asked-images.ts'
 export { Backlog, type Debt, type DebtTable, type ImageName, keyOf } from './backlog.ts'
 export { isNamed } from './claims.ts'
 export { type Copies, type CopiesOptions, openCopies } from './copies.ts'
@@ -22,7 +23,6 @@ export { isKept } from './matching.ts'
 export { maxRoom, type Offer, roomOf } from './owners.ts'
 export { maxAsked } from './placer.ts'
 export { type PoliteSupplyOptions, politeSupply } from './polite-supply.ts'
-export { maxHoldMs } from './promises.ts'
 export { Roster, type RosterRow } from './roster.ts'
 export {
   createPlatforms,

@@ -3,6 +3,7 @@
  * there and stays. Who is about to let one go says no itself, so of two that ask each other at once both keep theirs.
  */
 import { type Clock, Keyed, RecentMap, Semaphore, SingleFlight, unlessAborted } from '../base/base.ts'
+import { AskedImages, maxHoldMs } from './asked-images.ts'
 import { type ImageName, keyOf } from './backlog.ts'
 import type { Claim, Claims } from './claims.ts'
 import type { Holdings } from './holdings.ts'
@@ -13,8 +14,8 @@ import type { CopyAnswer, CopyPeers, CopyQuestion } from './securing.ts'
 export interface PromisesOptions {
   self: string
   roster: Roster
-  claims: Claims
-  holdings: Holdings
+  claims: Pick<Claims, 'of' | 'ofUntagged' | 'all'>
+  holdings: Pick<Holdings, 'look' | 'isWhole' | 'bring'>
   peers: CopyPeers
   /** What is here of the image survives a power cut when it resolves. */
   makeDurable(image: Image): Promise<void>
@@ -54,8 +55,6 @@ const maxSilent = 1_000
 const maxAsking = 4
 /** A promise that finds no room here is not given. */
 const maxPromises = 100_000
-const maxHolding = 64
-export const maxHoldMs = 30_000
 
 export class Promises {
   readonly #options: PromisesOptions
@@ -66,10 +65,11 @@ export class Promises {
   readonly #flights = new SingleFlight<boolean>()
   readonly #leavers = new Keyed()
   readonly #asking = new Semaphore(maxAsking)
-  #holding = 0
+  readonly #bringing: AskedImages
 
   constructor(options: PromisesOptions) {
     this.#options = options
+    this.#bringing = new AskedImages(options)
   }
 
   /** An answer for each image, to the member that asks. */
@@ -210,7 +210,9 @@ export class Promises {
       return this.#isWithin(this.#leaving, key, letGoMs) ? 'missing' : 'held'
     }
     if (mode === 'promise') return 'missing'
-    return this.#mayBeHere(claim) ? await this.#bring(peer, claim.image, withinMs, signal) : 'refused'
+    return this.#mayBeHere(claim)
+      ? await this.#bringing.bring(claim.image, { peer, withinMs, signal })
+      : 'refused'
   }
 
   /** Near the owners as this node sees them, or as one does who sees fewer members. */
@@ -222,41 +224,6 @@ export class Promises {
       return at >= 0 && at < 2 * copies
     }
     return isNear(ranked) || isNear(ranked.filter((peer) => roster.isPresent(peer)))
-  }
-
-  /** It goes on when who asked waits no more, and is told when it is here. */
-  async #bring(peer: string, image: Image, withinMs: number, signal: AbortSignal): Promise<CopyAnswer> {
-    const { holdings, turns, clock, signal: closing } = this.#options
-    if (this.#holding >= maxHolding) return 'refused'
-    this.#holding++
-    const options = { isUrgent: withinMs > 0, isAwaited: () => turns.waiting > 0, signal: closing }
-    const bringing = turns
-      .run(async () => (await holdings.bring(image, options)).isWhole)
-      .finally(() => this.#holding--)
-    const over = new AbortController()
-    const late = clock
-      .sleep(Math.min(withinMs, maxHoldMs), { signal: AbortSignal.any([signal, over.signal]) })
-      .then(() => 'coming' as const)
-    try {
-      const came = await Promise.race([bringing, late])
-      if (came !== 'coming') return came ? 'held' : 'missing'
-      void this.#tellOnce(bringing, peer, image)
-      return came
-    } finally {
-      over.abort(new Error('it is not waited for any more'))
-      for (const left of [bringing, late]) left.catch(() => undefined)
-    }
-  }
-
-  /** Who waits for it need not ask again; who does not hear it does. */
-  async #tellOnce(bringing: Promise<boolean>, peer: string, { repository, digest }: Image): Promise<void> {
-    const { peers, onFailure, signal } = this.#options
-    try {
-      if (!(await bringing)) return
-      await peers.ask(peer, { mode: 'have', images: [{ repository, digest }], withinMs: 0 }, { signal })
-    } catch (error) {
-      onFailure(peer, error)
-    }
   }
 
   #isWithin(times: Map<string, number>, key: string, ms: number): boolean {
