@@ -152,8 +152,9 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     }
     await page.getByRole('button', { name: 'Bring it to this node…' }).click()
     await page.getByRole('button', { name: 'Bring it', exact: true }).click()
-    await sees(/^It is here: \d+ parts, /)
-    await sees('All of it is on this node.')
+    // Behind the pulls that go on, and so not before the tests are over.
+    await sees(/^It comes\. It stops when this page is closed/)
+    await page.getByRole('button', { name: 'Close' }).click()
     await show('#/repository/team/cellar')
     for (const tag of ['8', '9']) await page.getByLabel(`Choose ${tag}`).check()
     await page.getByRole('button', { name: 'Delete 2 tags…' }).click()

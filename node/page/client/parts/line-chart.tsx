@@ -24,6 +24,8 @@ export function LineChart({ title, lines, series, format }: LineChartProps) {
   const [pointed, setPointed] = useState<number>()
   const [plot, setPlot] = useState<Plot>()
   const chart = useRef<uPlot>(undefined)
+  const times = useRef(lines.times)
+  times.current = lines.times
   useEffect(() => {
     let isGone = false
     void import('uplot').then(({ default: loaded }) => {
@@ -38,7 +40,11 @@ export function LineChart({ title, lines, series, format }: LineChartProps) {
     if (plot === undefined || at === null) return
     const draw = () => {
       chart.current?.destroy()
-      chart.current = new plot(optionsOf(at, setPointed, format), dataOf(lines), place(at))
+      chart.current = new plot(
+        optionsOf(at, { point: setPointed, spanOf: () => spanOf(times.current), format }),
+        dataOf(lines),
+        place(at),
+      )
     }
     draw()
     const dark = window.matchMedia('(prefers-color-scheme: dark)')
@@ -85,8 +91,15 @@ function dataOf({ times, values }: Lines): uPlot.AlignedData {
 
 function optionsOf(
   figure: HTMLElement,
-  point: (index: number | undefined) => void,
-  format: (value: number) => string,
+  {
+    point,
+    spanOf,
+    format,
+  }: {
+    point: (index: number | undefined) => void
+    spanOf: () => [from: number, to: number]
+    format: (value: number) => string
+  },
 ): uPlot.Options {
   // A canvas knows no variables: the legend has each colour as the reader's colour scheme makes it.
   const colours = [...figure.querySelectorAll('.legend .line')].map((line) =>
@@ -106,7 +119,7 @@ function optionsOf(
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
     scales: {
-      x: { range: (_plot, from, to) => [Math.min(from ?? 0, (to ?? 0) - leastSeconds), to ?? 0] },
+      x: { range: spanOf },
       // From nothing upwards, and not flat where there is nothing.
       y: { range: (_plot, _from, to) => [0, (to ?? 0) > 0 ? (to ?? 0) * 1.1 : 1] },
     },
@@ -125,6 +138,12 @@ function optionsOf(
     ],
     hooks: { setCursor: [({ cursor: { idx } }) => point(idx ?? undefined)] },
   }
+}
+
+/** In seconds; of a node that has just begun longer than what it knows. */
+function spanOf(times: readonly number[]): [from: number, to: number] {
+  const to = times.at(-1) ?? Date.now() / 1000
+  return [Math.min(times[0] ?? to, to - leastSeconds), to]
 }
 
 function clockOf(seconds: number): string {
