@@ -16,6 +16,11 @@ export function residentMiB(pid: number): Promise<number> {
   return sumMiB(pid, 'VmRSS')
 }
 
+/** Of what is resident now, mapped files in MiB: those of one program are in memory once, however many processes run it. */
+export function mappedMiB(pid: number): Promise<number> {
+  return sumMiB(pid, 'RssFile')
+}
+
 /** What is resident now, without mapped files, in MiB. */
 export function anonymousMiB(pid: number): Promise<number> {
   return sumMiB(pid, 'RssAnon')
