@@ -14,6 +14,8 @@ import type { Random } from './random.ts'
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json'
 const PIECE = 64 * 1024
+/** An upload of so much is in memory alone, and is gone with the node. */
+const HELD = 64 * 1024
 
 export interface CrashWriterOptions {
   client: Client
@@ -100,13 +102,13 @@ export class CrashWriter {
     if (upload === undefined) return
     await this.#noting(upload, async () => {
       const answer = await this.#client.ask('GET', upload.location)
-      // A session costs nothing before its first byte, and is gone with the node.
-      if (answer.status === 404 && (upload.maybeFinished || upload.acknowledged === 0)) return
+      const mayBeGone = upload.maybeFinished || upload.acknowledged <= HELD
+      if (answer.status === 404 && mayBeGone) return
       expectStatus(answer, 204)
       const last = Number(/^0-(\d+)$/.exec(answer.headers.range ?? '')?.[1])
       const offset = last === 0 ? 0 : last + 1
-      // An unanswered PUT may have moved the bytes on to their digest's name, which leaves an empty session.
-      const least = upload.maybeFinished ? 0 : upload.acknowledged
+      // An unanswered PUT may have moved the bytes on to their digest's name, and what was held not be in its file yet: the session is empty.
+      const least = mayBeGone ? 0 : upload.acknowledged
       if (!(offset >= least && offset <= upload.sent))
         throw new Error(
           `${upload.acknowledged} bytes were acknowledged, ${upload.sent} sent, ${offset} reported`,

@@ -177,8 +177,8 @@ export class UploadSessions implements Uploads, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const reason = new ClosingError('the store is closing')
     this.#closing.abort(reason)
+    for (const session of this.#sessions.values()) session.turn.abort(reason)
     for (const session of this.#sessions.values()) {
-      session.turn.abort(reason)
       await this.#turns.run(session.id, async () => {
         if (session.held.length > 0) await unlessFull(() => this.#intake.spill(session))
         await this.#files.forget(session)?.close()
