@@ -44,7 +44,7 @@ const administration: Section[] = [
   [{ view: 'access' }, 'Access'],
 ]
 /** Of the views in the bar. */
-const mostBesideSearch = 8
+const mostBesideSearch = 7
 /** How often a node that does not say who this is is asked again. */
 const askAgainMs = 2_000
 

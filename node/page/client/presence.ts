@@ -85,10 +85,11 @@ function platformsOn({ platforms }: ImageAnswer, holds: (blob: BlobFacts) => boo
   })
 }
 
-/** Bytes of it that are not on this node; `undefined` where the node lacks a manifest that would tell. */
-export function lackingHere(image: ImageAnswer): number | undefined {
-  if (!image.isHere || image.platforms.some(({ content }) => content === undefined)) return undefined
-  return partsOf(image).reduce((sum, { isHere, bytes }) => sum + (isHere ? 0 : bytes), 0)
+/** What of it is not on this node; `undefined` where a manifest that would tell is nowhere to be had. */
+export function lackingHere(image: ImageAnswer): { parts: number; bytes: number } | undefined {
+  if (image.platforms.some(({ content }) => content === undefined)) return undefined
+  const lacking = partsOf(image).filter(({ isHere }) => !isHere)
+  return { parts: lacking.length, bytes: lacking.reduce((sum, { bytes }) => sum + bytes, 0) }
 }
 
 /** What no connected member holds cannot be pulled. */

@@ -27,17 +27,11 @@ export function OwnCopy({ image, reference, onChanged }: OwnCopyProps) {
   return (
     <section aria-labelledby="own-copy">
       <h2 id="own-copy">This node’s copy</h2>
-      <p>
-        {lacking === undefined
-          ? 'This node does not have all of its manifests, so it cannot tell how much it lacks.'
-          : lacking === 0
-            ? 'All of it is on this node.'
-            : `${formatBytes(lacking)} of it are not on this node.`}
-      </p>
+      <p>{lackingInWords(lacking)}</p>
       {warmed !== undefined && <Warmed warmed={warmed} />}
       {evicted !== undefined && <Evicted evicted={evicted} />}
       <div class="tools">
-        {isWarmable && lacking !== 0 && (
+        {isWarmable && lacking?.parts !== 0 && (
           <button type="button" onClick={() => setOpen('warm')}>
             Bring it to this node…
           </button>
@@ -80,6 +74,14 @@ export function OwnCopy({ image, reference, onChanged }: OwnCopyProps) {
       )}
     </section>
   )
+}
+
+function lackingInWords(lacking: ReturnType<typeof lackingHere>): string {
+  if (lacking === undefined)
+    return 'Some of its manifests are nowhere to be had, so nobody can tell what is lacking.'
+  const { parts, bytes } = lacking
+  if (parts === 0) return 'All of it is on this node.'
+  return `${formatCount(parts, 'part')} of it, ${formatBytes(bytes)}, ${parts === 1 ? 'is' : 'are'} not on this node.`
 }
 
 interface WarmingProps {

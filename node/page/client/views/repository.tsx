@@ -92,7 +92,7 @@ export function RepositoryView({ repository }: { repository: string }) {
               <Digest digest={digest} />
             </td>
             {mayDelete && (
-              <td class="chooses">
+              <td data-what="Choose">
                 <input
                   type="checkbox"
                   aria-label={`Choose ${tag}`}

@@ -53,10 +53,13 @@ describe('whether an image is everywhere', () => {
     expect(lostParts(answer)).toEqual([])
   })
 
-  it('is known of this node in bytes, where it has the manifests', () => {
-    expect(lackingHere(image(true, ['b'], [blob('1', true, []), blob('2', false, ['b'])]))).toBe(1024)
-    expect(lackingHere(image(true, undefined, [blob('1', true, [])]))).toBe(0)
-    expect(lackingHere(image(false, ['b'], []))).toBeUndefined()
+  it('is known of this node in parts and bytes, where manifests tell', () => {
+    const here = image(true, ['b'], [blob('1', true, []), blob('2', false, ['b'])])
+    expect(lackingHere(here)).toEqual({ parts: 1, bytes: 1024 })
+    expect(lackingHere(image(true, undefined, [blob('1', true, [])]))).toEqual({ parts: 0, bytes: 0 })
+    expect(lackingHere(image(false, ['b'], []))).toEqual({ parts: 2, bytes: 1024 })
+    const untold = { ...here, platforms: [{ digest: 'x', bytes: 1 }] }
+    expect(lackingHere(untold)).toBeUndefined()
   })
 
   it('names who lacks what', () => {
