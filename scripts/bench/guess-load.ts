@@ -38,9 +38,8 @@ export class Guesser implements Disposable {
     let sent = 0
     const guessOn = async (agent: Agent): Promise<void> => {
       while (sent < count) {
-        const dueMs = startedMs + (sent++ / count) * ms
-        if (dueMs > performance.now())
-          await delay(dueMs - performance.now(), undefined, { signal: this.#signal })
+        const waitMs = startedMs + (sent++ / count) * ms - performance.now()
+        if (waitMs > 0) await delay(waitMs, undefined, { signal: this.#signal })
         const status = await this.#ask(agent, login ?? this.#wrong())
         answers[status] = (answers[status] ?? 0) + 1
       }

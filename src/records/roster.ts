@@ -33,7 +33,10 @@ export interface RosterEntry {
   invitation?: string
 }
 
-/** Beyond these no more are remembered: somebody who has an invitation and lies as a member has made them up. */
+/**
+ * Beyond these somebody who has an invitation and lies as a member has made them up: the invitation by which most came gives way, so
+ * that others go on to let in.
+ */
 const maxAdmissions = 8192
 /** As many members' words about one node are remembered: a proof is in a record, and whoever has it can say it again. */
 const maxWords = 16
@@ -80,6 +83,8 @@ export function memberValueOf(entry: RosterEntry | undefined): MemberValue {
 export class RosterBook {
   readonly #records = new Map<string, SignedRecord>()
   #admissions = 0
+  /** Their names in #records, by invitation. */
+  readonly #byInvitation = new Map<string, Set<string>>()
   /** By invitation and newcomer, how many have said that it came. */
   readonly #words = new Map<string, number>()
 
@@ -87,7 +92,7 @@ export class RosterBook {
     const { key } = record
     const name = keyText(key)
     if (key.kind === 'admission' && !this.#records.has(name)) {
-      if (this.#admissions >= maxAdmissions || this.#wordsOn(key) >= maxWords) return
+      if (this.#wordsOn(key) >= maxWords || !this.#makeRoom(key)) return
       this.#count(key, 1)
     }
     this.#records.set(name, record)
@@ -97,6 +102,17 @@ export class RosterBook {
     if (this.#records.delete(keyText(key)) && key.kind === 'admission') this.#count(key, -1)
   }
 
+  /** Whether there is room for one more. */
+  #makeRoom({ invitation }: AdmissionKey): boolean {
+    if (this.#admissions < maxAdmissions) return true
+    const [most] = [...this.#byInvitation.values()].sort((a, b) => b.size - a.size)
+    const own = this.#byInvitation.get(invitation)?.size ?? 0
+    if (most === undefined || most.size <= own + 1) return false
+    const last = this.#records.get([...most].at(-1) ?? '')
+    if (last !== undefined) this.drop(last.key)
+    return true
+  }
+
   #wordsOn({ invitation, peer }: AdmissionKey): number {
     return this.#words.get(`${invitation}/${peer}`) ?? 0
   }
@@ -104,6 +120,10 @@ export class RosterBook {
   #count(key: AdmissionKey, step: 1 | -1): void {
     const words = this.#wordsOn(key) + step
     const name = `${key.invitation}/${key.peer}`
+    const names = this.#byInvitation.get(key.invitation) ?? new Set()
+    if (step === 1) this.#byInvitation.set(key.invitation, names.add(keyText(key)))
+    else names.delete(keyText(key))
+    if (names.size === 0) this.#byInvitation.delete(key.invitation)
     this.#admissions += step
     if (words > 0) this.#words.set(name, words)
     else this.#words.delete(name)

@@ -1,8 +1,9 @@
 /** Invitations, members and admissions as records: who may say what, and who is in by it. */
 import { afterEach, beforeEach, describe, expect, it, test } from 'vitest'
 import { invitationId, proveInvitation } from '../../src/records/membership.ts'
-import { decodeRecord, type RecordBody, signRecord } from '../../src/records/record.ts'
+import { decodeRecord, type RecordBody, type SignedRecord, signRecord } from '../../src/records/record.ts'
 import type { Change, Ledger, Policy } from '../../src/records/records.ts'
+import { RosterBook } from '../../src/records/roster.ts'
 import type { Identity } from '../../src/wire/wire.ts'
 import {
   alice,
@@ -309,6 +310,21 @@ describe('an admission', () => {
     )
     expect(isMember(carol)).toBe(true)
   })
+})
+
+it('who has one invitation, and made up thousands that came by it, keeps nobody out who has another', () => {
+  const book = new RosterBook()
+  const record = decodeRecord(admission(carol, bob))
+  const came = (invitation: string, n: number): SignedRecord => ({
+    ...record,
+    key: { kind: 'admission', invitation, peer: `peer ${n}`, by: bob.peerId },
+  })
+  for (let n = 0; n < 20_000; n++) book.put(came('stolen', n))
+  for (let n = 0; n < 500; n++) book.put(came('honest', n))
+  for (let n = 20_000; n < 30_000; n++) book.put(came('stolen', n))
+  const kept = Map.groupBy(book.records(), ({ key }) => key.kind === 'admission' && key.invitation)
+  expect(kept.get('honest')).toHaveLength(500)
+  expect(kept.get('stolen')?.length).toBeLessThanOrEqual(8192 - 500)
 })
 
 function forged(): Uint8Array {
