@@ -38,7 +38,12 @@ export class HandedOut {
 
   /** Only who has what nobody else has, and more than one downloader, gains by spreading them. */
   get spreads(): boolean {
-    return this.#fresh > 0 && this.downloaders.size > 1 && (this.held.complete || this.isOrigin)
+    return this.#fresh > 0 && this.downloaders.size > 1 && this.isFirst
+  }
+
+  /** Whether what is here comes to the others from here alone. */
+  get isFirst(): boolean {
+    return this.held.complete || this.isOrigin
   }
 
   queue(piece: number): void {

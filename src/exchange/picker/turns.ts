@@ -11,27 +11,33 @@ export interface Turn {
 type Blobs = ReadonlyMap<string, HandedOut>
 
 /**
- * The first in the order of `downloaders`, with what was handed out least of what it asks for; last comes who has yet to show that
- * what is on its way there arrives.
+ * The first in the order of `downloaders`; but what nobody has yet goes before what someone passes on, and last comes who has yet to
+ * show that what is on its way there arrives.
  */
 export function nextTurn(
   downloaders: Iterable<UploadPeer>,
   blobs: Blobs,
   { nowMs, takesStrangers }: { nowMs: number; takesStrangers: boolean },
 ): Turn | undefined {
+  let second: Turn | undefined
   let last: Turn | undefined
   for (const downloader of downloaders) {
     if (downloader.queue.length === 0 || !downloader.hasRoom(nowMs)) continue
     if (downloader.isStranger && !takesStrangers) continue
-    const waiting = leastHanded(downloader, blobs)
-    if (waiting === undefined) continue
-    if (!downloader.isStranger || downloader.sending.length === 0) return { downloader, waiting }
-    last ??= { downloader, waiting }
+    const found = leastHanded(downloader, blobs)
+    if (found === undefined) continue
+    const turn = { downloader, waiting: found.waiting }
+    if (downloader.isStranger && downloader.sending.length > 0) last ??= turn
+    else if (found.isPassedOn) second ??= turn
+    else return turn
   }
-  return last
+  return second ?? last
 }
 
-function leastHanded({ queue }: UploadPeer, blobs: Blobs): Waiting | undefined {
+function leastHanded(
+  { queue }: UploadPeer,
+  blobs: Blobs,
+): { waiting: Waiting; isPassedOn: boolean } | undefined {
   let best: Waiting | undefined
   let bestTimes = Number.POSITIVE_INFINITY
   for (const waiting of queue) {
@@ -40,5 +46,7 @@ function leastHanded({ queue }: UploadPeer, blobs: Blobs): Waiting | undefined {
     best = waiting
     bestTimes = times
   }
-  return best
+  if (best === undefined) return undefined
+  const isFirst = blobs.get(best.blob)?.isFirst === true
+  return { waiting: best, isPassedOn: isFirst && bestTimes > 0 }
 }
