@@ -75,8 +75,10 @@ export async function openContact(options: ContactOptions): Promise<Contact> {
     },
     ageMs,
     problem() {
+      // Asked twice for each request, most of which are under no limit.
+      if (limit === undefined) return undefined
       const age = ageMs()
-      if (limit === undefined || age === undefined || age <= limit.ms) return undefined
+      if (age === undefined || age <= limit.ms) return undefined
       return `this node has heard from no member for longer than ${limit.text}, after which its access rules count no more (accessMaxAge of the policy); it serves again once it reaches one`
     },
     async [Symbol.asyncDispose]() {
