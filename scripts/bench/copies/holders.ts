@@ -24,6 +24,11 @@ export async function shortImages(nodes: readonly Node[]): Promise<number> {
   return await sumOf(nodes, 'shoal_copies_short_images')
 }
 
+/** Whether each of them places copies on so many members, itself among them. */
+export async function countMembers(nodes: readonly Node[], members: number): Promise<boolean> {
+  return (await sumOf(nodes, 'shoal_copies_members')) === nodes.length * members
+}
+
 /** That all of them have fetched as owners, since each was started. */
 export async function broughtBytes(nodes: readonly Node[]): Promise<number> {
   return await sumOf(nodes, 'shoal_copies_brought_bytes_total')
