@@ -1,5 +1,5 @@
 /** podman and buildah, with storage of their own. */
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'
 import { pullManifest, pushItem } from './client.ts'
 import { makeImage, seededBytes } from './image.ts'
@@ -64,4 +64,61 @@ describe('podman and buildah', requires('linux', 'root', 'podman', 'buildah'), (
     await buildah(['rmi', '--force', id])
     expect(await buildah(['pull', '--quiet', '--tls-verify=false', `docker://${name}`])).toBe(id)
   })
+
+  test(
+    'podman pulls of zstd:chunked layers the parts that it lacks',
+    requires('overlays', 'shoal'),
+    async () => {
+      const env = async (name: string) => {
+        const at = (part: string) => here.folder.at(`${name}-${part}`)
+        const storage = `[storage]\ndriver = "overlay"\ngraphroot = "${at('graph')}"\nrunroot = "${at('run')}"\n`
+        await writeFile(
+          at('conf'),
+          `${storage}[storage.options]\npull_options = {enable_partial_images = "true"}\n`,
+        )
+        const folder = here.folder.path
+        return { HOME: folder, XDG_RUNTIME_DIR: folder, TMPDIR: folder, CONTAINERS_STORAGE_CONF: at('conf') }
+      }
+      const [builder, reader] = [await env('builder'), await env('reader')]
+      const files = here.folder.at('files')
+      await mkdir(files)
+      for (let file = 0; file < 40; file++)
+        await writeFile(`${files}/${file}`, seededBytes(`chunked ${file}`, 50_000))
+      const metrics = async (): Promise<string> => (await here.client.ask('GET', '/metrics')).body.toString()
+      const parts = async (): Promise<number> =>
+        Number(/requests_total\{route="blob",method="GET",code="206"\} (\d+)/.exec(await metrics())?.[1] ?? 0)
+      const pull = async (tag: string): Promise<string> => {
+        const { stdout, stderr } = await run(
+          'podman',
+          [
+            '--log-level',
+            'debug',
+            'pull',
+            '--quiet',
+            '--tls-verify=false',
+            `${here.registry.host}/pod/chunked:${tag}`,
+          ],
+          { env: reader },
+        )
+        expect(stderr).toContain('Retrieved partial blob')
+        return stdout.trim()
+      }
+      for (const tag of ['1', '2']) {
+        for (const file of [3, 20, 21, 37])
+          await writeFile(`${files}/${file}`, seededBytes(`chunked ${file} of ${tag}`, 50_000))
+        const from = (await run('buildah', ['from', 'scratch'], { env: builder })).stdout.trim()
+        await run('buildah', ['copy', '--quiet', from, files, '/files'], { env: builder })
+        const id = (await run('buildah', ['commit', '--quiet', from], { env: builder })).stdout.trim()
+        const compression = ['--compression-format', 'zstd:chunked', '--force-compression']
+        const name = `docker://${here.registry.host}/pod/chunked:${tag}`
+        await run('podman', ['push', '--quiet', '--tls-verify=false', ...compression, id, name], {
+          env: builder,
+        })
+        const before = await parts()
+        expect(await pull(tag)).toBe(id)
+        expect(await parts()).toBeGreaterThan(before)
+      }
+      expect(await metrics()).not.toMatch(/^shoal_pulls_broken_total\{[^}]*\} [1-9]/m)
+    },
+  )
 })
