@@ -48,7 +48,15 @@ export const tagImage: Operation<'tag'> = async (
     const mounted = () => emit({ mounted: seen.size })
     await carry({ context, from: from.repository, to: repository, seen, mounted, signal }, digest, mediaType)
   }
-  await publishChanges(context, asAuthority, tagManifest(context, { repository, tag, digest }))
+  const publish = () =>
+    publishChanges(context, asAuthority, tagManifest(context, { repository, tag, digest }))
+  if (context.origin === undefined) await publish()
+  else {
+    // Quotas are for whoever pushes by rights; who reaches the admin socket has the disk anyway.
+    const bytes = await readManifest(context, from.repository, digest, signal)
+    if (bytes === undefined) throw absent(from.repository, digest)
+    await context.registry.push.withinQuotas(repository, [tag], { digest, mediaType, bytes }, publish)
+  }
   return { repository, tag, digest, ...(before === undefined || before === digest ? {} : { before }) }
 }
 

@@ -73,6 +73,13 @@ export interface Push {
     reference: Reference,
     body: { bytes: Uint8Array; contentType: string | undefined; tags?: Tag[]; by?: string | undefined },
   ): Promise<PushedManifest>
+  /** Runs `publish`, which has to tag that manifest, if the quotas let it. Throws `QUOTA_EXCEEDED`, and what `publish` throws. */
+  withinQuotas(
+    repository: Repository,
+    tags: readonly Tag[],
+    manifest: { digest: Digest; mediaType: string; bytes: Uint8Array },
+    publish: () => Promise<void>,
+  ): Promise<void>
   /**
    * Waits for copies of it at other members, as many as `copies` says or the node was told, for a bounded time. Resolves to how many
    * members hold it and how many were to; `undefined` where nothing is waited for, as for a manifest that nothing names yet.
@@ -144,6 +151,16 @@ export function createPush(collaborators: Collaborators): Push {
     )
   }
 
+  const withinQuotas: Push['withinQuotas'] = async (repository, tags, tagged, publishTags) => {
+    await quotas.admit(repository, tags, tagged)
+    try {
+      await publishTags()
+    } catch (error) {
+      quotas.recount(repository, tags)
+      throw error
+    }
+  }
+
   async function putManifest(
     repository: Repository,
     reference: Reference,
@@ -163,17 +180,13 @@ export function createPush(collaborators: Collaborators): Push {
     const allTags = [...new Set('tag' in reference ? [reference.tag, ...tags] : tags)]
     const parts = [...manifest.blobs, ...manifest.manifests].map((descriptor) => descriptor.digest)
     const { mediaType, subject } = manifest
-    await quotas.admit(repository, allTags, { digest, mediaType, bytes })
-    try {
+    await withinQuotas(repository, allTags, { digest, mediaType, bytes }, async () => {
       // Until its records say that it lives, nothing else keeps it from the collector.
       await store.hold([digest, ...parts], async () => {
         const absent = await storeManifest(repository, digest, bytes, manifest)
         await publish(repository, digest, { size: bytes.length, tags: allTags, account, absent }, manifest)
       })
-    } catch (error) {
-      quotas.recount(repository, allTags)
-      throw error
-    }
+    })
     elsewhere.announce([digest])
     return { digest, mediaType, tags: allTags, ...(subject === undefined ? {} : { subject }) }
   }
@@ -270,6 +283,7 @@ export function createPush(collaborators: Collaborators): Push {
   return {
     startUpload,
     getUpload,
+    withinQuotas,
     appendUpload: (repository, id, body, options) => refusing(uploads.append(repository, id, body, options)),
     async finishUpload(repository, id, digest) {
       own.notePush(repository)

@@ -232,7 +232,22 @@ describe('the page’s API', () => {
     const policy = { immutable: [{ repositories: 'prod/**', tags: '*' }] }
     await page.operated.perform('policy-set', { policy })
     const immutable = await page.change('/api/tag', body)
-    expect([immutable.status, codeOf(immutable)]).toEqual([403, 'NOT_PERMITTED'])
+    expect([immutable.status, codeOf(immutable)]).toEqual([403, 'DENIED'])
+    expect(immutable.body).not.toContain('--as-authority')
+  })
+
+  it('gives no image a name beyond a quota, in its repository or from another one', async () => {
+    await page.operated.perform('policy-set', { policy: { quotas: [{ repositories: 'team/**', tags: 1 }] } })
+    for (const repository of ['team/app', 'open/app'])
+      await page.operated.push(repository, '1', makeImage({ seed: repository, layerBytes: [1000] }))
+    const tag = (repository: string, toTag: string) =>
+      page.change('/api/tag', { repository, reference: '1', toRepository: 'team/app', toTag })
+    for (const from of ['team/app', 'open/app']) {
+      const refused = await tag(from, '2')
+      expect([refused.status, codeOf(refused)], from).toEqual([422, 'QUOTA_EXCEEDED'])
+    }
+    expect((await tag('open/app', '1')).status).toBe(200)
+    expect((await get<Rows<TagRow>>('/api/tags?repository=team/app')).total).toBe(1)
   })
 
   it('brings an image as warm does, for who may free the disk that it fills, and says what it could not have', async () => {

@@ -9,6 +9,7 @@ import { createMetrics } from '../../../node/metrics/metrics.ts'
 import type { OperationContext } from '../../../node/operations/operations.ts'
 import type { SignedInAnswer } from '../../../node/page/answers/access.ts'
 import { openPageDoor } from '../../../node/page-door.ts'
+import { quotasOf } from '../../../node/quota-rules.ts'
 import { keepFailedPulls } from '../../../node/requests/failed-pulls.ts'
 import { countRequests } from '../../../node/requests/request-metrics.ts'
 import { createRequestTracer } from '../../../node/requests/request-tracer.ts'
@@ -52,7 +53,10 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   const operated = opened.use(await openOperatedNode(flags))
   const { node } = operated
   const { store, names, settings } = node
-  const registry = opened.use(createRegistry({ store, names, allowDelete: !settings['no-delete'] }))
+  const { quotasFor } = opened.use(quotasOf(names))
+  const registry = opened.use(
+    createRegistry({ store, names, allowDelete: !settings['no-delete'], quotasFor }),
+  )
   const directory = await mkdtemp(join(tmpdir(), 'shoal-page-'))
   opened.defer(() => rm(directory, { recursive: true, force: true }))
   await writeFile(join(directory, 'index.html'), '<!doctype html><title>Shoal</title>')
