@@ -11,10 +11,14 @@ const volatile: [RegExp, string][] = [
   [/[\d.]+ [KMGT]iB of [\d.]+ [KMGT]iB (are )?free/g, 'SIZE of SIZE $1free'],
   // Whether a copy was handed over or fetched is chance.
   [/[\d.]+ (?:Ki)?B to them/g, 'SIZE to them'],
+  [/[\d.]+ (?:Ki)?B from members/g, 'SIZE from members'],
   [/SENT +FAULTS/g, 'SENT  FAULTS'],
   [/[\d.]+ (?:Ki)?B +- +/g, 'SIZE  -       '],
   [/Node \d[\d.]+ is/g, 'Node N is'],
   [/\bshoal([ /])\d+\.\d+\.\d+/g, 'shoal$1N.N.N'],
+  [/(kept here|can go|others’|free) [\d.]+ (?:[KMGT]i)?B/g, '$1 SIZE'],
+  [/(?:just now|\d+ minutes? ago)/g, 'a moment ago'],
+  [/(?<![\d.])(?:under 1|\d+) ms\b/g, 'N ms'],
   [/belongs to \S+/g, 'belongs to USER'],
 ]
 /** Cells of tables, whose columns stay as wide as they were. */

@@ -1,11 +1,12 @@
-/** What is typed on the way, on which host, and when. */
-import { mkdir, symlink } from 'node:fs/promises'
+/** What is typed and pressed on the way, on which host, and when. */
+import { mkdir, readFile, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import { openClient, pushItem } from '../e2e/client.ts'
 import { run } from '../e2e/command.ts'
 import { makeImage } from '../e2e/image.ts'
 import { freePorts, openRegistry, type Registry } from '../e2e/registry.ts'
 import { openScratchFolder } from '../e2e/scratch-folder.ts'
+import { openPageWalk } from './page-walk.ts'
 import { reading } from './reading.ts'
 import { typeInTerminal } from './terminal.ts'
 
@@ -69,7 +70,13 @@ const changes: Line[] = [
   'shoal members',
   'shoal member rename spare host-b',
 ]
-const whileHostBIsDown: Line[] = ['shoal members', 'shoal peers', doctor, 'shoal evict team/app:1']
+const whileHostBIsDown: Line[] = [
+  'shoal members',
+  'shoal peers',
+  'shoal status',
+  doctor,
+  'shoal evict team/app:1',
+]
 const onStoppedHostB: Line[] = [
   'shoal status',
   'shoal ls',
@@ -105,10 +112,12 @@ export async function walk(): Promise<string> {
     await client.ask('GET', `/v2/team/app/blobs/${descriptor.digest}`)
   await until(a, 'status', (text) => !text.includes('Copies'))
 
+  const { version } = JSON.parse(await readFile(path.join(import.meta.dirname, '../../package.json'), 'utf8'))
   const known = [
     ...(await ofThisRun('host-a', a)),
     ...(await ofThisRun('host-b', b)),
     [folder.path, '~'],
+    [version, 'N.N.N'],
   ] as [string, string][]
   const [spare] = await freePorts(2)
   const type = async (title: string, host: Registry, lines: Line[], atOnce = 1) => {
@@ -130,6 +139,8 @@ export async function walk(): Promise<string> {
     type('Two hosts and one image', a, looks, terminals),
     type('Mistakes', a, mistakes, terminals),
   ])
+  const page = opened.use(await openPageWalk(`http://localhost:${a.port}/`))
+  read.push(await page.look())
   read.push(await type('Changes', a, changes))
   await b.stop()
   await until(a, 'members', (text) => text.includes('away'))
@@ -139,6 +150,7 @@ export async function walk(): Promise<string> {
       type('There, without its node', b, onStoppedHostB),
     ])),
   )
+  read.push(await page.lookForLost())
   read.push(await type('When host-b is replaced', a, whenHostBIsReplaced))
   return reading(read.join('\n'), known)
 }
@@ -152,6 +164,7 @@ async function ofThisRun(name: string, { data, port }: Registry): Promise<[strin
     [self.cluster, 'CLUSTER'],
     [data, '/var/lib/shoal'],
     [`127.0.0.1:${port}`, '127.0.0.1:HTTP'],
+    [`localhost:${port}`, 'localhost:HTTP'],
     [`127.0.0.1:${p2p}`, '127.0.0.1:P2P'],
     [`/tcp/${p2p}`, '/tcp/P2P'],
   ]

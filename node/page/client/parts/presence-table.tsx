@@ -1,7 +1,7 @@
 /** What each member holds of an image: a bar, and what it lacks. */
 import { formatBytes, formatCount } from '../format.ts'
 import type { Presence } from '../presence.ts'
-import { Member } from './member.tsx'
+import { Member, nameOf } from './member.tsx'
 import { Progress } from './progress.tsx'
 
 const shown = 12
@@ -15,7 +15,11 @@ export function PresenceTable({ presences }: { presences: Presence[] }) {
         {sorted.slice(0, shown).map(({ peer, missing, missingBytes, all }) => (
           <li key={peer} class={missing === 0 ? 'whole' : 'part'}>
             <Member peer={peer} />
-            <Progress part={all - missing} whole={all} label={`What ${peer} holds of the image`} />
+            <Progress
+              part={all - missing}
+              whole={all}
+              label={`What ${nameOf.value(peer)} holds of the image`}
+            />
             <span class="quiet">
               {missing === 0
                 ? `all ${formatCount(all, 'part')}`

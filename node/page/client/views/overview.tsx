@@ -41,7 +41,9 @@ export function Overview() {
           ) : (
             <ClusterPicture cluster={cluster} size={size} />
           )}
-          {cluster?.members.length === 1 && <Alone name={nameOf.value(cluster.self)} />}
+          {cluster?.members.length === 1 && cluster.lost.length === 0 && (
+            <Alone name={nameOf.value(cluster.self)} />
+          )}
         </section>
         <section aria-labelledby="moving">
           <h2 id="moving">On the move</h2>
