@@ -1,9 +1,8 @@
-/** Nodes in control groups of half a core and 256 MiB: a push, a pull, a large blob through the mirror, and a herd of them. */
+/** A node in a control group of half a core and 256 MiB: a push, a pull, and a large blob through the mirror. */
 import { chmod, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type ControlGroup, makesControlGroups, openControlGroup } from '../../../test/e2e/control-group.ts'
 import { type Bench, type Measurement, makeBlobs, mib, openFolder, rate, sizeText } from '../bench.ts'
-import { runCommand } from '../command.ts'
 import type { Line } from '../line.ts'
 import { pullBlob, pushBlob } from '../load.ts'
 import { peakMiB } from '../resident.ts'
@@ -12,7 +11,6 @@ import { openRegistry, type Registry } from '../subject.ts'
 
 const repository = 'bench/small'
 const size = { processors: 0.5, memoryBytes: 256 * mib }
-const nodes = 8
 
 /** One node in a group of its own. */
 interface Small extends AsyncDisposable {
@@ -28,7 +26,7 @@ export const smallMachine: Measurement = {
       return []
     }
     await using folder = await openFolder(bench, 'small')
-    return [...(await alone(bench, folder.path)), ...(await herd(bench, folder.path))]
+    return await alone(bench, folder.path)
   },
 }
 
@@ -62,37 +60,6 @@ async function alone(bench: Bench, folder: string): Promise<Line[]> {
     line('pull', values.pull),
     line('mirror pull', values.mirror),
     ...(await lastsOf([small], 'alone')),
-  ]
-}
-
-async function herd(bench: Bench, folder: string): Promise<Line[]> {
-  const bytes = bench.blobBytes / 8
-  bench.say(`a herd of ${nodes}, each with half a core and 256 MiB`)
-  await using stack = new AsyncDisposableStack()
-  const first = stack.use(await openSmall(bench, path.join(folder, 'herd-0'), []))
-  const { stdout } = await runCommand(bench.shoalCommand, ['token', '--data', first.registry.dataDir], bench)
-  const all = [first]
-  for (let number = 1; number < nodes; number += 1)
-    all.push(
-      stack.use(await openSmall(bench, path.join(folder, `herd-${number}`), ['--join', stdout.trim()])),
-    )
-  const [file] = await makeBlobs(bench, folder, 1, bytes)
-  if (file === undefined) throw new Error('one blob')
-  const content = await file.renew()
-  await pushBlob(first.registry, repository, content, bench)
-  const others = all.slice(1)
-  const times = await Promise.all(
-    others.map(({ registry }) => pullBlob(registry, repository, content, bench)),
-  )
-  return [
-    {
-      what: `half a core, 256 MiB each: slowest of ${others.length} that pull ${sizeText(bytes)} at once`,
-      unit: 'ms',
-      shoal: [Math.max(...times)],
-      reference: [],
-      reach: { kind: 'none' },
-    },
-    ...(await lastsOf(all, `herd of ${nodes}`)),
   ]
 }
 
