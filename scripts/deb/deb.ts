@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { isLeftover } from '../program/replace.ts'
 import { modulesLacking, productiveModules } from './modules.ts'
 
 const checkout = path.join(import.meta.dirname, '../..')
@@ -125,11 +126,13 @@ function writeControl(): void {
   writeFileSync(to('DEBIAN/control'), lines.join(''))
 }
 
-/** Copies from the checkout; `flat` leaves nested modules out, which are placed by themselves. */
+/** Copies from the checkout, without what a build left over; `flat` leaves nested modules out, which are placed by themselves. */
 function place(from: string, target: string, options: { mode?: number; flat?: boolean } = {}): void {
   const source = at(from)
   const nested = path.join(source, 'node_modules')
-  const filter = (name: string) => !(options.flat === true && name === nested)
+  const isBuilt = from === 'dist/node'
+  const filter = (name: string) =>
+    !(options.flat === true && name === nested) && !(isBuilt && isLeftover(source, path.basename(name)))
   cpSync(source, to(target), { recursive: true, filter })
   if (options.mode !== undefined) chmodSync(to(target), options.mode)
 }

@@ -26,11 +26,7 @@ const ascii: Plugin = {
   generateBundle: (_options, files) => Object.values(files).forEach(toAscii),
 }
 
-/** A checkout is rebuilt under its running node; what is published holds nothing that is left over. */
-const isCheckout = process.argv.includes('--if-changed')
-const leftoversMs = 7 * 24 * 60 * 60 * 1000
-
-if (!isCheckout || isStale()) await buildProgram()
+if (!process.argv.includes('--if-changed') || isStale()) await buildProgram()
 
 async function buildProgram(): Promise<void> {
   const begun = new Date()
@@ -38,7 +34,7 @@ async function buildProgram(): Promise<void> {
   const made = mkdtempSync(join(root, 'dist/node-'))
   try {
     await bundle(made)
-    replaceBuild(made, output, { begun, ...(isCheckout ? { keepMs: leftoversMs } : {}) })
+    replaceBuild(made, output, begun)
   } finally {
     rmSync(made, { recursive: true, force: true })
   }

@@ -1,16 +1,26 @@
 /** Puts a build in the place of the one before, under a node that may run from that. */
-import { readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs'
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
-interface ReplaceOptions {
-  /** When the build began: a source that changed meanwhile is newer. */
-  begun: Date
-  /** For how long what the new build no longer has stays: a running node loads some of its files late. Without it, it goes. */
-  keepMs?: number
-}
+/** How long what a new build no longer has stays: a running node loads some of its files late. */
+const keepMs = 7 * 24 * 60 * 60 * 1000
+/** Names what is left over, for npm, which packs none of it. */
+const leftoversFile = '.npmignore'
 
-/** File by file: what runs from `output` goes on finding what has not changed. Each file of a build has the time of main.js. */
-export function replaceBuild(made: string, output: string, { begun, keepMs = 0 }: ReplaceOptions): void {
+/**
+ * File by file: what runs from `output` goes on finding what has not changed. Each file of a build has the time of main.js, `begun`:
+ * a source that changed meanwhile is newer.
+ */
+export function replaceBuild(made: string, output: string, begun: Date): void {
   const before = changedMs(join(output, 'main.js'))
   // A time that no file of a build has.
   const dropped = new Date(begun.getTime() + 1)
@@ -21,13 +31,22 @@ export function replaceBuild(made: string, output: string, { begun, keepMs = 0 }
     utimesSync(file, begun, begun)
   }
   for (const name of readdirSync(output)) {
-    if (names.includes(name)) continue
+    if (names.includes(name) || name === leftoversFile) continue
     const file = join(output, name)
     const changed = changedMs(file) ?? 0
     // What is left over from the last build is kept from now on, what was left over before only for the rest of its time.
-    if (keepMs > 0 && changed === before) utimesSync(file, dropped, dropped)
+    if (changed === before) utimesSync(file, dropped, dropped)
     else if (changed < dropped.getTime() - keepMs) rmSync(file, { recursive: true })
   }
+  const left = readdirSync(output).filter((name) => !names.includes(name) && name !== leftoversFile)
+  writeFileSync(join(output, leftoversFile), left.map((name) => `${name}\n`).join(''))
+}
+
+/** Whether a file of a build's folder is not of the program: kept for a node that runs, or the list of those. */
+export function isLeftover(output: string, name: string): boolean {
+  const list = join(output, leftoversFile)
+  const left = existsSync(list) ? readFileSync(list, 'utf8').split('\n') : []
+  return name === leftoversFile || left.includes(name)
 }
 
 export function changedMs(file: string): number | undefined {
