@@ -61,7 +61,7 @@ function render({ self, members, away = [], exchange }: PeerList, { call }: Call
     ]
   })
   const table = members.length === 0 ? nobody(away.length > 0) : formatTable([head, ...rows])
-  const missed = away.map(({ peer, sinceMs }) => `away: ${call(peer)}  since ${formatTime(sinceMs)}`)
+  const missed = away.map(({ peer, sinceMs }) => `away: ${call(peer)}  since ${formatTime(sinceMs)} UTC`)
   const connected = new Set(members.map(({ peer }) => peer))
   const gone = exchange.peers
     .filter(({ peer, faults }) => !connected.has(peer) && Object.keys(faults).length > 0)

@@ -109,6 +109,7 @@ function endOf(error: unknown): string {
   }
   return (
     'the other side left before the handshake was over, as a node of another cluster does, ' +
-    'one with the secret of before a rotation, one that stops, or a port scan'
+    'one with the secret of before a rotation, one that stops, or who only looks whether the port answers, ' +
+    'as a port scan or shoal doctor does'
   )
 }
