@@ -24,6 +24,7 @@ import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { openLastHour } from './last-hour.ts'
+import { lateCopies } from './late-copies.ts'
 import { type LocalNode, openLocalNode } from './local-node.ts'
 import { readMachineLimits } from './machine-limits.ts'
 import { createMetrics } from './metrics/metrics.ts'
@@ -83,6 +84,12 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   const allowDelete = !settings['no-delete']
   const mirror = openNodeMirror(node, { upstreams, elsewhere, logger })
   const { quotasFor } = opened.use(quotasOf(names))
+  const late = lateCopies({
+    policy: () => names.policy(),
+    ack: settings.ack,
+    withinMs: ackWithinMs,
+    clock: steadyClock,
+  })
   const registry = opened.use(
     createRegistry({
       store,
@@ -93,7 +100,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
       metrics,
       allowDelete,
       sparse: settings.sparse,
-      secured: async (image, options) => await copies?.secured(image, { withinMs: ackWithinMs, ...options }),
+      secured: late.secured,
       ahead: {
         // What fails is said by whoever sends.
         begin: (repository) => void copies?.ahead.begin(repository),
@@ -209,6 +216,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   const keeper = opened.use(openNodeKeeper({ node, registry, member, logger, metrics }))
   const placed = opened.use(await openNodeCopies({ node, registry, member, logger, metrics }))
   copies = placed
+  late.arrive(placed)
   context = { ...context, copies: placed }
   running.resolve(context)
   // Closed before what they use: no command begins on a node that stops.

@@ -7,6 +7,7 @@ export { maxHoldMs } from './asked-images.ts'
 export { Backlog, type Debt, type DebtTable, type ImageName, keyOf } from './backlog.ts'
 export { isNamed } from './claims.ts'
 export { type Copies, type CopiesOptions, openCopies } from './copies.ts'
+export { ackOf } from './copy-rule.ts'
 export {
   type BringOptions,
   bringImage,
