@@ -1,4 +1,5 @@
 /** Pulls that failed lately, by image: what a person asks for who hears that a host cannot pull. */
+import { SignInError } from '../../src/access/access.ts'
 import { type Pulled, RecentMap } from '../../src/base/base.ts'
 import { parseRoute } from '../../src/http/http.ts'
 import { OciError } from '../../src/oci/oci.ts'
@@ -31,7 +32,7 @@ export interface FailedPulls {
 
 type Asked = Pick<FailedPull, 'kind' | 'repository' | 'reference'>
 
-/** Images that are remembered: who asks for what there is not, however often, pushes nothing else out. */
+/** Images that are remembered: who asks for what there is not, or is not signed in, however often, pushes nothing else out. */
 const maxFailed = 50
 const maxAbsent = 20
 const maxReasonLength = 500
@@ -80,15 +81,16 @@ export function keepFailedPulls(): FailedPulls {
       if ((route !== 'blob' && route !== 'manifest') || !(error instanceof OciError)) return
       const { method = '' } = request
       const told = { code: error.code, reason: error.message }
-      if (isRefusedForNow(method, error)) {
-        const asked = askedFor(request.url ?? '')
-        total++
-        if (asked !== undefined) note(failed, asked, told, finished)
-        // A push asks by HEAD for what may not be there, so only who wants the bytes misses them.
-      } else if (method === 'GET' && (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN')) {
-        const asked = askedFor(request.url ?? '')
-        if (asked !== undefined) note(absent, asked, told, finished)
-      }
+      const isForNow = isRefusedForNow(method, error)
+      // Whoever is refused at the door can name anything.
+      const isFailed = isForNow && !(error instanceof SignInError)
+      if (isFailed) total++
+      // A push asks by HEAD for what may not be there, so only who wants the bytes misses them.
+      const isAbsent =
+        method === 'GET' && (error.code === 'MANIFEST_UNKNOWN' || error.code === 'NAME_UNKNOWN')
+      if (!isForNow && !isAbsent) return
+      const asked = askedFor(request.url ?? '')
+      if (asked !== undefined) note(isFailed ? failed : absent, asked, told, finished)
     },
     list: () => [...failed.values(), ...absent.values()].sort((a, b) => b.lastMs - a.lastMs),
     total: () => total,

@@ -1,6 +1,7 @@
 /** Which pulls count as failing, and how many images are remembered. */
 import { expect, it } from 'vitest'
 import { keepFailedPulls } from '../../../node/requests/failed-pulls.ts'
+import { SignInError } from '../../../src/access/access.ts'
 import { ClientGoneError } from '../../../src/http/exchange.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import { blobPull, digest, finished, startMs } from './finished.ts'
@@ -59,6 +60,16 @@ it('are no pushes, and no questions of a push whether something is there', () =>
   pulls.listener(ask('team/app:nope', none))
   expect(pulls.list()).toMatchObject([{ reference: 'nope', code: 'MANIFEST_UNKNOWN' }])
   expect(pulls.total()).toBe(0)
+})
+
+it('are not pushed out or counted by who does not sign in, whatever names that asks for', () => {
+  const pulls = keepFailedPulls()
+  pulls.listener(ask('team/app:1', away))
+  const refused = new SignInError('TOOMANYREQUESTS', 'too many sign-ins failed', { retryAfterMs: 1000 })
+  for (let index = 0; index < 200; index++) pulls.listener(ask(`made/up:x${index}`, refused))
+  expect(pulls.list()).toHaveLength(21)
+  expect(pulls.list().some(({ code }) => code === 'UNAVAILABLE')).toBe(true)
+  expect(pulls.total()).toBe(1)
 })
 
 it('are bounded, and what there is not pushes out nothing that failed', () => {
