@@ -22,6 +22,8 @@ async function buildPage(): Promise<void> {
       emptyOutDir: true,
       assetsInlineLimit: 0,
       modulePreload: false,
+      // What the page brings along, Preact and uPlot, may be passed on with its licence alone; the node does not serve it.
+      license: { fileName: 'licenses.md' },
       target: 'es2023',
     },
   })

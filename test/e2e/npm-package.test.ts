@@ -24,13 +24,20 @@ describe('the npm package', requires('shoal', 'npm'), () => {
   test('holds the program and its documents, and nothing of the workshop', () => {
     const odd = files.filter(
       (file) =>
-        !/^dist\/node\/([\w.$-]+\.js|licenses\.md)$|^dist\/page\/(index\.html|assets\/[\w.-]+)$|^docs\/[\w-]+\.(md|svg|png)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
+        !/^dist\/node\/([\w.$-]+\.js|licenses\.md)$|^dist\/page\/(index\.html|licenses\.md|assets\/[\w.-]+)$|^docs\/[\w-]+\.(md|svg|png)$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(
           file,
         ),
     )
     expect(odd).toEqual([])
     expect(files).toEqual(
-      expect.arrayContaining(['dist/node/main.js', 'README.md', 'LICENSE', 'CHANGELOG.md']),
+      expect.arrayContaining([
+        'dist/node/main.js',
+        'dist/node/licenses.md',
+        'dist/page/licenses.md',
+        'README.md',
+        'LICENSE',
+        'CHANGELOG.md',
+      ]),
     )
   })
 
