@@ -1,13 +1,7 @@
 /** How commands print: sizes, times, tables and colours, plain wherever no person looks. */
 import { stripVTControlCharacters, styleText } from 'node:util'
 
-const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
-
-export function formatBytes(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1)
-  const value = bytes / 1024 ** power
-  return `${power === 0 || value >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[power]}`
-}
+export { formatBytes } from '../../src/base/base.ts'
 
 export function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace('T', ' ').slice(0, 19)

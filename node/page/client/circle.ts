@@ -36,6 +36,18 @@ export function placeMembers(
   })
 }
 
+/** As much of the beginning of a name as fits in the picture, `side` beside its place; a letter is `letter` wide. */
+export function nameWithin(
+  name: string,
+  { x, anchor }: Place,
+  { width }: PictureSize,
+  { side, letter }: { side: number; letter: number },
+): string {
+  const rooms = { start: width - x - side, end: x - side, middle: 2 * Math.min(x, width - x) }
+  const letters = Math.max(1, Math.floor(rooms[anchor] / letter))
+  return name.length <= letters ? name : `${name.slice(0, letters - 1)}…`
+}
+
 /** A curve from one to the other that bends to its right, so that both directions can be seen. */
 export function curve(from: Place, to: Place, gap: number): string {
   const [dx, dy] = [to.x - from.x, to.y - from.y]

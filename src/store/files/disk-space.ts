@@ -2,6 +2,7 @@
 import { statfs } from 'node:fs/promises'
 import {
   type Clock,
+  formatBytes,
   type Logger,
   LogLimit,
   SingleFlight,
@@ -154,8 +155,8 @@ export class DiskSpace {
     const isLimit = limit !== undefined && limit.maxBytes - limit.filledBytes < freeBytes - this.#reserveBytes
     const error = new StoreFullError(
       isLimit
-        ? `${this.#directory} takes ${limit.filledBytes} of the ${limit.maxBytes} bytes that it may (--max-disk), and nothing of that may go; ${whatToDo}`
-        : `the disk of ${this.#directory} has ${freeBytes} bytes left, of which ${this.#reserveBytes} are kept in reserve; ${whatToDo}`,
+        ? `${this.#directory} takes ${formatBytes(limit.filledBytes)} of the ${formatBytes(limit.maxBytes)} that it may (--max-disk), and nothing of that may go; ${whatToDo}`
+        : `the disk of ${this.#directory} has ${formatBytes(freeBytes)} left, and ${formatBytes(this.#reserveBytes)} are to stay free (--min-free); ${whatToDo}`,
     )
     this.#refusals.line('room', (unsaid) => {
       this.#logger.warn({ err: error, unsaid }, 'there is no room on the disk for what is to be stored')

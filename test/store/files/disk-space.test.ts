@@ -25,6 +25,14 @@ describe('the reserve', () => {
     await space.take(1)
   })
 
+  it('is told in sizes that a person reads, with the flag that sets it', async () => {
+    const usage = async () => ({ freeBytes: 1.5 * 2 ** 30 })
+    const space = new DiskSpace('/data', 2 ** 28, { usage })
+    await expect(space.take(2 ** 31)).rejects.toThrow(
+      'the disk of /data has 1.5 GiB left, and 256 MiB are to stay free (--min-free); on that host, shoal gc',
+    )
+  })
+
   it('is looked at ten times a second where there is much room, and for each write where there is not', async () => {
     const state = { freeBytes: 2 ** 40, looks: 0, nowMs: 0 }
     const usage = async () => {

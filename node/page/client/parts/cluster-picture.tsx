@@ -1,6 +1,6 @@
 /** The cluster as a picture: members in a circle, what moves between them as lines, those that are lost hollow. */
 import type { StateEvent } from '../../answers/live.ts'
-import { curve, type PictureSize, placeMembers, strokeOf } from '../circle.ts'
+import { curve, nameWithin, type PictureSize, placeMembers, strokeOf } from '../circle.ts'
 import { formatRate } from '../format.ts'
 import { clusterInWords, movementInWords } from '../words.ts'
 import { nameOf } from './member.tsx'
@@ -8,6 +8,7 @@ import { nameOf } from './member.tsx'
 /** Beyond, names would lie on each other. */
 const maxNamed = 24
 const maxDrawn = 64
+const narrow = window.matchMedia('(max-width: 640px)')
 
 export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: PictureSize }) {
   const { members, lost, flows, self } = cluster
@@ -18,6 +19,8 @@ export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: P
   )
   const placeOf = new Map(places.map((place) => [place.peer, place]))
   const radius = places.length > maxNamed ? 5 : 9
+  // As wide as most letters at the size that the style sheet gives them.
+  const letter = narrow.matches ? 10.2 : 7.8
   return (
     <figure class="picture">
       <svg
@@ -66,7 +69,9 @@ export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: P
             )
           })}
         </g>
-        {places.map(({ peer, x, y, anchor }) => {
+        {places.map((place) => {
+          const { peer, x, y, anchor } = place
+          const name = nameOf.value(peer)
           const kind = lostPeers.has(peer) ? 'lost' : peer === self ? 'self' : ''
           const side = anchor === 'start' ? radius + 8 : anchor === 'end' ? -radius - 8 : 0
           const below = y < size.height / 2 - 1 && places.length > 1 ? -radius - 8 : radius + 20
@@ -75,7 +80,8 @@ export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: P
               <circle cx={x} cy={y} r={radius} />
               {places.length <= maxNamed && (
                 <text x={x + side} y={y + (anchor === 'middle' ? below : 4)} text-anchor={anchor}>
-                  {nameOf.value(peer)}
+                  {nameWithin(name, place, size, { side: Math.abs(side), letter })}
+                  <title>{name}</title>
                 </text>
               )}
             </g>

@@ -1,5 +1,5 @@
 /** The platforms of an image: which one is looked at, its layers, and how it runs. */
-import type { PlatformFacts } from '../../answers/images.ts'
+import type { ConfigFacts, PlatformFacts } from '../../answers/images.ts'
 import { formatTime, shortDigest } from '../format.ts'
 import { Layers } from './layers.tsx'
 import { StrangerTable, StrangerText } from './stranger-text.tsx'
@@ -43,36 +43,42 @@ export function Platform({ platform, isAsked }: { platform: PlatformFacts; isAsk
         <h2 id="layers">Layers</h2>
         <Layers layers={layers} isAsked={isAsked} />
       </section>
-      {image !== undefined && (
-        <section aria-labelledby="made">
-          <h2 id="made">How it runs</h2>
-          <dl class="facts wide">
-            <Fact name="Platform" text={platform.platform} />
-            <Fact name="Made" text={madeAt(image.created)} />
-            <Fact name="Author" text={image.author} />
-            <Fact name="Entry point" text={image.entrypoint.join(' ')} code />
-            <Fact name="Command" text={image.command.join(' ')} code />
-            <Fact name="User" text={image.user} code />
-            <Fact name="Folder" text={image.workingDir} code />
-            <Fact name="Ports" text={image.ports.join(', ')} />
-            <Fact name="Volumes" text={image.volumes.join(', ')} code />
-            <Fact name="Environment" text={image.environment.join(', ')} code />
-          </dl>
-          {Object.keys(image.labels).length > 0 && <h3>Labels</h3>}
-          <StrangerTable entries={image.labels} caption="Labels" />
-        </section>
-      )}
+      {image !== undefined && <Made image={image} of={platform.platform} />}
     </>
   )
 }
 
-function Fact({ name, text, code = false }: { name: string; text: string | undefined; code?: boolean }) {
-  if (text === undefined || text === '') return null
+/** Of an artifact nothing: its config says nothing. */
+function Made({ image, of }: { image: ConfigFacts; of: string | undefined }) {
+  const facts: [name: string, text: string | undefined, isCode?: boolean][] = [
+    ['Platform', of],
+    ['Made', madeAt(image.created)],
+    ['Author', image.author],
+    ['Entry point', image.entrypoint.join(' '), true],
+    ['Command', image.command.join(' '), true],
+    ['User', image.user, true],
+    ['Folder', image.workingDir, true],
+    ['Ports', image.ports.join(', ')],
+    ['Volumes', image.volumes.join(', '), true],
+    ['Environment', image.environment.join(', '), true],
+  ]
+  const said = facts.filter(([, text]) => text !== undefined && text !== '')
+  const hasLabels = Object.keys(image.labels).length > 0
+  if (said.length === 0 && !hasLabels) return null
   return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{code ? <code>{text}</code> : <StrangerText text={text} />}</dd>
-    </div>
+    <section aria-labelledby="made">
+      <h2 id="made">How it runs</h2>
+      <dl class="facts wide">
+        {said.map(([name, text = '', isCode]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{isCode ? <code>{text}</code> : <StrangerText text={text} />}</dd>
+          </div>
+        ))}
+      </dl>
+      {hasLabels && <h3>Labels</h3>}
+      <StrangerTable entries={image.labels} caption="Labels" />
+    </section>
   )
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { curve, placeMembers, strokeOf } from '../../../../node/page/client/circle.ts'
+import { curve, nameWithin, placeMembers, strokeOf } from '../../../../node/page/client/circle.ts'
 import { nameMembers } from '../../../../node/page/client/member-names.ts'
 import { cellsOf, readablePieces, readBitfield } from '../../../../node/page/client/pieces.ts'
 import { partsOf, windowOf } from '../../../../node/page/client/window-of.ts'
@@ -25,6 +25,19 @@ describe('the picture of the cluster', () => {
       }),
     )
     expect(placeMembers(['a'], size)).toEqual([{ peer: 'a', x: 200, y: 150, anchor: 'middle' }])
+  })
+
+  it('shortens a name that its side has no room for, from the end, where hosts of a domain are alike', () => {
+    const places = placeMembers(['a', 'b', 'c'], size)
+    const names = places.map((place) =>
+      nameWithin('runner-17.example.internal', place, size, { side: 17, letter: 8 }),
+    )
+    expect(names).toEqual(['runner-17.example.internal', 'runner-1…', 'runner-1…'])
+    expect(places.map((place) => nameWithin('host-a', place, size, { side: 17, letter: 8 }))).toEqual([
+      'host-a',
+      'host-a',
+      'host-a',
+    ])
   })
 
   it('bends both directions apart', () => {
