@@ -15,6 +15,10 @@ const againMs = 15_000
 const shownFailures = 5
 
 const bySource = sources.map((source) => ({ kind: source, label: sourceWords[source] }))
+/** Round in the units that sizes are told in. */
+const rateSteps = Array.from({ length: 41 }, (_, power) => 2 ** power)
+/** Of pulls there are no halves. */
+const countSteps = Array.from({ length: 8 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
 const byPull = [...bySource, { kind: 'failed', label: 'failed' }]
 
 export function Hour() {
@@ -38,15 +42,22 @@ function Charts({ hour: { minutes } }: { hour: HourAnswer }) {
   const pulls = useMemo(() => pullLines(minutes), [minutes])
   return (
     <div class="columns">
-      <LineChart title="Read by clients, from" lines={read} series={bySource} format={formatRate} />
-      <LineChart title="Pulls a minute, from" lines={pulls} series={byPull} format={wholeNumber} />
+      <LineChart
+        title="Read by clients, from"
+        lines={read}
+        series={bySource}
+        format={formatRate}
+        steps={rateSteps}
+      />
+      <LineChart
+        title="Pulls a minute, from"
+        lines={pulls}
+        series={byPull}
+        format={formatNumber}
+        steps={countSteps}
+      />
     </div>
   )
-}
-
-/** Of pulls there are no halves, and none for the axis to name. */
-function wholeNumber(value: number): string {
-  return Number.isInteger(value) ? formatNumber(value) : ''
 }
 
 function Failures({ failures }: { failures: FailureFacts[] }) {

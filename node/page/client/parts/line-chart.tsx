@@ -10,6 +10,8 @@ export interface LineChartProps {
   /** In the order of the lines. `kind` names the colour in the style sheet. */
   series: { kind: string; label: string }[]
   format(value: number): string
+  /** How far its horizontal lines may be apart. */
+  steps: number[]
 }
 
 type Plot = typeof uPlot
@@ -19,7 +21,7 @@ const height = 170
 const leastSeconds = 600
 const dashes = [[], [7, 3], [2, 3], [8, 3, 2, 3]]
 
-export function LineChart({ title, lines, series, format }: LineChartProps) {
+export function LineChart({ title, lines, series, format, steps }: LineChartProps) {
   const figure = useRef<HTMLElement>(null)
   const [pointed, setPointed] = useState<number>()
   const [plot, setPlot] = useState<Plot>()
@@ -41,7 +43,7 @@ export function LineChart({ title, lines, series, format }: LineChartProps) {
     const draw = () => {
       chart.current?.destroy()
       chart.current = new plot(
-        optionsOf(at, { point: setPointed, spanOf: () => spanOf(times.current), format }),
+        optionsOf(at, { point: setPointed, spanOf: () => spanOf(times.current), format, steps }),
         dataOf(lines),
         place(at),
       )
@@ -95,10 +97,12 @@ function optionsOf(
     point,
     spanOf,
     format,
+    steps,
   }: {
     point: (index: number | undefined) => void
     spanOf: () => [from: number, to: number]
     format: (value: number) => string
+    steps: number[]
   },
 ): uPlot.Options {
   // A canvas knows no variables: the legend has each colour as the reader's colour scheme makes it.
@@ -125,7 +129,7 @@ function optionsOf(
     },
     axes: [
       { ...axis, values: (_plot, times) => times.map(clockOf) },
-      { ...axis, size: 78, values: (_plot, values) => values.map(format) },
+      { ...axis, size: 78, incrs: steps, values: (_plot, values) => values.map(format) },
     ],
     series: [
       {},
