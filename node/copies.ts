@@ -8,7 +8,6 @@ import {
   openCopies,
   politeSupply,
   Roster,
-  roomOf,
 } from '../src/placement/placement.ts'
 import type { Registry } from '../src/registry/registry.ts'
 import type { EvictionRules } from '../src/store/store.ts'
@@ -16,6 +15,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import { answerCopies, copiesLimits, copiesProtocol, copyPeers } from './cluster/copies-channel.ts'
 import { libraryOf, supplyOf } from './keep-sources.ts'
 import type { LocalNode } from './local-node.ts'
+import { offeredRoom } from './offered-room.ts'
 
 export interface NodeCopies extends Copies {
   /** Whether all who have to have the blob have it without this node. */
@@ -49,7 +49,7 @@ export async function openNodeCopies({
   const { site } = node.settings
   const self = swarm.peerId
   const closing = new AbortController()
-  let room = await measureRoom(node)
+  let room = await offeredRoom(node)
   let isLeaving = false
   const offer = () => ({ peer: self, room: isLeaving ? 0 : room, ...(site === undefined ? {} : { site }) })
   const supply = supplyOf({ registry, store, elsewhere })
@@ -124,7 +124,7 @@ export async function openNodeCopies({
     while (!signal.aborted) {
       try {
         await clock.sleep(measureMs, { signal })
-        const next = await measureRoom(node, room)
+        const next = await offeredRoom(node)
         if (next === room) continue
         room = next
         tellRoom()
@@ -163,11 +163,4 @@ export async function openNodeCopies({
       await copies[Symbol.asyncDispose]()
     },
   }
-}
-
-/** What it has and could have, less what it is to leave. */
-async function measureRoom({ disk }: Pick<LocalNode, 'disk'>, told?: number): Promise<number> {
-  const { blobBytes, freeBytes, minFreeBytes, limit } = await disk.measure()
-  const room = blobBytes + Math.max(0, freeBytes - minFreeBytes)
-  return roomOf(Math.min(room, limit?.maxBytes ?? Number.POSITIVE_INFINITY), told)
 }

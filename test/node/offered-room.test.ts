@@ -1,0 +1,37 @@
+/** What a node says of its disk to those who place images. */
+import { expect, it } from 'vitest'
+import { offeredRoom } from '../../node/offered-room.ts'
+import type { RosterRow } from '../../src/placement/roster.ts'
+
+const gib = 2 ** 30
+
+it('stays what was told before a restart until the disk is another', async () => {
+  const rows = new Map<string, RosterRow[]>()
+  const rosterTable = {
+    get: async (key: string) => rows.get(key),
+    put: async (key: string, value: RosterRow[]) => void rows.set(key, value),
+  }
+  /** As a node that was just started, or looks again. */
+  const offered = (gibibytes: number): Promise<number> =>
+    offeredRoom({ rosterTable, disk: { measure: async () => usageOf(gibibytes * gib) } })
+  const told = await offered(46.5)
+  // Between two steps: by itself it would be the one below.
+  expect(await offered(45)).toBe(told)
+  expect(await offered(34)).toBe(told - 1)
+  expect(await offered(46.5)).toBe(told - 1)
+})
+
+function usageOf(freeBytes: number) {
+  return {
+    blobs: 0,
+    blobBytes: 0,
+    measuredMs: 0,
+    totalBytes: 100 * gib,
+    freeBytes,
+    minFreeBytes: 0,
+    isStuck: false,
+    partials: 0,
+    partialBytes: 0,
+    quarantined: 0,
+  }
+}
