@@ -88,7 +88,7 @@ export interface TaggedAnswer {
   repository: string
   tag: string
   digest: string
-  /** What the tag pointed to before, when that was something else. */
+  /** What the tag pointed to before, when that was something else, for who may read it. */
   before?: string
 }
 

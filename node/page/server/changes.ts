@@ -85,7 +85,9 @@ export class Changes {
     const params = { source, target: `${repository}:${tag}`, asAuthority: false }
     const { digest, before } = await operateFor(this.#node, 'tag', params, change)
     this.#options.logger.info({ ...params, account: visitor.name }, 'an image was tagged from the page')
-    return { repository, tag, digest, ...(before === undefined ? {} : { before }) }
+    // Who may push there need not know what is there.
+    const mayKnow = before !== undefined && visitor.may(repository, 'pull')
+    return { repository, tag, digest, ...(mayKnow ? { before } : {}) }
   }
 
   /** As `shoal warm`. It fills this node's disk, so it is for those who may free it; it ends with the request. */

@@ -169,6 +169,17 @@ describe('who signed in', () => {
     )
   })
 
+  it('tells no digest from where they may push but not read', async () => {
+    await set([{ repositories: 'other/**', who: ['user:ann'], may: ['push'] }, ...rules])
+    const { headers } = await signIn('ann')
+    const other = makeImage({ seed: 'secret', layerBytes: [100] })
+    await page.operated.push('other/app', '2', other)
+    const body = { repository: 'team/app', reference: '1', toRepository: 'other/app', toTag: '2' }
+    const tagged = await page.change('/api/tag', body, headers)
+    expect(tagged.status).toBe(200)
+    expect(tagged.body).not.toContain(other.manifest.descriptor.digest)
+  })
+
   it('is known by a cookie that no script reads and no other site sends', async () => {
     const plain = await signIn('ann')
     expect(plain.cookie).toMatch(
