@@ -77,11 +77,11 @@ export function ClusterPicture({ cluster, size }: { cluster: StateEvent; size: P
           const below = y < size.height / 2 - 1 && places.length > 1 ? -radius - 8 : radius + 20
           return (
             <g key={peer} class={`node ${kind}`}>
+              <title>{name}</title>
               <circle cx={x} cy={y} r={radius} />
               {places.length <= maxNamed && (
                 <text x={x + side} y={y + (anchor === 'middle' ? below : 4)} text-anchor={anchor}>
                   {nameWithin(name, place, size, { side: Math.abs(side), letter })}
-                  <title>{name}</title>
                 </text>
               )}
             </g>
