@@ -123,7 +123,7 @@ export class Publisher {
       await fill(ingest)
       return await this.publish(ingest, id, digest, async () => undefined)
     } catch (error) {
-      if (!ingest.isLost) await ingest.close()
+      await ingest.close()
       await this.files.removeUpload(id)
       throw asStoreError(error)
     }

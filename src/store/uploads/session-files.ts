@@ -4,12 +4,12 @@ import type { Publisher } from '../ingest/publisher.ts'
 import type { Session } from './session.ts'
 
 export class SessionFiles {
-  readonly #publisher: Publisher
+  readonly #publisher: Pick<Publisher, 'open'>
   readonly #maxIdle: number
   /** The one idle for longest first. */
   readonly #idle = new Set<Session>()
 
-  constructor(publisher: Publisher, maxIdle: number) {
+  constructor(publisher: Pick<Publisher, 'open'>, maxIdle: number) {
     this.#publisher = publisher
     this.#maxIdle = maxIdle
   }
@@ -17,7 +17,8 @@ export class SessionFiles {
   /** For a request; what is closed is hashed again. */
   async open(session: Session): Promise<Ingest> {
     if (session.ingest === undefined || session.ingest.isLost) {
-      this.forget(session)
+      // One whose thread died counts as a user of the next until it is closed.
+      await this.forget(session)?.close()
       session.ingest = await this.#publisher.open(session.id, session.row.algorithm)
     }
     this.#idle.delete(session)
