@@ -16,10 +16,12 @@ import { answerCopies, copiesLimits, copiesProtocol, copyPeers } from './cluster
 import { libraryOf, supplyOf } from './keep-sources.ts'
 import type { LocalNode } from './local-node.ts'
 import { offeredRoom } from './offered-room.ts'
+import { asksPulls, type FindPulls } from './pull-inquiry.ts'
 
 export interface NodeCopies extends Copies {
   /** Whether all who have to have the blob have it without this node. */
   isSurplus: Required<EvictionRules>['isSurplus']
+  findPulls: FindPulls
   /** From now on this node offers no room, as it is about to go. */
   leave(): void
 }
@@ -59,6 +61,11 @@ export async function openNodeCopies({
     coming: () => exchange.status().transfers.map(({ digest }) => digest),
     clock,
   })
+  const peers = copyPeers(swarm)
+  // Who was forgotten and is there all the same is there.
+  const isGone = (peer: string): boolean =>
+    names.isBanned(peer) ||
+    (names.roster().entries.get(peer)?.goneMs !== undefined && !swarm.members.peers().includes(peer))
   const copies = openCopies({
     self,
     names,
@@ -84,7 +91,8 @@ export async function openNodeCopies({
         if (!(await polite.bringBlob(repository, digest, options))) return undefined
         return (await store.blobs.stat(digest))?.size
       }),
-    peers: copyPeers(swarm),
+    peers,
+    wasPulled: (...asked) => node.pulls.wasPulled(...asked),
     parentsOf: (repository, digest) => store.manifests.referringTo(repository, digest),
     // What was written before it is in the same log, so it is synced with it.
     makeDurable: ({ repository, digest }) => store.links.add(repository, [digest], { durable: true }),
@@ -94,10 +102,7 @@ export async function openNodeCopies({
     ack: node.settings.ack,
     breathe: breather(),
     present: () => swarm.members.offers(),
-    // Who was forgotten and is there all the same is there.
-    isGone: (peer) =>
-      names.isBanned(peer) ||
-      (names.roster().entries.get(peer)?.goneMs !== undefined && !swarm.members.peers().includes(peer)),
+    isGone,
     save: (rows) => node.rosterTable.put(rosterKey, rows),
     random: Math.random,
     clock,
@@ -134,8 +139,15 @@ export async function openNodeCopies({
     }
   }
 
+  const isAsked = (peer: string): boolean => !isGone(peer) && !names.isGuest(peer)
   return {
     ...copies,
+    findPulls: asksPulls({
+      pulls: node.pulls,
+      peers: () => swarm.members.peers().filter(isAsked),
+      missing: async () => (await swarm.members.missing()).map(({ peer }) => peer).filter(isAsked),
+      ask: (...question) => peers.ask(...question),
+    }),
     async isSurplus(digest, budget) {
       // Of each manifest that lists it, in whichever repository, all who have to have that have it.
       let isListed = false

@@ -237,7 +237,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
     connected: members.peers(),
     missing: (await members.missing()).length,
   })
-  opened.use(openRetainer({ node, self, look, clock: steadyClock, logger }))
+  opened.use(openRetainer({ node, self, look, findPulls: placed.findPulls, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
   opened.use(openIdleHeap(processHeap(), { rest: () => store.rest(), clock: steadyClock, logger }))
   const resources = opened.move()

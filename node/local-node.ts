@@ -35,6 +35,7 @@ import { type Membership, openMembership } from './membership.ts'
 import { openMender } from './mender.ts'
 import { takeUpAuthority } from './operations/authority.ts'
 import { PeerNames } from './peer-names.ts'
+import { openPulls, type Pulls } from './pulls.ts'
 import type { DiskShare } from './settings/kinds.ts'
 import type { Settings } from './settings/settings.ts'
 import { readVersion } from './version.ts'
@@ -59,6 +60,8 @@ export interface LocalNode extends AsyncDisposable {
   /** What is short of copies, and the members that it is to be placed on. */
   readonly debtTable: Table<Debt>
   readonly rosterTable: Table<RosterRow[]>
+  /** What clients of this node pulled when. */
+  readonly pulls: Pulls
   /** What hosts are called. */
   readonly peers: PeerNames
   readonly disk: DiskMeter
@@ -113,6 +116,7 @@ export async function openLocalNode({
   await makeFolder(directory)
   // Before the database: opening it writes to it.
   await checkDataFormat(directory)
+  const isNew = !existsSync(join(directory, 'db'))
   const database = opened.adopt(await openDatabase(directory, { logger, metrics }), (open) => open.close())
   const dropped = await readDropped(directory)
   if (dropped.length > 0) logger.warn({ dropped }, describeDropped(dropped))
@@ -163,6 +167,17 @@ export async function openLocalNode({
   const keepRules = await openRuleBook(keepTable)
   const debtTable = await openTable<Debt>(database, 'copies')
   const rosterTable = await openTable<RosterRow[]>(database, 'roster')
+  const pullTable = await openTable<number>(database, 'pulls')
+  const isDamaged = dropped.length > 0 || database.damage.tables.length > 0
+  const pulls = opened.use(
+    await openPulls({
+      table: pullTable,
+      missesEarlier: isDamaged || (!isNew && (await pullTable.get('now')) === undefined),
+      isLive: async (...manifest) => (await names.findManifest(...manifest)) !== undefined,
+      clock: steadyClock,
+      logger,
+    }),
+  )
   const name = settings.name ?? hostname().slice(0, 64)
   const peers = opened.use(
     await PeerNames.open({
@@ -185,6 +200,7 @@ export async function openLocalNode({
     pieceListTable,
     debtTable,
     rosterTable,
+    pulls,
     peers,
     audit,
     disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),

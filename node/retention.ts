@@ -7,18 +7,30 @@
  * that were deleted long ago, and so take others for old.
  */
 import { type Clock, type Logger, logFailure, paged, parseDuration, wallClock } from '../src/base/base.ts'
-import type { Repository, Tag } from '../src/oci/oci.ts'
+import type { Digest, Repository, Tag } from '../src/oci/oci.ts'
 import { type Change, matchesGlob, NotPermittedError, type RetentionRule } from '../src/records/records.ts'
 import { expiredTags, type Retention, type WrittenTag } from '../src/registry/registry.ts'
 import { rankMembers } from '../src/upstream/upstream.ts'
 import type { LocalNode } from './local-node.ts'
+import { asksNobody, type FindPulls } from './pull-inquiry.ts'
 
-export interface ExpiredTag {
+export interface JudgedTag {
   repository: Repository
   tag: Tag
   writtenMs: number
-  /** The pattern of the rule that does not keep it. */
+  /** The pattern of the rule that it goes by. */
   rule: string
+  /** In words: what does not keep it, or which pull does. */
+  why: string
+}
+
+/** One that no rule keeps. */
+export type ExpiredTag = JudgedTag
+
+export interface FoundTags {
+  expired: ExpiredTag[]
+  /** Those that stay for their pulls alone. */
+  kept: JudgedTag[]
 }
 
 type RetentionNode = Pick<LocalNode, 'names' | 'audit'>
@@ -31,32 +43,63 @@ const deletedAtOnce = 100
 /** What no rule keeps, of repositories that `isOurs`. */
 export async function findExpired(
   { names }: Pick<RetentionNode, 'names'>,
-  { isOurs = () => true, nowMs = wallClock.now(), signal }: FindOptions,
-): Promise<ExpiredTag[]> {
+  { isOurs = () => true, nowMs = wallClock.now(), findPulls = asksNobody, signal }: FindOptions,
+): Promise<FoundTags> {
   const { retention: rules = [] } = names.policy()
-  const found: ExpiredTag[] = []
+  const found: FoundTags = { expired: [], kept: [] }
   if (rules.length === 0) return found
   for await (const repository of paged((page) => names.listRepositories(page))) {
     signal.throwIfAborted()
     const rule = rules.find(({ repositories }) => matchesGlob(repositories, repository))
     if (rule === undefined || !isOurs(repository)) continue
-    const tags: WrittenTag[] = []
+    const tags: (WrittenTag & { digest: Digest })[] = []
     for await (const tag of paged((page) => names.listTags(repository, page))) {
       signal.throwIfAborted()
       const entry = await names.findTag(repository, tag)
       // What is mirrored is its upstream's to keep.
-      if (entry !== undefined && entry.checkedMs === undefined) tags.push({ tag, writtenMs: entry.writtenMs })
+      if (entry !== undefined && entry.checkedMs === undefined)
+        tags.push({ tag, writtenMs: entry.writtenMs, digest: entry.digest })
     }
-    for (const expired of expiredTags(readRule(rule), tags, nowMs))
-      found.push({ ...expired, repository, rule: rule.repositories })
-    if (found.length >= mostExpired) break
+    const unkept = expiredTags(readRule(rule), tags, nowMs).slice(0, mostExpired - found.expired.length)
+    const pulledWithinMs = spanMs(rule.keepPulledWithin)
+    const pulls =
+      pulledWithinMs === undefined || unkept.length === 0
+        ? []
+        : await findPulls(
+            unkept.map(({ digest }) => ({ repository, digest })),
+            pulledWithinMs,
+            { signal },
+          )
+    for (const [at, { tag, writtenMs }] of unkept.entries()) {
+      const judged = { repository, tag, writtenMs, rule: rule.repositories }
+      const pulled = pulls[at]
+      if (pulled === undefined) found.expired.push({ ...judged, why: whyExpired(rule) })
+      else if (found.kept.length < mostExpired) found.kept.push({ ...judged, why: pulled })
+    }
+    if (found.expired.length >= mostExpired) break
   }
-  return found.slice(0, mostExpired)
+  return found
+}
+
+function whyExpired({ keepTags, keepMatching = [], keepWithin, keepPulledWithin }: RetentionRule): string {
+  const reasons = [
+    ...(keepTags ? [keepTags === 1 ? 'is not the newest' : `is not among the ${keepTags} newest`] : []),
+    ...(keepMatching.length === 0 ? [] : [`matches none of ${keepMatching.join(', ')}`]),
+    ...(keepWithin === undefined ? [] : [`was not written within ${keepWithin}`]),
+    ...(keepPulledWithin === undefined ? [] : [`was neither written nor pulled within ${keepPulledWithin}`]),
+  ]
+  return `it ${reasons.join(', and ')}`
+}
+
+function spanMs(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : parseDuration(text)
 }
 
 interface FindOptions {
   isOurs?: (repository: Repository) => boolean
   nowMs?: number
+  /** Default nobody can be asked, and what pulls might keep stays. */
+  findPulls?: FindPulls
   signal: AbortSignal
 }
 
@@ -109,11 +152,12 @@ async function deleteSome(names: RetentionNode['names'], some: readonly ExpiredT
   }
 }
 
-function readRule({ keepTags, keepMatching = [], keepWithin }: RetentionRule): Retention {
-  const keepWithinMs = keepWithin === undefined ? undefined : parseDuration(keepWithin)
+/** Without its pulls. Nobody can pull a tag before it is written, so that counts as one. */
+function readRule({ keepTags, keepMatching = [], keepWithin, keepPulledWithin }: RetentionRule): Retention {
+  const spans = [spanMs(keepWithin), spanMs(keepPulledWithin)].filter((ms) => ms !== undefined)
   return {
     ...(keepTags === undefined ? {} : { keepTags }),
-    ...(keepWithinMs === undefined ? {} : { keepWithinMs }),
+    ...(spans.length === 0 ? {} : { keepWithinMs: Math.max(...spans) }),
     isMatching: (tag) => keepMatching.some((pattern) => matchesGlob(pattern, tag)),
   }
 }
@@ -157,6 +201,7 @@ export interface RetainerOptions {
   node: RetentionNode & Pick<LocalNode, 'settings'>
   self: string
   look(): Promise<ClusterSeen>
+  findPulls?: FindPulls
   clock: Clock
   logger: Logger
 }
@@ -164,7 +209,14 @@ export interface RetainerOptions {
 const lookEveryMs = 60_000
 
 /** Deletes once in --gc-interval, until it is disposed of. */
-export function openRetainer({ node, self, look, clock, logger }: RetainerOptions): AsyncDisposable {
+export function openRetainer({
+  node,
+  self,
+  look,
+  findPulls = asksNobody,
+  clock,
+  logger,
+}: RetainerOptions): AsyncDisposable {
   const controller = new AbortController()
   const { signal } = controller
   const settling = new Settling(clock)
@@ -182,7 +234,8 @@ export function openRetainer({ node, self, look, clock, logger }: RetainerOption
       )
       return rankMembers(`retention ${repository}`, able)[0] === self
     }
-    const gone = await deleteExpired(node, await findExpired(node, { isOurs, signal }), { signal })
+    const { expired } = await findExpired(node, { isOurs, findPulls, signal })
+    const gone = await deleteExpired(node, expired, { signal })
     if (gone.length > 0) logger.info({ tags: gone.length }, 'deleted tags that no retention rule keeps')
   }
 

@@ -5,7 +5,6 @@ import {
   type CopyPeers,
   type CopyQuestion,
   maxAsked,
-  maxHoldMs,
 } from '../../src/placement/placement.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import {
@@ -24,7 +23,7 @@ import { ChannelPool } from './channel-pool.ts'
 export const copiesProtocol = '/shoal/copies/1.0.0'
 export const copiesLimits = { maxFrameBytes: 64 * 1024, maxInboundPerPeer: 8 }
 
-const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ready', 'ahead', 'through']
+const modes: readonly CopyMode[] = ['look', 'hold', 'promise', 'have', 'ready', 'ahead', 'through', 'pulled']
 const answers: readonly CopyAnswer[] = ['held', 'coming', 'missing', 'refused']
 
 const image = struct({ digest: digestText, repository: repositoryText })
@@ -33,7 +32,7 @@ export const copyQuestion = codec(
   struct({
     images: list(image, { max: maxAsked }),
     mode: text({ max: 8, parse: (word) => oneOf(modes, word) }),
-    withinMs: uint({ max: maxHoldMs }),
+    withinMs: uint(),
   }),
   { maxBytes: copiesLimits.maxFrameBytes },
 )
@@ -52,6 +51,7 @@ const patienceMs: Record<CopyMode, number> = {
   ready: 3_000,
   ahead: 3_000,
   through: 3_000,
+  pulled: 3_000,
 }
 
 /** Answers one question after the other until the asker closes the channel. */
@@ -75,10 +75,9 @@ export function copyPeers(swarm: Pick<Swarm, 'open'>): CopyPeers {
   )
   return {
     async ask(peer, question, { signal }) {
-      const until = AbortSignal.any([
-        signal,
-        AbortSignal.timeout(question.withinMs + patienceMs[question.mode]),
-      ])
+      const { mode, withinMs } = question
+      const bringingMs = mode === 'pulled' ? 0 : withinMs
+      const until = AbortSignal.any([signal, AbortSignal.timeout(bringingMs + patienceMs[mode])])
       return await pool.use(peer, (channel) => askOnce(channel, question, until), { signal: until })
     },
   }

@@ -34,7 +34,7 @@ FILE is JSON:
     "recovery":  { "keys": ["12D3KooW…", "12D3KooW…", "12D3KooW…"], "need": 2 },
     "members":   "approved",
     "quotas":    [{ "repositories": "team/**", "bytes": "10GiB", "tags": 100 }],
-    "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepWithin": "30d" }],
+    "retention": [{ "repositories": "ci/**", "keepTags": 20, "keepMatching": ["v*"], "keepPulledWithin": "90d" }],
     "placement": [{ "repositories": "scratch/**", "copies": 1 }]
   }
 The first rule whose pattern matches decides who may publish there; where none matches, every member may.

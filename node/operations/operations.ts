@@ -297,7 +297,7 @@ export interface OperationContext {
     | 'ban'
   >
   /** A stopped node places nothing. */
-  copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay' | 'duty'>
+  copies?: Pick<NodeCopies, 'short' | 'handOver' | 'leave' | 'askToStay' | 'duty' | 'findPulls'>
   /** A stopped node lets nobody in. */
   door?: Door
   /** Since when, and on which HOST:PORT, clients are served; a stopped node serves none. */

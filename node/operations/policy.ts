@@ -219,11 +219,14 @@ function parseQuota(item: unknown, index: number): QuotaRule {
 
 function parseRetention(item: unknown, index: number): RetentionRule {
   const at = `retention[${index}]`
-  const { repositories, keepTags, keepMatching, keepWithin, ...rest } = expectObject(item, at)
+  const { repositories, keepTags, keepMatching, keepWithin, keepPulledWithin, ...rest } = expectObject(
+    item,
+    at,
+  )
   const [surplus] = Object.keys(rest)
   if (surplus !== undefined)
     throw new PolicyFileError(
-      `${at} has repositories, keepTags, keepMatching and keepWithin; "${surplus}" is unknown`,
+      `${at} has repositories, keepTags, keepMatching, keepWithin and keepPulledWithin; "${surplus}" is unknown`,
     )
   return {
     repositories: expectText(repositories, `${at}.repositories`),
@@ -236,6 +239,9 @@ function parseRetention(item: unknown, index: number): RetentionRule {
           ),
         }),
     ...(keepWithin === undefined ? {} : { keepWithin: expectText(keepWithin, `${at}.keepWithin`) }),
+    ...(keepPulledWithin === undefined
+      ? {}
+      : { keepPulledWithin: expectText(keepPulledWithin, `${at}.keepPulledWithin`) }),
   }
 }
 

@@ -1,6 +1,12 @@
 /** The operation behind `shoal retention`: which tags no rule keeps, and deleting them now. */
 import { CodedError } from '../../src/base/base.ts'
-import { areTooManyMissing, deleteExpired, type ExpiredTag, findExpired } from '../retention.ts'
+import {
+  areTooManyMissing,
+  deleteExpired,
+  type ExpiredTag,
+  findExpired,
+  type JudgedTag,
+} from '../retention.ts'
 import type { Operation } from './operations.ts'
 
 export interface RetentionReport {
@@ -8,6 +14,8 @@ export interface RetentionReport {
   rules: number
   /** What would go, or went. */
   tags: ExpiredTag[]
+  /** What goes by the rest of its rule, and stays for its pulls. */
+  kept: JudgedTag[]
 }
 
 /** Most of the cluster is away, and with it what it may have deleted. */
@@ -16,7 +24,7 @@ class MembersMissingError extends CodedError {
 }
 
 export const retain: Operation<'retention'> = async (
-  { node, member },
+  { node, member, copies },
   { dryRun, force = false },
   _emit,
   { signal },
@@ -35,6 +43,9 @@ export const retain: Operation<'retention'> = async (
         `${missing.length} members are away, and what they deleted is not known here, so that other tags may look old: wait for them, or give --force`,
       )
   }
-  const expired = await findExpired(node, { signal })
-  return { rules, tags: dryRun ? expired : await deleteExpired(node, expired, { signal }) }
+  const { expired, kept } = await findExpired(node, {
+    ...(copies === undefined ? {} : { findPulls: copies.findPulls }),
+    signal,
+  })
+  return { rules, tags: dryRun ? expired : await deleteExpired(node, expired, { signal }), kept }
 }

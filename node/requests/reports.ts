@@ -44,6 +44,7 @@ export async function openReports({
     opened.use(openRequestLog(logger, { isVerbose })).listener,
     failedPulls.listener,
     opened.use(auditRequests(node.audit)).listener,
+    node.pulls.listener,
   ]
   const common = { clock: steadyClock, random: Math.random, logger, metrics }
   const endpoint = findTraceEndpoint(settings, environment)

@@ -3,7 +3,6 @@
  * its owners, which every node reckons alike. What both bring is images with all that belongs to them. The loops get the
  * ledger, the store, the cluster and the time injected.
  */
-export { maxHoldMs } from './asked-images.ts'
 export { Backlog, type Debt, type DebtTable, type ImageName, keyOf } from './backlog.ts'
 export { isNamed } from './claims.ts'
 export { type Copies, type CopiesOptions, openCopies } from './copies.ts'

@@ -13,12 +13,14 @@ import { ackOf, copiesOf, copyRuleText } from './copy-rule.ts'
 import { Holdings, ImageSlowError } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
 import { matchingTags } from './matching.ts'
-import { Promises } from './promises.ts'
+import { Promises, type PromisesOptions } from './promises.ts'
 import type { Roster } from './roster.ts'
 import { createRule } from './rule.ts'
 import { type CopyPeers, Securing } from './securing.ts'
 
-export interface PlacerOptions extends Pick<ClaimsOptions, 'policy' | 'parentsOf'> {
+export interface PlacerOptions
+  extends Pick<ClaimsOptions, 'policy' | 'parentsOf'>,
+    Pick<PromisesOptions, 'wasPulled'> {
   self: string
   names: Pick<Names, 'findTag' | 'findManifest' | 'tagsOf' | 'listTags' | 'listRepositories'>
   roster: Roster

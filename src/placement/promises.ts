@@ -36,6 +36,8 @@ export interface PromisesOptions {
     peer: string,
     options: { withinMs: number; signal: AbortSignal },
   ): Promise<CopyAnswer>
+  /** Whether a client of this node pulled it; absent for one that cannot say. */
+  wasPulled?(image: ImageName, withinMs: number): Promise<boolean>
   clock: Clock
   signal: AbortSignal
 }
@@ -186,12 +188,17 @@ export class Promises {
     { mode, withinMs }: CopyQuestion,
     signal: AbortSignal,
   ): Promise<CopyAnswer> {
-    const { claims, holdings, makeDurable, learn, onArrived, onReady, onAhead, onThrough } = this.#options
+    const { claims, holdings, makeDurable, learn, onArrived, onReady, onAhead, onThrough, wasPulled } =
+      this.#options
     if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
     if (mode === 'ready') return onReady(name)
     if (mode === 'ahead') return onAhead(name, peer)
     if (mode === 'through')
       return await onThrough(name, peer, { withinMs: Math.min(withinMs, maxHoldMs), signal })
+    if (mode === 'pulled') {
+      if (wasPulled === undefined) return 'refused'
+      return (await wasPulled(name, withinMs)) ? 'held' : 'missing'
+    }
     const key = keyOf(name)
     if (this.#isWithin(this.#leaving, key, letGoMs)) return 'missing'
     let claim = (await claims.of(name)) ?? (await claims.ofUntagged(name))

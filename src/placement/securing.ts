@@ -12,13 +12,14 @@ import type { Roster } from './roster.ts'
  * - `ready`: of a push that has begun, by its home: blobs of it may be asked for next.
  * - `ahead`: of a blob, not an image: bring it, as it belongs to what is being pushed.
  * - `through`: of a blob or manifest that a record names: bring it, as who asks reaches nobody who has it.
+ * - `pulled`: has a client of yours pulled it within that time? Who asks is about to delete its tag.
  */
-export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ready' | 'ahead' | 'through'
+export type CopyMode = 'look' | 'hold' | 'promise' | 'have' | 'ready' | 'ahead' | 'through' | 'pulled'
 
 export interface CopyQuestion {
   mode: CopyMode
   images: ImageName[]
-  /** How long the answer to `hold` may take; a client waits for it when that is longer than none. */
+  /** How long the answer to `hold` may take, for which a client waits when that is longer than none; what `pulled` is about. */
   withinMs: number
 }
 

@@ -21,6 +21,7 @@ const retentionValue = struct({
   keepTags: optional(uint()),
   keepMatching: optional(list(pattern, { max: 64 })),
   keepWithinMs: optional(uint()),
+  keepPulledWithinMs: optional(uint()),
 })
 
 export type RetentionValue = Infer<typeof retentionValue>

@@ -22,6 +22,8 @@ export interface RetentionRule {
   keepMatching?: string[]
   /** Such as `30d`: those that were written since. */
   keepWithin?: string
+  /** Such as `90d`: those that a client of any node pulled since, or that were written since. */
+  keepPulledWithin?: string
 }
 
 export function quotaValue({ repositories, bytes, tags }: QuotaRule): QuotaValue {
@@ -43,21 +45,31 @@ export function quotaText({ repositories, bytes, tags }: QuotaValue): QuotaRule 
 }
 
 export function retentionValue(rule: RetentionRule): RetentionValue {
-  const { repositories, keepTags, keepMatching, keepWithin } = rule
+  const { repositories, keepTags, keepMatching, keepWithin, keepPulledWithin } = rule
   // It would delete every tag, and is more likely a rule that is not finished.
-  const within = keepWithin === undefined ? 0 : read(keepWithin, parseDuration, 'a duration such as 30d')
-  if (!keepTags && !keepMatching?.length && within === 0)
-    throw new MalformedError('it keeps nothing; give keepTags, keepMatching or keepWithin')
+  const within = readSpan(keepWithin)
+  const pulledWithin = readSpan(keepPulledWithin)
+  if (!keepTags && !keepMatching?.length && !within && !pulledWithin)
+    throw new MalformedError('it keeps nothing; give keepTags, keepMatching, keepWithin or keepPulledWithin')
   return {
     repositories,
     ...(keepTags === undefined ? {} : { keepTags: checkCount(keepTags) }),
     ...(keepMatching === undefined ? {} : { keepMatching }),
-    ...(keepWithin === undefined ? {} : { keepWithinMs: within }),
+    ...(within === undefined ? {} : { keepWithinMs: within }),
+    ...(pulledWithin === undefined ? {} : { keepPulledWithinMs: pulledWithin }),
   }
 }
 
-export function retentionText({ keepWithinMs, ...rule }: RetentionValue): RetentionRule {
-  return { ...rule, ...(keepWithinMs === undefined ? {} : { keepWithin: writeDuration(keepWithinMs) }) }
+export function retentionText({ keepWithinMs, keepPulledWithinMs, ...rule }: RetentionValue): RetentionRule {
+  return {
+    ...rule,
+    ...(keepWithinMs === undefined ? {} : { keepWithin: writeDuration(keepWithinMs) }),
+    ...(keepPulledWithinMs === undefined ? {} : { keepPulledWithin: writeDuration(keepPulledWithinMs) }),
+  }
+}
+
+function readSpan(given: string | undefined): number | undefined {
+  return given === undefined ? undefined : read(given, parseDuration, 'a duration such as 30d')
 }
 
 function read(given: string, parse: (text: string) => number | undefined, expected: string): number {

@@ -19,11 +19,11 @@ export interface WrittenTag {
  * Those that go, the oldest first. Of fewer tags than there are it names no other ones: a tag that is not known yet could only
  * have more of them go.
  */
-export function expiredTags(
+export function expiredTags<T extends WrittenTag>(
   { keepTags = 0, keepWithinMs = Number.NEGATIVE_INFINITY, isMatching }: Retention,
-  tags: readonly WrittenTag[],
+  tags: readonly T[],
   nowMs: number,
-): WrittenTag[] {
+): T[] {
   return [...tags]
     .sort((a, b) => b.writtenMs - a.writtenMs || (a.tag < b.tag ? -1 : 1))
     .slice(keepTags)

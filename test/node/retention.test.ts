@@ -1,6 +1,7 @@
 /** Retention rules: which tags go, who deletes them, and when nobody does. */
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { FindPulls } from '../../node/pull-inquiry.ts'
 import {
   areTooManyMissing,
   type ClusterSeen,
@@ -106,7 +107,9 @@ describe('deleting what no rule keeps', () => {
     here.ledger.setPolicy({ ...here.ledger.policy(), ...more, retention })
   const listed = ({ ledger }: TestLedger) => ledger.listTags(ci, { limit: 100 })
   const node = () => ({ names: here.ledger, audit })
-  const find = async () => await findExpired(node(), { nowMs: clock.ms, signal })
+  const look = async (findPulls?: FindPulls) =>
+    await findExpired(node(), { nowMs: clock.ms, ...(findPulls === undefined ? {} : { findPulls }), signal })
+  const find = async () => (await look()).expired
   const run = async () => await deleteExpired(node(), await find(), { signal })
 
   it('goes by the first rule that matches, and tells before', async () => {
@@ -120,6 +123,63 @@ describe('deleting what no rule keeps', () => {
     await run()
     expect(await listed(here)).toEqual(['a', 'c', 'v1'])
     expect(await run()).toEqual([])
+  })
+
+  describe('that was pulled', () => {
+    const rule = { repositories: 'ci/*', keepMatching: ['v*'], keepPulledWithin: '30d' }
+
+    beforeEach(async () => {
+      for (const tag of ['a', 'b', 'c', 'v1']) await push(here, tag)
+      clock.ms += 27 * dayMs
+      await setRules([rule])
+    })
+
+    it('keeps what members pulled, asks of nothing else, and tells why', async () => {
+      const { digest } = (await here.ledger.findTag(ci, tagOf('a'))) ?? {}
+      const asked: unknown[] = []
+      const found = await look(async (images, withinMs) => {
+        asked.push(images, withinMs)
+        return images.map((image) => (image.digest === digest ? 'pulled at host-b within 30d' : undefined))
+      })
+      // What was written within the time stays as well: nobody could pull it before.
+      expect(asked).toEqual([[{ repository: ci, digest }], 30 * dayMs])
+      expect(found).toMatchObject({
+        expired: [],
+        kept: [{ repository: ci, tag: 'a', rule: 'ci/*', why: 'pulled at host-b within 30d' }],
+      })
+      clock.ms += dayMs
+      const later = await look(async (images) => images.map((_, at) => (at === 0 ? undefined : 'pulled')))
+      expect(later.expired).toMatchObject([
+        { tag: 'a', why: 'it matches none of v*, and was neither written nor pulled within 30d' },
+      ])
+      expect(later.kept).toMatchObject([{ tag: 'b', why: 'pulled' }])
+      await deleteExpired(node(), later.expired, { signal })
+      expect(await listed(here)).toEqual(['b', 'c', 'v1'])
+    })
+
+    it('deletes nothing while nobody can be asked', async () => {
+      clock.ms += 300 * dayMs
+      const { expired, kept } = await look()
+      expect(expired).toEqual([])
+      expect(kept.map(({ tag, why }) => [tag, why])).toEqual(
+        ['a', 'b', 'c'].map((tag) => [tag, 'no node runs here that could ask who pulled it']),
+      )
+    })
+  })
+
+  it('says of each that goes what would have kept it', async () => {
+    for (const tag of ['a', 'b', 'c']) await push(here, tag)
+    const why = async (rule: Omit<RetentionRule, 'repositories'>) => {
+      await setRules([{ repositories: '**', ...rule }])
+      return (await look(async (images) => images.map(() => undefined))).expired[0]?.why
+    }
+    expect(await why({ keepTags: 1 })).toBe('it is not the newest')
+    expect(await why({ keepTags: 2, keepWithin: '1h' })).toBe(
+      'it is not among the 2 newest, and was not written within 1h',
+    )
+    expect(await why({ keepWithin: '2h', keepPulledWithin: '1h' })).toBe(
+      'it was not written within 2h, and was neither written nor pulled within 1h',
+    )
   })
 
   it('leaves immutable tags alone, and what an upstream told', async () => {

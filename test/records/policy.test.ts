@@ -105,6 +105,14 @@ it.each([
     'retention[0]: it keeps nothing',
   ],
   [
+    { ...policy, retention: [{ repositories: 'ci/**', keepPulledWithin: '0s' }] },
+    'retention[0]: it keeps nothing',
+  ],
+  [
+    { ...policy, retention: [{ repositories: 'ci/**', keepPulledWithin: 'lately' }] },
+    'retention[0]: "lately" is not a duration such as 30d',
+  ],
+  [
     { ...policy, retention: [{ repositories: 'ci/**', keepWithin: 'a month' }] },
     'retention[0]: "a month" is not a duration such as 30d',
   ],

@@ -151,6 +151,7 @@ export const members: Target = {
     ]),
     copyQuestions: canonical(copyQuestion, [
       { images: [{ digest, repository }], mode: 'hold', withinMs: 20_000 },
+      { images: [{ digest, repository }], mode: 'pulled', withinMs: 7_776_000_000 },
     ]),
     copyAnswers: canonical(copyAnswers, [{ held: ['held', 'coming', 'missing', 'refused'] }]),
     reconcile: canonical(reconcileMessages, [
