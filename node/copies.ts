@@ -147,6 +147,7 @@ export async function openNodeCopies({
       peers: () => swarm.members.peers().filter(isAsked),
       missing: async () => (await swarm.members.missing()).map(({ peer }) => peer).filter(isAsked),
       ask: (...question) => peers.ask(...question),
+      clock,
     }),
     async isSurplus(digest, budget) {
       // Of each manifest that lists it, in whichever repository, all who have to have that have it.

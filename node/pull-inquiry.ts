@@ -2,7 +2,7 @@
  * Whether clients pulled an image lately, at whichever node: asked of every member before its tag is deleted. Who is away, or does
  * not say that nobody did, keeps the tag; none can have it deleted.
  */
-import { writeDuration } from '../src/base/base.ts'
+import { type Clock, writeDuration } from '../src/base/base.ts'
 import { type CopyPeers, type ImageName, maxAsked } from '../src/placement/placement.ts'
 import type { Pulls } from './pulls.ts'
 
@@ -20,13 +20,20 @@ export interface PullInquiryOptions {
   /** Members that are not, and for which the cluster waits. */
   missing(): Promise<string[]>
   ask: CopyPeers['ask']
+  clock: Clock
 }
+
+/** Who did not say is not asked again before that, for another repository: all would wait for it in turn. */
+const muteMs = 60_000
+/** Nor does one repository take longer. */
+const askingMs = 60_000
 
 /** Where no node runs. */
 export const asksNobody: FindPulls = async (images) =>
   images.map(() => 'no node runs here that could ask who pulled it')
 
-export function asksPulls({ pulls, peers, missing, ask }: PullInquiryOptions): FindPulls {
+export function asksPulls({ pulls, peers, missing, ask, clock }: PullInquiryOptions): FindPulls {
+  let mute: { peer: string; atMs: number } | undefined
   return async (images, withinMs, { signal }) => {
     const span = `within ${writeDuration(withinMs)}`
     const why = new Map<ImageName, string>()
@@ -40,13 +47,16 @@ export function asksPulls({ pulls, peers, missing, ask }: PullInquiryOptions): F
     }
     const [away] = await missing()
     if (away !== undefined) keepAll(`${away} is away and may know of a pull`)
+    if (mute !== undefined && clock.now() - mute.atMs < muteMs) keepAll(unsaid(mute.peer))
+    const untilMs = clock.now() + askingMs
     for (const peer of peers()) {
       const asked = left()
       for (let from = 0; from < asked.length; from += maxAsked) {
         const some = asked.slice(from, from + maxAsked)
-        const said = await askOne(peer, some)
+        const said = clock.now() < untilMs ? await askOne(peer, some) : undefined
         if (said === undefined) {
-          keepAll(`${peer} does not say whether it was pulled there`)
+          mute = { peer, atMs: clock.now() }
+          keepAll(unsaid(peer))
           break
         }
         for (const [at, image] of some.entries()) if (said[at]) why.set(image, `pulled at ${peer} ${span}`)
@@ -69,4 +79,8 @@ export function asksPulls({ pulls, peers, missing, ask }: PullInquiryOptions): F
       }
     }
   }
+}
+
+function unsaid(peer: string): string {
+  return `${peer} does not say whether it was pulled there`
 }

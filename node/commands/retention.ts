@@ -11,9 +11,12 @@ export const command = defineCommand({
   usage: ['retention [--json]', 'retention run [--force] [--json]'],
   about: `
 Lists the tags that the policy's retention rules do not keep (see shoal policy): the first rule whose pattern matches the
-repository decides, and a tag stays that any of its keepTags, keepMatching, keepWithin and keepPulledWithin keeps; those that
-pulls alone keep are listed, too, with why. Mirrored tags, immutable ones and repositories without a rule are left alone. Nodes delete such tags by themselves once in --gc-interval, for each
-repository one of them, while most of the cluster has been connected for ten minutes. run deletes them now.`,
+repository decides, and a tag stays that any of its keepTags, keepMatching, keepWithin and keepPulledWithin keeps. Tags that
+pulls alone keep are listed as well, and why. Mirrored tags, immutable ones and repositories without a rule are left alone.
+Nodes delete such tags by themselves once in --gc-interval, for each repository one of them, while most of the cluster has
+been connected for ten minutes. run deletes them now.
+
+Before a tag goes that pulls may keep, every member is asked; while one is away or does not say, it stays, also with --force.`,
   flags: { force: { kind: flag, help: 'run also while many members are away, or no node runs' }, json },
   actions: ['run'],
   maxWords: 1,

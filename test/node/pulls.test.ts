@@ -2,14 +2,17 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { Level } from 'level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { copyAnswers, copyQuestion } from '../../node/cluster/copies-channel.ts'
 import { asksPulls } from '../../node/pull-inquiry.ts'
 import { openPulls, type Pulls, type PullsOptions } from '../../node/pulls.ts'
+import { createRequestTracer } from '../../node/requests/request-tracer.ts'
 import { silentLogger } from '../../src/base/base.ts'
-import { digestBytes, parseRepository } from '../../src/oci/oci.ts'
+import { digestBytes, mediaTypes, parseRepository } from '../../src/oci/oci.ts'
 import type { CopyAnswer, CopyQuestion, ImageName } from '../../src/placement/placement.ts'
+import { openApi } from '../http/harness.ts'
 import { ManualClock } from '../records/fixture.ts'
 
 const dayMs = 24 * 3_600_000
@@ -63,6 +66,31 @@ describe('pulls of this node', () => {
     expect(await within(dayMs)).toEqual([true, false])
   })
 
+  it('are told apart by HTTP: a GET by tag or digest is one, a HEAD and what is not there are none', async () => {
+    await using api = await openApi({ tracer: createRequestTracer([pulls.listener], silentLogger) })
+    const bytes = Buffer.from(
+      JSON.stringify({ schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] }),
+    )
+    const digest = digestBytes(bytes)
+    const at = (reference: string) => `/v2/ci/app/manifests/${reference}`
+    const headers = { 'Content-Type': mediaTypes.ociIndex }
+    await api.call('PUT', at('a'), { body: bytes, headers })
+    const isPulled = async () => await pulls.wasPulled({ repository, digest }, 0)
+    for (const [method, reference] of [
+      ['HEAD', 'a'],
+      ['HEAD', digest],
+      ['GET', 'b'],
+    ] as const)
+      await api.call(method, at(reference))
+    expect(await isPulled()).toBe(false)
+    await api.call('GET', at(digest))
+    await expect.poll(isPulled).toBe(true)
+    clock.ms++
+    expect(await isPulled()).toBe(false)
+    await api.call('GET', at('a'))
+    await expect.poll(isPulled).toBe(true)
+  })
+
   it('outlive a restart, during which no time passes, whatever the clock says then', async () => {
     request({ kind: 'manifest' })
     clock.ms += dayMs
@@ -89,7 +117,7 @@ describe('pulls of this node', () => {
     const batch = async () => {
       throw new Error('the disk is full')
     }
-    await start({ table: { get: async () => undefined, batch, keys: async function* () {} } })
+    await start({ table: { get: async () => undefined, batch, keys: () => Readable.from([]) } })
     pulls.note(a.repository, a.digest)
     expect(await within(0)).toEqual([true, false])
     for (let n = 0; n < 70_000; n++) pulls.note(a.repository, `sha256:${n}` as never)
@@ -111,8 +139,10 @@ describe('pulls anywhere', () => {
   let asked: [peer: string, CopyQuestion][]
   let said: Record<string, (question: CopyQuestion) => CopyAnswer[]>
   let missing: string[]
+  let clock: ManualClock
 
   beforeEach(() => {
+    clock = new ManualClock()
     asked = []
     missing = []
     said = {
@@ -121,8 +151,8 @@ describe('pulls anywhere', () => {
     }
   })
 
-  const find = async (images: ImageName[], here: ImageName[] = []) =>
-    await asksPulls({
+  const inquiry = (here: ImageName[] = []) =>
+    asksPulls({
       pulls: { wasPulled: async (image) => here.includes(image) },
       peers: () => Object.keys(said),
       missing: async () => missing,
@@ -130,7 +160,10 @@ describe('pulls anywhere', () => {
         asked.push([peer, question])
         return said[peer]?.(question) ?? []
       },
-    })(images, 90 * dayMs, { signal })
+      clock,
+    })
+  const find = async (images: ImageName[], here: ImageName[] = []) =>
+    await inquiry(here)(images, 90 * dayMs, { signal })
 
   it('keep nothing where every member says that there were none', async () => {
     expect(await find([a, b])).toEqual([undefined, undefined])
@@ -168,6 +201,28 @@ describe('pulls anywhere', () => {
       'pulled here within 90d',
     ])
     expect(asked).toEqual([])
+  })
+
+  it('are asked of one that does not say once in a minute, however many repositories there are', async () => {
+    said.one = () => []
+    const findPulls = inquiry()
+    const unsaid = ['one does not say whether it was pulled there']
+    for (let repositories = 0; repositories < 3; repositories++)
+      expect(await findPulls([a], 90 * dayMs, { signal })).toEqual(unsaid)
+    expect(asked.length).toBe(1)
+    clock.ms += 60_000
+    said.one = () => ['missing']
+    expect(await findPulls([a], 90 * dayMs, { signal })).toEqual([undefined])
+  })
+
+  it('keep what could not be asked about for the time that it takes', async () => {
+    const images = Array.from({ length: 130 }, (_, n) => imageOf(`image ${n}`))
+    said.one = ({ images }) => {
+      clock.ms += 40_000
+      return images.map(() => 'missing')
+    }
+    expect(new Set(await find(images))).toEqual(new Set(['one does not say whether it was pulled there']))
+    expect(asked.length).toBe(2)
   })
 
   it('are asked of in batches that a frame and an answer hold', async () => {

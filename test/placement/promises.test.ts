@@ -51,6 +51,7 @@ function scene(bring: (name: string) => Promise<Brought>) {
     onReady: () => 'refused',
     onAhead: () => 'refused',
     onThrough: async () => 'refused',
+    wasPulled: async ({ digest }, withinMs) => names.get(digest) === 'slow' && withinMs === 90 * 86_400_000,
     clock,
     signal,
   })
@@ -62,7 +63,7 @@ function scene(bring: (name: string) => Promise<Brought>) {
     }
     return await promises.answer('peer', question, { signal })
   }
-  return { hold, told }
+  return { hold, told, answer: promises.answer.bind(promises) }
 }
 
 it('goes on with an image that comes slowly after others had their turn, and says when it is there', async () => {
@@ -86,4 +87,11 @@ it('gives up an image that comes slowly for ever', async () => {
   await hold('slow')
   await new Promise((resolve) => setImmediate(resolve))
   expect([turns, told]).toEqual([10, []])
+})
+
+it('says which images were pulled within the time, for longer than anything is waited for', async () => {
+  const { answer } = scene(async () => whole)
+  const images = ['slow', 'other'].map((name) => ({ repository, digest: digestOf(name) }))
+  const question = { mode: 'pulled' as const, images, withinMs: 90 * 86_400_000 }
+  expect(await answer('peer', question, { signal })).toEqual(['held', 'missing'])
 })
