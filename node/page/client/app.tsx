@@ -29,11 +29,12 @@ window.addEventListener('hashchange', () => {
 
 type Section = [Route & { view: string }, string]
 
+const members: Section = [{ view: 'members' }, 'Members']
 const sections: Section[] = [
   [{ view: 'overview' }, 'Overview'],
   [{ view: 'repositories' }, 'Images'],
   [{ view: 'cluster' }, 'Cluster'],
-  [{ view: 'members' }, 'Members'],
+  members,
   [{ view: 'storage' }, 'Storage'],
   [{ view: 'keep' }, 'Keep rules'],
   [{ view: 'upstreams' }, 'Upstreams'],
@@ -51,8 +52,9 @@ const askAgainMs = 2_000
 /** What there is to go to for who looks. */
 function sectionsOf(who: MeAnswer | undefined): Section[] {
   if (who === undefined) return []
-  const { sees, administers, canSignIn, name } = who
-  const seen = sees === 'everything' ? sections : sees === 'some' ? [images] : []
+  const { sees, administers, admits, canSignIn, name } = who
+  const some = [...(sees === 'some' ? [images] : []), ...(admits ? [members] : [])]
+  const seen = sees === 'everything' ? sections : some
   const own: Section = name === undefined ? [{ view: 'sign-in' }, 'Sign in'] : [{ view: 'account' }, name]
   return [...seen, ...(administers ? administration : []), ...(canSignIn ? [own] : [])]
 }
@@ -164,7 +166,8 @@ function View({ route: current, who }: { route: Route; who: MeAnswer }) {
 }
 
 /** What is not shown to somebody is not spoken of either: there is another view in its place. */
-function isFor({ sees, administers, name }: MeAnswer, { view }: Route): boolean {
+function isFor({ sees, administers, admits, name }: MeAnswer, { view }: Route): boolean {
+  if (view === 'members' && admits) return true
   if (view === 'accounts' || view === 'access') return administers
   if (view === 'account' || view === 'sign-in') return name !== undefined
   if (view === 'unknown' || sees === 'everything') return true

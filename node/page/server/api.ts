@@ -26,8 +26,11 @@ interface Question {
   signal: AbortSignal
 }
 
-/** For whom an answer is: everybody, who may read some images, who may read all, who administers accounts, or who lets hosts in. */
-type Audience = 'all' | 'readers' | 'overseers' | 'administrators' | 'admitters'
+/**
+ * For whom an answer is: everybody, who may read some images, who may read all, who administers accounts, who lets hosts in, or who
+ * does that or may read all.
+ */
+type Audience = 'all' | 'readers' | 'overseers' | 'administrators' | 'admitters' | 'acquainted'
 
 const statuses: Record<string, number> = {
   NAME_INVALID: 400,
@@ -100,7 +103,7 @@ export function createApi(parts: PageParts) {
       }),
     ],
     '/api/upstreams': ['overseers', ({ signal }) => describeUpstreams(node, { signal })],
-    '/api/members': ['overseers', ({ signal }) => members.list(signal)],
+    '/api/members': ['acquainted', ({ signal }) => members.list(signal)],
     '/api/invitations': ['admitters', ({ signal }) => members.invitations(signal)],
     '/api/accounts': ['administrators', ({ query, signal }) => accounts.list(query, signal)],
     '/api/access': ['administrators', () => accounts.rules()],
@@ -197,6 +200,8 @@ function find<A>(table: Record<string, [Audience, A]>, { method, path }: Context
     throw new PageError('NOT_FOUND', 404, `the page knows no ${method} ${path}`)
   if (audience === 'readers' && !visitor.maySomewhere('pull')) throw signInFirst(visitor)
   if (audience === 'overseers' && !visitor.mayEverywhere('pull')) throw signInFirst(visitor)
+  if (audience === 'acquainted' && !visitor.admits && !visitor.mayEverywhere('pull'))
+    throw signInFirst(visitor)
   return answer
 }
 

@@ -1,4 +1,4 @@
-/** Members and invitations on the page: seen by those who may read everything, changed by those to whom a rule gives `admin`. */
+/** Members and invitations on the page: seen by those who may read everything, too, changed by those to whom a rule gives `members`. */
 import { count, type Kind, lifetime, word } from '../../settings/kinds.ts'
 import type {
   InvitationRow,

@@ -15,6 +15,7 @@ import { codeOf, type ServedPage, servePage, signInto } from './fixture.ts'
 const access = [
   { repositories: '**', who: ['user:root'], may: ['pull', 'members'] },
   { repositories: '**', who: ['user:ann'], may: ['pull', 'push', 'delete', 'admin'] },
+  { repositories: '**', who: ['user:eve'], may: ['members'] },
   { repositories: 'team/**', who: ['user:bob'], may: ['pull'] },
 ]
 const password = 'a long password'
@@ -24,7 +25,7 @@ let page: ServedPage
 let root: Record<string, string>
 beforeEach(async () => {
   page = await servePage(['--name', 'harbour', '--site', 'north'])
-  for (const name of ['root', 'ann', 'bob']) {
+  for (const name of ['root', 'ann', 'bob', 'eve']) {
     const value = person(password)
     await page.operated.node.names.publishAsAuthority(async () => [{ kind: 'account', name, value }])
   }
@@ -53,6 +54,13 @@ const changes: [string, object][] = [
 ]
 
 describe('members on the page', () => {
+  it('are listed to who lets hosts in and may read nothing', async () => {
+    const { headers: eve } = await signInto(page, { name: 'eve', password })
+    const { members } = (await page.ask('/api/members', { headers: eve })).json<MembersAnswer>()
+    expect(members.map(({ peer }) => peer)).toEqual([self()])
+    expect((await page.ask('/api/repositories', { headers: eve })).status).toBe(403)
+  })
+
   it('are listed to who may read everything, and to nobody else', async () => {
     await change('member-approve', { peer: other, name: 'quay' })
     const { headers: ann } = await signInto(page, { name: 'ann', password })

@@ -1,6 +1,6 @@
 /** The layers of an image from the bottom up: how each was made, its size, and which members hold it. */
 import type { BlobFacts } from '../../answers/images.ts'
-import { formatBytes, formatList } from '../format.ts'
+import { formatBytes, formatCount, formatList } from '../format.ts'
 import { state } from '../live.ts'
 import { hrefOf } from '../route.ts'
 import { Digest } from './copy.tsx'
@@ -46,6 +46,8 @@ function Holders({ layer }: { layer: BlobFacts }) {
   const { holders = [], isHere } = layer
   const all = isHere ? [self, ...holders] : holders
   if (all.length === 0) return <span class="bad-text">nobody that is connected</span>
+  // Who reads some images alone is told of no member.
+  if (members.length === 0) return <span>{formatCount(all.length, 'member')}</span>
   const names = all.map(nameOf.value)
   return (
     <span title={names.join(', ')}>

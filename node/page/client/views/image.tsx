@@ -17,6 +17,7 @@ import { TagRemoval } from '../parts/tag-removal.tsx'
 import { Tagging } from '../parts/tagging.tsx'
 import { lostParts, presenceInWords, presenceOf } from '../presence.ts'
 import { hrefOf } from '../route.ts'
+import { me } from '../session.ts'
 import { useAnswer } from '../use-answer.ts'
 
 export function ImageView({ repository, reference }: { repository: string; reference: string }) {
@@ -123,7 +124,9 @@ function Image({ image, reference, again }: { image: ImageAnswer; reference: str
 function Everywhere({ image }: { image: ImageAnswer }) {
   const members: MemberFacts[] = state.value?.members ?? []
   const presences = presenceOf(image, members)
-  if (presences === undefined) {
+  // Who reads some images alone is told of no member.
+  const isTold = me.value?.sees === 'everything'
+  if (presences === undefined || (isTold && members.length === 0)) {
     return (
       <p class="lead quiet" role="status">
         Asking the members what they hold…
@@ -132,10 +135,12 @@ function Everywhere({ image }: { image: ImageAnswer }) {
   }
   const lost = lostParts(image)
   return (
-    <section aria-labelledby="everywhere">
-      <p id="everywhere" class="lead">
-        {presenceInWords(presences, nameOf.value)}
-      </p>
+    <section aria-labelledby={isTold ? 'everywhere' : undefined}>
+      {isTold && (
+        <p id="everywhere" class="lead">
+          {presenceInWords(presences, nameOf.value)}
+        </p>
+      )}
       {lost.length > 0 && (
         <p class="notice bad">
           No connected member holds {lost.length === 1 ? 'the blob' : 'the blobs'}{' '}
