@@ -11,10 +11,11 @@ export const command = defineCommand({
   about: `
 Lists this node and the members that it is connected with: their addresses, the round trip, since when, how many
 digests each announces, what it sent here and was sent, what went wrong with it, and its version. Then the members
-that are away since this node started, those that had faults and are not connected, and the blobs that are on their way here.
+that are away since this node started, those that had faults and are not connected, and the blobs that are on their
+way here.
 
 Faults: wrong-bytes, wrong-list, lying-list and protocol are malice or a broken machine; false-complaint a rotten
-disk there; stalled, slow, broken and direct (the direct connection) mostly its network.`,
+disk there; stalled, broken and direct (the direct connection) mostly its network.`,
   flags: { json },
   maxWords: 0,
   examples: [

@@ -58,24 +58,31 @@ it('never takes what a client was told is there before the client refers to it',
   const random = seededNumbers(7)
   const pause = pausing(random)
   let collected = 0
-  // How often the collector gets there first is up to the machine: goes on until that was tried.
+  // How often the collector gets there first is up to the machine: goes on until that was tried often enough.
   for (let round = 0; round < rounds || collected < 10; round++) {
     // Everything of the last round is old and unreferenced; some of it is linked in the other repository as well.
     for (const bytes of blobs) if (random() < 0.3) await push(store, bytes, random() < 0.5 ? team : other)
     clock.advance(graceMs)
     const live = new Set<Digest>()
     let pushing = true
+    let looks = 0
+    let collections = 0
     const collectors = [0, 1].map(async () => {
       while (pushing) {
         await pause()
         const isLive = async (_: string, digest: Digest): Promise<boolean> => {
+          looks++
           await pause()
           return live.has(digest)
         }
         collected += (await store.collect({ graceMs, isLive })).blobs
+        collections++
       }
     })
     const clients = [0, 1, 2].map(async (client) => {
+      // Anywhere in the first collection, however quick a push is beside it.
+      const after = Math.floor(random() * 8)
+      while (looks < after && collections === 0) await turn()
       await pause()
       live.add(await pushLikeAClient(store, `${round} ${client}`, pause))
     })
