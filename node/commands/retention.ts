@@ -16,7 +16,8 @@ pulls alone keep are listed as well, and why. Mirrored tags, immutable ones and 
 Nodes delete such tags by themselves once in --gc-interval, for each repository one of them, while most of the cluster has
 been connected for ten minutes. run deletes them now.
 
-Before a tag goes that pulls may keep, every member is asked; while one is away or does not say, it stays, also with --force.`,
+Before a tag goes that pulls may keep, every member is asked; while one is away or does not say, it stays, also with
+--force.`,
   flags: { force: { kind: flag, help: 'run also while many members are away, or no node runs' }, json },
   actions: ['run'],
   maxWords: 1,
