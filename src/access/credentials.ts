@@ -4,7 +4,7 @@
  * account ends what was remembered.
  */
 import { type Clock, RecentMap, SingleFlight } from '../base/base.ts'
-import { type AccountEntry, isRobotName } from '../records/records.ts'
+import { type AccountEntry, isAccountName, isRobotName } from '../records/records.ts'
 import { type Asker, anonymous, askerOf, isUsable } from './asker.ts'
 import { Attempts } from './attempts.ts'
 import { SignInError } from './errors.ts'
@@ -132,7 +132,7 @@ export class Credentials {
     // It may have changed while the hash was made.
     const now = this.#options.findAccount(name)
     if (!isRight || account === undefined || now?.version !== account.version || !this.#isUsable(account)) {
-      this.#ofAccount.failed(name)
+      this.#ofAccount.failed(countedAs(name))
       this.#ofClient.failed(client)
       return undefined
     }
@@ -152,7 +152,7 @@ export class Credentials {
 
   #refuseMany(name: string, client: string): void {
     const isProven = this.#proven.has(`${client} ${name}`)
-    const accountMs = isProven ? 0 : this.#ofAccount.waitMs(name)
+    const accountMs = isProven ? 0 : this.#ofAccount.waitMs(countedAs(name))
     const failedMs = Math.max(this.#ofClient.waitMs(client), accountMs)
     const isFull = passwordsWaiting() >= (isProven ? maxWaiting : maxWaitingUnproven)
     const isBusy = isFull || (this.#waiting.get(client) ?? 0) >= maxWaitingOfClient
@@ -195,6 +195,11 @@ export class Credentials {
   #keyOf(authorization: string): string {
     return this.#hash.of(authorization)
   }
+}
+
+/** What no account can be called is one name: thousands of them, as long as a header, would be kept otherwise. */
+function countedAs(name: string): string {
+  return isAccountName(name) ? name : ''
 }
 
 /** Takes as long whether there is such an account or not. */

@@ -200,6 +200,11 @@ describe('who guesses', () => {
     expect(hashes.made).toBe(10)
   })
 
+  it('has to wait whatever it makes up that no account can be called', async () => {
+    for (let n = 0; n < 100; n++) await refusalOf(basic(`${n}!${'x'.repeat(2000)}`, 'wrong'), `10.0.0.${n}`)
+    expect(hashes.made).toBe(10)
+  })
+
   it('is asked for one hash, and counted once, for the same wrong password, until some account changes', async () => {
     const old = basic('ann', 'of before')
     const foreign = basic('hub-user', 'hub password')
