@@ -60,7 +60,7 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
       if ((await Promise.race([arrived.promise, after(gossipMs)])) === 'arrived') return undefined
       const found = await Promise.race([arrived.promise, askMembers(key, after)])
       if (found === 'arrived' || found === 'has it') return undefined
-      const asked = found === 'nothing' ? 'silence' : undefined
+      const asked = found === 'nothing' || (await isMeeting()) ? 'silence' : undefined
       remember(name, asked)
       return asked
     } finally {
@@ -73,7 +73,7 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
   async function settle(after: (ms: number) => Promise<undefined>): Promise<void> {
     const { members } = swarm
     const leftMs = startedMs + settleMs - clock.now()
-    if (leftMs <= 0 || members.peers().length > 0 || (await members.missing()).length === 0) return
+    if (members.peers().length > 0 || !(await isMeeting())) return
     const met = Promise.withResolvers<void>()
     const unsubscribe = members.onChange(({ kind }) => {
       if (kind === 'join') met.resolve()
@@ -85,13 +85,18 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
     }
   }
 
+  /** Just after a start there are members that it has not met yet: what others say is not all that the cluster knows. */
+  async function isMeeting(): Promise<boolean> {
+    return clock.now() < startedMs + settleMs && (await swarm.members.missing()).length > 0
+  }
+
   /**
    * The first member that knows it is enough: what is newer comes by gossip and repair. That nobody does is known where those
    * have said so that are known to answer.
    */
   async function askMembers(key: RecordKey, after: (ms: number) => Promise<undefined>): Promise<Said> {
     const peers = shuffled(swarm.members.peers()).slice(0, maxAsked)
-    const before = new Map(peers.map((peer) => [peer, manners.get(peer)?.silences]))
+    const before = new Map(peers.map((peer) => [peer, manners.get(peer)]))
     const heard = new Map<string, Said>()
     const ask = (peer: string): Promise<void> =>
       askMember(peer, key).then((said) => {
@@ -108,18 +113,22 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
       return 'has it'
 
     const hasSaid = (peer: string): boolean => (heard.get(peer) ?? 'nothing') !== 'nothing'
-    const isOwed = (peer: string): boolean => {
-      if (hasSaid(peer)) return false
-      if (!peers.some(hasSaid)) return (before.get(peer) ?? 0) < maxSilences
-      return before.get(peer) === 0 && clock.now() >= restUntilMs
+    /** One that never answered may be no member worth the name, where another has. */
+    const mayKnow = (peer: string): boolean => {
+      const known = before.get(peer)
+      if (hasSaid(peer) || (known?.answeredMs === undefined && peers.some(hasSaid))) return false
+      return (known?.silences ?? 0) < maxSilences
     }
+    const isOwed = (peer: string): boolean =>
+      mayKnow(peer) &&
+      (!peers.some(hasSaid) || (before.get(peer)?.silences === 0 && clock.now() >= restUntilMs))
     const owed = peers.filter(isOwed)
-    if (owed.length === 0) return 'has it not'
-    if ((await Promise.race([found.promise, heardAll, after(patienceMs - askWithinMs)])) === 'has it')
-      return 'has it'
-    if (owed.every(hasSaid)) return 'has it not'
-    restUntilMs = clock.now() + restMs
-    return 'nothing'
+    if (owed.length > 0) {
+      if ((await Promise.race([found.promise, heardAll, after(patienceMs - askWithinMs)])) === 'has it')
+        return 'has it'
+      if (!owed.every(hasSaid)) restUntilMs = clock.now() + restMs
+    }
+    return owed.every(hasSaid) && !peers.some(mayKnow) ? 'has it not' : 'nothing'
   }
 
   async function askMember(peer: string, key: RecordKey): Promise<Said> {

@@ -8,6 +8,7 @@ import {
   upstreamOf,
 } from '../oci/oci.ts'
 import type { Collaborators } from './registry.ts'
+import { retryAfterMs } from './resolution.ts'
 
 export interface AskedName {
   repository: Repository
@@ -69,17 +70,26 @@ export function createNaming({ names, elsewhere, mirror, cache, own }: Collabora
 
   /** The cluster's own name wins, and nobody outside is asked for a name that a member knows. */
   async function choose(
-    own: Repository,
+    repository: Repository,
     mirrored: Repository,
     reference: Reference | undefined,
   ): Promise<NamedRepository> {
-    if (await isOwned(own)) return { repository: own, isGuess: false }
+    if (await isOwned(repository)) return { repository, isGuess: false }
     if (!(await names.hasRepository(mirrored))) {
       // Whoever pushes a blob asks for it first; that is nothing to ask an upstream for.
-      if (reference === undefined) return { repository: own, isGuess: false }
-      if ('tag' in reference) await elsewhere.askForTag(own, reference.tag)
-      else await elsewhere.askForManifest(own, reference.digest)
-      if (await isOwned(own)) return { repository: own, isGuess: false }
+      if (reference === undefined) return { repository, isGuess: false }
+      const asked = await ('tag' in reference
+        ? elsewhere.askForTag(repository, reference.tag)
+        : elsewhere.askForManifest(repository, reference.digest))
+      if (await isOwned(repository)) return { repository, isGuess: false }
+      if (asked === 'silence') {
+        if (own.isPushing(repository)) return { repository, isGuess: false }
+        throw new OciError(
+          'UNAVAILABLE',
+          `whether ${repository} is the cluster's own or ${mirrored} is not known: members that may have it did not answer in time`,
+          { retryAfterMs },
+        )
+      }
     }
     return { repository: mirrored, isGuess: true }
   }

@@ -132,7 +132,7 @@ export function createPull(collaborators: Collaborators): Pull {
   ): Promise<ManifestFacts> {
     const cached = await findCached(repository, reference)
     if (cached !== undefined) return factsOf(counted(cached))
-    const { entry, tag } = await resolve(repository, reference, options)
+    const { entry, tag } = await resolve(repository, reference, { ...options, mayBeOfPush: true })
     // What is here is read at once: the GET that follows most HEADs finds it in the cache. What has no tag may be with nobody
     // any more, and a client that is told that it is there does not push it.
     const isHere = (await store.manifests.get(entry.digest)) !== undefined

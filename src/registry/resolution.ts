@@ -12,9 +12,14 @@ export interface Resolved {
   tag: Pick<MirroredTag, 'freshUntilMs' | 'stale'>
 }
 
+export interface ResolveOptions extends PullOptions {
+  /** Whoever pushes asks so whether it is there, and goes on when told that it is not; default false. */
+  mayBeOfPush?: boolean
+}
+
 export interface Resolution {
   /** Throws `MANIFEST_UNKNOWN`, and `UNAVAILABLE` where members that may know it do not answer. */
-  resolve(repository: Repository, reference: Reference, options: PullOptions): Promise<Resolved>
+  resolve(repository: Repository, reference: Reference, options: ResolveOptions): Promise<Resolved>
 }
 
 /** With a top-level domain. */
@@ -26,7 +31,7 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
   async function findDigest(
     repository: Repository,
     reference: Reference,
-    { signal, trace = noTrace }: PullOptions,
+    { signal, trace = noTrace, mayBeOfPush }: ResolveOptions,
   ): Promise<MirroredTag | undefined> {
     if ('digest' in reference) return reference
     const { tag } = reference
@@ -37,14 +42,14 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
     }
     const asked = await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
     const told = await names.findTag(repository, tag)
-    if (told === undefined && asked === 'silence') checkPushed(repository, tag)
+    if (told === undefined && asked === 'silence') checkPushed(repository, tag, mayBeOfPush)
     return told
   }
 
   async function findEntry(
     repository: Repository,
     digest: Digest,
-    { signal, trace = noTrace }: PullOptions,
+    { signal, trace = noTrace, mayBeOfPush }: ResolveOptions,
   ): Promise<ManifestEntry | undefined> {
     const here = await names.findManifest(repository, digest)
     if (here !== undefined) return here
@@ -52,15 +57,15 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
       elsewhere.askForManifest(repository, digest, withSignal(signal)),
     )
     const told = await names.findManifest(repository, digest)
-    if (told === undefined && asked === 'silence') checkPushed(repository, digest)
+    if (told === undefined && asked === 'silence') checkPushed(repository, digest, mayBeOfPush)
     if (told !== undefined || !(await own.isMirrored(repository))) return told
     const isThere = await timed(trace, 'ask', () => mirror.bringManifest(repository, digest))
     return isThere ? names.findManifest(repository, digest) : undefined
   }
 
-  /** Nobody has said that there is no such thing. Whoever pushes it asks whether it is there, and goes on when told that it is not. */
-  function checkPushed(repository: Repository, name: string): void {
-    if (own.isPushing(repository)) return
+  /** Nobody has said that there is no such thing, which suffices for whoever is going to push it. */
+  function checkPushed(repository: Repository, name: string, mayBeOfPush = false): void {
+    if (mayBeOfPush && own.isPushing(repository)) return
     throw new OciError(
       'UNAVAILABLE',
       `${repository} has no manifest ${name} here, and members that may have it did not answer in time`,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { digestBytes } from '../../src/oci/oci.ts'
+import type { Elsewhere } from '../../src/registry/registry.ts'
 import { openMirrorAlone } from '../mirror/alone.ts'
 import { FakeUpstream } from '../mirror/fake-upstream.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
@@ -16,7 +17,10 @@ const ways: [string, string, string][] = [
   ['one word', '/v2/alpine', ''],
 ]
 
-async function openMirrored(opened: AsyncDisposableStack, { bareNames = true } = {}) {
+async function openMirrored(
+  opened: AsyncDisposableStack,
+  { bareNames = true, elsewhere = {} }: { bareNames?: boolean; elsewhere?: Partial<Elsewhere> } = {},
+) {
   const hub = new FakeUpstream('docker.io')
   const quay = new FakeUpstream('quay.io')
   const digest = hub.push('library/alpine', '3', 'first')
@@ -24,6 +28,7 @@ async function openMirrored(opened: AsyncDisposableStack, { bareNames = true } =
   const api = opened.use(
     await openApi({
       clock,
+      elsewhere,
       mirror: (parts) => openMirrorAlone({ ...parts, upstreams: [hub, quay], bareNames, clock }),
     }),
   )
@@ -223,6 +228,25 @@ describe('a name without a registry', () => {
     expect((await api.call('HEAD', `/v2/team/new/blobs/${config}`)).status).toBe(200)
     expect((await api.call('GET', '/v2/team/new/manifests/1')).headers['docker-content-digest']).toBe(digest)
     expect(hub.asked).toHaveLength(asked)
+  })
+
+  it('is not taken for its upstream’s while members that may have it do not answer', async () => {
+    await using opened = new AsyncDisposableStack()
+    const elsewhere: Partial<Elsewhere> = {
+      askForTag: async () => 'silence',
+      askForManifest: async () => 'silence',
+    }
+    const { api, hub, digest } = await openMirrored(opened, { elsewhere })
+    for (const reference of ['3', digest]) {
+      const answer = await api.call('GET', `/v2/library/alpine/manifests/${reference}`)
+      expect([answer.status, answer.headers['retry-after']]).toEqual([503, '1'])
+    }
+    expect(hub.asked).toEqual([])
+    // A push to it goes on, and is no matter of the upstream.
+    await api.pushBlob('library/alpine', 'a layer')
+    expect((await api.call('HEAD', '/v2/library/alpine/manifests/3')).status).toBe(404)
+    expect((await api.call('GET', '/v2/library/alpine/manifests/3')).status).toBe(503)
+    expect(hub.asked).toEqual([])
   })
 
   it('is never an upstream’s where the operator does not want that', async () => {

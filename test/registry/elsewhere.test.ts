@@ -321,7 +321,7 @@ describe('what is not here', () => {
     })
   })
 
-  it('is a 503 when members that may have it do not answer, but for who is pushing it', async () => {
+  it('is a 503 when members that may have it do not answer, but for the question of who is pushing it', async () => {
     await using opened = new AsyncDisposableStack()
     const silent: Elsewhere = {
       ...nowhere,
@@ -339,6 +339,9 @@ describe('what is not here', () => {
     const unknown = { code: 'MANIFEST_UNKNOWN' }
     await expect(pull.statManifest(repository, { tag: latest })).rejects.toMatchObject(unknown)
     await expect(pull.statManifest(repository, { digest })).rejects.toMatchObject(unknown)
+    // Another may have pushed a tag there meanwhile, for whoever pulls it.
+    await expect(pull.getManifest(repository, { tag: latest })).rejects.toMatchObject(later)
+    await expect(pull.getManifest(repository, { digest })).rejects.toMatchObject(later)
   })
 
   it('is a 503 when its tag is known and nobody gives it, and a 404 where it has none', async () => {

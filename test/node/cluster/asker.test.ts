@@ -124,6 +124,11 @@ describe('a name that is unknown here', () => {
     manners[1] = 'is silent'
     expect(await ask()).toEqual({ asked: 'silence', ms: 3020 })
     // Whatever is silent then, that is not had again at once.
+    for (let n = 0; n < 2; n++) {
+      expect(await ask()).toEqual({ asked: 'silence', ms: 320 })
+      clock.advance(3_000)
+    }
+    // It is as good as gone.
     expect(await ask()).toEqual({ asked: undefined, ms: 320 })
     manners[1] = 'does not know it'
     await ask()
@@ -153,6 +158,13 @@ describe('a name that is unknown here', () => {
     join('knows it')
     expect((await asking).asked).toBeUndefined()
     expect(joins.size).toBe(0)
+  })
+
+  it("is not known to be nobody's just after a start, by those alone that the node has met by then", async () => {
+    const { ask, clock } = ground(['does not know it'], { missing: 1 })
+    expect(await ask()).toEqual({ asked: 'silence', ms: 20 })
+    clock.advance(5_000)
+    expect(await ask()).toEqual({ asked: undefined, ms: 20 })
   })
 
   it("is nobody's on a node that has met nobody, once it had the time for it", async () => {
