@@ -1,4 +1,5 @@
 /** The running node: everything opened in order, wired together, and closed in the opposite order. */
+import module from 'node:module'
 import { availableParallelism, totalmem } from 'node:os'
 import type { Middleware } from 'koa'
 import { openAccess } from '../src/access/access.ts'
@@ -15,6 +16,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import { watchCondition } from './cluster/condition.ts'
 import { lateElsewhere } from './cluster/late-elsewhere.ts'
 import { openNodeMirror } from './cluster/mirror.ts'
+import { openCodeCache } from './code-cache.ts'
 import { openContact } from './contact.ts'
 import { type NodeCopies, openNodeCopies } from './copies.ts'
 import { healthEndpoints, localProblems, roomNotes } from './health.ts'
@@ -240,6 +242,7 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   opened.use(openRetainer({ node, self, look, findPulls: placed.findPulls, clock: steadyClock, logger }))
   opened.use(openScrubber(node, { clock: steadyClock, logger }))
   opened.use(openIdleHeap(processHeap(), { rest: () => store.rest(), clock: steadyClock, logger }))
+  opened.use(openCodeCache(module.getCompileCacheDir(), { clock: wallClock, logger }))
   const resources = opened.move()
   return {
     p2pAddress: member.p2pAddress,
