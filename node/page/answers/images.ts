@@ -6,7 +6,7 @@ export interface RepositoryRow {
   tags: number
   /** There are more than were counted. */
   isMore?: true
-  newest?: { tag: string; writtenMs: number; author: string }
+  newest?: { tag: string; writtenMs: number; author?: string }
 }
 
 export interface TagRow {
@@ -14,7 +14,8 @@ export interface TagRow {
   digest: string
   mediaType: string
   writtenMs: number
-  author: string
+  /** Peer id of the member that tagged it, for who may know the members; so are the other authors. */
+  author?: string
   /** What the whole takes; absent where its manifests are not on this node. */
   bytes?: number
   platforms: string[]
@@ -37,8 +38,8 @@ export interface BlobFacts {
   bytes: number
   mediaType: string
   isHere: boolean
-  /** Peer ids of other members that say they hold it; absent until they were asked. */
-  holders?: string[]
+  /** Peer ids of other members that say they hold it, or their number for who may not know them; absent until they were asked. */
+  holders?: string[] | number
   createdBy?: string
 }
 
@@ -101,7 +102,7 @@ export interface ReferrerFacts {
   artifactType?: string
   annotations: Record<string, string>
   writtenMs: number
-  author: string
+  author?: string
 }
 
 export interface ImageAnswer {
@@ -109,7 +110,7 @@ export interface ImageAnswer {
   digest: string
   mediaType: string
   kind: 'image' | 'index' | 'other'
-  tag?: { name: string; author: string; writtenMs: number }
+  tag?: { name: string; author?: string; writtenMs: number }
   /** Other tags of the repository that point to it are among these. */
   tags: string[]
   annotations: Record<string, string>
@@ -119,7 +120,7 @@ export interface ImageAnswer {
   referrers: ReferrerFacts[]
   /** Whether this node has the manifest. */
   isHere: boolean
-  holders?: string[]
+  holders?: string[] | number
   /** How many members are known to hold it, and how many are to; absent where they are enough. */
   short?: { held: number; wanted: number; sinceMs: number }
   /** Whether who asks may free this node's copy of it. */

@@ -14,13 +14,14 @@ export interface Presence {
   platforms: string[]
 }
 
-/** `undefined` until members were asked. What the image shares within itself counts once. */
+/** `undefined` until members were asked, or where it is not told which they are. What the image shares within itself counts once. */
 export function presenceOf(image: ImageAnswer, members: readonly MemberFacts[]): Presence[] | undefined {
-  if (image.holders === undefined) return undefined
+  if (!Array.isArray(image.holders)) return undefined
   const [root, ...others] = partsOf(image)
   const blobs = [root, ...others]
   return members.map(({ peer, isSelf }) => {
-    const isMissing = ({ isHere, holders = [] }: BlobFacts) => !(isSelf ? isHere : holders.includes(peer))
+    const isMissing = ({ isHere, holders }: BlobFacts) =>
+      !(isSelf ? isHere : Array.isArray(holders) && holders.includes(peer))
     const missing = blobs.filter(isMissing)
     return {
       peer,
@@ -95,7 +96,12 @@ export function lackingHere(image: ImageAnswer): { parts: number; bytes: number 
 /** What no connected member holds cannot be pulled. */
 export function lostParts(image: ImageAnswer): BlobFacts[] {
   if (image.holders === undefined) return []
-  return partsOf(image).filter(({ isHere, holders = [] }) => !isHere && holders.length === 0)
+  return partsOf(image).filter((blob) => copiesOf(blob) === 0)
+}
+
+/** How many members hold it, this node among them. */
+export function copiesOf({ isHere, holders = 0 }: BlobFacts): number {
+  return Number(isHere) + (Array.isArray(holders) ? holders.length : holders)
 }
 
 /** The manifest counts as a part, the first: without it, the layers are of no use. */

@@ -28,7 +28,7 @@ interface Question {
 
 /**
  * For whom an answer is: everybody, who may read some images, who may read all, who administers accounts, who lets hosts in, or who
- * does that or may read all.
+ * may know the members.
  */
 type Audience = 'all' | 'readers' | 'overseers' | 'administrators' | 'admitters' | 'acquainted'
 
@@ -200,8 +200,7 @@ function find<A>(table: Record<string, [Audience, A]>, { method, path }: Context
     throw new PageError('NOT_FOUND', 404, `the page knows no ${method} ${path}`)
   if (audience === 'readers' && !visitor.maySomewhere('pull')) throw signInFirst(visitor)
   if (audience === 'overseers' && !visitor.mayEverywhere('pull')) throw signInFirst(visitor)
-  if (audience === 'acquainted' && !visitor.admits && !visitor.mayEverywhere('pull'))
-    throw signInFirst(visitor)
+  if (audience === 'acquainted' && !visitor.knowsMembers) throw signInFirst(visitor)
   return answer
 }
 

@@ -8,7 +8,7 @@ import { attachedTo } from './attached-tags.ts'
 import { noSuchRepository } from './changes.ts'
 import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
-import type { Visitor } from './visitors.ts'
+import { authorFor, type Visitor } from './visitors.ts'
 
 /** Text from strangers that one answer carries of each. */
 const maxAnnotations = 128
@@ -37,6 +37,7 @@ export async function describeImage(
   if (!visitor.may(repository, 'pull')) throw new PageError('NAME_UNKNOWN', 404, noSuchRepository(repository))
   const image = formatImageName(repository, reference)
   const details = await node.operate('inspect', { image, holders: query.flag('holders') }, { signal })
+  const { tag } = details
   const undeletable = undeletableIn(repository)
   const debt = node.short().find((one) => one.repository === repository && one.digest === details.digest)
   const isHere = (await node.store.manifests.get(details.digest)) !== undefined
@@ -45,18 +46,23 @@ export async function describeImage(
     digest: details.digest,
     mediaType: details.mediaType,
     kind: details.kind,
-    ...(details.tag === undefined ? {} : { tag: details.tag }),
+    ...(tag === undefined
+      ? {}
+      : { tag: { name: tag.name, writtenMs: tag.writtenMs, ...authorFor(visitor, tag) } }),
     tags: details.tags.slice(0, maxAnnotations),
     annotations: bounded(details.manifest?.annotations),
     totalBytes: details.totalBytes,
-    platforms: details.platforms.map(platformOf),
+    platforms: details.platforms.map((platform) => platformOf(platform, visitor)),
     omittedPlatforms: details.omittedPlatforms,
     referrers: [
       ...(await attachedTo(node.names, repository, details.digest)),
       ...details.referrers.map(referrerOf),
-    ],
+    ].map((referrer) => {
+      const { author: _author, ...rest } = referrer
+      return { ...rest, ...authorFor(visitor, referrer) }
+    }),
     isHere,
-    ...(details.holders === undefined ? {} : { holders: details.holders }),
+    ...holdersFor(visitor, details),
     ...(debt === undefined ? {} : { short: { held: debt.held, wanted: debt.wanted, sinceMs: debt.sinceMs } }),
     isEvictable: mayFree && isHere,
     isWarmable: mayFree,
@@ -65,7 +71,7 @@ export async function describeImage(
   }
 }
 
-function platformOf({ digest, size, platform, content }: PlatformDetails): PlatformFacts {
+function platformOf({ digest, size, platform, content }: PlatformDetails, visitor: Visitor): PlatformFacts {
   const named = { digest, bytes: size, ...(platform === undefined ? {} : { platform }) }
   if (content === undefined) return named
   const { artifactType, config, layers, image } = content
@@ -73,23 +79,32 @@ function platformOf({ digest, size, platform, content }: PlatformDetails): Platf
     ...named,
     content: {
       ...(artifactType === undefined ? {} : { artifactType }),
-      config: blobOf(config),
-      layers: layers.map(blobOf),
+      config: blobOf(config, visitor),
+      layers: layers.map((layer) => blobOf(layer, visitor)),
       ...(image === undefined ? {} : { image: configOf(image) }),
     },
   }
 }
 
-function blobOf(blob: BlobDetails & { createdBy?: string }): BlobFacts {
-  const { digest, size, mediaType, isHere, holders, createdBy } = blob
+function blobOf(blob: BlobDetails & { createdBy?: string }, visitor: Visitor): BlobFacts {
+  const { digest, size, mediaType, isHere, createdBy } = blob
   return {
     digest,
     bytes: size,
     mediaType,
     isHere,
-    ...(holders === undefined ? {} : { holders }),
+    ...holdersFor(visitor, blob),
     ...(createdBy === undefined ? {} : { createdBy }),
   }
+}
+
+/** Who has it, for who may know the members; how many have it, for others. */
+function holdersFor(
+  { knowsMembers }: Visitor,
+  { holders }: { holders?: string[] },
+): { holders?: string[] | number } {
+  if (holders === undefined) return {}
+  return { holders: knowsMembers ? holders : holders.length }
 }
 
 type InspectedConfig = NonNullable<NonNullable<PlatformDetails['content']>['image']>

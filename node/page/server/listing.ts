@@ -10,7 +10,7 @@ import { PageError } from './page-error.ts'
 import type { Query } from './query.ts'
 import { RepositoryRows } from './repository-rows.ts'
 import { TagLists } from './tag-lists.ts'
-import type { Visitor } from './visitors.ts'
+import { authorFor, type Visitor } from './visitors.ts'
 
 /** Names that a list or a search looks through at most. */
 export const maxRepositories = 10_000
@@ -46,12 +46,12 @@ export class PageListing {
     const part = { total: matching.length, ...(isCut ? { isCut } : {}), offset }
     if (order === 'name') {
       const rows = await this.#repositories.describe(matching.slice(offset, offset + limit))
-      return { ...part, rows }
+      return { ...part, rows: rows.map((row) => asToldTo(visitor, row)) }
     }
     const all = await this.#repositories.describe(matching)
     const writtenMs = (row: RepositoryRow) => row.newest?.writtenMs ?? 0
     all.sort((a, b) => writtenMs(b) - writtenMs(a))
-    return { ...part, rows: all.slice(offset, offset + limit) }
+    return { ...part, rows: all.slice(offset, offset + limit).map((row) => asToldTo(visitor, row)) }
   }
 
   async tags(query: Query, visitor: Visitor): Promise<Rows<TagRow>> {
@@ -65,9 +65,9 @@ export class PageListing {
     const all = order === 'newest' ? newest : byName
     const matching = typed === '' ? all : all.filter(({ tag }) => tag.toLowerCase().includes(typed))
     const rows = matching.slice(offset, offset + limit).map(async (listed): Promise<TagRow> => {
-      const { tag, digest, mediaType, writtenMs, author } = listed
+      const { tag, digest, mediaType, writtenMs } = listed
       const facts = await this.#images.find(digest as Digest, mediaType)
-      return { tag, digest, mediaType, writtenMs, author, platforms: [], ...facts }
+      return { tag, digest, mediaType, writtenMs, ...authorFor(visitor, listed), platforms: [], ...facts }
     })
     return { total: matching.length, ...(isCut ? { isCut } : {}), offset, rows: await Promise.all(rows) }
   }
@@ -98,4 +98,10 @@ export class PageListing {
     }
     return { names, isCut: true }
   }
+}
+
+function asToldTo(visitor: Visitor, { newest, ...row }: RepositoryRow): RepositoryRow {
+  if (newest === undefined) return row
+  const { tag, writtenMs } = newest
+  return { ...row, newest: { tag, writtenMs, ...authorFor(visitor, newest) } }
 }

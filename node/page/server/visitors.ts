@@ -18,9 +18,16 @@ export interface Visitor {
   readonly administers: boolean
   /** Whether invitations are shown, and hosts let in. */
   readonly admits: boolean
+  /** Whether this is somebody to whom it is told which members there are: who lets hosts in, or may read everything. */
+  readonly knowsMembers: boolean
   may(repository: Repository, right: AccessRight): boolean
   mayEverywhere(right: AccessRight): boolean
   maySomewhere(right: AccessRight): boolean
+}
+
+/** Which member wrote it, for who may know that. */
+export function authorFor(visitor: Visitor, { author }: { author?: string }): { author?: string } {
+  return visitor.knowsMembers && author !== undefined ? { author } : {}
 }
 
 export const sessionHeader = 'X-Shoal-Session'
@@ -84,11 +91,13 @@ export class Visitors {
 
   #visitor(asker: Asker): Visitor {
     const access = this.#access
+    const admits = access.mayInCluster(asker, 'members')
     return {
       name: asker.name,
       groups: asker.names.flatMap((name) => (name.startsWith('group:') ? [name.slice('group:'.length)] : [])),
       administers: access.mayInCluster(asker, 'admin'),
-      admits: access.mayInCluster(asker, 'members'),
+      admits,
+      knowsMembers: admits || access.mayEverywhere(asker, 'pull'),
       may: (repository, right) => access.may(asker, repository, right),
       mayEverywhere: (right) => access.mayEverywhere(asker, right),
       maySomewhere: (right) => access.maySomewhere(asker, right),

@@ -12,7 +12,7 @@ import type { StateEvent } from '../../../node/page/answers/live.ts'
 import type { Repository, Tag } from '../../../src/oci/oci.ts'
 import type { AccessRule, AccountValue } from '../../../src/records/records.ts'
 import { person } from '../../access/fixture.ts'
-import { makeImage } from '../../e2e/image.ts'
+import { jsonContent, makeImage } from '../../e2e/image.ts'
 import { codeOf, type PageAnswer, type ServedPage, servePage, signInto } from './fixture.ts'
 
 const rules: AccessRule[] = [
@@ -239,6 +239,34 @@ describe('who signed in', () => {
       isHere: false,
       repositories: [],
     })
+  })
+
+  it('is told how many members hold an image, and of none which it is, from who pushed it to who has each layer', async () => {
+    const image = makeImage({ seed: 'app', layerBytes: [100] })
+    const signature = JSON.parse(image.manifest.bytes.toString())
+    await page.operated.pushManifest(
+      'team/app',
+      'signature',
+      jsonContent(signature.mediaType, { ...signature, subject: image.manifest.descriptor }),
+    )
+    page.holders = ['12D3KooWbob', '12D3KooWcarol']
+    const self = page.operated.node.membership.identity.peerId
+    const paths = ['repositories', 'repositories?order=newest', 'tags?repository=team/app'].concat(
+      ['', '&holders=1'].map((more) => `image?repository=team/app&reference=1${more}`),
+    )
+    const tell = async (headers: Record<string, string>) => {
+      const answers: string[] = []
+      for (const path of paths) answers.push((await page.ask(`/api/${path}`, { headers })).body)
+      return answers
+    }
+    const told = await tell((await signIn('ann')).headers)
+    for (const answer of told) expect(answer).not.toMatch(new RegExp(`12D3KooW|${self}`))
+    const seen = JSON.parse(told.at(-1) ?? '') as ImageAnswer
+    expect([seen.holders, seen.platforms[0]?.content?.layers[0]?.holders]).toEqual([2, 2])
+    expect(seen.referrers).toHaveLength(1)
+    const toRoot = await tell((await signIn('root')).headers)
+    for (const answer of toRoot) expect(answer).toContain(self)
+    expect(JSON.parse(toRoot.at(-1) ?? '')).toMatchObject({ holders: page.holders })
   })
 
   it('learns of their own rights, and neither of others’ nor by which rule', async () => {

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { openHttpPort } from '../../../node/http-port.ts'
 import { openLastHour } from '../../../node/last-hour.ts'
 import { createMetrics } from '../../../node/metrics/metrics.ts'
@@ -40,6 +41,8 @@ export interface ServedPage extends AsyncDisposable {
   outdated: string | undefined
   /** What the node owes copies of, as a test says. */
   short: Debt[]
+  /** The members that say they hold whatever is asked for, as a test says. */
+  holders: string[] | undefined
   /** As a browser on this host does, with `localhost` for the Host unless another is given. */
   ask(path: string, options?: AskOptions): Promise<PageAnswer>
   /** As the page itself does, with its token. */
@@ -70,11 +73,15 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   let served: ServedPage | undefined
   const access = opened.use(await openAccess({ names, contact }))
   const copies = { short: () => served?.short ?? [] }
-  // Nothing but what is short of copies is asked of it here.
+  // Nothing but what is short of copies, and who holds something, is asked of them here.
+  const member = { exchange: { seeders: () => Readable.from(served?.holders ?? []) } }
   const context = () => ({
     node,
     registry,
     copies: copies as unknown as NonNullable<OperationContext['copies']>,
+    ...(served?.holders === undefined
+      ? {}
+      : { member: member as unknown as NonNullable<OperationContext['member']> }),
   })
   const failedPulls = keepFailedPulls()
   const metrics = createMetrics()
@@ -133,6 +140,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
     port: number,
     outdated: undefined,
     short: [],
+    holders: undefined,
     ask,
     open: (path, headers = {}) => begin(path, { headers }),
     async change(path, body, headers = {}) {

@@ -2,6 +2,7 @@
 import type { BlobFacts } from '../../answers/images.ts'
 import { formatBytes, formatCount, formatList } from '../format.ts'
 import { state } from '../live.ts'
+import { copiesOf } from '../presence.ts'
 import { hrefOf } from '../route.ts'
 import { Digest } from './copy.tsx'
 import { nameOf } from './member.tsx'
@@ -43,11 +44,12 @@ export function Layers({ layers, isAsked }: { layers: BlobFacts[]; isAsked: bool
 
 function Holders({ layer }: { layer: BlobFacts }) {
   const { members = [], self = '' } = state.value ?? {}
-  const { holders = [], isHere } = layer
-  const all = isHere ? [self, ...holders] : holders
-  if (all.length === 0) return <span class="bad-text">nobody that is connected</span>
+  const { holders, isHere } = layer
+  const copies = copiesOf(layer)
+  if (copies === 0) return <span class="bad-text">nobody that is connected</span>
   // Who reads some images alone is told of no member.
-  if (members.length === 0) return <span>{formatCount(all.length, 'member')}</span>
+  if (!Array.isArray(holders) || members.length === 0) return <span>{formatCount(copies, 'member')}</span>
+  const all = isHere ? [self, ...holders] : holders
   const names = all.map(nameOf.value)
   return (
     <span title={names.join(', ')}>

@@ -13,3 +13,14 @@ export function Member({ peer }: { peer: string }) {
     </span>
   )
 }
+
+/** Nothing where it is not told. */
+export function By({ author, word }: { author: string | undefined; word: 'by' | 'on' }) {
+  if (author === undefined) return null
+  return (
+    <>
+      {` ${word} `}
+      <Member peer={author} />
+    </>
+  )
+}

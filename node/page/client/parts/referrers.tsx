@@ -4,7 +4,7 @@ import { shortDigest } from '../format.ts'
 import { hrefOf } from '../route.ts'
 import { Age } from './age.tsx'
 import { Digest } from './copy.tsx'
-import { Member } from './member.tsx'
+import { By } from './member.tsx'
 import { StrangerTable } from './stranger-text.tsx'
 
 const attached: Record<string, string> = { sig: 'Signature', att: 'Attestation', sbom: 'SBOM' }
@@ -27,7 +27,8 @@ export function Referrers({ image }: { image: ImageAnswer }) {
                 <Digest digest={referrer.digest} />
               </span>
               <span class="quiet">
-                <Age atMs={referrer.writtenMs} /> by <Member peer={referrer.author} />
+                <Age atMs={referrer.writtenMs} />
+                <By author={referrer.author} word="by" />
               </span>
               <StrangerTable
                 entries={referrer.annotations}

@@ -6,7 +6,7 @@ import { formatBytes, formatCount, formatList, shortDigest } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { Copyable } from '../parts/copy.tsx'
-import { Member, nameOf } from '../parts/member.tsx'
+import { By, nameOf } from '../parts/member.tsx'
 import { OwnCopy } from '../parts/own-copy.tsx'
 import { Platform, Platforms } from '../parts/platform.tsx'
 import { PresenceTable } from '../parts/presence-table.tsx'
@@ -72,7 +72,8 @@ function Image({ image, reference, again }: { image: ImageAnswer; reference: str
           <div>
             <dt>Pushed</dt>
             <dd>
-              <Age atMs={tag.writtenMs} /> on <Member peer={tag.author} />
+              <Age atMs={tag.writtenMs} />
+              <By author={tag.author} word="on" />
             </dd>
           </div>
         )}
@@ -126,7 +127,7 @@ function Everywhere({ image }: { image: ImageAnswer }) {
   const presences = presenceOf(image, members)
   // Who reads some images alone is told of no member.
   const isTold = me.value?.sees === 'everything'
-  if (presences === undefined || (isTold && members.length === 0)) {
+  if (image.holders === undefined || (isTold && members.length === 0)) {
     return (
       <p class="lead quiet" role="status">
         Asking the members what they hold…
@@ -136,7 +137,7 @@ function Everywhere({ image }: { image: ImageAnswer }) {
   const lost = lostParts(image)
   return (
     <section aria-labelledby={isTold ? 'everywhere' : undefined}>
-      {isTold && (
+      {isTold && presences !== undefined && (
         <p id="everywhere" class="lead">
           {presenceInWords(presences, nameOf.value)}
         </p>
@@ -153,7 +154,7 @@ function Everywhere({ image }: { image: ImageAnswer }) {
           {image.short.wanted} are to. The node brings them by itself.
         </p>
       )}
-      {presences.length > 1 && <PresenceTable presences={presences} />}
+      {presences !== undefined && presences.length > 1 && <PresenceTable presences={presences} />}
     </section>
   )
 }

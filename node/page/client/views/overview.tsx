@@ -8,7 +8,7 @@ import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { ClusterPicture } from '../parts/cluster-picture.tsx'
 import { Hour } from '../parts/hour.tsx'
-import { Member, nameOf } from '../parts/member.tsx'
+import { By, Member, nameOf } from '../parts/member.tsx'
 import { Answered, Empty, Waiting } from '../parts/states.tsx'
 import { Transfers } from '../parts/transfers.tsx'
 import { hrefOf } from '../route.ts'
@@ -150,7 +150,8 @@ function Pushed() {
                         {name}:{newest.tag}
                       </a>
                       <span class="quiet">
-                        <Age atMs={newest.writtenMs} /> on <Member peer={newest.author} />
+                        <Age atMs={newest.writtenMs} />
+                        <By author={newest.author} word="on" />
                       </span>
                     </>
                   )}

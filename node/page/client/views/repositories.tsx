@@ -39,7 +39,7 @@ export function RepositoriesView() {
               )}
             </td>
             <td>{newest !== undefined && <Age atMs={newest.writtenMs} />}</td>
-            <td>{newest !== undefined && <Member peer={newest.author} />}</td>
+            <td>{newest?.author !== undefined && <Member peer={newest.author} />}</td>
           </>
         )}
       </LongTable>

@@ -85,9 +85,7 @@ export function RepositoryView({ repository }: { repository: string }) {
             <td>
               <Age atMs={writtenMs} />
             </td>
-            <td>
-              <Member peer={author} />
-            </td>
+            <td>{author !== undefined && <Member peer={author} />}</td>
             <td>
               <Digest digest={digest} />
             </td>
