@@ -36,6 +36,14 @@ export function openProblem(settings: Asked, names: Pick<Ledger, 'policy'>): str
   return `what clients of ${formatAddress(http)} say and send, passwords too, crosses the network unprotected (--allow-anonymous-network, and no TLS)`
 }
 
+/** What everybody may although there are accounts, in words. */
+export async function unruledProblem(
+  names: Pick<Ledger, 'policy' | 'listAccounts'>,
+): Promise<string | undefined> {
+  if (hasAccessRules(names) || (await names.listAccounts({ limit: 1 })).length === 0) return undefined
+  return `there are accounts, and ${unruled}`
+}
+
 /** Tells the log when the rules go, without which nobody is let in, and when they are back. */
 export function tellOfAccessRules(
   settings: Asked,
@@ -100,6 +108,12 @@ export async function untilAccessRules({ http }: Asked, names: Rules, clock: Clo
 /** What to do about it. */
 export const reopen =
   'set rules (the key "access" of the policy: shoal policy set), or start the node on 127.0.0.1 or with --allow-anonymous-network'
+
+/** What an account alone does not change, and what does. */
+export const unruled =
+  'the policy has no access rules, so everybody may pull, push and delete everything, with an account or without'
+export const rule =
+  'say who may what by rules (the key "access" of the policy: shoal policy set; docs/accounts.md begins with some)'
 
 export const protect =
   'set rules (the key "access" of the policy: shoal policy set) and add --tls self, or listen on 127.0.0.1'

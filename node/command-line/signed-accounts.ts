@@ -25,7 +25,7 @@ export async function performSigned<N extends AccountChange>(
   identity: Identity,
 ): Promise<OperationTypes[N]['result']> {
   const asked = [params.name, robotName(params.name)]
-  const { records, http } = await perform(settings, 'account-records', { names: asked })
+  const { records, http, hasRules } = await perform(settings, 'account-records', { names: asked })
   const known = new Map(Object.entries(records).map(([of, text]) => [of, Buffer.from(text, 'base64')]))
   const names: account.AccountNames = {
     findAccount: (of) => {
@@ -34,6 +34,7 @@ export async function performSigned<N extends AccountChange>(
     },
     // How many there are the node looks at when it takes the record.
     listAccounts: async () => [],
+    hasRules: () => hasRules,
     async change(of, decide) {
       const value = decide(names.findAccount(of)?.value)
       const record = Buffer.from(

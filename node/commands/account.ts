@@ -4,6 +4,7 @@ import { findAdminKey, key } from '../command-line/admin-key.ts'
 import { defineCommand, json, usageLines } from '../command-line/command.ts'
 import { readPassword } from '../command-line/password.ts'
 import type { AccountChange } from '../command-line/signed-accounts.ts'
+import { rule, unruled } from '../network-access.ts'
 import type { MadeRobot } from '../operations/account.ts'
 import type { OperationTypes } from '../operations/operations.ts'
 import type { ShownAccount } from '../operations/shown.ts'
@@ -93,11 +94,19 @@ node is given what was signed and never the key. Every member can read the hashe
     const account = await changed(change, action, name, groups, fromStandardInput)
     if (flags.json) printJson(account)
     else print(`${outcomes[action]?.(account) ?? name}\n`)
+    tellUnruled(account)
     return 0
   },
 })
 
-const outcomes: Record<string, (account: ShownAccount & { registry?: string }) => string> = {
+/** Whoever makes an account may think that it closes something. */
+function tellUnruled({ hasRules = true }: { hasRules?: boolean }): void {
+  if (!hasRules) process.stderr.write(`So far it closes nothing: ${unruled}; ${rule}.\n`)
+}
+
+type Changed = ShownAccount & { registry?: string; hasRules?: boolean }
+
+const outcomes: Record<string, (account: Changed) => string> = {
   add: ({ name, registry }) => `${name} can sign in at every node: docker login -u ${name} ${registry}`,
   passwd: ({ name }) => `${name} has a new password; the one of before is worth nothing`,
   groups: ({ name, groups }) => `${name} is in ${groups.length === 0 ? 'no group' : groups.join(', ')} now`,
@@ -124,7 +133,7 @@ async function changed(
   name: string,
   groups: string[],
   fromStandardInput: boolean,
-): Promise<ShownAccount & { registry?: string }> {
+): Promise<Changed> {
   if (action === 'groups') return await change('account-groups', { name, groups })
   if (action === 'disable' || action === 'enable')
     return await change('account-disable', { name, disabled: action === 'disable' })
@@ -139,6 +148,7 @@ function tellSecret(robot: MadeRobot, asJson: boolean): number {
   else print(`${robot.secret}\n`)
   const until = robot.expiresMs === undefined ? '' : `, until ${formatTime(robot.expiresMs)} UTC`
   process.stderr.write(`The secret of ${robot.name}${until}. It is shown this once.\n`)
+  tellUnruled(robot)
   return 0
 }
 

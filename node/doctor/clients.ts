@@ -1,5 +1,5 @@
 /** Whether clients are let in, and by a certificate that is good. */
-import { protect, reopen } from '../network-access.ts'
+import { protect, reopen, rule } from '../network-access.ts'
 import { remindMs } from '../tls/tls.ts'
 import { type Check, type Finding, fault, fine, note } from './check.ts'
 
@@ -12,16 +12,19 @@ export interface ClientFacts {
   outdated?: string
   /** What everybody may who reaches the port, where that was agreed to, in words. */
   open?: string
+  /** What everybody may although there are accounts, in words. */
+  unruled?: string
 }
 
 const reach =
   "see why no member is reached (shoal peers); the policy's accessMaxAge says for how long this node may go on without"
 
-export function judgeClients({ nowMs, tlsEndMs, closed, outdated, open }: ClientFacts): Finding[] {
+export function judgeClients({ nowMs, tlsEndMs, closed, outdated, open, unruled }: ClientFacts): Finding[] {
   const found = [
     ...(closed === undefined ? [] : [fault(closed, reopen)]),
     ...(outdated === undefined ? [] : [fault(outdated, reach)]),
     ...(open === undefined ? [] : [note(open, protect)]),
+    ...(unruled === undefined ? [] : [note(unruled, rule)]),
   ]
   return tlsEndMs === undefined ? found : [...found, judgeCertificate(tlsEndMs, nowMs)]
 }
@@ -38,13 +41,6 @@ export const clients: Check = {
   name: 'clients',
   async examine({ node }) {
     if (node === undefined) return []
-    const { tlsEndMs, closed, outdated, open } = node.reach
-    return judgeClients({
-      nowMs: node.status.nowMs,
-      ...(tlsEndMs === undefined ? {} : { tlsEndMs }),
-      ...(closed === undefined ? {} : { closed }),
-      ...(outdated === undefined ? {} : { outdated }),
-      ...(open === undefined ? {} : { open }),
-    })
+    return judgeClients({ nowMs: node.status.nowMs, ...node.reach })
   },
 }

@@ -22,7 +22,7 @@ import {
   robotName,
 } from '../../src/records/records.ts'
 import type { LocalNode } from '../local-node.ts'
-import { closedProblem, reopen } from '../network-access.ts'
+import { closedProblem, hasAccessRules, reopen } from '../network-access.ts'
 import { address, registryName } from '../settings/kinds.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Operation, OperationName, OperationTypes } from './operations.ts'
@@ -37,6 +37,8 @@ class AccountError extends CodedError {
 export interface AccountNames extends Pick<LocalNode['names'], 'findAccount' | 'listAccounts'> {
   /** `decide` is given what stands; what it returns is signed, and stands when it resolves. */
   change(name: string, decide: Decide): Promise<void>
+  /** Whether the policy says what an account may; while it does not, everybody may everything. */
+  hasRules(): boolean
 }
 
 type Decide = (standing: AccountValue | undefined) => AccountValue | undefined
@@ -53,9 +55,14 @@ type Change<N extends OperationName> = (
 ) => Promise<OperationTypes[N]['result']>
 
 /** With what clients on this host call the node. */
-export type MadePerson = ShownAccount & { registry: string }
+export type MadePerson = ShownAccount & { registry: string } & Ruled
 
-export interface MadeRobot {
+interface Ruled {
+  /** Whether there are access rules, without which an account closes nothing. */
+  hasRules: boolean
+}
+
+export interface MadeRobot extends Ruled {
   name: string
   /** Told once: nobody keeps it. */
   secret: string
@@ -86,6 +93,7 @@ export const addAccount: Change<'account-add'> = async (
   return {
     ...shown(get({ names }, name)),
     registry: registryName(serving === undefined ? settings.http : address(serving.http)),
+    hasRules: names.hasRules(),
   }
 }
 
@@ -103,7 +111,7 @@ export const addRobot: Change<'account-robot'> = async ({ names }, params) => {
     if (standing !== undefined) throw alreadyThere(name)
     return { type: 'robot', secret: hashSecret(secret), groups, ...more }
   })
-  return { name, secret, ...(expiresMs === undefined ? {} : { expiresMs }) }
+  return { name, secret, ...(expiresMs === undefined ? {} : { expiresMs }), hasRules: names.hasRules() }
 }
 
 export const setPassword: Change<'account-password'> = async ({ names }, { name, password }) => {
@@ -131,7 +139,7 @@ export const renewSecret: Change<'account-renew'> = async ({ names }, { name, ex
   const { value } = get({ names }, name)
   const expires =
     value.type === 'robot' && value.expiresMs !== undefined ? { expiresMs: value.expiresMs } : {}
-  return { name, secret, ...expires }
+  return { name, secret, ...expires, hasRules: names.hasRules() }
 }
 
 export const setGroups: Change<'account-groups'> = async ({ names }, { name, groups }) => {
@@ -192,6 +200,7 @@ export function onNode<N extends OperationName>(change: Change<N>): Operation<N>
     const here: AccountNames = {
       findAccount: (name) => names.findAccount(name),
       listAccounts: (page) => names.listAccounts(page),
+      hasRules: () => hasAccessRules(names),
       async change(name, decide) {
         // Decided in the ledger's turn, so that of two changes at once neither undoes the other.
         const decision = async () => [

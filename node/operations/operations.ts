@@ -204,7 +204,7 @@ export interface OperationTypes {
     params: { names: string[] }
     event: never
     /** `http`: where the running node is reached. */
-    result: { records: Record<string, string>; http?: string }
+    result: { records: Record<string, string>; hasRules: boolean; http?: string }
   }
   /** A record that an administrator's own key signed. */
   'record-submit': {

@@ -4,7 +4,7 @@ import { parseRepository, parseTag } from '../../src/oci/oci.ts'
 import type { MembersMode } from '../../src/records/records.ts'
 import type { Upstream, UpstreamStatus } from '../../src/upstream/upstream.ts'
 import type { Ban } from '../cluster/bans.ts'
-import { openProblem } from '../network-access.ts'
+import { openProblem, unruledProblem } from '../network-access.ts'
 import { NotRunningError } from './cluster.ts'
 import type { Operation } from './operations.ts'
 
@@ -26,6 +26,8 @@ export interface Reach {
   outdated?: string
   /** What everybody may who reaches the registry's port, where that was agreed to, in words. */
   open?: string
+  /** What everybody may although there are accounts, in words. */
+  unruled?: string
   /** Whether members have to be approved. */
   membersMode: MembersMode
   /** Nodes that came here and are no members yet. */
@@ -57,6 +59,7 @@ export const tellReach: Operation<'reach'> = async (
   const clockProblem = member.clockProblem()
   const [tlsEndMs, closed, outdated] = [door?.tlsEndMs(), door?.closed(), door?.outdated()]
   const open = openProblem(node.settings, node.names)
+  const unruled = await unruledProblem(node.names)
   const admissionProblem = member.admissionProblem()
   const ban = member.ban()
   const { entries } = node.names.roster()
@@ -85,6 +88,7 @@ export const tellReach: Operation<'reach'> = async (
     ...(closed === undefined ? {} : { closed }),
     ...(outdated === undefined ? {} : { outdated }),
     ...(open === undefined ? {} : { open }),
+    ...(unruled === undefined ? {} : { unruled }),
     isCloned: member.swarm.isCloned(),
     upstreams: await Promise.all((upstreams?.all ?? []).map((upstream) => askUpstream(upstream, signal))),
   }

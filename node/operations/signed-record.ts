@@ -1,6 +1,7 @@
 /** Operations on accounts, members and invitations whose records a command has signed with an administrator's own key. */
 import { CodedError } from '../../src/base/base.ts'
 import { isAccountName, readAccount, readRecordAuthor, readRecordKey } from '../../src/records/records.ts'
+import { hasAccessRules } from '../network-access.ts'
 import { checkRoom } from './account.ts'
 import { checkRoom as checkInvitations } from './invitation.ts'
 import type { Operation } from './operations.ts'
@@ -17,7 +18,11 @@ export const findAccountRecords: Operation<'account-records'> = async ({ node, s
     const record = node.names.findRecord({ kind: 'account', name })
     if (record !== undefined) records[name] = Buffer.from(record).toString('base64')
   }
-  return { records, ...(serving === undefined ? {} : { http: serving.http }) }
+  return {
+    records,
+    hasRules: hasAccessRules(node.names),
+    ...(serving === undefined ? {} : { http: serving.http }),
+  }
 }
 
 export const submitRecord: Operation<'record-submit'> = async ({ node }, params) => {

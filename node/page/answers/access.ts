@@ -14,6 +14,8 @@ export interface MeAnswer {
   admits: boolean
   /** Whether there are accounts or rules at all. */
   canSignIn: boolean
+  /** Whether there are access rules; while there are none everybody may everything, with an account or without. */
+  hasRules: boolean
   /** Whether what this node signs counts for accounts, members and invitations. */
   writesAccounts: boolean
   /** Whether it counts for the policy, which bans. */

@@ -1,4 +1,5 @@
 /** Accounts and rules on the page: for those to whom a rule gives `admin`, and of everybody else what is their own. */
+import { hasAccessRules } from '../../network-access.ts'
 import type { AccessAnswer, AccountRow, ExplainAnswer, MadeRobotAnswer, MeAnswer } from '../answers/access.ts'
 import type { Rows } from '../answers/answer.ts'
 import type { PageNode } from '../page.ts'
@@ -41,6 +42,7 @@ export class PageAccounts {
       administers,
       admits,
       canSignIn: this.#visitors.canSignIn,
+      hasRules: hasAccessRules(this.#node.names),
       writesAccounts: this.#node.writesAccounts(),
       writesPolicy: this.#node.names.authority.holds(),
     }

@@ -17,7 +17,9 @@ it('changes accounts by a key that the node never sees', async () => {
     const policy = { rules: [], immutable: [], sealers: [], banned: [], administrators: [ann.peerId] }
     await node.names.setPolicy(policy)
   }
-  const { name, secret } = await performSigned(settings, 'account-robot', { name: 'deploy', groups: [] }, ann)
+  const made = await performSigned(settings, 'account-robot', { name: 'deploy', groups: [] }, ann)
+  const { name, secret } = made
+  expect(made.hasRules).toBe(false)
   await performSigned(settings, 'account-groups', { name, groups: ['ci'] }, ann)
   await expect(performSigned(settings, 'account-rm', { name: 'nobody' }, ann)).rejects.toMatchObject({
     code: 'ACCOUNT',

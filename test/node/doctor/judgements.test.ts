@@ -55,6 +55,8 @@ describe('clients', () => {
     expect(words(findings)).toContain('any more set rules')
     const [openly] = judgeClients({ nowMs, open: 'whoever reaches 0.0.0.0:5000 may everything' })
     expect(openly).toMatchObject({ level: 'note', advice: expect.stringContaining('--tls self') })
+    const [unruled] = judgeClients({ nowMs, unruled: 'the policy has no access rules' })
+    expect(unruled).toMatchObject({ level: 'note', advice: expect.stringContaining('shoal policy set') })
   })
 })
 

@@ -1,5 +1,6 @@
 /** What `shoal account` and `shoal access` ask of a node. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { unruledProblem } from '../../../node/network-access.ts'
 import { openAccess } from '../../../src/access/access.ts'
 import { basic } from '../../access/fixture.ts'
 import { type OperatedNode, openOperatedNode } from './fixture.ts'
@@ -52,7 +53,8 @@ describe('shoal account', () => {
       expiresMs,
       note: 'CI',
     })
-    expect(made).toEqual({ name: 'robot$deploy', secret: expect.stringMatching(/^shoal_/), expiresMs })
+    const secret = expect.stringMatching(/^shoal_/)
+    expect(made).toEqual({ name: 'robot$deploy', secret, expiresMs, hasRules: false })
     expect(await signsIn(made.name, made.secret)).toBe(true)
     const renewed = await operated.perform('account-renew', { name: made.name })
     expect([await signsIn(made.name, made.secret), await signsIn(made.name, renewed.secret)]).toEqual([
@@ -62,6 +64,15 @@ describe('shoal account', () => {
     const listed = await operated.perform('account-ls', {})
     expect(listed.accounts).toMatchObject([{ name: 'robot$deploy', expiresMs, note: 'CI' }])
     expect(JSON.stringify(listed)).not.toContain(renewed.secret)
+  })
+
+  it('says whether there are access rules, without which an account closes nothing', async () => {
+    expect(await add('ann')).toMatchObject({ hasRules: false })
+    expect(await unruledProblem(operated.node.names)).toContain('with an account or without')
+    const access = [{ repositories: '**', who: ['anyone'], may: ['pull' as const] }]
+    await operated.perform('policy-set', { policy: { access } })
+    expect(await add('bob')).toMatchObject({ hasRules: true })
+    expect(await unruledProblem(operated.node.names)).toBeUndefined()
   })
 
   it('renews no secret of a robot that has expired, but with a new end', async () => {

@@ -70,7 +70,12 @@ const accountChanges = ['add', 'robot', 'renew', 'password', 'groups', 'disable'
 
 describe('without accounts and rules', () => {
   it('shows everything to everybody, and has nobody to sign in or to administer', async () => {
-    expect(await me()).toMatchObject({ sees: 'everything', administers: false, canSignIn: false })
+    expect(await me()).toMatchObject({
+      sees: 'everything',
+      administers: false,
+      canSignIn: false,
+      hasRules: false,
+    })
     for (const path of [...privates.slice(0, -1), 'storage', 'keep'])
       expect((await page.ask(`/api/${path}`)).status, path).toBe(200)
     const answer = await page.change('/api/sign-in', { name: 'ann', password: 'x' })
@@ -95,6 +100,7 @@ describe('who did not sign in', () => {
         administers: false,
         admits: false,
         canSignIn: true,
+        hasRules: true,
         writesAccounts: true,
         writesPolicy: true,
       })

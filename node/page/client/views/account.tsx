@@ -6,7 +6,7 @@ import { formatList } from '../format.ts'
 import { Explain } from '../parts/explain.tsx'
 import { Field, Form, textOf } from '../parts/fields.tsx'
 import { me, signOut } from '../session.ts'
-import { SignInView } from './sign-in.tsx'
+import { SignInView, Unruled } from './sign-in.tsx'
 
 export function AccountView() {
   const { name, groups = [], writesAccounts = false } = me.value ?? {}
@@ -14,6 +14,7 @@ export function AccountView() {
   return (
     <>
       <h1>{name}</h1>
+      {me.value?.hasRules === false && <Unruled />}
       <p class="lead">{groups.length === 0 ? 'In no group.' : `In ${formatList(groups, 32)}.`}</p>
       {me.value?.sees === 'nothing' && (
         <p class="notice warn">
