@@ -29,11 +29,16 @@ export async function openBlobExchange(
     manifests,
     partials: store.partials,
     pieceLists: pieceListStorage(node.pieceListTable),
-    async hashPieces(digest) {
+    async hashPieces(digest, { from, to }) {
       const blob = await store.blobs.stat(digest)
-      if (blob !== undefined) return await store.hashPieces(digest, layoutOf(blob.size).pieceBytes)
+      if (blob !== undefined) {
+        const { pieceBytes } = layoutOf(blob.size)
+        const end = Math.min(to * pieceBytes, blob.size)
+        return await store.hashPieces(digest, { pieceBytes, start: from * pieceBytes, end })
+      }
       const hashes = await manifests.hashPieces(digest)
       if (hashes === undefined) throw new Error(`${digest} is not here any more`)
+      // No manifest is so large that it takes two turns.
       return hashes
     },
     providers: swarm.providers,

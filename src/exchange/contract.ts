@@ -5,6 +5,7 @@ import type { Blobs, OpenBlob, Partials } from '../store/store.ts'
 import type { BatchChannel, Identity } from '../wire/wire.ts'
 import type { Fault, Misconduct } from './peer/faults.ts'
 import type { Wanted } from './protocol/wanted.ts'
+import type { HashPieces } from './seeding/list-making.ts'
 import type { PieceListStorage } from './seeding/piece-lists.ts'
 import type { TransferView } from './transfer/transfer-view.ts'
 
@@ -169,8 +170,11 @@ export interface ExchangeOptions {
   manifests?: Pick<Blobs, 'open' | 'stat'> | undefined
   partials: Partials
   pieceLists: PieceListStorage
-  /** The SHA-256 of each piece of a stored blob, one after the other, computed off the main thread. */
-  hashPieces(digest: Digest): Promise<Uint8Array>
+  /**
+   * The SHA-256 of each of these pieces of a stored blob, one after the other, computed off the main thread: from `from`, before `to`,
+   * which are some 8 MiB from a multiple of that on, or one piece.
+   */
+  hashPieces: HashPieces
   providers: Providers
   members: ExchangeMembers
   mayRead(repository: Repository, digest: Digest): Promise<boolean>

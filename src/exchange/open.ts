@@ -63,7 +63,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   })
   const verifier = createVerifier(pieceListDomain)
   const { pieceLists: storage, hashPieces } = options
-  const lists = new PieceLists({ identity, storage, verifier, hashPieces, logger })
+  const { signal } = background
+  const lists = new PieceLists({ identity, storage, verifier, hashPieces, clock, logger, signal })
   const memory = new MemoryBudget(limits.memoryBytes)
   const pool = new FramePool()
   const listener =

@@ -77,10 +77,10 @@ export interface FileStore extends Store {
   /** Lets go of memory that is kept for the next readers; false while blobs are read, come in or are on their way. */
   rest(): boolean
   /**
-   * The SHA-256 of each piece of a blob, one after the other; every piece has `pieceBytes` but the last. Throws BlobRottenError
-   * for bytes that are not those that were stored.
+   * The SHA-256 of each piece of a part of a blob, one after the other; every piece has `pieceBytes` but the last. It begins
+   * and ends at multiples of 256 KiB, or at the blob's end. Throws BlobRottenError for bytes that are not those that were stored.
    */
-  hashPieces(digest: Digest, pieceBytes: number): Promise<Uint8Array>
+  hashPieces(digest: Digest, part: { pieceBytes: number; start: number; end: number }): Promise<Uint8Array>
   /** Pieces are about to come, or to be hashed: their thread takes a while to start. */
   readyPieces(): void
   /**
@@ -203,11 +203,12 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     links: new LinkTable(context),
     hold: (digests, run) => context.claims.hold(digests, run),
     partials,
-    async hashPieces(digest, pieceBytes) {
-      // Hashes of rotten bytes would be vouched for.
-      await checked.prove(digest)
-      return await pieces.hashPieces(files.blobPath(digest), pieceBytes)
-    },
+    // Hashes of rotten bytes would be vouched for.
+    hashPieces: (digest, part) =>
+      checked.made(digest, part, async () => {
+        const { hashes, sums } = await pieces.hashPieces(files.blobPath(digest), part)
+        return { value: hashes, sums }
+      }),
     readyPieces: () => pieces.ready(),
     copyFile: (digest, { path, size }, { signal, onBytes = () => undefined } = {}) =>
       work.run(signal, async (either) => {

@@ -50,9 +50,11 @@ describe('a store on a disk', () => {
     return {
       blobs: store.blobs,
       partials: store.partials,
-      hashPieces: async (digest) => {
+      hashPieces: async (digest, { from, to }) => {
         const { size = 0 } = (await store.blobs.stat(digest)) ?? {}
-        return await store.hashPieces(digest, layoutOf(size).pieceBytes)
+        const { pieceBytes } = layoutOf(size)
+        const end = Math.min(to * pieceBytes, size)
+        return await store.hashPieces(digest, { pieceBytes, start: from * pieceBytes, end })
       },
     }
   }

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Fault } from '../../src/exchange/peer/faults.ts'
 import { packLists } from '../../src/exchange/protocol/list-pack.ts'
 import { encodeMessage } from '../../src/exchange/protocol/messages.ts'
-import { signPieceList } from '../../src/exchange/protocol/piece-list.ts'
+import { pieceHashBytes, prefixOf, signPieceList } from '../../src/exchange/protocol/piece-list.ts'
 import { layoutOf, maxBlobBytes } from '../../src/exchange/protocol/piece-size.ts'
 import { encodeData, listFrames } from '../../src/exchange/protocol/raw-frames.ts'
 import type { Channel } from '../../src/wire/wire.ts'
@@ -468,6 +468,35 @@ describe('a peer that', () => {
       },
     })
     expect(await short.exchange.fetch(wanted(digest))).toBe(false)
+  })
+
+  /** Its list, one piece at a time. */
+  function dripsItsList(of: Uint8Array): Partial<DoubleOptions> {
+    const identity = world.identity()
+    const hashes = pieceHashes(of)
+    let told = 0
+    return {
+      identity,
+      onList: async (id, { channel }) => {
+        const after = prefixOf({ hashes }, told)
+        const section = hashes.subarray(told * pieceHashBytes, (told + 1) * pieceHashBytes)
+        if (told < pieces - 1) told++
+        const list = signPieceList({ digest, size: of.length, hashes: section, after }, identity)
+        await sendAll(channel, listFrames(id, packLists([list])))
+      },
+    }
+  }
+
+  it('tells its list piece by piece does not hold up what others have', async () => {
+    await besides(dripsItsList(bytes))
+    expect(await fetched()).toBeLessThan(soonMs)
+  })
+
+  it('tells its list piece by piece, never of what is wanted, and is alone, is given up in the end', async () => {
+    const short = await world.node({ limits: { giveUpMs: 300 } })
+    double({ mesh: world.mesh, identity: world.identity(), bytes, ...dripsItsList(bytes) })
+    const ranges = (size: number) => [{ start: size - 1, end: size }]
+    await expect(short.exchange.open(wanted(digest), { ranges })).rejects.toThrow(/nothing came/)
   })
 
   it('never sends its list keeps nobody else from being asked, however many of its kind there are', async () => {

@@ -1,10 +1,11 @@
 /** The piece lists that this node can give: kept ones, and its own for what it holds whole, hashed and signed when first asked for. */
-import { type Logger, SingleFlight } from '../../base/base.ts'
+import { type Clock, type Logger, Semaphore, untilOrAfter } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import { BadSignatureError, type Identity, MalformedError, type Verifier } from '../../wire/wire.ts'
 import { openLists, packLists } from '../protocol/list-pack.ts'
 import type { PieceHashes } from '../protocol/piece-hashes.ts'
 import { type SignedPieceList, signPieceList } from '../protocol/piece-list.ts'
+import { type HashPieces, ListMaking } from './list-making.ts'
 
 /** Where signed lists are kept over a restart. */
 export interface PieceListStorage {
@@ -17,14 +18,22 @@ export interface PieceListsOptions {
   identity: Identity
   storage: PieceListStorage
   verifier: Verifier
-  hashPieces(digest: Digest): Promise<Uint8Array>
+  hashPieces: HashPieces
+  clock: Clock
   logger: Logger
+  /** No further piece is hashed once it aborts. */
+  signal: AbortSignal
 }
+
+/** What is made that soon is given whole rather than in parts. */
+const togetherMs = 50
 
 export class PieceLists {
   readonly #options: PieceListsOptions
   #hasFoundUnreadable = false
-  readonly #computing = new SingleFlight<SignedPieceList>()
+  readonly #making = new Map<Digest, ListMaking>()
+  /** One at a time, each blob in its turn. */
+  readonly #turns = new Semaphore(1)
 
   constructor(options: PieceListsOptions) {
     this.#options = options
@@ -53,12 +62,19 @@ export class PieceLists {
 
   /** For a blob that is in the store. */
   async get(digest: Digest, size: number): Promise<SignedPieceList> {
-    return await this.#computing.run(digest, async () => {
-      const [kept] = (await this.find(digest, size)) ?? []
-      // One that another signed is passed on with a part. For the whole, this node vouches.
-      if (kept?.author === this.#options.identity.peerId && kept.after === undefined) return kept
-      return await this.vouch(digest, size, await this.#options.hashPieces(digest))
-    })
+    return await this.#make(digest, size).whole
+  }
+
+  /**
+   * For a blob that is in the store: its whole list, or, while that is being made, a section of what is hashed by now from the
+   * piece `from` on, so that nobody waits for the end of a large blob to have its beginning.
+   */
+  async listFrom(digest: Digest, size: number, from: number): Promise<SignedPieceList> {
+    const making = this.#make(digest, size)
+    await untilOrAfter(making.settled, togetherMs, this.#options)
+    const section = await making.beyond(from)
+    if (section === undefined) return await making.whole
+    return signPieceList({ digest, size, ...section }, this.#options.identity)
   }
 
   /** Signs and keeps the hashes of a blob that is proven. */
@@ -79,6 +95,28 @@ export class PieceLists {
   }
 
   async drop(digest: Digest): Promise<void> {
+    this.#making.get(digest)?.stop()
     await this.#options.storage.delete(digest)
+  }
+
+  #make(digest: Digest, size: number): ListMaking {
+    const known = this.#making.get(digest)
+    if (known !== undefined) return known
+    const { hashPieces, signal } = this.#options
+    const making = new ListMaking({
+      digest,
+      size,
+      hashPieces: (hashed, range) => this.#turns.run(async () => await hashPieces(hashed, range)),
+      signal,
+      find: async () => {
+        const [kept] = (await this.find(digest, size)) ?? []
+        // One that another signed is passed on with a part. For the whole, this node vouches.
+        return kept?.author === this.#options.identity.peerId && kept.after === undefined ? kept : undefined
+      },
+      vouch: (hashes) => this.vouch(digest, size, hashes),
+      onEnd: () => this.#making.delete(digest),
+    })
+    this.#making.set(digest, making)
+    return making
   }
 }

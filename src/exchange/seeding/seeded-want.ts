@@ -14,7 +14,7 @@ export interface SeededWantContext {
   background: Background
   inventory: Inventory
   lists: PieceLists
-  /** Making a list may take reading the blob: so many are made at once. */
+  /** Making a list may take reading the blob: so many are waited for at once. */
   listing: Semaphore
   sender: Sender
   say(answer: Answer): void
@@ -113,7 +113,7 @@ export class SeededWant implements Wanted {
           if (this.#isOver) return
           const growing = inventory.partialList(digest)
           const signed =
-            growing === undefined ? [await lists.get(digest, size)] : lists.growing(growing, from)
+            growing === undefined ? [await lists.listFrom(digest, size, from)] : lists.growing(growing, from)
           if (signed.length === 0) say({ type: 'no-list', id })
           await sender.give(listFrames(id, packLists(signed, listPackLimit(size))), () => !this.#isOver)
         })

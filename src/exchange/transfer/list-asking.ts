@@ -58,9 +58,12 @@ export class ListAsking {
     this.#leaveSilent(nowMs)
     const holding = this.#sources.holding().filter(({ holds }) => holds.size === layout.size)
     if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
-    const next = holding.find(
-      (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
-    )
+    // In turn: who tells little at a time is not the only one to be asked.
+    const [next] = holding
+      .filter(
+        (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
+      )
+      .sort((a, b) => a.listAskedMs - b.listAskedMs)
     next?.askList(nowMs, known)
   }
 

@@ -138,6 +138,12 @@ export class ListCandidates {
     return this.#candidates
   }
 
+  /** Of how much of the blob the hashes are known by a list that is still growing. */
+  get listedBytes(): number {
+    const growing = this.#candidates.filter(({ list }) => !list.complete)
+    return Math.max(0, ...growing.map(({ list }) => list.known * list.layout.pieceBytes))
+  }
+
   #push(list: PieceHashes): Candidate {
     const candidate = {
       list,

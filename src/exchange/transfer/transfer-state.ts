@@ -29,6 +29,9 @@ export interface Follower {
   wake(): void
 }
 
+/** No seeder hashes less. */
+const leastListedBytesPerMs = 4096
+
 export class TransferState {
   readonly wanted: Wanted
   /** On whose behalf a member let this node have it. */
@@ -40,6 +43,7 @@ export class TransferState {
   /** When something came last, or was first waited for. */
   movedMs: number
   #awaitedMs: number
+  #listedBytes = 0
   /** How long the last proof took. */
   proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
@@ -87,6 +91,18 @@ export class TransferState {
   /** Whether not a byte has come of what is waited for. */
   get isSilent(): boolean {
     return this.movedMs === this.#awaitedMs
+  }
+
+  /**
+   * The hashes of so much of it are known: who hashes it still has got on, which puts off giving up by as long as a slow one takes
+   * for that. What several tell counts once.
+   */
+  listed(bytes: number, nowMs: number): void {
+    if (bytes <= this.#listedBytes) return
+    const { isSilent } = this
+    this.movedMs = Math.min(nowMs, this.movedMs + (bytes - this.#listedBytes) / leastListedBytesPerMs)
+    this.#listedBytes = bytes
+    if (isSilent) this.#awaitedMs = this.movedMs
   }
 
   /** Nobody waits for anything: what is late is counted from here on. */

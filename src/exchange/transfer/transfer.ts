@@ -184,6 +184,7 @@ export class Transfer {
 
   /** A list has come, or grown. */
   #reconsider(): void {
+    this.state.listed(this.#search.candidates.listedBytes, this.#context.clock.now())
     const { now } = this.state
     if (now.name !== 'downloading') {
       this.state.news()

@@ -4,7 +4,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import type { Digest } from '../../oci/oci.ts'
 import { BlobRottenError, BlobTruncatedError } from '../errors.ts'
 import { type BlobFiles, orMissing } from '../files/blob-files.ts'
-import { type BlobSums, blockBytes, PassingBlocks, partialBlocks } from '../files/block-sums.ts'
+import { type BlobSums, blockBytes, PassingBlocks, partialBlocks, sumBytes } from '../files/block-sums.ts'
 import { readChunks } from '../files/open-blob.ts'
 import type { ReadBuffers } from '../files/read-buffers.ts'
 import type { OpenBlob, OpenOptions } from '../store.ts'
@@ -99,11 +99,32 @@ export class CheckedBlobs {
     return undefined
   }
 
-  /** Throws BlobRottenError unless all of it is what was proven. */
-  async prove(digest: Digest): Promise<void> {
+  /**
+   * What was made of whole blocks that were read in another way than through here, if they were what is stored: `make` tells
+   * their sums. Throws BlobRottenError.
+   */
+  async made<T>(
+    digest: Digest,
+    part: Stretch,
+    make: () => Promise<{ value: T; sums: Uint8Array }>,
+  ): Promise<T> {
+    const { sums } = this.#options
+    const known = sums.find(digest) ?? (await this.#proven(digest))
+    const first = await make()
+    if (hasSums(known, part, first.sums)) return first.value
+    // Either rotted, the bytes or their sums.
+    const isRight = await this.#suspect(digest)
+    const second = isRight ? await make() : undefined
+    if (second !== undefined && hasSums(sums.find(digest), part, second.sums)) return second.value
+    throw new BlobRottenError(`the disk gives other bytes for ${digest} than were stored`)
+  }
+
+  /** The sums of a blob all of which was read just now. Throws BlobRottenError unless it is what was proven. */
+  async #proven(digest: Digest): Promise<BlobSums | undefined> {
     await using blob = await this.open(digest)
     if (blob === undefined) throw new BlobRottenError(`${digest} is not here any more`)
     for await (const _ of blob.chunks(0, blob.size));
+    return this.#options.sums.find(digest)
   }
 
   /** What is read at once anyway is checked before anything is promised: who asks for it gets another member's copy instead. */
@@ -249,4 +270,13 @@ async function isTaken(file: FileHandle): Promise<boolean> {
 
 function isSame(a: BlobSums, b: BlobSums | undefined): boolean {
   return b !== undefined && a.size === b.size && Buffer.compare(a.sums, b.sums) === 0
+}
+
+/** Where there was no room to note them, what was proven a moment ago stands for what is read now. */
+function hasSums(known: BlobSums | undefined, { start, end }: Stretch, sums: Uint8Array): boolean {
+  if (known === undefined) return true
+  if (start % blockBytes !== 0 || (end % blockBytes !== 0 && end !== known.size))
+    throw new RangeError(`the bytes from ${start} to ${end} of ${known.size} are no whole blocks`)
+  const at = (start / blockBytes) * sumBytes
+  return Buffer.compare(known.sums.subarray(at, at + sums.length), sums) === 0
 }

@@ -6,7 +6,7 @@ import { Fletcher } from './fletcher.ts'
 
 /** Every block but the last. As small as the smallest piece, so that a piece is never checked by reading two. */
 export const blockBytes = 256 * 1024
-const sumBytes = 4
+export const sumBytes = 4
 const sizeBytes = 8
 /** In the highest byte of the size. Rows of 0 hold other sums, of a version that is gone. */
 const sumKind = 1

@@ -39,13 +39,16 @@ export class PiecePool implements AsyncDisposable {
     return this.#nextFile++
   }
 
-  /** The SHA-256 of each piece of a file, one after the other. */
-  async hashPieces(path: string, pieceBytes: number): Promise<Uint8Array> {
+  /** The SHA-256 of each piece of a part of a file, one after the other, and the sums of the part's blocks. */
+  async hashPieces(
+    path: string,
+    part: { pieceBytes: number; start: number; end: number },
+  ): Promise<{ hashes: Uint8Array; sums: Uint8Array }> {
     const thread = this.enter()
     try {
-      const { hashes } = await thread.call({ type: 'hash', file: this.nextFile(), path, pieceBytes })
-      if (hashes === undefined) throw new Error('the piece thread gave no hashes')
-      return hashes
+      const { hashes, sums } = await thread.call({ type: 'hash', file: this.nextFile(), path, ...part })
+      if (hashes === undefined || sums === undefined) throw new Error('the piece thread gave no hashes')
+      return { hashes, sums }
     } finally {
       this.leave()
     }

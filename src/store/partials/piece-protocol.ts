@@ -22,8 +22,8 @@ export type PieceRequest =
   /** With every piece written: syncs, with `timeMs` as the modification time, and closes. Values: `hex` of the whole, and its `sums`. */
   | { type: 'finish'; file: number; timeMs: number }
   | { type: 'close'; file: number }
-  /** Hashes each piece of a whole file; `file` is a number of its own. Value: `hashes`. */
-  | { type: 'hash'; file: number; path: string; pieceBytes: number }
+  /** Hashes each piece of a part of a file; `file` is a number of its own. Values: `hashes`, and the part's `sums`, as `BlockSums` has them. */
+  | { type: 'hash'; file: number; path: string; pieceBytes: number; start: number; end: number }
 
 export interface PieceValue {
   held?: number[]

@@ -2,7 +2,7 @@
  * A thread that proves the pieces of blobs on their way in, writes them in their places, and hashes the whole in order behind
  * them while nothing else is to do, so that the end of a download does not wait for a second reading of everything.
  */
-import { createHash, type Hash, hash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import { fsyncSync, futimesSync, readSync, writeSync } from 'node:fs'
 import { constants, type FileHandle, open } from 'node:fs/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
@@ -41,7 +41,7 @@ answerCalls(handle, { givenBack: ({ memory = [] }) => memory })
 
 async function handle(request: PieceRequest): Promise<PieceValue> {
   if (request.type === 'open') return await openFile(request)
-  if (request.type === 'hash') return { hashes: await hashPieces(request.path, request.pieceBytes) }
+  if (request.type === 'hash') return await hashPieces(request)
   const file = files.get(request.file)
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   if (request.type === 'write') {
@@ -232,23 +232,45 @@ async function* readPiece(file: PartialFile, piece: number): AsyncGenerator<Uint
   }
 }
 
-async function hashPieces(path: string, pieceBytes: number): Promise<Uint8Array> {
-  await using handle = await open(path, 'r')
-  const { size } = await handle.stat()
-  const count = Math.ceil(size / pieceBytes)
-  const hashes = new Uint8Array(count * hashBytes)
-  const buffer = new Uint8Array(Math.min(pieceBytes, Math.max(size, 1)))
-  for (let piece = 0; piece < count; piece++) {
-    const start = piece * pieceBytes
-    const wanted = Math.min(pieceBytes, size - start)
-    for (let read = 0; read < wanted; ) {
-      const { bytesRead } = await handle.read(buffer, read, wanted - read, start + read)
-      if (bytesRead === 0) throw new Error(`the file ends at ${start + read}`)
-      read += bytesRead
-    }
-    hashes.set(hash('sha256', buffer.subarray(0, wanted), 'buffer'), piece * hashBytes)
+/** What comes next is read while this is hashed. */
+async function hashPieces(part: Extract<PieceRequest, { type: 'hash' }>): Promise<PieceValue> {
+  const { start, end, pieceBytes } = part
+  await using handle = await open(part.path, 'r')
+  const hashes = new Uint8Array(Math.ceil((end - start) / pieceBytes) * hashBytes)
+  const sums = new BlockSums()
+  const room = Math.min(readBytes, pieceBytes, end - start)
+  let [current, spare] = [new Uint8Array(room), new Uint8Array(room)]
+  // To the end of its piece at most.
+  const readAt = async (buffer: Uint8Array, at: number): Promise<number> => {
+    const wanted = Math.min(buffer.length, end - at, pieceBytes - ((at - start) % pieceBytes))
+    if (wanted === 0) return 0
+    const { bytesRead } = await handle.read(buffer, 0, wanted, at)
+    if (bytesRead === 0) throw new Error(`the file ends at ${at}`)
+    return bytesRead
   }
-  return hashes
+  let digest = createHash('sha256')
+  let reading = readAt(current, start)
+  try {
+    for (let position = start; position < end; ) {
+      const bytes = current.subarray(0, await reading)
+      position += bytes.length
+      reading = readAt(spare, position)
+      digest.update(bytes)
+      sums.update(bytes)
+      const filled = (position - start) % pieceBytes
+      if (filled === 0 || position === end) {
+        hashes.set(digest.digest(), (Math.ceil((position - start) / pieceBytes) - 1) * hashBytes)
+        digest = createHash('sha256')
+      }
+      ;[current, spare] = [spare, current]
+    }
+    return { hashes, sums: sums.finish() }
+  } finally {
+    // Into memory that is about to go.
+    await Promise.allSettled([reading])
+    current.buffer.transfer(0)
+    spare.buffer.transfer(0)
+  }
 }
 
 function hashOf({ hashes }: PartialFile, piece: number): Uint8Array {

@@ -43,4 +43,32 @@ describe('asking for lists', () => {
     expect(left).toEqual(['seeder'])
     expect(asked).toEqual([0])
   })
+
+  it('asks who was not asked of late how a list goes on, so that one that tells little at a time holds nobody up', () => {
+    let nowMs = 0
+    const asked: string[] = []
+    const holding = ['first', 'second'].map((peer) => {
+      const source = {
+        peer,
+        list: 'none',
+        listAskedMs: 0,
+        listFrom: 0,
+        holds: { size: layout.size, held: Bitfield.full(layout.count) },
+        askList(atMs: number, from: number) {
+          Object.assign(source, { list: 'given', listAskedMs: atMs, listFrom: from })
+          asked.push(peer)
+        },
+      } as HoldingSource
+      return source
+    })
+    const sources = { holding: () => holding } as unknown as Sources
+    const asking = new ListAsking(sources, { now: () => nowMs, sleep: async () => undefined })
+    const list = new PieceHashes(digestOf(Buffer.from('a blob')), layout)
+    for (let turn = 0; turn < 4; turn++) {
+      nowMs += 100
+      list.append(new Uint8Array(32))
+      asking.grow(list, () => true)
+    }
+    expect(asked).toEqual(['first', 'second', 'first', 'second'])
+  })
 })

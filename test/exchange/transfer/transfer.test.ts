@@ -2,13 +2,15 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { noMetrics, steadyClock } from '../../../src/base/base.ts'
 import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
-import { parseRepository } from '../../../src/oci/oci.ts'
+import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
+import { type Digest, parseRepository } from '../../../src/oci/oci.ts'
 import { double } from '../lab/double.ts'
 import {
   digestOf,
   opened,
   openWorld,
   pieceBytes,
+  pieceHashes,
   read,
   someBytes,
   type TestNode,
@@ -191,6 +193,73 @@ describe('a transfer', () => {
     const startMs = world.clock.now()
     await expect(downloader.exchange.open(wanted(digestOf(bytes)))).rejects.toThrow(/nothing came/)
     expect(world.clock.now() - startMs).toBeLessThan(600)
+  })
+
+  describe('from a seeder that has yet to hash it', () => {
+    const mebibyte = 1024 * 1024
+    const bytes = someBytes(24 * mebibyte)
+
+    /** Hashes as far as it is told to. */
+    async function slowSeeder(): Promise<{ digest: Digest; hashesTo(offset: number): void }> {
+      const hashes = pieceHashes(bytes)
+      const { pieceBytes: cut } = layoutOf(bytes.length)
+      let offset = 0
+      let told = Promise.withResolvers<void>()
+      const seeder = await world.node({
+        override: {
+          hashPieces: async (_digest, { from, to }) => {
+            while (offset < to * cut) await told.promise
+            return hashes.slice(32 * from, 32 * to)
+          },
+        },
+      })
+      return {
+        digest: await seeder.holds(bytes),
+        hashesTo(next) {
+          offset = next
+          told.resolve()
+          told = Promise.withResolvers()
+        },
+      }
+    }
+
+    it('can be read as far as that has come, and comes right in the end', async () => {
+      const { digest, hashesTo } = await slowSeeder()
+      const downloader = await world.node()
+      const opening = opened(downloader, digest)
+      hashesTo(8 * mebibyte)
+      await using blob = await opening
+      expect(Buffer.compare(await read(blob, [0, 8 * mebibyte]), bytes.subarray(0, 8 * mebibyte))).toBe(0)
+      hashesTo(16 * mebibyte)
+      const middle = [8 * mebibyte, 16 * mebibyte] as const
+      expect(Buffer.compare(await read(blob, [...middle]), bytes.subarray(...middle))).toBe(0)
+      hashesTo(24 * mebibyte)
+      expect(Buffer.compare(await read(blob), bytes)).toBe(0)
+      expect(downloader.blamed).toEqual([])
+    })
+
+    it('is not given up while that goes on, though what is wanted of it lies at its end', async () => {
+      const { digest, hashesTo } = await slowSeeder()
+      const downloader = await world.node({ limits: { giveUpMs: 900 } })
+      const opening = opened(downloader, digest, { ranges: (size) => [{ start: size - 500, end: size }] })
+      opening.catch(() => undefined)
+      for (const offset of [8, 16, 24]) {
+        await world.clock.sleep(400)
+        hashesTo(offset * mebibyte)
+      }
+      await using blob = await opening
+      const tail = await read(blob, [blob.size - 500, blob.size])
+      expect(Buffer.from(tail)).toEqual(Buffer.from(bytes.subarray(-500)))
+    })
+
+    it('is given up once that stands still', async () => {
+      const { digest, hashesTo } = await slowSeeder()
+      const downloader = await world.node({ limits: { giveUpMs: 300 } })
+      hashesTo(8 * mebibyte)
+      const ranges = (size: number) => [{ start: size - 500, end: size }]
+      await expect(opened(downloader, digest, { ranges })).rejects.toThrow(/nothing came/)
+      hashesTo(24 * mebibyte)
+    })
   })
 
   it('gives nothing to a repository that may not read it', async () => {

@@ -59,7 +59,10 @@ async function joinMesh(checked: Partial<FileStore> = {}): Promise<{ suspect(dig
     override: {
       blobs: store.blobs,
       partials: store.partials,
-      hashPieces: async (blob) => await store.hashPieces(blob, layoutOf(bytes.length).pieceBytes),
+      hashPieces: async (blob) => {
+        const { pieceBytes } = layoutOf(bytes.length)
+        return await store.hashPieces(blob, { pieceBytes, start: 0, end: bytes.length })
+      },
     },
   })
   const tell = (_facts: object, message: string): void => outcome.resolve(message)

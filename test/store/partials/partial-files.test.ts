@@ -293,7 +293,33 @@ describe('a stored blob', () => {
   it('is hashed piece by piece', async () => {
     await withStore(async (store) => {
       await store.blobs.write(digest, once(blob))
-      expect(Buffer.from(await store.hashPieces(digest, pieceBytes)).equals(plan.hashes)).toBe(true)
+      const part = { pieceBytes, start: 0, end: blob.length }
+      expect(Buffer.from(await store.hashPieces(digest, part)).equals(plan.hashes)).toBe(true)
+    })
+  })
+
+  it('is hashed in parts, and put into quarantine when one of them has rotted', async () => {
+    const large = randomBytes(9 * pieceBytes + 1234)
+    const [name, hashes] = [digestBytes(large), hashesOf(large)]
+    const parts = [0, 4, 8].map((first) => ({
+      pieceBytes,
+      start: first * pieceBytes,
+      end: Math.min((first + 4) * pieceBytes, large.length),
+    }))
+    await withStore(async (store, directory) => {
+      await store.blobs.write(name, once(large))
+      const inParts = await Promise.all(parts.map((part) => store.hashPieces(name, part)))
+      expect(Buffer.concat(inParts).equals(hashes)).toBe(true)
+      await expect(
+        store.hashPieces(name, { pieceBytes, start: pieceBytes, end: 4 * pieceBytes }),
+      ).rejects.toThrow('no whole blocks')
+      const [, hex = ''] = name.split(':')
+      await using file = await open(join(directory, 'blobs/sha256', hex.slice(0, 2), hex), 'r+')
+      await file.write(Uint8Array.of((large[5 * pieceBytes] ?? 0) ^ 1), 0, 1, 5 * pieceBytes)
+      const [first, second] = parts as [(typeof parts)[0], (typeof parts)[0]]
+      expect(Buffer.from(await store.hashPieces(name, first)).equals(hashes.slice(0, 4 * 32))).toBe(true)
+      await expect(store.hashPieces(name, second)).rejects.toMatchObject({ code: 'BLOB_ROTTEN' })
+      expect(await store.blobs.stat(name)).toBeUndefined()
     })
   })
 

@@ -23,7 +23,7 @@ it('ends the thread that proves pieces once no blob is on its way, and starts an
   }
   const pool = stack.use(new PiecePool({ clock, logger }))
   const first = pool.enter()
-  const hashes = await pool.hashPieces(path, 4)
+  const hashes = await pool.hashPieces(path, { pieceBytes: 4, start: 0, end: 4 })
   // A blob is on its way still.
   clock.advance(60_000)
   expect(pool.enter()).toBe(first)
@@ -32,6 +32,6 @@ it('ends the thread that proves pieces once no blob is on its way, and starts an
   await clock.pass(30_000)
   await ended.promise
   expect(first.isLost).toBe(true)
-  expect(await pool.hashPieces(path, 4)).toEqual(hashes)
+  expect(await pool.hashPieces(path, { pieceBytes: 4, start: 0, end: 4 })).toEqual(hashes)
   expect(errors).toEqual([])
 })
