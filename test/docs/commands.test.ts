@@ -31,6 +31,7 @@ const others = [
   ...[
     'docker-compose',
     'git',
+    'helm',
     'install',
     'journalctl',
     'kubectl',
