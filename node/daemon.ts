@@ -26,6 +26,7 @@ import { openIdleHeap, processHeap } from './idle-heap.ts'
 import { openJanitor } from './janitor.ts'
 import { openNodeKeeper } from './keep-sources.ts'
 import { openLastHour } from './last-hour.ts'
+import { replacementNotes } from './late.ts'
 import { lateCopies } from './late-copies.ts'
 import { type LocalNode, openLocalNode } from './local-node.ts'
 import { readMachineLimits } from './machine-limits.ts'
@@ -173,7 +174,8 @@ export async function openDaemon(settings: Settings, port: HttpPort, plain: Logg
   // After a failed start nobody waits on.
   running.promise.catch(() => undefined)
   opened.defer(() => running.reject(new ClosingError('the node stops')))
-  const health = healthEndpoints({ problems, notes: () => roomNotes(store) }, metrics, hosts)
+  const notes = () => [...roomNotes(store), ...replacementNotes(import.meta.filename)]
+  const health = healthEndpoints({ problems, notes }, metrics, hosts)
   if (settings.metrics !== undefined) opened.use(await openMetricsPort(settings.metrics, { health, logger }))
   const besides: Middleware = (request, next) =>
     health(request, page === undefined ? next : () => page.middleware(request, next))

@@ -12,6 +12,7 @@ import type { Condition } from './cluster/condition.ts'
 import { usualDocker } from './doctor/check.ts'
 import type { Diagnosis } from './doctor/doctor.ts'
 import type { LastHour } from './last-hour.ts'
+import { late } from './late.ts'
 import type { LocalNode } from './local-node.ts'
 import type { Measured } from './measured.ts'
 import { type OperationContext, type OperationName, runOperation } from './operations/operations.ts'
@@ -67,7 +68,7 @@ export function openPageDoor(options: PageDoorOptions): PageDoor {
 
 async function open(options: PageDoorOptions, refusals: RefusalLog): Promise<Page> {
   const { node, access, hosts, bodies, logger, directory } = options
-  const { openPage } = await import('./page/page.ts')
+  const { openPage } = await late(() => import('./page/page.ts'))
   const { http, 'page-changes': mayChange } = node.settings
   return openPage({
     node: nodeOf(options, refusals),
@@ -129,7 +130,7 @@ function nodeOf(options: PageDoorOptions, refusals: RefusalLog): PageNode {
 }
 
 async function diagnose(node: LocalNode, context: OperationContext): Promise<Diagnosis[]> {
-  const doctor = await import('./doctor/doctor.ts')
+  const doctor = await late(() => import('./doctor/doctor.ts'))
   const { signal } = new AbortController()
   const ask = async (name: OperationName) =>
     await runOperation(context, name, {}, () => undefined, { signal })

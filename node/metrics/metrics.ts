@@ -1,6 +1,7 @@
 /** Metrics for Prometheus: what modules report, kept as plain numbers and written out when they are asked for. */
 import type { Registry } from 'prom-client'
 import type { Metrics, ReadGauge } from '../../src/base/base.ts'
+import { late } from '../late.ts'
 import { exposeMetric, expositionType, numberText, type Sample } from './exposition.ts'
 import { type LabelsOf, MetricSeries } from './metric-series.ts'
 import { type MetricDeclaration, type MetricName, metricTable } from './metric-table.ts'
@@ -39,7 +40,7 @@ export function createMetrics(load: () => Promise<Client> = () => import('prom-c
   let watching: Promise<Registry> | undefined
 
   async function watch(): Promise<Registry> {
-    const { Registry, collectDefaultMetrics } = await load()
+    const { Registry, collectDefaultMetrics } = await late(load)
     const register = new Registry()
     collectDefaultMetrics({ register, eventLoopMonitoringPrecision: eventLoopEveryMs })
     return register

@@ -4,6 +4,7 @@ import { findAuthority } from '../../src/swarm/cluster/authority.ts'
 import { clusterId, tokenOf } from '../../src/swarm/cluster/cluster.ts'
 import { maxRotationMembers } from '../../src/swarm/cluster/rotation.ts'
 import { AuthorityAbsentError } from '../../src/swarm/errors.ts'
+import { late } from '../late.ts'
 import type { Operation, OperationContext } from './operations.ts'
 
 /** The operation is about other nodes, and none can be reached without a node that runs. */
@@ -26,7 +27,7 @@ export const readToken: Operation<'token'> = async ({ node, member }) => {
 /** Peer ids of those that are members as far as this node knows, without itself: connected, or met and not forgotten since. */
 export async function knownMembers({ node, member }: OperationContext): Promise<string[]> {
   const { names, membership, swarmTable } = node
-  const { rememberedPeers } = await import('../../src/swarm/cluster/remembered.ts')
+  const { rememberedPeers } = await late(() => import('../../src/swarm/cluster/remembered.ts'))
   const known =
     member === undefined
       ? await rememberedPeers(swarmTable, maxRotationMembers)

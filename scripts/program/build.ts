@@ -43,11 +43,11 @@ async function buildProgram(): Promise<void> {
 async function bundle(outDir: string): Promise<void> {
   // Loaded only here: to see that nothing changed takes none of it.
   const { build } = await import('vite')
-  const workers = await build(configOf({ input: threads, outDir, entries: '[name]-[hash].js' }))
-  const built = namesOf(workers as Rolldown.RolldownOutput)
+  const built = new Map<string, string>()
+  for (const [name, file] of Object.entries(threads)) built.set(name, await bundleThread(name, file, outDir))
   const started = new Set<string>()
   const withBuiltThreads = (code: string): string =>
-    code.replace(/(startWorker\(\s*import\.meta\.url,\s*['"])([\w-]+)/g, (_, call: string, name: string) => {
+    code.replace(/(threadOf\(\s*import\.meta\.url,\s*['"])([\w-]+)/g, (_, call: string, name: string) => {
       started.add(name)
       return `${call}${built.get(name)}`
     })
@@ -60,7 +60,21 @@ async function bundle(outDir: string): Promise<void> {
     throw new Error(`${odd.join(', ')}: started and built threads differ; see "threads" here`)
 }
 
-function configOf(what: { input: Record<string, string>; outDir: string; entries: string }): InlineConfig {
+/** One file for each, in the form that a thread is started from in memory; resolves to its name without ending. */
+async function bundleThread(name: string, file: string, outDir: string): Promise<string> {
+  const { build } = await import('vite')
+  const config = configOf({ input: { [name]: file }, outDir, entries: '[name]-[hash].js', isThread: true })
+  return entryOf((await build(config)) as Rolldown.RolldownOutput)
+}
+
+interface Part {
+  input: Record<string, string>
+  outDir: string
+  entries: string
+  isThread?: boolean
+}
+
+function configOf(what: Part): InlineConfig {
   return {
     configFile: false,
     root,
@@ -77,11 +91,12 @@ function configOf(what: { input: Record<string, string>; outDir: string; entries
         input: what.input,
         external: ['classic-level'],
         output: {
-          format: 'es',
+          format: what.isThread === true ? 'cjs' : 'es',
           keepNames: true,
           entryFileNames: what.entries,
           chunkFileNames: '[name]-[hash].js',
-          codeSplitting: { groups: [{ name: 'command', test: ofEachCommand }] },
+          codeSplitting:
+            what.isThread === true ? false : { groups: [{ name: 'command', test: ofEachCommand }] },
           // Names stay, so that a stack in a log can be read.
           minify: { compress: true, mangle: false, codegen: true },
         },
@@ -91,13 +106,11 @@ function configOf(what: { input: Record<string, string>; outDir: string; entries
   }
 }
 
-/** The name of each thread's file with the hash of its content: a node that runs starts the threads it was built with. */
-function namesOf({ output }: Rolldown.RolldownOutput): Map<string, string> {
-  return new Map(
-    output.flatMap((file) =>
-      file.type === 'chunk' && file.isEntry ? [[file.name, basename(file.fileName, '.js')]] : [],
-    ),
-  )
+/** With the hash of its content: a node that runs starts the threads it was built with. */
+function entryOf({ output }: Rolldown.RolldownOutput): string {
+  const entry = output.find((file) => file.type === 'chunk' && file.isEntry)
+  if (entry === undefined) throw new Error('a thread without code')
+  return basename(entry.fileName, '.js')
 }
 
 /** V8 keeps a source with one character past Latin-1 as two bytes for each. */

@@ -1,5 +1,5 @@
 /** What `npm pack` makes: it holds what runs and nothing else, installs without a script, and is a registry. */
-import { readdir } from 'node:fs/promises'
+import { readdir, rename } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openClient, pullManifest, pushItem } from './client.ts'
 import { run } from './command.ts'
@@ -65,6 +65,26 @@ describe('the npm package', requires('shoal', 'npm'), () => {
     expect(headers['docker-content-digest']).toBe(image.manifest.descriptor.digest)
     const page = await client.ask('GET', '/', { headers: { host: `localhost:${registry.port}` } })
     expect([page.status, page.headers['content-type']]).toEqual([200, expect.stringContaining('text/html')])
+    await registry.stop()
+  })
+
+  test('goes on taking and giving content when an upgrade took its files, and says that it is to be restarted', async () => {
+    const program = folder.at('node_modules/shoal/dist')
+    await using registry = await openRegistry({ program: folder.at('node_modules/.bin/shoal') })
+    using client = openClient(registry.port)
+    await rename(program, `${program}-of-before`)
+    try {
+      const image = makeImage({ seed: 'upgrade', layerBytes: [256 * 1024] })
+      await pushItem(client, 'team/app', '1', image)
+      const { headers } = await pullManifest(client, 'team/app', '1')
+      expect(headers['docker-content-digest']).toBe(image.manifest.descriptor.digest)
+      const ready = await client.ask('GET', '/readyz')
+      expect(ready.body.toString()).toMatch(/^ready\n.*restart it to finish the upgrade/)
+      await client.ask('GET', '/', { headers: { host: `localhost:${registry.port}` } })
+      expect(registry.output()).toContain('PROGRAM_REPLACED')
+    } finally {
+      await rename(`${program}-of-before`, program)
+    }
     await registry.stop()
   })
 

@@ -3,7 +3,7 @@ import type { Clock, Logger } from '../../base/base.ts'
 import type { DigestAlgorithm } from '../../oci/oci.ts'
 import type { DiskSpace } from '../files/disk-space.ts'
 import { RestingThread } from '../threads/resting-thread.ts'
-import { startWorker, type WorkerThread } from '../threads/worker-thread.ts'
+import { threadOf, type WorkerThread } from '../threads/worker-thread.ts'
 import { Ingest } from './ingest.ts'
 import { IngestBudget } from './ingest-budget.ts'
 import type { IngestRequest, IngestValue } from './ingest-protocol.ts'
@@ -41,7 +41,7 @@ export class IngestPool implements AsyncDisposable {
   constructor({ threads, budgetBytes, space, clock, logger }: IngestPoolOptions) {
     this.#space = space
     this.#budget = new IngestBudget(budgetBytes)
-    const start = () => startWorker(import.meta.url, 'ingest-worker')
+    const start = threadOf(import.meta.url, 'ingest-worker')
     const slot = (): IngestSlot => new RestingThread({ start, name: 'an ingest thread', clock, logger })
     this.#threads = [slot(), ...Array.from({ length: threads - 1 }, slot)]
   }

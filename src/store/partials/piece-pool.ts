@@ -1,7 +1,7 @@
 /** The thread that proves pieces, and the numbers of what is open in it. */
 import type { Clock, Logger } from '../../base/base.ts'
 import { RestingThread } from '../threads/resting-thread.ts'
-import { startWorker, type WorkerThread } from '../threads/worker-thread.ts'
+import { threadOf, type WorkerThread } from '../threads/worker-thread.ts'
 import type { PieceRequest, PieceValue } from './piece-protocol.ts'
 
 export type PieceThread = WorkerThread<PieceRequest, PieceValue>
@@ -11,7 +11,7 @@ export class PiecePool implements AsyncDisposable {
   #nextFile = 0
 
   constructor(options: { clock: Clock; logger: Logger }) {
-    const start = () => startWorker(import.meta.url, 'piece-worker')
+    const start = threadOf(import.meta.url, 'piece-worker')
     this.#thread = new RestingThread({ ...options, start, name: 'the piece thread' })
   }
 

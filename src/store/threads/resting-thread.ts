@@ -1,13 +1,13 @@
 /** A thread that is started when it is needed, replaced when it dies, and ended when nobody has needed it for a while. */
 import { Background, type Clock, ClosingError, type Logger } from '../../base/base.ts'
-import { type startWorker, WorkerThread } from './worker-thread.ts'
+import { type threadOf, WorkerThread } from './worker-thread.ts'
 
 /** A thread takes some 15 MiB, and 50 ms to start. */
 const restsAfterMs = 30_000
 
 export interface RestingThreadOptions {
-  /** Makes the thread; see `startWorker`. */
-  start: () => ReturnType<typeof startWorker>
+  /** Makes the thread. */
+  start: ReturnType<typeof threadOf>
   /** What it is called when it dies. */
   name: string
   clock: Clock

@@ -1,4 +1,5 @@
 /** A worker thread seen from the main thread: calls, and their answers in any order. */
+import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { WorkerLostError } from '../errors.ts'
 import type { WorkerCall, WorkerReply } from './worker-calls.ts'
@@ -79,7 +80,12 @@ export class WorkerThread<Request, Value> implements AsyncDisposable {
   }
 }
 
-/** Starts the worker in a file beside `module`, whether that runs as source or as built. */
-export function startWorker(module: string, name: string): Worker {
-  return new Worker(new URL(`./${name}${module.endsWith('.ts') ? '.ts' : '.js'}`, module), { name })
+/**
+ * Starts threads of a file beside `module`, whether that runs as source or as built. What is built is one file, and read now: an
+ * upgrade takes the files of a node that runs, which goes on taking content until it is restarted.
+ */
+export function threadOf(module: string, name: string): () => Worker {
+  if (module.endsWith('.ts')) return () => new Worker(new URL(`./${name}.ts`, module), { name })
+  const code = readFileSync(new URL(`./${name}.js`, module), 'latin1')
+  return () => new Worker(code, { name, eval: true })
 }

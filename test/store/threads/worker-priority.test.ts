@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { startWorker } from '../../../src/store/threads/worker-thread.ts'
+import { threadOf } from '../../../src/store/threads/worker-thread.ts'
 
 const ingestPool = new URL('../../../src/store/ingest/ingest-pool.ts', import.meta.url).href
 
@@ -17,7 +17,7 @@ test.runIf(process.platform === 'linux')(
   'a thread that hashes gives way, and no other thread does',
   async () => {
     const before = await nicenesses()
-    const worker = startWorker(ingestPool, 'ingest-worker')
+    const worker = threadOf(ingestPool, 'ingest-worker')()
     try {
       const folder = await mkdtemp(join(tmpdir(), 'shoal-priority-'))
       const answered = new Promise((resolve) => worker.once('message', resolve))
