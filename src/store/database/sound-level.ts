@@ -14,7 +14,7 @@ import { syncFolder } from '../files/blob-files.ts'
 import { diskUsage } from '../files/disk-space.ts'
 import { type CheckOptions, Damage } from './damage.ts'
 import { GuardedLevel } from './guarded-level.ts'
-import { droppedIn, isDamage, type Operation } from './level-engine.ts'
+import { droppedIn, isDamage, levelSizes, type Operation } from './level-engine.ts'
 import { faultOf, type Reopenable, refusalOf, type State, unreadable } from './level-state.ts'
 import { TableDamagedError } from './table-files.ts'
 import { WriteQueue } from './write-queue.ts'
@@ -51,7 +51,7 @@ export class SoundLevel extends GuardedLevel {
   readonly damage: Damage
 
   constructor(location: string, options: SoundLevelOptions) {
-    super(location)
+    super(location, levelSizes)
     this.#options = options
     this.#background = new Background('the database', options.logger)
     this.damage = new Damage(location, options)
