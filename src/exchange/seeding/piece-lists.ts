@@ -25,7 +25,7 @@ export interface PieceListsOptions {
   signal: AbortSignal
 }
 
-/** What is made that soon is given whole rather than in parts. */
+/** Who has the beginning is told more as often as this at most. */
 const togetherMs = 50
 
 export class PieceLists {
@@ -71,7 +71,7 @@ export class PieceLists {
    */
   async listFrom(digest: Digest, size: number, from: number): Promise<SignedPieceList> {
     const making = this.#make(digest, size)
-    await untilOrAfter(making.settled, togetherMs, this.#options)
+    if (from > 0) await untilOrAfter(making.settled, togetherMs, this.#options)
     const section = await making.beyond(from)
     if (section === undefined) return await making.whole
     return signPieceList({ digest, size, ...section }, this.#options.identity)

@@ -13,6 +13,8 @@ import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
 import { openLists } from '../protocol/list-pack.ts'
 import type { SignedPieceList } from '../protocol/piece-list.ts'
+import { layoutOf } from '../protocol/piece-size.ts'
+import { turnBytes } from '../seeding/list-making.ts'
 import type { PieceLists } from '../seeding/piece-lists.ts'
 import { ListAsking } from './list-asking.ts'
 import {
@@ -224,6 +226,7 @@ export class ListSearch {
       return this.#isLiar(author) || (after !== undefined && this.#isDoubtful(author))
     })
     const current = this.#state.attempt?.candidate
+    const known = current?.list.known ?? 0
     const candidate = isLie ? undefined : this.candidates.add(signed, { peer, current })
     if (isLie && source.holds !== undefined) this.#worthless.add(source.holds)
     source.listAskedMs = clock.now()
@@ -234,6 +237,10 @@ export class ListSearch {
     if (isOther) source.askList(clock.now())
     else this.#judge(source, candidate)
     onFound()
+    // Who has all of it and hashes it still tells more as soon as there is more. Of little at a time no haste is made.
+    const grownBytes = ((candidate?.list.known ?? 0) - known) * layoutOf(source.holds?.size ?? 0).pieceBytes
+    if (candidate !== undefined && source.holds?.held.complete === true && grownBytes >= turnBytes)
+      this.grow(candidate)
   }
 
   #judge(source: Source, candidate: Candidate | undefined): void {
