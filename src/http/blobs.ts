@@ -1,6 +1,6 @@
 /** `/v2/<name>/blobs/<digest>`: pull of whole blobs and of ranges, and delete. */
 import type { ServerResponse } from 'node:http'
-import { originsOf } from '../base/base.ts'
+import { originsOf, type Trace } from '../base/base.ts'
 import {
   type ByteRange,
   type Digest,
@@ -48,14 +48,7 @@ export async function getBlob(
     return
   }
   const ranges = rangesAlone(exchange, headers.ETag)
-  await using blob = await pull.openBlob(repository, digest, {
-    // Made only where somebody waits by it: what is in memory needs none.
-    get signal() {
-      return exchange.signal
-    },
-    trace,
-    ranges,
-  })
+  await using blob = await pull.openBlob(repository, digest, new Asked(exchange, ranges))
   if (isKnown) {
     exchange.send(304, headers)
     return
@@ -81,6 +74,24 @@ export async function getBlob(
   } finally {
     // What is refused instead was no pull.
     if (exchange.response.headersSent || exchange.signal.aborted) tell(exchange, repository, blob, sent)
+  }
+}
+
+/** A class, since V8 keeps what belongs to a request for long whose options are a literal with a getter. */
+class Asked {
+  readonly trace: Trace
+  readonly ranges: RangesOf | undefined
+  readonly #exchange: Exchange
+
+  constructor(exchange: Exchange, ranges: RangesOf | undefined) {
+    this.trace = exchange.trace
+    this.ranges = ranges
+    this.#exchange = exchange
+  }
+
+  /** Made only where somebody waits by it: what is in memory needs none. */
+  get signal(): AbortSignal {
+    return this.#exchange.signal
   }
 }
 
