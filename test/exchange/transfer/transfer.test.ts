@@ -4,6 +4,7 @@ import { noMetrics, steadyClock } from '../../../src/base/base.ts'
 import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Digest, parseRepository } from '../../../src/oci/oci.ts'
+import { SteppedClock } from '../../mirror/stepped-clock.ts'
 import { double } from '../lab/double.ts'
 import {
   digestOf,
@@ -236,6 +237,16 @@ describe('a transfer', () => {
       hashesTo(24 * mebibyte)
       expect(Buffer.compare(await read(blob), bytes)).toBe(0)
       expect(downloader.blamed).toEqual([])
+    })
+
+    it('is told more of as soon as there is more, without a tick of its clock', async () => {
+      const { digest, hashesTo } = await slowSeeder()
+      const downloader = await world.node({ override: { clock: new SteppedClock() } })
+      const opening = opened(downloader, digest)
+      hashesTo(8 * mebibyte)
+      await using blob = await opening
+      hashesTo(24 * mebibyte)
+      expect(Buffer.compare(await read(blob), bytes)).toBe(0)
     })
 
     it('is not given up while that goes on, though what is wanted of it lies at its end', async () => {
