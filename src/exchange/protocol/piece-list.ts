@@ -97,7 +97,7 @@ export function signPieceList(
 }
 
 /** The first piece that the list tells of. */
-export function firstPiece({ after }: SignedPieceList): number {
+export function firstPiece({ after }: Pick<SignedPieceList, 'after'>): number {
   return after?.pieces ?? 0
 }
 

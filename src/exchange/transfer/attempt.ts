@@ -7,11 +7,9 @@ import { Download } from '../picker/download.ts'
 import type { DownloadAction, DownloadEvent } from '../picker/download-events.ts'
 import { Bitfield } from '../protocol/bitfield.ts'
 import { pieceHash, pieceHashBytes } from '../protocol/piece-list.ts'
-import { pieceLength } from '../protocol/piece-size.ts'
+import type { Candidate } from './candidates.ts'
 import { type Interest, wantedPieces } from './interest.ts'
-import type { Candidate } from './list-candidates.ts'
 import type { HoldingSource, Source } from './source.ts'
-import { Trials } from './trial.ts'
 
 export interface AttemptOptions {
   candidate: Candidate
@@ -30,8 +28,8 @@ export interface AttemptOptions {
   /** A piece is about to be written: it can be read before `onGained`, or is found wrong. */
   onWrite(piece: number, giver: string): void
   onGained(piece: number, giver: string): void
-  /** The source's piece is wrong by this list. It takes no part in the download any more. */
-  onWrong(source: Source, piece: number, by: Candidate): void
+  /** The source's piece is wrong by the list. It takes no part in the download any more. */
+  onWrong(source: Source, piece: number): void
   /** The source is silent, and takes no part any more either. */
   onDrop(source: Source): void
 }
@@ -45,8 +43,6 @@ interface Peer {
 export class Attempt {
   readonly candidate: Candidate
   readonly partial: PartialBlob
-  /** Of other lists, beside it. */
-  readonly trials: Trials
   readonly #options: AttemptOptions
   readonly #download: Download
   readonly #peers = new Map<string, Peer>()
@@ -58,12 +54,11 @@ export class Attempt {
   #isOver = false
 
   constructor(options: AttemptOptions) {
-    const { candidate, partial, maxBytes, budget, random, clock } = options
+    const { candidate, partial, maxBytes, budget, random } = options
     const { layout } = candidate.list
     this.#options = options
     this.candidate = candidate
     this.partial = partial
-    this.trials = new Trials(candidate, clock.now())
     // The list may have grown while the part was being opened.
     this.#known = partial.plan.hashes.length / pieceHashBytes
     const held = new Bitfield(layout.count)
@@ -176,10 +171,7 @@ export class Attempt {
 
   /** What a peer said or sent. */
   heard(source: Source, event: WantEvent): void {
-    const tried = this.trials.heard(source, event, this.#options.clock.now())
-    if (tried?.isRight === false) this.#options.onWrong(source, tried.piece, tried.candidate)
-    // What is right by another list would be wrong by the one that is gone by.
-    if (tried !== undefined || !this.has(source)) return
+    if (!this.has(source)) return
     const { peer } = source
     switch (event.type) {
       case 'has': {
@@ -209,7 +201,6 @@ export class Attempt {
   /** Ends it as it stands: nothing more is asked for, and what was being written is. */
   async close(): Promise<void> {
     this.#end()
-    this.trials.close()
     for (const { source } of this.#peers.values()) source.want.cancelAll()
     this.#peers.clear()
     while (this.#writing.size > 0) await Promise.all(this.#writing)
@@ -252,7 +243,7 @@ export class Attempt {
     else if (!this.#isOver) {
       this.leave(source)
       source.want.cancelAll()
-      this.#options.onWrong(source, piece, this.candidate)
+      this.#options.onWrong(source, piece)
     }
   }
 
@@ -267,12 +258,9 @@ export class Attempt {
   }
 
   #gained(peer: string, piece: number, giver: string): void {
-    const { clock, onGained } = this.#options
     const isNews = !this.held.has(piece)
     this.#feed({ type: 'arrived', peer, piece })
-    if (!isNews) return
-    this.trials.gained(pieceLength(this.candidate.list.layout, piece), clock.now())
-    onGained(piece, giver)
+    if (isNews) this.#options.onGained(piece, giver)
   }
 
   #feed(event: DownloadEvent): void {

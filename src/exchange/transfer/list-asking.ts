@@ -1,9 +1,13 @@
-/** Whom to ask for the list of a blob's pieces, and when. */
-import type { Clock } from '../../base/base.ts'
+/** Whom to ask for the list of a blob's pieces, and when. Pure. */
 import { listPackLimit } from '../protocol/list-pack.ts'
 import type { PieceHashes } from '../protocol/piece-hashes.ts'
-import type { HoldingSource, Source } from './source.ts'
-import type { Sources } from './sources.ts'
+import type { Giver, Holding } from './candidates.ts'
+
+export interface ListAskingOptions<G extends Giver> {
+  now(): number
+  holding(): Holding<G>[]
+  act(command: { type: 'ask-list'; giver: G; from: number } | { type: 'leave'; giver: G }): void
+}
 
 /** A peer that has not sent its list for so long does not keep another from being asked. */
 const patienceMs = 150
@@ -12,76 +16,68 @@ const refusedMs = 1000
 const silentMs = 10_000
 const maxWaitingBytes = 16 * 1024 * 1024
 
-export class ListAsking {
-  readonly #sources: Sources
-  readonly #clock: Clock
-  /** So many are asked next. */
-  #atOnce = 1
+export class ListAsking<G extends Giver> {
+  readonly #options: ListAskingOptions<G>
 
-  constructor(sources: Sources, clock: Clock) {
-    this.#sources = sources
-    this.#clock = clock
+  constructor(options: ListAskingOptions<G>) {
+    this.#options = options
   }
 
-  /** Asks seeders for their lists: one first, and twice as many each time that none has answered. */
-  ask(): void {
-    const sources = this.#sources
-    const nowMs = this.#clock.now()
-    let waitingBytes = 0
-    for (const source of sources.holding()) {
-      const age = nowMs - source.listAskedMs
-      if (source.list === 'refused' && age > refusedMs) source.list = 'none'
-      if (source.list !== 'asked') continue
-      if (age < patienceMs) return
-      waitingBytes += listPackLimit(source.holds.size)
-    }
-    this.#leaveSilent(nowMs)
+  /** While no list is known. */
+  begin(): void {
     // Who has nothing yet that it could give may not know a hash either. Whoever claims most is asked last.
-    const able = sources
+    const able = this.#options
       .holding()
-      .filter(({ list, holds }) => list === 'none' && (holds.held.held > 0 || holds.size === 0))
+      .filter(({ list, holds }) => list !== 'given' && (holds.held.held > 0 || holds.size === 0))
     able.sort(
       (a, b) => Number(b.holds.held.complete) - Number(a.holds.held.complete) || a.holds.size - b.holds.size,
     )
-    for (const source of able.slice(0, this.#atOnce)) {
-      waitingBytes += listPackLimit(source.holds.size)
-      if (waitingBytes > maxWaitingBytes) return
-      source.askList(nowMs)
-    }
-    if (able.length > 0) this.#atOnce *= 2
+    this.#askSome(able, 0)
   }
 
-  /** Asks someone who holds more than the list tells of how it goes on. */
-  grow({ known, complete, layout }: PieceHashes, isGood: (source: HoldingSource) => boolean): void {
+  /** Who holds more than the list tells of may know how it goes on. */
+  grow({ known, complete, layout }: PieceHashes, isGood: (giver: Holding<G>) => boolean): void {
     if (complete) return
-    const nowMs = this.#clock.now()
-    this.#leaveSilent(nowMs)
-    const holding = this.#sources.holding().filter(({ holds }) => holds.size === layout.size)
-    if (holding.some(({ list, listAskedMs }) => list === 'asked' && nowMs - listAskedMs < patienceMs)) return
+    const able = this.#options.holding().filter((giver) => {
+      const { list, holds, listFrom } = giver
+      const isNew = list !== 'given' || listFrom !== known || this.#ageMs(giver) > patienceMs
+      return isNew && holds.size === layout.size && holds.held.hasFrom(known) && isGood(giver)
+    })
     // In turn: who tells little at a time is not the only one to be asked.
-    const [next] = holding
-      .filter(
-        (source) => this.#mayAsk(source, known, nowMs) && source.holds.held.hasFrom(known) && isGood(source),
-      )
-      .sort((a, b) => a.listAskedMs - b.listAskedMs)
-    next?.askList(nowMs, known)
+    able.sort((a, b) => a.listAskedMs - b.listAskedMs)
+    this.#askSome(able, known)
   }
 
-  /** Who owes a list is not asked for another; asked anew as a source, it is. */
-  #leaveSilent(nowMs: number): void {
-    for (const source of this.#sources.holding()) {
-      if (source.list === 'asked' && nowMs - source.listAskedMs > silentMs)
-        this.#sources.shun(source, 'for-now')
+  ask(giver: G, from = 0): void {
+    Object.assign(giver, { list: 'asked', listAskedMs: this.#options.now(), listFrom: from })
+    this.#options.act({ type: 'ask-list', giver, from })
+  }
+
+  /** A list, or that there is none. */
+  answered(giver: G, list: 'given' | 'refused'): void {
+    Object.assign(giver, { list, listAskedMs: this.#options.now() })
+  }
+
+  /** One first, and twice as many each time that none has answered. */
+  #askSome(able: readonly Holding<G>[], from: number): void {
+    const asked = this.#options.holding().filter(({ list }) => list === 'asked')
+    // Asked anew as a source, it is asked for its list again.
+    for (const giver of asked) {
+      if (this.#ageMs(giver) > silentMs) this.#options.act({ type: 'leave', giver })
+    }
+    if (asked.some((giver) => this.#ageMs(giver) < patienceMs)) return
+    let waitingBytes = asked.reduce((sum, { holds }) => sum + listPackLimit(holds.size), 0)
+    const ready = able.filter(
+      (giver) => giver.list !== 'asked' && (giver.list !== 'refused' || this.#ageMs(giver) > refusedMs),
+    )
+    for (const giver of ready.slice(0, asked.length + 1)) {
+      waitingBytes += listPackLimit(giver.holds.size)
+      if (waitingBytes > maxWaitingBytes) return
+      this.ask(giver, from)
     }
   }
 
-  /** One that can be read has come. */
-  answered(): void {
-    this.#atOnce = 1
-  }
-
-  #mayAsk({ list, listAskedMs, listFrom }: Source, from: number, nowMs: number): boolean {
-    if (list === 'given') return listFrom !== from || nowMs - listAskedMs > patienceMs
-    return list === 'none' || (list === 'refused' && nowMs - listAskedMs > refusedMs)
+  #ageMs({ listAskedMs }: G): number {
+    return this.#options.now() - listAskedMs
   }
 }

@@ -2,18 +2,19 @@
 import { type Clock, unlessAborted } from '../../base/base.ts'
 import type { Origin, OriginStream } from '../contract.ts'
 import { OriginError } from '../errors.ts'
-import { type Layout, pieceAt, pieceLength, pieceRange } from '../protocol/piece-size.ts'
+import { type Layout, layoutOf, pieceAt, pieceLength, pieceRange } from '../protocol/piece-size.ts'
 import type { Attempt } from './attempt.ts'
-import type { ListChoice } from './list-choice.ts'
-import type { ListSearch } from './list-search.ts'
+import type { ListJudge } from './list-judge.ts'
 import type { MemoryBudget } from './memory-budget.ts'
+import type { Source } from './source.ts'
+import type { Sources } from './sources.ts'
 import type { TransferState } from './transfer-state.ts'
 
 /** Of the transfer that they come into. */
 export interface OriginPiecesParts {
   state: TransferState
-  search: Pick<ListSearch, 'isElsewhere' | 'grow'>
-  choice: Pick<ListChoice, 'isListed' | 'begin'>
+  judge: Pick<ListJudge<Source>, 'isListed' | 'begin' | 'grow'>
+  sources: Pick<Sources, 'holding'>
 }
 
 export interface OriginPiecesOptions {
@@ -81,21 +82,22 @@ export class OriginPieces {
       using _lease = await memory.lend({ least: bytes, most: bytes, signal: either })
       const isSame = await this.#copy(stream, { start, attempt, signal: either })
       // What came contradicts what others signed: one of both is wrong, and only the whole digest says which.
-      if (!isSame) this.#parts.choice.begin(stream.size)
+      if (!isSame) this.#begin(stream.size)
     }
   }
 
   /** Where to read on: at the first piece that no member has. `undefined` when the transfer needs nothing more. */
   async #next(signal: AbortSignal): Promise<number | undefined> {
     const { clock } = this.#options
-    const { state, search, choice } = this.#parts
+    const { state, judge, sources } = this.#parts
     const untilMs = clock.now() + learnMs
     for (;;) {
       signal.throwIfAborted()
       const { attempt } = state
       if (state.isProven || attempt?.held.complete === true) return undefined
       // A list is to be had from who holds some of it.
-      const isAwaited = choice.isListed || (search.isElsewhere && clock.now() <= untilMs)
+      const isElsewhere = sources.holding().some(({ holds }) => holds.held.held > 0)
+      const isAwaited = judge.isListed || (isElsewhere && clock.now() <= untilMs)
       if (attempt === undefined && !isAwaited) return 0
       if (attempt !== undefined) {
         const { known, layout } = attempt.candidate.list
@@ -103,7 +105,7 @@ export class OriginPieces {
         const isLearnt = piece === undefined || piece <= known
         if (piece !== undefined && isLearnt) return pieceRange(layout, piece).start
         if (!isLearnt && clock.now() > untilMs) return pieceRange(layout, known).start
-        search.grow(attempt.candidate)
+        judge.grow()
       }
       await Promise.race([unlessAborted(state.change, signal), clock.sleep(tickMs, { signal })])
     }
@@ -111,17 +113,23 @@ export class OriginPieces {
 
   /** The download for a blob of this size. */
   async #attemptFor(size: number, signal: AbortSignal): Promise<Attempt> {
-    const { state, choice } = this.#parts
+    const { state, judge } = this.#parts
     let isBegun = false
     for (;;) {
       const { attempt } = state
       if (attempt?.candidate.list.layout.size === size) return attempt
-      if (!isBegun && (attempt !== undefined || !choice.isListed)) {
+      if (!isBegun && (attempt !== undefined || !judge.isListed)) {
         isBegun = true
-        choice.begin(size)
+        this.#begin(size)
       }
       await unlessAborted(state.change, signal)
     }
+  }
+
+  /** A list of what comes from the origin. */
+  #begin(size: number): void {
+    this.#parts.judge.begin(layoutOf(size))
+    this.#parts.state.news()
   }
 
   /** Until the end, or until others have what comes next; false when they signed something else than what came. */
@@ -132,7 +140,7 @@ export class OriginPieces {
     const { layout } = attempt.candidate.list
     const chunks = stream.chunks[Symbol.asyncIterator]()
     let position = stream.start
-    let piece = this.#begin(layout, position)
+    let piece = this.#beginPiece(layout, position)
     let write: Promise<boolean> = Promise.resolve(true)
     try {
       for (;;) {
@@ -151,7 +159,7 @@ export class OriginPieces {
           if (!(await write)) return false
           const { number, bytes } = piece
           write = attempt.take(number, bytes)
-          piece = this.#begin(layout, position)
+          piece = this.#beginPiece(layout, position)
           // Where ranges are not to be had, all that lies before is read along.
           if (position > start && !this.#isWorthReading(attempt, number + 1)) return await write
         }
@@ -173,7 +181,7 @@ export class OriginPieces {
     return next !== undefined && next <= piece + gapPieces
   }
 
-  #begin(layout: Layout, start: number): ComingPiece | undefined {
+  #beginPiece(layout: Layout, start: number): ComingPiece | undefined {
     if (start >= layout.size) return undefined
     const number = pieceAt(layout, start)
     if (pieceRange(layout, number).start !== start) throw this.#broken(`it began at ${start}`)

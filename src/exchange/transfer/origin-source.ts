@@ -3,18 +3,17 @@ import { type Clock, inStep, unlessAborted, untilOrAfter } from '../../base/base
 import type { Origin, OriginDelegation, OriginOptions } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
-import type { ListChoice } from './list-choice.ts'
-import type { ListSearch } from './list-search.ts'
+import type { ListJudge } from './list-judge.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { OriginPieces } from './origin-pieces.ts'
+import type { Source } from './source.ts'
 import type { Sources } from './sources.ts'
 import type { TransferState } from './transfer-state.ts'
 
 export interface OriginParts {
   state: TransferState
   sources: Sources
-  search: ListSearch
-  choice: ListChoice
+  judge: ListJudge<Source>
 }
 
 export interface OriginSourceOptions {
@@ -82,7 +81,7 @@ export class OriginSource {
   async fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean> {
     await unlessAborted(this.#begun.promise, options.signal)
     // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
-    const isDoubtful = this.#run === undefined && this.#parts.choice.isListed
+    const isDoubtful = this.#run === undefined && this.#parts.judge.isListed
     if (isDoubtful && !(await this.#options.admits(this.#wanted, origin, options.signal))) return false
     this.#run ??= this.#start(origin)
     this.#parts.state.news()
@@ -152,16 +151,16 @@ export class OriginSource {
   }
 
   async #fetch(pieces: OriginPieces, signal: AbortSignal): Promise<boolean> {
-    const { state, search } = this.#parts
+    const { state, judge } = this.#parts
     try {
       await this.#untilAsked(signal)
       for (let tries = 1; ; tries++) {
-        const before = search.unproven
+        const before = judge.unproven
         if (!(await pieces.run({ signal }))) return false
-        while (!state.isProven && search.unproven === before) await unlessAborted(state.change, signal)
+        while (!state.isProven && judge.unproven === before) await unlessAborted(state.change, signal)
         if (state.isProven) return true
         // What others had from the origin may have been wrong, and this node's be right.
-        if (search.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(state.digest)
+        if (judge.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(state.digest)
       }
     } finally {
       this.#run = undefined

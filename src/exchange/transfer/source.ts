@@ -1,30 +1,21 @@
 /** One peer that may have a blob, as a transfer knows it: what it says that it holds, and what came of asking for its list. */
 import type { Asking } from '../peer/asking.ts'
 import type { Want, WantEvent } from '../peer/want.ts'
-import type { Bitfield } from '../protocol/bitfield.ts'
+import type { Candidate, Giver, Holding, Holds } from './candidates.ts'
 
-export interface Holds {
-  /** Of the blob, as the peer says. */
-  readonly size: number
-  /** Live. */
-  readonly held: Bitfield
-}
+export type HoldingSource = Holding<Source>
 
-export type HoldingSource = Source & { readonly holds: Holds }
-
-export class Source {
+export class Source implements Giver {
   readonly link: Asking
   readonly want: Want
   readonly askedMs: number
   /** It has said whether it holds anything. */
   answered = false
-  /** `undefined` while that is nothing. */
   holds: Holds | undefined
-  /** Whether its list was asked for, and what came of that. */
-  list: 'none' | 'asked' | 'given' | 'refused' = 'none'
+  list: Giver['list'] = 'none'
   listAskedMs = 0
-  /** From which piece on it was asked for. */
   listFrom = 0
+  doubt: { piece: number; against: Candidate } | undefined
   /** Of pieces of this blob. */
   receivedBytes = 0
 
@@ -36,13 +27,6 @@ export class Source {
 
   get peer(): string {
     return this.link.peer
-  }
-
-  askList(nowMs: number, from = 0): void {
-    this.list = 'asked'
-    this.listAskedMs = nowMs
-    this.listFrom = from
-    this.want.askList(from)
   }
 
   /** Keeps what it says of what it holds. Returns whether that may be less than before. */

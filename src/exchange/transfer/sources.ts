@@ -139,6 +139,7 @@ export class Sources {
     if (this.#sources.get(source.peer) === source) this.#sources.delete(source.peer)
     source.link.release(source.want)
     this.#strangers.cool(source.peer, how)
+    this.#options.onEvent(source, { type: 'ended' })
     this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     if (source.holds !== undefined && this.holding().length === 0) this.search.lonely()
     if (how === 'for-now') this.#strangers.add(source.peer)
@@ -245,8 +246,11 @@ export class Sources {
     if (event.type === 'holds' && !source.answered)
       this.#debts.answered(this.#options.clock.now() - source.askedMs)
     const isLess = source.heard(event)
+    if (event.type === 'ended') {
+      this.shun(source, 'for-now')
+      return
+    }
     if (event.type === 'busy') this.#refused(source)
-    else if (event.type === 'ended') this.shun(source, 'for-now')
     else if (event.type === 'others') for (const key of event.keys) this.add(peerIdOf(key))
     if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)

@@ -4,21 +4,18 @@
  */
 import { fromUpstream, inStep, type Metrics, type TokenBucket, unlessAborted } from '../../base/base.ts'
 import type { PartialBlob, Partials } from '../../store/store.ts'
-import type { Verifier } from '../../wire/wire.ts'
 import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
-import type { Faults } from '../peer/faults.ts'
 import type { FramePool } from '../peer/frame-pool.ts'
 import type { WantEvent } from '../peer/want.ts'
+import { pieceLength } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Inventory } from '../seeding/inventory.ts'
 import { Attempt } from './attempt.ts'
-import type { Candidate, Liars } from './list-candidates.ts'
-import { ListChoice } from './list-choice.ts'
-import { ListSearch } from './list-search.ts'
+import type { Candidate } from './candidates.ts'
+import { Lists, type ListsOptions } from './lists.ts'
 import type { MemoryBudget } from './memory-budget.ts'
 import { OriginSource, type OriginSourceOptions } from './origin-source.ts'
-import { Proofs, type ProofsOptions } from './proofs.ts'
 import { type HoldingSource, isHolding, type Source } from './source.ts'
 import { Sources, type SourcesOptions } from './sources.ts'
 import { TransferState } from './transfer-state.ts'
@@ -27,16 +24,13 @@ import { TransferState } from './transfer-state.ts'
 export interface TransferContext
   extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
     Omit<OriginSourceOptions, 'over'>,
-    ProofsOptions {
+    Omit<ListsOptions, 'onFound'> {
   partials: Partials
   inventory: Inventory
   memory: MemoryBudget
   /** Gets memory back that pieces came in. */
   pool: Pick<FramePool, 'give'>
   budget?: TokenBucket
-  liars: Liars
-  faults: Faults
-  verifier: Verifier
   providers: Providers
   metrics: Metrics
   /** A transfer to which nothing comes for this long fails. */
@@ -58,9 +52,7 @@ export class Transfer {
   readonly origin: OriginSource
   readonly sources: Sources
   readonly #context: TransferContext
-  readonly #search: ListSearch
-  readonly #choice: ListChoice
-  readonly #proofs: Proofs
+  readonly #lists: Lists
   readonly #over = new AbortController()
   #isAnnounced = false
 
@@ -74,14 +66,8 @@ export class Transfer {
       refuses: (peer) => context.liars.has(peer, wanted.digest),
       onEvent: (source, event) => this.#heard(source, event),
     })
-    this.#search = new ListSearch(this.state, this.sources, {
-      ...context,
-      onFound: () => this.#reconsider(),
-      onDisproved: (candidate) => this.#choice.abandon(candidate),
-    })
-    this.#choice = new ListChoice(this.state, this.sources, this.#search, context.clock)
-    this.#proofs = new Proofs(this.state, this.#search, context)
-    const parts = { state: this.state, sources: this.sources, search: this.#search, choice: this.#choice }
+    this.#lists = new Lists(this.state, this.sources, { ...context, onFound: () => this.#reconsider() })
+    const parts = { state: this.state, sources: this.sources, judge: this.#lists.judge }
     this.origin = new OriginSource(parts, { ...context, over: this.#over.signal })
     // With another way to have it, it is not known to be nowhere before that has failed, too.
     if (!this.origin.isPossible) void this.sources.search.found.then((isFound) => this.state.find(isFound))
@@ -107,7 +93,7 @@ export class Transfer {
       },
     )
     try {
-      await this.#search.recall()
+      await this.#lists.recall()
       this.origin.begin()
       await this.#download(either)
     } catch (error) {
@@ -124,10 +110,10 @@ export class Transfer {
   async #download(signal: AbortSignal): Promise<void> {
     const { state } = this
     try {
-      while (!state.isProven) await this.#try(await this.#choice.next(signal), signal)
+      while (!state.isProven) await this.#try(await this.#lists.next(signal), signal)
     } finally {
       // Nothing stays on the disk that is known to be another blob.
-      if (this.#search.isWrong && !state.isProven) await this.#context.partials.drop(state.digest)
+      if (this.#lists.judge.isWrong && !state.isProven) await this.#context.partials.drop(state.digest)
     }
   }
 
@@ -152,14 +138,15 @@ export class Transfer {
 
   async #check(): Promise<void> {
     const { now } = this.state
-    if (now.name === 'searching') this.#choice.check()
+    // Whoever looks for a list asks for some now and then.
+    if (now.name === 'searching') this.state.news()
     if (now.name !== 'downloading') return
     const { attempt } = now
     attempt.wake()
     this.#show(attempt)
-    this.#choice.compare(attempt)
-    this.#search.grow(attempt.candidate)
-    await this.#proofs.keep(attempt.candidate)
+    this.#compare(attempt)
+    this.#lists.judge.grow()
+    await this.#lists.keep(attempt.candidate)
   }
 
   /** What a peer said or sent. */
@@ -170,34 +157,37 @@ export class Transfer {
       state.movedMs = Math.min(this.#context.clock.now(), state.movedMs + event.bytes / leastBytesPerMs)
     }
     if (isHolding(source)) state.find(true)
-    this.#search.heard(source, event)
     const { attempt } = state
-    if (attempt !== undefined) {
+    if (!this.#lists.heard(source, event) && attempt !== undefined) {
       if (event.type === 'holds' && isHolding(source)) this.#join(attempt, source)
       else attempt.heard(source, event)
-      const { candidate } = attempt
-      const isAhead = event.type === 'has' && event.pieces.some((piece) => piece >= candidate.list.known)
-      if (isAhead) this.#search.grow(candidate)
+      const { known } = attempt.candidate.list
+      if (event.type === 'has' && event.pieces.some((piece) => piece >= known)) this.#lists.judge.grow()
     }
     if (isNews.has(event.type) || state.origin !== undefined) state.news()
   }
 
   /** A list has come, or grown. */
   #reconsider(): void {
-    this.state.listed(this.#search.candidates.listedBytes, this.#context.clock.now())
+    this.state.listed(this.#lists.judge.listedBytes, this.#context.clock.now())
     const { now } = this.state
     if (now.name !== 'downloading') {
       this.state.news()
       return
     }
     const { attempt } = now
-    const { candidate } = attempt
     attempt.learn()
     for (const source of this.sources.holding()) {
-      if (this.#search.isDoubted(source, candidate)) attempt.leave(source)
-      else if (!attempt.has(source) || this.#search.dissentOf(source, candidate)) this.#join(attempt, source)
+      if (!attempt.has(source) || this.#lists.judge.isDissenting(source)) this.#join(attempt, source)
     }
-    this.#choice.compare(attempt)
+    this.#compare(attempt)
+  }
+
+  /** Whether another list is more use. */
+  #compare({ isSated, peers, held }: Attempt): void {
+    const isServed = peers > 0 || this.state.origin !== undefined
+    this.#lists.judge.compare({ isSated, isServed, held })
+    if (this.#lists.judge.isOver) this.state.news()
   }
 
   /** Downloads under one list, until the blob is in the store, the list proves wrong, or another is to be believed. */
@@ -217,22 +207,28 @@ export class Transfer {
       isFar: (peer) => this.sources.isFar(peer),
       onWrite: (piece, giver) => state.writes(piece, giver),
       onGained: (piece, giver) => this.#gained(attempt, piece, giver),
-      onWrong: (source, piece, by) => this.#search.suspect(source, piece, by),
+      onWrong: (source, piece) => this.#lists.judge.mismatched(source, piece, candidate),
       onDrop: (source) => this.#dropped(source),
     })
     try {
-      await this.#proofs.keep(candidate, { everyMs: 0 })
+      await this.#lists.keep(candidate, { everyMs: 0 })
       this.#begin(attempt)
-      await unlessAborted(Promise.race([attempt.over, this.#choice.whileBelieved(attempt)]), signal)
+      await unlessAborted(Promise.race([attempt.over, this.#whileBelieved(attempt)]), signal)
       await attempt.close()
-      if (attempt.held.complete && (await this.#proofs.prove(attempt))) this.#announce()
+      if (attempt.held.complete && (await this.#lists.prove(attempt))) this.#announce()
     } finally {
       await attempt.close()
+      this.#lists.judge.rest()
       candidate.kept = attempt.held.pieces()
-      if (!attempt.held.complete) await this.#proofs.keep(candidate, { everyMs: 0 })
+      if (!attempt.held.complete) await this.#lists.keep(candidate, { everyMs: 0 })
       state.go({ name: 'searching' })
       inventory.end(state.digest, { proven: state.isProven })
     }
+  }
+
+  /** Resolves when another list is to be tried. */
+  async #whileBelieved(attempt: Attempt): Promise<void> {
+    while (!this.#lists.judge.isOver && this.state.attempt === attempt) await this.state.change
   }
 
   /** The part that the list tells of; `undefined` when there is no room for that. */
@@ -244,14 +240,14 @@ export class Transfer {
       return await this.#context.partials.open(plan)
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'STORE_FULL')) throw error
-      this.#choice.refuse(candidate, error)
+      this.#lists.judge.refuse(candidate, error)
       return undefined
     }
   }
 
   #begin(attempt: Attempt): void {
     const { state } = this
-    this.#choice.follow()
+    this.#lists.judge.follow(attempt.candidate)
     state.go({ name: 'downloading', attempt })
     this.#context.inventory.begin(state.digest, {
       list: attempt.candidate.list,
@@ -272,13 +268,15 @@ export class Transfer {
   }
 
   #join(attempt: Attempt, source: HoldingSource): void {
-    const allows = this.#search.allows(source, attempt.candidate)
-    if (allows !== undefined) attempt.join(source, allows)
+    const allows = this.#lists.judge.allows(source)
+    if (allows === undefined) attempt.leave(source)
+    else attempt.join(source, allows)
   }
 
   #gained(attempt: Attempt, piece: number, giver: string): void {
     const { clock, metrics, inventory } = this.#context
     this.state.movedMs = clock.now()
+    this.#lists.judge.gained(pieceLength(attempt.candidate.list.layout, piece))
     metrics.count('shoal_exchange_pieces_total', { source: giver === fromUpstream ? 'upstream' : 'peer' })
     this.#announce()
     this.sources.gave(giver)

@@ -24,14 +24,15 @@ function openPieces(origin: Origin, take: (piece: number) => Promise<boolean>) {
   state.go({ name: 'downloading', attempt })
   const parts: OriginPiecesParts = {
     state,
-    choice: {
+    judge: {
       isListed: true,
-      begin: (size) => {
+      begin: ({ size }) => {
         begun.push(size)
         state.go({ name: 'proven' })
       },
+      grow: () => undefined,
     },
-    search: { grow: () => undefined, isElsewhere: true },
+    sources: { holding: () => [] },
   }
   const memory = new MemoryBudget(16 * minPieceBytes)
   return { pieces: new OriginPieces(parts, { origin, memory, clock: steadyClock, stallMs: 1000 }), begun }

@@ -3,9 +3,9 @@ import { expect, it } from 'vitest'
 import { silentLogger } from '../../../src/base/base.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Attempt } from '../../../src/exchange/transfer/attempt.ts'
-import { ListCandidates } from '../../../src/exchange/transfer/list-candidates.ts'
-import type { ListSearch } from '../../../src/exchange/transfer/list-search.ts'
-import { Proofs, type ProofsOptions } from '../../../src/exchange/transfer/proofs.ts'
+import { Candidates } from '../../../src/exchange/transfer/candidates.ts'
+import { Lists, type ListsOptions } from '../../../src/exchange/transfer/lists.ts'
+import type { Sources } from '../../../src/exchange/transfer/sources.ts'
 import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import { digestOf, wanted } from '../lab/fixture.ts'
@@ -20,17 +20,18 @@ it('is at none that made up another blob, while that is still being dealt with',
       throw new OciError('DIGEST_INVALID', 'it is another blob')
     },
   }
-  const lists = {
+  const stored = {
     drop: async () => {
       seen.push(state.now.name)
     },
   }
-  const clock = { now: () => 0, sleep: async () => undefined }
-  const search = { convict: () => undefined, unproven: 2 }
-  const options = { lists, clock, logger: silentLogger }
-  const proofs = new Proofs(state, search as unknown as ListSearch, options as unknown as ProofsOptions)
-  const candidate = new ListCandidates(digest).begin(layoutOf(3))
-  const attempt = { candidate, partial } as unknown as Attempt
-  await expect(proofs.prove(attempt)).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
-  expect(seen).toEqual(['proving', 'searching'])
+  const options = { lists: stored, clock: { now: () => 0 }, logger: silentLogger }
+  const sources = { holding: () => [] } as unknown as Sources
+  const lists = new Lists(state, sources, options as unknown as ListsOptions)
+  const attempt = () =>
+    ({ candidate: new Candidates(digest).begin(layoutOf(3)), partial }) as unknown as Attempt
+  // Nobody vouched for either: the second is one too many.
+  expect(await lists.prove(attempt())).toBe(false)
+  await expect(lists.prove(attempt())).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+  expect(seen).toEqual(['proving', 'searching', 'proving', 'searching'])
 })
