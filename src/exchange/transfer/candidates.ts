@@ -44,6 +44,8 @@ export class Candidate {
   readonly vouchers = new Set<string>()
   /** Peers that gave it last. They answer for none of it: who signed it does. */
   readonly backers = new Set<string>()
+  /** Those of them that were asked for a piece in vain: others are, before it is given up. */
+  readonly silent = new Set<string>()
   /** What was here of it when another was tried instead. */
   kept: number[] = []
   /** Why there is no room for it on the disk. */
@@ -67,6 +69,7 @@ export class Candidate {
 
   /** Another was more use than this one. */
   giveUp(nowMs: number): void {
+    this.silent.clear()
     this.untilMs = nowMs + againMs * 2 ** Math.min(this.losses, 5)
     this.losses++
   }

@@ -236,8 +236,10 @@ export class ListJudge<G extends Giver> {
     }
     const better = this.#trials.better(nowMs)
     for (const trial of this.#trials.end(nowMs)) {
+      const { candidate, giver, tookMs } = trial
       this.#cancel(trial)
-      trial.candidate.giveUp(nowMs)
+      candidate.silent.add(giver.peer)
+      if (tookMs !== undefined || this.#giverOf(candidate) === undefined) candidate.giveUp(nowMs)
     }
     if (better !== undefined) this.#change(current, better, held)
   }
@@ -257,11 +259,11 @@ export class ListJudge<G extends Giver> {
   }
 
   /** Someone of whom something is to be had by it now. */
-  #giverOf({ list, backers, refusal }: Candidate): Holding<G> | undefined {
+  #giverOf({ list, backers, silent, refusal }: Candidate): Holding<G> | undefined {
     if (refusal !== undefined) return undefined
-    return this.#options
-      .holding()
-      .find(({ peer, holds }) => backers.has(peer) && holds.size === list.layout.size && holds.held.held > 0)
+    const isAble = ({ peer, holds }: Holding<G>): boolean =>
+      backers.has(peer) && !silent.has(peer) && holds.size === list.layout.size && holds.held.held > 0
+    return this.#options.holding().find(isAble)
   }
 
   #change(current: Candidate, better: Candidate, held: Bitfield): void {

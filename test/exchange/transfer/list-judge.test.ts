@@ -211,8 +211,31 @@ describe('whatever liars and the network do', () => {
           expect([innocent, model.isProven]).toEqual([[], true])
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 100 },
     )
+  })
+})
+
+describe('a list that is tried beside another', () => {
+  it('is asked of the next that gave it when the first keeps silent', () => {
+    const model = new Model()
+    const peers = ['another blob', 'one false piece', 'honest'].map((name) => peerOf.get(name) ?? '')
+    const [liar = '', silent = '', honest = ''] = peers
+    model.join(liar)
+    model.tick()
+    model.answer(liar, true)
+    model.tick()
+    for (const peer of [silent, honest]) {
+      model.join(peer)
+      const [giver, signed] = [model.givers.get(peer), members.get(peer)?.signed]
+      if (giver !== undefined && signed !== undefined) model.judge.given(giver, [signed])
+    }
+    const askedBy = (ticks: number): string[] => {
+      for (let tick = 0; tick < ticks; tick++) model.tick()
+      return [...model.onTrial].filter(([, pieces]) => pieces.size > 0).map(([peer]) => peer)
+    }
+    expect(askedBy(1)).toEqual([silent])
+    expect(askedBy(32)).toEqual([honest])
   })
 })
 
