@@ -10,18 +10,12 @@ import {
 } from '../../wire/wire.ts'
 import { maxFrameBytes } from '../protocol/raw-frames.ts'
 import type { FramePool } from './frame-pool.ts'
+import { handleOf, lendMemory } from './socket-handle.ts'
 
 /** Frames that wait to be received; beyond, the socket is not read. */
 const highWaterBytes = 1024 * 1024
 /** What a frame costs besides its bytes: a peer may send tiny ones. */
 const frameCostBytes = 256
-/** What Node has beneath a socket: `pause` goes on reading until a buffer is full. */
-interface Handle {
-  reading: boolean
-  readStart(): number
-  readStop(): number
-}
-
 /** A frame below this is copied beside its neighbours, so that many of them are one write. */
 const smallBytes = 16 * 1024
 
@@ -37,6 +31,8 @@ export class SocketChannel implements BatchChannel {
   #receivedBytes = 0
   #sentBytes = 0
   #ended = false
+  /** Nothing comes but by way of the memory that was lent: there is no buffer for what comes while it is paused. */
+  #isLent = false
   #failure: Error | undefined
   /** Called whenever bytes come, long before a frame is whole on a narrow link. */
   onBytes: () => void = () => undefined
@@ -49,11 +45,13 @@ export class SocketChannel implements BatchChannel {
   /** Takes the socket over. With a pool large frames that come are in its memory. */
   static over(socket: Duplex, pool?: FramePool): SocketChannel {
     const channel = new SocketChannel(socket, pool)
-    socket.on('data', (chunk: Uint8Array) => {
+    const take = (chunk: Uint8Array): void => {
       channel.#receivedBytes += chunk.length
       channel.#read(chunk)
       channel.onBytes()
-    })
+    }
+    channel.#isLent = lendMemory(socket, take)
+    socket.on('data', take)
     socket.on('end', () => channel.#end())
     socket.on('error', (cause) => channel.#fail(new ChannelBrokenError('the socket failed', { cause })))
     socket.on('close', () => channel.#fail(new ChannelBrokenError('the socket was closed')))
@@ -114,7 +112,8 @@ export class SocketChannel implements BatchChannel {
   look({ rests }: { rests: boolean }, onRead: () => void): void {
     const handle = handleOf(this.#socket)
     // While it is paused, what lies in its buffer is all that it is to have.
-    if (handle?.reading === false && (!this.#socket.isPaused() || this.#socket.readableLength === 0)) {
+    const hasRoom = !this.#socket.isPaused() || (!this.#isLent && this.#socket.readableLength === 0)
+    if (handle?.reading === false && hasRoom) {
       handle.reading = true
       handle.readStart()
     }
@@ -212,13 +211,6 @@ function joined(frames: readonly Uint8Array[]): Uint8Array[] {
   }
   if (small.length > 0) parts.push(Buffer.concat(small))
   return parts
-}
-
-function handleOf(socket: Duplex & { _handle?: Partial<Handle> | null }): Handle | undefined {
-  const handle = socket._handle
-  return typeof handle?.readStart === 'function' && typeof handle.readStop === 'function'
-    ? (handle as Handle)
-    : undefined
 }
 
 function asError(cause: unknown): Error {
