@@ -9,6 +9,8 @@ import type { IngestThread } from './ingest-pool.ts'
 
 /** Smaller chunks are gathered by copying: a message of thousands of tiny buffers costs more. */
 const smallestTransfer = 16 * 1024
+/** Room that small chunks are gathered in: little between two large ones, and twice as much for each that is full. */
+const roomBytes = { first: 4 * 1024, most: 64 * 1024 }
 /** Of a file that is copied, at a time: others have their turn between two, and room on the disk is asked for so much. */
 const sliceBytes = 16 * 1024 * 1024
 
@@ -34,6 +36,7 @@ export class Ingest implements BodySink {
   #stagedBytes = 0
   /** How much of the last staged chunk is filled; the rest of it is room for small chunks. */
   #tailRoom = 0
+  #nextRoomBytes = roomBytes.first
   #underWayBytes = 0
   #underWay = 0
   #failure: unknown
@@ -156,7 +159,8 @@ export class Ingest implements BodySink {
     }
     for (let rest = chunk; rest.length > 0; ) {
       if (this.#tailRoom === 0) {
-        this.#tailRoom = Math.max(rest.length, smallestTransfer * 4)
+        this.#tailRoom = Math.max(rest.length, this.#nextRoomBytes)
+        this.#nextRoomBytes = Math.min(roomBytes.most, 2 * this.#tailRoom)
         this.#staged.push(new Uint8Array(this.#tailRoom))
       }
       const tail = this.#staged.at(-1)
@@ -170,6 +174,7 @@ export class Ingest implements BodySink {
 
   /** Cuts the last staged chunk to what it holds. */
   #closeTail(): void {
+    this.#nextRoomBytes = roomBytes.first
     const tail = this.#staged.at(-1)
     if (this.#tailRoom === 0 || tail === undefined) return
     this.#staged[this.#staged.length - 1] = tail.subarray(0, tail.length - this.#tailRoom)

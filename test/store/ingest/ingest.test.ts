@@ -42,3 +42,28 @@ it('uploads share the memory, however many there are', async () => {
   // Of so many each has a batch, and no more.
   expect(await taken(1000, 16 * 1024)).toBeLessThanOrEqual(1000 * 64 * 1024)
 })
+
+it.each([
+  ['of HTTP chunks that end just before or behind what was read at once', [60 * 1024, 1024]],
+  ['small between large', [16 * 1024, 1]],
+  ['that are all small', [1460]],
+  ['of a byte each', [1]],
+])('moves bodies to the thread in few buffers that are full: pieces %s', async (_, sizes) => {
+  const moved: ArrayBuffer[] = []
+  const call = async (_request: unknown, buffers: ArrayBuffer[] = []) => {
+    moved.push(...buffers)
+    return { offset: 0 }
+  }
+  const thread = { isLost: false, call } as unknown as IngestThread
+  const budget = new IngestBudget()
+  const ingest = new Ingest({ thread, file: 0, offset: 0, space, budget, onClosed: () => undefined })
+  ingest.begin()
+  const bytes = sizes.length * Math.min(mib, (sizes[0] ?? 0) * 10_000)
+  for (let piece = 0; ingest.accepted < bytes; piece++)
+    await ingest.add(new Uint8Array(sizes[piece % sizes.length] ?? 0), true)
+  const accepted = ingest.accepted
+  await ingest.end()
+  const memory = moved.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  expect(memory / accepted).toBeLessThan(1.5)
+  expect(moved.length).toBeLessThanOrEqual(8 + (2.5 * accepted) / (16 * 1024))
+})
