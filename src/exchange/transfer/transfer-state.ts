@@ -44,6 +44,8 @@ export class TransferState {
   movedMs: number
   #awaitedMs: number
   #listedBytes = 0
+  /** What is here of it from before is being hashed. */
+  isOpening = false
   /** How long the last proof took. */
   proof: { startMs: number; endMs: number } | undefined
   /** By piece, of those that came since it began. */
@@ -86,6 +88,11 @@ export class TransferState {
 
   get failure(): Error | undefined {
     return this.#now.name === 'failed' ? this.#now.error : undefined
+  }
+
+  /** Whether this node itself has to read what is here, and nobody is late. */
+  get isReading(): boolean {
+    return this.isOpening || this.#now.name === 'proving'
   }
 
   /** Whether not a byte has come of what is waited for. */

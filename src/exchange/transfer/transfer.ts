@@ -124,7 +124,7 @@ export class Transfer {
       this.sources.check()
       await this.#check()
       this.origin.check()
-      if (this.state.attempt?.isSated === true) this.state.rest(clock.now())
+      if (this.state.isReading || this.state.attempt?.isSated === true) this.state.rest(clock.now())
       const idleMs = clock.now() - this.state.movedMs
       // Why an origin gives nothing is known to who asks it, who takes longer.
       const isSilent = this.state.isSilent && !this.origin.isPossible
@@ -196,7 +196,9 @@ export class Transfer {
     const { state } = this
     const { pieceBytes } = candidate.list.layout
     using lease = await memory.lend({ least: 2 * pieceBytes, most: mostBytes, signal })
+    state.isOpening = true
     await using partial = await this.#open(candidate)
+    state.isOpening = false
     if (partial === undefined) return
     const attempt = new Attempt({
       ...this.#context,

@@ -196,6 +196,24 @@ describe('a transfer', () => {
     expect(world.clock.now() - startMs).toBeLessThan(600)
   })
 
+  it('is not given up while this node itself hashes what is here already, or the whole, for however long', async () => {
+    const [seeder, downloader] = [await world.node(), await world.node({ limits: { giveUpMs: 450 } })]
+    const { partials } = downloader
+    const open = partials.open.bind(partials)
+    partials.open = async (plan) => {
+      await world.clock.sleep(900)
+      const part = await open(plan)
+      const finish = part.finish.bind(part)
+      part.finish = async () => {
+        await world.clock.sleep(900)
+        await finish()
+      }
+      return part
+    }
+    const digest = await seeder.holds(someBytes(5 * pieceBytes))
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+  })
+
   describe('from a seeder that has yet to hash it', () => {
     const mebibyte = 1024 * 1024
     const bytes = someBytes(24 * mebibyte)
