@@ -1,9 +1,10 @@
 /** `shoal doctor`: looks for what usually goes wrong, and says what to do. */
+import { CodedError } from '../../src/base/base.ts'
 import { callRunningNode, SocketForbiddenError } from '../admin/client.ts'
 import { type CalledPeers, calledBy, calledIn } from '../command-line/called.ts'
 import { defineCommand, json } from '../command-line/command.ts'
 import { type Surroundings, usualDocker } from '../doctor/check.ts'
-import { diagnose, diagnosesInWords } from '../doctor/doctor.ts'
+import { type Diagnosis, diagnose, diagnosesInWords } from '../doctor/doctor.ts'
 import type { Reach } from '../operations/reach.ts'
 import type { NodeStatus } from '../operations/status.ts'
 import { renderDiagnoses } from '../screen/doctor-screen.ts'
@@ -54,7 +55,8 @@ do. Works without a running node too. Exits 1 when it found a fault; a note is g
     const faults = diagnoses.filter(({ level }) => level === 'fault').length
     if (flags.json) printJson({ faults, findings: diagnoses })
     else {
-      const { inWords } = await namesIn(settings, node, diagnoses)
+      const known = { isAnothersNode, ...(node === undefined ? {} : { node }) }
+      const { inWords } = await namesIn(settings, known, diagnoses)
       print(renderDiagnoses(diagnosesInWords(diagnoses, inWords), { isAnothersNode }))
     }
     return faults === 0 ? 0 : 1
@@ -74,9 +76,23 @@ async function askNode(data: string): Promise<Surroundings['node'] | 'forbidden'
   }
 }
 
-/** Only of a node that runs: opening the data of a stopped one may fail for what was just found. */
-async function namesIn(settings: Settings, node: Surroundings['node'], value: unknown): Promise<CalledPeers> {
-  return node === undefined ? calledBy({}) : await calledIn(settings, value)
+const ofData = ['data', 'secrets', 'disk', 'content', 'database']
+
+/** Ids stay where data is not opened: another's, or that of a stopped node in which something was just found to be wrong. */
+async function namesIn(
+  settings: Settings,
+  { node, isAnothersNode }: Pick<Surroundings, 'node' | 'isAnothersNode'>,
+  diagnoses: Diagnosis[],
+): Promise<CalledPeers> {
+  if (node !== undefined) return await calledIn(settings, diagnoses)
+  const isBroken = diagnoses.some(({ check, level }) => level === 'fault' && ofData.includes(check))
+  if (isBroken || isAnothersNode) return calledBy({})
+  try {
+    return await calledIn(settings, diagnoses)
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error
+    return calledBy({})
+  }
 }
 
 function socketOf(dockerHost: string | undefined): string | undefined {

@@ -3,7 +3,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import type { Rows } from '../../answers/answer.ts'
 import { ApiError, ask } from '../api.ts'
-import { formatNumber } from '../format.ts'
+import { formatCount } from '../format.ts'
 import { state } from '../live.ts'
 import { partsOf, windowOf } from '../window-of.ts'
 import { Failure, Waiting } from './states.tsx'
@@ -11,8 +11,8 @@ import { Failure, Waiting } from './states.tsx'
 export interface LongTableProps<T> {
   /** Of the API, with everything but `offset` and `limit`. */
   path: string
-  /** What the rows are, such as `tags`. */
-  what: string
+  /** What one row is, and what several are, such as `tag` and `tags`. */
+  what: [one: string, several: string]
   /** Names the grid of columns in the style sheet. */
   kind: string
   columns: string[]
@@ -80,14 +80,15 @@ export function LongTable<T>(props: LongTableProps<T>) {
   }, [revision])
 
   if (loaded === undefined) {
-    return error === undefined ? <Waiting what={`the ${what}`} /> : <Failure message={error} />
+    return error === undefined ? <Waiting what={`the ${what[1]}`} /> : <Failure message={error} />
   }
   const drawn = Array.from({ length: rows.end - rows.first }, (_, index) => rows.first + index)
   return (
     <>
       {error !== undefined && <Failure message={error} />}
       <p class="count quiet" role="status">
-        {loaded.isCut ? `The first ${formatNumber(total)} ${what}` : `${formatNumber(total)} ${what}`}
+        {loaded.isCut ? 'The first ' : ''}
+        {formatCount(total, ...what)}
       </p>
       {total === 0 ? (
         empty

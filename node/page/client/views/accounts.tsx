@@ -45,7 +45,7 @@ export function AccountsView() {
       <Filter label="Only accounts with" onChange={setTyped} />
       <LongTable<AccountRow>
         path={`/api/accounts?q=${encodeURIComponent(typed)}`}
-        what="accounts"
+        what={['account', 'accounts']}
         kind="accounts"
         columns={['Account', 'State', 'Groups', 'Changed', 'Note', 'Change']}
         keyOf={({ name }) => name}

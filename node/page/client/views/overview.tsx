@@ -3,7 +3,7 @@ import type { Rows } from '../../answers/answer.ts'
 import type { RepositoryRow } from '../../answers/images.ts'
 import type { StateEvent } from '../../answers/live.ts'
 import type { DoctorAnswer, StorageAnswer } from '../../answers/storage.ts'
-import { formatCount } from '../format.ts'
+import { formatCount, formatNumber } from '../format.ts'
 import { state } from '../live.ts'
 import { Age } from '../parts/age.tsx'
 import { ClusterPicture } from '../parts/cluster-picture.tsx'
@@ -159,7 +159,7 @@ function Pushed() {
               ))}
             </ul>
             <a href={hrefOf({ view: 'repositories' })}>
-              All {formatCount(total, 'repository', 'repositories')}
+              {total === 1 ? 'The one repository' : `All ${formatNumber(total)} repositories`}
             </a>
           </>
         )

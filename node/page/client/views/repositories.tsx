@@ -18,7 +18,7 @@ export function RepositoriesView() {
       <Filter label="Only names with" onChange={setTyped} />
       <LongTable<RepositoryRow>
         path={`/api/repositories?q=${encodeURIComponent(typed)}`}
-        what="repositories"
+        what={['repository', 'repositories']}
         kind="repositories"
         columns={['Repository', 'Tags', 'Newest', 'Pushed', 'By']}
         keyOf={({ name }) => name}

@@ -55,7 +55,7 @@ export function RepositoryView({ repository }: { repository: string }) {
       {chosen.size > 0 && <TagsRemoval repository={repository} chosen={chosen} onLeft={setChosen} />}
       <LongTable<TagRow>
         path={`/api/tags?${query}`}
-        what="tags"
+        what={['tag', 'tags']}
         kind={mayDelete ? 'tags choosable' : 'tags'}
         columns={['Tag', 'Size', 'Platforms', 'Pushed', 'By', 'Digest', ...(mayDelete ? ['Choose'] : [])]}
         keyOf={({ tag }) => tag}
