@@ -181,8 +181,10 @@ function Limits({ storage: { plan, minFreeBytes } }: { storage: StorageAnswer })
         </div>
       </dl>
       <p class="quiet">
-        They are given when the node starts: change the flag, or its line in the node’s file of settings, and
-        restart it. What repositories may fill is the policy’s, see <code>shoal policy show</code>.
+        They are this host’s, and given when its node starts: as a flag of <code>shoal serve</code>, as{' '}
+        <code>SHOAL_MAX_UPLOAD</code> and so on in its environment (<code>/etc/default/shoal</code> where the
+        package runs it), or as a key of the file that <code>--config</code> names. Change it there, and
+        restart the node. What repositories may fill is the policy’s, see <code>shoal policy show</code>.
       </p>
     </section>
   )
