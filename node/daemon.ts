@@ -39,7 +39,8 @@ import {
   tellOfAccessRules,
   untilAccessRules,
 } from './network-access.ts'
-import { type OperationContext, runOperation } from './operations/operations.ts'
+import type { OperationContext } from './operations/operations.ts'
+import { runOperation } from './operations/run-operation.ts'
 import { openPageDoor } from './page-door.ts'
 import { namingLogger } from './peer-names.ts'
 import { quotasOf } from './quota-rules.ts'

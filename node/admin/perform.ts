@@ -33,7 +33,7 @@ async function performHere<N extends OperationName>(
     import('../local-node.ts'),
     import('../logger.ts'),
     import('../../src/registry/registry.ts'),
-    import('../operations/operations.ts'),
+    import('../operations/run-operation.ts'),
   ])
   await using node = await openLocalNode({
     settings,

@@ -25,7 +25,7 @@ async function openOwnNode(settings: Settings): Promise<AsyncDisposable> {
     import('../local-node.ts'),
     import('../logger.ts'),
     import('../../src/registry/registry.ts'),
-    import('../operations/operations.ts'),
+    import('../operations/run-operation.ts'),
     import('./server.ts'),
     import('./content-server.ts'),
   ])

@@ -6,81 +6,30 @@ import type { Registry } from '../../src/registry/registry.ts'
 import type { CollectProgress, CollectReport, VerifyProgress, VerifyReport } from '../../src/store/store.ts'
 import type { Member } from '../../src/swarm/swarm.ts'
 import type { UpstreamStatus, Upstreams } from '../../src/upstream/upstream.ts'
-import { auditOperation, type Origin } from '../audit/audited-operations.ts'
+import type { Origin } from '../audit/audited-operations.ts'
 import type { Proposal } from '../authority-proposal.ts'
 import type { ClientConfig, ClientName } from '../client-config.ts'
 import type { ClusterMember } from '../cluster/cluster.ts'
 import type { LostMember } from '../cluster/lost-members.ts'
 import type { NodeCopies } from '../copies.ts'
 import type { LocalNode } from '../local-node.ts'
-import { UsageError } from '../settings/settings.ts'
-import {
-  addAccount,
-  addRobot,
-  disableAccount,
-  type ExplainedAccess,
-  explain,
-  listAccounts,
-  type MadePerson,
-  type MadeRobot,
-  onNode,
-  removeAccount,
-  renewSecret,
-  setGroups,
-  setPassword,
-} from './account.ts'
-import {
-  findRecords,
-  type ImportedManifest,
-  type ImportedTag,
-  type ImportOutcome,
-  importBlob,
-  importManifest,
-  importTag,
-  listMissing,
-  type NamedRecord,
-} from './archive.ts'
-import {
-  applyProposal,
-  exportAuthorityKey,
-  followAuthority,
-  importAuthorityKey,
-  proposeAuthority,
-  rotateAuthority,
-  type ShownAuthority,
-  showAuthority,
-  signByNode,
-} from './authority.ts'
-import { listPeers, readToken, rotateToken } from './cluster.ts'
-import { type DrainEvent, type Drained, drainNode } from './drain.ts'
-import { type EvictedImage, evictImages } from './evict.ts'
-import { type ImageDetails, inspectImage } from './inspect.ts'
-import { createInvitation, findInvitation, listInvitations, revokeInvitation } from './invitation.ts'
-import { addRule, type ListedRule, listRules, removeRules, type ShownRule } from './keep.ts'
-import { type DiskUse, listPage, showDiskUse } from './listing.ts'
-import {
-  approveMember,
-  banMember,
-  callPeers,
-  type FoundMember,
-  findMember,
-  forgetMember,
-  listMembers,
-  onNode as membersOnNode,
-  renameMember,
-} from './member.ts'
-import { changeBan, planPolicy, setPolicy, showPolicy } from './policy.ts'
-import { type Reach, tellReach } from './reach.ts'
-import { type RemovedImage, removeImage } from './remove.ts'
-import { type RetentionReport, retain } from './retention.ts'
-import { planRoom, type RoomPlan } from './room.ts'
+import type { ExplainedAccess, MadePerson, MadeRobot } from './account.ts'
+import type { ImportedManifest, ImportedTag, ImportOutcome, NamedRecord } from './archive.ts'
+import type { ShownAuthority } from './authority.ts'
+import type { DrainEvent, Drained } from './drain.ts'
+import type { EvictedImage } from './evict.ts'
+import type { ImageDetails } from './inspect.ts'
+import type { ListedRule, ShownRule } from './keep.ts'
+import type { DiskUse } from './listing.ts'
+import type { FoundMember } from './member.ts'
+import type { Reach } from './reach.ts'
+import type { RemovedImage } from './remove.ts'
+import type { RetentionReport } from './retention.ts'
+import type { RoomPlan } from './room.ts'
 import type { ShownAccount, ShownInvitation, ShownMember } from './shown.ts'
-import { findAccountRecords, submitRecord } from './signed-record.ts'
-import { type NodeStatus, type RunningStatus, showStatus } from './status.ts'
-import { collect, verify } from './store.ts'
-import { type TaggedImage, type TagProgress, tagImage } from './tag.ts'
-import { listUpstreams, showClientConfig } from './upstreams.ts'
-import { type WarmEvent, type WarmedImage, warmImages } from './warm.ts'
+import type { NodeStatus, RunningStatus } from './status.ts'
+import type { TaggedImage, TagProgress } from './tag.ts'
+import type { WarmEvent, WarmedImage } from './warm.ts'
 
 type Nothing = Record<string, never>
 
@@ -320,87 +269,3 @@ export type Operation<N extends OperationName> = (
   emit: (event: OperationTypes[N]['event']) => void,
   options: { signal: AbortSignal },
 ) => Promise<OperationTypes[N]['result']>
-
-const operations: { [N in OperationName]: Operation<N> } = {
-  gc: collect,
-  'gc-plan': planRoom,
-  evict: evictImages,
-  retention: retain,
-  verify,
-  ls: listPage,
-  du: showDiskUse,
-  status: showStatus,
-  reach: tellReach,
-  inspect: inspectImage,
-  tag: tagImage,
-  remove: removeImage,
-  token: readToken,
-  'token-create': createInvitation,
-  'token-ls': listInvitations,
-  'token-find': findInvitation,
-  'token-revoke': revokeInvitation,
-  'token-rotate': rotateToken,
-  peers: listPeers,
-  members: listMembers,
-  called: callPeers,
-  'member-find': findMember,
-  'member-approve': membersOnNode(approveMember),
-  'member-forget': membersOnNode(forgetMember),
-  'member-rename': membersOnNode(renameMember),
-  'member-ban': banMember,
-  upstreams: listUpstreams,
-  'client-config': showClientConfig,
-  'policy-show': showPolicy,
-  'policy-plan': planPolicy,
-  'policy-set': setPolicy,
-  'policy-ban': changeBan,
-  'authority-export': exportAuthorityKey,
-  'authority-import': importAuthorityKey,
-  'authority-show': showAuthority,
-  'authority-rotate': rotateAuthority,
-  'authority-follow': followAuthority,
-  'authority-propose': proposeAuthority,
-  'authority-sign': signByNode,
-  'authority-apply': applyProposal,
-  'account-add': onNode(addAccount),
-  'account-robot': onNode(addRobot),
-  'account-password': onNode(setPassword),
-  'account-renew': onNode(renewSecret),
-  'account-groups': onNode(setGroups),
-  'account-disable': onNode(disableAccount),
-  'account-rm': onNode(removeAccount),
-  'account-records': findAccountRecords,
-  'record-submit': submitRecord,
-  'account-ls': listAccounts,
-  'access-explain': explain,
-  'keep-add': addRule,
-  'keep-rm': removeRules,
-  'keep-ls': listRules,
-  warm: warmImages,
-  drain: drainNode,
-  records: findRecords,
-  'import-missing': listMissing,
-  'import-blob': importBlob,
-  'import-manifest': importManifest,
-  'import-tag': importTag,
-}
-
-/** Throws UsageError for a name that is no operation, as an older or newer command may send it. */
-export async function runOperation(
-  context: OperationContext,
-  name: string,
-  params: unknown,
-  emit: (event: unknown) => void,
-  options: { signal: AbortSignal },
-): Promise<unknown> {
-  if (!Object.hasOwn(operations, name)) {
-    throw new UsageError(
-      `this node knows no operation "${name}"; is the command of another version than the node?`,
-    )
-  }
-  // The command that sends the parameters is this program; a stranger cannot open the socket.
-  const operation = operations[name as OperationName] as Operation<OperationName>
-  const result = await operation(context, params as never, emit, options)
-  auditOperation(context.node.audit, name as OperationName, { params, result }, context.origin)
-  return result
-}

@@ -1,7 +1,8 @@
 /** A node without a network in a temporary folder, the operations on it, and ways to fill it. */
 
 import { type LocalNode, openLocalNode } from '../../../node/local-node.ts'
-import { type OperationName, type OperationTypes, runOperation } from '../../../node/operations/operations.ts'
+import type { OperationName, OperationTypes } from '../../../node/operations/operations.ts'
+import { runOperation } from '../../../node/operations/run-operation.ts'
 import { readSettings } from '../../../node/settings/settings.ts'
 import { silentLogger } from '../../../src/base/base.ts'
 import { parseDigest, parseReference, parseRepository } from '../../../src/oci/oci.ts'
