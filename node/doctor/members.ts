@@ -72,7 +72,7 @@ function judgeReach({
   if (alone && findings.length > 1) {
     findings.unshift(
       fault(
-        'no member is connected though this node has joined a cluster',
+        'no member is connected, though this node knows of some',
         'what follows says why, member by member',
       ),
     )
@@ -84,8 +84,29 @@ function judgeEach(
   dialled: Dialled[],
   { isRunning, hasOthers }: { isRunning: boolean; hasOthers: boolean },
 ): Finding[] {
-  return [...Map.groupBy(dialled, ({ peer }) => peer)].map(([peer, tried]) =>
-    judgeMember(peer, tried, isRunning, hasOthers),
+  const members = [...Map.groupBy(dialled, ({ peer }) => peer)]
+  const cut = members.flatMap(([, tried]) => {
+    const isCut = tried.every(({ outcome }) => outcome === 'silent' || outcome === 'unroutable')
+    return isCut ? tried.slice(0, 1) : []
+  })
+  const together = cut.length > 1 ? cut : []
+  const alone = members.filter(([peer]) => !together.some((one) => one.peer === peer))
+  return [
+    ...alone.map(([peer, tried]) => judgeMember(peer, tried, isRunning, hasOthers)),
+    ...(together.length === 0 ? [] : [judgeCut(together, { isAll: !hasOthers && alone.length === 0 })]),
+  ]
+}
+
+const shownCut = 8
+
+/** Several at once are rather a line than hosts. */
+function judgeCut(lost: Dialled[], { isAll }: { isAll: boolean }): Finding {
+  const named = lost.slice(0, shownCut).map(({ peer, address }) => `${peer} at ${address}`)
+  const more = lost.length > shownCut ? ` and ${lost.length - shownCut} more` : ''
+  const ports = new Set(lost.map(({ address }) => address.slice(address.lastIndexOf(':') + 1)))
+  return fault(
+    `${isAll ? `none of ${lost.length} members answers` : `${lost.length} members do not answer`}: ${named.join(', ')}${more}; the line between is cut, a firewall drops it, or the hosts are down`,
+    `look at this host's network (ip route, ping); allow TCP port ${[...ports].slice(0, shownCut).join(', ')} in both directions between all members; forget hosts that do not come back (shoal member forget)`,
   )
 }
 

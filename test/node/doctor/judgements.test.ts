@@ -303,6 +303,28 @@ describe('the members', () => {
     expect(words(findings)).toContain(text)
   })
 
+  it('that a cut took away together are one entry, which names them', () => {
+    const lost = ['B', 'C'].map((peer) => dialled('silent', peer))
+    const away = dialled('unroutable', 'D')
+    const [fault, ...others] = judgeMembers({
+      isRunning: true,
+      connected: 0,
+      isCloned: false,
+      dialled: [...lost, dialled('silent', 'B'), away],
+    })
+    expect(others).toEqual([])
+    expect(fault).toMatchObject({ level: 'fault', advice: expect.stringContaining('TCP port 5001') })
+    expect(fault?.found).toMatch(
+      /^none of 3 members answers: B at 192\.0\.2\.1:5001, C at 192\.0\.2\.1:5001, D at 192\.0\.2\.1:5001; the line/,
+    )
+    const half = judgeMembers({ isRunning: true, connected: 2, isCloned: false, dialled: lost })
+    expect(levels(half)).toEqual(['fine', 'fault'])
+    expect(words(half)).toContain('2 members do not answer: B at')
+    const many = Array.from({ length: 30 }, (_, index) => dialled('silent', `host-${index}`))
+    const all = judgeMembers({ isRunning: true, connected: 0, isCloned: false, dialled: many })
+    expect(words(all)).toContain('host-7 at 192.0.2.1:5001 and 22 more')
+  })
+
   it('that refuse this node as it is banned are no faults of their own: the ban is', () => {
     const found = 'this node is banned since 2026-11-27 07:00:00 UTC'
     const banned = { found, advice: 'shoal member unban it' }
