@@ -1,8 +1,10 @@
-/** A node in a control group of half a core and 256 MiB: a push, a pull, and a large blob through the mirror. */
-import { chmod, writeFile } from 'node:fs/promises'
+/** Nodes in control groups of half a core and 256 MiB each: a push, a pull, a large blob through the mirror, and a herd. */
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type ControlGroup, makesControlGroups, openControlGroup } from '../../../test/e2e/control-group.ts'
 import { type Bench, type Measurement, makeBlobs, mib, openFolder, rate, sizeText } from '../bench.ts'
+import { runCommand } from '../command.ts'
+import type { BlobFile } from '../content.ts'
 import type { Line } from '../line.ts'
 import { pullBlob, pushBlob } from '../load.ts'
 import { peakMiB } from '../resident.ts'
@@ -11,11 +13,13 @@ import { openRegistry, type Registry } from '../subject.ts'
 
 const repository = 'bench/small'
 const size = { processors: 0.5, memoryBytes: 256 * mib }
+const hosts = 8
+const herdBytes = 256 * mib
 
-/** One node in a group of its own. */
+/** One node, in a group of its own if it is small. */
 interface Small extends AsyncDisposable {
   registry: Registry
-  group: ControlGroup
+  group: Pick<ControlGroup, 'kills'>
 }
 
 export const smallMachine: Measurement = {
@@ -26,7 +30,7 @@ export const smallMachine: Measurement = {
       return []
     }
     await using folder = await openFolder(bench, 'small')
-    return await alone(bench, folder.path)
+    return [...(await alone(bench, folder.path)), ...(await herd(bench, folder.path))]
   },
 }
 
@@ -63,6 +67,47 @@ async function alone(bench: Bench, folder: string): Promise<Line[]> {
   ]
 }
 
+/** All pull at once what one on all of the machine was pushed; then as many that have all of it, too. */
+async function herd(bench: Bench, folder: string): Promise<Line[]> {
+  const bytes = Math.min(herdBytes, bench.blobBytes)
+  const [file] = await makeBlobs(bench, folder, 1, bytes)
+  if (file === undefined) throw new Error('one blob')
+  bench.say(`a herd of ${hosts} with half a core and 256 MiB each`)
+  const here = await pullByAll(bench, path.join(folder, 'herd'), file, openSmall)
+  bench.say(`a herd of ${hosts} on all of the machine`)
+  const there = await pullByAll(bench, path.join(folder, 'roomy-herd'), file, openRoomy)
+  return [
+    {
+      what: `half a core, 256 MiB: slowest of a herd of ${hosts}, ${sizeText(bytes)}, beside one on all of the machine`,
+      unit: 'MB/s',
+      shoal: [here.slowest],
+      reference: [there.slowest],
+      reach: { kind: 'none' },
+    },
+    ...here.lasts,
+  ]
+}
+
+async function pullByAll(
+  bench: Bench,
+  folder: string,
+  file: BlobFile,
+  open: typeof openSmall,
+): Promise<{ slowest: number; lasts: Line[] }> {
+  await mkdir(folder)
+  await using stack = new AsyncDisposableStack()
+  const seed = stack.use(await openRegistry(bench.shoal, path.join(folder, 'seed'), bench))
+  const { stdout } = await runCommand(bench.shoalCommand, ['token', '--data', seed.dataDir], bench)
+  const all: Small[] = []
+  for (let host = 0; host < hosts; host += 1)
+    all.push(stack.use(await open(bench, path.join(folder, `host-${host}`), ['--join', stdout.trim()])))
+  const content = await file.renew()
+  await pushBlob(seed, repository, content, bench)
+  const times = await Promise.all(all.map(({ registry }) => pullBlob(registry, repository, content, bench)))
+  const slowest = rate(content.size, Math.max(...times))
+  return { slowest, lasts: await lastsOf(all, `in a herd of ${hosts}`) }
+}
+
 /** What none of them may have come to. */
 async function lastsOf(all: Small[], where: string): Promise<Line[]> {
   const peaks = await Promise.all(all.map(({ registry }) => peakMiB(registry.pid)))
@@ -83,6 +128,11 @@ async function lastsOf(all: Small[], where: string): Promise<Line[]> {
       reach: { kind: 'value', under: 1 },
     },
   ]
+}
+
+async function openRoomy(bench: Bench, folder: string, flags: string[]): Promise<Small> {
+  const registry = await openRegistry(shoal(bench.shoalCommand, flags), folder, bench)
+  return { registry, group: { kills: async () => 0 }, [Symbol.asyncDispose]: registry[Symbol.asyncDispose] }
 }
 
 async function openSmall(bench: Bench, folder: string, flags: string[]): Promise<Small> {
