@@ -1,10 +1,11 @@
-/** Nodes in control groups of half a core and 256 MiB each: a push, a pull, a large blob through the mirror, and a herd. */
+/** Nodes in control groups of half a core and 256 MiB each: a push, a pull, a large blob through the mirror, a herd, and a day of gossip. */
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { type ControlGroup, makesControlGroups, openControlGroup } from '../../../test/e2e/control-group.ts'
 import { type Bench, type Measurement, makeBlobs, mib, openFolder, rate, sizeText } from '../bench.ts'
 import { runCommand } from '../command.ts'
 import type { BlobFile } from '../content.ts'
+import { runGossipDay } from '../gossip-day.ts'
 import type { Line } from '../line.ts'
 import { pullBlob, pushBlob } from '../load.ts'
 import { peakMiB } from '../resident.ts'
@@ -30,7 +31,11 @@ export const smallMachine: Measurement = {
       return []
     }
     await using folder = await openFolder(bench, 'small')
-    return [...(await alone(bench, folder.path)), ...(await herd(bench, folder.path))]
+    return [
+      ...(await alone(bench, folder.path)),
+      ...(await herd(bench, folder.path)),
+      ...(await gossipDay(bench, folder.path)),
+    ]
   },
 }
 
@@ -108,10 +113,24 @@ async function pullByAll(
   return { slowest, lasts: await lastsOf(all, `in a herd of ${hosts}`) }
 }
 
+async function gossipDay(bench: Bench, folder: string): Promise<Line[]> {
+  bench.say('24 simulated hours of gossip with half a core and 256 MiB')
+  await using group = await openControlGroup(size)
+  const here = await runGossipDay(await entering(group, process.execPath, path.join(folder, 'day')), bench)
+  const there = await runGossipDay(process.execPath, bench)
+  if (!here.isAlike) throw new Error('the ledgers differ after a day of gossip')
+  const what = `half a core, 256 MiB: ${here.pushes.toLocaleString('en')} pushes of a day as gossip, beside all of the machine`
+  const samples = { shoal: [here.tookMs], reference: [there.tookMs] }
+  return [
+    { what, unit: 'ms', ...samples, reach: { kind: 'none' } },
+    await killsOf([group], 'a day of gossip'),
+  ]
+}
+
 /** What none of them may have come to. */
 async function lastsOf(all: Small[], where: string): Promise<Line[]> {
   const peaks = await Promise.all(all.map(({ registry }) => peakMiB(registry.pid)))
-  const kills = await Promise.all(all.map(({ group }) => group.kills()))
+  const groups = all.map(({ group }) => group)
   return [
     {
       what: `half a core, 256 MiB, ${where}: largest peak of resident memory`,
@@ -120,14 +139,27 @@ async function lastsOf(all: Small[], where: string): Promise<Line[]> {
       reference: [],
       reach: { kind: 'value', under: 160 },
     },
-    {
-      what: `half a core, 256 MiB, ${where}: killed for memory`,
-      unit: '×',
-      shoal: [kills.reduce((sum, count) => sum + count, 0)],
-      reference: [],
-      reach: { kind: 'value', under: 1 },
-    },
+    await killsOf(groups, where),
   ]
+}
+
+async function killsOf(groups: Pick<ControlGroup, 'kills'>[], where: string): Promise<Line> {
+  const kills = await Promise.all(groups.map((group) => group.kills()))
+  return {
+    what: `half a core, 256 MiB, ${where}: killed for memory`,
+    unit: '×',
+    shoal: [kills.reduce((sum, count) => sum + count, 0)],
+    reference: [],
+    reach: { kind: 'value', under: 1 },
+  }
+}
+
+/** The path of a script that becomes `command` in the group. */
+async function entering(group: ControlGroup, command: string, folder: string): Promise<string> {
+  const script = `${folder}.sh`
+  await writeFile(script, group.script(command))
+  await chmod(script, 0o755)
+  return script
 }
 
 async function openRoomy(bench: Bench, folder: string, flags: string[]): Promise<Small> {
@@ -138,9 +170,7 @@ async function openRoomy(bench: Bench, folder: string, flags: string[]): Promise
 async function openSmall(bench: Bench, folder: string, flags: string[]): Promise<Small> {
   await using stack = new AsyncDisposableStack()
   const group = stack.use(await openControlGroup(size))
-  const script = `${folder}.sh`
-  await writeFile(script, group.script(bench.shoalCommand))
-  await chmod(script, 0o755)
+  const script = await entering(group, bench.shoalCommand, folder)
   const registry = stack.use(await openRegistry(shoal(script, flags), folder, bench))
   const owned = stack.move()
   return { registry, group, [Symbol.asyncDispose]: () => owned.disposeAsync() }
