@@ -1,8 +1,9 @@
 /** Images that members ask this node to hold: brought some at a time, and told of once they are here. */
 import type { Clock, Semaphore } from '../base/base.ts'
-import { type Holdings, ImageSlowError } from './holdings.ts'
+import type { Holdings } from './holdings.ts'
 import type { Image } from './image.ts'
 import type { CopyAnswer, CopyPeers } from './securing.ts'
+import { ImageSlowError } from './turn.ts'
 
 export interface AskedImagesOptions {
   holdings: Pick<Holdings, 'bring'>

@@ -2,6 +2,7 @@
 import { type Clock, CodedError, RecentMap, SingleFlight } from '../base/base.ts'
 import { keyOf } from './backlog.ts'
 import { bringImage, type Image, type Library, type Supply, type Survey } from './image.ts'
+import { ImageSlowError, inTurn } from './turn.ts'
 
 export interface HoldingsOptions {
   library: Library
@@ -19,11 +20,6 @@ class ImageTooLargeError extends CodedError {
   readonly code = 'IMAGE_TOO_LARGE'
 }
 
-/** What came of it stays, and the next turn goes on from there. */
-export class ImageSlowError extends CodedError {
-  readonly code = 'IMAGE_SLOW'
-}
-
 export interface Brought {
   isWhole: boolean
   /** Why the first part that is missing could not be had, where that is known. */
@@ -31,11 +27,6 @@ export interface Brought {
 }
 
 const maxRemembered = 100_000
-/** Then others have their turn: whoever gives slowly, on purpose or over a narrow line, is not to keep their copies from coming. */
-const turnMs = 600_000
-/** And that soon where others wait. */
-const shortTurnMs = 60_000
-
 export class Holdings {
   readonly #options: HoldingsOptions
   readonly #whole = new RecentMap<string, true>(maxRemembered)
@@ -72,36 +63,16 @@ export class Holdings {
     if (isUrgent) this.#urgent.add(key)
     return await this.#bringing.run(key, async () => {
       try {
-        return await this.#inTurn(image, isAwaited, signal)
+        const { clock } = this.#options
+        const turn = { isAwaited, clock, signal }
+        const brought = await inTurn(key, (options) => this.#bring(image, options.signal), turn)
+        if (!(brought instanceof ImageSlowError)) return brought
+        this.#note(image, false)
+        return { isWhole: false, cause: brought }
       } finally {
         this.#urgent.delete(key)
       }
     })
-  }
-
-  async #inTurn(image: Image, isAwaited: () => boolean, signal: AbortSignal): Promise<Brought> {
-    const { clock } = this.#options
-    const cause = new ImageSlowError(`${keyOf(image)} did not come within its turn`)
-    const over = new AbortController()
-    const done = new AbortController()
-    const untilMs = clock.now() + turnMs
-    const watch = async (): Promise<void> => {
-      do await clock.sleep(shortTurnMs, { signal: done.signal })
-      while (clock.now() < untilMs && !isAwaited())
-      over.abort(cause)
-    }
-    watch().catch((error: unknown) => {
-      if (!done.signal.aborted) throw error
-    })
-    try {
-      return await this.#bring(image, AbortSignal.any([signal, over.signal]))
-    } catch (error) {
-      if (signal.aborted || !over.signal.aborted) throw error
-      this.#note(image, false)
-      return { isWhole: false, cause }
-    } finally {
-      done.abort(cause)
-    }
   }
 
   async #bring(image: Image, signal: AbortSignal): Promise<Brought> {

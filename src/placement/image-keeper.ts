@@ -1,11 +1,13 @@
 /** One image after the other: what a record names becomes an image of a rule, and what is missing of it is brought. */
-import { CodedError, type Logger, type Metrics } from '../base/base.ts'
+import { type Clock, CodedError, type Logger, type Metrics } from '../base/base.ts'
 import { type Digest, type Repository, siblingOf, type Tag } from '../oci/oci.ts'
 import type { Names, TagEntry } from '../records/records.ts'
 import { bringImage, type Image, type Library, type Supply } from './image.ts'
+import type { Part } from './image-plan.ts'
 import { findMatching, type MatchingTag } from './matching.ts'
 import { MissingImages } from './missing-images.ts'
 import { type KeepRule, matchesRepository, platformsOf } from './rule.ts'
+import { ImageSlowError, inTurn } from './turn.ts'
 
 /** What a record named: a tag, or a manifest that may be the referrer of one that is held. */
 export type Candidate = { repository: Repository } & ({ tag: Tag } | { digest: Digest })
@@ -18,6 +20,9 @@ export interface ImageKeeperOptions {
   library: Library
   supply: Supply
   hasSupply(): boolean
+  /** Others wait until an image that is on its way is here. */
+  isAwaited(): boolean
+  clock: Clock
   signal: AbortSignal
   logger: Logger
   metrics: Metrics
@@ -29,6 +34,8 @@ export class ImageKeeper {
   readonly missing = new MissingImages<Candidate>()
   /** Whether this sweep has met tags that grow old. */
   keepsMirrored = false
+  /** Some image came slowly, and gave way. */
+  hasGivenWay = false
   readonly #options: ImageKeeperOptions
   /** Images that were found complete in this sweep: one that many tags name is looked at once. */
   readonly #complete = new Set<string>()
@@ -119,7 +126,7 @@ export class ImageKeeper {
   }
 
   async #bring(candidate: Candidate, image: Image, rules: KeepRule[], sinceMs: number): Promise<void> {
-    const { library, supply, hasSupply, signal, logger, metrics, isOurs } = this.#options
+    const { library, supply, hasSupply, logger, metrics, isOurs } = this.#options
     const { repository, digest } = image
     const name = nameOf(candidate)
     const ours = rules.filter((rule) => !rule.isShared || isOurs(rule, digest))
@@ -130,21 +137,32 @@ export class ImageKeeper {
     }
     let broughtBytes = 0
     let firstCause: CodedError | undefined
-    const { missing } = await bringImage(image, library, {
-      platforms: platformsOf(ours),
-      ...(hasSupply() ? { supply } : {}),
-      signal,
-      onPart(part, state, cause) {
-        if (state === 'here') {
-          broughtBytes += part.size
-          metrics.count('shoal_keep_brought_bytes_total', {}, part.size)
-        }
-        firstCause ??= cause
-      },
-    })
-    if (missing.length > 0) {
+    const coming = new Map<Digest, Part>()
+    const bring = ({ signal }: { signal: AbortSignal }) =>
+      bringImage(image, library, {
+        platforms: platformsOf(ours),
+        ...(hasSupply() ? { supply } : {}),
+        signal,
+        onPart(part, state, cause) {
+          if (state === 'coming') coming.set(part.digest, part)
+          if (state === 'here') {
+            coming.delete(part.digest)
+            broughtBytes += part.size
+            metrics.count('shoal_keep_brought_bytes_total', {}, part.size)
+          }
+          firstCause ??= cause
+        },
+      })
+    const survey = await inTurn(name, bring, this.#options)
+    const isSlow = survey instanceof ImageSlowError
+    if (isSlow) this.hasGivenWay = true
+    const missing = isSlow ? [...coming.values()] : survey.missing
+    if (isSlow || missing.length > 0) {
       this.missing.set(name, { candidate, sinceMs, parts: missing })
-      logger.debug({ name, digest, missing: missing.length, err: firstCause }, 'a kept image is not complete')
+      logger.debug(
+        { name, digest, missing: missing.length, err: isSlow ? survey : firstCause },
+        'a kept image is not complete',
+      )
       return
     }
     this.missing.delete(name)

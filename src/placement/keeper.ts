@@ -69,6 +69,8 @@ class KeeperLoop implements Keeper {
   readonly #schedule: Schedule
   readonly #queue = new Map<string, Candidate>()
   readonly #running = new Set<Promise<void>>()
+  /** Work that waits for room to begin. */
+  #waiting = 0
   readonly #subscriptions = new DisposableStack()
   #wake = Promise.withResolvers<void>()
   #work: Promise<void> = Promise.resolve()
@@ -84,6 +86,8 @@ class KeeperLoop implements Keeper {
       isOurs: () => true,
       hasSupply: () => true,
       ...options,
+      isAwaited: () => this.#waiting > 0 || this.#schedule.isSweepDue(clock.now()),
+      clock,
       signal: this.#closing.signal,
       logger,
       metrics,
@@ -156,6 +160,8 @@ class KeeperLoop implements Keeper {
         else if (this.#schedule.isRetryDue(this.#clock.now())) await this.#retry()
         await this.#drain()
         await this.#finish()
+        if (this.#images.hasGivenWay) this.#schedule.roundMoved()
+        this.#images.hasGivenWay = false
         this.#schedule.planRetry(this.#images.missing.size > 0, this.#clock.now())
         if (this.#queue.size === 0) await this.#pause(this.#schedule.nextMs - this.#clock.now())
       } catch (error) {
@@ -204,7 +210,12 @@ class KeeperLoop implements Keeper {
   /** Resolves when it has begun, for which there has to be room. */
   async #start(work: () => Promise<void>): Promise<void> {
     const { signal } = this.#closing
-    while (this.#running.size >= maxAtOnce) await Promise.race(this.#running)
+    this.#waiting++
+    try {
+      while (this.#running.size >= maxAtOnce) await Promise.race(this.#running)
+    } finally {
+      this.#waiting--
+    }
     signal.throwIfAborted()
     const task = work()
       .catch((error: unknown) => {

@@ -10,13 +10,14 @@ import { AheadIntake } from './ahead-intake.ts'
 import { type Backlog, type Debt, type ImageName, keyOf } from './backlog.ts'
 import { type Claim, Claims, type ClaimsOptions, isNamed } from './claims.ts'
 import { ackOf, copiesOf, copyRuleText } from './copy-rule.ts'
-import { Holdings, ImageSlowError } from './holdings.ts'
+import { Holdings } from './holdings.ts'
 import type { Image, Library, Supply } from './image.ts'
 import { matchingTags } from './matching.ts'
 import { Promises, type PromisesOptions } from './promises.ts'
 import type { Roster } from './roster.ts'
 import { createRule } from './rule.ts'
 import { type CopyPeers, Securing } from './securing.ts'
+import { ImageSlowError } from './turn.ts'
 
 export interface PlacerOptions
   extends Pick<ClaimsOptions, 'policy' | 'parentsOf'>,

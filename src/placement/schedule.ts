@@ -57,6 +57,11 @@ export class Schedule {
     this.#retryAtMs = Number.POSITIVE_INFINITY
   }
 
+  /** Some of what is missing was on its way, and is to go on. */
+  roundMoved(): void {
+    this.#pauseMs = firstRetryMs
+  }
+
   /** After a round: the pause grows for as long as something is missing. */
   planRetry(isMissing: boolean, nowMs: number): void {
     if (!isMissing) {

@@ -81,6 +81,14 @@ const isHeld = (...roots: Made[]): boolean =>
 const heldOf = (root: Made): Digest[] =>
   closureOf(root).flatMap(({ digest }) => (world.held.has(digest) ? digest : []))
 
+/** Lets minutes pass until it is so. */
+async function minutes(what: string, isSo: () => boolean): Promise<void> {
+  await until(what, () => {
+    clock.advance(60_000)
+    return isSo()
+  })
+}
+
 describe('the keeper', () => {
   beforeEach(async () => {
     opened = new AsyncDisposableStack()
@@ -138,6 +146,39 @@ describe('the keeper', () => {
     expect(isHeld(slow)).toBe(false)
     gate.resolve()
     await until('the slow one', () => isHeld(slow))
+  })
+
+  it('lets others have their turn where images come slowly, in a sweep and after it, and goes on with these', async () => {
+    const slow = Array.from({ length: 3 }, newImage)
+    for (const [at, image] of slow.entries()) {
+      await publish('apps/slow', `${at}`, image)
+      for (const { digest } of image.children) world.dripping.add(digest)
+    }
+    const last = newImage()
+    await publish('apps/that-is-last', '1', last)
+    setRules({ repositories: 'apps/*' })
+    keeper = start()
+    await minutes('what is looked at last', () => isHeld(last))
+    const news = newImage()
+    await publish('apps/news', '1', news)
+    await minutes('what came meanwhile', () => isHeld(news))
+    for (const { children } of slow)
+      for (const { digest } of children) await until('it to be wanted', () => keeper.isWanted(digest))
+
+    world.dripping.clear()
+    await minutes('the slow ones', () => isHeld(...slow))
+  })
+
+  it('looks for what another rule matches while an image comes slowly', async () => {
+    const [slow, other] = [newImage(), newImage()]
+    await publish('apps/slow', '1', slow)
+    await publish('late/web', '1', other)
+    for (const { digest } of slow.children) world.dripping.add(digest)
+    setRules({ repositories: 'apps/*' })
+    keeper = start()
+    await clock.untilAsleep(60_000)
+    setRules({ repositories: 'apps/*' }, { repositories: 'late/*' })
+    await minutes('the other', () => isHeld(other))
   })
 
   it('brings a signature that comes after its image, also one of a child, and not one of an image that is not here', async () => {

@@ -3,10 +3,11 @@ import { Semaphore } from '../../src/base/base.ts'
 import { type Digest, digestBytes, mediaTypes } from '../../src/oci/oci.ts'
 import type { ImageName } from '../../src/placement/backlog.ts'
 import type { Claim } from '../../src/placement/claims.ts'
-import { type Brought, ImageSlowError } from '../../src/placement/holdings.ts'
+import type { Brought } from '../../src/placement/holdings.ts'
 import { Promises } from '../../src/placement/promises.ts'
 import { Roster } from '../../src/placement/roster.ts'
 import type { CopyQuestion } from '../../src/placement/securing.ts'
+import { ImageSlowError } from '../../src/placement/turn.ts'
 import { repository } from './world.ts'
 
 const { signal } = new AbortController()

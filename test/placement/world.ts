@@ -159,6 +159,7 @@ export class World implements Library, Supply {
     digest: Digest,
     options?: { signal: AbortSignal },
   ): Promise<boolean> {
+    options?.signal.throwIfAborted()
     if (this.dripping.has(digest))
       await new Promise((_resolve, reject) => {
         options?.signal.addEventListener('abort', () => reject(options.signal.reason))
