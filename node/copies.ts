@@ -76,7 +76,10 @@ export async function openNodeCopies({
     supply,
     politeSupply: polite,
     isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
-    getReady: () => store.readyPieces(),
+    getReady(peer) {
+      store.readyPieces()
+      if (peer !== undefined) exchange.ready(peer)
+    },
     cameOf(digest) {
       const { size = 0, held = 0, pieces = 1 } = exchange.observe(digest) ?? {}
       return Math.floor((size * held) / Math.max(1, pieces))

@@ -46,6 +46,8 @@ export interface Exchange extends AsyncDisposable {
   ): Promise<{ bytes: Uint8Array; peer: string } | undefined>
   /** Peer ids of members that say they hold all of it, as they answer, within about six seconds. */
   seeders(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
+  /** A large blob is going to be asked of the peer soon: what takes a while to begin begins now. */
+  ready(peer: string): void
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */
   prefetch(wanted: Wanted): void
   /**

@@ -24,8 +24,8 @@ export interface AheadIntakeOptions {
   ): Promise<number | undefined>
   /** How many bytes of a blob have come that is on its way. */
   cameOf(digest: Digest): number
-  /** Blobs are about to come. */
-  getReady(): void
+  /** Blobs are about to come from the member. */
+  getReady(peer: string): void
   clock: Clock
   onFailure(peer: string, error: unknown): void
   /** Aborts when the node stops. */
@@ -66,10 +66,10 @@ export class AheadIntake {
   }
 
   /** A push begins of which this node may be sent blobs. */
-  ready({ repository }: ImageName): CopyAnswer {
+  ready({ repository }: ImageName, peer: string): CopyAnswer {
     const { roster, copiesOf, isMirrored, getReady } = this.#options
     if (copiesOf(repository) <= 1 || !roster.offersRoom || isMirrored(repository)) return 'refused'
-    getReady()
+    getReady(peer)
     return 'coming'
   }
 

@@ -43,8 +43,8 @@ export interface PlacerOptions
     digest: Digest,
     options: { signal: AbortSignal },
   ): Promise<number | undefined>
-  /** Blobs are about to come or go that need what takes a while to start. */
-  getReady(): void
+  /** Blobs are about to go, or to come from the peer, that need what takes a while to start. */
+  getReady(peer?: string): void
   /** How many bytes of a blob have come that is on its way. */
   cameOf(digest: Digest): number
   /** An upstream would be asked for what is there. */
@@ -109,7 +109,7 @@ export class Placer {
       claims: this.#claims,
       holdings: this.#holdings,
       turns: new Semaphore(maxHolds),
-      onReady: (home) => intake.ready(home),
+      onReady: (...asked) => intake.ready(...asked),
       onAhead: (blob, peer) => intake.ahead(blob, peer),
       onThrough: (...asked) => intake.through(...asked),
       onArrived: (image, peer) => this.#arrived(image, peer),

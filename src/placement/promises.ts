@@ -27,7 +27,7 @@ export interface PromisesOptions {
   onArrived(image: ImageName, peer: string): boolean
   onFailure(peer: string, error: unknown): void
   /** A push begins at a member, and this node is to own it. */
-  onReady(home: ImageName): CopyAnswer
+  onReady(home: ImageName, peer: string): CopyAnswer
   /** A member pushes the blob, and this node is to own it. */
   onAhead(blob: ImageName, peer: string): CopyAnswer
   /** A member wants it, and reaches nobody who has it. */
@@ -191,7 +191,7 @@ export class Promises {
     const { claims, holdings, makeDurable, learn, onArrived, onReady, onAhead, onThrough, wasPulled } =
       this.#options
     if (mode === 'have') return onArrived(name, peer) ? 'held' : 'missing'
-    if (mode === 'ready') return onReady(name)
+    if (mode === 'ready') return onReady(name, peer)
     if (mode === 'ahead') return onAhead(name, peer)
     if (mode === 'through')
       return await onThrough(name, peer, { withinMs: Math.min(withinMs, maxHoldMs), signal })

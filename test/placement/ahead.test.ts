@@ -31,7 +31,7 @@ function scene({ room = 10, copies = 2 } = {}) {
     clock,
     isNamed: async ({ digest }: { digest: Digest }) => digest === digestOf('named'),
     cameOf: () => 0,
-    getReady: () => void readied.push('self'),
+    getReady: (peer = 'self') => void readied.push(peer),
     onFailure: () => undefined,
     signal,
   }
@@ -111,15 +111,15 @@ it('draws a home for what is sent, not for a push that only begins', async () =>
 it('gets ready for a push that it may be sent blobs of', () => {
   const home = { repository, digest: digestOf('home') }
   const answer = ({ options, readied }: ReturnType<typeof scene>, asked = home) => [
-    new AheadIntake({ ...options, bringPart: async () => gib }).ready(asked),
-    readied.length,
+    new AheadIntake({ ...options, bringPart: async () => gib }).ready(asked, 'pusher'),
+    readied,
   ]
-  expect(answer(scene())).toEqual(['coming', 1])
-  expect(answer(scene({ copies: 1 }))).toEqual(['refused', 0])
-  expect(answer(scene({ room: 0 }))).toEqual(['refused', 0])
+  expect(answer(scene())).toEqual(['coming', ['pusher']])
+  expect(answer(scene({ copies: 1 }))).toEqual(['refused', []])
+  expect(answer(scene({ room: 0 }))).toEqual(['refused', []])
   expect(answer(scene(), { ...home, repository: parseRepository('docker.io/library/alpine') })).toEqual([
     'refused',
-    0,
+    [],
   ])
 })
 

@@ -101,6 +101,16 @@ export class Connections {
     return neighbour.asking
   }
 
+  /** Much is going to be asked of the peer soon: opens what takes a while to open. */
+  ready(peer: string): void {
+    this.to(peer)
+    const connection = this.#neighbours.get(peer)?.connection
+    if (connection?.isUnanswered !== true) return
+    // Of a stream on which nothing is said the peer does not know.
+    connection.send({ type: 'alive' })
+    connection.preferDirect()
+  }
+
   /** Carries a connection that the peer opened to its end. */
   async accept(stream: BatchChannel, peer: string, { signal }: { signal: AbortSignal }): Promise<void> {
     const came = await stream.receiveAll({ signal })

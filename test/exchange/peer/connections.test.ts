@@ -76,6 +76,24 @@ describe('two neighbours that fetch from each other', () => {
     expect(both[0].opening.opened + both[1].opening.opened).toBe(1)
   })
 
+  it('open one ahead for who is going to fetch soon, and fetch by that', async () => {
+    const [a, b] = [await node(), await node()]
+    a.exchange.ready(b.peer)
+    await until('it to be open', () => a.opening.open === 1)
+    a.exchange.ready(b.peer)
+    await exchanging(a, b)
+    expect([a.opening.opened, b.opening.opened]).toEqual([1, 0])
+  })
+
+  it('keep one of two that both open ahead', async () => {
+    const [a, b] = [await node(), await node()]
+    a.exchange.ready(b.peer)
+    b.exchange.ready(a.peer)
+    await until('both to be open', () => a.opening.opened + b.opening.opened === 2)
+    await exchanging(a, b)
+    await until('one to be left', () => a.opening.open + b.opening.open === 1)
+  })
+
   it('wake up once a second when neither wants anything, and at once for who does', async () => {
     const sleeps: number[] = []
     const clock: Clock = {
