@@ -7,6 +7,7 @@ import { checkMultiaddr } from './cluster/token.ts'
 import { createAnnouncer } from './dht/announcer.ts'
 import { createFinder } from './dht/finder.ts'
 import { boundClaims } from './dht/provider-claims.ts'
+import { fillRoutingTable } from './dht/routing-table.ts'
 import { type Admission, type AdmissionDesk, openAdmission } from './members/admission.ts'
 import { admissionProtocol } from './members/admission-messages.ts'
 import { createClones } from './members/clones.ts'
@@ -219,6 +220,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     metrics,
     settleMs: options.announceAfterMs,
   })
+  fillRoutingTable({ node, members, isComplete: dialling.isComplete, tasks, clock, random, logger })
   const find = createFinder({ node, stop: tasks.signal, metrics })
   const spread = createSpread({
     gossip: node.services.gossip,

@@ -5,6 +5,7 @@ import type { Members } from '../members/members.ts'
 import type { Libp2pNode } from '../streams/libp2p-node.ts'
 import { DueTimes } from './due-times.ts'
 import { cidOf } from './finder.ts'
+import { fewMembers } from './routing-table.ts'
 
 export interface Announcer {
   announce(digest: Digest): void
@@ -45,7 +46,6 @@ const enoughHolders = { amongFew: 1, amongMany: 3 }
  * over. Longest while few members are all connected: then nobody looks there, and by that time most is announced by another.
  */
 const settleMs = { amongAll: 10 * 60_000, amongFew: 15_000, amongMany: 1000 }
-const fewMembers = 32
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
   const { node, members, isComplete, tasks, clock, random, logger, metrics } = options

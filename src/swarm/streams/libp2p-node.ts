@@ -3,7 +3,7 @@ import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
 import type { Connection, ConnectionGater } from '@libp2p/interface'
-import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { type KadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -14,6 +14,7 @@ import { worthAnnouncing } from './addresses.ts'
 import { datastoreIn, type SwarmDatabase } from './datastore.ts'
 import type { Encryption } from './encryption.ts'
 import { guarded } from './guard.ts'
+import { quietDht } from './quiet-dht.ts'
 import { multiplexing } from './yamux-frames.ts'
 
 export type Libp2pNode = Libp2p<{ identify: Identify; ping: Ping; dht: KadDHT; gossip: GossipSub }>
@@ -88,15 +89,13 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
       identify: identify({ protocolPrefix: 'shoal', maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 8 }),
       dht: guarded(
-        kadDHT({
+        quietDht({
           protocol: dhtProtocol,
           clientMode: false,
           // The default drops private addresses, which are all that a LAN has.
           peerInfoMapper: passthroughMapper,
           allowQueryWithZeroPeers: true,
           networkDialTimeout: { minTimeout: 2000 },
-          initialQuerySelfInterval: 1000,
-          querySelfInterval: 60_000,
           maxInboundStreams: 128,
           maxOutboundStreams: 128,
           // The announcer has its own clock; this one only mends what a long outage let expire, one at a time.
