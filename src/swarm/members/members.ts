@@ -19,6 +19,7 @@ import {
   statusProtocol,
   statusRequest,
 } from './status-message.ts'
+import { StatusTurns } from './status-turns.ts'
 
 export interface Member {
   peer: string
@@ -77,7 +78,7 @@ export interface Members {
 const statusTimeoutMs = 5000
 const maxMissing = 256
 const statusIntervalMs = 60_000
-/** Each member asks for the places of all others once in the interval; to look them up costs more than the answer. */
+/** Members ask for the places of all others again and again; to look them up costs more than the answer. */
 const placesMs = 30_000
 
 export interface MembersOptions {
@@ -136,6 +137,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     away: options.upstreamsAway().slice(0, maxUpstreamsTold),
   })
   const members = new Map<string, Known>()
+  const turns = new StatusTurns()
   const listeners = new Set<(event: MemberEvent) => void>()
 
   const emit = (event: MemberEvent): void => {
@@ -199,6 +201,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
 
   const askOnce = async (peer: string): Promise<void> => {
     const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
+    let hasAnswered = false
     try {
       const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
       await channel.send(statusRequest.encode(ownFacts()), { signal })
@@ -217,8 +220,11 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       known.room = told.room ?? 0
       hearSelf(peer, known, told)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
+      hasAnswered = true
     } catch (error) {
       if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
+    } finally {
+      turns.asked(peer, { hasAnswered })
     }
   }
 
@@ -254,6 +260,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return
     }
     members.set(peer, { sinceMs: clock.now(), upstreams: [], away: [], keeps: [] })
+    turns.joined(peer)
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
     emit({ kind: 'join', peer })
@@ -261,6 +268,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   node.addEventListener('peer:disconnect', ({ detail }) => {
     const peer = detail.toString()
     places.delete(peer)
+    turns.left(peer)
     if (!members.delete(peer)) return
     logger.info({ peer }, 'member left')
     pulse.left(peer)
@@ -271,10 +279,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     places.delete(detail.peerId.toString())
     tasks.start('status', async () => await askStatus(detail.peerId.toString()))
   })
-  const askAll = async (): Promise<void> => {
-    await Promise.all([...members.keys()].map(askStatus))
+  const ask = async (peers: Iterable<string>): Promise<void> => {
+    await Promise.all([...peers].map(askStatus))
   }
-  tasks.every('status', statusIntervalMs, { clock, random }, askAll)
+  tasks.every('status', statusIntervalMs, { clock, random }, () => ask(turns.next()))
 
   return {
     list() {
@@ -324,7 +332,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         .map(([peer]) => peer),
     reaching: (upstream) =>
       [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
-    tell: () => tasks.start('status', askAll),
+    tell: () => tasks.start('status', () => ask(members.keys())),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -64,6 +64,8 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
       multiplexing({
         maxInboundStreams: 1024,
         maxOutboundStreams: 1024,
+        // The pulse does this work.
+        enableKeepAlive: false,
         streamOptions: { initialStreamWindowSize: initialWindowBytes, maxStreamWindowSize: maxWindowBytes },
       }),
     ],
