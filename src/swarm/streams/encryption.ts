@@ -1,11 +1,12 @@
 /**
- * Noise, as libp2p has it, but for two things. There is one for each secret of the cluster, under a protocol name of its own, so
+ * Noise, as libp2p has it, but for three things. There is one for each secret of the cluster, under a protocol name of its own, so
  * that two nodes shake hands with the first that both have. And what happens when its decoder has read all that came, which
  * is after almost every message: it makes an error with a stack trace to say so, 6 % of what a node in a busy swarm computes.
- * Here it is always the same.
+ * Here it is always the same. And what is sent at once is written at once.
  */
 import { noise } from '@chainsafe/libp2p-noise'
 import type { SecretNames } from '../cluster/cluster.ts'
+import { writeWhole } from './whole-writes.ts'
 
 type Factory = ReturnType<typeof noise>
 type Components = Parameters<Factory>[0]
@@ -56,6 +57,7 @@ function encrypterOf({ protocol, prologue }: SecretNames, components: Components
   for (const name of ['secureInbound', 'secureOutbound'] as const) {
     const secure: Encrypter[typeof name] = encrypter[name].bind(encrypter)
     encrypter[name] = async (connection, options) => {
+      writeWhole(connection)
       const secured = await secure(connection, options)
       if (isDecoding(secured.connection)) secured.connection.decoder.lengthDecoder = decodeLength
       return secured
