@@ -62,5 +62,7 @@ it('goes on to hear a member that sends many messages in one, as it does when it
   const tag = parseTag('t0')
   const lastTag = async () => await near.names.findTag(parseRepository('hostile/tags'), tag)
   await until('the last message', async () => (await lastTag()) !== undefined)
+  // A message is counted a moment after it is taken.
+  await until('it to be counted', () => near.counted('shoal_gossip_messages_total') === large.length + 1)
   expect(near.counted('shoal_gossip_messages_total', { verdict: 'accept' })).toBe(large.length + 1)
 })
