@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import type { BlobFacts, ImageAnswer } from '../../../../node/page/answers/images.ts'
 import type { MemberFacts } from '../../../../node/page/answers/live.ts'
-import { lackingHere, lostParts, presenceInWords, presenceOf } from '../../../../node/page/client/presence.ts'
+import {
+  copiesOf,
+  lackingHere,
+  lostParts,
+  presenceInWords,
+  presenceOf,
+} from '../../../../node/page/client/presence.ts'
 
 const member = (peer: string, isSelf = false): MemberFacts => ({
   peer,
@@ -104,6 +110,14 @@ describe('whether an image is everywhere', () => {
     const torn = image(false, ['b'], [blob('1', false, ['c']), blob('2', false, [])])
     expect(said(torn)).toBe('No member holds all of it.')
     expect(lostParts(torn).map(({ digest }) => digest)).toEqual(['2'])
+  })
+
+  it('is counted where it is not told which members there are', () => {
+    const layer = (isHere: boolean, holders: number): BlobFacts => ({ ...blob('layer', isHere, []), holders })
+    expect([copiesOf(layer(true, 2)), copiesOf(layer(false, 0))]).toEqual([3, 0])
+    const told = { ...image(true, [], [layer(false, 0)]), holders: 1 }
+    expect(presenceOf(told, members)).toBeUndefined()
+    expect(lostParts(told).map(({ digest }) => digest)).toEqual(['layer'])
   })
 
   it('says of a node by itself that there is no second copy', () => {
