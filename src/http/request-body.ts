@@ -71,18 +71,23 @@ export class RequestBody implements AsyncIterableIterator<Buffer>, Disposable {
   }
 
   next(): Promise<IteratorResult<Buffer>> {
-    const chunk = this.#queue.shift()
-    if (chunk !== undefined) {
-      this.#queuedBytes -= chunk.length + chunkCostBytes
-      if (this.#queuedBytes < this.#watch.aheadBytes && !this.#isOnHold) this.#request.resume()
-      return Promise.resolve({ done: false, value: chunk })
-    }
+    const chunk = this.takeQueued()
+    if (chunk !== undefined) return Promise.resolve({ done: false, value: chunk })
     if (this.#ended) return Promise.resolve({ done: true, value: undefined })
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#request.destroyed) return Promise.reject(new ClientGoneError())
     this.#waiting = Promise.withResolvers()
     this.#coming.wait(true)
     return this.#waiting.promise
+  }
+
+  /** The next chunk, where it is here already. */
+  takeQueued(): Buffer | undefined {
+    const chunk = this.#queue.shift()
+    if (chunk === undefined) return undefined
+    this.#queuedBytes -= chunk.length + chunkCostBytes
+    if (this.#queuedBytes < this.#watch.aheadBytes && !this.#isOnHold) this.#request.resume()
+    return chunk
   }
 
   return(): Promise<IteratorResult<Buffer>> {

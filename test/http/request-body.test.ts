@@ -64,3 +64,14 @@ it('one alone is read far ahead', () => {
   for (; !request.isPaused; bytes += 64 * 1024) request.emit('data', Buffer.alloc(64 * 1024))
   expect(bytes).toBeGreaterThanOrEqual(512 * 1024)
 })
+
+it('pieces of what was read at once are there without waiting, and in order', async () => {
+  const request = sender()
+  using body = bodyOf(request, new BodyWatch())
+  const first = body.next()
+  for (const piece of ['a', 'b', 'c']) request.emit('data', Buffer.from(piece))
+  expect(body.takeQueued()?.toString()).toBe('b')
+  expect((await first).value?.toString()).toBe('a')
+  expect((await body.next()).value?.toString()).toBe('c')
+  expect(body.takeQueued()).toBeUndefined()
+})

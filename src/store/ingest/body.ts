@@ -2,14 +2,20 @@
 import { Readable } from 'node:stream'
 import { UploadLimitError } from '../errors.ts'
 
+/** A body whose chunks may be here already: what a socket gave at once is cut where the client's chunks of HTTP end. */
+export interface QueuedBody extends AsyncIterable<Uint8Array> {
+  /** The next chunk where it waits here; a promise for each piece costs more than moving it. */
+  takeQueued(): Uint8Array | undefined
+}
+
 /** What a body flows into. */
 export interface BodySink {
   /** Bytes accepted so far, what was there before included. */
   readonly accepted: number
   /** Bytes are to come, until `end`. */
   begin(): void
-  /** Resolves when there is room for more. With `transfer`, may take the chunk's memory. */
-  add(chunk: Uint8Array, transfer: boolean): Promise<void>
+  /** Resolves when there is room for more; no promise where there is. With `transfer`, may take the chunk's memory. */
+  add(chunk: Uint8Array, transfer: boolean): Promise<void> | undefined
   /** Writes what was accepted. */
   end(): Promise<void>
 }
@@ -26,21 +32,26 @@ export interface PumpOptions {
  */
 export async function pump(
   sink: BodySink,
-  body: AsyncIterable<Uint8Array>,
+  body: AsyncIterable<Uint8Array> | QueuedBody,
   { maxBytes, transfer, signal }: PumpOptions,
 ): Promise<void> {
   sink.begin()
   try {
     const iterator = body[Symbol.asyncIterator]()
+    const queued = 'takeQueued' in body ? () => body.takeQueued() : undefined
     let done = false
     try {
       using steps = new Steps(iterator, signal)
       for (;;) {
         const step = await steps.next()
         if (step.done) break
-        if (sink.accepted + step.value.length > maxBytes)
-          throw new UploadLimitError('bytes', `the blob is larger than ${maxBytes} bytes`)
-        await sink.add(step.value, transfer)
+        for (let chunk: Uint8Array | undefined = step.value; chunk !== undefined; chunk = queued?.()) {
+          if (sink.accepted + chunk.length > maxBytes)
+            throw new UploadLimitError('bytes', `the blob is larger than ${maxBytes} bytes`)
+          const adding = sink.add(chunk, transfer)
+          if (adding !== undefined) await adding
+          signal.throwIfAborted()
+        }
       }
       done = true
     } finally {

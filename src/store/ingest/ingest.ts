@@ -64,13 +64,15 @@ export class Ingest implements BodySink {
   }
 
   /** Resolves when there is room for more. With `transfer`, takes the chunk's memory where that saves a copy. */
-  async add(chunk: Uint8Array, transfer: boolean): Promise<void> {
+  add(chunk: Uint8Array, transfer: boolean): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure
     this.#stage(chunk, transfer)
-    const { budget } = this.#options
-    if (this.#stagedBytes < budget.batchBytes) return
+    return this.#stagedBytes < this.#options.budget.batchBytes ? undefined : this.#postInTurn()
+  }
+
+  async #postInTurn(): Promise<void> {
     await this.#post()
-    while (this.#underWayBytes >= budget.windowBytes) await this.#nextProgress()
+    while (this.#underWayBytes >= this.#options.budget.windowBytes) await this.#nextProgress()
     if (this.#failure !== undefined) throw this.#failure
   }
 

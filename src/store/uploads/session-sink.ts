@@ -32,13 +32,22 @@ export class SessionSink implements BodySink {
     this.#ingest?.begin()
   }
 
-  async add(chunk: Uint8Array, transfer: boolean): Promise<void> {
-    if (chunk.length === 0) return
-    if (this.#ingest === undefined && (await this.#hold(chunk))) return
-    const ingest = this.#ingest ?? (await this.spill())
+  add(chunk: Uint8Array, transfer: boolean): Promise<void> | undefined {
+    if (chunk.length === 0) return undefined
+    return this.#ingest === undefined
+      ? this.#begin(chunk, transfer)
+      : this.#append(this.#ingest, chunk, transfer)
+  }
+
+  async #begin(chunk: Uint8Array, transfer: boolean): Promise<void> {
+    if (await this.#hold(chunk)) return
+    await this.#append(await this.spill(), chunk, transfer)
+  }
+
+  #append(ingest: Ingest, chunk: Uint8Array, transfer: boolean): Promise<void> | undefined {
     const adding = ingest.add(chunk, transfer)
     this.#options.onProgress(ingest.accepted)
-    await adding
+    return adding
   }
 
   /** What was held goes to the file, and the rest after it. */

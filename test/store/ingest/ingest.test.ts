@@ -21,7 +21,7 @@ async function taken(uploads: number, chunkBytes: number): Promise<number> {
   const filling = ingests.map(async (ingest) => {
     for (let isFull = false; !isFull; ) {
       isFull = true
-      const adding = ingest.add(new Uint8Array(chunkBytes), false).then(() => {
+      const adding = Promise.resolve(ingest.add(new Uint8Array(chunkBytes), false)).then(() => {
         isFull = false
       })
       adding.catch(() => undefined)
