@@ -46,6 +46,8 @@ export class CheckedBlobs {
   }
 
   async stat(digest: Digest): Promise<{ size: number } | undefined> {
+    const small = this.#suspects.has(digest) ? undefined : this.#inMemory(digest)
+    if (small !== undefined) return { size: small.size }
     for (;;) {
       await this.#suspects.get(digest)
       const file = await this.#options.files.stat(digest)

@@ -11,6 +11,7 @@ export class SmallBlobs {
   readonly #maxBytes: number
   /** In order of last use. */
   readonly #blobs = new Map<Digest, Uint8Array>()
+  #latest: Digest | undefined
   #bytes = 0
 
   constructor(maxBytes = 4 * 1024 * 1024) {
@@ -24,8 +25,11 @@ export class SmallBlobs {
   find(digest: Digest): OpenBlob | undefined {
     const bytes = this.#blobs.get(digest)
     if (bytes === undefined) return undefined
-    this.#blobs.delete(digest)
-    this.#blobs.set(digest, bytes)
+    if (digest !== this.#latest) {
+      this.#blobs.delete(digest)
+      this.#blobs.set(digest, bytes)
+      this.#latest = digest
+    }
     return {
       size: bytes.length,
       bytes,
@@ -57,6 +61,7 @@ export class SmallBlobs {
     markAsUntransferable(bytes.buffer)
     this.forget(digest)
     this.#blobs.set(digest, bytes)
+    this.#latest = digest
     this.#bytes += bytes.length + overheadBytes
     for (const oldest of this.#blobs.keys()) {
       if (this.#bytes <= this.#maxBytes) break

@@ -1,7 +1,7 @@
 /** Blobs whose file is taken away, by eviction or the collector, while somebody opens or reads them. */
 import { unlinkSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Digest } from '../../../src/oci/oci.ts'
 import { CheckedBlobs } from '../../../src/store/blobs/checked-blobs.ts'
 import { SoundFiles } from '../../../src/store/blobs/sound-files.ts'
@@ -55,4 +55,20 @@ describe('a blob that is taken away', () => {
     unlinkSync(files.blobPath(digest))
     await expect(readAll(reading)).rejects.toThrow(`${digest} was removed while it was read`)
   })
+})
+
+it('tells the size of a small blob from memory as it gives its bytes, while its file is what was proven', async () => {
+  const small = seededBytes(4096)
+  const name = digestOf(small)
+  await writeFile(await files.placeOf(name), small)
+  const blobs = checkedBlobs()
+  {
+    await using blob = await blobs.open(name)
+    if (blob !== undefined) await readAll(blob)
+  }
+  const asked = vi.spyOn(files, 'stat')
+  expect(await blobs.stat(name)).toEqual({ size: 4096 })
+  expect(asked).not.toHaveBeenCalled()
+  unlinkSync(files.blobPath(name))
+  expect(await blobs.stat(name)).toBeUndefined()
 })
