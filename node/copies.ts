@@ -76,6 +76,7 @@ export async function openNodeCopies({
     supply,
     politeSupply: polite,
     isMirrored: (repository) => node.settings.upstream.some(({ name }) => name === upstreamOf(repository)),
+    mayPush: (peer, repository) => names.permission(peer, repository) !== undefined,
     getReady(peer) {
       store.readyPieces()
       if (peer !== undefined) exchange.ready(peer)

@@ -14,6 +14,10 @@ export interface AheadIntakeOptions {
   copiesOf(repository: Repository): number
   /** An upstream would be asked for it. */
   isMirrored(repository: Repository): boolean
+  /** The policy lets the member publish there. */
+  mayPush(peer: string, repository: Repository): boolean
+  /** From 0 to 1. */
+  random(): number
   /** A record names it, or a manifest here that a record names. */
   isNamed(part: ImageName): Promise<boolean>
   /** Resolves to its bytes where it had to come; `undefined` when nobody gives it. */
@@ -48,13 +52,25 @@ class TurnOverError extends CodedError {
   readonly code = 'TURN_OVER'
 }
 
+/** It waited while others that wait for less had no room. */
+class GaveWayError extends CodedError {
+  readonly code = 'GAVE_WAY'
+}
+
+interface Asked {
+  peer: string
+  isBrought: boolean
+  leaves: AbortController
+}
+
 export class AheadIntake {
   readonly #options: AheadIntakeOptions
   readonly #turns = new Semaphore(maxAtOnce)
   readonly #budget: TokenBucket
   /** By member. */
   readonly #asking = new Map<string, { turns: Semaphore; waiting: number }>()
-  #waiting = 0
+  /** Those that wait, and those that are brought. */
+  readonly #waiting = new Set<Asked>()
 
   constructor(options: AheadIntakeOptions) {
     this.#options = options
@@ -67,14 +83,17 @@ export class AheadIntake {
 
   /** A push begins of which this node may be sent blobs. */
   ready({ repository }: ImageName, peer: string): CopyAnswer {
-    const { roster, copiesOf, isMirrored, getReady } = this.#options
+    const { roster, copiesOf, isMirrored, mayPush, getReady } = this.#options
     if (copiesOf(repository) <= 1 || !roster.offersRoom || isMirrored(repository)) return 'refused'
+    if (!mayPush(peer, repository)) return 'refused'
     getReady(peer)
     return 'coming'
   }
 
   ahead(blob: ImageName, peer: string): CopyAnswer {
-    if (this.#options.copiesOf(blob.repository) <= 1 || !this.#mayCome(blob, peer)) return 'refused'
+    const { copiesOf, mayPush } = this.#options
+    if (copiesOf(blob.repository) <= 1 || !mayPush(peer, blob.repository)) return 'refused'
+    if (!this.#mayCome(blob, peer)) return 'refused'
     this.#bring(blob, peer).catch((error: unknown) => this.#options.onFailure(peer, error))
     return 'coming'
   }
@@ -101,30 +120,54 @@ export class AheadIntake {
   /** Nobody pushes what is mirrored, and who wants it asks its upstream. */
   #mayCome({ repository }: ImageName, peer: string): boolean {
     const { roster, clock, isMirrored } = this.#options
-    const ofOne = this.#asking.get(peer)?.waiting ?? 0
+    const isFull = this.#waiting.size >= maxWaiting && this.#whoGivesWay(peer) === undefined
     const hasRoom =
-      this.#waiting < maxWaiting && ofOne < maxWaitingForOne && this.#budget.waitMs(clock.now()) === 0
+      !isFull && this.#countOf(peer) < maxWaitingForOne && this.#budget.waitMs(clock.now()) === 0
     return hasRoom && roster.offersRoom && !isMirrored(repository)
+  }
+
+  #countOf(peer: string): number {
+    return this.#asking.get(peer)?.waiting ?? 0
+  }
+
+  /** By chance one of those who wait for most, if that is more than the member does: where keys cost nothing each waits for one. */
+  #whoGivesWay(peer: string): Asked | undefined {
+    const waiting = [...this.#waiting].filter(({ isBrought }) => !isBrought)
+    const most = Math.max(0, ...waiting.map((asked) => this.#countOf(asked.peer)))
+    if (most <= this.#countOf(peer)) return undefined
+    const those = waiting.filter((asked) => this.#countOf(asked.peer) === most)
+    return those[Math.floor(this.#options.random() * those.length)]
   }
 
   async #bring({ repository, digest }: ImageName, peer: string): Promise<boolean> {
     const { bringPart, clock, signal } = this.#options
+    const gives = this.#waiting.size >= maxWaiting ? this.#whoGivesWay(peer) : undefined
+    if (gives !== undefined) {
+      this.#leave(gives)
+      gives.leaves.abort(new GaveWayError(`${gives.peer} has more to be brought than others`))
+    }
     const own = this.#asking.get(peer) ?? { turns: new Semaphore(maxAtOnceForOne), waiting: 0 }
     this.#asking.set(peer, own)
     own.waiting++
-    this.#waiting++
-    const inTurn = <T>(work: () => Promise<T>): Promise<T> => own.turns.run(() => this.#turns.run(work))
+    const asked: Asked = { peer, isBrought: false, leaves: new AbortController() }
+    this.#waiting.add(asked)
     try {
-      const bytes = await inTurn(async () => {
-        // What came before its turn may have used up the rest.
-        if (this.#budget.waitMs(clock.now()) > 0) return undefined
-        return await this.#counted(digest, signal, (options) => bringPart(repository, digest, options))
-      })
+      using _own = await own.turns.acquire(asked.leaves)
+      using _turn = await this.#turns.acquire(asked.leaves)
+      asked.isBrought = true
+      // What came before its turn may have used up the rest.
+      if (this.#budget.waitMs(clock.now()) > 0) return false
+      const bytes = await this.#counted(digest, signal, (options) => bringPart(repository, digest, options))
       return bytes !== undefined
     } finally {
-      this.#waiting--
-      if (--own.waiting === 0) this.#asking.delete(peer)
+      this.#leave(asked)
     }
+  }
+
+  #leave(asked: Asked): void {
+    const own = this.#asking.get(asked.peer)
+    if (this.#waiting.delete(asked) && own !== undefined && --own.waiting === 0)
+      this.#asking.delete(asked.peer)
   }
 
   /** What comes of it is charged as it comes, whether it is had in the end or not. */

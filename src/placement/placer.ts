@@ -47,6 +47,8 @@ export interface PlacerOptions
   getReady(peer?: string): void
   /** How many bytes of a blob have come that is on its way. */
   cameOf(digest: Digest): number
+  /** The policy lets the member publish there. */
+  mayPush(peer: string, repository: Repository): boolean
   /** An upstream would be asked for what is there. */
   isMirrored(repository: Repository): boolean
   /** From 0 to 1. */

@@ -29,6 +29,7 @@ function scene({ room = 10, copies = 2 } = {}) {
     isMirrored: (name: Repository) => name.startsWith('docker.io/'),
     random: () => drawn++ / 1_000,
     clock,
+    mayPush: (peer: string) => peer !== 'reader',
     isNamed: async ({ digest }: { digest: Digest }) => digest === digestOf('named'),
     cameOf: () => 0,
     getReady: (peer = 'self') => void readied.push(peer),
@@ -225,6 +226,47 @@ it('takes no more of one member than a part of what may wait', async () => {
   const count = (peer: string) =>
     blobs.map((blob) => intake.ahead(blob, peer)).filter((answer) => answer === 'coming').length
   expect([count('peer-0'), count('peer-1')]).toEqual([32, 32])
+})
+
+it('has room for another member however many keys wait, and for none that asks for more than they', async () => {
+  const { options } = scene()
+  const brought: Digest[] = []
+  const slow = Promise.withResolvers<number>()
+  const intake = new AheadIntake({
+    ...options,
+    random: () => 0.5,
+    bringPart: (_, digest) => {
+      brought.push(digest)
+      return slow.promise
+    },
+  })
+  const ask = (name: string, peer: string) => intake.ahead({ repository, digest: digestOf(name) }, peer)
+  for (let key = 0; key < 256; key++) expect(ask(`of key ${key}`, `key-${key}`)).toBe('coming')
+  expect(ask('another of the first', 'key-0')).toBe('refused')
+  expect(ask('pushed', 'peer-0')).toBe('coming')
+  slow.resolve(1)
+  await expect.poll(() => brought.length).toBe(256)
+  expect(brought).toContain(digestOf('pushed'))
+
+  const greedy = new AheadIntake({
+    ...options,
+    random: () => 0,
+    bringPart: () => new Promise(() => undefined),
+  })
+  const of = (at: number) => ({ repository, digest: digestOf(`${at}`) })
+  for (let at = 0; at < 256; at++) greedy.ahead(of(at), `greedy-${at >> 5}`)
+  // Of those that wait most one gives way, until all wait alike.
+  for (let at = 256; at < 256 + 29; at++) expect(greedy.ahead(of(at), 'peer-0')).toBe('coming')
+  expect(greedy.ahead(of(300), 'peer-0')).toBe('refused')
+})
+
+it('brings nothing for who may not push there', () => {
+  const { options, readied } = scene()
+  const intake = new AheadIntake({ ...options, bringPart: async () => gib })
+  const blob = { repository, digest: digestOf('one') }
+  expect([intake.ready(blob, 'reader'), intake.ahead(blob, 'reader')]).toEqual(['refused', 'refused'])
+  expect(readied).toEqual([])
+  expect(intake.ready(blob, 'peer-0')).toBe('coming')
 })
 
 it('counts what came of a blob that was not had in the end', async () => {

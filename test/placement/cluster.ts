@@ -81,6 +81,7 @@ export class PlacedNode {
         breathe: () => undefined,
         onDue: () => undefined,
         isMirrored: () => false,
+        mayPush: () => true,
         getReady: () => undefined,
         cameOf: () => 0,
         bringPart: async (_, digest) => {

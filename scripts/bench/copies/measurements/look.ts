@@ -85,6 +85,7 @@ async function openPlacer({ node }: OperatedNode, { signal }: SwarmBench): Promi
     breathe: breather(),
     onDue: () => undefined,
     isMirrored: () => false,
+    mayPush: () => true,
     getReady: () => undefined,
     cameOf: () => 0,
     bringPart: async () => undefined,
