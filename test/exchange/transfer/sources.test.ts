@@ -116,6 +116,20 @@ describe('the sources of a blob', () => {
     await expect(searching).rejects.toThrow('over')
   })
 
+  it('are told apart from who was sent away for good, of whom nothing more is asked', async () => {
+    const scene = new Scene(2)
+    const searching = scene.search()
+    for (const peer of scene.members) scene.holds(peer, 'all')
+    const [liar] = scene.sources.holding()
+    if (liar === undefined) throw new Error('both hold it')
+    scene.sources.shun(liar, 'for-good')
+    expect([scene.ended, [...scene.open.keys()]]).toEqual([[liar.peer], ['member-1']])
+    scene.sources.add(liar.peer)
+    expect([...scene.open.keys()]).toEqual(['member-1'])
+    scene.stop()
+    await expect(searching).rejects.toThrow('over')
+  })
+
   it('are others where one has no place for this node, but not where it is the only one', async () => {
     const scene = new Scene(2)
     const searching = scene.search()
