@@ -8,7 +8,7 @@ import type { IngestBudget } from './ingest-budget.ts'
 import type { IngestThread } from './ingest-pool.ts'
 
 /** Smaller chunks are gathered by copying: a message of thousands of tiny buffers costs more. */
-const smallestTransfer = 16 * 1024
+const smallestTransfer = 64 * 1024
 /** Room that small chunks are gathered in: little between two large ones, and twice as much for each that is full. */
 const roomBytes = { first: 4 * 1024, most: 64 * 1024 }
 /** Of a file that is copied, at a time: others have their turn between two, and room on the disk is asked for so much. */
@@ -154,7 +154,7 @@ export class Ingest implements BodySink {
   #stage(chunk: Uint8Array, transfer: boolean): void {
     if (chunk.length === 0) return
     this.#stagedBytes += chunk.length
-    if (transfer && isWhole(chunk)) {
+    if (transfer && chunk.length >= smallestTransfer && isOwn(chunk)) {
       this.#closeTail()
       this.#staged.push(chunk)
       return
@@ -172,6 +172,8 @@ export class Ingest implements BodySink {
       this.#tailRoom -= part.length
       rest = rest.subarray(part.length)
     }
+    // What lies about in pieces of all sizes until it is collected takes the most room.
+    if (transfer && isOwn(chunk)) chunk.buffer.transfer(0)
   }
 
   /** Cuts the last staged chunk to what it holds. */
@@ -229,10 +231,9 @@ export class Ingest implements BodySink {
   }
 }
 
-/** Whether the chunk's memory is its own, may be moved, and is worth moving. */
-function isWhole(chunk: Uint8Array): chunk is Uint8Array<ArrayBuffer> {
+/** Whether the chunk's memory is its own, and may be moved or freed. */
+function isOwn(chunk: Uint8Array): chunk is Uint8Array<ArrayBuffer> {
   return (
-    chunk.length >= smallestTransfer &&
     chunk.buffer instanceof ArrayBuffer &&
     chunk.byteLength === chunk.buffer.byteLength &&
     !isMarkedAsUntransferable(chunk.buffer)

@@ -67,3 +67,17 @@ it.each([
   expect(memory / accepted).toBeLessThan(1.5)
   expect(moved.length).toBeLessThanOrEqual(8 + (2.5 * accepted) / (16 * 1024))
 })
+
+it('frees the memory of pieces that it was given and copied, and of no others', async () => {
+  const thread = { isLost: false, call: async () => ({ offset: 0 }) } as unknown as IngestThread
+  const budget = new IngestBudget()
+  const ingest = new Ingest({ thread, file: 0, offset: 0, space, budget, onClosed: () => undefined })
+  ingest.begin()
+  const [given, lent, shared] = [60_000, 60_000, 60_000].map((bytes) => new Uint8Array(bytes))
+  await ingest.add(given ?? new Uint8Array(), true)
+  await ingest.add(lent ?? new Uint8Array(), false)
+  await ingest.add(shared?.subarray(1) ?? new Uint8Array(), true)
+  expect([given, lent, shared].map((piece) => piece?.length)).toEqual([0, 60_000, 60_000])
+  expect(ingest.accepted).toBe(179_999)
+  await ingest.end()
+})
