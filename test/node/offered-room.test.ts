@@ -1,4 +1,5 @@
 /** What a node says of its disk to those who place images. */
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { offeredRoom } from '../../node/offered-room.ts'
 import type { RosterRow } from '../../src/placement/roster.ts'
@@ -19,6 +20,28 @@ it('stays what was told before a restart until the disk is another', async () =>
   expect(await offered(45)).toBe(told)
   expect(await offered(34)).toBe(told - 1)
   expect(await offered(46.5)).toBe(told - 1)
+})
+
+it('is the same at every start while a disk is filled and emptied by a seventh, wherever it lies between two steps', async () => {
+  const factor = fc.double({ min: 0.86, max: 1.16, noNaN: true })
+  await fc.assert(
+    fc.asyncProperty(
+      fc.double({ min: 2, max: 24, noNaN: true }),
+      fc.array(factor, { maxLength: 12 }),
+      async (step, factors) => {
+        const rows = new Map<string, RosterRow[]>()
+        const rosterTable = {
+          get: async (key: string) => rows.get(key),
+          put: async (key: string, value: RosterRow[]) => void rows.set(key, value),
+        }
+        const started = (bytes: number) =>
+          offeredRoom({ rosterTable, disk: { measure: async () => usageOf(bytes) } })
+        const bytes = 2 ** (20 + step)
+        const told = await started(bytes)
+        for (const one of factors) expect(await started(bytes * one)).toBe(told)
+      },
+    ),
+  )
 })
 
 function usageOf(freeBytes: number) {
