@@ -1,7 +1,10 @@
 /** A Docker engine, with each of its image stores, against one node. */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { callRunningNode } from '../../node/admin/client.ts'
+import type { PeerList } from '../../node/operations/operations.ts'
+import { until } from '../swarm/fixture.ts'
 import { type Client, openClient, pullManifest } from './client.ts'
 import { type DockerEngine, openDockerEngine } from './docker-engine.ts'
 import { archive, greeting, makeImage, nativeArchitecture, sha256 } from './image.ts'
@@ -170,6 +173,59 @@ describe.each(stores)(
             const { stderr } = await build('--cache-from', cache(kind))
             expect(stderr.match(/ CACHED$/gm)).toHaveLength(3)
           }
+        },
+      )
+
+    if (store === 'containerd')
+      test(
+        'pulls what it pushed from every other node after the host died: at once with --ack 2, without after the second copy',
+        requires('shoal'),
+        async () => {
+          const call = async <T>({ data }: Registry, what: string): Promise<T> =>
+            (await callRunningNode(data, what, {}, () => undefined))?.result as T
+          const { token } = await call<{ token: string }>(registry, 'token')
+          await using opened = new AsyncDisposableStack()
+          const join = async (...flags: string[]) =>
+            opened.use(await openRegistry({ flags: ['--join', token, ...flags] }))
+          const [first, second, third] = await Promise.all([join('--ack', '2'), join(), join()])
+          const isMesh = async (nodes: Registry[]) =>
+            (await Promise.all(nodes.map((node) => call<PeerList>(node, 'peers')))).every(
+              ({ members }) => members.length === 3,
+            )
+          await until('a mesh', () => isMesh([first, second, third, registry]), 20_000)
+
+          const push = async (node: Registry, tag: string): Promise<string> => {
+            const name = `${node.host}/team/survives:${tag}`
+            await load(tag, [200_000, 3_000_000], name)
+            const id = await inspect(name, '.Id')
+            await engine.docker(['push', name])
+            await engine.docker(['rmi', '--force', name])
+            return id
+          }
+          const die = async (node: Registry): Promise<void> => {
+            await node.kill()
+            await rm(node.data, { recursive: true })
+          }
+          const pull = async (node: Registry, tag: string, id: string): Promise<void> => {
+            const name = `${node.host}/team/survives:${tag}`
+            const { stdout } = await engine.docker(['pull', name])
+            expect(stdout).not.toContain('Already exists')
+            expect(await inspect(name, '.Id')).toBe(id)
+            await engine.docker(['rmi', '--force', name])
+          }
+
+          const acknowledged = await push(first, 'acknowledged')
+          await die(first)
+          for (const node of [second, third, registry]) await pull(node, 'acknowledged', acknowledged)
+
+          const later = await push(second, 'later')
+          using asking = openClient(second.port)
+          await until('the second copy', async () => {
+            const { body } = await asking.ask('GET', '/metrics')
+            return /^shoal_copies_short_images 0$/m.test(body.toString())
+          })
+          await die(second)
+          for (const node of [third, registry]) await pull(node, 'later', later)
         },
       )
 
