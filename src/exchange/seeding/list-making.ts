@@ -31,6 +31,7 @@ export class ListMaking {
   readonly #layout: Layout
   readonly #hashes: Uint8Array
   #known = 0
+  #users = 0
   #isStopped = false
   #more = Promise.withResolvers<void>()
 
@@ -46,6 +47,10 @@ export class ListMaking {
     )
   }
 
+  get blob(): { digest: Digest; size: number } {
+    return this.#options
+  }
+
   /** What is known from the piece `from` on, as soon as that is something; `undefined` when that is all: who waits for all is given all. */
   async beyond(from: number): Promise<{ hashes: Uint8Array; after: Prefix } | undefined> {
     const { count } = this.#layout
@@ -53,6 +58,16 @@ export class ListMaking {
     if (this.#known === count) return undefined
     const known = this.#hashes.subarray(0, this.#known * pieceHashBytes)
     return { hashes: known.slice(from * pieceHashBytes), after: prefixOf({ hashes: known }, from) }
+  }
+
+  /** It goes on until the last who has entered has left. */
+  enter(): this {
+    this.#users++
+    return this
+  }
+
+  leave(): void {
+    this.#users--
   }
 
   /** What it read may be wrong. */
@@ -87,6 +102,7 @@ export class ListMaking {
       const range = { from: this.#known, to: Math.min(count, this.#known + atOnce) }
       const hashes = await hashPieces(digest, range)
       signal.throwIfAborted()
+      if (this.#users === 0) throw new BlobUnavailableError(digest, 'nobody asks for its list any more')
       if (this.#isStopped) throw new BlobUnavailableError(digest, 'what was read of it may be wrong')
       this.#hashes.set(hashes, range.from * pieceHashBytes)
       this.#known = range.to

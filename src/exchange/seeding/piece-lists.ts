@@ -62,19 +62,28 @@ export class PieceLists {
 
   /** For a blob that is in the store. */
   async get(digest: Digest, size: number): Promise<SignedPieceList> {
-    return await this.#make(digest, size).whole
+    const making = this.follow(digest, size)
+    try {
+      return await making.whole
+    } finally {
+      making.leave()
+    }
+  }
+
+  /** The list of a blob that is in the store, made as long as somebody follows that: who does has to `leave` it. */
+  follow(digest: Digest, size: number): ListMaking {
+    return (this.#making.get(digest) ?? this.#make(digest, size)).enter()
   }
 
   /**
-   * For a blob that is in the store: its whole list, or, while that is being made, a section of what is hashed by now from the
-   * piece `from` on, so that nobody waits for the end of a large blob to have its beginning.
+   * The whole list, or, while that is being made, a section of what is hashed by now from the piece `from` on, so that nobody
+   * waits for the end of a large blob to have its beginning.
    */
-  async listFrom(digest: Digest, size: number, from: number): Promise<SignedPieceList> {
-    const making = this.#make(digest, size)
+  async listFrom(making: ListMaking, from: number): Promise<SignedPieceList> {
     if (from > 0) await untilOrAfter(making.settled, togetherMs, this.#options)
     const section = await making.beyond(from)
     if (section === undefined) return await making.whole
-    return signPieceList({ digest, size, ...section }, this.#options.identity)
+    return signPieceList({ ...making.blob, ...section }, this.#options.identity)
   }
 
   /** Signs and keeps the hashes of a blob that is proven. */
@@ -100,8 +109,6 @@ export class PieceLists {
   }
 
   #make(digest: Digest, size: number): ListMaking {
-    const known = this.#making.get(digest)
-    if (known !== undefined) return known
     const { hashPieces, signal } = this.#options
     const making = new ListMaking({
       digest,

@@ -3,9 +3,11 @@ import type { Background, Semaphore } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
 import { listPackLimit, packLists } from '../protocol/list-pack.ts'
 import type { Answer } from '../protocol/messages.ts'
+import type { SignedPieceList } from '../protocol/piece-list.ts'
 import { listFrames } from '../protocol/raw-frames.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Inventory, InventoryItem, InventoryNews } from './inventory.ts'
+import type { ListMaking } from './list-making.ts'
 import type { PieceLists } from './piece-lists.ts'
 import type { Sender } from './sender.ts'
 
@@ -16,6 +18,8 @@ export interface SeededWantContext {
   lists: PieceLists
   /** Making a list may take reading the blob: so many are waited for at once. */
   listing: Semaphore
+  /** Those that are being made for the downloader. */
+  following: Set<ListMaking>
   sender: Sender
   say(answer: Answer): void
   /** Nothing reaches the downloader any more. */
@@ -30,6 +34,9 @@ export interface SeededWantContext {
   onAnswering(by: 1 | -1): void
   onListFailed(digest: Digest, error: unknown): void
 }
+
+/** More large blobs than anyone fetches at once. */
+const maxFollowing = 16
 
 export class SeededWant implements Wanted {
   readonly id: number
@@ -47,6 +54,7 @@ export class SeededWant implements Wanted {
   #isAnswering = false
   #isStale = false
   #isListing = false
+  #making: ListMaking | undefined
   #isClosed = false
 
   constructor(id: number, { repository, digest }: Wanted, context: SeededWantContext) {
@@ -60,6 +68,7 @@ export class SeededWant implements Wanted {
   close(): void {
     this.#isClosed = true
     this.#unwatch()
+    this.#unfollow()
     if (this.item !== undefined) this.#context.onGone(this)
   }
 
@@ -113,18 +122,36 @@ export class SeededWant implements Wanted {
           if (this.#isOver) return
           const growing = inventory.partialList(digest)
           const signed =
-            growing === undefined ? [await lists.listFrom(digest, size, from)] : lists.growing(growing, from)
+            growing === undefined ? await this.#listsOf(size, from) : lists.growing(growing, from)
           if (signed.length === 0) say({ type: 'no-list', id })
           await sender.give(listFrames(id, packLists(signed, listPackLimit(size))), () => !this.#isOver)
         })
       } catch (error) {
         if (signal.aborted) return
+        this.#unfollow()
         onListFailed(digest, error)
         if (!this.#isOver) say({ type: 'no-list', id })
       } finally {
         this.#isListing = false
       }
     })
+  }
+
+  /** Of what is here whole. None where so many others are made already. */
+  async #listsOf(size: number, from: number): Promise<SignedPieceList[]> {
+    const { lists, following } = this.#context
+    if (this.#making === undefined && following.size >= maxFollowing) return []
+    this.#making ??= lists.follow(this.digest, size)
+    following.add(this.#making)
+    const list = await lists.listFrom(this.#making, from)
+    if (list.after === undefined) this.#unfollow()
+    return [list]
+  }
+
+  #unfollow(): void {
+    this.#making?.leave()
+    if (this.#making !== undefined) this.#context.following.delete(this.#making)
+    this.#making = undefined
   }
 
   get #isOver(): boolean {

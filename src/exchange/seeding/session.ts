@@ -99,6 +99,7 @@ export class Session implements Seeding {
     this.#forWants = {
       ...options,
       listing: new Semaphore(maxListing),
+      following: new Set(),
       sender: this.sender,
       say: (answer) => this.#say(answer),
       hasEnded: () => connection.hasEnded,

@@ -42,6 +42,8 @@ function listsOver(hashPieces: HashPieces, logger: Logger = silentLogger): Made 
 function inTurns(hashOf: (digest: Digest) => Uint8Array): {
   hashPieces: HashPieces
   turns: [digest: Digest, from: number, to: number][]
+  /** A turn has begun that has not ended. */
+  began(): Promise<void>
   next(): Promise<void>
 } {
   const turns: [Digest, number, number][] = []
@@ -55,6 +57,7 @@ function inTurns(hashOf: (digest: Digest) => Uint8Array): {
       await gate.promise
       return hashOf(digest).slice(32 * from, 32 * to)
     },
+    began: () => begun.promise,
     /** Ends the turn that is going on. */
     async next() {
       await begun.promise
@@ -90,8 +93,9 @@ describe('the lists of stored blobs', () => {
     const perTurn = (8 * mebibyte) / layoutOf(size).pieceBytes
     const { hashPieces, next } = inTurns(() => hashes)
     const { lists, clock, kept } = listsOver(hashPieces)
+    const making = lists.follow(digest, size)
     const section = async (from: number) => {
-      const asked = lists.listFrom(digest, size, from)
+      const asked = lists.listFrom(making, from)
       if (from > 0) await clock.pass(50)
       return decodePieceList((await asked).bytes)
     }
@@ -117,10 +121,11 @@ describe('the lists of stored blobs', () => {
     const bytes = someBytes(20 * mebibyte)
     const { hashPieces, next } = inTurns(() => pieceHashes(bytes))
     const { lists } = listsOver(hashPieces)
-    const first = lists.listFrom(digestOf(bytes), bytes.length, 0)
+    const making = lists.follow(digestOf(bytes), bytes.length)
+    const first = lists.listFrom(making, 0)
     await next()
     expect((await first).after).toBeDefined()
-    const rest = lists.listFrom(digestOf(bytes), bytes.length, 1)
+    const rest = lists.listFrom(making, 1)
     for (let turn = 1; turn < 3; turn++) await next()
     expect((await rest).after).toBeUndefined()
   })
@@ -148,7 +153,7 @@ describe('the lists of stored blobs', () => {
     const { hashPieces, turns, next } = inTurns(() => new Uint8Array(32 * 4096))
     const { lists, kept, stop } = listsOver(hashPieces)
     const rotten = lists.get(digest, size)
-    const section = lists.listFrom(digest, size, 0)
+    const section = lists.listFrom(lists.follow(digest, size), 0)
     section.catch(() => undefined)
     await lists.drop(digest)
     await next()
@@ -161,5 +166,24 @@ describe('the lists of stored blobs', () => {
     await expect(again).rejects.toThrow('the node stops')
     expect(turns.map(([, from]) => from)).toEqual([0, 0])
     expect(kept.size).toBe(0)
+  })
+
+  it('are made as long as somebody waits for them, who may be another than who began', async () => {
+    const size = 32 * mebibyte
+    const digest = digestOf(Buffer.from('a blob'))
+    const { hashPieces, turns, began, next } = inTurns(() => new Uint8Array(32 * 4096))
+    const { lists } = listsOver(hashPieces)
+    const first = lists.follow(digest, size)
+    await next()
+    await began()
+    first.leave()
+    const second = lists.follow(digest, size)
+    expect(second).toBe(first)
+    await next()
+    await began()
+    second.leave()
+    await next()
+    await expect(second.whole).rejects.toMatchObject({ code: 'BLOB_UNAVAILABLE' })
+    expect(turns.map(([, from]) => from)).toEqual([0, 64, 128])
   })
 })
