@@ -119,7 +119,7 @@ function judgeMember(peer: string, tried: Dialled[], isRunning: boolean, hasOthe
     return isRunning
       ? fault(
           `${peer} answers at ${open} and does not become a member`,
-          'it has another cluster or another secret (was the token rotated while this node was away? join again), one of the two is banned, or one runs an earlier version that cannot read what the other writes: upgrade both, and see its log',
+          'it has another cluster or another secret (was the token rotated while this node was away? join again), one of the two is banned, its process hangs, or one runs an earlier version that cannot read what the other writes: upgrade both, and see its log',
         )
       : fine(`${peer} answers at ${open}`)
   }

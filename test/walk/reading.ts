@@ -7,7 +7,6 @@ const volatile: [RegExp, string][] = [
   [/(127\.0\.0\.1:|127\.0\.0\.1\/tcp\/)\d{4,5}\b/g, '$1PORT'],
   [/process \d+/g, 'process PID'],
   [/\bup (?:\d+ \w+ ?)+/g, 'up TIME'],
-  [/\d+ s ago/g, 'N s ago'],
   [/[\d.]+ [KMGT]iB of [\d.]+ [KMGT]iB (are )?free/g, 'SIZE of SIZE $1free'],
   // Whether a copy was handed over or fetched is chance.
   [/[\d.]+ (?:Ki)?B to them/g, 'SIZE to them'],
@@ -24,6 +23,7 @@ const volatile: [RegExp, string][] = [
 /** Cells of tables, whose columns stay as wide as they were. */
 const cells: [RegExp, string][] = [
   [/\d+\.\d ms +/g, 'N ms'],
+  [/\d+ (?:s|min) ago/g, 'N s ago'],
   [/\b12D3KooW\w{44}\b/g, 'ID'],
 ]
 

@@ -88,7 +88,12 @@ const onStoppedHostB: Line[] = [
   'shoal health',
   'shoal member ban host-a',
 ]
-const whenHostBIsReplaced: Line[] = ['shoal member forget host-b', 'shoal members', doctor]
+const whenHostBIsReplaced: Line[] = [
+  'shoal member forget host-b',
+  'shoal members',
+  "echo 'a long password' | shoal account add ann --password-stdin",
+  doctor,
+]
 
 /** Resolves with all that a person read on it. */
 export async function walk(): Promise<string> {
