@@ -23,9 +23,9 @@ export interface PullInquiryOptions {
   clock: Clock
 }
 
-/** Who did not say is not asked again before that, for another repository: all would wait for it in turn. */
+/** Who did not say is not asked again before that, for others: all would wait for it in turn. */
 const muteMs = 60_000
-/** Nor does one repository take longer. */
+/** Nor do those that are asked about together take longer. */
 const askingMs = 60_000
 
 /** Where no node runs. */

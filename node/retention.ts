@@ -8,6 +8,7 @@
  */
 import { type Clock, type Logger, logFailure, paged, parseDuration, wallClock } from '../src/base/base.ts'
 import type { Digest, Repository, Tag } from '../src/oci/oci.ts'
+import { maxAsked } from '../src/placement/placement.ts'
 import { type Change, matchesGlob, NotPermittedError, type RetentionRule } from '../src/records/records.ts'
 import { expiredTags, type Retention, type WrittenTag } from '../src/registry/registry.ts'
 import { rankMembers } from '../src/upstream/upstream.ts'
@@ -37,6 +38,8 @@ type RetentionNode = Pick<LocalNode, 'names' | 'audit'>
 
 /** At once; what is more goes in the next round. */
 const mostExpired = 10_000
+/** Asked about together, of however many repositories: as many as one question to a member holds. */
+const judgedAtOnce = maxAsked
 /** Deleted in one write. */
 const deletedAtOnce = 100
 
@@ -48,6 +51,16 @@ export async function findExpired(
   const { retention: rules = [] } = names.policy()
   const found: FoundTags = { expired: [], kept: [] }
   if (rules.length === 0) return found
+  let unkept: Unkept[] = []
+  const judge = async (): Promise<void> => {
+    const pulls = await pullsOf(unkept, findPulls, { signal })
+    for (const { judged, why } of unkept) {
+      const pulled = pulls.get(judged)
+      if (pulled === undefined) found.expired.push({ ...judged, why })
+      else if (found.kept.length < mostExpired) found.kept.push({ ...judged, why: pulled })
+    }
+    unkept = []
+  }
   for await (const repository of paged((page) => names.listRepositories(page))) {
     signal.throwIfAborted()
     const rule = rules.find(({ repositories }) => matchesGlob(repositories, repository))
@@ -60,25 +73,45 @@ export async function findExpired(
       if (entry !== undefined && entry.checkedMs === undefined)
         tags.push({ tag, writtenMs: entry.writtenMs, digest: entry.digest })
     }
-    const unkept = expiredTags(readRule(rule), tags, nowMs).slice(0, mostExpired - found.expired.length)
+    const why = whyExpired(rule)
     const pulledWithinMs = spanMs(rule.keepPulledWithin)
-    const pulls =
-      pulledWithinMs === undefined || unkept.length === 0
-        ? []
-        : await findPulls(
-            unkept.map(({ digest }) => ({ repository, digest })),
-            pulledWithinMs,
-            { signal },
-          )
-    for (const [at, { tag, writtenMs }] of unkept.entries()) {
+    const left = mostExpired - found.expired.length - unkept.length
+    for (const { tag, writtenMs, digest } of expiredTags(readRule(rule), tags, nowMs).slice(0, left)) {
       const judged = { repository, tag, writtenMs, rule: rule.repositories }
-      const pulled = pulls[at]
-      if (pulled === undefined) found.expired.push({ ...judged, why: whyExpired(rule) })
-      else if (found.kept.length < mostExpired) found.kept.push({ ...judged, why: pulled })
+      unkept.push({ judged, why, digest, pulledWithinMs })
     }
+    if (unkept.length >= judgedAtOnce) await judge()
     if (found.expired.length >= mostExpired) break
   }
+  await judge()
   return found
+}
+
+interface Unkept {
+  judged: Omit<JudgedTag, 'why'>
+  /** As it reads where no pull keeps it. */
+  why: string
+  digest: Digest
+  pulledWithinMs: number | undefined
+}
+
+/** Of those that a pull keeps, which. Asked for all repositories of one time at once: each question goes to every member. */
+async function pullsOf(
+  unkept: readonly Unkept[],
+  findPulls: FindPulls,
+  options: { signal: AbortSignal },
+): Promise<Map<Unkept['judged'], string>> {
+  const pulls = new Map<Unkept['judged'], string>()
+  for (const [withinMs, some] of Map.groupBy(unkept, ({ pulledWithinMs }) => pulledWithinMs)) {
+    if (withinMs === undefined) continue
+    const images = some.map(({ judged: { repository }, digest }) => ({ repository, digest }))
+    const said = await findPulls(images, withinMs, options)
+    for (const [at, { judged }] of some.entries()) {
+      const pulled = said[at]
+      if (pulled !== undefined) pulls.set(judged, pulled)
+    }
+  }
+  return pulls
 }
 
 function whyExpired({ keepTags, keepMatching = [], keepWithin, keepPulledWithin }: RetentionRule): string {

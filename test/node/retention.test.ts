@@ -157,6 +157,34 @@ describe('deleting what no rule keeps', () => {
       expect(await listed(here)).toEqual(['b', 'c', 'v1'])
     })
 
+    it('asks once about all repositories, and once more for another time', async () => {
+      const names = ['ci/one', 'ci/two', 'nightly/one', 'nightly/two'].map((name) => parseRepository(name))
+      const { digest } = (await here.ledger.findTag(ci, tagOf('a'))) ?? {}
+      if (digest === undefined) throw new Error('it was pushed')
+      const value = { mediaType: 'application/vnd.oci.image.manifest.v1+json', size: 1 }
+      for (const repository of names)
+        await here.ledger.publish([
+          { kind: 'manifest', repository, digest, value },
+          { kind: 'tag', repository, tag: tagOf('a'), value: { ...value, digest } },
+        ])
+      clock.ms += 60 * dayMs
+      await setRules([rule, { repositories: '**', keepPulledWithin: '40d' }])
+      const asked: [number, string[]][] = []
+      const { expired, kept } = await look(async (images, withinMs) => {
+        asked.push([withinMs / dayMs, [...new Set(images.map(({ repository }) => `${repository}`))]])
+        return images.map(({ repository }) => (repository.endsWith('/two') ? 'pulled' : undefined))
+      })
+      expect(asked).toEqual([
+        [30, [`${ci}`, 'ci/one', 'ci/two'].sort()],
+        [40, ['nightly/one', 'nightly/two']],
+      ])
+      expect(new Set(kept.map(({ repository }) => `${repository}`))).toEqual(
+        new Set(['ci/two', 'nightly/two']),
+      )
+      expect(expired.map(({ repository }) => repository)).not.toContain('nightly/two')
+      expect(expired.length).toBe(5)
+    })
+
     it('deletes nothing while nobody can be asked', async () => {
       clock.ms += 300 * dayMs
       const { expired, kept } = await look()
