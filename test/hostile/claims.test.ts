@@ -112,5 +112,8 @@ it('keeps nobody from pushing under a name that no rule covers, and from what wa
   expect(named).toEqual({ repository, isGuess: false })
   expect(await pull.getManifest(repository, { tag })).toMatchObject({ digest })
   expect(await listing.listReferrers(repository, digest, {})).toEqual({ items: [] })
-  expect(await isUnknown(pull.getManifest(repository, { tag: parseTag('2') }))).toBe(true)
+  // The next push goes on as well, while whoever pulls is told that the silent member may know that tag.
+  const next = { tag: parseTag('2') }
+  expect(await isUnknown(pull.statManifest(repository, next))).toBe(true)
+  await expect(pull.getManifest(repository, next)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
 })
