@@ -58,10 +58,11 @@ export class Candidate {
     this.list = list
   }
 
-  /** Grows by those that fit. */
+  /** Grows by those that fit; whoever signed another one that was put beside them has signed none of this. */
   join(lists: readonly SignedPieceList[]): void {
     for (const list of lists) {
-      if (this.list.fits(list)) this.list.add(list)
+      if (!this.list.fits(list)) continue
+      this.list.add(list)
       this.authors.add(list.author)
       if (list.after === undefined) this.vouchers.add(list.author)
     }

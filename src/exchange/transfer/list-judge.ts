@@ -283,12 +283,17 @@ export class ListJudge<G extends Giver> {
     return this.#wrong.some(({ authors, vouchers }) => authors.has(author) && !vouchers.has(author))
   }
 
-  /** Who signed one thing before and now another of the same pieces; what it signed is worth nothing. */
+  /**
+   * Who signed one thing before and now another of the same pieces; what it signed is worth nothing. Not this node: what it signed of
+   * an origin that was wrong once, any member may keep and send whenever it likes.
+   */
   #expose(lists: readonly SignedPieceList[]): void {
+    const { self } = this.#options
     const isTwofold = (one: SignedPieceList): boolean =>
       lists.some((list) => list.author === one.author && contradicts(list, one))
     const known = this.#candidates.all().flatMap(({ list }) => list.lists)
-    for (const author of new Set(known.filter(isTwofold).map((list) => list.author))) {
+    const others = known.filter(({ author }) => author !== self)
+    for (const author of new Set(others.filter(isTwofold).map((list) => list.author))) {
       this.#convict(author)
       for (const candidate of this.#candidates.all()) {
         if (candidate.list.lists.some((list) => list.author === author)) this.#abandon(candidate)

@@ -2,7 +2,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Bitfield } from '../../../src/exchange/protocol/bitfield.ts'
-import { pieceHash, type SignedPieceList, signPieceList } from '../../../src/exchange/protocol/piece-list.ts'
+import {
+  pieceHash,
+  prefixOf,
+  type SignedPieceList,
+  signPieceList,
+} from '../../../src/exchange/protocol/piece-list.ts'
 import { layoutOf, pieceRange } from '../../../src/exchange/protocol/piece-size.ts'
 import type { Candidate, Giver, Holding } from '../../../src/exchange/transfer/candidates.ts'
 import { ListJudge } from '../../../src/exchange/transfer/list-judge.ts'
@@ -58,10 +63,10 @@ class Model {
   isProven = false
   nowMs = 0
 
-  constructor() {
+  constructor(self = 'self') {
     this.judge = new ListJudge<Giver>({
       digest,
-      self: 'self',
+      self,
       now: () => this.nowMs,
       holding: () => [...this.givers.values()],
       isLiar: (author) => this.convicted.has(author),
@@ -255,5 +260,46 @@ describe('a list of which the whole is another blob', () => {
     expect([...model.convicted]).toEqual([liar])
     expect(model.blamed.size).toBe(0)
     expect(model.judge.isListed).toBe(false)
+  })
+
+  it('has nobody convicted whose list a liar puts behind a section of its own', () => {
+    const model = new Model()
+    const [liar, honest] = [peerOf.get('one false of both') ?? '', peerOf.get('honest') ?? '']
+    const identity = identityFromSeed(Buffer.alloc(32, names.indexOf('one false of both') + 1))
+    const hashes = pieceHashes(oneFalse)
+    const section = (from: number, to: number): SignedPieceList => {
+      const after = prefixOf({ hashes }, from)
+      return signPieceList(
+        { digest, size: truth.length, hashes: hashes.slice(32 * from, 32 * to), after },
+        identity,
+      )
+    }
+    model.join(liar)
+    model.tick()
+    const giver = model.givers.get(liar)
+    const proven = members.get(honest)?.signed
+    if (giver === undefined || proven === undefined) throw new Error('both are there')
+    model.judge.given(giver, [section(0, 3)])
+    model.judge.given(giver, [section(3, 4), proven])
+    model.tick()
+    for (let piece = 0; piece < count; piece++) model.serve(liar, piece)
+    expect(model.judge.isWrong).toBe(true)
+    expect([...model.convicted, ...model.blamed]).toEqual([])
+  })
+
+  it('and that this node signed once is no reason to let go of what it signed now', () => {
+    const self = identityFromSeed(Buffer.alloc(32, 99))
+    const model = new Model(self.peerId)
+    const liar = peerOf.get('one false of both') ?? ''
+    const ofSelf = (bytes: Uint8Array): SignedPieceList =>
+      signPieceList({ digest, size: bytes.length, hashes: pieceHashes(bytes) }, self)
+    model.judge.recall([ofSelf(truth)])
+    model.join(liar)
+    model.tick()
+    const [giver, { current }] = [model.givers.get(liar), model]
+    if (giver === undefined || current === undefined) throw new Error('it is gone by')
+    model.judge.given(giver, [ofSelf(oneFalse)])
+    expect(model.judge.isOver).toBe(false)
+    expect(model.judge.allows(giver)).toBeDefined()
   })
 })
