@@ -1,6 +1,6 @@
 /** The Helm chart: says what deploy/kubernetes/shoal.yaml says, but for what its values change. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { Ajv } from 'ajv'
 import { DaemonSet, type IDaemonSet } from 'kubernetes-models/apps/v1'
@@ -8,6 +8,7 @@ import { type IService, Service } from 'kubernetes-models/v1'
 import { describe, expect, it } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { findProgram, requires } from '../e2e/requirement.ts'
+import { temporaryFolder } from '../store/scenery.ts'
 
 const checkout = path.join(import.meta.dirname, '../..')
 const chart = path.join(checkout, 'deploy/helm/shoal')
@@ -86,6 +87,23 @@ describe('the chart', requires('helm'), () => {
         { name: 'SHOAL_BOOTSTRAP', value: '/dns4/members.edge.svc.cluster.local/tcp/5001' },
         { name: 'SHOAL_MAX_DISK', value: '80%' },
         { name: 'SHOAL_ACK', value: '2' },
+      ]),
+    )
+  })
+
+  it('says a number of a file of values in digits, as a node reads it', async () => {
+    await using folder = await temporaryFolder()
+    const file = path.join(folder.path, 'values.yaml')
+    writeFileSync(
+      file,
+      'settings: { SHOAL_MAX_DISK: 107374182400, SHOAL_NO_PAGE: true, SHOAL_NAME: "a<\\"b" }\n',
+    )
+    const all = documentsOf(helm('template', 'shoal', chart, '--values', file)) as [IService, IDaemonSet]
+    expect(all[1].spec?.template.spec?.containers[0]?.env).toEqual(
+      expect.arrayContaining([
+        { name: 'SHOAL_MAX_DISK', value: '107374182400' },
+        { name: 'SHOAL_NO_PAGE', value: 'true' },
+        { name: 'SHOAL_NAME', value: 'a<"b' },
       ]),
     )
   })
