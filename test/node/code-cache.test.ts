@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeEach, expect, it } from 'vitest'
-import { openCodeCache, pruneCodeCache } from '../../node/code-cache.ts'
+import { openCodeCache, pruneCodeCache, pruneOnceADay } from '../../node/code-cache.ts'
 import { silentLogger } from '../../src/base/base.ts'
 
 const dayMs = 24 * 60 * 60 * 1000
@@ -58,6 +58,25 @@ it('looks at so many files only, and has nothing to do where there is no cache',
   expect(await pruneCodeCache(folder, { limits: { ...limits, maxFiles: 2 }, nowMs })).toBe(2)
 })
 
+it('wakes threads and the event loop once for many files, not for each', async () => {
+  const count = 512
+  await Promise.all(
+    Array.from({ length: count }, (_, number) => put(`v24.1.0-x64-aaaaaaaa-0/${number.toString(16)}`, 400)),
+  )
+  const before = process.resourceUsage().voluntaryContextSwitches
+  expect(await pruneCodeCache(folder, { limits: { ...limits, maxFiles: count }, nowMs })).toBe(count)
+  expect(process.resourceUsage().voluntaryContextSwitches - before).toBeLessThan(count)
+})
+
+it('looks once a day into a cache that several nodes share', async () => {
+  const startedAfter = async (days: number): Promise<number> => {
+    await put('v24.1.0-x64-aaaaaaaa-0/00000001', 400)
+    return await pruneOnceADay(folder, { limits, nowMs: nowMs + days * dayMs })
+  }
+  expect([await startedAfter(0), await startedAfter(0), await startedAfter(0.9)]).toEqual([1, 0, 0])
+  expect(await startedAfter(1.1)).toBe(1)
+})
+
 it.each([
   ['shoal', 1],
   ['of-other-programs', 0],
@@ -75,5 +94,5 @@ it.each([
   expect(await readdir(directory)).toHaveLength(1)
   expect(sleeps).toBe(cleared)
   slept.resolve()
-  await expect.poll(async () => (await left()).length).toBe(2 - 2 * cleared)
+  await expect.poll(async () => (await left()).length).toBe(2 - cleared)
 })
