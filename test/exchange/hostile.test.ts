@@ -99,6 +99,30 @@ describe('a peer that', () => {
     expect(downloader.blamed).toHaveLength(1)
   })
 
+  it('signs sections of another blob and vouches for nothing keeps nobody from it, be there two of them or five', async () => {
+    for (let liars = 0; liars < 5; liars++) {
+      const identity = world.identity()
+      const wrong = someBytes(bytes.length)
+      const hashes = pieceHashes(wrong)
+      const after = prefixOf({ hashes }, 0)
+      const section = packLists([signPieceList({ digest, size: bytes.length, hashes, after }, identity)])
+      double({
+        mesh: world.mesh,
+        identity,
+        bytes: wrong,
+        digest,
+        onList: async (id, { channel }) => {
+          for (const frame of listFrames(id, section)) await channel.send(frame)
+        },
+      })
+    }
+    honest = await world.node()
+    await honest.holds(bytes)
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+    expect(await downloader.has(digest)).toBe(true)
+    expect(downloader.blamed.map(({ peer }) => peer)).not.toContain(honest.peer)
+  })
+
   it('passes on a list that a liar signed is not convicted of the lie', async () => {
     const wrong = someBytes(bytes.length)
     const liar = world.identity()

@@ -113,9 +113,9 @@ export class Candidates {
     return Math.max(0, ...growing.map(({ list }) => list.known * list.layout.pieceBytes))
   }
 
-  /** The one to try: that was given up least often, then the one that came first. */
-  best(): Candidate | undefined {
-    const able = this.#all.filter(({ refusal }) => refusal === undefined)
+  /** The one to try, of those that may be: that was given up least often, then the one that came first. */
+  best(mayBe: (candidate: Candidate) => boolean): Candidate | undefined {
+    const able = this.#all.filter((candidate) => candidate.refusal === undefined && mayBe(candidate))
     return able.sort((a, b) => a.losses - b.losses)[0]
   }
 

@@ -42,6 +42,8 @@ export interface ListJudgeOptions<G extends Giver> {
   act(command: ListCommand<G>): void
 }
 
+/** So many blobs that were wrong, and that nobody had vouched for: then only who can be convicted is believed, or this node's origin. */
+const maxUnproven = 2
 /** So long is waited for a member that may say another size than the one that there is no room for. */
 const sizesMs = 2000
 
@@ -67,7 +69,7 @@ export class ListJudge<G extends Giver> {
 
   /** Where no download is under way, one is about to begin. */
   get isListed(): boolean {
-    return (this.#instead ?? this.#candidates.best()) !== undefined
+    return (this.#instead ?? this.#best()) !== undefined
   }
 
   /** Whether another list than the current is to be tried. */
@@ -78,6 +80,14 @@ export class ListJudge<G extends Giver> {
   /** Of how much of the blob the hashes are known by a list that is still growing. */
   get listedBytes(): number {
     return this.#candidates.listedBytes
+  }
+
+  /** Whether nobody is left who may vouch for it. */
+  get isHopeless(): boolean {
+    if (this.unproven < maxUnproven || this.isListed) return false
+    const isOpen = ({ list, holds }: Holding<G>): boolean =>
+      holds.held.complete && (list === 'none' || list === 'asked')
+    return !this.#options.holding().some(isOpen)
   }
 
   /** How often all pieces came, nobody vouched for their list, and they were another blob. */
@@ -103,7 +113,7 @@ export class ListJudge<G extends Giver> {
   /** The one to go by; asks for lists where there is none. Throws when there is no room for any, and nobody is waited for. */
   next({ hasOrigin, isAsked }: { hasOrigin: boolean; isAsked: boolean }): Candidate | undefined {
     const holding = this.#options.holding()
-    const candidate = this.#instead ?? this.#candidates.best()
+    const candidate = this.#instead ?? this.#best()
     if (candidate !== undefined && (hasOrigin || holding.length > 0)) return candidate
     const { refusal } = this.#candidates
     if (refusal !== undefined && holding.every(({ list }) => list === 'given' || list === 'refused')) {
@@ -248,6 +258,7 @@ export class ListJudge<G extends Giver> {
   convict(candidate: Candidate): void {
     this.#candidates.remove(candidate)
     this.#wrong.push(candidate)
+    if (this.#instead !== undefined && !this.#mayBe(this.#instead)) this.#instead = undefined
     for (const author of candidate.vouchers) this.#convict(author)
     for (const giver of this.#options.holding()) if (giver.list === 'given') giver.list = 'none'
   }
@@ -259,8 +270,9 @@ export class ListJudge<G extends Giver> {
   }
 
   /** Someone of whom something is to be had by it now. */
-  #giverOf({ list, backers, silent, refusal }: Candidate): Holding<G> | undefined {
-    if (refusal !== undefined) return undefined
+  #giverOf(candidate: Candidate): Holding<G> | undefined {
+    const { list, backers, silent, refusal } = candidate
+    if (refusal !== undefined || !this.#mayBe(candidate)) return undefined
     const isAble = ({ peer, holds }: Holding<G>): boolean =>
       backers.has(peer) && !silent.has(peer) && holds.size === list.layout.size && holds.held.held > 0
     return this.#options.holding().find(isAble)
@@ -272,6 +284,16 @@ export class ListJudge<G extends Giver> {
     const isWrong = (piece: number): boolean => !better.agreesOn(piece, current)
     // What was read of pieces that the other list does not have is worthless.
     if (held.pieces().some(isWrong)) this.#options.act({ type: 'disappoint', isWrong })
+  }
+
+  #best(): Candidate | undefined {
+    return this.#candidates.best((candidate) => this.#mayBe(candidate))
+  }
+
+  /** Sections cost their authors nothing when they are wrong, so that any number of keys could have all that is read be another blob. */
+  #mayBe({ authors, vouchers }: Candidate): boolean {
+    const isOwn = [...authors].every((author) => author === this.#options.self)
+    return this.unproven < maxUnproven || vouchers.size > 0 || isOwn
   }
 
   #cancel({ giver, piece, tookMs }: Trial<G>): void {
@@ -305,7 +327,7 @@ export class ListJudge<G extends Giver> {
   #abandon(candidate: Candidate): void {
     this.#candidates.remove(candidate)
     if (this.#current !== candidate) return
-    this.#instead = this.#candidates.best() ?? this.#candidates.begin(candidate.list.layout)
+    this.#instead = this.#best() ?? this.#candidates.begin(candidate.list.layout)
     this.#options.act({ type: 'disappoint' })
   }
 

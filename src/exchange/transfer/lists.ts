@@ -27,14 +27,14 @@ export interface ListsOptions {
 
 /** What is not asked for again after a crash. */
 const keepEveryMs = 1000
-/** Whoever fetches it, it is another blob at the origin as well. */
-const maxUnproven = 2
 
 export class Lists {
   readonly judge: ListJudge<Source>
   readonly #state: TransferState
   readonly #sources: Sources
   readonly #options: ListsOptions
+  /** Why the last one that was wrong was. */
+  #failure: BlobUnprovenError | undefined
   /** As it was kept last. */
   #kept: { candidate: Candidate; known: number; atMs: number } | undefined
 
@@ -64,6 +64,7 @@ export class Lists {
       const hasOrigin = this.#state.origin !== undefined
       const candidate = this.judge.next({ hasOrigin, isAsked: this.#sources.search.isAsked })
       if (candidate !== undefined) return candidate
+      if (this.#failure !== undefined && this.judge.isHopeless) throw this.#failure
       await unlessAborted(this.#state.change, signal)
     }
   }
@@ -122,7 +123,8 @@ export class Lists {
     // What is kept next has to be kept from its beginning.
     this.#kept = undefined
     const failure = new BlobUnprovenError(digest, { cause })
-    if (candidate.vouchers.size === 0 && this.judge.unproven >= maxUnproven) throw failure
+    this.#failure = failure
+    if (candidate.vouchers.size === 0 && this.judge.isHopeless) throw failure
     this.#state.disappoint(failure)
   }
 
