@@ -74,7 +74,7 @@ async function diskProblem({
   try {
     const { freeBytes } = await diskUsage(data)
     if (freeBytes >= minFreeBytes) return undefined
-    return `the disk is full: ${formatBytes(freeBytes)} are free, and nothing is taken below ${formatBytes(minFreeBytes)} (--min-free); shoal gc --dry-run says what nothing needs`
+    return `the disk is full: ${formatBytes(freeBytes)} are free, and nothing is taken below ${formatBytes(minFreeBytes)} (--min-free); shoal gc --plan says what may go`
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     return `the data directory ${data} cannot be looked at: ${why}`

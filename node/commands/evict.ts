@@ -38,19 +38,25 @@ export function describeEvicted({
   image,
   blobs,
   bytes,
+  shared,
   inUse,
   holders,
   isMirrored,
   owed,
 }: EvictedImage): string {
   const others = [...holders, ...(isMirrored ? ['its upstream'] : [])]
-  const left = inUse === 0 ? '' : `, ${formatCount(inUse, 'blob')} in use stayed`
   const where = others.length === 0 ? 'nobody else has it' : `it is at ${inOneBreath(others)}`
+  const stayed = [
+    ...(inUse === 0 ? [] : [`${formatCount(inUse, 'blob')} in use stayed`]),
+    ...(shared === 0 ? [] : [`${formatCount(shared, 'blob')} that other images here need stayed`]),
+  ]
+  const left = stayed.map((text) => `, ${text}`).join('')
+  if (blobs === 0 && stayed.length > 0) return `${image}: nothing went${left}`
   const back =
     owed === undefined
       ? ''
       : `; it comes back within the hour, as this host is one of the ${owed.copies} that are to hold it by ${owed.rule}`
-  return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing more of it was here to go' : where}${back}`
+  return `evicted ${image}: ${formatCount(blobs, 'blob')}, ${formatBytes(bytes)}${left}; ${blobs === 0 ? 'nothing of it was here to go' : where}${back}`
 }
 
 /** Such as `host-b, host-c and its upstream`. */

@@ -163,7 +163,7 @@ async function importAll(
   if (flags.json) printJson({ ...report, images })
   else
     print(
-      `${formatCount(report.imported, 'image')} of ${formatCount(report.repositories, 'repository', 'repositories')} are here, ${formatBytes(report.bytes)} came, ${report.failed} failed\n`,
+      `${formatCount(report.imported, 'image')} of ${formatCount(report.repositories, 'repository', 'repositories')} ${report.imported === 1 ? 'is' : 'are'} here, ${formatBytes(report.bytes)} came, ${report.failed} failed\n`,
     )
   return report.failed === 0 ? 0 : 1
 }

@@ -22,7 +22,7 @@ const nearlyFull = 0.03
 
 export function judgeSpace({ freeBytes, totalBytes, minFreeBytes }: SpaceFacts): Finding[] {
   const left = `${formatBytes(freeBytes)} of ${formatBytes(totalBytes)} are free`
-  const makeRoom = 'make room: shoal gc --dry-run says what nothing needs, shoal rm removes images'
+  const makeRoom = 'make room: shoal gc --plan says what may go, shoal rm removes images'
   if (freeBytes < minFreeBytes) {
     return [
       fault(

@@ -7,9 +7,11 @@ import type { Operation, OperationContext } from './operations.ts'
 
 export interface EvictedImage {
   image: string
-  /** Of this host's copy; blobs that other images here need stay. */
+  /** What went of this host's copy. */
   blobs: number
   bytes: number
+  /** What other images here need, and is here still. */
+  shared: number
   /** What was in use, and is here still. */
   inUse: number
   /** Members that have all of what went. */
@@ -55,6 +57,7 @@ async function evictImage(
   const { manifests, blobs } = await copyOf(context, repository, root.digest)
   const own: Digest[] = []
   for (const digest of blobs) if (!(await isShared(context, digest, manifests))) own.push(digest)
+  const shared = blobs.size - own.length
   const isMirrored = await registry.outside.canBringAgain(repository, root.digest)
   const holdersOf = new Map<Digest, string[]>()
   for (const digest of own) holdersOf.set(digest, await findHolders(member, repository, digest, signal))
@@ -63,7 +66,7 @@ async function evictImage(
     throw new EvictionRefusedError(
       `${image} has ${lone.length} of ${own.length} blobs that no member which answers has, such as ${lone[0]}: pull it on another host first, or give --force to lose them`,
     )
-  const result: EvictedImage = { image, blobs: 0, bytes: 0, inUse: 0, holders: [], isMirrored }
+  const result: EvictedImage = { image, blobs: 0, bytes: 0, shared, inUse: 0, holders: [], isMirrored }
   const owed = await copies?.duty({ repository, digest: root.digest })
   if (owed !== undefined) result.owed = owed
   const [first = [], ...rest] = holdersOf.values()

@@ -44,7 +44,7 @@ export async function readImageList(files: ArchiveFiles): Promise<ImageList> {
   const docker = await readDockerImages(files)
   if (docker !== undefined) return docker
   throw new ArchiveError(
-    `${files.name} has neither an oci-layout file nor docker's manifest.json, so it is no archive of images`,
+    `${files.name} has neither an oci-layout file nor docker's manifest.json, so it is no archive of images; the storage of a docker-registry is read by shoal import docker-registry FOLDER`,
   )
 }
 

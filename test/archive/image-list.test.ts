@@ -164,6 +164,13 @@ describe('the images of an archive', () => {
     }),
   )
 
+  it('are looked for elsewhere where the folder is what a docker-registry stored', () =>
+    inScratch(async (at) => {
+      await expect(readTar(at('none.tar'), [{ name: 'docker/registry/v2/repositories/x' }])).rejects.toThrow(
+        /shoal import docker-registry FOLDER/,
+      )
+    }))
+
   it('have manifests that are what their descriptor says, or none', () =>
     inScratch(async (at) => {
       const wrong = { ...blob(manifest), bytes: `${manifest} ` }

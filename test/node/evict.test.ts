@@ -114,5 +114,15 @@ describe('evicting an image', () => {
     expect(evicted?.blobs).toBeLessThan(3)
     const kept = parseDigest(layer?.descriptor.digest ?? '')
     expect(await operated.node.store.blobs.stat(kept)).toBeDefined()
+    if (evicted === undefined) return
+    expect(describeEvicted(evicted)).toMatch(
+      /^evicted .*, . blobs? that other images here need stayed; it is at /,
+    )
+    owed = { copies: 2, rule: 'the usual placement' }
+    const [again] = await evict()
+    if (again === undefined) return
+    expect(describeEvicted(again)).toMatch(
+      /^team\/app:1: nothing went, . blobs? that other images here need stayed$/,
+    )
   })
 })

@@ -61,7 +61,7 @@ export function roomInWords({ freeBytes, totalBytes, minFreeBytes }: StorageAnsw
 
 /** What is short of copies. */
 export function shortInWords({ images, list }: StorageAnswer['short']): string {
-  if (images === 0) return 'Every image that this node owns or was pushed has its copies.'
+  if (images === 0) return 'Every image that this node owns or that was pushed to it has its copies.'
   const names = formatList([...new Set(list.map(({ repository }) => repository))])
   return `${formatCount(images, 'image is', 'images are')} short of copies: of ${names}.`
 }

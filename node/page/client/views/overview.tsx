@@ -77,9 +77,9 @@ function Lost({ cluster }: { cluster: StateEvent }) {
     <div class="notice warn">
       <p>
         Pushes and pulls of what is here go on. What only the lost{' '}
-        {cluster.lost.length === 1 ? 'member holds' : 'members hold'} cannot be pulled until they are back;
-        tags that change on both sides follow the later push.{' '}
-        <a href={hrefOf({ view: 'cluster' })}>Who is lost, and since when</a>
+        {cluster.lost.length === 1 ? 'member holds' : 'members hold'} cannot be pulled until{' '}
+        {cluster.lost.length === 1 ? 'it is' : 'they are'} back; tags that change on both sides follow the
+        later push. <a href={hrefOf({ view: 'cluster' })}>Who is lost, and since when</a>
       </p>
     </div>
   )
