@@ -32,11 +32,14 @@ export interface ComplaintsOptions {
 /** Each costs reading a piece. */
 const checksPerSecond = 4
 const maxChecksAtOnce = 32
+/** And for a blob whose list is not made yet, all of it: the lists that others wait for are made in turn with those. */
+const maxUnderWay = 4
 
 export class Complaints {
   readonly #options: ComplaintsOptions
   readonly #flights = new SingleFlight<boolean | undefined>()
   readonly #checks: TokenBucket
+  #underWay = 0
 
   constructor(options: ComplaintsOptions) {
     this.#options = options
@@ -50,11 +53,16 @@ export class Complaints {
   /** The peer says that it got wrong bytes. */
   hear(peer: string, wanted: Wanted, piece: number): void {
     const { clock, faults, background } = this.#options
-    if (this.#checks.waitMs(clock.now()) > 0) return
+    if (this.#underWay >= maxUnderWay || this.#checks.waitMs(clock.now()) > 0) return
     this.#checks.take(1, clock.now())
+    this.#underWay++
     background.start('complaint', async () => {
-      const isRight = await this.#check(wanted, piece)
-      if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
+      try {
+        const isRight = await this.#check(wanted, piece)
+        if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
+      } finally {
+        this.#underWay--
+      }
     })
   }
 
