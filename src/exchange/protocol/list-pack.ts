@@ -6,6 +6,8 @@ import { maxPieceListBytes, openPieceList, pieceListLimit, type SignedPieceList 
 const lengthBytes = 4
 /** So much more than one list of everything may the sections take that make it up: signatures cost. */
 const sectionsBytes = 64 * 1024
+/** So many come at once: what each goes on from is hashed. Those behind them are asked for next. */
+const maxLists = 256
 export const maxListPackBytes = maxPieceListBytes + sectionsBytes
 
 /** What lists for a blob of `size` bytes may measure together: refuse more before anything is allocated for them. */
@@ -13,11 +15,15 @@ export function listPackLimit(size: number): number {
   return pieceListLimit(size) + sectionsBytes
 }
 
-/** At least the first, and then as many as fit into what `listPackLimit` says. */
-export function packLists(lists: readonly SignedPieceList[], maxBytes = maxListPackBytes): Uint8Array {
+/** At least the first, and then as many as fit into what `listPackLimit` says, and as whoever reads them takes. */
+export function packLists(
+  lists: readonly SignedPieceList[],
+  maxBytes = maxListPackBytes,
+  most = maxLists,
+): Uint8Array {
   const parts: Uint8Array[] = []
   let total = 0
-  for (const { bytes } of lists) {
+  for (const { bytes } of lists.slice(0, most)) {
     if (total > 0 && total + lengthBytes + bytes.length > maxBytes) break
     const length = Buffer.alloc(lengthBytes)
     length.writeUInt32BE(bytes.length)
@@ -27,24 +33,25 @@ export function packLists(lists: readonly SignedPieceList[], maxBytes = maxListP
   return new Uint8Array(Buffer.concat(parts))
 }
 
-/** Reads them and proves each signature; see `openPieceList`. Throws `MALFORMED`, and `BAD_SIGNATURE`. */
+/** Reads them, `most` at most, and proves each signature; see `openPieceList`. Throws `MALFORMED`, and `BAD_SIGNATURE`. */
 export async function openLists(
   pack: Uint8Array,
-  wanted: { digest: Digest; size?: number },
+  { most = maxLists, ...wanted }: { digest: Digest; size?: number; most?: number },
   verifier: Verifier,
 ): Promise<SignedPieceList[]> {
   const lists: SignedPieceList[] = []
-  for (const bytes of unpack(pack)) lists.push(await openPieceList(bytes, wanted, verifier))
+  for (const bytes of unpack(pack, most)) lists.push(await openPieceList(bytes, wanted, verifier))
   return lists
 }
 
-function unpack(pack: Uint8Array): Uint8Array[] {
+function unpack(pack: Uint8Array, most: number): Uint8Array[] {
   const view = new DataView(pack.buffer, pack.byteOffset, pack.byteLength)
   const parts: Uint8Array[] = []
   for (let at = 0; at < pack.length; ) {
     const start = at + lengthBytes
     const end = start > pack.length ? Number.POSITIVE_INFINITY : start + view.getUint32(at)
     if (end > pack.length) throw new MalformedError(`a piece list that goes beyond byte ${pack.length}`)
+    if (parts.length >= most) throw new MalformedError(`more than ${most} piece lists at once`)
     parts.push(pack.subarray(start, end))
     at = end
   }

@@ -46,7 +46,7 @@ export class PieceLists {
     try {
       return await openLists(
         bytes,
-        { digest, ...(size === undefined ? {} : { size }) },
+        { digest, most: Number.POSITIVE_INFINITY, ...(size === undefined ? {} : { size }) },
         this.#options.verifier,
       )
     } catch (error) {
@@ -94,7 +94,10 @@ export class PieceLists {
   }
 
   async keep(digest: Digest, lists: readonly SignedPieceList[]): Promise<void> {
-    await this.#options.storage.put(digest, packLists(lists, Number.POSITIVE_INFINITY))
+    await this.#options.storage.put(
+      digest,
+      packLists(lists, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
+    )
   }
 
   /** Those that tell of the pieces from `from` on of a part that is growing; signs what came here from the origin. */

@@ -42,6 +42,8 @@ export interface ListJudgeOptions<G extends Giver> {
   act(command: ListCommand<G>): void
 }
 
+/** Beyond, each costs more to be looked at than waiting for a tick does. */
+const hastyLists = 256
 /** So many blobs that were wrong, and that nobody had vouched for: then only who can be convicted is believed, or this node's origin. */
 const maxUnproven = 2
 /** So long is waited for a member that may say another size than the one that there is no room for. */
@@ -195,9 +197,14 @@ export class ListJudge<G extends Giver> {
       else giver.doubt = undefined
     }
     if (candidate === undefined || giver.holds?.held.complete !== true) return
-    // Who has all of it and hashes it still tells more as soon as there is more. Of little at a time no haste is made.
+    // Who has all of it and hashes it still tells more as soon as there is more. Of little at a time no haste is made, nor for ever.
     const { list } = candidate
-    if ((list.known - known) * list.layout.pieceBytes >= turnBytes) this.grow(candidate)
+    if (
+      candidate.refusal === undefined &&
+      list.lists.length < hastyLists &&
+      (list.known - known) * list.layout.pieceBytes >= turnBytes
+    )
+      this.grow(candidate)
   }
 
   /** The giver has no list. */
@@ -311,11 +318,16 @@ export class ListJudge<G extends Giver> {
    */
   #expose(lists: readonly SignedPieceList[]): void {
     const { self } = this.#options
-    const isTwofold = (one: SignedPieceList): boolean =>
-      lists.some((list) => list.author === one.author && contradicts(list, one))
-    const known = this.#candidates.all().flatMap(({ list }) => list.lists)
-    const others = known.filter(({ author }) => author !== self)
-    for (const author of new Set(others.filter(isTwofold).map((list) => list.author))) {
+    const twofold = new Set<string>()
+    for (const { list } of this.#candidates.all()) {
+      // What agrees with a list as a whole contradicts none of those that it is made of, which may be thousands.
+      const others = lists.filter((one) => one.author !== self && contradicts(one, list))
+      if (others.length === 0) continue
+      const isTwofold = (known: SignedPieceList): boolean =>
+        others.some((one) => one.author === known.author && contradicts(one, known))
+      for (const { author } of list.lists.filter(isTwofold)) twofold.add(author)
+    }
+    for (const author of twofold) {
       this.#convict(author)
       for (const candidate of this.#candidates.all()) {
         if (candidate.list.lists.some((list) => list.author === author)) this.#abandon(candidate)

@@ -133,6 +133,15 @@ describe('lists on their way', () => {
     expect(all.length).toBeLessThan(listPackLimit(size))
   })
 
+  it('are 256 at most, but for what is kept here', async () => {
+    const many = Array.from({ length: 257 }, () => section(0, 3))
+    const all = packLists(many, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY)
+    await expect(openLists(all, { digest, size }, verifier)).rejects.toThrow(malformed)
+    const most = Number.POSITIVE_INFINITY
+    expect(await openLists(all, { digest, size, most }, verifier)).toHaveLength(257)
+    expect(await openLists(packLists(many), { digest, size }, verifier)).toHaveLength(256)
+  })
+
   it('are read or refused, whatever the bytes', async () => {
     const refusals = expect.objectContaining({ code: expect.stringMatching(/^(MALFORMED|BAD_SIGNATURE)$/) })
     const pack = packLists(lists)
