@@ -26,7 +26,9 @@ podman stands for buildah, skopeo and CRI-O too. Without any of this, every clie
   async run({ settings, words: [given], flags }) {
     const client = clients.find((name) => name === given)
     if (client === undefined) {
-      throw new UsageError(`client-config takes one of ${clients.join(', ')}; "${given ?? ''}" is not`)
+      throw new UsageError(
+        `client-config needs one of ${clients.join(', ')}${given === undefined ? '' : `; "${given}" is none`}`,
+      )
     }
     const config = await findConfig(settings, client)
     if (flags.json) printJson({ client, ...config })

@@ -48,6 +48,7 @@ describe('the values of the chart', () => {
     ['a name that is none', { images: 'x' }],
     ['an upstream that is an address', { upstreams: ['https://docker.io'] }],
     ['a setting that the probes rely on', { settings: { SHOAL_HTTP: '0.0.0.0:5000' } }],
+    ['TLS that the probes do not speak', { settings: { SHOAL_TLS: 'self' } }],
     ['a setting that is none', { settings: { maxDisk: '80%' } }],
   ])('are refused where they have %s', (_, changed) => {
     expect(validate({ ...values, ...changed })).toBe(false)

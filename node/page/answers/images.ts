@@ -73,6 +73,8 @@ export interface ConfigFacts {
 export interface EvictedAnswer {
   blobs: number
   bytes: number
+  /** Blobs that stayed, since other images here need them. */
+  shared: number
   /** Peer ids of members that have all of it. */
   holders: string[]
 }

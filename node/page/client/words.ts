@@ -1,5 +1,6 @@
 /** The page's answers in sentences: the cluster, what moves, and what can be freed. */
 import type { AccountRow, ExplainAnswer } from '../answers/access.ts'
+import type { EvictedAnswer } from '../answers/images.ts'
 import type { ConditionFacts, StateEvent } from '../answers/live.ts'
 import type { InvitationRow, MemberRow, MembersAnswer } from '../answers/members.ts'
 import type { RuleFacts, StorageAnswer, UpstreamFacts } from '../answers/storage.ts'
@@ -50,6 +51,13 @@ export function freeableInWords({ now, later, graceMs, blobs }: StorageAnswer): 
     return `Nothing can be freed now; ${formatBytes(later.bytes)} that nothing refers to can go ${formatSpan(graceMs)} after the last use.`
   }
   return blobs === 0 ? 'Nothing is stored here yet.' : 'Everything that is stored here is in use.'
+}
+
+export function evictedInWords({ blobs, bytes, shared }: Omit<EvictedAnswer, 'holders'>): string {
+  const stayed = shared === 0 ? '' : ` Other images here need ${formatCount(shared, 'blob')} of it.`
+  return blobs === 0
+    ? `Nothing was freed.${stayed}`
+    : `Freed ${formatBytes(bytes)}, ${formatCount(blobs, 'blob')}.${stayed}`
 }
 
 export function roomInWords({ freeBytes, totalBytes, minFreeBytes }: StorageAnswer): string {

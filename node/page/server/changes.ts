@@ -131,9 +131,9 @@ export class Changes {
     this.#checkDisk(context, visitor)
     const { images } = await operateFor(this.#node, 'evict', { images: [image], force: false }, change)
     this.#options.onCollected()
-    const [{ blobs, bytes, holders } = { blobs: 0, bytes: 0, holders: [] }] = images
+    const [{ blobs, bytes, shared, holders } = { blobs: 0, bytes: 0, shared: 0, holders: [] }] = images
     this.#options.logger.info({ image, bytes, account: visitor.name }, 'a copy was freed from the page')
-    return { blobs, bytes, holders }
+    return { blobs, bytes, shared, holders }
   }
 
   /** A rule fills this node's disk, so it is for those who may free it. */

@@ -63,6 +63,7 @@ describe('the command line', () => {
       ['account', 'passwd', 'robot$ci', '--password-stdin'],
       '--password-stdin is for account add, and passwd of a person',
     ],
+    [['client-config'], 'client-config needs one of docker, containerd, podman\n'],
     [['stauts'], '"stauts" is no command; did you mean shoal status?'],
     [['help', 'verfy'], '"verfy" is no command; did you mean shoal verify?'],
     [['frobnicate'], 'known are serve'],

@@ -4,6 +4,7 @@ import type { EvictedAnswer, ImageAnswer, WarmedAnswer } from '../../answers/ima
 import { change } from '../api.ts'
 import { formatBytes, formatCount, formatList } from '../format.ts'
 import { lackingHere } from '../presence.ts'
+import { evictedInWords } from '../words.ts'
 import { Confirm } from './confirm.tsx'
 import { Form, Tick } from './fields.tsx'
 import { nameOf } from './member.tsx'
@@ -151,10 +152,11 @@ function Warmed({ warmed: { parts, bytes, missing } }: { warmed: WarmedAnswer })
   )
 }
 
-function Evicted({ evicted: { bytes, blobs, holders } }: { evicted: EvictedAnswer }) {
+function Evicted({ evicted }: { evicted: EvictedAnswer }) {
+  const { holders } = evicted
   return (
     <p class="notice good" role="status">
-      Freed {formatBytes(bytes)}, {formatCount(blobs, 'blob')}.{' '}
+      {evictedInWords(evicted)}{' '}
       {holders.length > 0 &&
         `${formatList(holders.map((peer) => nameOf.value(peer)))} still ${holders.length === 1 ? 'has' : 'have'} all of it.`}
     </p>

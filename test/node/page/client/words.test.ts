@@ -4,6 +4,7 @@ import type { StorageAnswer } from '../../../../node/page/answers/storage.ts'
 import {
   clusterInWords,
   diskInWords,
+  evictedInWords,
   freeableInWords,
   movementInWords,
   roomInWords,
@@ -34,6 +35,13 @@ const storage: StorageAnswer = {
 }
 
 describe('the page says', () => {
+  it('what went of a copy, and what stayed as other images need it', () => {
+    expect(evictedInWords({ blobs: 2, bytes: 2048, shared: 0 })).toBe('Freed 2.0 KiB, 2 blobs.')
+    expect(evictedInWords({ blobs: 0, bytes: 0, shared: 1 })).toBe(
+      'Nothing was freed. Other images here need 1 blob of it.',
+    )
+  })
+
   it('how full a member’s disk is, and what of it the member may fill', () => {
     expect(diskInWords({ free: 2 ** 30, total: 2 ** 31 })).toBe('1.0 GiB of 2.0 GiB free')
     expect(diskInWords({ free: 2 ** 30, total: 2 ** 31, filled: 2 ** 20, limit: 2 ** 21 })).toBe(
