@@ -35,7 +35,6 @@ describe('membership', () => {
       15_000,
     )
     const [member] = b.swarm.members.list()
-    expect(member?.latencyMs).toBeLessThan(1000)
     expect(member).toMatchObject({ peer: a.swarm.peerId, announces: 0 })
     expect(member?.addresses[0]).toContain('/ip4/127.0.0.1/tcp/')
     expect(member?.sinceMs).toBeLessThanOrEqual(Date.now())
