@@ -194,6 +194,7 @@ export class SeededWant implements Wanted {
     const wasHeld = this.item !== undefined
     this.item = undefined
     this.#news = []
+    this.#unfollow()
     this.#context.say({ type: 'absent', id: this.id })
     if (wasHeld) this.#context.onGone(this)
   }

@@ -11,19 +11,21 @@ import { digestOf, wanted } from '../lab/fixture.ts'
 
 const size = 32 * 1024 * 1024
 
-it('has no more lists made for one downloader than it may fetch by, and none for what it has let go', async () => {
+it('has no more lists made for one downloader than it may fetch by, and none for what it has let go or may not read any more', async () => {
   await using background = new Background('the test', silentLogger)
   const making: ListMaking[] = []
   const left: ListMaking[] = []
   const answers: Answer[] = []
   const answered: PromiseWithResolvers<void>[] = []
+  const forbidden = new Set<SeededWant>()
   const held = Bitfield.full(layoutOf(size).count)
   const context = {
     background,
     inventory: {
       watch: () => () => undefined,
       partialList: () => undefined,
-      find: async () => ({ size, complete: true, held, isOrigin: false }),
+      find: async (want: SeededWant) =>
+        forbidden.has(want) ? undefined : { size, complete: true, held, isOrigin: false },
     },
     lists: {
       follow() {
@@ -67,6 +69,11 @@ it('has no more lists made for one downloader than it may fetch by, and none for
   if (last === undefined) throw new RangeError('no want')
   await ask(last)
   expect(making).toHaveLength(17)
+  const [first] = wants
+  if (first === undefined) throw new RangeError('no want')
+  forbidden.add(first)
+  await first.refresh()
+  expect(left).toEqual([making[3], making[0]])
   for (const want of wants) want.close()
   expect(left).toHaveLength(17)
 })
