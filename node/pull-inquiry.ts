@@ -53,7 +53,11 @@ export function asksPulls({ pulls, peers, missing, ask, clock }: PullInquiryOpti
       const asked = left()
       for (let from = 0; from < asked.length; from += maxAsked) {
         const some = asked.slice(from, from + maxAsked)
-        const said = clock.now() < untilMs ? await askOne(peer, some) : undefined
+        if (clock.now() >= untilMs) {
+          keepAll('members took too long to say whether it was pulled there')
+          break
+        }
+        const said = await askOne(peer, some)
         if (said === undefined) {
           mute = { peer, atMs: clock.now() }
           keepAll(unsaid(peer))

@@ -221,8 +221,13 @@ describe('pulls anywhere', () => {
       clock.ms += 40_000
       return images.map(() => 'missing')
     }
-    expect(new Set(await find(images))).toEqual(new Set(['one does not say whether it was pulled there']))
+    const findPulls = inquiry()
+    const why = await findPulls(images, 90 * dayMs, { signal })
+    expect(new Set(why)).toEqual(new Set(['members took too long to say whether it was pulled there']))
     expect(asked.length).toBe(2)
+    // That is nobody's silence: the next that asks is not told so without a question.
+    said.one = ({ images }) => images.map(() => 'missing')
+    expect(await findPulls([a], 90 * dayMs, { signal })).toEqual([undefined])
   })
 
   it('are asked of in batches that a frame and an answer hold', async () => {
