@@ -1,4 +1,5 @@
 /** Small manifests and tags of a node's registry: pushed, moved, deleted, and read back as clients see them. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Client, pullManifest, pushBlob, pushManifest, UnexpectedAnswerError } from '../e2e/client.ts'
 import { type Content, content, jsonContent } from '../e2e/image.ts'
 
@@ -34,18 +35,24 @@ export async function deleteTag(client: Client, repository: string, tag: string)
   if (answer.status !== 202) throw new UnexpectedAnswerError('DELETE of a tag', answer)
 }
 
-/** The digest that a tag or digest resolves to; `undefined` for a 404. */
+/** The digest that a tag or digest resolves to; `undefined` for a 404. Comes again when it is told to, as members are silent or not met yet. */
 export async function resolveTag(
   client: Client,
   repository: string,
   reference: string,
 ): Promise<string | undefined> {
-  try {
-    const { headers } = await pullManifest(client, repository, reference)
-    return headers['docker-content-digest']?.toString()
-  } catch (error) {
-    if (error instanceof UnexpectedAnswerError && error.answer.status === 404) return undefined
-    throw error
+  for (let left = 10; ; left -= 1) {
+    try {
+      const { headers } = await pullManifest(client, repository, reference)
+      return headers['docker-content-digest']?.toString()
+    } catch (error) {
+      if (!(error instanceof UnexpectedAnswerError)) throw error
+      const { status, headers } = error.answer
+      if (status === 404) return undefined
+      const again = headers['retry-after']
+      if (status !== 503 || again === undefined || left === 0) throw error
+      await delay(1000 * Number(again))
+    }
   }
 }
 
