@@ -1,4 +1,4 @@
-#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=65536 MALLOC_ARENA_MAX=2 GLIBC_TUNABLES=glibc.malloc.tcache_max=20480 node --max-semi-space-size=4 --heap-growing-percent=60 --expose-gc
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 MALLOC_ARENA_MAX=2 GLIBC_TUNABLES=glibc.malloc.tcache_max=20480 node --max-semi-space-size=8 --heap-growing-percent=150 --expose-gc
 /** The `shoal` program. */
 import module from 'node:module'
 import { homedir } from 'node:os'
