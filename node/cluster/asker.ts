@@ -10,6 +10,7 @@ import {
 import type { Asked } from '../../src/registry/registry.ts'
 import type { Swarm } from '../../src/swarm/swarm.ts'
 import { ChannelPool } from './channel-pool.ts'
+import { Doubt } from './doubt.ts'
 import { askLimits, askProtocol } from './protocols.ts'
 
 export interface Asker {
@@ -47,6 +48,7 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
   const manners = new Map<string, { silences: number; answeredMs?: number }>()
   let restUntilMs = Number.NEGATIVE_INFINITY
   const startedMs = clock.now()
+  const doubt = new Doubt(startedMs)
 
   async function askAround(key: RecordKey, name: string): Promise<Asked> {
     const arrived = Promise.withResolvers<'arrived'>()
@@ -60,7 +62,8 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
       if ((await Promise.race([arrived.promise, after(gossipMs)])) === 'arrived') return undefined
       const found = await Promise.race([arrived.promise, askMembers(key, after)])
       if (found === 'arrived' || found === 'has it') return undefined
-      const asked = found === 'nothing' || (await isMeeting()) ? 'silence' : undefined
+      const isSilent = found === 'nothing' && doubt.isAllowed(clock.now())
+      const asked = isSilent || (await isMeeting()) ? 'silence' : undefined
       remember(name, asked)
       return asked
     } finally {

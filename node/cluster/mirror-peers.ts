@@ -73,9 +73,7 @@ export function clusterMirrorPeers(options: MirrorPeersOptions): Omit<MirrorPeer
       const { blame } = await names.apply(records, { wanted: askedFor(keys, records) })
       if (blame !== undefined) swarm.penalise(peer, 'invalid-record')
     },
-    async askForTag(repository, tag) {
-      await elsewhere.askForTag(repository, tag)
-    },
+    askForTag: (repository, tag) => elsewhere.askForTag(repository, tag),
     async fetchFromOrigin(wanted, origin, how) {
       if (!(await exchange.fetchFromOrigin(wanted, origin, how))) return false
       const { repository, digest } = wanted

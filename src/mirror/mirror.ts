@@ -6,7 +6,7 @@ import { type Clock, type Logger, unlessAborted } from '../base/base.ts'
 import type { Origin, OriginDelegation, OriginOptions, Wanted } from '../exchange/exchange.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger, RecordKey } from '../records/records.ts'
-import type { Mirror } from '../registry/registry.ts'
+import type { Asked, Mirror } from '../registry/registry.ts'
 import { type MemberWords, type Upstream, type Upstreams, wordFor } from '../upstream/upstream.ts'
 import { BlobFetches, blobDelegation } from './blob-fetches.ts'
 import { Checks } from './checks.ts'
@@ -33,7 +33,7 @@ export interface MirrorPeers extends MemberWords {
   /** Takes the records of a peer's answer to a question about these keys into the ledger. */
   accept(peer: string, records: Uint8Array[], keys: RecordKey[]): Promise<void>
   /** Brings the record of a tag here, if a member has one. */
-  askForTag(repository: Repository, tag: Tag): Promise<void>
+  askForTag(repository: Repository, tag: Tag): Promise<Asked>
   /** Has a blob come from its origin for all of them, and lets its repository read it here. As `Exchange.fetchFromOrigin`. */
   fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
 }

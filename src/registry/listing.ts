@@ -128,7 +128,8 @@ export function createListing(collaborators: Collaborators): Listing {
     await Promise.all(
       siblingTags(subject).map(async (tag) => {
         try {
-          await mirror.resolveTag(repository, tag, await names.findTag(repository, tag))
+          const found = await mirror.resolveTag(repository, tag, await names.findTag(repository, tag))
+          if (found === 'silence') siblingsAskedMs.delete(name)
         } catch (error) {
           // One that does not answer now may have none: what is known of them here stays.
           if (!(error instanceof OciError)) throw error

@@ -1,6 +1,7 @@
 /** Registries outside the cluster as the registry sees them: whose content it serves under their names. */
 import type { Digest, MirrorWord, OciError, Repository, Tag } from '../oci/oci.ts'
 import type { TagEntry } from '../records/records.ts'
+import type { Asked } from './elsewhere.ts'
 
 /** Why what is mirrored is served although its upstream was not asked as lately as the operator wants. */
 export interface Staleness {
@@ -35,15 +36,12 @@ export interface Mirror {
   refusal(upstream: string): OciError | undefined
   /**
    * What the tag points to, `standing` being its record here: as fresh as the operator wants it, or stale where the upstream
-   * does not answer. Its manifest's record is here when it resolves. `undefined` when the upstream has no such tag. Throws
+   * does not answer. Its manifest's record is here when it resolves. `undefined` when the upstream has no such tag,
+   * and `silence` where members do not answer that may have it. Throws
    * `UNAVAILABLE` or `TOOMANYREQUESTS` when nothing is known and the upstream does not answer, `DENIED` where this node may not
    * publish what it said.
    */
-  resolveTag(
-    repository: Repository,
-    tag: Tag,
-    standing: TagEntry | undefined,
-  ): Promise<MirroredTag | undefined>
+  resolveTag(repository: Repository, tag: Tag, standing: TagEntry | undefined): Promise<MirroredTag | Asked>
   /**
    * Which manifests refer to `subject`, as its upstream said within the last `maxAgeMs` (default: as fresh as a tag), or as was
    * heard before, where the upstream does not answer. Their records are here. Nothing for the cluster's own. Throws `UNAVAILABLE` or `TOOMANYREQUESTS` where

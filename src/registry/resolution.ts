@@ -38,7 +38,10 @@ export function createResolution({ store, names, elsewhere, mirror, own }: Colla
     const here = await names.findTag(repository, tag)
     if (here !== undefined && here.checkedMs === undefined) return { digest: here.digest }
     if (here !== undefined || (await own.isMirrored(repository))) {
-      return timed(trace, 'ask', () => mirror.resolveTag(repository, tag, here))
+      const found = await timed(trace, 'ask', () => mirror.resolveTag(repository, tag, here))
+      if (found !== 'silence') return found
+      checkPushed(repository, tag, mayBeOfPush)
+      return undefined
     }
     const asked = await timed(trace, 'ask', () => elsewhere.askForTag(repository, tag, withSignal(signal)))
     const told = await names.findTag(repository, tag)

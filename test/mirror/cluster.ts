@@ -51,11 +51,13 @@ interface ClusterOptions {
   upstreams: Upstream[] | ((index: number) => Upstream[])
   ttlMs?: number
   bareNames?: boolean
+  /** Whether members that may know a tag do not answer; default never. */
+  isSilent?(): boolean
 }
 
 export async function openCluster(
   opened: AsyncDisposableStack,
-  { size = 1, upstreams, ttlMs = 300_000, bareNames = true }: ClusterOptions,
+  { size = 1, upstreams, ttlMs = 300_000, bareNames = true, isSilent = () => false }: ClusterOptions,
 ): Promise<MirrorCluster> {
   const clock = new SteppedClock()
   const nodes: MirrorNode[] = []
@@ -99,6 +101,7 @@ export async function openCluster(
           const record = other.names.findRecord({ kind: 'tag', repository, tag })
           if (record !== undefined) await names.apply([record])
         }
+        return isSilent() ? 'silence' : undefined
       },
       fetchFromOrigin: async () => false,
     }
@@ -110,8 +113,7 @@ export async function openCluster(
         return undefined
       },
       async askForTag(repository, tag) {
-        await peers.askForTag(repository, tag)
-        return undefined
+        return await peers.askForTag(repository, tag)
       },
       async askForManifest(repository, digest) {
         for (const other of others(self)) {

@@ -56,6 +56,22 @@ describe('a mirrored tag', () => {
     expect(upstream.asked).toHaveLength(1)
   })
 
+  it('that its upstream does not have is not known to be nobody’s while members that may have it are silent', async () => {
+    await using opened = new AsyncDisposableStack()
+    const upstream = new FakeUpstream()
+    let isSilent = true
+    const options = { size: 2, upstreams: [upstream], isSilent: () => isSilent }
+    const { node, clock } = await openCluster(opened, options)
+    for (let turn = 0; turn < 2; turn++) {
+      await expect(get(node(0))).rejects.toMatchObject({ code: 'UNAVAILABLE', retryAfterMs: 1_000 })
+      clock.advance(1_000)
+    }
+    // The upstream has said so.
+    expect(upstream.asked).toHaveLength(1)
+    isSilent = false
+    await expect(get(node(0))).rejects.toMatchObject({ code: 'MANIFEST_UNKNOWN' })
+  })
+
   it('counts as the upstream’s for the request that brought it, and as this node’s from then on', async () => {
     await using opened = new AsyncDisposableStack()
     const upstream = new FakeUpstream()

@@ -137,6 +137,22 @@ describe('a name that is unknown here', () => {
     expect((await ask()).asked).toBe('silence')
   })
 
+  it('is not known for a minute, and after it for a fifth of the time, however members are silent in turn', async () => {
+    const manners: Manner[] = ['does not know it', 'does not know it']
+    const { ask, clock } = ground(manners)
+    const startMs = clock.now()
+    let unsure = 0
+    for (let n = 0; n < 600; n++) {
+      manners[1] = n % 3 === 0 ? 'does not know it' : 'is silent'
+      const { asked, ms } = await ask()
+      if (asked === 'silence') unsure++
+      clock.advance(Math.max(0, 1000 - ms))
+    }
+    const seconds = (clock.now() - startMs) / 1000
+    expect(unsure).toBeGreaterThan(60)
+    expect(unsure).toBeLessThan(60 + seconds / 4)
+  })
+
   it('is not waited for from one that never answered, where another has', async () => {
     const { ask } = ground(['does not know it', 'is silent'])
     for (let n = 0; n < 3; n++) expect(await ask()).toEqual({ asked: undefined, ms: 320 })
