@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import path from 'node:path'
+import { until } from '../swarm/fixture.ts'
 import { type Client, openClient, pushItem } from './client.ts'
 import { type Content, content, type Image, jsonContent, makeImage, makeIndex, seededBytes } from './image.ts'
 import { run } from './process.ts'
@@ -45,11 +46,13 @@ export async function openPageCluster(): Promise<PageCluster> {
   await setPolicy(source, {})
   const token = (await run(shoal, ['token', '--data', source.registry.data])).stdout.trim()
   const join = ['--join', token]
-  const [here, third, large] = await Promise.all([
+  const [here, third] = await Promise.all([
     openNode('harbour', join).then((node) => opened.use(node)),
     openNode('quay', join).then((node) => opened.use(node)),
-    fillPage(source.client),
   ])
+  // A member that has yet to hear of the policy brings the second copy that is usual without one.
+  await Promise.all([here, third].map((node) => until('the policy to come', () => hasPolicy(node), 30_000)))
+  const large = await fillPage(source.client)
   const pulls = new Set<Promise<void>>()
   const stop = new AbortController()
   opened.defer(async () => {
@@ -85,6 +88,11 @@ export async function setPolicy(
   const file = data.replace(/data$/, 'policy.json')
   await writeFile(file, JSON.stringify({ copies: 1, ...policy }))
   await run(shoal, ['policy', 'set', file, '--data', data])
+}
+
+async function hasPolicy({ registry: { data } }: PageNode): Promise<boolean> {
+  const { stdout } = await run(shoal, ['policy', 'show', '--data', data])
+  return stdout.includes('"copies": 1')
 }
 
 async function openNode(name: string, flags: string[]): Promise<PageNode & AsyncDisposable> {
