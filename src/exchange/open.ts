@@ -91,11 +91,11 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     return stream !== undefined
   }
   const shared = { background, inventory, lists, faults, providers, clock, random, logger }
+  const asked = { ...shared, self: identity.peerId, links, members }
+  const lookUp = new LookUp({ ...asked, stop: background.signal })
   const transfers = new Transfers({
-    ...shared,
-    self: identity.peerId,
-    links,
-    members,
+    ...asked,
+    lookUp,
     partials: options.partials,
     liars: new Liars(),
     verifier,
@@ -125,13 +125,13 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     onCeased: (digest) => transfers.get(digest)?.state.attempt?.fellowsChanged(),
     isWith: (peer, digest, piece) => transfers.get(digest)?.sources.isWith(peer, piece) === true,
   })
-  const finding = new Finding({ blobs, transfers, clock })
+  const finding = new Finding({ blobs, lookUp, transfers, clock })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
     signal === undefined ? background.signal : AbortSignal.any([signal, background.signal])
 
   /** What is in the store may be read by whom this node or a member lets. */
   const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
-    (await mayRead(wanted.repository, wanted.digest)) || (await transfers.isHeldFor(wanted, { signal }))
+    (await mayRead(wanted.repository, wanted.digest)) || (await lookUp.isHeldFor(wanted, { signal }))
 
   const open = async (
     wanted: Wanted,
@@ -207,7 +207,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
-  const lookUp = new LookUp({ ...shared, self: identity.peerId, links, members, stop: background.signal })
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 

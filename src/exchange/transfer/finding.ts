@@ -8,8 +8,16 @@ import type { Digest, RangesOf } from '../../oci/oci.ts'
 import type { Blobs } from '../../store/store.ts'
 import { ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import type { LookUp } from './look-up.ts'
 import type { Transfer } from './transfer.ts'
 import type { Share, Transfers } from './transfers.ts'
+
+export interface FindingOptions {
+  blobs: Pick<Blobs, 'stat'>
+  lookUp: Pick<LookUp, 'isHeldFor'>
+  transfers: Transfers
+  clock: Clock
+}
 
 export interface FindOptions {
   withinMs: number
@@ -21,10 +29,10 @@ const vainMs = 600_000
 const maxVain = 1024
 
 export class Finding {
-  readonly #options: { blobs: Pick<Blobs, 'stat'>; transfers: Transfers; clock: Clock }
+  readonly #options: FindingOptions
   readonly #vain = new RecentMap<Digest, number>(maxVain)
 
-  constructor(options: { blobs: Pick<Blobs, 'stat'>; transfers: Transfers; clock: Clock }) {
+  constructor(options: FindingOptions) {
     this.#options = options
   }
 
@@ -39,7 +47,7 @@ export class Finding {
     { withinMs, sizes = [] }: FindOptions,
     signal: AbortSignal,
   ): Promise<{ size: number } | undefined> {
-    const { blobs, transfers, clock } = this.#options
+    const { blobs, lookUp, transfers, clock } = this.#options
     const { digest } = wanted
     const over = new AbortController()
     const shares: Share[] = []
@@ -54,7 +62,7 @@ export class Finding {
     const either = AbortSignal.any([signal, over.signal])
     const bringing = async (): Promise<void> => {
       // Only what members hold: no origin is asked for the sake of a push.
-      isHeld = await transfers.isHeldFor(wanted, { signal: either, withinMs })
+      isHeld = await lookUp.isHeldFor(wanted, { signal: either })
       if (!isHeld) return
       if (sizes.length > 0 && !isVain) {
         const layout = await (await join(() => []))?.ready

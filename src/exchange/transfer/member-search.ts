@@ -12,10 +12,10 @@ export interface MemberSearchOptions {
   clock: Clock
   logger: Logger
   random(): number
-  /** How long members that do not answer may delay saying that nobody has it; default 6 s. */
-  withinMs?: number
   /** It can come from the origin, so that nobody waits for a look-up. */
-  hasOrigin?: boolean
+  hasOrigin: boolean
+  /** As far as can be told within about six seconds, nobody holds any of it. */
+  onNobody(): void
 }
 
 /** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
@@ -31,7 +31,6 @@ const againMs = { least: 250, most: 5000 }
 export class MemberSearch {
   readonly #sources: Sources
   readonly #options: MemberSearchOptions
-  readonly #found = Promise.withResolvers<boolean>()
   readonly #asked = Promise.withResolvers<void>()
   #isAsked = false
   #isSearching = true
@@ -41,11 +40,6 @@ export class MemberSearch {
   constructor(sources: Sources, options: MemberSearchOptions) {
     this.#sources = sources
     this.#options = options
-  }
-
-  /** Whether anyone holds any of it, within about six seconds. */
-  get found(): Promise<boolean> {
-    return this.#found.promise
   }
 
   /** Resolves when every member that was connected at the start has answered, or failed to. */
@@ -59,10 +53,10 @@ export class MemberSearch {
 
   /** Until stopped. */
   async run(signal: AbortSignal): Promise<void> {
-    const { clock, withinMs = firstSearchMs } = this.#options
+    const { clock, onNobody } = this.#options
     const endFirst = async (): Promise<void> => {
-      await clock.sleep(withinMs, { signal })
-      this.close()
+      await clock.sleep(firstSearchMs, { signal })
+      if (this.#sources.holding().length === 0) onNobody()
     }
     this.#addMembers()
     this.settle()
@@ -82,8 +76,8 @@ export class MemberSearch {
   /** To be told when any has said whether it holds something. Returns whether all that are asked have. */
   settle(): boolean {
     const { hasAnswered } = this.#sources
-    if (this.#sources.holding().length > 0) this.#found.resolve(true)
-    else if (!this.#isSearching && hasAnswered) this.#found.resolve(false)
+    const isNowhere = !this.#isSearching && hasAnswered && this.#sources.holding().length === 0
+    if (isNowhere) this.#options.onNobody()
     // Among few members each is asked; of many, the look-up finds who has it.
     const isAsked = hasAnswered && (!this.#isSearching || !this.#areMany)
     if (isAsked) {
@@ -91,11 +85,6 @@ export class MemberSearch {
       this.#asked.resolve()
     }
     return isAsked
-  }
-
-  /** What was not found by now is not waited for. */
-  close(): void {
-    this.#found.resolve(false)
   }
 
   async #run(signal: AbortSignal): Promise<void> {
@@ -128,7 +117,7 @@ export class MemberSearch {
     const { clock, hasOrigin } = this.#options
     if (this.#areMany) return
     await untilOrAfter(this.#asked.promise, againMs.least, { clock, signal })
-    if (hasOrigin === true || this.#sources.holding().length > 0) await clock.sleep(againMs.least, { signal })
+    if (hasOrigin || this.#sources.holding().length > 0) await clock.sleep(againMs.least, { signal })
   }
 
   /** Where every member is asked, whoever has it brings the others along, unless after a while nobody has all of it. */

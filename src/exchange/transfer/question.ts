@@ -1,9 +1,10 @@
 /** One member that is asked whether it holds some content, and for all of it at once. */
-import type { Clock } from '../../base/base.ts'
+import { type Clock, untilOrAfter } from '../../base/base.ts'
 import type { Asking } from '../peer/asking.ts'
 import type { Want, WantEvent } from '../peer/want.ts'
 import { layoutOf } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
+import type { Holds } from './candidates.ts'
 
 /** A hung member delays "nobody has it" by this; a busy one answers behind all that its uplink has to carry. */
 const answerMs = 6000
@@ -18,15 +19,15 @@ export interface QuestionOptions {
   clock: Clock
 }
 
-export class Question {
+export class Question implements Disposable {
   readonly peer: string
   readonly #clock: Clock
-  readonly #close: () => void
   readonly #want: Want | undefined
-  readonly #answer = Promise.withResolvers<boolean>()
-  readonly #whole = Promise.withResolvers<Uint8Array | undefined>()
+  readonly #release: () => void
+  readonly #answered = Promise.withResolvers<void>()
+  readonly #over = Promise.withResolvers<void>()
   /** As the member says. */
-  #size = 0
+  #holds: Holds | undefined
   #pieces: Uint8Array[][] = []
   #missing = 0
 
@@ -34,60 +35,50 @@ export class Question {
     this.peer = peer
     this.#clock = clock
     const link = links.to(peer)
-    this.#want = link.want(wanted, (event) => this.#heard(event))
-    const want = this.#want
-    this.#close = () => want && link.release(want)
+    const want = link.want(wanted, (event) => this.#heard(event))
+    this.#want = want
+    this.#release = () => want && link.release(want)
     if (want === undefined) this.#fail()
   }
 
-  /** Whether it holds all of it, as it says; false when it does not answer in time. */
-  async answer(signal: AbortSignal): Promise<boolean> {
-    return (await this.#within(this.#answer.promise, answerMs, signal)) ?? false
+  /** What it holds, as it says; `undefined` when that is nothing, or it does not answer in time. */
+  async answer(): Promise<Holds | undefined> {
+    await untilOrAfter(this.#answered.promise, answerMs, { clock: this.#clock })
+    return this.#holds
   }
 
-  /** `undefined` when it is more than `maxBytes`, or does not come. */
-  async fetch(maxBytes: number, signal: AbortSignal): Promise<Uint8Array | undefined> {
-    if (this.#size > maxBytes || signal.aborted) return undefined
-    const { count } = layoutOf(this.#size)
+  /** After its answer. `undefined` when it is more than `maxBytes`, or does not come. */
+  async fetch(maxBytes: number): Promise<Uint8Array | undefined> {
+    if (this.#holds === undefined || this.#holds.size > maxBytes) return undefined
+    const { size } = this.#holds
+    const { count } = layoutOf(size)
     this.#missing = count
-    if (count === 0) return new Uint8Array()
-    this.#want?.request([...Array(count).keys()], true)
-    return await this.#within(this.#whole.promise, slowMs + this.#size / slowBytesPerMs, signal)
+    if (count > 0) {
+      this.#want?.request([...Array(count).keys()], true)
+      await untilOrAfter(this.#over.promise, slowMs + size / slowBytesPerMs, { clock: this.#clock })
+    }
+    return this.#missing > 0 ? undefined : new Uint8Array(Buffer.concat(this.#pieces.flat()))
   }
 
-  close(): void {
+  [Symbol.dispose](): void {
     this.#fail()
-    this.#close()
+    this.#release()
   }
 
   #heard(event: WantEvent): void {
     if (event.type === 'holds') {
-      this.#size = event.size
-      this.#answer.resolve(event.held.complete)
+      this.#holds = event
+      this.#answered.resolve()
     } else if (event.type === 'piece') {
       if (this.#pieces[event.piece] === undefined) this.#missing--
       this.#pieces[event.piece] = event.chunks
-      if (this.#missing === 0) this.#whole.resolve(new Uint8Array(Buffer.concat(this.#pieces.flat())))
+      if (this.#missing === 0) this.#over.resolve()
     } else if (!isTalk.has(event.type)) this.#fail()
   }
 
   #fail(): void {
-    this.#answer.resolve(false)
-    this.#whole.resolve(undefined)
-    this.#pieces = []
-  }
-
-  async #within<T>(promise: Promise<T>, ms: number, signal: AbortSignal): Promise<T | undefined> {
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal])
-    const late = this.#clock.sleep(ms, { signal: either }).then(
-      () => undefined,
-      () => undefined,
-    )
-    try {
-      return await Promise.race([promise, late])
-    } finally {
-      over.abort(new Error('it is not waited for any more'))
-    }
+    this.#holds = undefined
+    this.#answered.resolve()
+    this.#over.resolve()
   }
 }

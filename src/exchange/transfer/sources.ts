@@ -14,11 +14,11 @@ export interface SourcesOptions extends MemberSearchOptions {
   self: string
   links: Connections
   /** The peer may hold less of it than it said before. */
-  onLess?(peer: string, digest: Digest): void
+  onLess(peer: string, digest: Digest): void
   /** Who asks this node for the blob now. */
-  downloadersOf?(digest: Digest): string[]
+  downloadersOf(digest: Digest): string[]
   /** Peers that are not asked. */
-  refuses?(peer: string): boolean
+  refuses(peer: string): boolean
   onEvent(source: Source, event: WantEvent): void
 }
 
@@ -88,7 +88,7 @@ export class Sources {
     const { members, wanted, downloadersOf } = this.#options
     if (members.isFar === undefined) return []
     const holding = this.holding().map(({ peer }) => peer)
-    const fellows = new Set([...holding, ...(downloadersOf?.(wanted.digest) ?? [])])
+    const fellows = new Set([...holding, ...downloadersOf(wanted.digest)])
     return [...fellows].filter((peer) => !this.isFar(peer) && this.get(peer)?.holds?.held.complete !== true)
   }
 
@@ -114,8 +114,7 @@ export class Sources {
   /** Asks the peer, unless it is known, shunned, or one too many: then it is tried when there is a place. */
   add(peer: string): void {
     const { self, refuses } = this.#options
-    if (this.#closed || peer === self || this.#sources.has(peer)) return
-    if (refuses?.(peer) === true) return
+    if (this.#closed || peer === self || this.#sources.has(peer) || refuses(peer)) return
     const isFull = this.#debts.neighbours().length >= this.#debts.places || this.#sources.size >= maxSources
     if (isFull || this.#strangers.isCooling(peer)) this.#strangers.add(peer)
     else this.#ask(peer)
@@ -140,7 +139,7 @@ export class Sources {
     source.link.release(source.want)
     this.#strangers.cool(source.peer, how)
     this.#options.onEvent(source, { type: 'ended' })
-    this.#options.onLess?.(source.peer, this.#options.wanted.digest)
+    this.#options.onLess(source.peer, this.#options.wanted.digest)
     if (source.holds !== undefined && this.holding().length === 0) this.search.lonely()
     if (how === 'for-now') this.#strangers.add(source.peer)
     this.review()
@@ -235,7 +234,6 @@ export class Sources {
   close(): void {
     this.#closed = true
     this.#leave()
-    this.search.close()
     for (const source of this.#sources.values()) source.link.release(source.want)
     this.#sources.clear()
   }
@@ -252,7 +250,7 @@ export class Sources {
     }
     if (event.type === 'busy') this.#refused(source)
     else if (event.type === 'others') for (const key of event.keys) this.add(peerIdOf(key))
-    if (isLess) this.#options.onLess?.(source.peer, this.#options.wanted.digest)
+    if (isLess) this.#options.onLess(source.peer, this.#options.wanted.digest)
     this.#options.onEvent(source, event)
     const isNews = event.type === 'holds' || event.type === 'absent'
     if (isNews || this.#receivedBytes - this.#reviewedBytes >= this.#reviewBytes) this.review()

@@ -22,7 +22,7 @@ import { TransferState } from './transfer-state.ts'
 
 /** What all transfers of a node share. */
 export interface TransferContext
-  extends Omit<SourcesOptions, 'wanted' | 'refuses' | 'onEvent'>,
+  extends Omit<SourcesOptions, 'wanted' | 'hasOrigin' | 'refuses' | 'onEvent' | 'onNobody'>,
     Omit<OriginSourceOptions, 'over'>,
     Omit<ListsOptions, 'onFound'> {
   partials: Partials
@@ -63,14 +63,14 @@ export class Transfer {
       ...context,
       wanted,
       hasOrigin: context.delegation?.covers(wanted.repository) === true,
+      // With another way to have it, it is not known to be nowhere before that has failed, too.
+      onNobody: () => this.origin.isPossible || this.state.find(false),
       refuses: (peer) => context.liars.has(peer, wanted.digest),
       onEvent: (source, event) => this.#heard(source, event),
     })
     this.#lists = new Lists(this.state, this.sources, { ...context, onFound: () => this.#reconsider() })
     const parts = { state: this.state, sources: this.sources, judge: this.#lists.judge }
     this.origin = new OriginSource(parts, { ...context, over: this.#over.signal })
-    // With another way to have it, it is not known to be nowhere before that has failed, too.
-    if (!this.origin.isPossible) void this.sources.search.found.then((isFound) => this.state.find(isFound))
   }
 
   /** A peer that asks for this blob may soon have some of it. */

@@ -5,11 +5,12 @@ import type { Origin } from '../contract.ts'
 import { BlobUnavailableError, ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Interest } from './interest.ts'
-import { Sources } from './sources.ts'
+import type { LookUp } from './look-up.ts'
 import { Transfer, type TransferContext } from './transfer.ts'
 
 export interface TransfersOptions extends TransferContext {
   background: Background
+  lookUp: Pick<LookUp, 'isHeldFor'>
   graceMs: number
   mayRead(repository: Repository, digest: Digest): Promise<boolean>
 }
@@ -60,7 +61,7 @@ export class Transfers {
     // What was begun for another repository is shared once a member says that this one may read it, too.
     if (known !== undefined && !known.transfer.state.repositories.has(wanted.repository)) {
       const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
-      if (!isKnown && !(await this.isHeldFor(wanted, { signal }))) return undefined
+      if (!isKnown && !(await this.#options.lookUp.isHeldFor(wanted, { signal }))) return undefined
       known.transfer.state.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted, { ranges })
@@ -91,29 +92,6 @@ export class Transfers {
     // Who asked for it in this repository was told that it is not here.
     this.#options.inventory.changed(wanted.digest)
     return share
-  }
-
-  /** Whether a member holds it for the repository, or says so: that is about who may read it, and tells nothing of its bytes. */
-  async isHeldFor(
-    wanted: Wanted,
-    { signal, ...within }: { signal: AbortSignal; withinMs?: number },
-  ): Promise<boolean> {
-    const over = new AbortController()
-    const either = AbortSignal.any([signal, over.signal, this.#options.background.signal])
-    const sources = new Sources({ ...this.#options, ...within, wanted, onEvent: () => undefined })
-    this.#options.background.start('find', async () => {
-      try {
-        await sources.search.run(either)
-      } catch (error) {
-        if (!either.aborted) throw error
-      }
-    })
-    try {
-      return await unlessAborted(sources.search.found, either)
-    } finally {
-      over.abort(new ExchangeClosedError('the look-up is over'))
-      sources.close()
-    }
   }
 
   async #share(wanted: Wanted, interest: Interest): Promise<Share> {

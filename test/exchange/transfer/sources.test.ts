@@ -30,6 +30,11 @@ class Scene {
       clock: steadyClock,
       logger: silentLogger,
       random: () => 0,
+      hasOrigin: false,
+      refuses: () => false,
+      downloadersOf: () => [],
+      onLess: () => undefined,
+      onNobody: () => undefined,
       onEvent: ({ peer }, { type }) => {
         if (type === 'ended') this.ended.push(peer)
       },
