@@ -16,8 +16,9 @@ export default defineConfig({
           pool: 'forks',
           // Many wait for clocks and disks: one more than there are cores.
           maxWorkers: 3,
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
+          // Longer than what a test waits for, which says by itself what did not come.
+          testTimeout: 40_000,
+          hookTimeout: 40_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -39,7 +39,7 @@ async function ban(
 ): Promise<void> {
   const { node, member } = authority
   const context = { node, member, registry: {} } as unknown as Parameters<typeof changeBan>[0]
-  await changeBan(context, { peer, banned, force }, () => undefined, { signal: AbortSignal.timeout(10_000) })
+  await changeBan(context, { peer, banned, force }, () => undefined, { signal: AbortSignal.timeout(30_000) })
 }
 
 it('a banned node is told so, says so once, and leaves the others in peace; unbanned, it is back at once', async () => {
@@ -104,7 +104,7 @@ it('a node does not ban itself unless that is asked for, and then it can be undo
   const context = { node: authority.node } as unknown as Parameters<typeof setPolicy>[0]
   await expect(
     setPolicy(context, { policy: { banned: [authority.peer] }, force: false }, () => undefined, {
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(30_000),
     }),
   ).rejects.toEqual(refused)
   expect(authority.names.policy().banned).toEqual([])

@@ -137,7 +137,7 @@ describe('a neighbour that', () => {
     if (mine === undefined) throw new Error('nothing is expected yet')
     await stream.send(encodeMessage({ type: 'direct', ...mine.offer }))
     const theirs = await told(stream)
-    const socket = await direct.connect('127.0.0.1', theirs, { signal: AbortSignal.timeout(5000) })
+    const socket = await direct.connect('127.0.0.1', theirs, { signal: AbortSignal.timeout(30_000) })
     await stream.send(encodeMessage({ type: 'moved' }))
     const empty = Array.from({ length: 20_000 }, () => new Uint8Array())
     const flooding = (async () => {
@@ -164,7 +164,7 @@ describe('a neighbour that', () => {
 
 async function told(stream: BatchChannel): Promise<Extract<Move, { type: 'direct' }>> {
   for (;;) {
-    const frame = await stream.receive({ signal: AbortSignal.timeout(5000) })
+    const frame = await stream.receive({ signal: AbortSignal.timeout(30_000) })
     if (frame === undefined) throw new Error('the stream ended')
     const message = decodeFrame(frame)
     if (message.type === 'direct') return message

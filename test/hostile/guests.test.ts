@@ -42,7 +42,7 @@ afterEach(async () => {
   await stack.disposeAsync()
 })
 
-const signal = AbortSignal.timeout(60_000)
+const { signal } = new AbortController()
 function contextOf({ node, member }: HonestNode): OperationContext {
   return { node, member, registry: {} } as unknown as OperationContext
 }

@@ -62,11 +62,11 @@ export async function startSwarm(stack: AsyncDisposableStack, options: TestOptio
   return { swarm, folder, address: swarm.addresses()[0] ?? '', stop }
 }
 
-/** Resolves when the condition holds; throws after `timeoutMs`, saying what was waited for. */
+/** Resolves when the condition holds; throws after `timeoutMs`, saying what was waited for. No promise of a speed: a busy machine is slow. */
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!(await condition())) {

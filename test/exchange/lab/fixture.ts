@@ -198,7 +198,7 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void, undefi
 export async function until(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 18_000,
+  timeoutMs = 30_000,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs
   while (!(await condition())) {

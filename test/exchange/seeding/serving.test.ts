@@ -438,7 +438,7 @@ function openWant(id: number, digest: Digest): Ask {
 /** The next message, or the next of a type. */
 async function heard(channel: BatchChannel, type?: string): Promise<Message | RawFrame> {
   for (;;) {
-    const frame = await channel.receive({ signal: AbortSignal.timeout(5000) })
+    const frame = await channel.receive({ signal: AbortSignal.timeout(30_000) })
     if (frame === undefined) throw new Error('the channel ended')
     const answer = decodeFrame(frame)
     if (type === undefined || answer.type === type) return answer
@@ -446,7 +446,7 @@ async function heard(channel: BatchChannel, type?: string): Promise<Message | Ra
 }
 
 async function drain(channel: BatchChannel): Promise<void> {
-  while ((await channel.receive({ signal: AbortSignal.timeout(5000) })) !== undefined);
+  while ((await channel.receive({ signal: AbortSignal.timeout(30_000) })) !== undefined);
 }
 
 /** Takes a frame just before it would count as one that takes nothing, and says what it got. */

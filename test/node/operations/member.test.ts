@@ -80,7 +80,7 @@ describe('a member', () => {
     const member = { swarm, guests: () => [{ ...guest, isInvited: false }] }
     const context = { ...node, member } as unknown as OperationContext
     const none = (): void => undefined
-    const options = { signal: AbortSignal.timeout(5000) }
+    const options = { signal: AbortSignal.timeout(30_000) }
     const found = async (who: string) => await findMember(context, { who }, none, options)
     expect(await found('ann')).toMatchObject({ peer: ann, name: 'ann' })
     expect(await found(guest.peer)).toMatchObject({ peer: guest.peer, name: 'ann', taken: ann })
@@ -117,7 +117,7 @@ describe('a member', () => {
       addresses: () => [],
     }
     const context = { ...node, member: { swarm } } as unknown as OperationContext
-    const options = { signal: AbortSignal.timeout(5000) }
+    const options = { signal: AbortSignal.timeout(30_000) }
     const { members } = await rotateToken(context, { graceMs: 1000 }, () => undefined, options)
     expect(members).toEqual([ann])
   })

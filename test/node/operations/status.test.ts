@@ -34,7 +34,7 @@ describe('the status of a node', () => {
   it('says that the database dropped what was damaged', async () => {
     const node = { ...operated.node, dropped: ['dropping 7 bytes; Corruption'] }
     const { problems } = await showStatus({ ...operated, node }, {}, () => undefined, {
-      signal: AbortSignal.timeout(5_000),
+      signal: AbortSignal.timeout(30_000),
     })
     expect(problems).toEqual([expect.stringContaining('dropping 7 bytes')])
   })

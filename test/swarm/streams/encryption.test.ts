@@ -35,7 +35,7 @@ beforeEach(async () => {
   stack.defer(async () => await listener.close())
   const [address] = listener.getAddrs()
   if (address === undefined) throw new Error('nothing is listened on')
-  await transport.dial(address, { upgrader, signal: AbortSignal.timeout(5000) })
+  await transport.dial(address, { upgrader, signal: AbortSignal.timeout(30_000) })
   ends = await Promise.all([outbound.promise, inbound.promise])
   for (const end of ends) stack.defer(() => end.abort(new Error('the test is over')))
 })
