@@ -75,12 +75,6 @@ export class Candidate {
     this.losses++
   }
 
-  /** Whether the peer's own signature stands behind the hash of the piece. */
-  isSignedBy(peer: string, piece: number): boolean {
-    const isIn = (list: SignedPieceList): boolean => piece >= firstPiece(list) && piece < endOf(list)
-    return this.vouchers.has(peer) || this.list.lists.some((list) => list.author === peer && isIn(list))
-  }
-
   /** Whether both tell the same hash of a piece. */
   agreesOn(piece: number, { list: other }: Candidate): boolean {
     const { list } = this

@@ -2,9 +2,9 @@
  * The piece lists that come for one blob: whom to ask for them, which one to go by until the whole digest decides, and who is wrong
  * when something does not match. Pure: it is told what happens, and tells what is to be done.
  *
- * A peer that signed the hash and sends what does not match it is convicted at once. Another is asked for its own list: one that
- * says the same of the piece convicts the peer, another one is a dissent between their authors, which only the whole digest
- * decides; who says nothing is left out, and called nothing. Of those who signed a list, the digest convicts who vouched for the whole;
+ * A peer that vouched for the list and sends what does not match it is convicted at once. Another is asked for its own list: another
+ * one is a dissent between their authors, which only the whole digest decides; the same one says that the peer goes by it now, and not by
+ * what it sent the piece by, and it is left, as is who says nothing. Of those who signed a list, the digest convicts who vouched for the whole;
  * what came from the origin may have been wrong before it came, so its authors are just not believed again by this transfer,
  * and convicted when the blob is proven to be another one. Who signs two hashes for one piece needs no further proof.
  */
@@ -21,7 +21,7 @@ export type ListCommand<G> =
   | { type: 'ask-list'; giver: G; from: number }
   /** A piece for a trial. What comes is for `tried`. */
   | { type: 'request' | 'cancel'; giver: G; piece: number }
-  /** It owes a list, or goes by one that is known to be wrong: it may be asked again later. */
+  /** It owes a list, goes by one that is known to be wrong, or sent what its list does not say: it may be asked again later. */
   | { type: 'leave'; giver: G }
   /** Its piece is wrong by its own list. */
   | { type: 'bad'; giver: G; piece: number }
@@ -193,8 +193,11 @@ export class ListJudge<G extends Giver> {
       // It goes on from a list that is not known here: that list is wanted whole.
       if (first !== undefined && firstPiece(first) > 0) this.#asking.ask(giver)
     } else if (doubt !== undefined && candidate.list.known > doubt.piece) {
-      if (candidate.agreesOn(doubt.piece, doubt.against)) this.#condemn(giver, doubt.piece)
-      else giver.doubt = undefined
+      giver.doubt = undefined
+      if (candidate.agreesOn(doubt.piece, doubt.against)) {
+        if (candidate.vouchers.has(giver.peer)) this.#condemn(giver, doubt.piece)
+        else act({ type: 'leave', giver })
+      }
     }
     if (candidate === undefined || giver.holds?.held.complete !== true) return
     // Who has all of it and hashes it still tells more as soon as there is more. Of little at a time no haste is made, nor for ever.
@@ -214,7 +217,8 @@ export class ListJudge<G extends Giver> {
 
   /** A piece of the giver does not have the hash that the list says. */
   mismatched(giver: G, piece: number, against: Candidate): void {
-    if (against.isSignedBy(giver.peer, piece)) {
+    // What it signed of an origin it may have let go of since, for another list.
+    if (against.vouchers.has(giver.peer)) {
       this.#condemn(giver, piece)
       return
     }
@@ -349,7 +353,6 @@ export class ListJudge<G extends Giver> {
   }
 
   #condemn(giver: G, piece: number): void {
-    giver.doubt = undefined
     this.#candidates.disown(giver.peer)
     this.#options.act({ type: 'bad', giver, piece })
   }

@@ -54,7 +54,8 @@ class Model {
   readonly convicted = new Set<string>()
   readonly blamed = new Set<string>()
   readonly cooling = new Set<string>()
-  readonly onTrial = new Map<string, Set<number>>()
+  /** Who left and came again is asked anew. */
+  readonly onTrial = new Map<Giver, Set<number>>()
   /** Whose list each passes on: the honest send what matches it. */
   readonly goesBy = new Map<string, string>()
   givers = new Map<string, Holding<Giver>>()
@@ -78,8 +79,8 @@ class Model {
           return
         }
         const { giver } = command
-        const asked = this.onTrial.get(giver.peer) ?? new Set()
-        this.onTrial.set(giver.peer, asked)
+        const asked = this.onTrial.get(giver) ?? new Set()
+        this.onTrial.set(giver, asked)
         if (command.type === 'request') {
           expect(asked.has(command.piece)).toBe(false)
           asked.add(command.piece)
@@ -98,9 +99,21 @@ class Model {
     const known = this.givers.has(peer) || this.convicted.has(peer) || this.blamed.has(peer)
     const size = members.get(author)?.list.length
     if (known || size === undefined) return
-    this.goesBy.set(peer, author)
+    this.#go(peer, author)
     const holds = { size, held: Bitfield.full(layoutOf(size).count) }
     this.givers.set(peer, { peer, holds, list: 'none', listAskedMs: 0, listFrom: 0, doubt: undefined })
+  }
+
+  /** It goes by another list now, and this node has not heard of it yet: of its size, since it says another one first. */
+  turn(peer: string, author: string): void {
+    const size = members.get(author)?.list.length
+    if (this.givers.get(peer)?.holds.size === size) this.#go(peer, author)
+  }
+
+  #go(peer: string, author: string): void {
+    if (this.goesBy.get(peer) !== peer) this.goesBy.set(peer, author)
+    // Who has vouched has all of it, and goes by nothing else any more.
+    if (members.get(author)?.isHonest === true) this.goesBy.set(author, author)
   }
 
   /** As transfers do, each tick. */
@@ -135,7 +148,7 @@ class Model {
     const { start, end } = pieceRange(layout, piece)
     const author = members.get(this.goesBy.get(peer) ?? '')
     const bytes = ((member.isHonest ? author?.list : undefined) ?? member.sends).subarray(start, end)
-    const asked = this.onTrial.get(peer)
+    const asked = this.onTrial.get(giver)
     if (asked?.has(piece) === true && this.judge.tried(giver, piece, [bytes])) {
       asked.delete(piece)
       return
@@ -167,35 +180,51 @@ class Model {
   }
 }
 
-const step = fc.record({
-  what: fc.constantFrom(
-    'join',
-    'join',
-    'leave',
-    'list',
-    'list',
-    'no-list',
-    'serve',
-    'serve',
-    'serve',
-    'tick',
-  ),
-  name: fc.constantFrom(...names),
-  author: fc.constantFrom(...names),
-  piece: fc.nat({ max: count - 1 }),
-})
+/** So few, the first of whom has its list gone by, that what one has said, and does then, is tried in each order. */
+const few = ['one false of both', 'honest', 'honest too']
+const gone = ['join', 'tick', 'list', 'tick'].map((what) => ({
+  what,
+  name: 'one false of both',
+  author: 'one false of both',
+  piece: 0,
+}))
+
+const stepOf = (involved: string[]) =>
+  fc.record({
+    what: fc.constantFrom(
+      'join',
+      'join',
+      'turn',
+      'turn',
+      'leave',
+      'list',
+      'list',
+      'no-list',
+      'serve',
+      'serve',
+      'serve',
+      'tick',
+    ),
+    name: fc.constantFrom(...involved),
+    author: fc.constantFrom(...involved),
+    piece: fc.nat({ max: count - 1 }),
+  })
 
 describe('whatever liars and the network do', () => {
-  it('no honest member is blamed, and what it has is got', () => {
+  it.each([
+    ['of many kinds', [], names],
+    ['of few, by whose lie is gone', gone, few],
+  ])('no honest member is blamed, and what it has is got: %s', (_, before, involved) => {
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 60 }),
+        fc.array(stepOf(involved), { maxLength: 60, size: 'max' }),
         fc.shuffledSubarray(names, { minLength: names.length }),
         (steps, order) => {
           const model = new Model()
-          for (const { what, name, author, piece } of steps) {
+          for (const { what, name, author, piece } of [...before, ...steps]) {
             const peer = peerOf.get(name) ?? ''
             if (what === 'join') model.join(peer, peerOf.get(author))
+            else if (what === 'turn') model.turn(peer, peerOf.get(author) ?? '')
             else if (what === 'leave') model.givers.delete(peer)
             else if (what === 'serve') model.serve(peer, piece)
             else if (what === 'tick') model.tick()
@@ -216,8 +245,65 @@ describe('whatever liars and the network do', () => {
           expect([innocent, model.isProven]).toEqual([[], true])
         },
       ),
-      { numRuns: 100 },
+      { numRuns: 150 },
     )
+  })
+})
+
+describe('a peer that sends a right piece while a false list is gone by, and then', () => {
+  const [liar, honest] = [peerOf.get('one false of both') ?? '', peerOf.get('honest') ?? '']
+  const lie = members.get(liar)?.signed
+
+  /** The lie is gone by, and the honest one has sent what does not match it. */
+  function doubted(): { model: Model; giver: Holding<Giver> } {
+    const model = new Model()
+    model.join(liar)
+    model.tick()
+    model.answer(liar, true)
+    model.tick()
+    model.join(honest, peerOf.get('honest too'))
+    model.serve(honest, 2)
+    const giver = model.givers.get(honest)
+    if (giver?.list !== 'asked') throw new Error('it is asked for its own list')
+    return { model, giver }
+  }
+
+  it('turns to that list itself, before it is asked for its own, is left and not blamed', () => {
+    const { model } = doubted()
+    model.turn(honest, liar)
+    model.answer(honest, true)
+    expect([...model.blamed, ...model.convicted]).toEqual([])
+    expect([...model.cooling]).toEqual([honest])
+  })
+
+  it('has vouched for that list is blamed for what it sent', () => {
+    const { model, giver } = doubted()
+    const author = identityFromSeed(Buffer.alloc(32, names.indexOf('honest') + 1))
+    model.judge.given(giver, [
+      signPieceList({ digest, size: truth.length, hashes: pieceHashes(oneFalse) }, author),
+    ])
+    expect([...model.blamed]).toEqual([honest])
+  })
+
+  it('has signed that hash as it came from the origin is not blamed: it goes by another list since', () => {
+    const model = new Model()
+    const author = identityFromSeed(Buffer.alloc(32, names.indexOf('honest') + 1))
+    const hashes = pieceHashes(oneFalse)
+    const section = signPieceList(
+      { digest, size: truth.length, hashes, after: prefixOf({ hashes }, 0) },
+      author,
+    )
+    model.join(honest)
+    model.tick()
+    const giver = model.givers.get(honest)
+    if (giver === undefined || lie === undefined) throw new Error('it is there')
+    model.judge.given(giver, [section])
+    model.tick()
+    model.goesBy.set(honest, peerOf.get('honest too') ?? '')
+    model.serve(honest, 2)
+    model.answer(honest, true)
+    expect([...model.blamed, ...model.convicted]).toEqual([])
+    expect(model.givers.has(honest)).toBe(true)
   })
 })
 
@@ -237,7 +323,7 @@ describe('a list that is tried beside another', () => {
     }
     const askedBy = (ticks: number): string[] => {
       for (let tick = 0; tick < ticks; tick++) model.tick()
-      return [...model.onTrial].filter(([, pieces]) => pieces.size > 0).map(([peer]) => peer)
+      return [...model.onTrial].filter(([, pieces]) => pieces.size > 0).map(([{ peer }]) => peer)
     }
     expect(askedBy(1)).toEqual([silent])
     expect(askedBy(32)).toEqual([honest])
