@@ -2,6 +2,7 @@
 import {
   Background,
   type Clock,
+  networkOf,
   noMetrics,
   silentLogger,
   steadyClock,
@@ -116,7 +117,11 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const acquaintances = new Acquaintances(members, clock)
   const seeder = new Seeder({
     ...shared,
-    complaints: new Complaints({ ...shared, onRotten: options.onRotten }),
+    complaints: new Complaints({
+      ...shared,
+      onRotten: options.onRotten,
+      hostOf: (peer) => networkOf(options.direct?.addressesOf(peer)[0] ?? peer),
+    }),
     traffic,
     pool,
     ...bucket(limits.uploadBytesPerSecond, clock),

@@ -4,15 +4,16 @@ import {
   type Background,
   type Clock,
   CodedError,
+  FairBudget,
   type Logger,
+  Semaphore,
   SingleFlight,
-  TokenBucket,
 } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Providers } from '../contract.ts'
 import { BlobUnavailableError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
-import { pieceHash } from '../protocol/piece-list.ts'
+import { type PieceList, pieceHash } from '../protocol/piece-list.ts'
 import { pieceRange } from '../protocol/piece-size.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Inventory } from './inventory.ts'
@@ -25,40 +26,48 @@ export interface ComplaintsOptions {
   faults: Faults
   providers: Pick<Providers, 'withdraw'>
   onRotten(digest: Digest): void
+  /** From where a connected peer speaks: keys cost it nothing. */
+  hostOf(peer: string): string
   clock: Clock
   logger: Logger
 }
 
 /** Each costs reading a piece. */
 const checksPerSecond = 4
-const maxChecksAtOnce = 32
-/** And for a blob whose list is not made yet, all of it: the lists that others wait for are made in turn with those. */
-const maxUnderWay = 4
+const checksAtOnce = 32
+const maxReading = 4
+const maxUnderWay = 32
+/** And for a blob whose list is not made yet, all of it, in turn with the lists that others wait for: so many, of one host one. */
+const maxMaking = 4
 
 export class Complaints {
   readonly #options: ComplaintsOptions
   readonly #flights = new SingleFlight<boolean | undefined>()
-  readonly #checks: TokenBucket
+  readonly #checks: FairBudget
+  readonly #reading = new Semaphore(maxReading)
+  /** For whom lists are made. */
+  readonly #making = new Set<string>()
   #underWay = 0
 
   constructor(options: ComplaintsOptions) {
     this.#options = options
-    this.#checks = new TokenBucket({
-      bytesPerSecond: checksPerSecond,
-      burstBytes: maxChecksAtOnce,
-      nowMs: options.clock.now(),
+    const { clock } = options
+    this.#checks = new FairBudget({
+      burst: checksAtOnce,
+      perSecond: checksPerSecond,
+      now: () => clock.now(),
     })
   }
 
   /** The peer says that it got wrong bytes. */
   hear(peer: string, wanted: Wanted, piece: number): void {
-    const { clock, faults, background } = this.#options
-    if (this.#underWay >= maxUnderWay || this.#checks.waitMs(clock.now()) > 0) return
-    this.#checks.take(1, clock.now())
+    const { hostOf, faults, background } = this.#options
+    const host = hostOf(peer)
+    if (this.#underWay >= maxUnderWay || !this.#checks.take(host, 1)) return
     this.#underWay++
     background.start('complaint', async () => {
       try {
-        const isRight = await this.#check(wanted, piece)
+        const isRight = await this.#check(wanted, piece, host)
         if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
       } finally {
         this.#underWay--
@@ -82,18 +91,21 @@ export class Complaints {
     else this.#rot(digest, piece)
   }
 
-  /** `undefined` when the disk does not say. */
-  async #check(wanted: Wanted, piece: number): Promise<boolean | undefined> {
+  /** `undefined` when the disk does not say, or nobody looks. */
+  async #check(wanted: Wanted, piece: number, host: string): Promise<boolean | undefined> {
     const { digest } = wanted
     return await this.#flights.run(`${digest} ${piece}`, async () => {
-      const { inventory, lists, logger } = this.#options
+      const { inventory, logger } = this.#options
       const partial = inventory.partialList(digest)
       const item = await inventory.find(wanted)
       if (item === undefined) return false
-      const list = partial ?? (await lists.get(digest, item.size))
+      const list = partial ?? (await this.#listOf(digest, item.size, host))
+      if (list === undefined) return undefined
       let isRight = false
       try {
-        isRight = await this.#isRight(digest, pieceRange(list.layout, piece), pieceHash(list, piece))
+        const range = pieceRange(list.layout, piece)
+        const hash = pieceHash(list, piece)
+        isRight = await this.#reading.run(async () => await this.#isRight(digest, range, hash))
       } catch (error) {
         logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
         if (isOfSystem(error)) {
@@ -106,6 +118,20 @@ export class Complaints {
       else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
       return false
     })
+  }
+
+  /** `undefined` where too many are made already. */
+  async #listOf(digest: Digest, size: number, host: string): Promise<PieceList | undefined> {
+    const { lists } = this.#options
+    const kept = await lists.kept(digest, size)
+    if (kept !== undefined) return kept
+    if (this.#making.size >= maxMaking || this.#making.has(host)) return undefined
+    this.#making.add(host)
+    try {
+      return await lists.get(digest, size)
+    } finally {
+      this.#making.delete(host)
+    }
   }
 
   async #isRight(

@@ -60,6 +60,13 @@ export class PieceLists {
     }
   }
 
+  /** This node's own of a blob that is in the store, if it was made. */
+  async kept(digest: Digest, size: number): Promise<SignedPieceList | undefined> {
+    const [kept] = (await this.find(digest, size)) ?? []
+    // One that another signed is passed on with a part. For the whole, this node vouches.
+    return kept?.author === this.#options.identity.peerId && kept.after === undefined ? kept : undefined
+  }
+
   /** For a blob that is in the store. */
   async get(digest: Digest, size: number): Promise<SignedPieceList> {
     const making = this.follow(digest, size)
@@ -118,11 +125,7 @@ export class PieceLists {
       size,
       hashPieces: (hashed, range) => this.#turns.run(async () => await hashPieces(hashed, range)),
       signal,
-      find: async () => {
-        const [kept] = (await this.find(digest, size)) ?? []
-        // One that another signed is passed on with a part. For the whole, this node vouches.
-        return kept?.author === this.#options.identity.peerId && kept.after === undefined ? kept : undefined
-      },
+      find: () => this.kept(digest, size),
       vouch: (hashes) => this.vouch(digest, size, hashes),
       onEnd: () => this.#making.delete(digest),
     })
