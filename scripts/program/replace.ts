@@ -1,6 +1,7 @@
 /** Puts a build in the place of the one before, under a node that may run from that. */
 import {
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -9,7 +10,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 /** How long what a new build no longer has stays: a running node loads some of its files late. */
 const keepMs = 7 * 24 * 60 * 60 * 1000
@@ -40,6 +41,25 @@ export function replaceBuild(made: string, output: string, begun: Date): void {
   }
   const left = readdirSync(output).filter((name) => !names.includes(name) && name !== leftoversFile)
   writeFileSync(join(output, leftoversFile), left.map((name) => `${name}\n`).join(''))
+}
+
+/** The same for the page, which a node and npm read as a whole: nothing that both builds have is missing for a moment, and no leftover stays. */
+export function replacePage(made: string, output: string, begun: Date): void {
+  const page = 'index.html'
+  const names = filesBelow(made)
+  // The page last: what it names is there.
+  for (const name of [...names.filter((each) => each !== page), page]) {
+    const file = join(output, name)
+    mkdirSync(dirname(file), { recursive: true })
+    if (!isSame(join(made, name), file)) renameSync(join(made, name), file)
+  }
+  for (const name of filesBelow(output)) if (!names.includes(name)) rmSync(join(output, name))
+  utimesSync(join(output, page), begun, begun)
+}
+
+function filesBelow(folder: string): string[] {
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return names.filter((name) => statSync(join(folder, name)).isFile())
 }
 
 /** Whether a file of a build's folder is not of the program: kept for a node that runs, or the list of those. */

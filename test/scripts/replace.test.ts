@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { isLeftover, replaceBuild } from '../../scripts/program/replace.ts'
+import { isLeftover, replaceBuild, replacePage } from '../../scripts/program/replace.ts'
 
 const dayMs = 24 * 60 * 60 * 1000
 
@@ -42,5 +42,27 @@ describe('a build that takes the place of another', () => {
     ])
     build(109, 'page-A.js')
     expect(readFileSync(join(output, '.npmignore'), 'utf8')).toBe('page-B.js\n')
+  })
+
+  it('of the page takes nothing away that stays, be it for a moment, and leaves nothing over', () => {
+    const output = join(folder, 'output')
+    const buildPage = (day: number, asset: string): void => {
+      const made = join(folder, `page-${day}`)
+      mkdirSync(join(made, 'assets'), { recursive: true })
+      for (const name of ['index.html', `assets/${asset}`, 'assets/same.css'])
+        writeFileSync(join(made, name), name === 'index.html' ? asset : '')
+      replacePage(made, output, new Date(day * dayMs))
+    }
+    const filesOf = () => readdirSync(output, { recursive: true, encoding: 'utf8' }).toSorted()
+    const identities = () => filesOf().map((name) => statSync(join(output, name)).ino)
+    buildPage(100, 'A.js')
+    const before = identities()
+    buildPage(101, 'A.js')
+    expect(identities()).toEqual(before)
+    expect(statSync(join(output, 'index.html')).mtimeMs).toBe(101 * dayMs)
+    buildPage(102, 'B.js')
+    expect(filesOf()).toEqual(['assets', 'assets/B.js', 'assets/same.css', 'index.html'])
+    expect(readFileSync(join(output, 'index.html'), 'utf8')).toBe('B.js')
+    expect(before).toContain(statSync(join(output, 'assets/same.css')).ino)
   })
 })

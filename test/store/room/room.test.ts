@@ -83,7 +83,7 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]()
 })
 
-describe('a store that may fill so much of the disk', { timeout: 30_000 }, () => {
+describe('a store that may fill so much of the disk', () => {
   // The database takes some of it.
   const maxDiskBytes = 10 * unit
   /** By so much the database may grow before it is counted again. */
@@ -214,7 +214,7 @@ describe('a store that may fill so much of the disk', { timeout: 30_000 }, () =>
   })
 })
 
-describe('a blob that is evicted', { timeout: 30_000 }, () => {
+describe('a blob that is evicted', () => {
   beforeEach(() => open())
 
   it('keeps its links, and can be had again', async () => {

@@ -185,7 +185,7 @@ describe('channel', () => {
     expect(sent).toBeLessThan(8)
   })
 
-  test('a killed peer is an error, though libp2p calls it an end', { timeout: 30_000 }, async () => {
+  test('a killed peer is an error, though libp2p calls it an end', async () => {
     const child = fork(new URL('../bulk-child.ts', import.meta.url), [tokenOf(cluster), b.address])
     try {
       const [ready] = await once(child, 'message')
