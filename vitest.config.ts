@@ -1,18 +1,37 @@
-/** Three groups of tests, one after the other: what builds networks runs alone. */
+/** Four groups of tests, one after the other: those that count what goes over the links of a network run alone. */
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-// Tests of these folders start daemons, which mostly wait, or build networks, whose links are to be as quick as they say.
-const files = { e2e: 3, netns: 1 }
+const links = ['cluster-herd', 'cluster-sites', 'mirror-fetch', 'network'].map(
+  (name) => `test/netns/${name}.test.ts`,
+)
+
+// All of these start daemons, which mostly wait; some build links, which are to be as quick as they say.
+const ofDaemons = [
+  { name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: [], maxWorkers: 3 },
+  { name: 'netns', include: ['test/netns/**/*.test.ts'], exclude: links, maxWorkers: 2 },
+  { name: 'links', include: links, exclude: [], maxWorkers: 1 },
+]
+
+/** Largest first, where none has been seen to run; but this one is small, and would run on alone when all others are over. */
+class Sequencer extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isLong = ({ moduleId }: TestSpecification) => moduleId.endsWith('/e2e/crash.test.ts')
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
+  }
+}
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: Sequencer },
     projects: [
       {
         extends: true,
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: Object.keys(files).map((folder) => `test/${folder}/**`),
+          exclude: ['test/e2e/**', 'test/netns/**'],
           pool: 'forks',
           // Many wait for clocks and disks: one more than there are cores.
           maxWorkers: 3,
@@ -22,13 +41,11 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
         },
       },
-      ...Object.entries(files).map(([folder, maxWorkers], index) => ({
+      ...ofDaemons.map((group, index) => ({
         extends: true as const,
         test: {
-          name: folder,
-          include: [`test/${folder}/**/*.test.ts`],
+          ...group,
           pool: 'forks' as const,
-          maxWorkers,
           testTimeout: 120_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: index + 1 },
