@@ -1,11 +1,11 @@
 /** Whole nodes on hosts of their own show the same names: after pushes, deletions, crashes and partitions. */
 import { rm } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import type { NodeStatus } from '../../node/operations/status.ts'
 import { type Client, pullManifest, pushBlob } from '../e2e/client.ts'
 import { type Content, content, makeImage, seededBytes, sha256, writeLayout } from '../e2e/image.ts'
 import { showOutputOnFailure } from '../e2e/process.ts'
 import { requires } from '../e2e/requirement.ts'
+import { hasSecondCopy } from '../e2e/second-copy.ts'
 import { until } from '../swarm/fixture.ts'
 import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
 import { deleteTag, listNames, pushSmall, resolveTag, smallManifest } from './names.ts'
@@ -245,11 +245,8 @@ describe('a cluster of four', requires(...networkNeeds, 'skopeo'), () => {
     await writeLayout(b.folder.at('later'), { image: other })
     const later = 'docker://localhost:5000/team/survives:later'
     await b.run('skopeo', 'copy', '--dest-tls-verify=false', `oci:${b.folder.at('later')}:image`, later)
-    await until('no image of it short of copies', async () => {
-      const status = JSON.parse(await b.shoal('status', '--json')) as NodeStatus
-      return !status.short.list.some(({ repository }) => repository === 'team/survives')
-    })
+    await until('the second copy', () => hasSecondCopy(b.folder.at('data'), 'team/survives:later'))
     await die(b)
     await Promise.all([c, d].map((node) => pull(node, 'later')))
-  }, 60_000)
+  })
 })

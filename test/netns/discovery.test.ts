@@ -120,7 +120,8 @@ describe('on a network of their own', requires(...networkNeeds), () => {
     await network.partition([host(0)], [host(1), host(2)])
     const fetched = await third.fetch(first.digest)
     expect(fetched).toMatchObject({ digest: first.digest, from: second.peer })
-    expect(fetched.ms).toBeLessThan(4000)
+    // Before silence tells that it is gone, which takes 12 s.
+    expect(fetched.ms).toBeLessThan(10_000)
   })
 
   test('a shaped link carries what it is set to', async ({ lan }) => {
