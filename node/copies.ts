@@ -106,6 +106,7 @@ export async function openNodeCopies({
     ack: node.settings.ack,
     breathe: breather(),
     present: () => swarm.members.offers(),
+    onPresent: (listener) => swarm.members.onOffer(listener),
     isGone,
     save: (rows) => node.rosterTable.put(rosterKey, rows),
     random: Math.random,

@@ -3,7 +3,7 @@ import { type Logger, logFailure, type Metrics, steadyClock, wallClock } from '.
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { isNamed } from '../../src/placement/placement.ts'
-import { answerQuestions, openRepair, spreadRecords } from '../../src/records/records.ts'
+import { answerQuestions, type ChangedKey, openRepair, spreadRecords } from '../../src/records/records.ts'
 import type { Elsewhere } from '../../src/registry/registry.ts'
 import { clusterId } from '../../src/swarm/cluster/cluster.ts'
 import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
@@ -166,7 +166,9 @@ export async function openMember(
   opened.defer(node.keepRules.onChange(() => swarm.members.tell()))
   opened.defer(
     names.onChange((keys) => {
-      if (keys.some(({ kind }) => kind === 'policy' || kind === 'member')) swarm.reconsider()
+      const isOfMembers = ({ kind }: ChangedKey): boolean =>
+        kind === 'policy' || kind === 'member' || kind === 'invitation'
+      if (keys.some(isOfMembers)) swarm.reconsider()
     }),
   )
   const banned = opened.use(watchOwnBan(names, swarm.peerId, logger))

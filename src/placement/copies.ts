@@ -11,6 +11,8 @@ export interface CopiesOptions extends Omit<PlacerOptions, 'names' | 'onDue' | '
   names: PlacerOptions['names'] & Pick<Names, 'onChange'>
   /** The members that are connected, as far as they have told what they offer. */
   present(): Offer[]
+  /** Calls back when those may have changed. Returns the unsubscriber. */
+  onPresent(listener: () => void): () => void
   /** Members that nobody waits for: banned, or forgotten. */
   isGone(peer: string): boolean
   /** Who is known, for the next start. */
@@ -35,7 +37,10 @@ export interface Copies extends AsyncDisposable {
   forget(): void
 }
 
-const watchMs = 1_000
+/** Who has been away for too long is seen so late. */
+const watchMs = 15_000
+/** Those who come together are seen together. */
+const gatherMs = 250
 /** Those who join come close together. */
 const settleMs = 2_000
 /** Everything is looked at anew, part by part. */
@@ -114,6 +119,7 @@ export function openCopies(options: CopiesOptions): Copies {
   const { names, roster, backlog, clock, logger, metrics } = options
   const background = new Background('the keeper of copies', logger)
   let wake = Promise.withResolvers<void>()
+  let change = Promise.withResolvers<void>()
   const runner = new CopiesRunner({ ...options, onDue: () => wake.resolve() }, background.signal)
   const { placer } = runner
 
@@ -131,14 +137,18 @@ export function openCopies(options: CopiesOptions): Copies {
   const unsubscribe = names.onChange((keys) => {
     placer.hear(keys)
     if (keys.some(({ kind }) => kind === 'policy')) runner.lookSoon()
+    if (keys.some(({ kind }) => kind === 'policy' || kind === 'member')) change.resolve()
     wake.resolve()
   })
+  const unwatch = options.onPresent(() => change.resolve())
   background.start('watch the members', async (signal) => {
     while (!signal.aborted) {
+      change = Promise.withResolvers()
       await attempt(async () => {
         if (await runner.watch()) wake.resolve()
       }, signal)
-      await clock.sleep(watchMs, { signal })
+      await untilOrAfter(change.promise, watchMs, { clock, signal })
+      await clock.sleep(gatherMs, { signal })
     }
   })
   background.start('keep copies', async (signal) => {
@@ -166,6 +176,7 @@ export function openCopies(options: CopiesOptions): Copies {
     forget: () => placer.forget(),
     async [Symbol.asyncDispose]() {
       unsubscribe()
+      unwatch()
       await background[Symbol.asyncDispose]()
     },
   }

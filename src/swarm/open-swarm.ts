@@ -289,6 +289,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     meet: (peer, addresses) => dialling.learn(peer, addresses),
 
     reconsider() {
+      handover.refresh()
       for (const peer of members.peers()) if (isUnwelcome(peer)) part(peer)
       dialling.reconsider()
     },

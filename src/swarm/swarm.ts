@@ -72,7 +72,10 @@ export interface Swarm extends Host, AsyncDisposable {
   penalise: Conduct['penalise']
   /** Dials a peer soon, at these multiaddrs and those that are known. */
   meet(peer: string, addresses: string[]): void
-  /** Parts from peers that `isBanned` names now, and tries those again that it named before; call it after the policy changed. */
+  /**
+   * Parts from peers that `isBanned` names now, tries those again that it named before, and lets in by the invitations that there are
+   * now; call it after the policy, members or invitations changed.
+   */
   reconsider(): void
 }
 

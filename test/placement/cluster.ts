@@ -89,6 +89,7 @@ export class PlacedNode {
           return layerBytes
         },
         present: () => cluster.reached(this).map(({ offer }) => offer),
+        onPresent: () => () => undefined,
         isGone: (other) => cluster.gone.has(other),
         save: async (rows) => {
           this.rows = rows

@@ -29,11 +29,16 @@ export interface HandoverOptions {
 export interface Handover {
   /** Hands the newest secret to whoever lacks it; to be called when members come. Returns at once. */
   look(): void
+  /** To be called when invitations may have come or gone. */
+  refresh(): void
 }
 
 export const rotationProtocol = '/shoal/rotation/1.0.0'
 const withinMs = 5_000
+/** While members have yet to be given a secret, or others are let in by one of before. */
 const lookAgainMs = 1_000
+/** Invitations that are over are let in for so long. */
+const settledMs = 30_000
 const taken = new Uint8Array([1])
 
 export async function openHandover(options: HandoverOptions): Promise<Handover> {
@@ -112,19 +117,49 @@ export async function openHandover(options: HandoverOptions): Promise<Handover> 
     },
   )
 
+  const turn = async (): Promise<void> => {
+    await secrets.prune()
+    refresh()
+    look()
+  }
+
+  let isWatching = false
+  const watch = (): void => {
+    const isSettled = (): boolean => secrets.names().length <= 1 && lacking().length === 0
+    if (isWatching || isSettled()) return
+    isWatching = true
+    tasks.start('secrets', async (signal) => {
+      try {
+        while (!isSettled()) {
+          await clock.sleep(lookAgainMs * (0.8 + 0.4 * random()), { signal })
+          await turn()
+        }
+      } finally {
+        isWatching = false
+      }
+    })
+  }
+
   const unsubscribe = secrets.onRotation(() => {
     told = new Set()
     refresh()
     look()
+    watch()
   })
   tasks.signal.addEventListener('abort', unsubscribe, { once: true })
   refresh()
-  tasks.every('secrets', lookAgainMs, { clock, random }, async () => {
-    await secrets.prune()
-    refresh()
-    look()
+  watch()
+  tasks.every('secrets', settledMs, { clock, random }, async () => {
+    watch()
+    await turn()
   })
-  return { look }
+  return {
+    look() {
+      look()
+      watch()
+    },
+    refresh,
+  }
 }
 
 function listOf(names: SecretNames[]): string {

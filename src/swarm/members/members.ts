@@ -63,6 +63,8 @@ export interface Members {
   keeping(rule: string): string[]
   /** The connected ones that have told what room they offer for copies, and where they are. */
   offers(): { peer: string; room: number; site?: string }[]
+  /** Calls back when those may have changed. Returns the unsubscriber. */
+  onOffer(listener: () => void): () => void
   /** The site in which the member says it is, if any. */
   siteOf(peer: string): string | undefined
   /** Those that mirror the upstream of this name, whether or not they reach it now, as they last told. */
@@ -124,6 +126,8 @@ interface Known {
   keeps: string[]
 }
 
+type Told = Pick<Known, 'name' | 'site' | 'room' | 'upstreams' | 'away' | 'keeps'>
+
 export async function openMembers(options: MembersOptions): Promise<Members> {
   const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
   const { farewell, isUnwelcome, name, site } = options
@@ -139,6 +143,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
   const members = new Map<string, Known>()
   const turns = new StatusTurns()
   const listeners = new Set<(event: MemberEvent) => void>()
+  const offerListeners = new Set<() => void>()
 
   const emit = (event: MemberEvent): void => {
     for (const listener of listeners) {
@@ -175,9 +180,14 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     return entries.filter(({ addresses }) => addresses.length > 0)
   }
 
-  const hearSelf = (peer: string, known: Known, told: Pick<Known, 'name' | 'site'>): void => {
+  /** What it says of itself in a question, and in an answer. */
+  const hearSelf = (peer: string, known: Known, told: Told): void => {
+    const { name: called, site: place, room = 0, away, keeps, upstreams } = told
+    const isOther = known.room !== room || known.site !== place
+    Object.assign(known, { away, keeps, room, upstreams })
     tellSelf(known, told)
-    if (told.name !== undefined) options.onNamed(peer, told.name)
+    if (called !== undefined) options.onNamed(peer, called)
+    if (isOther) for (const listener of offerListeners) listener()
   }
 
   /** Who is being asked, and whether it is to be asked again. */
@@ -214,10 +224,6 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       if (told.rival !== undefined) await clones.told(peer, told.rival)
       known.agent = told.agent
       known.announces = told.announces
-      known.upstreams = told.upstreams
-      known.away = told.away
-      known.keeps = told.keeps
-      known.room = told.room ?? 0
       hearSelf(peer, known, told)
       for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
       hasAnswered = true
@@ -235,13 +241,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       const signal = AbortSignal.timeout(statusTimeoutMs)
       const request = await channel.receive({ signal })
       if (request === undefined) return
-      const { away, keeps, room = 0, running, upstreams, ...self } = statusRequest.decode(request)
+      const { running, ...told } = statusRequest.decode(request)
       const rival = clones.heard(peer, running)
       const known = members.get(peer)
-      if (known !== undefined) {
-        Object.assign(known, { away, keeps, room, upstreams })
-        hearSelf(peer, known, self)
-      }
+      if (known !== undefined) hearSelf(peer, known, told)
       const answer = {
         agent,
         announces: announces(),
@@ -273,6 +276,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     logger.info({ peer }, 'member left')
     pulse.left(peer)
     emit({ kind: 'leave', peer })
+    for (const listener of offerListeners) listener()
   })
   // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
   node.addEventListener('peer:identify', ({ detail }) => {
@@ -325,6 +329,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       [...members].flatMap(([peer, { room, site: where }]) =>
         room === undefined ? [] : [{ peer, room, ...(where === undefined ? {} : { site: where }) }],
       ),
+    onOffer(listener) {
+      offerListeners.add(listener)
+      return () => offerListeners.delete(listener)
+    },
     siteOf: (peer) => members.get(peer)?.site,
     mirroring: (upstream) =>
       [...members]

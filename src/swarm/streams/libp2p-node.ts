@@ -47,6 +47,14 @@ const maxWindowBytes = 2 * 1024 * 1024
 export const dhtProtocol = '/shoal/kad/1.0.0'
 const dayMs = 24 * 3600_000
 const maxGossipBytes = 4 * 1024 * 1024
+/**
+ * A member that subscribes is in the mesh at once, and who publishes sends to all: a beat mends the mesh after losses, and names what
+ * was said since to those outside of it. Each wakes the node, used or not.
+ */
+const gossipBeatMs = 5_000
+/** Messages are kept for so many beats, and named in so many. */
+const gossipHistory = { mcacheLength: 3, mcacheGossip: 2 }
+const scoreDecayMs = 10_000
 /** Longer than any outage after which a node should still find back on its own. */
 const rememberPeersMs = 30 * dayMs
 
@@ -114,6 +122,8 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
           fallbackToFloodsub: false,
           doPX: false,
           allowedTopics: [names.topic],
+          heartbeatInterval: gossipBeatMs,
+          ...gossipHistory,
           awaitRpcHandler: true,
           awaitRpcMessageHandler: true,
           // An honest answer holds all messages that were asked for, and what is longer ends gossip with its sender for good.
@@ -128,6 +138,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
             IPColocationFactorWeight: 0,
             appSpecificScore: (peer) => -demerits(peer),
             appSpecificWeight: 1,
+            decayInterval: scoreDecayMs,
             topics: {
               [names.topic]: {
                 topicWeight: 1,
@@ -137,7 +148,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
                 meshMessageDeliveriesWeight: 0,
                 meshFailurePenaltyWeight: 0,
                 invalidMessageDeliveriesWeight: -1.5,
-                invalidMessageDeliveriesDecay: 0.98,
+                invalidMessageDeliveriesDecay: 0.98 ** (scoreDecayMs / 1000),
                 timeInMeshQuantum: 1000,
                 timeInMeshCap: 1,
                 firstMessageDeliveriesDecay: 0.5,

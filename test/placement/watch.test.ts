@@ -1,0 +1,60 @@
+/** How often the keeper of copies looks who is there. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { expect, it } from 'vitest'
+import { noMetrics, silentLogger } from '../../src/base/base.ts'
+import { Backlog } from '../../src/placement/backlog.ts'
+import { type CopiesOptions, openCopies } from '../../src/placement/copies.ts'
+import { Roster } from '../../src/placement/roster.ts'
+import { SteppedClock } from '../mirror/stepped-clock.ts'
+
+it('looks who is there when that changes, and else four times a minute', async () => {
+  const clock = new SteppedClock()
+  const table = {
+    values: () => ({ all: async () => [] }),
+    put: async () => undefined,
+    del: async () => undefined,
+  }
+  const offers = [{ peer: 'other', room: 1 }]
+  let looks = 0
+  let changed = (): void => undefined
+  const roster = new Roster({ peer: 'self', room: 1 }, [], clock.now())
+  await using copies = openCopies({
+    self: 'self',
+    names: { onChange: () => () => undefined, listRepositories: async () => ({ items: [] }) },
+    policy: () => ({}),
+    roster,
+    backlog: await Backlog.open(table, () => 0.5),
+    present() {
+      looks++
+      return offers
+    },
+    onPresent(listener: () => void) {
+      changed = listener
+      return () => undefined
+    },
+    isGone: () => false,
+    save: async () => undefined,
+    breathe: () => undefined,
+    random: () => 0.5,
+    clock,
+    logger: silentLogger,
+    metrics: noMetrics,
+  } as unknown as CopiesOptions)
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += 250) {
+      clock.advance(250)
+      for (let turns = 0; turns < 5; turns++) await turn()
+    }
+  }
+  await pass(5 * 60_000)
+  expect(looks).toBeGreaterThan(15)
+  expect(looks).toBeLessThanOrEqual(21)
+  offers.push({ peer: 'another', room: 1 })
+  // However often it is told.
+  for (let times = 0; times < 10; times++) changed()
+  looks = 0
+  await pass(500)
+  expect(looks).toBe(1)
+  expect(roster.members).toHaveLength(3)
+  expect(copies.short()).toEqual([])
+})
