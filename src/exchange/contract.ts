@@ -35,7 +35,7 @@ export interface Exchange extends AsyncDisposable {
    * by piece at once. Whoever calls it for the same blob meanwhile shares it; it ends when the last of them aborts. False when
    * there is no such blob. Throws what the origin throws, OriginError, BlobUnprovenError, StoreFullError.
    */
-  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: { signal: AbortSignal }): Promise<boolean>
   /**
    * Small content that is no blob of the store, such as a manifest, proven: its bytes, and who gave them; `undefined` when no
    * member gives it. What claims to be larger than `maxBytes` is left. `likely`, a member that most likely has it, is asked first.
@@ -86,19 +86,11 @@ export interface OriginDelegation {
     wanted: Wanted,
     options: {
       signal: AbortSignal
-      fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean>
+      fetchFromOrigin(origin: Origin, options: { signal: AbortSignal }): Promise<boolean>
       /** How long nothing of it has come here, from whomever; `undefined` while nothing of it is known here. */
       idleMs(): number | undefined
-      /** More came from the origin. */
-      onProgress(): void
     },
   ): Promise<boolean>
-}
-
-export interface OriginOptions {
-  signal: AbortSignal
-  /** More came from the origin. Not for each chunk. */
-  onProgress?(): void
 }
 
 export interface ExchangeStatus {

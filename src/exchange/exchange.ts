@@ -16,7 +16,6 @@ export type {
   ExchangeStatus,
   Origin,
   OriginDelegation,
-  OriginOptions,
 } from './contract.ts'
 export { openExchange } from './open.ts'
 export { layoutOf, maxBlobBytes } from './protocol/piece-size.ts'

@@ -9,10 +9,9 @@ import {
   TokenBucket,
   unlessAborted,
 } from '../base/base.ts'
-import type { RangesOf } from '../oci/oci.ts'
-import type { Blobs, OpenBlob } from '../store/store.ts'
+import type { Blobs } from '../store/store.ts'
 import { createVerifier } from '../wire/wire.ts'
-import type { Exchange, ExchangeLimits, ExchangeOptions, Origin, OriginOptions } from './contract.ts'
+import type { Exchange, ExchangeLimits, ExchangeOptions, Origin } from './contract.ts'
 import { BlobUnavailableError } from './errors.ts'
 import { Connections } from './peer/connections.ts'
 import { openDirect } from './peer/direct.ts'
@@ -31,7 +30,7 @@ import { Preparations } from './seeding/preparations.ts'
 import { Seeder } from './seeding/seeder.ts'
 import { blobReader } from './transfer/blob-reader.ts'
 import { Liars } from './transfer/candidates.ts'
-import { Finding, type FindOptions } from './transfer/finding.ts'
+import { Finding } from './transfer/finding.ts'
 import { wantedPieces } from './transfer/interest.ts'
 import { LookUp } from './transfer/look-up.ts'
 import { MemoryBudget } from './transfer/memory-budget.ts'
@@ -126,8 +125,7 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     pool,
     ...bucket(limits.uploadBytesPerSecond, clock),
     knownMs: (peer) => acquaintances.knownMs(peer),
-    onDownloader: (peer, digest) => transfers.get(digest)?.consider(peer),
-    onCeased: (digest) => transfers.get(digest)?.state.attempt?.fellowsChanged(),
+    onDownloader: (peer, digest) => transfers.get(digest)?.sources.consider(peer),
     isWith: (peer, digest, piece) => transfers.get(digest)?.sources.isWith(peer, piece) === true,
   })
   const finding = new Finding({ blobs, lookUp, transfers, clock })
@@ -137,35 +135,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   /** What is in the store may be read by whom this node or a member lets. */
   const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
     (await mayRead(wanted.repository, wanted.digest)) || (await lookUp.isHeldFor(wanted, { signal }))
-
-  const open = async (
-    wanted: Wanted,
-    { ranges, signal }: { ranges: RangesOf | undefined; signal: AbortSignal },
-  ): Promise<OpenBlob | undefined> => {
-    if ((await blobs.stat(wanted.digest)) !== undefined) {
-      if (!(await isAllowed(wanted, signal))) return undefined
-      const here = await blobs.open(wanted.digest)
-      // What is found to be rotten when it is opened is brought as if it had not been here.
-      if (here !== undefined) return here
-    }
-    const askedMs = clock.now()
-    const share = await transfers.join(wanted, { ranges, signal })
-    if (share === undefined) return undefined
-    const foundMs = clock.now()
-    const { transfer, release } = share
-    try {
-      const layout = await unlessAborted(transfer.state.ready, signal)
-      const begun = { askedMs, foundMs, readyMs: clock.now() }
-      const { state } = transfer
-      const isPart = wantedPieces({ ranges }, layout) !== 'all'
-      return blobReader({ state, layout, blobs, isPart, begun, clock, release })
-    } catch (error) {
-      release()
-      const isNowhere = error instanceof BlobUnavailableError && error.cause === undefined && !error.isHeld
-      if (isNowhere) return undefined
-      throw error
-    }
-  }
 
   const fetch = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> => {
     if ((await blobs.stat(wanted.digest)) !== undefined) return await isAllowed(wanted, signal)
@@ -186,32 +155,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     }
   }
 
-  const find = async (
-    wanted: Wanted,
-    options: FindOptions,
-    signal: AbortSignal,
-  ): Promise<{ size: number } | undefined> => {
-    const here = await blobs.stat(wanted.digest)
-    if (here === undefined) return await finding.find(wanted, options, signal)
-    return (await isAllowed(wanted, signal)) ? { size: here.size } : undefined
-  }
-
-  const fetchFromOrigin = async (
-    wanted: Wanted,
-    origin: Origin,
-    options: OriginOptions,
-  ): Promise<boolean> => {
-    const { signal } = options
-    if ((await blobs.stat(wanted.digest)) !== undefined) return await admits(wanted, origin, signal)
-    const share = await transfers.fetchFromOrigin(wanted, origin, signal)
-    if (share === undefined) return false
-    try {
-      return await share.transfer.origin.fetchFromOrigin(origin, options)
-    } finally {
-      share.release()
-    }
-  }
-
   const preparations = new Preparations({ blobs, lists, members, background, clock, logger })
   const prefetches = new Prefetches({ limit: limits.prefetches, background, logger, fetch })
 
@@ -226,11 +169,50 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   )
 
   return {
-    open: async (wanted, { ranges, signal } = {}) => await open(wanted, { ranges, signal: bounded(signal) }),
+    async open(wanted, { ranges, ...options } = {}) {
+      const signal = bounded(options.signal)
+      if ((await blobs.stat(wanted.digest)) !== undefined) {
+        if (!(await isAllowed(wanted, signal))) return undefined
+        const here = await blobs.open(wanted.digest)
+        // What is found to be rotten when it is opened is brought as if it had not been here.
+        if (here !== undefined) return here
+      }
+      const askedMs = clock.now()
+      const share = await transfers.join(wanted, { ranges, signal })
+      if (share === undefined) return undefined
+      const foundMs = clock.now()
+      const { transfer, release } = share
+      try {
+        const layout = await unlessAborted(transfer.state.ready, signal)
+        const begun = { askedMs, foundMs, readyMs: clock.now() }
+        const { state } = transfer
+        const isPart = wantedPieces({ ranges }, layout) !== 'all'
+        return blobReader({ state, layout, blobs, isPart, begun, clock, release })
+      } catch (error) {
+        release()
+        const isNowhere = error instanceof BlobUnavailableError && error.cause === undefined && !error.isHeld
+        if (isNowhere) return undefined
+        throw error
+      }
+    },
     fetch: async (wanted, { signal } = {}) => await fetch(wanted, bounded(signal)),
-    find: async (wanted, { signal, ...options }) => await find(wanted, options, bounded(signal)),
-    fetchFromOrigin: async (wanted, origin, options) =>
-      await fetchFromOrigin(wanted, origin, { ...options, signal: bounded(options.signal) }),
+    async find(wanted, options) {
+      const signal = bounded(options.signal)
+      const here = await blobs.stat(wanted.digest)
+      if (here === undefined) return await finding.find(wanted, options, signal)
+      return (await isAllowed(wanted, signal)) ? { size: here.size } : undefined
+    },
+    async fetchFromOrigin(wanted, origin, options) {
+      const signal = bounded(options.signal)
+      if ((await blobs.stat(wanted.digest)) !== undefined) return await admits(wanted, origin, signal)
+      const share = await transfers.fetchFromOrigin(wanted, origin, signal)
+      if (share === undefined) return false
+      try {
+        return await share.transfer.origin.fetchFromOrigin(origin, { signal })
+      } finally {
+        share.release()
+      }
+    },
     read: async (wanted, { signal, ...rest }) =>
       await lookUp.read(wanted, { ...rest, signal: bounded(signal) }),
     seeders: (wanted, { signal } = {}) => lookUp.seeders(wanted, { signal: bounded(signal) }),

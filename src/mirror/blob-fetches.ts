@@ -1,6 +1,6 @@
 /** Blobs that this node fetches from an upstream: for readers of its own, and as the delegate of other members. */
 import { NodeStateError, Semaphore, unlessAborted } from '../base/base.ts'
-import type { Origin, OriginDelegation, OriginOptions, Wanted } from '../exchange/exchange.ts'
+import type { Origin, OriginDelegation, Wanted } from '../exchange/exchange.ts'
 import { type Repository, withoutUpstream } from '../oci/oci.ts'
 import { type MemberWords, type Upstream, type Upstreams, wordFor } from '../upstream/upstream.ts'
 import type { Delegates } from './delegates.ts'
@@ -11,7 +11,7 @@ interface BlobFetchesOptions {
   /** The repository's upstream, where it is one of this node's and its content is for everyone. */
   findUpstream(repository: Repository): Upstream | undefined
   /** Fetches it for the whole cluster, and lets its repository read it here. As `Exchange.fetchFromOrigin`. */
-  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: { signal: AbortSignal }): Promise<boolean>
 }
 
 /** Of what an upstream gives at once, for this node's own readers, however much members ask for. */
@@ -29,13 +29,12 @@ export function blobDelegation(options: {
   const { upstreams, words, delegates, fetches } = options
   return {
     covers: (repository) => wordFor(upstreamName({ repository }), repository, upstreams, words) !== undefined,
-    async fetch({ repository, digest }, { signal, idleMs, fetchFromOrigin, onProgress }) {
+    async fetch({ repository, digest }, { signal, idleMs, fetchFromOrigin }) {
       const question: BlobQuestion = { about: 'blob', repository, digest }
       const said = await delegates.fetch(question, {
         signal,
         idleMs,
-        answer: (until) =>
-          fetches.own(question, (origin) => fetchFromOrigin(origin, { signal: until, onProgress })),
+        answer: (until) => fetches.own(question, (origin) => fetchFromOrigin(origin, { signal: until })),
       })
       if (said.answer === 'failed') throw refusalOf(question, said)
       return said.answer === 'there'

@@ -3,7 +3,7 @@
  * is served while the upstream is away.
  */
 import { type Clock, type Logger, unlessAborted } from '../base/base.ts'
-import type { Origin, OriginDelegation, OriginOptions, Wanted } from '../exchange/exchange.ts'
+import type { Origin, OriginDelegation, Wanted } from '../exchange/exchange.ts'
 import { OciError, type Repository, type Tag, upstreamOf } from '../oci/oci.ts'
 import type { Ledger, RecordKey } from '../records/records.ts'
 import type { Asked, Mirror } from '../registry/registry.ts'
@@ -35,7 +35,7 @@ export interface MirrorPeers extends MemberWords {
   /** Brings the record of a tag here, if a member has one. */
   askForTag(repository: Repository, tag: Tag): Promise<Asked>
   /** Has a blob come from its origin for all of them, and lets its repository read it here. As `Exchange.fetchFromOrigin`. */
-  fetchFromOrigin(wanted: Wanted, origin: Origin, options: OriginOptions): Promise<boolean>
+  fetchFromOrigin(wanted: Wanted, origin: Origin, options: { signal: AbortSignal }): Promise<boolean>
 }
 
 export interface MirrorOptions extends Pick<InquirerOptions, 'holds' | 'keep'> {

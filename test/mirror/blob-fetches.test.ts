@@ -140,7 +140,6 @@ describe('a blob that a reader here waits for', () => {
   const ways = {
     signal: never,
     idleMs: () => undefined,
-    onProgress: () => undefined,
     fetchFromOrigin: async () => true,
   }
 

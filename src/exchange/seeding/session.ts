@@ -35,8 +35,6 @@ export interface SessionContext {
   knownMs(peer: string): number
   /** A peer asks for this blob, and so may soon have some of it. */
   onDownloader(peer: string, digest: Digest): void
-  /** And does so no more. */
-  onCeased(digest: Digest): void
   /** Whether the peer has said that it holds the piece: it need not be told who else does. */
   isWith(peer: string, digest: Digest, piece: number): boolean
 }
@@ -225,7 +223,6 @@ export class Session implements Seeding {
     if (want === undefined) return
     this.#wants.delete(id)
     want.close()
-    this.#options.onCeased(want.digest)
   }
 
   /** Tells of all pieces that came since the last time, and that the downloader lacks. */

@@ -22,8 +22,8 @@ export interface AttemptOptions {
   random(): number
   /** This node, as others know it. */
   self: string
-  /** Those near it that fetch the blob, too. */
-  fellows(): string[]
+  /** Those near it that fetch the blob, too; `undefined` where nobody is far. */
+  fellows(): string[] | undefined
   isFar(peer: string): boolean
   /** A piece is about to be written: it can be read before `onGained`, or is found wrong. */
   onWrite(piece: number, giver: string): void
@@ -50,7 +50,6 @@ export class Attempt {
   #known: number
   readonly #writing = new Set<Promise<void>>()
   readonly #over = Promise.withResolvers<void>()
-  #areFellowsStale = false
   #isOver = false
 
   constructor(options: AttemptOptions) {
@@ -129,7 +128,6 @@ export class Attempt {
   join(source: HoldingSource, allows: (piece: number) => boolean): void {
     const { peer, holds } = source
     this.#peers.set(peer, { source, allows })
-    this.fellowsChanged()
     const held = new Bitfield(holds.held.count)
     for (const piece of holds.held.pieces()) if (allows(piece)) held.add(piece)
     this.#feed({ type: 'peer', peer, held })
@@ -138,7 +136,6 @@ export class Attempt {
   leave(source: Source): void {
     if (!this.has(source)) return
     this.#peers.delete(source.peer)
-    this.fellowsChanged()
     this.#feed({ type: 'left', peer: source.peer })
   }
 
@@ -159,13 +156,8 @@ export class Attempt {
     this.#feed({ type: 'readers', pieces })
   }
 
-  /** Others may have begun to fetch it, or ceased to: looked at when it is woken, however often that is said. */
-  fellowsChanged(): void {
-    this.#areFellowsStale = true
-  }
-
   wake(): void {
-    if (this.#areFellowsStale) this.#tellFellows()
+    this.#tellFellows()
     this.#feed({ type: 'wake' })
   }
 
@@ -207,8 +199,8 @@ export class Attempt {
   }
 
   #tellFellows(): void {
-    this.#areFellowsStale = false
-    this.#feed({ type: 'fellows', peers: this.#options.fellows() })
+    const peers = this.#options.fellows()
+    if (peers !== undefined) this.#feed({ type: 'fellows', peers })
   }
 
   async #take(piece: number, bytes: Uint8Array): Promise<boolean> {

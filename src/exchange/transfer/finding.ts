@@ -19,7 +19,7 @@ export interface FindingOptions {
   clock: Clock
 }
 
-export interface FindOptions {
+interface FindOptions {
   withinMs: number
   sizes?: readonly number[]
 }

@@ -1,6 +1,6 @@
 /** What comes into a transfer from the origin: whom to have it fetched by, and one run for all who want this node to do it. */
 import { type Clock, inStep, unlessAborted, untilOrAfter } from '../../base/base.ts'
-import type { Origin, OriginDelegation, OriginOptions } from '../contract.ts'
+import type { Origin, OriginDelegation } from '../contract.ts'
 import { BlobUnavailableError, BlobUnprovenError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { ListJudge } from './list-judge.ts'
@@ -31,7 +31,7 @@ export interface OriginSourceOptions {
 
 /** One run for all who want this node to fetch the blob: it ends when the last of them has left. */
 interface Run {
-  readonly users: Set<OriginOptions>
+  users: number
   readonly stop: AbortController
   readonly done: Promise<boolean>
 }
@@ -73,26 +73,25 @@ export class OriginSource {
     state.origin.check()
     if (state.origin.received === this.#toldBytes) return
     this.#toldBytes = state.origin.received
-    for (const { onProgress } of this.#run.users) onProgress?.()
-    this.#moved()
+    state.movedMs = this.#options.clock.now()
   }
 
   /** Fetches it for the whole cluster; see `Exchange`. */
-  async fetchFromOrigin(origin: Origin, options: OriginOptions): Promise<boolean> {
-    await unlessAborted(this.#begun.promise, options.signal)
+  async fetchFromOrigin(origin: Origin, { signal }: { signal: AbortSignal }): Promise<boolean> {
+    await unlessAborted(this.#begun.promise, signal)
     // What is here may have come for a repository that others may not read: its upstream says whether this one has it.
     const isDoubtful = this.#run === undefined && this.#parts.judge.isListed
-    if (isDoubtful && !(await this.#options.admits(this.#wanted, origin, options.signal))) return false
+    if (isDoubtful && !(await this.#options.admits(this.#wanted, origin, signal))) return false
     this.#run ??= this.#start(origin)
     this.#parts.state.news()
-    const { users, stop, done } = this.#run
-    users.add(options)
+    const run = this.#run
+    run.users++
     try {
-      return await unlessAborted(done, options.signal)
+      return await unlessAborted(run.done, signal)
     } finally {
-      users.delete(options)
-      if (users.size === 0) {
-        stop.abort(new BlobUnavailableError(this.#wanted.digest, 'nobody wants it brought any more'))
+      run.users--
+      if (run.users === 0) {
+        run.stop.abort(new BlobUnavailableError(this.#wanted.digest, 'nobody wants it brought any more'))
       }
     }
   }
@@ -110,7 +109,6 @@ export class OriginSource {
         signal,
         fetchFromOrigin: async (origin, options) => await this.fetchFromOrigin(origin, options),
         idleMs: () => (state.layout === undefined ? undefined : clock.now() - state.movedMs),
-        onProgress: () => this.#moved(),
       })
       if (!isThere) {
         state.find(false)
@@ -122,10 +120,6 @@ export class OriginSource {
 
   get #wanted(): Wanted {
     return this.#parts.state.wanted
-  }
-
-  #moved(): void {
-    this.#parts.state.movedMs = this.#options.clock.now()
   }
 
   /** Someone here lacks pieces that nobody has. */
@@ -147,7 +141,7 @@ export class OriginSource {
     const done = this.#fetch(pieces, AbortSignal.any([stop.signal, over]))
     // Whoever waits for it hears of a failure.
     done.catch(() => undefined)
-    return { users: new Set(), stop, done }
+    return { users: 0, stop, done }
   }
 
   async #fetch(pieces: OriginPieces, signal: AbortSignal): Promise<boolean> {

@@ -83,10 +83,10 @@ export class Sources {
     return this.#options.members.isFar?.(peer) === true
   }
 
-  /** Those of this node's site that fetch it, too, as far as they are known. */
-  fellows(): string[] {
+  /** Those of this node's site that fetch it, too, as far as they are known; `undefined` where sites are not. */
+  fellows(): string[] | undefined {
     const { members, wanted, downloadersOf } = this.#options
-    if (members.isFar === undefined) return []
+    if (members.isFar === undefined) return undefined
     const holding = this.holding().map(({ peer }) => peer)
     const fellows = new Set([...holding, ...downloadersOf(wanted.digest)])
     return [...fellows].filter((peer) => !this.isFar(peer) && this.get(peer)?.holds?.held.complete !== true)

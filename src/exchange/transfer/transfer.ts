@@ -73,12 +73,6 @@ export class Transfer {
     this.origin = new OriginSource(parts, { ...context, over: this.#over.signal })
   }
 
-  /** A peer that asks for this blob may soon have some of it. */
-  consider(peer: string): void {
-    this.sources.consider(peer)
-    this.state.attempt?.fellowsChanged()
-  }
-
   /** To its end, or until stopped, which keeps the part. Never throws: see `state`. */
   async run({ signal }: { signal: AbortSignal }): Promise<void> {
     const either = AbortSignal.any([signal, this.#over.signal])

@@ -88,11 +88,11 @@ export class TestDelegation {
   for(self: () => string): OriginDelegation {
     return {
       covers: () => true,
-      fetch: async (what, { signal, fetchFromOrigin, onProgress }) => {
+      fetch: async (what, { signal, fetchFromOrigin }) => {
         let failure: unknown = new Error('nobody reaches it')
         for (const { node, origin, life } of this.#fetchers) {
           if (life.signal.aborted) continue
-          const options = { signal: AbortSignal.any([signal, life.signal]), onProgress }
+          const options = { signal: AbortSignal.any([signal, life.signal]) }
           try {
             if (node.peer === self()) return await fetchFromOrigin(origin, options)
             return await node.exchange.fetchFromOrigin(what, origin, options)
