@@ -1,6 +1,7 @@
 /** Peers that fail or attack: what each costs, what it is called, and that nothing wrong reaches a reader or a digest's name. */
 import { setTimeout as delay, setImmediate } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { silentLogger } from '../../src/base/base.ts'
 import type { Fault } from '../../src/exchange/peer/faults.ts'
 import { packLists } from '../../src/exchange/protocol/list-pack.ts'
 import { encodeMessage } from '../../src/exchange/protocol/messages.ts'
@@ -21,6 +22,7 @@ import {
   type World,
   wanted,
 } from './lab/fixture.ts'
+import { TestOrigin } from './lab/test-delegation.ts'
 
 const pieces = 12
 /** What a fault may cost, and some for the blob itself. */
@@ -99,28 +101,53 @@ describe('a peer that', () => {
     expect(downloader.blamed).toHaveLength(1)
   })
 
+  /** Says that it has all of another blob, and signs that as a section. */
+  function signsSections(): ReturnType<typeof double> {
+    const identity = world.identity()
+    const wrong = someBytes(bytes.length)
+    const hashes = pieceHashes(wrong)
+    const after = prefixOf({ hashes }, 0)
+    const section = packLists([signPieceList({ digest, size: bytes.length, hashes, after }, identity)])
+    return double({
+      mesh: world.mesh,
+      identity,
+      bytes: wrong,
+      digest,
+      onList: async (id, { channel }) => await sendAll(channel, listFrames(id, section)),
+    })
+  }
+
   it('signs sections of another blob and vouches for nothing keeps nobody from it, be there two of them or five', async () => {
-    for (let liars = 0; liars < 5; liars++) {
-      const identity = world.identity()
-      const wrong = someBytes(bytes.length)
-      const hashes = pieceHashes(wrong)
-      const after = prefixOf({ hashes }, 0)
-      const section = packLists([signPieceList({ digest, size: bytes.length, hashes, after }, identity)])
-      double({
-        mesh: world.mesh,
-        identity,
-        bytes: wrong,
-        digest,
-        onList: async (id, { channel }) => {
-          for (const frame of listFrames(id, section)) await channel.send(frame)
-        },
-      })
-    }
+    for (let liars = 0; liars < 5; liars++) signsSections()
     honest = await world.node()
     await honest.holds(bytes)
     expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
     expect(await downloader.has(digest)).toBe(true)
     expect(downloader.blamed.map(({ peer }) => peer)).not.toContain(honest.peer)
+  })
+
+  it('signs sections of another blob, as do others, ends no transfer of what a member brings from its origin', async () => {
+    let wrong = 0
+    const logger = {
+      ...silentLogger,
+      warn(_: object, what: string) {
+        if (what.includes('not the blob’s')) wrong++
+      },
+    }
+    const victim = await world.node({ override: { logger } })
+    const bringing = await world.node({ limits: { stallMs: 60_000 } })
+    const origin = new TestOrigin(bytes)
+    origin.gate = 3 * pieceBytes
+    const stop = new AbortController()
+    const brought = bringing.exchange.fetchFromOrigin(wanted(digest), origin, { signal: stop.signal })
+    await until('it to be known', () => (bringing.exchange.status().transfers[0]?.held ?? 0) > 0)
+    for (let liars = 0; liars < 3; liars++) signsSections()
+    const fetching = victim.exchange.fetch(wanted(digest))
+    await until('it to be wrong twice', () => wrong >= 2)
+    await world.clock.sleep(200)
+    origin.let(bytes.length)
+    expect(await Promise.all([fetching, brought])).toEqual([true, true])
+    expect(victim.blamed.map(({ peer }) => peer)).not.toContain(bringing.peer)
   })
 
   it('passes on a list that a liar signed is not convicted of the lie', async () => {

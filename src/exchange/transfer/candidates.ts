@@ -193,6 +193,11 @@ export function contradicts(a: Hashes, b: Hashes): boolean {
   return start < end && Buffer.compare(hashesBetween(a, start, end), hashesBetween(b, start, end)) !== 0
 }
 
+/** Up to where the list tells of the blob. */
+export function knownBytes(list: Hashes): number {
+  return endOf(list) * list.layout.pieceBytes
+}
+
 function endOf(list: Hashes): number {
   return firstPiece(list) + list.hashes.length / pieceHashBytes
 }

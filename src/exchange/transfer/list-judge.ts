@@ -13,7 +13,14 @@ import type { Bitfield } from '../protocol/bitfield.ts'
 import { firstPiece, type SignedPieceList } from '../protocol/piece-list.ts'
 import type { Layout } from '../protocol/piece-size.ts'
 import { turnBytes } from '../seeding/list-making.ts'
-import { type Candidate, Candidates, contradicts, type Giver, type Holding } from './candidates.ts'
+import {
+  type Candidate,
+  Candidates,
+  contradicts,
+  type Giver,
+  type Holding,
+  knownBytes,
+} from './candidates.ts'
 import { ListAsking } from './list-asking.ts'
 import { type Trial, Trials } from './trials.ts'
 
@@ -60,6 +67,8 @@ export class ListJudge<G extends Giver> {
   #current: Candidate | undefined
   /** That is to be tried instead of it. */
   #instead: Candidate | undefined
+  /** Of how much by one that is not gone by before somebody vouches for it. */
+  #awaitedBytes = 0
   /** When the first list was found for which there is no room. */
   #fullMs: number | undefined
 
@@ -81,14 +90,15 @@ export class ListJudge<G extends Giver> {
 
   /** Of how much of the blob the hashes are known by a list that is still growing. */
   get listedBytes(): number {
-    return this.#candidates.listedBytes
+    return Math.max(this.#candidates.listedBytes, this.#awaitedBytes)
   }
 
   /** Whether nobody is left who may vouch for it. */
   get isHopeless(): boolean {
     if (this.unproven < maxUnproven || this.isListed) return false
+    // Who gets it still will vouch for it.
     const isOpen = ({ list, holds }: Holding<G>): boolean =>
-      holds.held.complete && (list === 'none' || list === 'asked')
+      !holds.held.complete || list === 'none' || list === 'asked'
     return !this.#options.holding().some(isOpen)
   }
 
@@ -181,17 +191,19 @@ export class ListJudge<G extends Giver> {
     const { isLiar, act } = this.#options
     this.#expose(lists)
     const known = this.#current?.list.known ?? 0
+    // Who gets it still, and will vouch for it, is asked again.
+    const isIdle = this.unproven >= maxUnproven && lists.every(({ after }) => after !== undefined)
     const isLie = lists.some(({ author, after }) => isLiar(author) || (after && this.#isDoubtful(author)))
-    const candidate = isLie
-      ? undefined
-      : this.#candidates.add(lists, { peer: giver.peer, current: this.#current })
+    const candidate =
+      isLie || isIdle ? undefined : this.#candidates.add(lists, { peer: giver.peer, current: this.#current })
     this.#asking.answered(giver, candidate === undefined ? 'refused' : 'given')
     const { doubt } = giver
     const [first] = lists
+    if (isIdle) this.#awaitedBytes = Math.max(this.#awaitedBytes, ...lists.map(knownBytes))
     if (isLie) act({ type: 'leave', giver })
     else if (candidate === undefined) {
       // It goes on from a list that is not known here: that list is wanted whole.
-      if (first !== undefined && firstPiece(first) > 0) this.#asking.ask(giver)
+      if (first !== undefined && firstPiece(first) > 0 && !isIdle) this.#asking.ask(giver)
     } else if (doubt !== undefined && candidate.list.known > doubt.piece) {
       giver.doubt = undefined
       if (candidate.agreesOn(doubt.piece, doubt.against)) {

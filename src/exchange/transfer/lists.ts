@@ -1,6 +1,7 @@
 /** The piece lists of one transfer: those that peers send are proven and judged, what is judged is done, and what is gone by is kept. */
 import { type Clock, type Logger, unlessAborted } from '../../base/base.ts'
 import { BadSignatureError, MalformedError, type Verifier } from '../../wire/wire.ts'
+import type { OriginDelegation } from '../contract.ts'
 import { BlobUnprovenError } from '../errors.ts'
 import type { Faults } from '../peer/faults.ts'
 import type { WantEvent } from '../peer/want.ts'
@@ -21,12 +22,15 @@ export interface ListsOptions {
   verifier: Verifier
   clock: Clock
   logger: Logger
+  delegation?: OriginDelegation
   /** A list has come, or grown. */
   onFound(): void
 }
 
 /** What is not asked for again after a crash. */
 const keepEveryMs = 1000
+/** Who goes from one list to another has nothing for a moment. */
+const hopeMs = 1000
 
 export class Lists {
   readonly judge: ListJudge<Source>
@@ -35,6 +39,8 @@ export class Lists {
   readonly #options: ListsOptions
   /** Why the last one that was wrong was. */
   #failure: BlobUnprovenError | undefined
+  /** Since when it is hopeless. */
+  #lostMs: number | undefined
   /** As it was kept last. */
   #kept: { candidate: Candidate; known: number; atMs: number } | undefined
 
@@ -64,7 +70,7 @@ export class Lists {
       const hasOrigin = this.#state.origin !== undefined
       const candidate = this.judge.next({ hasOrigin, isAsked: this.#sources.search.isAsked })
       if (candidate !== undefined) return candidate
-      if (this.#failure !== undefined && this.judge.isHopeless) throw this.#failure
+      if (this.#failure !== undefined && this.#isHopeless()) throw this.#failure
       await unlessAborted(this.#state.change, signal)
     }
   }
@@ -111,7 +117,17 @@ export class Lists {
     return true
   }
 
-  /** Throws BlobUnprovenError when it is not to be tried any more. */
+  /** Whether no member can help any more, nor the origin. */
+  #isHopeless(): boolean {
+    const { origin, wanted } = this.#state
+    const mayCome = origin !== undefined || this.#options.delegation?.covers(wanted.repository) === true
+    const isLost = this.judge.isHopeless && (this.judge.isOwnWrong || !mayCome)
+    const nowMs = this.#options.clock.now()
+    this.#lostMs = isLost ? (this.#lostMs ?? nowMs) : undefined
+    return this.#lostMs !== undefined && nowMs - this.#lostMs >= hopeMs
+  }
+
+  /** Whoever vouched for it is convicted. */
   async #convict(candidate: Candidate, cause: unknown): Promise<void> {
     const { lists, logger } = this.#options
     const { digest } = this.#state
@@ -124,7 +140,6 @@ export class Lists {
     this.#kept = undefined
     const failure = new BlobUnprovenError(digest, { cause })
     this.#failure = failure
-    if (candidate.vouchers.size === 0 && this.judge.isHopeless) throw failure
     this.#state.disappoint(failure)
   }
 

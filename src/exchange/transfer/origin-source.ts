@@ -40,8 +40,6 @@ interface Run {
 const tickMs = 100
 /** Members that do not answer hold it back for so long that a blob is brought from the origin. */
 const askedMs = 1000
-/** With what others have of it, and then without. */
-const maxTries = 2
 
 export class OriginSource {
   readonly #parts: OriginParts
@@ -124,10 +122,10 @@ export class OriginSource {
 
   /** Someone here lacks pieces that nobody has. */
   get #isMissing(): boolean {
-    const { state, sources } = this.#parts
+    const { state, sources, judge } = this.#parts
     if (!state.isWanted) return false
     const holding = sources.holding()
-    if (state.attempt === undefined) return holding.length === 0
+    if (state.attempt === undefined) return holding.length === 0 || judge.isHopeless
     return !holding.some(({ holds }) => holds.held.complete) && state.attempt.firstAbsent() !== undefined
   }
 
@@ -148,13 +146,13 @@ export class OriginSource {
     const { state, judge } = this.#parts
     try {
       await this.#untilAsked(signal)
-      for (let tries = 1; ; tries++) {
+      for (;;) {
         const before = judge.unproven
         if (!(await pieces.run({ signal }))) return false
         while (!state.isProven && judge.unproven === before) await unlessAborted(state.change, signal)
         if (state.isProven) return true
-        // What others had from the origin may have been wrong, and this node's be right.
-        if (judge.isOwnWrong || tries >= maxTries) throw new BlobUnprovenError(state.digest)
+        // What others had from the origin may have been wrong, and this node's be right: after some of that it is gone by alone.
+        if (judge.isOwnWrong) throw new BlobUnprovenError(state.digest)
       }
     } finally {
       this.#run = undefined

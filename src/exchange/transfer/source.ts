@@ -34,6 +34,8 @@ export class Source implements Giver {
     const { holds: before } = this
     if (event.type === 'holds' || event.type === 'absent') {
       this.answered = true
+      // What it has from now on may be by another list: by its own, once it has all.
+      if (event.type === 'absent' && this.list !== 'asked') this.list = 'none'
       this.holds = event.type === 'absent' ? undefined : { size: event.size, held: event.held }
       return before !== undefined && this.holds?.held.includes(before.held) !== true
     }

@@ -245,7 +245,7 @@ describe('whatever liars and the network do', () => {
           expect([innocent, model.isProven]).toEqual([[], true])
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 80 },
     )
   })
 })

@@ -10,7 +10,7 @@ import { TransferState } from '../../../src/exchange/transfer/transfer-state.ts'
 import { OciError } from '../../../src/oci/oci.ts'
 import { digestOf, wanted } from '../lab/fixture.ts'
 
-it('is at none that made up another blob, while that is still being dealt with', async () => {
+it('is at none that made up another blob, while that is still being dealt with, and given up a while after the second', async () => {
   const digest = digestOf(new Uint8Array(3))
   const state = new TransferState(wanted(digest), 0)
   const seen: string[] = []
@@ -25,13 +25,18 @@ it('is at none that made up another blob, while that is still being dealt with',
       seen.push(state.now.name)
     },
   }
-  const options = { lists: stored, clock: { now: () => 0 }, logger: silentLogger }
-  const sources = { holding: () => [] } as unknown as Sources
+  let nowMs = 0
+  const options = { lists: stored, clock: { now: () => nowMs }, logger: silentLogger }
+  const sources = { holding: () => [], search: { isAsked: true } } as unknown as Sources
   const lists = new Lists(state, sources, options as unknown as ListsOptions)
   const attempt = () =>
     ({ candidate: new Candidates(digest).begin(layoutOf(3)), partial }) as unknown as Attempt
   // Nobody vouched for either: the second is one too many.
   expect(await lists.prove(attempt())).toBe(false)
-  await expect(lists.prove(attempt())).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
+  expect(await lists.prove(attempt())).toBe(false)
+  const next = lists.next(new AbortController().signal)
+  nowMs = 1000
+  state.news()
+  await expect(next).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
   expect(seen).toEqual(['proving', 'searching', 'proving', 'searching'])
 })
