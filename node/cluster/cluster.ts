@@ -1,5 +1,5 @@
 /** The node as a member: the swarm opened over the local node, its protocols served, its records spread and repaired. */
-import { type Logger, logFailure, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
+import { type Logger, type Metrics, steadyClock, wallClock } from '../../src/base/base.ts'
 import type { Exchange } from '../../src/exchange/exchange.ts'
 import type { Digest } from '../../src/oci/oci.ts'
 import { isNamed } from '../../src/placement/placement.ts'
@@ -82,6 +82,7 @@ export async function openMember(
       cluster: membership.cluster,
       secrets: membership.secrets,
       database: node.swarmTable,
+      held: (...part) => node.store.listShard(...part),
       listen: settings.p2p,
       bootstrap: settings.bootstrap,
       mdns: !settings['no-mdns'],
@@ -177,11 +178,10 @@ export async function openMember(
   metrics.gauge('shoal_member_waiting', () => (admissions.problem() === undefined ? 0 : 1))
   const leaving = new AbortController()
   const { signal } = leaving
-  const resuming = resumeAnnouncing(node, swarm, { signal, logger })
   const watching = reaching.run({ signal, onChange: () => swarm.members.tell() })
   opened.defer(async () => {
     leaving.abort(new Error('the node stops'))
-    await Promise.all([resuming, watching])
+    await watching
   })
   const resources = opened.move()
   return {
@@ -231,22 +231,5 @@ function repairPeers({ settings, membership, names }: LocalNode, swarm: Swarm) {
     isNamed: (peer: string) =>
       given.some((address) => address.endsWith(`/p2p/${peer}`)) || names.isNamed(peer),
     penalise: (peer: string) => swarm.penalise(peer, 'invalid-record'),
-  }
-}
-
-/** What was here before the start is announced again, without hurry. */
-async function resumeAnnouncing(
-  { store }: LocalNode,
-  swarm: Swarm,
-  { signal, logger }: { signal: AbortSignal; logger: Logger },
-): Promise<void> {
-  try {
-    for await (const { digest } of store.blobs.list({ signal })) swarm.providers.resume(digest)
-    for await (const digest of store.manifests.list()) {
-      signal.throwIfAborted()
-      swarm.providers.resume(digest)
-    }
-  } catch (error) {
-    if (!signal.aborted) logFailure(logger, error, 'what is stored could not be listed for announcing')
   }
 }

@@ -74,6 +74,8 @@ export interface StoreOptions {
 export interface FileStore extends Store {
   readonly partials: Partials
   readonly room: Room
+  /** Of blobs and manifests, those of which the hash begins with these two digits. */
+  listShard(shard: string, options?: { signal?: AbortSignal }): AsyncIterable<Digest>
   /** Lets go of memory that is kept for the next readers; false while blobs are read, come in or are on their way. */
   rest(): boolean
   /**
@@ -187,19 +189,27 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     work.run(undefined, (signal) => verifying.run(() => verifier.verifyBlob(digest, signal)))
   const unreadable = new Unreadable({ context, files, pool, verifier })
   const checked = new CheckedBlobs({ files, buffers, sums, sound, verify: verifyBlob, unreadable })
+  const manifests = new ManifestTable(context, space, { checked, verifier })
   const isBusy = (): boolean => buffers.readers > 0 || pool.isBusy
   const scrub = new Scrub({ context, files, sums, verifier, unreadable, clock, isBusy, logger, metrics })
   const resources = opened.move()
   return {
     blobs: fileBlobs({ files, checked, publisher, uses, maxBytes: maxBlobBytes, work }),
     room,
+    async *listShard(shard, { signal } = {}) {
+      for (const digest of await files.listShard(shard)) {
+        signal?.throwIfAborted()
+        yield digest
+      }
+      yield* manifests.listShard(shard)
+    },
     rest() {
       if (isBusy() || pieces.isBusy) return false
       buffers.rest()
       return true
     },
     uploads,
-    manifests: new ManifestTable(context, space, { checked, verifier }),
+    manifests,
     links: new LinkTable(context),
     hold: (digests, run) => context.claims.hold(digests, run),
     partials,

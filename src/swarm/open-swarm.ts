@@ -213,6 +213,7 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     node,
     members,
     isComplete: dialling.isComplete,
+    held: options.held ?? nothing,
     tasks,
     clock,
     random,
@@ -252,7 +253,6 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
     providers: {
       find,
       announce: (digest) => announcer.announce(digest),
-      resume: (digest) => announcer.resume(digest),
       withdraw: (digest) => announcer.withdraw(digest),
     },
     handle: host.handle,
@@ -301,6 +301,10 @@ export async function openSwarm(options: SwarmOptions): Promise<Swarm> {
       await peers.flush()
     },
   }
+}
+
+async function* nothing(): AsyncGenerator<never> {
+  yield* []
 }
 
 function connectionsOf(node: Libp2pNode | undefined, peer: string): Connection[] {

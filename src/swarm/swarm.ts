@@ -2,7 +2,9 @@
  * The members of a cluster and what passes between them: who is connected, channels by protocol, gossip, and who holds what.
  * libp2p stays inside this folder. A node without the cluster's secret cannot finish a handshake with one that has it.
  */
+
 import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Digest } from '../oci/oci.ts'
 import type { Cluster } from './cluster/cluster.ts'
 import type { NodeIdentity } from './cluster/identity.ts'
 import type { ClusterSecrets } from './cluster/secrets.ts'
@@ -117,6 +119,8 @@ export interface SwarmOptions {
   isGone?(peer: string): boolean
   /** What this node and one that is banned show each other before they part. */
   policy?: PolicyExchange
+  /** What this node holds of which the hash begins with these two digits: announced again at intervals. Default nothing. */
+  held?(shard: string, options: { signal: AbortSignal }): AsyncIterable<Digest>
   /** How long new content waits, on average, before the DHT is told; default by how many members there are (announcer.ts). */
   announceAfterMs?: number
   claimLimits?: Partial<ClaimLimits>

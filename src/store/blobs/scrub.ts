@@ -4,6 +4,7 @@
  */
 import { type Clock, type Logger, logFailure, type Metrics } from '../../base/base.ts'
 import { type Digest, hexOf } from '../../oci/oci.ts'
+import { shardRanges } from '../database/database.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import type { TableContext } from '../links/link-table.ts'
 import { type SumTable, unlessFull } from './sum-table.ts'
@@ -148,8 +149,7 @@ export class Scrub {
 
   async #checkManifests(shard: string, round: ScrubRound, signal: AbortSignal): Promise<void> {
     const { context, verifier, metrics } = this.#options
-    for (const algorithm of ['sha256', 'sha512']) {
-      const range = { gt: `${algorithm}:${shard}`, lt: `${algorithm}:${shard}g` }
+    for (const range of shardRanges(shard)) {
       for await (const [digest, bytes] of context.tables.manifests.iterator(range)) {
         signal.throwIfAborted()
         round.manifests++

@@ -1,6 +1,6 @@
 /** The sums of blobs as LevelDB rows. */
 import type { Digest } from '../../oci/oci.ts'
-import type { Tables } from '../database/database.ts'
+import { shardRanges, type Tables } from '../database/database.ts'
 import { takesNothing } from '../errors.ts'
 import { type BlobSums, decodeSums, encodeSums } from '../files/block-sums.ts'
 
@@ -29,10 +29,8 @@ export class SumTable {
 
   /** Of the blobs whose hash begins with these two digits. */
   async *list(shard: string): AsyncGenerator<Digest> {
-    for (const algorithm of ['sha256', 'sha512']) {
-      const range = { gt: `${algorithm}:${shard}`, lt: `${algorithm}:${shard}g` }
+    for (const range of shardRanges(shard))
       for await (const key of this.#table.keys(range)) yield key as Digest
-    }
   }
 }
 

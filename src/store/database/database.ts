@@ -192,6 +192,14 @@ export function within(...parts: string[]): { gt: string; lt: string } {
   return { gt: `${prefix}\0`, lt: `${prefix}\x01` }
 }
 
+/** All digests of which the hash begins with these two digits. */
+export function shardRanges(shard: string): { gt: string; lt: string }[] {
+  return ['sha256', 'sha512'].map((algorithm) => ({
+    gt: `${algorithm}:${shard}`,
+    lt: `${algorithm}:${shard}g`,
+  }))
+}
+
 /** Whether `table` has a key that begins with these parts. */
 export async function hasWithin(table: Tables['links' | 'references'], ...parts: string[]): Promise<boolean> {
   for await (const _ of table.keys({ ...within(...parts), limit: 1 })) return true

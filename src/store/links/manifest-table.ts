@@ -2,7 +2,7 @@
 import { algorithmOf, type Digest, digestBytes, OciError, type Repository } from '../../oci/oci.ts'
 import type { CheckedBlobs } from '../blobs/checked-blobs.ts'
 import type { Verifier } from '../blobs/verifier.ts'
-import { linkKey, referenceKey, within } from '../database/database.ts'
+import { linkKey, referenceKey, shardRanges, within } from '../database/database.ts'
 import { BlobMissingError } from '../errors.ts'
 import type { DiskSpace } from '../files/disk-space.ts'
 import type { Manifests, ManifestWrite } from '../store.ts'
@@ -71,6 +71,12 @@ export class ManifestTable implements Manifests {
 
   async *list(): AsyncGenerator<Digest> {
     for await (const key of this.#context.tables.manifests.keys()) yield key as Digest
+  }
+
+  /** Those of which the hash begins with these two digits. */
+  async *listShard(shard: string): AsyncGenerator<Digest> {
+    for (const range of shardRanges(shard))
+      for await (const key of this.#context.tables.manifests.keys(range)) yield key as Digest
   }
 
   async *referringTo(repository: Repository, digest: Digest): AsyncGenerator<Digest> {

@@ -1,17 +1,25 @@
-/** Tells the DHT what this node holds: one digest at a time, new ones first, the others spread over an interval. */
-import type { Background, Clock, Logger, Metrics } from '../../base/base.ts'
-import type { Digest } from '../../oci/oci.ts'
+/**
+ * Tells the DHT what this node holds: one digest at a time, new ones first, and all of them again within an interval. What is held is
+ * listed a 256th at a time when it is due, since a node may hold a million blobs.
+ */
+import {
+  type Background,
+  type Clock,
+  type Logger,
+  logFailure,
+  type Metrics,
+  RecentMap,
+} from '../../base/base.ts'
+import { type Digest, hexOf } from '../../oci/oci.ts'
 import type { Members } from '../members/members.ts'
 import type { Libp2pNode } from '../streams/libp2p-node.ts'
-import { DueTimes } from './due-times.ts'
 import { cidOf } from './finder.ts'
 import { fewMembers } from './routing-table.ts'
 
 export interface Announcer {
   announce(digest: Digest): void
-  resume(digest: Digest): void
   withdraw(digest: Digest): void
-  /** How many digests are announced, or wait for it. */
+  /** How many digests are announced, or wait for it: as they were counted last, and what changed since. */
   readonly size: number
 }
 
@@ -20,6 +28,8 @@ export interface AnnouncerOptions {
   members: Members
   /** Whether all members that are known are connected. */
   isComplete(): boolean
+  /** What this node holds of which the hash begins with these two digits. */
+  held(shard: string, options: { signal: AbortSignal }): AsyncIterable<Digest>
   tasks: Background
   clock: Clock
   random: () => number
@@ -32,6 +42,12 @@ export interface AnnouncerOptions {
 /** A quarter of the time for which the DHT keeps a record, so that three attempts may fail. */
 const intervalMs = 12 * 3600_000
 const retryMs = 60_000
+const shards = 256
+/** What is beyond is told when its part of all that is held is due. */
+const mostRecent = 16_384
+/** Between two parts that are counted. */
+const countRestMs = 100
+const longestPauseMs = 30_000
 const provideTimeoutMs = 20_000
 /** Announcing takes at most a quarter of the time, since it costs the whole cluster's processors. */
 const restFactor = 3
@@ -48,14 +64,22 @@ const enoughHolders = { amongFew: 1, amongMany: 3 }
 const settleMs = { amongAll: 10 * 60_000, amongFew: 15_000, amongMany: 1000 }
 
 export function createAnnouncer(options: AnnouncerOptions): Announcer {
-  const { node, members, isComplete, tasks, clock, random, logger, metrics } = options
-  const due = new DueTimes()
-  /** The newest last, each at most once. */
-  const fresh: Digest[] = []
-  const waiting = new Set<Digest>()
+  const { node, members, isComplete, held, tasks, clock, random, logger, metrics } = options
+  /** The newest last. */
+  const fresh = new RecentMap<Digest, true>(mostRecent)
+  /** What need not be told when it comes again, and when it is tried again if nobody took note. */
+  const told = new RecentMap<Digest, number>(mostRecent)
+  const counts = new Uint32Array(shards)
+  let shard = Math.floor(random() * shards)
+  let shardMs = clock.now()
   /** When the first of those came that are fresh now, and by how much they wait longer than others. */
   let batch = { sinceMs: 0, factor: 1 }
   let wake: () => void = () => undefined
+
+  const noteHeld = (digest: Digest, by: 1 | -1): void => {
+    const at = Number.parseInt(hexOf(digest).slice(0, 2), 16)
+    counts[at] = Math.max(0, (counts[at] ?? 0) + by)
+  }
 
   const isFew = (): boolean => members.peers().length <= fewMembers
 
@@ -67,28 +91,17 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   /** How long fresh ones still wait. */
   const settlingMs = (): number =>
-    fresh.length === 0 ? 0 : Math.max(0, batch.sinceMs + settle() * batch.factor - clock.now())
-
-  const later = (): number => clock.now() + intervalMs * (0.8 + 0.4 * random())
-
-  const takeFresh = (): Digest | undefined => {
-    while (true) {
-      const newest = fresh.pop()
-      if (newest === undefined) return undefined
-      waiting.delete(newest)
-      if (due.has(newest)) return newest
-    }
-  }
+    fresh.size === 0 ? 0 : Math.max(0, batch.sinceMs + settle() * batch.factor - clock.now())
 
   /** Resolves to how many members took note. */
   const provide = async (digest: Digest, signal: AbortSignal): Promise<number> => {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(provideTimeoutMs)])
-    let told = 0
+    let took = 0
     for await (const event of node.services.dht.provide(cidOf(digest), { signal: bounded })) {
-      if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') told++
+      if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') took++
     }
-    metrics.count('shoal_dht_announcements_total', { told: told === 0 ? 'nobody' : 'some' })
-    return told
+    metrics.count('shoal_dht_announcements_total', { told: took === 0 ? 'nobody' : 'some' })
+    return took
   }
 
   /** How many connected members announce it, as far as this node's own part of the DHT tells. */
@@ -105,21 +118,54 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
 
   const announceOne = async (digest: Digest, signal: AbortSignal): Promise<void> => {
     const startMs = clock.now()
-    let told = 0
+    let took = 0
+    told.set(digest, Number.POSITIVE_INFINITY)
     try {
       const enough = isFew() ? enoughHolders.amongFew : enoughHolders.amongMany
-      if (isComplete() && (await othersAnnouncing(digest, signal)) >= enough) {
-        if (due.has(digest)) due.set(digest, later())
-        return
-      }
-      told = await provide(digest, signal)
+      if (isComplete() && (await othersAnnouncing(digest, signal)) >= enough) return
+      took = await provide(digest, signal)
     } catch (error) {
       signal.throwIfAborted()
       logger.debug({ err: error, digest }, 'announcing failed; it will be tried again')
     }
     // A node that has just joined knows nobody in the DHT yet.
-    if (due.has(digest)) due.set(digest, told > 0 ? later() : clock.now() + retryMs)
+    if (took === 0 && told.has(digest)) told.set(digest, clock.now() + retryMs)
     await clock.sleep(Math.max(minRestMs, restFactor * (clock.now() - startMs)), { signal })
+  }
+
+  const announceFresh = async (signal: AbortSignal): Promise<void> => {
+    while (fresh.size > 0 && settlingMs() === 0)
+      // It may be gone meanwhile.
+      for (const digest of [...fresh.keys()].reverse())
+        if (fresh.delete(digest)) await announceOne(digest, signal)
+  }
+
+  const announceShard = async (signal: AbortSignal): Promise<void> => {
+    shardMs = clock.now() + intervalMs / shards
+    let count = 0
+    try {
+      for await (const digest of held(nameOf(shard), { signal })) {
+        if (members.peers().length === 0) return
+        count++
+        await announceFresh(signal)
+        if (!fresh.has(digest)) await announceOne(digest, signal)
+      }
+      counts[shard] = count
+    } catch (error) {
+      signal.throwIfAborted()
+      logFailure(logger, error, 'what is stored could not be listed for announcing')
+    }
+    shard = (shard + 1) % shards
+  }
+
+  /** For who asks before all of them had their turn. */
+  const countAll = async (signal: AbortSignal): Promise<void> => {
+    for (let at = 0; at < shards; at++) {
+      let count = 0
+      for await (const _ of held(nameOf(at), { signal })) count++
+      counts[at] = count
+      await clock.sleep(countRestMs, { signal })
+    }
   }
 
   const pause = async (ms: number, signal: AbortSignal): Promise<void> => {
@@ -140,20 +186,15 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         await pause(60_000, signal)
         continue
       }
-      const waitMs = settlingMs()
-      if (waitMs > 0) {
-        // No longer than this: whether all members are connected may change without a word.
-        await pause(Math.min(waitMs, 30_000), signal)
-        continue
-      }
-      for (let next = takeFresh(); next !== undefined; next = takeFresh()) await announceOne(next, signal)
-      for (const digest of due.overdue(clock.now())) {
-        if (fresh.length > 0) break
-        await announceOne(digest, signal)
-      }
-      if (fresh.length === 0) await pause(30_000, signal)
+      await announceFresh(signal)
+      for (const [digest, againMs] of [...told]) if (againMs <= clock.now()) await announceOne(digest, signal)
+      if (clock.now() >= shardMs) await announceShard(signal)
+      const nextMs = Math.min(shardMs - clock.now(), fresh.size > 0 ? settlingMs() : longestPauseMs)
+      // No longer than this: whether all members are connected may change without a word.
+      if (nextMs > 0) await pause(Math.min(nextMs, longestPauseMs), signal)
     }
   })
+  tasks.start('counting what is announced', countAll)
 
   // The first member makes announcing useful, and one that is gone makes it urgent.
   members.onChange(() => wake())
@@ -161,27 +202,29 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   return {
     announce(digest) {
       // Told already, or about to be.
-      if (due.has(digest)) return
-      due.set(digest, later())
-      if (waiting.has(digest)) return
-      const isFirst = fresh.length === 0
+      if (fresh.has(digest) || told.has(digest)) return
+      const isFirst = fresh.size === 0
       if (isFirst) batch = { sinceMs: clock.now(), factor: 0.5 + random() }
-      fresh.push(digest)
-      waiting.add(digest)
+      fresh.set(digest, true)
+      noteHeld(digest, 1)
       // The rest wait as long as the first.
       if (isFirst) wake()
     },
-    resume(digest) {
-      if (!due.has(digest)) due.set(digest, clock.now() + intervalMs * random())
-    },
     withdraw(digest) {
-      if (!due.delete(digest)) return
+      fresh.delete(digest)
+      told.delete(digest)
+      noteHeld(digest, -1)
       tasks.start('withdraw', async (signal) => {
         await node.services.dht.cancelReprovide(cidOf(digest), { signal })
       })
     },
     get size() {
-      return due.size
+      return counts.reduce((sum, count) => sum + count, 0)
     },
   }
+}
+
+/** The first two digits of the hashes in it. */
+function nameOf(shard: number): string {
+  return shard.toString(16).padStart(2, '0')
 }

@@ -12,8 +12,6 @@ export interface Providers {
   find(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
   /** Tells the DHT soon that this node has the digest, and again at intervals. Never waits for the network. */
   announce(digest: Digest): void
-  /** The same for content that was here before the node started: spread over the interval instead of at once. */
-  resume(digest: Digest): void
   /** Stops announcing; others may see the digest in the DHT for up to two days, and are told "no" when they ask. */
   withdraw(digest: Digest): void
 }

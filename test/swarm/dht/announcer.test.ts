@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Background, noMetrics, silentLogger } from '../../../src/base/base.ts'
-import { type Digest, digestBytes } from '../../../src/oci/oci.ts'
+import { type Digest, digestBytes, hexOf } from '../../../src/oci/oci.ts'
 import { createAnnouncer } from '../../../src/swarm/dht/announcer.ts'
 import { cidOf } from '../../../src/swarm/dht/finder.ts'
 import type { Members } from '../../../src/swarm/members/members.ts'
@@ -17,6 +17,7 @@ const peer = (name: string) => ({
 function announcerWith(
   known: Map<Digest, string[]>,
   mesh: { complete: boolean; peers: string[]; settleMs?: number },
+  held: (shard: string) => Digest[] = () => [],
 ) {
   const self = peer('self')
   const provided: string[] = []
@@ -45,6 +46,9 @@ function announcerWith(
       },
     } as unknown as Members,
     isComplete: () => mesh.complete,
+    async *held(shard) {
+      yield* held(shard)
+    },
     tasks,
     clock,
     random: () => 0.5,
@@ -115,5 +119,43 @@ test('news that waited among all is told once a member is gone', async () => {
   changed()
   await settle(clock, 0)
   expect(provided).toHaveLength(4)
+  await tasks[Symbol.asyncDispose]()
+})
+
+const shardMs = (12 * 3600_000) / 256
+
+test('what is held is announced a 256th at a time, all of it within half a day', async () => {
+  const all = Array.from({ length: 600 }, (_, at) => digestBytes(Buffer.from(String(at))))
+  const listed: string[] = []
+  const mesh = { complete: false, peers: few }
+  const { announcer, provided, tasks, clock } = announcerWith(new Map(), mesh, (shard) => {
+    listed.push(shard)
+    return all.filter((digest) => hexOf(digest).startsWith(shard))
+  })
+  await settle(clock, 60_000)
+  // Counted first.
+  for (let at = 0; at < 256; at++) await settle(clock, 100)
+  expect(announcer.size).toBe(600)
+  const before = provided.length
+  listed.length = 0
+  await settle(clock, shardMs)
+  expect(listed).toHaveLength(1)
+  expect(provided.slice(before)).toEqual(
+    all.filter((digest) => hexOf(digest).startsWith(listed[0] ?? '')).map((digest) => String(cidOf(digest))),
+  )
+  for (let shard = 0; shard < 256; shard++) await settle(clock, shardMs)
+  expect(new Set(listed).size).toBe(256)
+  expect(new Set(provided)).toEqual(new Set(all.map((digest) => String(cidOf(digest)))))
+  await tasks[Symbol.asyncDispose]()
+})
+
+test('alone, a node lists what it holds to count it, and no more', async () => {
+  const listed: string[] = []
+  const { tasks, clock } = announcerWith(new Map(), { complete: true, peers: [] }, (shard) => {
+    listed.push(shard)
+    return digests
+  })
+  for (let at = 0; at < 260; at++) await settle(clock, shardMs)
+  expect(listed).toHaveLength(256)
   await tasks[Symbol.asyncDispose]()
 })
