@@ -22,8 +22,8 @@ export interface Bench {
   readonly blobBytes: number
   /** How long one wrk run lasts. */
   readonly loadSeconds: number
-  /** How many manifests the full store of the start measurement has. */
-  readonly manifestCount: number
+  /** How many tags the full store of the start measurement has. */
+  readonly tagCount: number
   /** Where the full store is kept between runs, when it is. */
   readonly filledDir: string | undefined
   readonly maker: BlobMaker

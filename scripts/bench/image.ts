@@ -8,8 +8,8 @@ import { expectStatus } from './request.ts'
 import type { Registry } from './subject.ts'
 
 export const manifestType = 'application/vnd.oci.image.manifest.v1+json'
-const configType = 'application/vnd.oci.image.config.v1+json'
-const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
+export const configType = 'application/vnd.oci.image.config.v1+json'
+export const layerType = 'application/vnd.oci.image.layer.v1.tar+gzip'
 const smallLayers = 10
 
 interface Descriptor {
@@ -64,6 +64,6 @@ async function writeBlob(folder: string, mediaType: string, bytes: Uint8Array): 
   return { mediaType, digest: `sha256:${hex}`, size: bytes.length }
 }
 
-function renderManifest(config: Descriptor, layers: readonly Descriptor[]): string {
+export function renderManifest(config: Descriptor, layers: readonly Descriptor[]): string {
   return JSON.stringify({ schemaVersion: 2, mediaType: manifestType, config, layers })
 }

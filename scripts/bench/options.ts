@@ -15,7 +15,7 @@ export interface Options {
   reps: number
   blobMiB: number
   seconds: number
-  manifests: number
+  tags: number
   dir: string
   shoal: string
   json: string | undefined
@@ -30,7 +30,7 @@ export const usage = `npm run bench -- [options]
   --reps N         turns of each measurement (default 3)
   --mib N          size of the large blob in MiB, at least 64 (default 1024)
   --seconds N      length of one load of small requests (default 4)
-  --manifests N    manifests in the full store of "start" (default 100000)
+  --tags N         tags in the full store of "start", with ten blobs each (default 100000)
   --filled DIR     keep that full store in DIR, and use it when it is there
   --dir DIR        where the temporary folder is made (default the system's)
   --json FILE      write all samples there
@@ -50,7 +50,7 @@ export function parseOptions(args: string[], names: readonly string[]): Options 
     reps: count('reps', values.reps, 1),
     blobMiB: count('mib', values.mib, 64),
     seconds: count('seconds', values.seconds, 1),
-    manifests: count('manifests', values.manifests, 1),
+    tags: count('tags', values.tags, 1),
     dir: values.dir,
     shoal: values.shoal,
     json: values.json,
@@ -69,7 +69,7 @@ function parse(args: string[]) {
         reps: { type: 'string', default: '3' },
         mib: { type: 'string', default: '1024' },
         seconds: { type: 'string', default: '4' },
-        manifests: { type: 'string', default: '100000' },
+        tags: { type: 'string', default: '100000' },
         dir: { type: 'string', default: os.tmpdir() },
         shoal: { type: 'string', default: defaultShoal },
         json: { type: 'string' },

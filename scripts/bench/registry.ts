@@ -89,7 +89,7 @@ async function run(options: Options, root: string, signal: AbortSignal): Promise
     reps: options.reps,
     blobBytes: options.blobMiB * mib,
     loadSeconds: options.seconds,
-    manifestCount: options.manifests,
+    tagCount: options.tags,
     filledDir: options.filled,
     maker: new BlobMaker(),
     root,

@@ -7,6 +7,8 @@ import type { Subject } from './subject.ts'
 const checkout = path.join(import.meta.dirname, '..', '..')
 
 export const defaultShoal = path.join(checkout, 'scripts', 'shoal')
+/** What a package of this checkout runs. */
+export const builtProgram = path.join(checkout, 'dist', 'node', 'main.js')
 
 /** `command` is the CLI to measure; its commit is known only when it belongs to a git checkout. */
 export function shoal(command: string, flags: string[] = []): Subject {

@@ -1,14 +1,22 @@
-/** From the spawn to the first 200 of `/v2/`, with an empty store and with a hundred thousand manifests. */
+/**
+ * From the spawn to the first 200 of `/v2/`, with an empty store and with a hundred thousand tags on a million blobs; what that many take
+ * of memory at rest, and how long commands wait for such a node.
+ */
 import { access } from 'node:fs/promises'
 import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { type Bench, type Measurement, openFolder, type Samples, settle } from '../bench.ts'
+import { blobsPerImage } from '../blob-writer.ts'
 import { runCommand } from '../command.ts'
-import { fillManifests } from '../fill.ts'
+import { fillStore } from '../full-store.ts'
 import type { Line } from '../line.ts'
-import { openRegistry } from '../subject.ts'
+import { anonymousMiB, residentMiB } from '../resident.ts'
+import { builtProgram } from '../shoal.ts'
+import { openRegistry, type Registry } from '../subject.ts'
 
 // One start is quick and varies much, so each turn is several.
 const startsPerTurn = 3
+const restMs = 60_000
 
 export const start: Measurement = {
   name: 'start',
@@ -16,14 +24,9 @@ export const start: Measurement = {
     const reach = { kind: 'value', under: 300 } as const
     bench.say('first answer, empty store')
     const empty = await emptyStarts(bench)
-    bench.say(`first answer, ${bench.manifestCount} manifests stored`)
-    const full = await fullStarts(bench)
-    const commands = await commandTimes(bench)
-    const count = bench.manifestCount.toLocaleString('en')
     return [
       { what: 'first answer after start, empty store', unit: 'ms', ...empty, reach },
-      { what: `first answer after start, ${count} manifests`, unit: 'ms', shoal: full, reference: [], reach },
-      ...commands,
+      ...(await fullStore(bench)),
     ]
   },
 }
@@ -42,28 +45,30 @@ async function emptyStarts(bench: Bench): Promise<Samples> {
   return samples
 }
 
-/** Of commands that ask a running node; 150 ms is meant for a checkout, where the shell script looks for newer sources. */
-async function commandTimes(bench: Bench): Promise<Line[]> {
-  await using folder = await openFolder(bench, 'commands')
-  await using registry = await openRegistry(bench.shoal, folder.path, bench)
-  const lines: Line[] = []
-  for (const name of ['ls', 'status']) {
-    bench.say(`shoal ${name}`)
-    const samples: number[] = []
-    for (let turn = 0; turn < bench.reps * startsPerTurn; turn += 1) {
-      const ran = await runCommand(bench.shoalCommand, [name, '--data', registry.dataDir], bench)
-      samples.push(ran.elapsedMs)
-    }
-    const reach = { kind: 'value', under: 150 } as const
-    lines.push({ what: `shoal ${name}`, unit: 'ms', shoal: samples, reference: [], reach })
+async function fullStore(bench: Bench): Promise<Line[]> {
+  await using folder = await openFolder(bench, 'full')
+  const place = bench.filledDir ?? folder.path
+  const dataDir = path.join(place, 'data')
+  const counts = [bench.tagCount, bench.tagCount * blobsPerImage].map((count) => count.toLocaleString('en'))
+  const full = `${counts[0]} tags and ${counts[1]} blobs`
+  if (!(await isThere(dataDir))) {
+    bench.say(`making a store of ${full}`)
+    await fillStore(dataDir, bench.tagCount, bench)
   }
+  bench.say(`first answer, ${full}`)
+  const reach = { kind: 'value', under: 300 } as const
+  const shoal = await startsOn(bench, place)
+  const lines: Line[] = [
+    { what: `first answer after start, ${full}`, unit: 'ms', shoal, reference: [], reach },
+  ]
+  await using empty = await openRegistry(bench.shoal, path.join(folder.path, 'empty'), bench)
+  await using registry = await openRegistry(bench.shoal, place, bench)
+  lines.push(...(await memoryAtRest(bench, { empty, registry }, full)))
+  lines.push(...(await commandTimes(bench, registry)))
   return lines
 }
 
-async function fullStarts(bench: Bench): Promise<number[]> {
-  await using folder = await openFolder(bench, 'full')
-  const place = bench.filledDir ?? folder.path
-  if (!(await isFilled(place))) await fill(bench, place)
+async function startsOn(bench: Bench, place: string): Promise<number[]> {
   const samples: number[] = []
   for (let turn = 0; turn < bench.reps * startsPerTurn; turn += 1) {
     await settle(bench)
@@ -73,15 +78,53 @@ async function fullStarts(bench: Bench): Promise<number[]> {
   return samples
 }
 
-async function fill(bench: Bench, place: string): Promise<void> {
-  bench.say(`putting ${bench.manifestCount} manifests`)
-  await using registry = await openRegistry(bench.shoal, place, bench)
-  await fillManifests(registry, bench.manifestCount, bench)
+/** Once: it takes a minute, and hardly varies. */
+async function memoryAtRest(
+  bench: Bench,
+  { empty, registry }: { empty: Registry; registry: Registry },
+  full: string,
+): Promise<Line[]> {
+  bench.say(`at rest for a minute, ${full}`)
+  await delay(restMs, undefined, bench)
+  const line = async (
+    what: string,
+    measure: (pid: number) => Promise<number>,
+    under: number,
+  ): Promise<Line> => {
+    const added = (await measure(registry.pid)) - (await measure(empty.pid))
+    const reach = { kind: 'value', under } as const
+    return { what, unit: 'MiB', shoal: [added], reference: [], reach }
+  }
+  return [
+    await line(`resident memory that ${full} add at rest`, residentMiB, 40),
+    await line('· without mapped files', anonymousMiB, 40),
+  ]
 }
 
-async function isFilled(place: string): Promise<boolean> {
+/** Of commands that ask a running node: from a checkout, where a shell script looks for newer sources first, and as a package has it. */
+async function commandTimes(bench: Bench, { dataDir }: Registry): Promise<Line[]> {
+  const lines: Line[] = []
+  const ways = [
+    { from: 'a checkout', command: [bench.shoalCommand], under: 150 },
+    { from: 'a package', command: [process.execPath, builtProgram], under: 100 },
+  ]
+  for (const { from, command, under } of ways) {
+    const [file = '', ...args] = command
+    for (const name of ['ls', 'status']) {
+      bench.say(`shoal ${name} from ${from}`)
+      const shoal: number[] = []
+      for (let turn = 0; turn < bench.reps * startsPerTurn; turn += 1)
+        shoal.push((await runCommand(file, [...args, name, '--data', dataDir], bench)).elapsedMs)
+      const reach = { kind: 'value', under } as const
+      lines.push({ what: `shoal ${name} from ${from}`, unit: 'ms', shoal, reference: [], reach })
+    }
+  }
+  return lines
+}
+
+async function isThere(folder: string): Promise<boolean> {
   try {
-    await access(path.join(place, 'data'))
+    await access(folder)
     return true
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false
