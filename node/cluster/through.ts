@@ -2,7 +2,7 @@
  * Content of members that this node cannot reach, such as those behind a line that only dials out: others that reach them are asked to
  * bring it, and give it then. Nobody is asked where no member is missing.
  */
-import { type Clock, RecentMap } from '../../src/base/base.ts'
+import { type Clock, RecentMap, shuffled } from '../../src/base/base.ts'
 import type { Digest, Repository } from '../../src/oci/oci.ts'
 import type { CopyPeers, CopyQuestion } from '../../src/placement/placement.ts'
 
@@ -49,12 +49,9 @@ export function openThrough(options: ThroughOptions): Through {
       const vainAtMs = vain.get(digest) ?? Number.NEGATIVE_INFINITY
       if (brought.has(digest) || clock.now() - vainAtMs < vainMs) return false
       if (!(await areMissing()) || !(await isNamed(repository, digest))) return false
-      const asked = connected()
-        .map((peer) => ({ peer, rank: random() }))
-        .sort((a, b) => a.rank - b.rank)
-        .slice(0, maxAsked)
+      const asked = shuffled(connected(), random).slice(0, maxAsked)
       const question: CopyQuestion = { mode: 'through', images: [{ repository, digest }], withinMs }
-      const isFound = await anyTrue(asked.map(({ peer }) => isComing(peer, question, signal)))
+      const isFound = await anyTrue(asked.map((peer) => isComing(peer, question, signal)))
       signal.throwIfAborted()
       if (!isFound) vain.set(digest, clock.now())
       return isFound

@@ -20,6 +20,7 @@ export { fromUpstream, type Origins, originsOf, type Provenance } from './proven
 export { formatBytes, parseDuration, parseSize, writeDuration, writeSize } from './quantities.ts'
 export { RecentMap } from './recent-map.ts'
 export { Semaphore } from './semaphore.ts'
+export { shuffled } from './shuffled.ts'
 export { SingleFlight } from './single-flight.ts'
 export { systemReason } from './system-reason.ts'
 export { TokenBucket } from './token-bucket.ts'

@@ -1,5 +1,5 @@
 /** Members asked whether they hold some content: those that are connected, and those that the DHT names. */
-import { Fifo, type Logger, unlessAborted, untilOrAfter } from '../../base/base.ts'
+import { Fifo, type Logger, shuffled, unlessAborted, untilOrAfter } from '../../base/base.ts'
 import type { ExchangeMembers, Providers } from '../contract.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Holds } from './candidates.ts'
@@ -116,11 +116,4 @@ export class Inquiry implements Disposable {
     this.#news.resolve()
     this.#news = Promise.withResolvers()
   }
-}
-
-function shuffled(peers: readonly string[], random: () => number): string[] {
-  return peers
-    .map((peer) => ({ peer, rank: random() }))
-    .sort((a, b) => a.rank - b.rank)
-    .map(({ peer }) => peer)
 }

@@ -43,16 +43,10 @@ export class OriginPieces {
   readonly #options: OriginPiecesOptions
   readonly #stalled = new AbortController()
   #waitsSinceMs: number | undefined
-  #received = 0
 
   constructor(parts: OriginPiecesParts, options: OriginPiecesOptions) {
     this.#parts = parts
     this.#options = options
-  }
-
-  /** Bytes from the origin so far. */
-  get received(): number {
-    return this.#received
   }
 
   /** Call it now and then. */
@@ -146,7 +140,7 @@ export class OriginPieces {
       for (;;) {
         const next = await this.#waited(chunks.next(), signal)
         if (next.done === true) break
-        this.#received += next.value.length
+        this.#parts.state.movedMs = this.#options.clock.now()
         for (let rest = next.value; rest.length > 0; ) {
           if (piece === undefined) throw this.#broken(`more than its ${stream.size} bytes came`)
           const part = rest.subarray(0, piece.bytes.length - piece.filled)

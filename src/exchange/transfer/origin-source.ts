@@ -46,8 +46,6 @@ export class OriginSource {
   readonly #options: OriginSourceOptions
   readonly #begun = Promise.withResolvers<void>()
   #run: Run | undefined
-  /** Of what came from the origin, so much was told. */
-  #toldBytes = 0
 
   constructor(parts: OriginParts, options: OriginSourceOptions) {
     this.#parts = parts
@@ -62,16 +60,6 @@ export class OriginSource {
   /** What was kept of the blob is known: before, nobody can say what is missing. */
   begin(): void {
     this.#begun.resolve()
-  }
-
-  /** Call it now and then. */
-  check(): void {
-    const { state } = this.#parts
-    if (this.#run === undefined || state.origin === undefined) return
-    state.origin.check()
-    if (state.origin.received === this.#toldBytes) return
-    this.#toldBytes = state.origin.received
-    state.movedMs = this.#options.clock.now()
   }
 
   /** Fetches it for the whole cluster; see `Exchange`. */
@@ -108,10 +96,8 @@ export class OriginSource {
         fetchFromOrigin: async (origin, options) => await this.fetchFromOrigin(origin, options),
         idleMs: () => (state.layout === undefined ? undefined : clock.now() - state.movedMs),
       })
-      if (!isThere) {
-        state.find(false)
+      if (!isThere)
         throw new BlobUnavailableError(state.digest, 'it is neither in the cluster nor at its origin')
-      }
       await clock.sleep(inStep(tickMs, clock.now()), { signal })
     }
   }
@@ -135,7 +121,6 @@ export class OriginSource {
     const stop = new AbortController()
     const pieces = new OriginPieces(this.#parts, { origin, memory, clock, stallMs })
     state.origin = pieces
-    this.#toldBytes = 0
     const done = this.#fetch(pieces, AbortSignal.any([stop.signal, over]))
     // Whoever waits for it hears of a failure.
     done.catch(() => undefined)

@@ -95,7 +95,6 @@ export class Transfer {
     } finally {
       this.#over.abort(new Error('the transfer is over'))
       await Promise.all(beside)
-      this.state.find(false)
       this.sources.close()
     }
   }
@@ -117,7 +116,7 @@ export class Transfer {
       await clock.sleep(inStep(tickMs, clock.now()), { signal })
       this.sources.check()
       await this.#check()
-      this.origin.check()
+      this.state.origin?.check()
       if (this.state.isReading || this.state.attempt?.isSated === true) this.state.rest(clock.now())
       const idleMs = clock.now() - this.state.movedMs
       // Why an origin gives nothing is known to who asks it, who takes longer.

@@ -1,6 +1,6 @@
 /** The members that are connected now, what they tell about themselves, and whom they know. */
 import { peerIdFromString } from '@libp2p/peer-id'
-import type { Background, Clock, Logger } from '../../base/base.ts'
+import { type Background, type Clock, type Logger, shuffled } from '../../base/base.ts'
 import { hostOf, isPeerId, worthAnnouncing } from '../streams/addresses.ts'
 import type { Host } from '../streams/host.ts'
 import type { Libp2pNode } from '../streams/libp2p-node.ts'
@@ -173,7 +173,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
 
   const knownPeers = async (except: string): Promise<{ peer: string; addresses: string[] }[]> => {
     const others = [...members.keys()].filter((peer) => peer !== except)
-    const told = others.length <= maxPeersTold ? others : sample(others, maxPeersTold, random)
+    const told = others.length <= maxPeersTold ? others : shuffled(others, random).slice(0, maxPeersTold)
     const entries = await Promise.all(
       told.map(async (peer) => ({ peer, addresses: await addressesOf(peer) })),
     )
@@ -353,12 +353,4 @@ function tellSelf(known: Known, { name, site }: Pick<Known, 'name' | 'site'>): v
   else known.name = name
   if (site === undefined) delete known.site
   else known.site = site
-}
-
-function sample<T>(items: T[], count: number, random: () => number): T[] {
-  return items
-    .map((item) => ({ item, rank: random() }))
-    .sort((a, b) => a.rank - b.rank)
-    .slice(0, count)
-    .map(({ item }) => item)
 }
