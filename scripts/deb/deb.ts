@@ -1,7 +1,7 @@
 /**
  * Makes a Debian package that brings its own Node, since Debian's is older than Shoal needs:
  * `npm run deb -- [--out DIR] [--arch x64|arm64] [--fast]`, after `npm ci`. It prints the package's path. `--fast` does not compress.
- * For another architecture than this host's its Node comes from npm's registry, and nothing here can try the package.
+ * For another architecture than this host's its Node comes from npm's registry, and no test tries the package.
  */
 import { execFileSync } from 'node:child_process'
 import {
