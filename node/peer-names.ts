@@ -51,8 +51,9 @@ export class PeerNames implements AsyncDisposable {
     this.#heard.set(peer, name)
     const gone = oldest !== undefined && !this.#heard.has(oldest) ? oldest : undefined
     const tell = (unsaid: number): void => {
-      // The id stands beside the name once, for who looks for it in the log.
-      const facts = { member: peer, name, ...(unsaid === 0 ? {} : { unsaid }) }
+      // What the host is called is put beside its id: only another name is news.
+      const told = this.call([peer])[peer] === name ? {} : { name }
+      const facts = { member: peer, ...told, ...(unsaid === 0 ? {} : { unsaid }) }
       this.#options.logger.info(facts, 'a member told its name')
       this.#writing = this.#writing.then(() => this.#write(peer, name, gone))
     }

@@ -85,7 +85,7 @@ describe('the chart', requires('helm'), () => {
     expect(containers[0]?.env).toEqual(
       expect.arrayContaining([
         upstream,
-        { name: 'SHOAL_BOOTSTRAP', value: '/dns4/members.edge.svc.cluster.local/tcp/5001' },
+        { name: 'SHOAL_BOOTSTRAP', value: '/dns4/shoal-members.edge.svc.cluster.local/tcp/5001' },
         { name: 'SHOAL_MAX_DISK', value: '80%' },
         { name: 'SHOAL_ACK', value: '2' },
       ]),

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { inWords, namingLogger, PeerNames, peersIn } from '../../node/peer-names.ts'
 import { prettyLine } from '../../node/pretty-line.ts'
-import { silentLogger } from '../../src/base/base.ts'
+import { type Logger, silentLogger } from '../../src/base/base.ts'
 import { identityFromSeed } from '../../src/wire/wire.ts'
 
 const [self = '', b = '', c = '', d = ''] = [1, 2, 3, 4].map(
@@ -22,14 +22,14 @@ function openTable() {
   }
 }
 
-async function open(given: Record<string, string> = {}, table = openTable()) {
+async function open(given: Record<string, string> = {}, table = openTable(), logger?: Logger) {
   const lines: object[] = []
   const names = await PeerNames.open({
     table,
     self: { peer: self, name: 'host-a' },
     given: () => Object.entries(given),
     clock: { now: () => 0, sleep: async () => undefined },
-    logger: { ...silentLogger, info: (facts) => void lines.push(facts) },
+    logger: logger ?? { ...silentLogger, info: (facts) => void lines.push(facts) },
   })
   return { names, table, lines }
 }
@@ -81,6 +81,18 @@ describe('the names of hosts', () => {
     await names[Symbol.asyncDispose]()
     expect([lines.length, written]).toEqual([4, 4])
     expect(names.nameOf(b)).toBe('host-999')
+  })
+
+  it('are told once in the line that says them', async () => {
+    const lines: object[] = []
+    const logger = namingLogger({ ...silentLogger, info: (facts) => void lines.push(facts) }, () => names)
+    const { names } = await open({ [c]: 'gateway' }, openTable(), logger)
+    names.hear(b, 'host-b')
+    names.hear(c, 'host-c')
+    expect(lines).toEqual([
+      { member: b, memberName: 'host-b' },
+      { member: c, memberName: 'gateway', name: 'host-c' },
+    ])
   })
 
   it('stand in no text that a shell may be given where they are more than a word', async () => {
