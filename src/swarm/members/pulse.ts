@@ -1,5 +1,5 @@
 /** Whether members are still there and how far away: one long-lived channel to each, a few bytes every five seconds. */
-import type { Background, Clock, Logger } from '../../base/base.ts'
+import { type Background, type Clock, type Logger, unlessAborted } from '../../base/base.ts'
 import { type Channel, ChannelBrokenError, MalformedError } from '../../wire/wire.ts'
 import type { ListeningHost } from '../streams/host.ts'
 
@@ -32,6 +32,8 @@ const answerMs = 6000
  * MiB, which 256 kbit/s carries in this time.
  */
 const mostMs = 180_000
+/** The first beat tells this side the round trip, the second the other one. */
+const secondAfterMs = intervalMs / 4
 /** A member may not make others work by beating faster. */
 const minIntervalMs = intervalMs / 10
 
@@ -40,6 +42,9 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
   const { self, host, tasks, clock, random, logger, onSilence } = options
   const latencies = new Map<string, number>()
   const beating = new Map<string, AbortController>()
+  /** Of all members at once: to wake for each costs more than what is sent then. */
+  let beatNow = Promise.withResolvers<void>()
+  let isKeepingTime = false
 
   /**
    * Waits for as long as anything comes from the member, but not for ever: on a narrow link a pulse lies behind the bytes of
@@ -55,25 +60,43 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
     for (;;) {
       const late = new AbortController()
       const over = new AbortController()
-      const waiting = clock.sleep(ms, { signal: AbortSignal.any([signal, over.signal]) }).then(
+      // By hand: each signal that is made of others costs as much as all the rest of a beat.
+      const leave = (): void => late.abort(signal.reason)
+      signal.addEventListener('abort', leave, { once: true })
+      if (signal.aborted) leave()
+      const waiting = clock.sleep(ms, over).then(
         () => late.abort(new DOMException('the member does not answer', 'TimeoutError')),
         () => undefined,
       )
       try {
-        return await work(AbortSignal.any([signal, late.signal]))
+        return await work(late.signal)
       } catch (error) {
         const isOver = host.silentMs(peer) > ms || clock.now() - sinceMs >= mostMs
         if (!isTimeout(error) || signal.aborted || isOver) throw error
       } finally {
+        signal.removeEventListener('abort', leave)
         over.abort(new Error('it has answered'))
         await waiting
       }
     }
   }
 
+  const keepTime = async (signal: AbortSignal): Promise<void> => {
+    if (isKeepingTime) return
+    isKeepingTime = true
+    try {
+      while (beating.size > 0) {
+        await clock.sleep(intervalMs * (0.8 + 0.4 * random()), { signal })
+        beatNow.resolve()
+        beatNow = Promise.withResolvers()
+      }
+    } finally {
+      isKeepingTime = false
+    }
+  }
+
   const beat = async (channel: Channel, peer: string, signal: AbortSignal): Promise<void> => {
-    // The second beat comes soon, since it tells the other side the round trip.
-    for (let pauseMs = intervalMs / 4; !signal.aborted; pauseMs = intervalMs) {
+    for (let isFirst = true; !signal.aborted; isFirst = false) {
       const frame = Buffer.alloc(frameBytes)
       frame.writeUInt32BE(Math.min(0xffff_ffff, Math.round((latencies.get(peer) ?? 0) * 1000)))
       const startMs = performance.now()
@@ -83,8 +106,14 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
       ])
       if (answer === undefined) throw new ChannelBrokenError('the member ended its pulse')
       latencies.set(peer, performance.now() - startMs)
-      await clock.sleep(pauseMs * (0.8 + 0.4 * random()), { signal })
+      if (isFirst) await clock.sleep(secondAfterMs * (0.8 + 0.4 * random()), { signal })
+      else await nextBeat(clock.now(), signal)
     }
+  }
+
+  const nextBeat = async (beatenMs: number, signal: AbortSignal): Promise<void> => {
+    do await unlessAborted(beatNow.promise, signal)
+    while (clock.now() - beatenMs < secondAfterMs)
   }
 
   const lead = async (peer: string, signal: AbortSignal): Promise<void> => {
@@ -147,6 +176,7 @@ export async function openPulse(options: PulseOptions): Promise<Pulse> {
       const stop = new AbortController()
       beating.set(peer, stop)
       tasks.start('pulse', async (signal) => await lead(peer, AbortSignal.any([signal, stop.signal])))
+      tasks.start('beats', keepTime)
     },
     left(peer) {
       beating.get(peer)?.abort(new Error('the member left'))

@@ -19,6 +19,7 @@ let silentMs: number
 let member: Channel
 let handler: ChannelHandler
 let pulse: Pulse
+let open: (peer: string) => Promise<Channel>
 
 beforeEach(async () => {
   clock = new SteppedClock()
@@ -28,13 +29,14 @@ beforeEach(async () => {
   silentMs = 0
   const pair = channelPair()
   member = pair.b
+  open = async () => pair.a
   pulse = await openPulse({
     self: 'a',
     host: {
       handle: async (_protocol: string, _options: unknown, handle: ChannelHandler) => {
         handler = handle
       },
-      open: async () => pair.a,
+      open: (peer: string) => open(peer),
       silentMs: () => silentMs,
     },
     tasks,
@@ -56,6 +58,14 @@ async function pass(times: number, ms: number): Promise<void> {
   for (let time = 0; time < times; time++) {
     await clock.untilAsleep(ms)
     clock.advance(ms)
+  }
+}
+
+/** Lets so much time pass, with what is done in each tenth of a second. */
+async function passTurns(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) {
+    clock.advance(100)
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve))
   }
 }
 
@@ -85,6 +95,38 @@ describe('a member that was sent a pulse', () => {
     await pass(30, answerMs)
     expect(await silences.promise).toBe('b')
     expect(silent).toEqual(['b'])
+  })
+})
+
+describe('members that are sent pulses', () => {
+  it('are sent them at once, so that the node wakes for all of them together', async () => {
+    const frames: string[] = []
+    const answer = async (peer: string, channel: Channel): Promise<void> => {
+      for (;;) {
+        const frame = await channel.receive()
+        if (frame === undefined) return
+        frames.push(`${peer} ${clock.now() - startMs}`)
+        await channel.send(frame)
+      }
+    }
+    const startMs = clock.now()
+    open = async (peer) => {
+      const { a, b } = channelPair()
+      void Promise.allSettled([answer(peer, b)])
+      return a
+    }
+    const peers = ['b', 'c', 'd']
+    for (const peer of peers) {
+      pulse.joined(peer)
+      await passTurns(300)
+    }
+    await passTurns(3_000)
+    frames.length = 0
+    await passTurns(20_000)
+    const moments = new Set(frames.map((frame) => frame.slice(2)))
+    expect(frames).toHaveLength(12)
+    expect(moments.size).toBe(4)
+    expect(silent).toEqual([])
   })
 })
 
