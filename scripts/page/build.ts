@@ -32,6 +32,7 @@ async function bundle(outDir: string): Promise<void> {
     oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
     build: {
       outDir,
+      emptyOutDir: true,
       assetsInlineLimit: 0,
       modulePreload: false,
       // What the page brings along, Preact and uPlot, may be passed on with its licence alone; the node does not serve it.
