@@ -33,6 +33,15 @@ describe('a network of hosts', requires(...networkNeeds), () => {
     expect(after.bytes - before.bytes).toBeGreaterThan(bytes)
     expect((after.bytes - before.bytes) / (after.packets - before.packets)).toBeGreaterThan(4 * largestOnWire)
   })
+
+  test('tells hosts where all are when they are too many to ask', async () => {
+    await using network = await openNetwork(31)
+    const last = network.hosts.at(-1)
+    if (last === undefined) throw new Error('no host')
+    const { stdout } = await run('ip', ['-n', last.name, '-j', 'neighbour', 'show', 'nud', 'permanent'])
+    const known = (JSON.parse(stdout) as { dst: string }[]).map(({ dst }) => dst)
+    expect(known.sort()).toEqual(network.hosts.map(({ address }) => address).sort())
+  })
 })
 
 async function received(host: NetworkHost): Promise<{ bytes: number; packets: number }> {

@@ -35,6 +35,8 @@ export const networkNeeds = ['linux', 'root', 'ip', 'iptables', 'tc']
  */
 const burst = { slow: '64kb', quick: '128kb' }
 const quickMbps = 100
+/** Of all namespaces together Linux keeps 1,024 hardware addresses that it asked for (gc_thresh3): more hosts than these cannot all know each other. */
+const mostAsking = 30
 
 let networks = 0
 
@@ -83,6 +85,7 @@ export async function openNetwork(hostCount: number, { betweenMbps }: NetworkOpt
     await ip('-n', name, 'route', 'add', 'default', 'via', '10.99.0.1')
     hosts.push(namespaceHost(name, address, `port${i}`))
   }
+  if (hostCount > mostAsking) await introduce(hosts)
   const owned = cleanup.move()
 
   const filter = async (host: NetworkHost, ...args: string[]): Promise<void> => {
@@ -118,6 +121,21 @@ export async function openNetwork(hostCount: number, { betweenMbps }: NetworkOpt
       return { intoBytes: stats64.tx.bytes, backBytes: stats64.rx.bytes }
     },
     [Symbol.asyncDispose]: async () => await owned.disposeAsync(),
+  }
+}
+
+/** Tells all hosts the hardware addresses of all, which are not counted then. */
+async function introduce(hosts: readonly NamespaceHost[]): Promise<void> {
+  const entries = hosts.map(({ address }, index) => {
+    const hardware = `02:00:00:00:00:${index.toString(16).padStart(2, '0')}`
+    return { address, hardware }
+  })
+  const batch = entries
+    .map(({ address, hardware }) => `neighbour replace ${address} lladdr ${hardware} dev eth0 nud permanent`)
+    .join('\n')
+  for (const [index, { name }] of hosts.entries()) {
+    await ip('-n', name, 'link', 'set', 'eth0', 'address', entries[index]?.hardware ?? '')
+    await run('ip', ['-n', name, '-batch', '-'], { input: `${batch}\n` })
   }
 }
 

@@ -149,6 +149,8 @@ export async function openCluster(options: ClusterOptions): Promise<Cluster> {
     const options = { folder: place, flags, ...(host === undefined ? {} : { host }) }
     nodes.push(stack.use(await openNode(options)))
   }
+  // One after the other, those that are left would look for each that is gone: minutes, where they are many.
+  stack.defer(async () => void (await Promise.all(nodes.map(async (node) => await node.stop()))))
   await until('all nodes to be connected', () => isMesh(nodes), 120_000)
   // What is measured is not to be disturbed by copies, which come to whoever owns them.
   const [first] = nodes
