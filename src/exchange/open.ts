@@ -93,16 +93,18 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const shared = { background, inventory, lists, faults, providers, clock, random, logger }
   const asked = { ...shared, self: identity.peerId, links, members }
   const lookUp = new LookUp({ ...asked, stop: background.signal })
+  /** What is here, or on its way, may be read by whom this node or a member lets. */
+  const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
+    (await mayRead(wanted.repository, wanted.digest)) || (await lookUp.isHeldFor(wanted, { signal }))
   const transfers = new Transfers({
     ...asked,
-    lookUp,
+    isAllowed,
     partials: options.partials,
     liars: new Liars(),
     verifier,
     memory,
     pool,
     originMemory: new MemoryBudget(limits.memoryBytes),
-    mayRead,
     admits,
     giveUpMs: limits.giveUpMs,
     metrics,
@@ -131,10 +133,6 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
   const finding = new Finding({ blobs, lookUp, transfers, clock })
   const bounded = (signal: AbortSignal | undefined): AbortSignal =>
     signal === undefined ? background.signal : AbortSignal.any([signal, background.signal])
-
-  /** What is in the store may be read by whom this node or a member lets. */
-  const isAllowed = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> =>
-    (await mayRead(wanted.repository, wanted.digest)) || (await lookUp.isHeldFor(wanted, { signal }))
 
   const fetch = async (wanted: Wanted, signal: AbortSignal): Promise<boolean> => {
     if ((await blobs.stat(wanted.digest)) !== undefined) return await isAllowed(wanted, signal)

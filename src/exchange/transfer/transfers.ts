@@ -1,18 +1,17 @@
 /** All blobs on their way in: one transfer for each digest, shared by whoever wants it, stopped a while after the last has left. */
 import { type Background, ClosingError, unlessAborted, untilOrAfter } from '../../base/base.ts'
-import type { Digest, RangesOf, Repository } from '../../oci/oci.ts'
+import type { Digest, RangesOf } from '../../oci/oci.ts'
 import type { Origin } from '../contract.ts'
 import { BlobUnavailableError, ExchangeClosedError } from '../errors.ts'
 import type { Wanted } from '../protocol/wanted.ts'
 import type { Interest } from './interest.ts'
-import type { LookUp } from './look-up.ts'
 import { Transfer, type TransferContext } from './transfer.ts'
 
 export interface TransfersOptions extends TransferContext {
   background: Background
-  lookUp: Pick<LookUp, 'isHeldFor'>
   graceMs: number
-  mayRead(repository: Repository, digest: Digest): Promise<boolean>
+  /** Whether the repository may have it, as this node or a member says. */
+  isAllowed(wanted: Wanted, signal: AbortSignal): Promise<boolean>
 }
 
 interface Entry {
@@ -60,8 +59,7 @@ export class Transfers {
     const known = this.#entries.get(wanted.digest)
     // What was begun for another repository is shared once a member says that this one may read it, too.
     if (known !== undefined && !known.transfer.state.repositories.has(wanted.repository)) {
-      const isKnown = await this.#options.mayRead(wanted.repository, wanted.digest)
-      if (!isKnown && !(await this.#options.lookUp.isHeldFor(wanted, { signal }))) return undefined
+      if (!(await this.#options.isAllowed(wanted, signal))) return undefined
       known.transfer.state.repositories.add(wanted.repository)
     }
     const share = await this.#share(wanted, { ranges })
