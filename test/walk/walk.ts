@@ -116,6 +116,7 @@ export async function walk(): Promise<string> {
   for (const { descriptor } of [image.config, ...image.layers])
     await client.ask('GET', `/v2/team/app/blobs/${descriptor.digest}`)
   await until(a, 'status', (text) => !text.includes('Copies'))
+  await until(a, 'peers', (text) => / \d+\.\d ms /.test(text))
 
   const { version } = JSON.parse(await readFile(path.join(import.meta.dirname, '../../package.json'), 'utf8'))
   const known = [
