@@ -22,6 +22,7 @@ export { RecentMap } from './recent-map.ts'
 export { Semaphore } from './semaphore.ts'
 export { shuffled } from './shuffled.ts'
 export { SingleFlight } from './single-flight.ts'
+export { noteSpent } from './spent-buffers.ts'
 export { systemReason } from './system-reason.ts'
 export { TokenBucket } from './token-bucket.ts'
 export {

@@ -1,5 +1,6 @@
 /** Bodies of answers: small ones whole and bounded, those of blobs as they come, and none longer than it said. */
 import type { Readable } from 'node:stream'
+import { noteSpent } from '../base/base.ts'
 import type { Availability } from './availability.ts'
 import { describeFailure } from './failure.ts'
 import { type Answer, AnswerTimeoutError } from './transport.ts'
@@ -49,6 +50,7 @@ export async function* readParts(
       })
       if (next.done === true) return
       yield next.value
+      noteSpent(next.value.length)
     }
   } finally {
     body.destroy()
