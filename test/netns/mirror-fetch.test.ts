@@ -6,10 +6,12 @@ import { requires } from '../e2e/requirement.ts'
 import { openUpstreamRegistry, type UpstreamRegistry, upstreamNeeds } from '../e2e/upstream-registry.ts'
 import { until } from '../swarm/fixture.ts'
 import { type ClusterNode, isMesh, openClusterNodes } from './cluster-node.ts'
-import { type NetworkHost, networkNeeds, openNetwork } from './network.ts'
+import { type Network, type NetworkHost, networkNeeds, openNetwork } from './network.ts'
 
 const hosts = 4
 const megabits = 100
+/** Slow enough for a busy machine to see that half of a layer is over it before all is. */
+const slowMegabits = 40
 const layerBytes = 16 * 1024 * 1024
 const name = 'upstream.test'
 
@@ -18,9 +20,10 @@ describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNe
   let nodes: ClusterNode[] = []
   let upstream: UpstreamRegistry
   let outside: NetworkHost
+  let network: Network
 
   beforeAll(async () => {
-    const network = stack.use(await openNetwork(hosts + 1))
+    network = stack.use(await openNetwork(hosts + 1))
     const [at, ...members] = network.hosts
     if (at === undefined) throw new Error('no host for the upstream')
     outside = at
@@ -63,11 +66,13 @@ describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNe
 
   test('sends hardly more than a blob when the host that fetches it is killed half-way', async () => {
     const layer = await newLayer('killed')
+    await network.shape(outside, slowMegabits)
     const before = await sentBytes(outside)
     const pulls = Promise.allSettled(nodes.map((node) => expectBlob(node, layer)))
     let fetcher: ClusterNode | undefined
     await until('half of it to come from outside', async () => {
-      for (const node of nodes) if ((await fetchedBytes(node)) > layerBytes / 2) fetcher = node
+      const fetched = await Promise.all(nodes.map(fetchedBytes))
+      fetcher = nodes.find((_, at) => (fetched[at] ?? 0) > layerBytes / 2)
       return fetcher !== undefined
     })
     await fetcher?.kill()
