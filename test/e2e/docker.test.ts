@@ -11,6 +11,7 @@ import { archive, greeting, makeImage, nativeArchitecture, sha256 } from './imag
 import { run, showOutputOnFailure } from './process.ts'
 import { openRegistry, type Registry } from './registry.ts'
 import { requires } from './requirement.ts'
+import { hasSecondCopy } from './second-copy.ts'
 
 interface ManifestJson {
   config: { digest: string; size: number }
@@ -192,7 +193,7 @@ describe.each(stores)(
             (await Promise.all(nodes.map((node) => call<PeerList>(node, 'peers')))).every(
               ({ members }) => members.length === 3,
             )
-          await until('a mesh', () => isMesh([first, second, third, registry]), 20_000)
+          await until('a mesh', () => isMesh([first, second, third, registry]))
 
           const push = async (node: Registry, tag: string): Promise<string> => {
             const name = `${node.host}/team/survives:${tag}`
@@ -219,11 +220,7 @@ describe.each(stores)(
           for (const node of [second, third, registry]) await pull(node, 'acknowledged', acknowledged)
 
           const later = await push(second, 'later')
-          using asking = openClient(second.port)
-          await until('the second copy', async () => {
-            const { body } = await asking.ask('GET', '/metrics')
-            return /^shoal_copies_short_images 0$/m.test(body.toString())
-          })
+          await until('the second copy', () => hasSecondCopy(second.data, 'team/survives:later'))
           await die(second)
           for (const node of [third, registry]) await pull(node, 'later', later)
         },

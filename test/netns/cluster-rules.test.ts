@@ -151,7 +151,7 @@ describe('a cluster on a network of its own', requires(...networkNeeds), () => {
     const ended = (node: ClusterNode) => node.output().includes('"secrets":1')
     await until('the old one to end', () => ended(a) && ended(b), spreadMs)
     await holder.start(['--no-mdns', '--join', old])
-    expect(await isMesh([a, b])).toBe(true)
+    await until('the two by themselves', () => isMesh([a, b]), spreadMs)
     await pushSmall(a.client, 'team/app', '2', smallManifest('after'))
     await until('the tag on the other', () => resolves(b, 'team/app', '2', 'after'), spreadMs)
     await until(
