@@ -1,25 +1,15 @@
-/** The members that are connected now, what they tell about themselves, and whom they know. */
+/** The members that are connected now, and what they have told of themselves. */
 import { peerIdFromString } from '@libp2p/peer-id'
-import { type Background, type Clock, type Logger, shuffled } from '../../base/base.ts'
-import { hostOf, isPeerId, worthAnnouncing } from '../streams/addresses.ts'
+import type { Background, Clock, Logger } from '../../base/base.ts'
+import { hostOf, isPeerId } from '../streams/addresses.ts'
 import type { Host } from '../streams/host.ts'
 import type { Libp2pNode } from '../streams/libp2p-node.ts'
 import type { Clones } from './clones.ts'
 import type { Dialer } from './dialer.ts'
 import type { Farewell } from './farewell.ts'
 import type { Pulse } from './pulse.ts'
-import {
-  maxAddressesTold,
-  maxAddressLength,
-  maxKeepsTold,
-  maxPeersTold,
-  maxStatusBytes,
-  maxUpstreamsTold,
-  statusMessage,
-  statusProtocol,
-  statusRequest,
-} from './status-message.ts'
-import { StatusTurns } from './status-turns.ts'
+import { type OwnStatus, openStatus, type Told } from './status.ts'
+import { maxAddressesTold } from './status-message.ts'
 
 export interface Member {
   peer: string
@@ -77,13 +67,9 @@ export interface Members {
   onChange(listener: (event: MemberEvent) => void): () => void
 }
 
-const statusTimeoutMs = 5000
 const maxMissing = 256
-const statusIntervalMs = 60_000
-/** Members ask for the places of all others again and again; to look them up costs more than the answer. */
-const placesMs = 30_000
 
-export interface MembersOptions {
+export interface MembersOptions extends OwnStatus {
   node: Libp2pNode
   host: Host
   dialer: Dialer
@@ -95,53 +81,17 @@ export interface MembersOptions {
   random: () => number
   logger: Logger
   clones: Clones
-  agent: string
-  /** How many digests this node announces. */
-  announces(): number
-  /** Of this node. */
-  name: string | undefined
-  site: string | undefined
-  /** Names of the upstreams that this node reaches now. */
-  upstreams(): string[]
-  /** Names of those that it mirrors and does not reach. */
-  upstreamsAway(): string[]
-  /** Keep rules of which this node holds its site's share. */
-  keeps(): string[]
-  /** The room that this node offers for copies; 0 for none. */
-  room(): number
   /** A member told what it is called. */
   onNamed(peer: string, name: string): void
 }
 
-interface Known {
+interface Known extends Told {
   sinceMs: number
-  agent?: string
-  announces?: number
-  name?: string
-  site?: string
-  /** Absent until it has told. */
-  room?: number
-  upstreams: string[]
-  away: string[]
-  keeps: string[]
 }
 
-type Told = Pick<Known, 'name' | 'site' | 'room' | 'upstreams' | 'away' | 'keeps'>
-
 export async function openMembers(options: MembersOptions): Promise<Members> {
-  const { node, host, dialer, pulse, tasks, clock, random, logger, clones, agent, announces } = options
-  const { farewell, isUnwelcome, name, site } = options
-  const ownFacts = () => ({
-    running: clones.statement(),
-    ...(name === undefined ? {} : { name }),
-    ...(site === undefined ? {} : { site }),
-    keeps: options.keeps().slice(0, maxKeepsTold),
-    ...(options.room() === 0 ? {} : { room: options.room() }),
-    upstreams: options.upstreams().slice(0, maxUpstreamsTold),
-    away: options.upstreamsAway().slice(0, maxUpstreamsTold),
-  })
+  const { node, pulse, clock, logger, farewell, isUnwelcome } = options
   const members = new Map<string, Known>()
-  const turns = new StatusTurns()
   const listeners = new Set<(event: MemberEvent) => void>()
   const offerListeners = new Set<() => void>()
 
@@ -155,106 +105,27 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     }
   }
 
-  /** Where those are that were looked up of late. */
-  const places = new Map<string, { addresses: string[]; untilMs: number }>()
-
-  const addressesOf = async (peer: string): Promise<string[]> => {
-    const known = places.get(peer)
-    if (known !== undefined && known.untilMs > clock.now()) return known.addresses
-    const id = peerIdFromString(peer)
-    // One that has said nothing since it connected is not there.
-    const stored = (await node.peerStore.has(id)) ? (await node.peerStore.get(id)).addresses : []
-    const worth = worthAnnouncing(stored.map(({ multiaddr }) => multiaddr)).map(String)
-    const addresses = worth.filter((entry) => entry.length <= maxAddressLength).slice(0, maxAddressesTold)
-    if (addresses.length > 0 && members.has(peer))
-      places.set(peer, { addresses, untilMs: clock.now() + placesMs })
-    return addresses
-  }
-
-  const knownPeers = async (except: string): Promise<{ peer: string; addresses: string[] }[]> => {
-    const others = [...members.keys()].filter((peer) => peer !== except)
-    const told = others.length <= maxPeersTold ? others : shuffled(others, random).slice(0, maxPeersTold)
-    const entries = await Promise.all(
-      told.map(async (peer) => ({ peer, addresses: await addressesOf(peer) })),
-    )
-    return entries.filter(({ addresses }) => addresses.length > 0)
-  }
-
-  /** What it says of itself in a question, and in an answer. */
-  const hearSelf = (peer: string, known: Known, told: Told): void => {
-    const { name: called, site: place, room = 0, away, keeps, upstreams } = told
-    const isOther = known.room !== room || known.site !== place
-    Object.assign(known, { away, keeps, room, upstreams })
-    tellSelf(known, told)
-    if (called !== undefined) options.onNamed(peer, called)
+  /** A question leaves out what only an answer tells. */
+  const hear = (peer: string, { name, site, room = 0, ...told }: Told): void => {
+    const known = members.get(peer)
+    if (known === undefined) return
+    const isOther = known.room !== room || known.site !== site
+    Object.assign(known, told, { room })
+    if (name === undefined) delete known.name
+    else known.name = name
+    if (site === undefined) delete known.site
+    else known.site = site
+    if (name !== undefined) options.onNamed(peer, name)
     if (isOther) for (const listener of offerListeners) listener()
   }
 
-  /** Who is being asked, and whether it is to be asked again. */
-  const asking = new Map<string, { again: boolean }>()
-
-  /** One at a time with each, however often there is a reason. */
-  const askStatus = async (peer: string): Promise<void> => {
-    const running = asking.get(peer)
-    if (running !== undefined) {
-      running.again = true
-      return
-    }
-    const mine = { again: true }
-    asking.set(peer, mine)
-    while (mine.again && members.has(peer)) {
-      mine.again = false
-      await askOnce(peer)
-    }
-    asking.delete(peer)
-  }
-
-  const askOnce = async (peer: string): Promise<void> => {
-    const signal = AbortSignal.any([tasks.signal, AbortSignal.timeout(statusTimeoutMs)])
-    let hasAnswered = false
-    try {
-      const channel = await host.open(peer, statusProtocol, { maxFrameBytes: maxStatusBytes, signal })
-      await channel.send(statusRequest.encode(ownFacts()), { signal })
-      const answer = await channel.receive({ signal })
-      await channel.close()
-      const known = members.get(peer)
-      if (answer === undefined || known === undefined) return
-      const told = statusMessage.decode(answer)
-      clones.heard(peer, told.running)
-      if (told.rival !== undefined) await clones.told(peer, told.rival)
-      known.agent = told.agent
-      known.announces = told.announces
-      hearSelf(peer, known, told)
-      for (const { peer: other, addresses } of told.peers) dialer.learn(other, addresses)
-      hasAnswered = true
-    } catch (error) {
-      if (!tasks.signal.aborted) logger.debug({ err: error, peer }, 'a member did not tell its status')
-    } finally {
-      turns.asked(peer, { hasAnswered })
-    }
-  }
-
-  await host.handle(
-    statusProtocol,
-    { maxFrameBytes: maxStatusBytes, maxInboundPerPeer: 4 },
-    async (channel, peer) => {
-      const signal = AbortSignal.timeout(statusTimeoutMs)
-      const request = await channel.receive({ signal })
-      if (request === undefined) return
-      const { running, ...told } = statusRequest.decode(request)
-      const rival = clones.heard(peer, running)
-      const known = members.get(peer)
-      if (known !== undefined) hearSelf(peer, known, told)
-      const answer = {
-        agent,
-        announces: announces(),
-        peers: await knownPeers(peer),
-        ...(rival === undefined ? {} : { rival }),
-        ...ownFacts(),
-      }
-      await channel.send(statusMessage.encode(answer), { signal })
-    },
-  )
+  const status = await openStatus({
+    ...options,
+    own: options,
+    peers: () => [...members.keys()],
+    isMember: (peer) => members.has(peer),
+    onTold: hear,
+  })
 
   node.addEventListener('peer:connect', ({ detail }) => {
     const peer = detail.toString()
@@ -263,15 +134,14 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
       return
     }
     members.set(peer, { sinceMs: clock.now(), upstreams: [], away: [], keeps: [] })
-    turns.joined(peer)
+    status.joined(peer)
     logger.info({ peer }, 'member joined')
     pulse.joined(peer)
     emit({ kind: 'join', peer })
   })
   node.addEventListener('peer:disconnect', ({ detail }) => {
     const peer = detail.toString()
-    places.delete(peer)
-    turns.left(peer)
+    status.left(peer)
     if (!members.delete(peer)) return
     logger.info({ peer }, 'member left')
     pulse.left(peer)
@@ -279,14 +149,7 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
     for (const listener of offerListeners) listener()
   })
   // Identified peers have told the addresses that can be passed on, so the exchange comes after that.
-  node.addEventListener('peer:identify', ({ detail }) => {
-    places.delete(detail.peerId.toString())
-    tasks.start('status', async () => await askStatus(detail.peerId.toString()))
-  })
-  const ask = async (peers: Iterable<string>): Promise<void> => {
-    await Promise.all([...peers].map(askStatus))
-  }
-  tasks.every('status', statusIntervalMs, { clock, random }, () => ask(turns.next()))
+  node.addEventListener('peer:identify', ({ detail }) => status.identified(detail.peerId.toString()))
 
   return {
     list() {
@@ -340,17 +203,10 @@ export async function openMembers(options: MembersOptions): Promise<Members> {
         .map(([peer]) => peer),
     reaching: (upstream) =>
       [...members].filter(([, known]) => known.upstreams.includes(upstream)).map(([peer]) => peer),
-    tell: () => tasks.start('status', () => ask(members.keys())),
+    tell: () => status.ask(members.keys()),
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
   }
-}
-
-function tellSelf(known: Known, { name, site }: Pick<Known, 'name' | 'site'>): void {
-  if (name === undefined) delete known.name
-  else known.name = name
-  if (site === undefined) delete known.site
-  else known.site = site
 }
