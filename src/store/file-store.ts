@@ -1,4 +1,5 @@
 /** The store over a data directory: puts the parts together, mends what a crash left, and closes in order. */
+import { readFile } from 'node:fs/promises'
 import {
   type Clock,
   Keyed,
@@ -60,6 +61,8 @@ export interface StoreOptions {
   maxDiskBytes?: number | undefined
   /** The grace time that `collect` will be called with: leases are renewed once a quarter of it has passed. Default an hour. */
   graceMs?: number
+  /** What names this run of the host; default as the kernel says. */
+  boot?: string | undefined
   /** Threads that hash and write; default 2. */
   workers?: number
   /** Memory for reading blobs, all readers together; default 32 MiB. */
@@ -104,6 +107,16 @@ export interface FileStore extends Store {
   readonly scrub: Pick<Scrub, 'run' | 'status'>
   /** Calls `listener` with whatever turns out to be wrong, however that was found. Returns the unsubscriber. */
   onQuarantined(listener: (quarantined: Quarantined) => void): () => void
+}
+
+/** Until the host starts again; `undefined` where the kernel does not tell. */
+async function readBoot(): Promise<string | undefined> {
+  try {
+    return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error) return undefined
+    throw error
+  }
 }
 
 /** Opens the store of a directory; what the last run left is mended in the background. */
@@ -161,8 +174,8 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
     .run(undefined, (signal) => keepTime({ tables, leases, clock, logger }, signal))
     .catch((error: unknown) => logFailure(logger, error, 'the time of the leases is not written any more'))
   const pieces = opened.use(new PiecePool({ clock: steadyClock, logger }))
-  const { freshBytes } = options
-  const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums, freshBytes })
+  const { freshBytes, boot = await readBoot() } = options
+  const partials = new PartialFiles({ context, files, pool: pieces, space, buffers, sums, freshBytes, boot })
   const uses = new LastUses(context)
   const evictor = new Evictor({ context, files, partials, uses, work, clock, logger, metrics })
   const reserveBytes = Math.max(0, minFreeBytes)

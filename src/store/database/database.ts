@@ -130,6 +130,17 @@ export interface PartialRow {
   /** Pieces that were verified. */
   held: number[]
   writtenMs: number
+  /** Where it was closed in order: by what it can be told whether its file was touched since. */
+  closed?: ClosedPartial
+}
+
+export interface ClosedPartial {
+  /** Of the host: what it had not written by its end may be lost. */
+  boot: string
+  inode: string
+  mtimeNs: string
+  /** SHA-256 of the hashes of all that is held, in order. */
+  proof: string
 }
 
 /** A manifest that the collector found without a tag. */

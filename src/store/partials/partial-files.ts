@@ -1,8 +1,10 @@
 /** Partial blobs as files under `partials/`, with a row each that says which pieces an earlier run had verified. */
+import { stat } from 'node:fs/promises'
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import { algorithmOf, type Digest, hexOf, OciError } from '../../oci/oci.ts'
 import type { SumTable } from '../blobs/sum-table.ts'
-import type { PartialRow } from '../database/database.ts'
+import type { ClosedPartial, PartialRow } from '../database/database.ts'
+import { BlobRottenError } from '../errors.ts'
 import type { BlobFiles } from '../files/blob-files.ts'
 import { DiskLots } from '../files/disk-lots.ts'
 import { asStoreError, type DiskSpace } from '../files/disk-space.ts'
@@ -22,6 +24,8 @@ export interface PartialFilesOptions {
   buffers: ReadBuffers
   sums: SumTable
   freshBytes?: number | undefined
+  /** Of this run of the host; `undefined` where that cannot be told. */
+  boot: string | undefined
 }
 
 /** How often the row is written while pieces arrive: what it does not say yet is fetched again after a crash. */
@@ -53,7 +57,11 @@ export class PartialFiles implements Partials {
         const file = pool.nextFile()
         const path = files.partialPath(digest)
         const algorithm = algorithmOf(digest)
-        const asked = { type: 'open', file, path, size, pieceBytes, hashes, algorithm, claimed } as const
+        const untouched = noted.length > 0 ? await this.#untouched(path, row) : undefined
+        const asked = {
+          ...({ type: 'open', file, path, size, pieceBytes, hashes, algorithm, claimed } as const),
+          ...(untouched && { untouched }),
+        }
         const { held = [] } = await thread.call(asked)
         const onClosed = (): void => {
           this.#open.delete(digest)
@@ -68,6 +76,18 @@ export class PartialFiles implements Partials {
       this.#open.delete(digest)
       throw asStoreError(error)
     }
+  }
+
+  /** What an earlier run proved of a file that nobody has written to since it was closed. */
+  async #untouched(
+    path: string,
+    row: PartialRow | undefined,
+  ): Promise<{ pieces: number[]; proof: string } | undefined> {
+    if (row?.closed === undefined) return undefined
+    const now = await stateOf(path, this.#options.boot)
+    const { boot, inode, mtimeNs, proof } = row.closed
+    const isSame = now?.boot === boot && now.inode === inode && now.mtimeNs === mtimeNs
+    return isSame ? { pieces: row.held, proof } : undefined
   }
 
   async list(): Promise<{ digest: Digest; size: number; idleMs: number }[]> {
@@ -192,9 +212,13 @@ class PartialFile implements PartialBlob {
     try {
       await context.claims.write([digest], async () => {
         const timeMs = context.leases.now()
-        const { hex, sums = new Uint8Array() } = await thread.call({ type: 'finish', file, timeMs })
-        if (hex !== hexOf(digest)) {
+        const expected = hexOf(digest)
+        const asked = { type: 'finish', file, timeMs, expected } as const
+        const { hex, right, sums = new Uint8Array() } = await thread.call(asked)
+        if (hex !== expected) {
           await this.#save()
+          if (right === false)
+            throw new BlobRottenError(`what was kept of ${digest} rotted; it is read again next time`)
           throw new OciError(
             'DIGEST_INVALID',
             `every piece matched, and the whole hashes to ${hex}, not to ${digest}`,
@@ -217,7 +241,9 @@ class PartialFile implements PartialBlob {
     try {
       await this.#save()
       if (!this.#options.thread.isLost) {
-        await this.#options.thread.call({ type: 'close', file: this.#options.file })
+        const { hex } = await this.#options.thread.call({ type: 'close', file: this.#options.file })
+        const state = await stateOf(this.#options.files.partialPath(this.plan.digest), this.#options.boot)
+        if (hex !== undefined && state !== undefined) await this.#save({ ...state, proof: hex })
       }
     } finally {
       await this.#over()
@@ -239,16 +265,31 @@ class PartialFile implements PartialBlob {
     await this.#save()
   }
 
-  /** Not synced: after a power cut the pieces that a row names are hashed again before they count. */
-  async #save(): Promise<void> {
+  /** Not synced: after a power cut, or a crash, the pieces that a row names are hashed again before they count. */
+  async #save(closed?: ClosedPartial): Promise<void> {
     const { size, pieceBytes, digest } = this.plan
     const row: PartialRow = {
       size,
       pieceBytes,
-      held: [...this.#held],
+      held: [...this.#held].sort((a, b) => a - b),
       writtenMs: this.#options.context.leases.now(),
+      ...(closed && { closed }),
     }
     await this.#options.context.tables.partials.put(digest, row)
+  }
+}
+
+async function stateOf(
+  path: string,
+  boot: string | undefined,
+): Promise<Omit<ClosedPartial, 'proof'> | undefined> {
+  if (boot === undefined) return undefined
+  try {
+    const { ino, mtimeNs } = await stat(path, { bigint: true })
+    return { boot, inode: `${ino}`, mtimeNs: `${mtimeNs}` }
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -22,6 +22,8 @@ interface PartialFile {
   hashes: Uint8Array
   known: number
   held: Uint8Array
+  /** Those of them that an earlier run proved, and that were not read since. */
+  untouched: readonly number[]
   /** Of the whole, over the pieces before `hashed`. */
   whole: Hash
   sums: BlockSums
@@ -59,7 +61,9 @@ async function handle(request: PieceRequest): Promise<PieceValue> {
   files.delete(request.file)
   file.isClosed = true
   try {
-    return request.type === 'finish' ? await finish(file, request.timeMs) : {}
+    if (request.type === 'finish') return await finish(file, request)
+    const proof = proofOf(file, heldOf(file))
+    return proof === undefined ? {} : { hex: proof }
   } finally {
     await file.handle.close()
   }
@@ -84,6 +88,7 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
       hashes: room,
       known: 0,
       held,
+      untouched: [],
       whole,
       sums,
       hashed: 0,
@@ -92,11 +97,16 @@ async function openFile(request: Extract<PieceRequest, { type: 'open' }>): Promi
       isClosed: false,
     }
     learn(file, 0, hashes)
+    const { untouched } = request
+    if (untouched !== undefined && untouched.proof === proofOf(file, untouched.pieces)) {
+      for (const piece of untouched.pieces) held[piece] = 1
+      file.untouched = untouched.pieces
+    }
     for (const piece of request.claimed) {
-      if (piece < file.known && (await isRightOnDisk(file, piece))) held[piece] = 1
+      if (held[piece] === 0 && piece < file.known && (await isRightOnDisk(file, piece))) held[piece] = 1
     }
     files.set(request.file, file)
-    return { held: request.claimed.filter((piece) => held[piece] === 1) }
+    return { held: heldOf(file) }
   } catch (error) {
     await handle.close()
     throw error
@@ -201,7 +211,10 @@ function addToWhole({ whole, sums }: PartialFile, chunk: Uint8Array): void {
   sums.update(chunk)
 }
 
-async function finish(file: PartialFile, timeMs: number): Promise<PieceValue> {
+async function finish(
+  file: PartialFile,
+  { timeMs, expected }: Extract<PieceRequest, { type: 'finish' }>,
+): Promise<PieceValue> {
   while (isBehind(file)) {
     hashOnward(file)
     await nextTurn()
@@ -210,7 +223,25 @@ async function finish(file: PartialFile, timeMs: number): Promise<PieceValue> {
   if (file.hashed < file.count) throw new Error(`piece ${file.hashed} is not here`)
   futimesSync(file.handle.fd, timeMs / 1000, timeMs / 1000)
   fsyncSync(file.handle.fd)
-  return { hex: file.whole.digest('hex'), sums: file.sums.finish() }
+  const hex = file.whole.digest('hex')
+  if (hex !== expected) {
+    for (const piece of file.untouched) if (!(await isRightOnDisk(file, piece))) return { hex, right: false }
+  }
+  return { hex, sums: file.sums.finish() }
+}
+
+function heldOf({ held }: PartialFile): number[] {
+  return [...held.keys()].filter((piece) => held[piece] === 1)
+}
+
+/** Pieces whose hashes are not known have none that could be the same. */
+function proofOf(file: PartialFile, pieces: readonly number[]): string | undefined {
+  const digest = createHash('sha256')
+  for (const piece of pieces) {
+    if (piece >= file.known) return undefined
+    digest.update(`${piece} `).update(hashOf(file, piece))
+  }
+  return digest.digest('hex')
 }
 
 async function isRightOnDisk(file: PartialFile, piece: number): Promise<boolean> {

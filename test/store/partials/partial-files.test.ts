@@ -1,13 +1,16 @@
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, truncateSync, writeFileSync } from 'node:fs'
-import { open, readdir, readlink } from 'node:fs/promises'
+import { open, readdir, readFile, readlink, rename, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Digest, digestBytes } from '../../../src/oci/oci.ts'
 import { type FileStore, openDatabase, openStore, type PartialBlob } from '../../../src/store/store.ts'
 import { temporaryFolder } from '../scenery.ts'
 
+const run = promisify(execFile)
 const pieceBytes = 64 * 1024
 const blob = randomBytes(5 * pieceBytes + 1234)
 const digest = digestBytes(blob)
@@ -26,9 +29,9 @@ function pieceOf(piece: number, bytes: Uint8Array = blob): Uint8Array<ArrayBuffe
 
 const plan = { digest, size: blob.length, pieceBytes, hashes: hashesOf(blob) }
 
-async function openAt(directory: string, opened: AsyncDisposableStack): Promise<FileStore> {
+async function openAt(directory: string, opened: AsyncDisposableStack, boot = 'a boot'): Promise<FileStore> {
   const database = opened.adopt(await openDatabase(directory), (level) => level.close())
-  return opened.use(await openStore({ directory, database, minFreeBytes: 0, workers: 1 }))
+  return opened.use(await openStore({ directory, database, minFreeBytes: 0, workers: 1, boot }))
 }
 
 async function withStore(work: (store: FileStore, directory: string) => Promise<void>): Promise<void> {
@@ -178,6 +181,95 @@ describe('a partial blob', () => {
     for (const piece of [1, 2, 4, 5]) await part.write(piece, [pieceOf(piece)])
     await part.finish()
     expect((await readStored(store, digest))?.equals(blob)).toBe(true)
+  })
+
+  describe('that was closed in order', () => {
+    const large = randomBytes(128 * pieceBytes)
+    const [name, hashes] = [digestBytes(large), hashesOf(large)]
+    const whole = { digest: name, size: large.length, pieceBytes, hashes }
+    const most = Array.from({ length: 120 }, (_, piece) => piece)
+
+    /** How much is held, and how many bytes were read for that, when it is opened anew. */
+    async function reopened(
+      change: { plan?: typeof whole; boot?: string; path?: (file: string) => Promise<void> } = {},
+    ): Promise<{ held: number; readBytes: number }> {
+      await using opened = new AsyncDisposableStack()
+      const folder = opened.use(await temporaryFolder())
+      {
+        await using first = new AsyncDisposableStack()
+        const store = await openAt(folder.path, first)
+        await using part = await store.partials.open(whole)
+        for (const piece of most) await part.write(piece, [pieceOf(piece, large)])
+      }
+      await change.path?.(join(folder.path, 'partials', name.replace(':', '-')))
+      const store = await openAt(folder.path, opened, change.boot)
+      const before = await bytesRead()
+      await using part = await store.partials.open(change.plan ?? whole)
+      const readBytes = (await bytesRead()) - before
+      const { held } = part
+      if (change.plan === undefined) {
+        for (let piece = 0; piece < 128; piece++) await part.write(piece, [pieceOf(piece, large)])
+        await part.finish()
+      }
+      return { held, readBytes }
+    }
+
+    async function bytesRead(): Promise<number> {
+      return Number(/rchar: (\d+)/.exec(await readFile('/proc/self/io', 'utf8'))?.[1])
+    }
+
+    it('is gone on with without being read, after a restart of the node alone', async () => {
+      const { held, readBytes } = await reopened()
+      expect(held).toBe(120)
+      expect(readBytes).toBeLessThan(pieceBytes * 16)
+    })
+
+    it.each<[string, Parameters<typeof reopened>[0]]>([
+      ['the host was started again', { boot: 'another boot' }],
+      ['its file was written to', { path: async (file) => await utimes(file, 1, 1) }],
+      [
+        'its file is another',
+        {
+          async path(file) {
+            await run('cp', ['-p', file, `${file}.copy`])
+            await rename(`${file}.copy`, file)
+          },
+        },
+      ],
+    ])('is hashed again where %s', async (_, change) => {
+      const { held, readBytes } = await reopened(change)
+      expect(held).toBe(120)
+      expect(readBytes).toBeGreaterThanOrEqual(120 * pieceBytes)
+    })
+
+    it('and has rotted since, as the disk alone knows, has no list called wrong for that, and is hashed again then', async () => {
+      await using opened = new AsyncDisposableStack()
+      const folder = opened.use(await temporaryFolder())
+      const path = join(folder.path, 'partials', digest.replace(':', '-'))
+      {
+        await using first = new AsyncDisposableStack()
+        await using part = await (await openAt(folder.path, first)).partials.open(plan)
+        for (const piece of [0, 1, 3]) await part.write(piece, [pieceOf(piece)])
+      }
+      await run('touch', ['-r', path, `${path}.times`])
+      const file = await open(path, 'r+')
+      await file.write(Buffer.alloc(16), 0, 16, pieceBytes + 5)
+      await file.close()
+      await run('touch', ['-r', `${path}.times`, path])
+      const store = await openAt(folder.path, opened)
+      const part = await store.partials.open(plan)
+      expect(part.held).toBe(3)
+      for (const piece of [2, 4, 5]) await part.write(piece, [pieceOf(piece)])
+      await expect(part.finish()).rejects.toMatchObject({ code: 'BLOB_ROTTEN' })
+      await using again = await store.partials.open(plan)
+      expect([0, 1, 2, 3, 4, 5].filter((piece) => !again.has(piece))).toEqual([1])
+    })
+
+    it('is hashed again where another list tells its hashes', async () => {
+      const other = hashes.slice()
+      other[0] = (other[0] ?? 0) ^ 1
+      expect(await reopened({ plan: { ...whole, hashes: other } })).toMatchObject({ held: 119 })
+    })
   })
 
   it('starts over when its plan has another size', async () => {
