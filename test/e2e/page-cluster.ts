@@ -29,8 +29,8 @@ export interface PageCluster extends AsyncDisposable {
 
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
 const largeBytes = 48 * 2 ** 20
-/** So much a second that the large layer is on its way for as long as a test looks. */
-const limits = ['--max-upload', '512KiB']
+/** So much a second that the large layer is on its way for three minutes, in which a busy machine has looked at every view. */
+const limits = ['--max-upload', '256KiB']
 
 /** What must never be more than text: the tests look for its effects. */
 export const hostile = {

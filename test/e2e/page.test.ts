@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { callRunningNode } from '../../node/admin/client.ts'
 import type { Rows } from '../../node/page/answers/answer.ts'
 import type { ImageAnswer, TagRow } from '../../node/page/answers/images.ts'
 import type { RulesAnswer, StorageAnswer, UpstreamsAnswer } from '../../node/page/answers/storage.ts'
@@ -11,10 +12,11 @@ import { freeableInWords } from '../../node/page/client/words.ts'
 import { until } from '../swarm/fixture.ts'
 import { type OpenedPage, openBrowser, openPage } from './browser.ts'
 import { findViolations, reachByKeyboard, readBlob, readState } from './page-checks.ts'
-import { hostile, openPageCluster, type PageCluster, setPolicy } from './page-cluster.ts'
+import { hostile, openPageCluster, type PageCluster, type PageNode, setPolicy } from './page-cluster.ts'
 import { run, showOutputOnFailure } from './process.ts'
 import { requires } from './requirement.ts'
 
+const names = ['harbour', 'lighthouse', 'quay']
 const shoal = path.join(import.meta.dirname, '../../scripts/shoal')
 /** Screenshots are left in this folder when it is named. */
 const shots = process.env.SCREENSHOTS
@@ -40,6 +42,9 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await run(shoal, ['keep', 'add', 'library/**', '--data', cluster.here.registry.data])
     const isKept = async () => (await ask<RulesAnswer>('keep')).rules[0]?.complete === 1
     await until('the image to be kept', isKept, 30_000)
+    const namesHere = async () =>
+      (await readState(cluster.here.url)).members.map(({ name }) => name).toSorted()
+    await until('its members to be known by name', async () => (await namesHere()).join() === names.join())
     for (const node of [cluster.here, cluster.third]) void cluster.pullLarge(node, { signal: stop.signal })
     if (shots !== undefined) mkdirSync(shots, { recursive: true })
   })
@@ -50,6 +55,16 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
 
   const ask = async <T>(of: string): Promise<T> =>
     (await (await fetch(`${cluster.here.url}api/${of}`)).json()) as T
+  const operate = async (at: PageNode, name: 'policy-show' | 'account-ls') =>
+    (await callRunningNode(at.registry.data, name, {}, () => undefined))?.result
+  /** The policy is set where the authority is, and here it is looked at. */
+  const govern = async (policy: object) => {
+    await setPolicy(cluster.source, policy)
+    const policies = async () =>
+      await Promise.all([cluster.source, cluster.here].map((at) => operate(at, 'policy-show')))
+    const isHere = async () => new Set((await policies()).map((one) => JSON.stringify(one))).size === 1
+    await until('the policy to be here', isHere)
+  }
   const show = (hash: string) => page.goto(`${cluster.here.url}${hash}`)
   const sees = (text: string | RegExp) => page.getByText(text).first().waitFor()
   const settled = () => expect.poll(() => page.locator('.waiting').count(), { timeout: 20_000 }).toBe(0)
@@ -63,13 +78,12 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await page.locator('.flows path').first().waitFor()
     await page.getByRole('progressbar').nth(1).waitFor()
     const { members, transfers } = await readState(cluster.here.url)
-    expect(members.map(({ name }) => name).toSorted()).toEqual(['harbour', 'lighthouse', 'quay'])
+    expect(members.map(({ name }) => name).toSorted()).toEqual(names)
     expect(transfers.map(({ to }) => members.find(({ peer }) => peer === to)?.name).toSorted()).toEqual([
       'harbour',
       'quay',
     ])
-    const names = await page.locator('.picture text').allTextContents()
-    expect(names.toSorted()).toEqual(['harbour', 'lighthouse', 'quay'])
+    expect((await page.locator('.picture text').allTextContents()).toSorted()).toEqual(names)
     await page.getByRole('link', { name: 'team/models:large' }).waitFor()
     await shoot('page-light')
   })
@@ -78,7 +92,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
     await show('')
     await page.getByRole('link', { name: `team/models ${shortDigest(large)}` }).click()
     await page.getByRole('heading', { name: 'Why not faster?' }).waitFor()
-    await sees(/lighthouse sends at most 512 KiB\/s \(its --max-upload\)/)
+    await sees(/lighthouse sends at most 256 KiB\/s \(its --max-upload\)/)
     const before = await heldPieces(page)
     const told = await readBlob(cluster.here.url, large)
     expect(told.transfer?.pieces).toBe(before.pieces)
@@ -220,7 +234,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
   })
 
   it('says which rule refuses a deletion', async () => {
-    await setPolicy(cluster.source, { immutable: [{ repositories: 'library/**', tags: '*' }] })
+    await govern({ immutable: [{ repositories: 'library/**', tags: '*' }] })
     await show('#/image/library/base:bookworm')
     await page.getByRole('button', { name: 'Delete library/base:bookworm…' }).click()
     await page.getByRole('button', { name: 'Delete the tag' }).click()
@@ -296,7 +310,9 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
         { repositories: '**', who: ['user:root'], may: all },
         { repositories: 'team/**', who: ['group:team'], may: ['pull'] },
       ]
-      await setPolicy(cluster.source, { administrators: [self], access })
+      const isKnown = async () => JSON.stringify(await operate(cluster.here, 'account-ls')).includes('root')
+      await until('the account to be here', isKnown)
+      await govern({ administrators: [self], access })
       await show('')
       await page.getByRole('heading', { name: 'Sign in' }).waitFor()
       expect(await findViolations(page)).toEqual([])
@@ -405,7 +421,7 @@ describe('the page', requires('linux', 'shoal', 'chromium'), () => {
       await page.getByRole('link', { name: 'ann', exact: true }).click()
       await page.getByRole('button', { name: 'Sign out' }).click()
       await page.getByRole('heading', { name: 'Sign in' }).waitFor()
-      await setPolicy(cluster.source, {})
+      await govern({})
     })
   })
 
