@@ -60,7 +60,11 @@ async function evictImage(
   const shared = blobs.size - own.length
   const isMirrored = await registry.outside.canBringAgain(repository, root.digest)
   const holdersOf = new Map<Digest, string[]>()
-  for (const digest of own) holdersOf.set(digest, await findHolders(member, repository, digest, signal))
+  for (const digest of own) {
+    // Who has not answered by then is not counted on.
+    const asked = { withinMs: askHoldersMs, signal }
+    holdersOf.set(digest, (await member?.exchange.seeders({ digest, repository }, asked)) ?? [])
+  }
   const lone = own.filter((digest) => holdersOf.get(digest)?.length === 0)
   if (lone.length > 0 && !isMirrored && !force)
     throw new EvictionRefusedError(
@@ -121,23 +125,4 @@ async function isShared(
 ): Promise<boolean> {
   for await (const { manifest } of store.room.referrersOf(digest)) if (!manifests.has(manifest)) return true
   return false
-}
-
-async function findHolders(
-  member: OperationContext['member'],
-  repository: Repository,
-  digest: Digest,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const holders = new Set<string>()
-  if (member === undefined) return []
-  const late = AbortSignal.timeout(askHoldersMs)
-  try {
-    const found = member.exchange.seeders({ digest, repository }, { signal: AbortSignal.any([signal, late]) })
-    for await (const peer of found) holders.add(peer)
-  } catch (error) {
-    // Who has not answered by then is not counted on.
-    if (!late.aborted || signal.aborted) throw error
-  }
-  return [...holders].toSorted()
 }

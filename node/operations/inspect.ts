@@ -169,16 +169,9 @@ async function holdersOf(
   digest: Digest,
 ): Promise<{ holders?: string[] }> {
   if (!holders || member === undefined) return {}
-  const late = AbortSignal.timeout(askHoldersMs)
-  const peers = new Set<string>()
-  try {
-    const found = member.exchange.seeders({ digest, repository }, { signal: AbortSignal.any([signal, late]) })
-    for await (const peer of found) peers.add(peer)
-  } catch (error) {
-    // Who has not answered by then is left out.
-    if (!late.aborted || signal.aborted) throw error
-  }
-  return { holders: [...peers].toSorted() }
+  // Who has not answered by then is left out.
+  const options = { withinMs: askHoldersMs, signal }
+  return { holders: await member.exchange.seeders({ digest, repository }, options) }
 }
 
 function publishedOf({ author, writtenMs, artifactType, subject, annotations }: ManifestEntry) {

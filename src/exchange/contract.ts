@@ -44,8 +44,8 @@ export interface Exchange extends AsyncDisposable {
     wanted: Wanted,
     options: { maxBytes: number; likely?: string | undefined; signal?: AbortSignal },
   ): Promise<{ bytes: Uint8Array; peer: string } | undefined>
-  /** Peer ids of members that say they hold all of it, as they answer, within about six seconds. */
-  seeders(wanted: Wanted, options?: { signal?: AbortSignal }): AsyncIterable<string>
+  /** Peer ids of members that say within that time that they hold all of it, in their order. */
+  seeders(wanted: Wanted, options: { withinMs: number; signal?: AbortSignal }): Promise<string[]>
   /** A large blob is going to be asked of the peer soon: what takes a while to begin begins now. */
   ready(peer: string): void
   /** Begins to fetch when nothing more urgent is under way. Forgotten when too many wait. */

@@ -213,7 +213,8 @@ export async function openExchange(options: ExchangeOptions): Promise<Exchange> 
     },
     read: async (wanted, { signal, ...rest }) =>
       await lookUp.read(wanted, { ...rest, signal: bounded(signal) }),
-    seeders: (wanted, { signal } = {}) => lookUp.seeders(wanted, { signal: bounded(signal) }),
+    seeders: async (wanted, { withinMs, signal }) =>
+      await lookUp.seeders(wanted, { withinMs, signal: bounded(signal) }),
     ready: (peer) => links.ready(peer),
     prefetch: (wanted) => prefetches.add(wanted),
     changed(digest) {

@@ -32,9 +32,7 @@ afterEach(async () => await operated[Symbol.asyncDispose]())
 
 async function evict(force = false): Promise<EvictedImage[]> {
   const exchange = {
-    async *seeders({ digest }: { digest: Digest }) {
-      yield* holders.get(digest) ?? []
-    },
+    seeders: async ({ digest }: { digest: Digest }) => holders.get(digest) ?? [],
   }
   const { node, registry } = operated
   const member = { exchange } as unknown as Required<OperationContext>['member']

@@ -52,13 +52,18 @@ export class LookUp {
     return false
   }
 
-  /** Peer ids of members that say they hold all of it, as they answer. Ends when all have, within about six seconds. */
-  async *seeders(
+  /** Peer ids of members that say within that time that they hold all of it, in their order. */
+  async seeders(
     wanted: Wanted,
-    { signal }: { signal: AbortSignal },
-  ): AsyncGenerator<string, void, undefined> {
+    { withinMs, signal }: { withinMs: number; signal: AbortSignal },
+  ): Promise<string[]> {
     using inquiry = new Inquiry(wanted, this.#options, signal)
-    for await (const { peer } of inquiry.holders()) yield peer
+    const found: string[] = []
+    const ask = async (): Promise<void> => {
+      for await (const { peer } of inquiry.holders()) found.push(peer)
+    }
+    await untilOrAfter(ask(), withinMs, { clock: this.#options.clock, signal })
+    return found.toSorted()
   }
 
   /** The bytes, which hash to the digest; `undefined` when no member gives them. A member that gives others is blamed. */

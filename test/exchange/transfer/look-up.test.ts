@@ -84,9 +84,8 @@ describe('content of a manifest’s size', () => {
     const nodes = [await world.node(), await world.node(), await world.node()]
     const bytes = someBytes(100)
     for (const node of nodes.slice(1)) await node.holds(bytes)
-    const found: string[] = []
-    for await (const peer of nodes[0]?.exchange.seeders(wanted(digestOf(bytes))) ?? []) found.push(peer)
-    expect(found.sort()).toEqual(
+    const found = await nodes[0]?.exchange.seeders(wanted(digestOf(bytes)), { withinMs: 6000 })
+    expect(found).toEqual(
       nodes
         .slice(1)
         .map(({ peer }) => peer)
@@ -155,7 +154,9 @@ function lab(behaviours: Record<string, Behaviour>, inDht: string[] = []) {
     if (found !== undefined) expect(digestOf(found.bytes)).toBe(digest)
     return found?.peer
   }
-  return { read, clock, asked, blamed, released, searches: () => searches }
+  const seeders = (withinMs: number): Promise<string[]> =>
+    lookUp.seeders(wanted(digest), { withinMs, signal })
+  return { read, seeders, clock, asked, blamed, released, searches: () => searches }
 }
 
 describe('a member', () => {
@@ -216,6 +217,17 @@ describe('a member', () => {
     expect(await reading).toBeUndefined()
     clearInterval(ticking)
     expect(clock.now() - beganMs).toBeLessThan(32_000)
+  })
+
+  it('that has not said by then that it has all of it is not among those that do', async () => {
+    const { seeders, clock, asked, released } = lab({ b: 'gives', a: 'gives', c: 'hangs', d: 'lacks' })
+    const beganMs = clock.now()
+    const asking = seeders(1000)
+    const ticking = setInterval(() => clock.advance(50), 1)
+    expect(await asking).toEqual(['a', 'b'])
+    clearInterval(ticking)
+    expect(clock.now() - beganMs).toBeLessThan(6000)
+    expect(released.toSorted()).toEqual(asked.toSorted())
   })
 
   it('that nobody is leaves it unread', async () => {

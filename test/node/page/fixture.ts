@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { openHttpPort } from '../../../node/http-port.ts'
 import { openLastHour } from '../../../node/last-hour.ts'
 import { createMetrics } from '../../../node/metrics/metrics.ts'
@@ -74,7 +73,7 @@ export async function servePage(flags: string[] = []): Promise<ServedPage> {
   const access = opened.use(await openAccess({ names, contact }))
   const copies = { short: () => served?.short ?? [] }
   // Nothing but what is short of copies, and who holds something, is asked of them here.
-  const member = { exchange: { seeders: () => Readable.from(served?.holders ?? []) } }
+  const member = { exchange: { seeders: async () => (served?.holders ?? []).toSorted() } }
   const context = () => ({
     node,
     registry,
