@@ -62,7 +62,7 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
     await until(
       'a mesh',
       async () => (await Promise.all(all.map(membersOf))).every((count) => count === 4),
-      20_000,
+      patienceMs,
     )
   }, 60_000)
   afterAll(() => opened.disposeAsync())
@@ -93,6 +93,9 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
   }
 
   test('are restarted one after the other, and move no byte of what was pushed', async () => {
+    // Who has yet to tell of its room gets copies later, which would be seen as moved by the restarts.
+    const isPlacedOnAll = async () => (await sumOf(all, 'shoal_copies_members')) === all.length ** 2
+    await until('all to place copies on all', isPlacedOnAll, patienceMs)
     for (const [from, client] of clients.entries())
       await pushItem(
         client,
@@ -100,6 +103,10 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
         `${from}`,
         makeImage({ seed: `rolling ${from}`, layerBytes: [200_000] }),
       )
+    const listings = async () =>
+      await Promise.all(clients.map((client) => client.ask('GET', '/v2/rolling/app/tags/list')))
+    const isHeard = async () => (await listings()).every(({ body }) => body.includes('["0","1","2","3","4"]'))
+    await until('all to have heard of all', isHeard, patienceMs)
     let before = -1
     let sinceMs = 0
     const isSettled = async (): Promise<boolean> => {
@@ -120,7 +127,7 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
       await until('it to be back', isMesh, patienceMs)
     }
     expect(gone + (await sumOf(all, receivedBytes)) - before).toBe(0)
-  }, 60_000)
+  })
 
   test('are led by another authority: handed over, replaced while the one before signs, handed over twice at once', async () => {
     const [second, third] = others as [Registry, Registry]
@@ -151,13 +158,13 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
             (await client.ask('GET', '/v2/closed/app/tags/list', { headers: { authorization } })).status,
         ),
       )
-    const letIn = async (withinMs = patienceMs) =>
+    const letIn = async () =>
       await until(
         'the account to be let in everywhere',
         async () => (await statuses()).every((one) => one === 404),
-        withinMs,
+        patienceMs,
       )
-    await letIn(5_000)
+    await letIn()
     await whilePulling('authority', async (some) => {
       await some(5)
       const rotated = await ask<ShownAuthority>(first, 'authority-rotate')
@@ -199,7 +206,7 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
     const { key } = await ask<{ key: string }>(holder, 'authority-export', { drop: true })
     await ask(first, 'authority-import', { key })
     await ask(first, 'account-disable', { name: 'robot$deploy', disabled: true })
-    await until('it to be out everywhere', async () => (await statuses()).every((one) => one === 401), 5_000)
+    await until('it to be out everywhere', async () => (await statuses()).every((one) => one === 401))
     await ask(first, 'policy-set', { policy: {} })
     await until('no rules', async () =>
       (await Promise.all(all.map((node) => ask<Policy>(node, 'policy-show')))).every(
@@ -220,19 +227,19 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
     const next = await secretOf(first)
     expect(next).not.toBe(before)
     expect(await Promise.all(all.map(secretOf))).toEqual(all.map(() => next))
-    expect(await Promise.all(all.map(membersOf))).toEqual([4, 4, 4, 4, 4])
+    await until('a mesh', async () => (await Promise.all(all.map(membersOf))).every((count) => count === 4))
 
     // Its flags still have the old token.
     const [again] = others
     await again?.stop()
     await again?.start()
-    await until('it to be back', async () => again !== undefined && (await membersOf(again)) === 4, 10_000)
+    await until('it to be back', async () => again !== undefined && (await membersOf(again)) === 4)
     expect(again?.output()).toMatch(/"level":40.*retired/)
 
     const invitation = await shoalAt(first, 'token', 'create', '--expires', '1h')
     const invited = opened.use(await openRegistry({ flags: ['--join', invitation] }))
     all.push(invited)
-    await until('it to be a member', async () => (await membersOf(invited)) === 5, 10_000)
+    await until('it to be a member', async () => (await membersOf(invited)) === 5)
     expect(await secretOf(invited)).toBe(next)
     await pushAndPull(clients[0], opened.use(openClient(invited.port)), 'invited')
 
@@ -244,12 +251,12 @@ describe('five nodes that go on pulling from each other', requires('shoal'), () 
     )
     all.push(guest)
     const ready = async (): Promise<string> => (await fetch(`http://127.0.0.1:${guest.port}/readyz`)).text()
-    await until('it to be a guest', async () => (await ready()).includes('has to be approved'), 10_000)
+    await until('it to be a guest', async () => (await ready()).includes('has to be approved'))
     expect(await membersOf(first)).toBe(5)
     expect(await shoalAt(first, 'members')).toMatch(/^late +guest at 127\.0\.0\.1/m)
     await shoalAt(first, 'member', 'approve', 'late')
     await until('it to be ready', async () => (await ready()) === 'ready\n' && (await membersOf(guest)) > 0)
-    await until('it to be a member', async () => (await membersOf(first)) === 6, 10_000)
+    await until('it to be a member', async () => (await membersOf(first)) === 6)
   })
 })
 

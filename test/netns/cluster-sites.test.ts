@@ -53,5 +53,5 @@ describe('two sites', requires(...networkNeeds), () => {
     // Headers and what nodes say to each other are nearly a tenth of it.
     const after = await network.crossed()
     expect((after.intoBytes - before.intoBytes) / blobBytes).toBeLessThan(1.3)
-  }, 60_000)
+  })
 })

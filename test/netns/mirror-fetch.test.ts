@@ -62,7 +62,7 @@ describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNe
     expect(
       upstream.requests.filter(({ path }) => layer.path.endsWith(path.slice(path.lastIndexOf('/')))).length,
     ).toBe(1)
-  }, 60_000)
+  })
 
   test('sends hardly more than a blob when the host that fetches it is killed half-way', async () => {
     const layer = await newLayer('killed')
@@ -81,7 +81,7 @@ describe('an upstream behind a cluster', requires(...networkNeeds, ...upstreamNe
       expect(results[at]?.status).toBe(node === fetcher ? 'rejected' : 'fulfilled')
     }
     expect((await sentBytes(outside)) - before).toBeLessThan(layer.bytes.length * 1.3)
-  }, 60_000)
+  })
 })
 
 /** What the host has put on the line. */
