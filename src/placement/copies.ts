@@ -68,12 +68,13 @@ export class CopiesRunner {
     const present = this.#options.present()
     const hasJoined = present.some(({ peer }) => !this.#present.has(peer))
     this.#present = new Set(present.map(({ peer }) => peer))
-    if (roster.see(present, nowMs, isGone)) {
+    const isChanged = roster.see(present, nowMs, isGone)
+    if (isChanged) {
       this.lookSoon()
       await save(roster.rows())
     }
     if (hasJoined) backlog.hurry(nowMs)
-    return hasJoined || this.dueMs <= nowMs
+    return isChanged || hasJoined || this.dueMs <= nowMs
   }
 
   /** This node offers another room. */
@@ -172,7 +173,10 @@ export function openCopies(options: CopiesOptions): Copies {
     mayLetGo: (...image) => placer.promises.mayLetGo(...image),
     askToStay: (...image) => placer.promises.askToStay(...image),
     short: () => backlog.list(),
-    offer: (self) => runner.offer(self),
+    offer(self) {
+      runner.offer(self)
+      wake.resolve()
+    },
     forget: () => placer.forget(),
     async [Symbol.asyncDispose]() {
       unsubscribe()

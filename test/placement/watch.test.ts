@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { noMetrics, silentLogger } from '../../src/base/base.ts'
 import { Backlog } from '../../src/placement/backlog.ts'
 import { type CopiesOptions, openCopies } from '../../src/placement/copies.ts'
+import type { Offer } from '../../src/placement/owners.ts'
 import { Roster } from '../../src/placement/roster.ts'
 import { SteppedClock } from '../mirror/stepped-clock.ts'
 
@@ -14,13 +15,20 @@ it('looks who is there when that changes, and else four times a minute', async (
     put: async () => undefined,
     del: async () => undefined,
   }
-  const offers = [{ peer: 'other', room: 1 }]
+  const offers: Offer[] = [{ peer: 'other', room: 1 }]
   let looks = 0
+  let looksThrough = 0
   let changed = (): void => undefined
   const roster = new Roster({ peer: 'self', room: 1 }, [], clock.now())
   await using copies = openCopies({
     self: 'self',
-    names: { onChange: () => () => undefined, listRepositories: async () => ({ items: [] }) },
+    names: {
+      onChange: () => () => undefined,
+      listRepositories: async () => {
+        looksThrough++
+        return []
+      },
+    },
     policy: () => ({}),
     roster,
     backlog: await Backlog.open(table, () => 0.5),
@@ -56,5 +64,15 @@ it('looks who is there when that changes, and else four times a minute', async (
   await pass(500)
   expect(looks).toBe(1)
   expect(roster.members).toHaveLength(3)
+  // What is here may be for others now.
+  await pass(10_000)
+  looksThrough = 0
+  offers[0] = { peer: 'other', room: 1, site: 'elsewhere' }
+  changed()
+  await pass(3_000)
+  expect(looksThrough).toBe(1)
+  copies.offer({ peer: 'self', room: 0 })
+  await pass(3_000)
+  expect(looksThrough).toBe(2)
   expect(copies.short()).toEqual([])
 })
