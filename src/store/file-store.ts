@@ -30,7 +30,7 @@ import { Publisher } from './ingest/publisher.ts'
 import { Claims } from './links/claims.ts'
 import { Collector } from './links/collector.ts'
 import { keepTime, openLeases, saveTime } from './links/leases.ts'
-import { LinkTable, type TableContext } from './links/link-table.ts'
+import { LinkTable, openRecentLinks, type TableContext } from './links/link-table.ts'
 import { ManifestTable } from './links/manifest-table.ts'
 import { OwnedWork } from './links/owned-work.ts'
 import type { Partials } from './partials/partial.ts'
@@ -145,7 +145,14 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   })
   const tables = openTables(database)
   const leases = await openLeases(tables, { clock, graceMs: options.graceMs ?? 3_600_000, logger })
-  const context: TableContext = { database, tables, turns: new Keyed(), claims: new Claims(), leases }
+  const context: TableContext = {
+    database,
+    tables,
+    turns: new Keyed(),
+    claims: new Claims(),
+    leases,
+    recent: openRecentLinks(),
+  }
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
   opened.defer(() => saveTime(tables, leases, logger))

@@ -7,7 +7,7 @@ import { DiskSpace } from '../../src/store/files/disk-space.ts'
 import { Claims } from '../../src/store/links/claims.ts'
 import { Collector } from '../../src/store/links/collector.ts'
 import { Leases } from '../../src/store/links/leases.ts'
-import { LinkTable, type TableContext } from '../../src/store/links/link-table.ts'
+import { LinkTable, openRecentLinks, type TableContext } from '../../src/store/links/link-table.ts'
 import { ManifestTable } from '../../src/store/links/manifest-table.ts'
 import {
   digestOf,
@@ -75,7 +75,14 @@ beforeEach(async () => {
   const database = stack.adopt(await openDatabase(path), (opened) => opened.close())
   claims = new HookedClaims()
   const leases = new Leases(clock, graceMs)
-  const context: TableContext = { database, tables: openTables(database), turns: new Keyed(), claims, leases }
+  const context: TableContext = {
+    database,
+    tables: openTables(database),
+    turns: new Keyed(),
+    claims,
+    leases,
+    recent: openRecentLinks(),
+  }
   files = new HookedFiles(path)
   links = new LinkTable(context)
   manifests = new ManifestTable(context, new DiskSpace(path, 0), {

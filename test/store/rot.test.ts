@@ -230,7 +230,7 @@ it('goes on verifying when the collector takes a blob that it is about to read',
     const leases = new Leases(clock, 60_000)
     const space = new DiskSpace(folder.path, 0)
     const verifier = new Verifier({
-      context: { database, tables, turns: new Keyed(), claims: new Claims(), leases },
+      context: { database, tables, turns: new Keyed(), claims: new Claims(), leases, recent: new Map() },
       files: new VanishingFiles(folder.path),
       pool: stack.use(new IngestPool({ threads: 1, space, clock: steadyClock, logger: silentLogger })),
       sums: new SumTable(tables),

@@ -1,5 +1,5 @@
 /** Which repository may read what, as LevelDB rows with a lease each. */
-import type { Keyed } from '../../base/base.ts'
+import { type Keyed, RecentMap } from '../../base/base.ts'
 import type { Digest, Repository } from '../../oci/oci.ts'
 import {
   type Database,
@@ -14,6 +14,16 @@ import type { Links } from '../store.ts'
 import type { Claims } from './claims.ts'
 import type { Leases } from './leases.ts'
 
+/** Of links that were read or written last: some 400 bytes each, and a quick GET less by what LevelDB takes for one. */
+const maxRecent = 1024
+
+/** The leases of links as they stand in the database, by their keys. */
+export type RecentLinks = Map<string, number>
+
+export function openRecentLinks(): RecentLinks {
+  return new RecentMap<string, number>(maxRecent)
+}
+
 export interface TableContext {
   database: Database
   tables: Tables
@@ -21,6 +31,7 @@ export interface TableContext {
   turns: Keyed
   claims: Claims
   leases: Leases
+  recent: RecentLinks
 }
 
 export class LinkTable implements Links {
@@ -31,21 +42,31 @@ export class LinkTable implements Links {
   }
 
   async has(repository: Repository, digest: Digest): Promise<boolean> {
-    const { tables, claims, leases } = this.#context
+    const { tables, claims, leases, recent } = this.#context
     const key = linkKey(digest, repository)
-    const lease = tables.links.getSync(key)
-    if (lease === undefined || leases.isFresh(Number(lease))) return lease !== undefined
+    const lease = recent.get(key) ?? this.#read(key)
+    if (lease === undefined || leases.isFresh(lease)) return lease !== undefined
     return await claims.hold([digest], async () => {
       // Once more: the collector may have removed it while the claim waited.
       if (tables.links.getSync(key) === undefined) return false
+      const renewed = leases.now()
       try {
-        await tables.links.put(key, String(leases.now()))
+        await tables.links.put(key, String(renewed))
+        recent.set(key, renewed)
       } catch (error) {
         // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
         if (!takesNothing(error)) throw error
       }
       return true
     })
+  }
+
+  #read(key: string): number | undefined {
+    const { tables, recent } = this.#context
+    const row = tables.links.getSync(key)
+    if (row === undefined) return undefined
+    recent.set(key, Number(row))
+    return Number(row)
   }
 
   async anyRepository(digest: Digest): Promise<Repository | undefined> {
@@ -90,7 +111,7 @@ export class LinkTable implements Links {
 
 /** Removes a link, and the references of its manifest when it is one's. */
 export async function removeLink(
-  { database, tables }: TableContext,
+  { database, tables, recent }: TableContext,
   repository: Repository,
   digest: Digest,
   options: { sync: boolean },
@@ -105,5 +126,7 @@ export async function removeLink(
   for (const child of children)
     batch.del(referenceKey(child, repository, digest), { sublevel: tables.references })
   await batch.write(options)
+  // Who read it meanwhile found it there still.
+  recent.delete(key)
   return found
 }

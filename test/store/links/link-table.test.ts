@@ -1,0 +1,57 @@
+/** Which repository may read what, as pulls ask it again and again. */
+import { expect, it, vi } from 'vitest'
+import { Keyed } from '../../../src/base/base.ts'
+import { openDatabase, openTables } from '../../../src/store/database/database.ts'
+import { Claims } from '../../../src/store/links/claims.ts'
+import { Leases } from '../../../src/store/links/leases.ts'
+import {
+  LinkTable,
+  openRecentLinks,
+  removeLink,
+  type TableContext,
+} from '../../../src/store/links/link-table.ts'
+import { digestOf, graceMs, handClock, other, seededBytes, team, temporaryFolder } from '../scenery.ts'
+
+const blob = digestOf(seededBytes(100))
+
+async function opened(stack: AsyncDisposableStack) {
+  const { path } = stack.use(await temporaryFolder())
+  const database = stack.adopt(await openDatabase(path), (open) => open.close())
+  const tables = openTables(database)
+  const clock = handClock()
+  const leases = new Leases(clock, graceMs)
+  const recent = openRecentLinks()
+  const context: TableContext = { database, tables, turns: new Keyed(), claims: new Claims(), leases, recent }
+  return { context, clock, reads: vi.spyOn(tables.links, 'getSync'), links: new LinkTable(context) }
+}
+
+it('reads a link once for many who ask, and not of another repository', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { links, reads } = await opened(stack)
+  await links.add(team, [blob])
+  for (let ask = 0; ask < 10; ask++) expect(await links.has(team, blob)).toBe(true)
+  expect(reads).toHaveBeenCalledTimes(1)
+  expect(await links.has(other, blob)).toBe(false)
+})
+
+it('knows that a link is gone, also when it was read while it was being removed', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { context, links } = await opened(stack)
+  await links.add(team, [blob])
+  const removed = removeLink(context, team, blob, { sync: false })
+  await links.has(team, blob)
+  expect(await removed).toBe(true)
+  expect(await links.has(team, blob)).toBe(false)
+})
+
+it('renews the lease of a link that is read often, as of one that is read again', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { context, clock, links } = await opened(stack)
+  await links.add(team, [blob])
+  await links.has(team, blob)
+  clock.advance(graceMs / 2)
+  expect(await links.has(team, blob)).toBe(true)
+  const leases: number[] = []
+  for await (const lease of context.tables.links.values()) leases.push(Number(lease))
+  expect(leases).toEqual([context.leases.now()])
+})
