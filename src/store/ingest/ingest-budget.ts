@@ -2,8 +2,6 @@
 
 const batchBytes = 1024 * 1024
 const smallestBatchBytes = 64 * 1024
-/** Of the kernel's: what ends where one does is copied to it in one go. */
-const pageBytes = 4096
 /** The disk is kept at work while the next ones are gathered. */
 const windowBatches = 8
 
@@ -30,8 +28,7 @@ export class IngestBudget {
 
   /** How much one gathers before it goes to the disk. */
   get batchBytes(): number {
-    const bytes = Math.min(batchBytes, this.#share / windowBatches)
-    return Math.max(smallestBatchBytes, bytes - (bytes % pageBytes))
+    return Math.max(smallestBatchBytes, Math.min(batchBytes, this.#share / windowBatches))
   }
 
   /** One that has so much under way waits. What is smaller than a batch is a batch. */

@@ -5,8 +5,8 @@ import type { PutOutcome, WholeFile } from './whole-files.ts'
 export type IngestRequest =
   /** Opens or makes the file; what it holds already is hashed first. Value: `offset`. */
   | { type: 'open'; file: number; path: string; algorithm: DigestAlgorithm }
-  /** Appends. After a failure every write is refused until `resume`. Value: `offset`, and the chunk's `memory` again. */
-  | { type: 'write'; file: number; chunk: Uint8Array<ArrayBuffer> }
+  /** Appends. After a failure every write is refused until `resume`. Value: `offset`. */
+  | { type: 'write'; file: number; chunks: Uint8Array[] }
   /** Appends `bytes` of the open file `from`, from where this file stands; fewer where that ends before. As `write` otherwise. */
   | { type: 'copy'; file: number; from: number; bytes: number }
   /** Ends the refusal after a failed write. Value: `offset`, where the file stands. */
@@ -34,5 +34,4 @@ export interface IngestValue {
   /** Of its blocks. */
   sums?: Uint8Array
   puts?: PutOutcome[]
-  memory?: ArrayBuffer
 }

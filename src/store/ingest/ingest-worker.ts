@@ -3,7 +3,7 @@
  * It writes synchronously on purpose: a disk that blocks then blocks this thread alone, and not the pool that serves reads.
  */
 import type { Hash } from 'node:crypto'
-import { fdatasync, fsyncSync, ftruncateSync, futimesSync, read, writeSync } from 'node:fs'
+import { fdatasync, fsyncSync, ftruncateSync, futimesSync, read, writevSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { DigestAlgorithm } from '../../oci/oci.ts'
@@ -41,7 +41,6 @@ answerCalls(handle, {
     stopped.add(request.file)
     return { offset: 0 }
   },
-  givenBack: ({ memory }: IngestValue) => (memory === undefined ? [] : [memory]),
 })
 
 async function handle(request: IngestRequest): Promise<IngestValue> {
@@ -55,7 +54,8 @@ async function handle(request: IngestRequest): Promise<IngestValue> {
   if (file === undefined) throw new Error(`file ${request.file} is not open`)
   switch (request.type) {
     case 'write':
-      return await write(file, request.chunk)
+      await write(file, request.chunks)
+      break
     case 'copy':
       await copy(file, request.from, request.bytes)
       break
@@ -92,14 +92,9 @@ async function openFile(number: number, path: string, algorithm: DigestAlgorithm
   }
 }
 
-async function write(file: OpenFile, chunk: Uint8Array<ArrayBuffer>): Promise<IngestValue> {
-  try {
-    await append(file, chunk)
-  } catch (error) {
-    free(chunk)
-    throw error
-  }
-  return { offset: file.offset, memory: chunk.buffer }
+async function write(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
+  await append(file, chunks)
+  for (const chunk of chunks) free(chunk)
 }
 
 /** What comes next is read while this is hashed and written. */
@@ -115,7 +110,7 @@ async function copy(file: OpenFile, from: number, bytes: number): Promise<void> 
       const bytesRead = await reading
       if (bytesRead === 0) return
       reading = readAt(spare, file.offset + bytesRead)
-      await append(file, current.subarray(0, bytesRead))
+      await append(file, [current.subarray(0, bytesRead)])
       ;[current, spare] = [spare, current]
     }
   } finally {
@@ -131,29 +126,44 @@ function free({ buffer }: Uint8Array): void {
   if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
-async function append(file: OpenFile, chunk: Uint8Array): Promise<void> {
+async function append(file: OpenFile, chunks: Uint8Array[]): Promise<void> {
   if (file.refusing) throw new Error('an earlier write failed')
   try {
-    for (let at = 0; at < chunk.length; ) {
-      const written = writeSync(file.handle.fd, chunk, at)
-      if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
-      at += written
-    }
+    writeAll(file.handle.fd, chunks)
   } catch (error) {
     file.refusing = true
     ftruncateSync(file.handle.fd, file.offset)
     throw error
   }
-  file.hash.update(chunk)
-  file.sums.update(chunk)
-  file.offset += chunk.length
-  file.unsynced += chunk.length
+  for (const chunk of chunks) {
+    file.hash.update(chunk)
+    file.sums.update(chunk)
+    file.offset += chunk.length
+    file.unsynced += chunk.length
+  }
   if (file.unsynced < syncEveryBytes) return
   file.unsynced = 0
   await file.syncing
   file.syncing = syncData(file.handle.fd)
   // Thrown when the next sync, or the end, waits for it.
   file.syncing.catch(() => undefined)
+}
+
+function writeAll(fd: number, chunks: Uint8Array[]): void {
+  let rest = chunks
+  while (rest.length > 0) {
+    let written = writevSync(fd, rest)
+    if (written === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
+    let whole = 0
+    for (const chunk of rest) {
+      if (written < chunk.length) break
+      written -= chunk.length
+      whole++
+    }
+    rest = rest.slice(whole)
+    const [torn] = rest
+    if (torn !== undefined && written > 0) rest[0] = torn.subarray(written)
+  }
 }
 
 function syncData(fd: number): Promise<void> {

@@ -1,4 +1,4 @@
-/** One file that grows in an ingest worker: gathers chunks into rooms that go there and come back, and bounds what is under way. */
+/** One file that grows in an ingest worker: gathers chunks into batches and bounds what is under way. */
 import { isMarkedAsUntransferable } from 'node:worker_threads'
 import type { DigestAlgorithm } from '../../oci/oci.ts'
 import type { BlobSums } from '../files/block-sums.ts'
@@ -7,10 +7,13 @@ import type { BodySink } from './body.ts'
 import type { IngestBudget } from './ingest-budget.ts'
 import type { IngestThread } from './ingest-pool.ts'
 
-/** The first room; from there on a quarter of what came, up to a batch: whoever sends little takes little. */
-const firstRoomBytes = 4 * 1024
-/** What came back and is not filled again yet: as much as keeps a fast body going. */
-const maxSpare = 2
+/**
+ * Smaller chunks are gathered by copying: a message of thousands of tiny buffers costs more. Copying large ones, too, into memory that
+ * comes back costs this thread what it saves the other.
+ */
+const smallestTransfer = 64 * 1024
+/** Room that small chunks are gathered in: little between two large ones, and twice as much for each that is full. */
+const roomBytes = { first: 4 * 1024, most: 64 * 1024 }
 /** Of a file that is copied, at a time: others have their turn between two, and room on the disk is asked for so much. */
 const sliceBytes = 16 * 1024 * 1024
 
@@ -32,12 +35,11 @@ export interface IngestOptions {
 export class Ingest implements BodySink {
   readonly #options: IngestOptions
   #offset: number
-  /** What is filled now, and how far. */
-  #room: Uint8Array<ArrayBuffer> | undefined
-  #filled = 0
-  /** Since `begin`. */
-  #taken = 0
-  readonly #spare: ArrayBuffer[] = []
+  #staged: Uint8Array<ArrayBuffer>[] = []
+  #stagedBytes = 0
+  /** How much of the last staged chunk is filled; the rest of it is room for small chunks. */
+  #tailRoom = 0
+  #nextRoomBytes = roomBytes.first
   #underWayBytes = 0
   #underWay = 0
   #failure: unknown
@@ -51,7 +53,7 @@ export class Ingest implements BodySink {
 
   /** Where the file stands once everything that was accepted is written. */
   get accepted(): number {
-    return this.#offset + this.#underWayBytes + this.#filled
+    return this.#offset + this.#underWayBytes + this.#stagedBytes
   }
 
   /** The thread is gone, and with it the hash: open the file again. */
@@ -64,38 +66,31 @@ export class Ingest implements BodySink {
     this.#options.budget.enter()
   }
 
-  /** Resolves when there is room for more. With `transfer`, frees the chunk's memory where that is its own. */
+  /** Resolves when there is room for more. With `transfer`, takes the chunk's memory where that saves a copy. */
   add(chunk: Uint8Array, transfer: boolean): Promise<void> | undefined {
     if (this.#failure !== undefined) throw this.#failure
-    this.#taken += chunk.length
-    const rest = this.#fill(chunk)
-    if (rest !== undefined) return this.#goOn(chunk, rest, transfer)
-    if (transfer) free(chunk)
-    return undefined
+    this.#stage(chunk, transfer)
+    return this.#stagedBytes < this.#options.budget.batchBytes ? undefined : this.#postInTurn()
   }
 
-  /** Hands over full rooms, and waits where so much is under way that others would have to. */
-  async #goOn(chunk: Uint8Array, first: Uint8Array, transfer: boolean): Promise<void> {
-    for (let rest: Uint8Array | undefined = first; rest !== undefined; rest = this.#fill(rest)) {
-      await this.#post()
-      while (this.#underWayBytes >= this.#options.budget.windowBytes) await this.#nextProgress()
-      if (this.#failure !== undefined) throw this.#failure
-    }
-    if (transfer) free(chunk)
+  async #postInTurn(): Promise<void> {
+    await this.#post()
+    while (this.#underWayBytes >= this.#options.budget.windowBytes) await this.#nextProgress()
+    if (this.#failure !== undefined) throw this.#failure
   }
 
   /** Writes what was accepted. When that failed, the file stands where the last good batch ended, and the failure is thrown. */
   async end(): Promise<void> {
     try {
-      if (this.#failure === undefined && this.#filled > 0) await this.#post()
+      if (this.#failure === undefined && this.#stagedBytes > 0) await this.#post()
     } finally {
       this.#options.budget.leave()
       while (this.#underWay > 0) await this.#nextProgress()
-      this.#letGo()
     }
     const failure = this.#failure
     if (failure === undefined) return
     this.#failure = undefined
+    this.#dropStaged()
     if (!this.isLost) {
       const { offset } = await this.#call('resume')
       this.#offset = offset
@@ -159,58 +154,66 @@ export class Ingest implements BodySink {
     return await this.#options.thread.call({ type, file: this.#options.file })
   }
 
-  /** Copies what fits into the room; the rest, which may be nothing, where the room is full then. */
-  #fill(chunk: Uint8Array): Uint8Array | undefined {
-    if (chunk.length === 0) return undefined
-    this.#room ??= this.#nextRoom(chunk.length)
-    const part = chunk.subarray(0, this.#room.length - this.#filled)
-    this.#room.set(part, this.#filled)
-    this.#filled += part.length
-    return this.#filled === this.#room.length ? chunk.subarray(part.length) : undefined
+  #stage(chunk: Uint8Array, transfer: boolean): void {
+    if (chunk.length === 0) return
+    this.#stagedBytes += chunk.length
+    if (transfer && chunk.length >= smallestTransfer && isOwn(chunk)) {
+      this.#closeTail()
+      this.#staged.push(chunk)
+      return
+    }
+    for (let rest = chunk; rest.length > 0; ) {
+      if (this.#tailRoom === 0) {
+        this.#tailRoom = Math.max(rest.length, this.#nextRoomBytes)
+        this.#nextRoomBytes = Math.min(roomBytes.most, 2 * this.#tailRoom)
+        this.#staged.push(new Uint8Array(this.#tailRoom))
+      }
+      const tail = this.#staged.at(-1)
+      if (tail === undefined) return
+      const part = rest.subarray(0, this.#tailRoom)
+      tail.set(part, tail.length - this.#tailRoom)
+      this.#tailRoom -= part.length
+      rest = rest.subarray(part.length)
+    }
+    // What lies about in pieces of all sizes until it is collected takes the most room.
+    if (transfer && isOwn(chunk)) chunk.buffer.transfer(0)
   }
 
-  /** One that came back is in the processor's cache, and costs neither the kernel nor the collector anything. */
-  #nextRoom(wanted: number): Uint8Array<ArrayBuffer> {
-    const spare = this.#spare.pop()
-    if (spare !== undefined) return new Uint8Array(spare)
-    const size = Math.max(firstRoomBytes, wanted, Math.floor(this.#taken / 4))
-    return new Uint8Array(Math.min(size, this.#options.budget.batchBytes))
+  /** Cuts the last staged chunk to what it holds. */
+  #closeTail(): void {
+    this.#nextRoomBytes = roomBytes.first
+    const tail = this.#staged.at(-1)
+    if (this.#tailRoom === 0 || tail === undefined) return
+    this.#staged[this.#staged.length - 1] = tail.subarray(0, tail.length - this.#tailRoom)
+    this.#tailRoom = 0
   }
 
-  #takeBack(memory: ArrayBuffer): void {
-    const { batchBytes } = this.#options.budget
-    const isOfUse = memory.byteLength <= batchBytes && memory.byteLength > batchBytes / 2
-    if (isOfUse && this.#spare.length < maxSpare) this.#spare.push(memory)
-    else memory.transfer(0)
-  }
-
-  /** Nobody sends: its memory is for those who do. */
-  #letGo(): void {
-    for (const memory of this.#spare.splice(0)) memory.transfer(0)
-    this.#room?.buffer.transfer(0)
-    this.#room = undefined
-    this.#filled = 0
-    this.#taken = 0
+  #dropStaged(): void {
+    this.#staged = []
+    this.#stagedBytes = 0
+    this.#tailRoom = 0
   }
 
   async #post(): Promise<void> {
-    const [room, bytes] = [this.#room, this.#filled]
-    if (room === undefined) return
-    const { thread, file, space } = this.#options
     try {
-      await space.take(bytes)
-    } finally {
-      this.#room = undefined
-      this.#filled = 0
+      await this.#options.space.take(this.#stagedBytes)
+    } catch (error) {
+      this.#dropStaged()
+      throw error
     }
+    this.#closeTail()
+    const chunks = this.#staged
+    const bytes = this.#stagedBytes
+    this.#dropStaged()
     this.#underWay++
     this.#underWayBytes += bytes
+    const { thread, file, space } = this.#options
+    const buffers = chunks.map((chunk) => chunk.buffer)
     thread
-      .call({ type: 'write', file, chunk: room.subarray(0, bytes) }, [room.buffer])
+      .call({ type: 'write', file, chunks }, buffers)
       .then(
-        ({ memory }) => {
+        () => {
           this.#offset += bytes
-          if (memory !== undefined) this.#takeBack(memory)
         },
         // The first failure is the telling one: the batches behind it are only refused.
         (error) => {
@@ -231,8 +234,11 @@ export class Ingest implements BodySink {
   }
 }
 
-/** What lies about in pieces of all sizes until it is collected takes the most room. Not what is a part of more. */
-function free({ buffer, byteLength }: Uint8Array): void {
-  if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength && !isMarkedAsUntransferable(buffer))
-    buffer.transfer(0)
+/** Whether the chunk's memory is its own, and may be moved or freed. */
+function isOwn(chunk: Uint8Array): chunk is Uint8Array<ArrayBuffer> {
+  return (
+    chunk.buffer instanceof ArrayBuffer &&
+    chunk.byteLength === chunk.buffer.byteLength &&
+    !isMarkedAsUntransferable(chunk.buffer)
+  )
 }
