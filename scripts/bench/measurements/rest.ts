@@ -1,7 +1,15 @@
 /** What a node takes that nobody uses: a minute after its start, a minute after a load, and in a cluster of eight. */
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type Bench, type Measurement, makeBlobs, openFolder, openPair, sizeText } from '../bench.ts'
+import {
+  type Bench,
+  type Measurement,
+  makeBlobs,
+  openFolder,
+  openPair,
+  type Pair,
+  sizeText,
+} from '../bench.ts'
 import { runCommand } from '../command.ts'
 import type { Line } from '../line.ts'
 import { pullBlob, pushBlob } from '../load.ts'
@@ -20,16 +28,23 @@ export const rest: Measurement = {
   name: 'rest',
   async run(bench) {
     await using folder = await openFolder(bench, 'rest')
-    return [...(await afterLoad(bench, folder.path)), ...(await inCluster(bench, folder.path))]
+    await using pair = await openPair(bench, folder.path)
+    // Side by side, since nobody does anything in either.
+    const [idle, cluster] = await Promise.all([atRest(bench, pair), inCluster(bench, folder.path)])
+    return [...idle, ...(await afterLoad(bench, pair, folder.path)), ...cluster]
   },
 }
 
-/** Once, not in turns: it takes two minutes, and hardly varies. */
-async function afterLoad(bench: Bench, folder: string): Promise<Line[]> {
-  await using pair = await openPair(bench, folder)
+async function atRest(bench: Bench, pair: Pair): Promise<Line[]> {
   bench.say('at rest for a minute')
   await delay(restMs, undefined, bench)
   const idle = await bothOf(pair, (registry) => residentMiB(registry.pid))
+  const what = 'resident memory, a minute after the start'
+  return [{ what, unit: 'MiB', ...idle, reach: { kind: 'value', under: 96 } }]
+}
+
+/** Once, not in turns: it takes a minute, and hardly varies. */
+async function afterLoad(bench: Bench, pair: Pair, folder: string): Promise<Line[]> {
   const files = await makeBlobs(bench, folder, clients, bench.blobBytes)
   for (const side of [pair.shoal, pair.reference]) {
     const contents = await Promise.all(files.map((file) => file.renew()))
@@ -43,12 +58,6 @@ async function afterLoad(bench: Bench, folder: string): Promise<Line[]> {
   const load = `${clients} × ${sizeText(bench.blobBytes)} pushed and pulled`
   return [
     {
-      what: 'resident memory, a minute after the start',
-      unit: 'MiB',
-      ...idle,
-      reach: { kind: 'value', under: 96 },
-    },
-    {
       what: `resident memory, a minute after ${load}`,
       unit: 'MiB',
       ...after,
@@ -59,7 +68,7 @@ async function afterLoad(bench: Bench, folder: string): Promise<Line[]> {
 }
 
 async function bothOf(
-  pair: { shoal: Registry; reference: Registry },
+  pair: Pair,
   measure: (registry: Registry) => Promise<number>,
 ): Promise<{ shoal: number[]; reference: number[] }> {
   return { shoal: [await measure(pair.shoal)], reference: [await measure(pair.reference)] }
