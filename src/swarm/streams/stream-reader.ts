@@ -1,11 +1,15 @@
 /** A bounded pull reader over a libp2p stream: what the consumer does not take, the peer cannot send. */
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
+import { noteSpent } from '../../base/base.ts'
 import { ChannelBrokenError } from '../../wire/wire.ts'
 import { ByteQueue } from './byte-queue.ts'
 import { ReceiveWindow } from './receive-window.ts'
 
 /** Reading pauses above this and resumes below half of it; the stream's window comes on top. */
 const highWaterBytes = 512 * 1024
+
+/** Of each byte, on its way here: what the socket gave, what was decrypted from it, and frames that were put together from that. */
+const copies = 4
 
 export interface WaitOptions {
   signal?: AbortSignal | undefined
@@ -82,6 +86,7 @@ export class StreamReader {
   /** Takes what lies next, at least 1 and at most `max` bytes, without a copy. At least one byte must be ready. */
   takeChunk(max: number): Uint8Array {
     const taken = this.#queue.takeChunk(max)
+    noteSpent(copies * taken.length)
     if (this.buffered < highWaterBytes / 2 && this.#stream.readStatus === 'paused') this.#resume()
     return taken
   }

@@ -1,4 +1,7 @@
 /** What a peer sends in small parts costs what the same costs in one. */
+import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Stream } from '@libp2p/interface'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -38,6 +41,21 @@ describe('a stream', () => {
     const message = Uint8Array.of(1, 2, 3)
     queue.push(message)
     expect(queue.takeChunk(10)).toBe(message)
+  })
+
+  test('leaves little behind of what was taken from it', async () => {
+    setFlagsFromString('--expose-gc')
+    globalThis.gc = runInNewContext('gc')
+    const { reader, send } = openReader()
+    const before = process.memoryUsage().arrayBuffers
+    let most = 0
+    for (let sent = 0; sent < 3000; sent++) {
+      send(new Uint8Array(64 * 1024))
+      reader.takeChunk(64 * 1024)
+      if (sent % 50 === 0) await turn()
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before)
+    }
+    expect(most).toBeLessThan(40 * 2 ** 20)
   })
 
   test('gives the bytes in their order, and never writes to what it gave', () => {
