@@ -7,7 +7,6 @@ import {
   FairBudget,
   type Logger,
   Semaphore,
-  SingleFlight,
 } from '../../base/base.ts'
 import type { Digest } from '../../oci/oci.ts'
 import type { Providers } from '../contract.ts'
@@ -42,12 +41,12 @@ const maxMaking = 4
 
 export class Complaints {
   readonly #options: ComplaintsOptions
-  readonly #flights = new SingleFlight<boolean | undefined>()
+  /** What is looked at now. */
+  readonly #checking = new Set<string>()
   readonly #checks: FairBudget
   readonly #reading = new Semaphore(maxReading)
   /** For whom lists are made. */
   readonly #making = new Set<string>()
-  #underWay = 0
 
   constructor(options: ComplaintsOptions) {
     this.#options = options
@@ -63,14 +62,17 @@ export class Complaints {
   hear(peer: string, wanted: Wanted, piece: number): void {
     const { hostOf, faults, background } = this.#options
     const host = hostOf(peer)
-    if (this.#underWay >= maxUnderWay || !this.#checks.take(host, 1)) return
-    this.#underWay++
+    const checked = `${wanted.digest} ${piece}`
+    // Those who waited for one answer, such as all keys of a host while a list is made, would take the places of others.
+    if (this.#checking.has(checked) || this.#checking.size >= maxUnderWay) return
+    if (!this.#checks.take(host, 1)) return
+    this.#checking.add(checked)
     background.start('complaint', async () => {
       try {
         const isRight = await this.#check(wanted, piece, host)
         if (isRight) faults.add(peer, 'false-complaint', { digest: wanted.digest, piece })
       } finally {
-        this.#underWay--
+        this.#checking.delete(checked)
       }
     })
   }
@@ -94,30 +96,28 @@ export class Complaints {
   /** `undefined` when the disk does not say, or nobody looks. */
   async #check(wanted: Wanted, piece: number, host: string): Promise<boolean | undefined> {
     const { digest } = wanted
-    return await this.#flights.run(`${digest} ${piece}`, async () => {
-      const { inventory, logger } = this.#options
-      const partial = inventory.partialList(digest)
-      const item = await inventory.find(wanted)
-      if (item === undefined) return false
-      const list = partial ?? (await this.#listOf(digest, item.size, host))
-      if (list === undefined) return undefined
-      let isRight = false
-      try {
-        const range = pieceRange(list.layout, piece)
-        const hash = pieceHash(list, piece)
-        isRight = await this.#reading.run(async () => await this.#isRight(digest, range, hash))
-      } catch (error) {
-        logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
-        if (isOfSystem(error)) {
-          if (partial === undefined) this.#hide(digest, piece, error)
-          return undefined
-        }
+    const { inventory, logger } = this.#options
+    const partial = inventory.partialList(digest)
+    const item = await inventory.find(wanted)
+    if (item === undefined) return false
+    const list = partial ?? (await this.#listOf(digest, item.size, host))
+    if (list === undefined) return undefined
+    let isRight = false
+    try {
+      const range = pieceRange(list.layout, piece)
+      const hash = pieceHash(list, piece)
+      isRight = await this.#reading.run(async () => await this.#isRight(digest, range, hash))
+    } catch (error) {
+      logger.warn({ err: error, digest }, 'a piece that was called wrong cannot be read')
+      if (isOfSystem(error)) {
+        if (partial === undefined) this.#hide(digest, piece, error)
+        return undefined
       }
-      if (isRight) return true
-      if (partial === undefined) this.#rot(digest, piece)
-      else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
-      return false
-    })
+    }
+    if (isRight) return true
+    if (partial === undefined) this.#rot(digest, piece)
+    else logger.warn({ digest, piece }, 'a piece of a partial blob is not what it was')
+    return false
   }
 
   /** `undefined` where too many are made already. */

@@ -13,6 +13,7 @@ interface World extends AsyncDisposable {
   making: { digest: Digest; end(): void }[]
   /** Of which a piece was read. */
   read: Set<Digest>
+  advance(ms: number): void
   complain(peer: string, digest: Digest, piece?: number): Promise<void>
 }
 
@@ -21,6 +22,7 @@ function open(isListed: (digest: Digest) => boolean): World {
   const background = new Background('the test', silentLogger)
   const making: World['making'] = []
   const read = new Set<Digest>()
+  let nowMs = 0
   const layout = { size: 300, pieceBytes: 1, count: 300 }
   const options = {
     background,
@@ -47,13 +49,16 @@ function open(isListed: (digest: Digest) => boolean): World {
     providers: { withdraw: () => undefined },
     onRotten: () => undefined,
     hostOf: (peer: string) => peer.split('/')[0],
-    clock: { now: () => 0 },
+    clock: { now: () => nowMs },
     logger: silentLogger,
   }
   const complaints = new Complaints(options as unknown as ComplaintsOptions)
   return {
     making,
     read,
+    advance(ms) {
+      nowMs += ms
+    },
     async complain(peer, digest, piece = 0) {
       complaints.hear(peer, wanted(digest), piece)
       for (let turns = 0; turns < 20; turns++) await setImmediate()
@@ -87,6 +92,16 @@ describe('complaints', () => {
   it('are looked at while lists are made for others', async () => {
     await using world = open((digest) => digest === blob('a rotten one'))
     for (let count = 0; count < 8; count++) await world.complain(`host ${count}`, blob(`blob ${count}`))
+    await world.complain('honest/1', blob('a rotten one'))
+    expect([...world.read]).toEqual([blob('a rotten one')])
+  })
+
+  it('about one piece, however many, leave room for others while its list is made', async () => {
+    await using world = open((digest) => digest === blob('a rotten one'))
+    for (let count = 0; count < 40; count++) {
+      world.advance(1_000)
+      await world.complain(`liar/${count}`, blob('large'))
+    }
     await world.complain('honest/1', blob('a rotten one'))
     expect([...world.read]).toEqual([blob('a rotten one')])
   })
