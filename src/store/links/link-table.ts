@@ -125,8 +125,11 @@ export async function removeLink(
   batch.del(key, { sublevel: tables.untagged })
   for (const child of children)
     batch.del(referenceKey(child, repository, digest), { sublevel: tables.references })
-  await batch.write(options)
-  // Who read it meanwhile found it there still.
-  recent.delete(key)
+  try {
+    await batch.write(options)
+  } finally {
+    // Who read it meanwhile found it there still; and one whose removal failed may be gone all the same.
+    recent.delete(key)
+  }
   return found
 }

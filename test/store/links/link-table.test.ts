@@ -1,5 +1,5 @@
 /** Which repository may read what, as pulls ask it again and again. */
-import { expect, it, vi } from 'vitest'
+import { expect, it, type MockInstance, vi } from 'vitest'
 import { Keyed } from '../../../src/base/base.ts'
 import { openDatabase, openTables } from '../../../src/store/database/database.ts'
 import { Claims } from '../../../src/store/links/claims.ts'
@@ -41,6 +41,27 @@ it('knows that a link is gone, also when it was read while it was being removed'
   const removed = removeLink(context, team, blob, { sync: false })
   await links.has(team, blob)
   expect(await removed).toBe(true)
+  expect(await links.has(team, blob)).toBe(false)
+})
+
+it('looks anew for a link whose removal failed, since it may be gone all the same', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { context, links } = await opened(stack)
+  await links.add(team, [blob])
+  expect(await links.has(team, blob)).toBe(true)
+  const { database } = context
+  const begin = database.batch.bind(database)
+  const batch = vi.spyOn(database, 'batch') as unknown as MockInstance<typeof begin>
+  batch.mockImplementationOnce(() => {
+    const begun = begin()
+    const write = begun.write.bind(begun)
+    begun.write = async () => {
+      await write()
+      throw new Error('the disk does not say that it is there')
+    }
+    return begun
+  })
+  await expect(removeLink(context, team, blob, { sync: true })).rejects.toThrow('does not say')
   expect(await links.has(team, blob)).toBe(false)
 })
 
