@@ -94,7 +94,7 @@ export class Lists {
     await lists.keep(this.#state.digest, lists.growing(list, 0))
   }
 
-  /** With every piece here: puts the blob into the store, and vouches for its list; or false, and whoever vouched for that is convicted. */
+  /** With every piece here: puts the blob into the store, and vouches for its list; or false: whoever vouched for that is convicted, or the disk is wrong. */
   async prove(attempt: Attempt): Promise<boolean> {
     const { clock, lists } = this.#options
     const state = this.#state
@@ -104,7 +104,10 @@ export class Lists {
     try {
       await partial.finish()
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'DIGEST_INVALID')) throw error
+      const code = error instanceof Error && 'code' in error ? error.code : undefined
+      // What was kept from before is not what it was: all of that is read again, and what is missing comes anew.
+      if (code === 'BLOB_ROTTEN') return false
+      if (code !== 'DIGEST_INVALID') throw error
       await this.#convict(candidate, error)
       return false
     } finally {

@@ -4,6 +4,7 @@ import { noMetrics, steadyClock } from '../../../src/base/base.ts'
 import { encodeMessage } from '../../../src/exchange/protocol/messages.ts'
 import { layoutOf } from '../../../src/exchange/protocol/piece-size.ts'
 import { type Digest, parseRepository } from '../../../src/oci/oci.ts'
+import { BlobRottenError } from '../../../src/store/store.ts'
 import { SteppedClock } from '../../mirror/stepped-clock.ts'
 import { double } from '../lab/double.ts'
 import {
@@ -212,6 +213,26 @@ describe('a transfer', () => {
     }
     const digest = await seeder.holds(someBytes(5 * pieceBytes))
     expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+  })
+
+  it('of which what was kept has rotted on the disk is got all the same, and nobody is blamed', async () => {
+    const [seeder, downloader] = [await world.node(), await world.node()]
+    const { partials } = downloader
+    const open = partials.open.bind(partials)
+    let opened = 0
+    partials.open = async (plan) => {
+      const part = await open(plan)
+      if (opened++ > 0) return part
+      part.finish = async () => {
+        await part[Symbol.asyncDispose]()
+        throw new BlobRottenError('a piece rotted; it is read again next time')
+      }
+      return part
+    }
+    const digest = await seeder.holds(someBytes(5 * pieceBytes))
+    expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
+    expect(opened).toBe(2)
+    expect(downloader.exchange.status().peers.flatMap(({ faults }) => Object.keys(faults))).toEqual([])
   })
 
   describe('from a seeder that has yet to hash it', () => {
