@@ -2,6 +2,7 @@
  * Who is in: the members that images are placed on. One that is away is in for ten minutes, as what it holds is back then; when
  * more than a third are away it is the line that is cut, and nobody leaves. Told who is connected, and the time.
  */
+import { TokenBucket } from '../base/base.ts'
 import { type Offer, Owners } from './owners.ts'
 
 export interface RosterRow extends Offer {
@@ -12,9 +13,13 @@ export interface RosterRow extends Offer {
 interface Known extends RosterRow {
   /** Absent while it is connected. */
   awaySinceMs?: number
+  /** How often it may still say something else. */
+  changes: TokenBucket
 }
 
 const outAfterMs = 10 * 60_000
+/** Each change has everything looked through anew, and nothing let go for ten minutes: of one member so many at once, and one in an hour. */
+const changes = { burstBytes: 12, bytesPerSecond: 1 / 3600 }
 /** Whoever has come and gone most lately is known beyond this. */
 const maxKnown = 1024
 
@@ -29,7 +34,12 @@ export class Roster {
   constructor(self: Offer, rows: Iterable<RosterRow>, nowMs: number) {
     this.#self = self
     this.#changedMs = nowMs
-    for (const row of rows) this.#known.set(row.peer, { ...row, awaySinceMs: nowMs })
+    for (const row of rows)
+      this.#known.set(row.peer, {
+        ...row,
+        awaySinceMs: nowMs,
+        changes: new TokenBucket({ ...changes, nowMs }),
+      })
   }
 
   /** Those who are in, this node among them. */
@@ -83,10 +93,11 @@ export class Roster {
       if (offer.peer === this.#self.peer || isGone(offer.peer)) continue
       here.add(offer.peer)
       const known = this.#known.get(offer.peer)
-      isChanged ||= known === undefined || known.isOut || isOther(known, offer)
+      const [now, isNew] = heard(known, offer, nowMs)
+      isChanged ||= isNew
       // Anew, so that those seen last are last.
       this.#known.delete(offer.peer)
-      this.#known.set(offer.peer, { ...offer, isOut: false })
+      this.#known.set(offer.peer, now)
     }
     isChanged = this.#miss(here, nowMs) || isChanged
     this.#forgetOldest(here)
@@ -147,6 +158,22 @@ export class Roster {
       if (!here.has(peer)) this.#known.delete(peer)
     }
   }
+}
+
+/** What a member is taken to offer now that it says this, and whether that is something else than before. */
+function heard(known: Known | undefined, offer: Offer, nowMs: number): [Known, boolean] {
+  const limit = known?.changes ?? new TokenBucket({ ...changes, nowMs })
+  const said = { ...offer, isOut: false, changes: limit }
+  if (known === undefined) return [said, true]
+  if (!isOther(known, offer)) return [said, known.isOut]
+  // Who is about to go, or has just come, says that it has no room, and is believed.
+  if (offer.room === 0 && known.room > 0) return [said, true]
+  if (limit.waitMs(nowMs) > 0) {
+    const { awaySinceMs: _, ...before } = known
+    return [{ ...before, isOut: false }, known.isOut]
+  }
+  limit.take(1, nowMs)
+  return [said, true]
 }
 
 function isOther(a: Offer, b: Offer): boolean {

@@ -75,4 +75,27 @@ it('looks who is there when that changes, and else four times a minute', async (
   await pass(3_000)
   expect(looksThrough).toBe(2)
   expect(copies.short()).toEqual([])
+  // One that says another room all the time has nobody look everything through all the time, nor keep what could go.
+  looksThrough = 0
+  for (let room = 2; room < 62; room++) {
+    offers[0] = { peer: 'other', room }
+    changed()
+    await pass(1_000)
+  }
+  expect(looksThrough).toBeLessThanOrEqual(6)
+  expect(clock.now() - roster.changedMs).toBeGreaterThan(40_000)
+  const taken = (room: number): void =>
+    expect(roster.members).toContainEqual(expect.objectContaining({ peer: 'other', room }))
+  // That it has none any more is believed, and what it says in the end an hour later.
+  offers[0] = { peer: 'other', room: 0 }
+  changed()
+  await pass(500)
+  taken(0)
+  offers[0] = { peer: 'other', room: 7 }
+  changed()
+  await pass(500)
+  taken(0)
+  clock.advance(2 * 3600_000)
+  await pass(1_000)
+  taken(7)
 })
