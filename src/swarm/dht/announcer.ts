@@ -70,6 +70,8 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
   /** What need not be told when it comes again, and when it is tried again if nobody took note. */
   const told = new RecentMap<Digest, number>(mostRecent)
   const counts = new Uint32Array(shards)
+  /** Of the part that is told now, what was not withdrawn since it was listed. */
+  let listed = new Set<Digest>()
   let shard = Math.floor(random() * shards)
   let shardMs = clock.now()
   /** When the first of those came that are fresh now, and by how much they wait longer than others. */
@@ -140,20 +142,32 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         if (fresh.delete(digest)) await announceOne(digest, signal)
   }
 
+  /** Those of whom nobody took note. */
+  const announceAgain = async (signal: AbortSignal): Promise<void> => {
+    for (const [digest, againMs] of [...told]) {
+      if (againMs > clock.now()) continue
+      await announceFresh(signal)
+      // It may be gone, or told, meanwhile.
+      if (told.get(digest) === againMs) await announceOne(digest, signal)
+    }
+  }
+
   const announceShard = async (signal: AbortSignal): Promise<void> => {
     shardMs = clock.now() + intervalMs / shards
-    let count = 0
     try {
-      for await (const digest of held(nameOf(shard), { signal })) {
+      // All of it first: telling it takes long, and an iterator keeps the database from giving back room.
+      listed = new Set(await Array.fromAsync(held(nameOf(shard), { signal })))
+      counts[shard] = listed.size
+      for (const digest of listed) {
         if (members.peers().length === 0) return
-        count++
         await announceFresh(signal)
-        if (!fresh.has(digest)) await announceOne(digest, signal)
+        if (listed.has(digest) && !fresh.has(digest)) await announceOne(digest, signal)
       }
-      counts[shard] = count
     } catch (error) {
       signal.throwIfAborted()
       logFailure(logger, error, 'what is stored could not be listed for announcing')
+    } finally {
+      listed = new Set()
     }
     shard = (shard + 1) % shards
   }
@@ -187,7 +201,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
         continue
       }
       await announceFresh(signal)
-      for (const [digest, againMs] of [...told]) if (againMs <= clock.now()) await announceOne(digest, signal)
+      await announceAgain(signal)
       if (clock.now() >= shardMs) await announceShard(signal)
       const nextMs = Math.min(shardMs - clock.now(), fresh.size > 0 ? settlingMs() : longestPauseMs)
       // No longer than this: whether all members are connected may change without a word.
@@ -213,6 +227,7 @@ export function createAnnouncer(options: AnnouncerOptions): Announcer {
     withdraw(digest) {
       fresh.delete(digest)
       told.delete(digest)
+      listed.delete(digest)
       noteHeld(digest, -1)
       tasks.start('withdraw', async (signal) => {
         await node.services.dht.cancelReprovide(cidOf(digest), { signal })

@@ -16,7 +16,7 @@ const peer = (name: string) => ({
 /** A node in a mesh, whose own part of the DHT knows who announces what. */
 function announcerWith(
   known: Map<Digest, string[]>,
-  mesh: { complete: boolean; peers: string[]; settleMs?: number },
+  mesh: { complete: boolean; peers: string[]; settleMs?: number; deaf?: boolean },
   held: (shard: string) => Digest[] = () => [],
 ) {
   const self = peer('self')
@@ -24,7 +24,7 @@ function announcerWith(
   const dht = {
     async *provide(cid: object) {
       provided.push(String(cid))
-      yield { name: 'PEER_RESPONSE', messageName: 'ADD_PROVIDER' }
+      if (mesh.deaf !== true) yield { name: 'PEER_RESPONSE', messageName: 'ADD_PROVIDER' }
     },
     async *findProviders(cid: object) {
       const found = [...known].find(([digest]) => String(cidOf(digest)) === String(cid))?.[1]
@@ -157,5 +157,37 @@ test('alone, a node lists what it holds to count it, and no more', async () => {
   })
   for (let at = 0; at < 260; at++) await settle(clock, shardMs)
   expect(listed).toHaveLength(256)
+  await tasks[Symbol.asyncDispose]()
+})
+
+test('what was listed and is gone before its turn is not announced', async () => {
+  const [first, second, third] = digests.map((digest) => String(cidOf(digest)))
+  const mesh = { complete: false, peers: few }
+  const { announcer, provided, tasks, clock } = announcerWith(new Map(), mesh, () => digests.slice(0, 3))
+  for (let turns = 0; turns < 20; turns++) await turn()
+  expect(provided).toEqual([first])
+  for (const digest of digests.slice(1, 2)) announcer.withdraw(digest)
+  await settle(clock, 0)
+  expect(provided).not.toContain(second)
+  expect(provided).toContain(third)
+  await tasks[Symbol.asyncDispose]()
+})
+
+test('what nobody took note of and is gone is not tried again', async () => {
+  const mesh = { complete: false, peers: few, settleMs: 1000, deaf: true }
+  const { announcer, provided, tasks, clock } = announcerWith(new Map(), mesh)
+  for (const digest of digests) announcer.announce(digest)
+  await settle(clock, 1000)
+  expect(provided).toHaveLength(4)
+  // Of all that are due then the first is tried, and another goes while it rests.
+  clock.advance(60_000)
+  for (let turns = 0; turns < 20; turns++) await turn()
+  expect(provided).toHaveLength(5)
+  const [last] = digests
+  if (last === undefined) throw new Error('there are four')
+  announcer.withdraw(last)
+  await settle(clock, 0)
+  expect(provided).toHaveLength(7)
+  expect(provided.filter((cid) => cid === String(cidOf(last)))).toHaveLength(1)
   await tasks[Symbol.asyncDispose]()
 })
