@@ -156,6 +156,9 @@ export async function openStore(options: StoreOptions): Promise<FileStore> {
   const buffers = new ReadBuffers(options.readBytes ?? 32 * 2 ** 20)
   await using opened = new AsyncDisposableStack()
   opened.defer(() => saveTime(tables, leases, logger))
+  const forget = (): void => context.recent.clear()
+  database.reopenListeners.add(forget)
+  opened.defer(() => void database.reopenListeners.delete(forget))
   const pool = opened.use(
     new IngestPool({
       threads: options.workers ?? 2,

@@ -54,6 +54,31 @@ async function fillDatabase(): Promise<void> {
   await expect(database.put('any', 'write')).rejects.toMatchObject(full)
 }
 
+it('forgets links that it read of a write that failed and was undone', async () => {
+  await open(0)
+  const blob = await push(store, seededBytes(1000))
+  const other = digestOf(seededBytes(2000))
+  expect(await store.links.has(team, blob)).toBe(true)
+  const write = engine._batch
+  let lost: Parameters<typeof write> = [[]]
+  const seen: boolean[] = []
+  vi.spyOn(engine, '_batch')
+    .mockImplementationOnce(async (...given) => {
+      lost = given
+      throw noSpace()
+    })
+    .mockImplementationOnce(async function (this: typeof engine, ...undoing) {
+      // It had come into the log, and is found there.
+      await write.apply(this, lost)
+      seen.push(await store.links.has(team, other))
+      await write.apply(this, undoing)
+    })
+  await expect(store.links.add(team, [other])).rejects.toMatchObject(full)
+  await openedAgain.promise
+  expect([...seen, await store.links.has(team, other)]).toEqual([true, false])
+  expect(await store.links.has(team, blob)).toBe(true)
+})
+
 describe('while the database cannot be written', () => {
   beforeEach(() => open(Number.MAX_SAFE_INTEGER))
 

@@ -49,6 +49,8 @@ export class SoundLevel extends GuardedLevel {
   #obstacle: string | undefined
   /** What was cut out of it. */
   readonly damage: Damage
+  /** Told once it was opened again: of what was read before, a write that failed may have been undone, and rows cut out. */
+  readonly reopenListeners = new Set<() => void>()
 
   constructor(location: string, options: SoundLevelOptions) {
     super(location, levelSizes)
@@ -254,6 +256,7 @@ export class SoundLevel extends GuardedLevel {
     await this.writeRaw([...before, ...(isDamage(fault) ? [counter] : [])], true)
     this.#state = { name: 'sound' }
     this.#obstacle = undefined
+    for (const listener of this.reopenListeners) listener()
     this.#options.logger.info({ writes: this.#counter }, 'the database was opened again and takes writes')
     this.damage.tell()
   }

@@ -42,23 +42,31 @@ export class LinkTable implements Links {
   }
 
   async has(repository: Repository, digest: Digest): Promise<boolean> {
-    const { tables, claims, leases, recent } = this.#context
+    const { leases, recent } = this.#context
     const key = linkKey(digest, repository)
     const lease = recent.get(key) ?? this.#read(key)
     if (lease === undefined || leases.isFresh(lease)) return lease !== undefined
-    return await claims.hold([digest], async () => {
-      // Once more: the collector may have removed it while the claim waited.
-      if (tables.links.getSync(key) === undefined) return false
-      const renewed = leases.now()
-      try {
-        await tables.links.put(key, String(renewed))
-        recent.set(key, renewed)
-      } catch (error) {
-        // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
-        if (!takesNothing(error)) throw error
-      }
-      return true
-    })
+    return await this.#renew(key, digest)
+  }
+
+  /** In turn with whoever removes it: it would be there again. False where it is gone. */
+  async #renew(key: string, digest: Digest): Promise<boolean> {
+    const { tables, turns, claims, leases, recent } = this.#context
+    return await turns.run(key, () =>
+      claims.hold([digest], async () => {
+        // Once more: it may have been removed while the turn and the claim were waited for.
+        if (tables.links.getSync(key) === undefined) return false
+        const renewed = leases.now()
+        try {
+          await tables.links.put(key, String(renewed))
+          recent.set(key, renewed)
+        } catch (error) {
+          // Pulls go on where nothing can be written; whoever wants to refer to it writes, and is refused then.
+          if (!takesNothing(error)) throw error
+        }
+        return true
+      }),
+    )
   }
 
   #read(key: string): number | undefined {

@@ -1,7 +1,8 @@
 /** Which repository may read what, as pulls ask it again and again. */
+import { Level } from 'level'
 import { expect, it, type MockInstance, vi } from 'vitest'
 import { Keyed } from '../../../src/base/base.ts'
-import { openDatabase, openTables } from '../../../src/store/database/database.ts'
+import { linkKey, openDatabase, openTables } from '../../../src/store/database/database.ts'
 import { Claims } from '../../../src/store/links/claims.ts'
 import { Leases } from '../../../src/store/links/leases.ts'
 import {
@@ -75,4 +76,26 @@ it('renews the lease of a link that is read often, as of one that is read again'
   const leases: number[] = []
   for await (const lease of context.tables.links.values()) leases.push(Number(lease))
   expect(leases).toEqual([context.leases.now()])
+})
+
+it('does not bring back a link that is being removed by renewing its lease', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { context, clock, links } = await opened(stack)
+  await links.add(team, [blob])
+  clock.advance(graceMs / 2)
+  const engine = Level.prototype as unknown as { _batch(operations: object[]): Promise<void> }
+  const write = engine._batch
+  const read = Promise.withResolvers<boolean>()
+  const writing = vi.spyOn(engine, '_batch')
+  stack.defer(() => writing.mockRestore())
+  writing.mockImplementationOnce(async function (this: typeof engine, ...given) {
+    await Promise.resolve()
+    // It is there until this is written.
+    read.resolve(links.has(team, blob))
+    await write.apply(this, given)
+  })
+  expect(await links.remove(team, blob)).toBe(true)
+  await read.promise
+  expect(context.tables.links.getSync(linkKey(blob, team))).toBeUndefined()
+  expect(await links.has(team, blob)).toBe(false)
 })
