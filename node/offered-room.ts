@@ -17,8 +17,17 @@ export async function offeredRoom({
 }): Promise<number> {
   const { blobBytes, freeBytes, minFreeBytes, limit } = await disk.measure()
   const bytes = blobBytes + Math.max(0, freeBytes - minFreeBytes)
-  const told = (await rosterTable.get(ownKey))?.[0]?.room
+  const told = await toldRoom({ rosterTable })
   const room = roomOf(Math.min(bytes, limit?.maxBytes ?? Number.POSITIVE_INFINITY), told)
   if (room !== told) await rosterTable.put(ownKey, [{ peer: ownKey, room, isOut: false }])
   return room
+}
+
+/** What was told last; `undefined` before the first time. */
+export async function toldRoom({
+  rosterTable,
+}: {
+  rosterTable: Pick<LocalNode['rosterTable'], 'get'>
+}): Promise<number | undefined> {
+  return (await rosterTable.get(ownKey))?.[0]?.room
 }

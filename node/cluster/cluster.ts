@@ -10,6 +10,7 @@ import { clonedProblem, openSwarm, type Swarm } from '../../src/swarm/swarm.ts'
 import type { Contact } from '../contact.ts'
 import type { LocalNode } from '../local-node.ts'
 import type { Measured } from '../measured.ts'
+import { toldRoom } from '../offered-room.ts'
 import { formatAddress } from '../settings/kinds.ts'
 import { keepNames } from '../site-shares.ts'
 import { activityLimits, activityOf, activityProtocol, answerActivity } from './activity.ts'
@@ -62,7 +63,8 @@ export async function openMember(
   const { settings, names, membership } = node
   await using opened = new AsyncDisposableStack()
   const { reaching, delegation } = mirror
-  let room = 0
+  // Until the disk is measured, as long as that takes: one that comes back with none would have all it holds placed elsewhere.
+  let room = (await toldRoom(node)) ?? 0
   const isGone = (peer: string): boolean => names.roster().entries.get(peer)?.goneMs !== undefined
   const admissions = opened.use(
     openAdmissions({

@@ -1,8 +1,11 @@
 /** What a node says of its disk to those who place images. */
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { offeredRoom } from '../../node/offered-room.ts'
 import type { RosterRow } from '../../src/placement/roster.ts'
+import { openHonestNode } from '../hostile/honest-node.ts'
+import { temporaryFolder, until } from '../swarm/fixture.ts'
 
 const gib = 2 ** 30
 
@@ -42,6 +45,24 @@ it('is the same at every start while a disk is filled and emptied by a seventh, 
       },
     ),
   )
+})
+
+it('is told from the first word after a restart, before the disk was measured', async () => {
+  await using stack = new AsyncDisposableStack()
+  const first = await openHonestNode(stack)
+  const data = join(await temporaryFolder(stack), 'data')
+  {
+    await using before = new AsyncDisposableStack()
+    const { node } = await openHonestNode(before, { data })
+    const disk = { measure: async () => usageOf(46.5 * gib) }
+    await offeredRoom({ rosterTable: node.rosterTable, disk })
+  }
+  const { peer, node } = await openHonestNode(stack, { data, join: first })
+  const [told] = (await node.rosterTable.get('self')) ?? []
+  const offers = () => first.member.swarm.members.offers()
+  await until('its word', () => offers().length > 0)
+  expect(told?.room).toBeGreaterThan(0)
+  expect(offers()).toEqual([{ peer, room: told?.room }])
 })
 
 function usageOf(freeBytes: number) {
