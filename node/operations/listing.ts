@@ -23,8 +23,6 @@ export interface DiskUse {
 }
 
 const rowsPerPage = 500
-/** Of one repository, for one line. */
-const maxCounted = 1_000
 
 export const listPage: Operation<'ls'> = async (
   context,
@@ -34,8 +32,13 @@ export const listPage: Operation<'ls'> = async (
   const page = { limit: rowsPerPage, ...(after === undefined ? {} : { after }) }
   if (repository === undefined) {
     const rows: ListedRow[] = []
-    for (const name of await names.listRepositories(page))
-      rows.push(details ? { name, ...(await countTags(context, name)) } : { name })
+    for (const name of await names.listRepositories(page)) {
+      if (!details) rows.push({ name })
+      else {
+        const { tags, isMore } = await names.countTags(name)
+        rows.push({ name, tags, ...(isMore ? { isMore } : {}) })
+      }
+    }
     return pageOf(rows)
   }
   const listed = parseRepository(repository)
@@ -76,14 +79,6 @@ export const showDiskUse: Operation<'du'> = async ({ node: { store } }, _params,
 function pageOf(rows: ListedRow[]): ListedPage {
   const next = rows.length < rowsPerPage ? undefined : rows.at(-1)?.name
   return next === undefined ? { rows } : { rows, next }
-}
-
-async function countTags(
-  { node: { names } }: OperationContext,
-  repository: Repository,
-): Promise<Pick<ListedRow, 'tags' | 'isMore'>> {
-  const tags = await names.listTags(repository, { limit: maxCounted + 1 })
-  return tags.length > maxCounted ? { tags: maxCounted, isMore: true } : { tags: tags.length }
 }
 
 /** As far as its manifests are here. */

@@ -1,6 +1,7 @@
 /** What a ledger promises, and what it is opened with. */
 import type { Level } from 'level'
 import type { Clock, Logger, Metrics } from '../base/base.ts'
+import type { Repository } from '../oci/oci.ts'
 import type { Identity } from '../wire/wire.ts'
 import type { AccountEntry } from './account.ts'
 import type { Authority } from './authority.ts'
@@ -14,6 +15,7 @@ import type { Change, Decision, Names, Page } from './records.ts'
 import type { Roster } from './roster.ts'
 import type { AuditReport } from './row-check.ts'
 import type { Permission, Signer } from './rules.ts'
+import type { TagCount } from './tag-counts.ts'
 import type { RecordListener } from './writer.ts'
 
 export interface Ledger extends Names, AsyncDisposable {
@@ -26,6 +28,8 @@ export interface Ledger extends Names, AsyncDisposable {
   findRecord(key: RecordKey): Uint8Array | undefined
   /** Calls `listener` with records that became current. Returns the unsubscriber. */
   onRecords(listener: RecordListener): () => void
+  /** How many tags a repository has, up to a thousand. */
+  countTags(repository: Repository): Promise<TagCount>
   policy(): Policy
   /** An account that stands and that the policy lets its author write; removed ones are absent. */
   findAccount(name: string): AccountEntry | undefined

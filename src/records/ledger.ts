@@ -1,5 +1,6 @@
 /** A ledger over LevelDB: the current record of each key, what the registry asks of them, and how they change. */
 import { type Clock, noMetrics, silentLogger, steadyClock, wallClock } from '../base/base.ts'
+import type { Repository } from '../oci/oci.ts'
 import { createVerifier, type Identity, parsePeerId, type Verifier } from '../wire/wire.ts'
 import { createAccountQueries } from './account-queries.ts'
 import { Audit, tellUnreadable } from './audit.ts'
@@ -24,6 +25,7 @@ import { SetAside } from './set-aside.ts'
 import { type Database, recordAt, recordsOf } from './storage.ts'
 import { proveRecord, StoredRecords } from './stored.ts'
 import { Sweep } from './sweep.ts'
+import { type TagCount, TagCounts } from './tag-counts.ts'
 import { type RecordListener, Writer } from './writer.ts'
 
 /** Reads the policy and who belongs to the cluster; the rest is counted in the background. */
@@ -64,6 +66,7 @@ class LevelLedger implements Ledger {
   readonly listManifests: Names['listManifests']
   readonly listReferrers: Names['listReferrers']
   readonly tagsOf: Names['tagsOf']
+  readonly #tagCounts: TagCounts
   readonly findAccount: Ledger['findAccount']
   readonly listAccounts: Ledger['listAccounts']
   readonly #db: Database
@@ -176,6 +179,8 @@ class LevelLedger implements Ledger {
     this.listManifests = queries.listManifests
     this.listReferrers = queries.listReferrers
     this.tagsOf = queries.tagsOf
+    this.#tagCounts = new TagCounts({ db, findTag: queries.findTag, steady })
+    this.onChange((keys) => this.#tagCounts.changed(keys))
     const accounts = createAccountQueries(db, records, () => writer.rules)
     this.findAccount = accounts.findAccount
     this.listAccounts = accounts.listAccounts
@@ -221,6 +226,10 @@ class LevelLedger implements Ledger {
 
   onRecords(listener: RecordListener): () => void {
     return subscribe(this.#writer.recordListeners, listener)
+  }
+
+  countTags(repository: Repository): Promise<TagCount> {
+    return this.#tagCounts.count(repository)
   }
 
   policy(): Policy {
