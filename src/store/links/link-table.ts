@@ -54,8 +54,9 @@ export class LinkTable implements Links {
     const { tables, turns, claims, leases, recent } = this.#context
     return await turns.run(key, () =>
       claims.hold([digest], async () => {
-        // Once more: it may have been removed while the turn and the claim were waited for.
-        if (tables.links.getSync(key) === undefined) return false
+        // Once more: it may have been removed, or renewed, while the turn and the claim were waited for.
+        const lease = this.#read(key)
+        if (lease === undefined || leases.isFresh(lease)) return lease !== undefined
         const renewed = leases.now()
         try {
           await tables.links.put(key, String(renewed))

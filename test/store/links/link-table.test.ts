@@ -99,3 +99,14 @@ it('does not bring back a link that is being removed by renewing its lease', asy
   expect(context.tables.links.getSync(linkKey(blob, team))).toBeUndefined()
   expect(await links.has(team, blob)).toBe(false)
 })
+
+it('writes a lease anew once for many who ask at once', async () => {
+  await using stack = new AsyncDisposableStack()
+  const { context, clock, links } = await opened(stack)
+  await links.add(team, [blob])
+  clock.advance(graceMs / 2)
+  const writes = vi.spyOn(context.tables.links, 'put')
+  const found = await Promise.all(Array.from({ length: 50 }, () => links.has(team, blob)))
+  expect(new Set(found)).toEqual(new Set([true]))
+  expect(writes).toHaveBeenCalledTimes(1)
+})
