@@ -27,8 +27,9 @@ const types: Record<string, string> = {
 const pack = promisify(gzip)
 
 const notBuilt = `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Shoal: the page was not built</title>
-<body style="font: 16px/1.5 system-ui; max-width: 40rem; margin: 4rem auto; padding: 0 1rem">
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Shoal: the page was not built</title>
+<body>
 <h1>The page was not built</h1>
 <p>The node runs, and serves docker as it should. Its page is built from the checkout:</p>
 <pre><code>npm run build:page</code></pre>
