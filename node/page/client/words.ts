@@ -22,7 +22,8 @@ export function clusterInWords(
   const count = members.length
   if (lost.length > 0) {
     const names = formatList(lost.map(({ peer }) => nameOf(peer)))
-    return `${formatCount(count, 'member')} connected; ${names} ${lost.length === 1 ? 'is' : 'are'} out of reach.`
+    const present = count === 1 ? 'This node is by itself' : `${formatCount(count, 'member')} connected`
+    return `${present}; ${names} ${lost.length === 1 ? 'is' : 'are'} out of reach.`
   }
   return count === 1 ? 'This node is by itself.' : `${count} members, all connected.`
 }

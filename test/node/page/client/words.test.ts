@@ -56,7 +56,10 @@ describe('the page says', () => {
       '2 members, all connected.',
     )
     expect(clusterInWords({ members: [member('a')], lost: [member('b'), member('c')] }, nameOf)).toBe(
-      '1 member connected; b and c are out of reach.',
+      'This node is by itself; b and c are out of reach.',
+    )
+    expect(clusterInWords({ members: [member('a'), member('b')], lost: [member('c')] }, nameOf)).toBe(
+      '2 members connected; c is out of reach.',
     )
   })
 
