@@ -106,7 +106,10 @@ export class Lists {
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined
       // What was kept from before is not what it was: all of that is read again, and what is missing comes anew.
-      if (code === 'BLOB_ROTTEN') return false
+      if (code === 'BLOB_ROTTEN') {
+        this.#state.disappoint(new BlobUnprovenError(this.#state.digest, { cause: error }))
+        return false
+      }
       if (code !== 'DIGEST_INVALID') throw error
       await this.#convict(candidate, error)
       return false

@@ -215,21 +215,28 @@ describe('a transfer', () => {
     expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
   })
 
-  it('of which what was kept has rotted on the disk is got all the same, and nobody is blamed', async () => {
+  it('of which what was kept has rotted on the disk is got all the same, and not by who read of that, and nobody is blamed', async () => {
     const [seeder, downloader] = [await world.node(), await world.node()]
     const { partials } = downloader
     const open = partials.open.bind(partials)
+    const begun = Promise.withResolvers<void>()
     let opened = 0
     partials.open = async (plan) => {
       const part = await open(plan)
       if (opened++ > 0) return part
       part.finish = async () => {
+        await begun.promise
         await part[Symbol.asyncDispose]()
         throw new BlobRottenError('a piece rotted; it is read again next time')
       }
       return part
     }
     const digest = await seeder.holds(someBytes(5 * pieceBytes))
+    await using blob = await downloader.exchange.open(wanted(digest))
+    const read = async (): Promise<void> => {
+      for await (const _ of blob?.chunks(0, blob.size) ?? []) begun.resolve()
+    }
+    await expect(read()).rejects.toMatchObject({ code: 'BLOB_UNPROVEN' })
     expect(await downloader.exchange.fetch(wanted(digest))).toBe(true)
     expect(opened).toBe(2)
     expect(downloader.exchange.status().peers.flatMap(({ faults }) => Object.keys(faults))).toEqual([])
