@@ -1,5 +1,12 @@
 /** Copies at their owners, over this node's store, ledger and cluster. */
-import { breather, type Logger, logFailure, type Metrics, steadyClock } from '../src/base/base.ts'
+import {
+  breather,
+  type Logger,
+  logFailure,
+  type Metrics,
+  steadyClock,
+  unlessAborted,
+} from '../src/base/base.ts'
 import { upstreamOf } from '../src/oci/oci.ts'
 import {
   Backlog,
@@ -15,7 +22,7 @@ import type { ClusterMember } from './cluster/cluster.ts'
 import { answerCopies, copiesLimits, copiesProtocol, copyPeers } from './cluster/copies-channel.ts'
 import { libraryOf, supplyOf } from './keep-sources.ts'
 import type { LocalNode } from './local-node.ts'
-import { offeredRoom } from './offered-room.ts'
+import { firstRoom, offeredRoom } from './offered-room.ts'
 import { asksPulls, type FindPulls } from './pull-inquiry.ts'
 
 export interface NodeCopies extends Copies {
@@ -51,7 +58,7 @@ export async function openNodeCopies({
   const { site } = node.settings
   const self = swarm.peerId
   const closing = new AbortController()
-  let room = await offeredRoom(node)
+  let room = await firstRoom(node)
   let isLeaving = false
   const offer = () => ({ peer: self, room: isLeaving ? 0 : room, ...(site === undefined ? {} : { site }) })
   const supply = supplyOf({ registry, store, elsewhere })
@@ -133,14 +140,16 @@ export async function openNodeCopies({
     const { signal } = closing
     while (!signal.aborted) {
       try {
-        await clock.sleep(measureMs, { signal })
-        const next = await offeredRoom(node)
-        if (next === room) continue
-        room = next
-        tellRoom()
+        const next = await unlessAborted(offeredRoom(node), signal)
+        if (next !== room) {
+          room = next
+          tellRoom()
+        }
       } catch (error) {
         if (!signal.aborted) logFailure(logger, error, 'the room that can be offered could not be measured')
       }
+      // Only a node that stops ends it early.
+      await clock.sleep(measureMs, { signal }).catch(() => undefined)
     }
   }
 

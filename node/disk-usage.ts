@@ -1,7 +1,7 @@
 /** How much of the disk a node takes, walked again only when the last walk is old for what it cost. */
 import { readdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Clock } from '../src/base/base.ts'
+import { type Clock, ClosingError } from '../src/base/base.ts'
 import type { FileStore, RoomStatus } from '../src/store/store.ts'
 
 export interface DiskUsage {
@@ -36,10 +36,11 @@ export interface DiskMeterOptions {
   clock: Clock
 }
 
-export class DiskMeter {
+export class DiskMeter implements Disposable {
   readonly #options: DiskMeterOptions
   #walk: Promise<Walked> | undefined
   #staleMs = 0
+  readonly #closing = new AbortController()
 
   constructor(options: DiskMeterOptions) {
     this.#options = options
@@ -50,6 +51,11 @@ export class DiskMeter {
     const [{ bavail, blocks, bsize }, walked] = await Promise.all([statfs(directory), this.#walked()])
     const onDisk = { totalBytes: blocks * bsize, freeBytes: bavail * bsize, minFreeBytes }
     return { ...walked, ...onDisk, ...store.room.status() }
+  }
+
+  /** Ends a walk that is under way. */
+  [Symbol.dispose](): void {
+    this.#closing.abort(new ClosingError('the node stops'))
   }
 
   /** Whoever asks while a walk is under way waits for that one. */
@@ -65,7 +71,7 @@ export class DiskMeter {
     const begunMs = clock.now()
     try {
       const walked = { blobs: 0, blobBytes: 0, measuredMs: begunMs }
-      for await (const { size } of store.blobs.list()) {
+      for await (const { size } of store.blobs.list({ signal: this.#closing.signal })) {
         walked.blobs++
         walked.blobBytes += size
       }

@@ -188,6 +188,7 @@ export async function openLocalNode({
       logger,
     }),
   )
+  const disk = opened.use(new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }))
   const resources = opened.move()
   return {
     settings,
@@ -203,7 +204,7 @@ export async function openLocalNode({
     pulls,
     peers,
     audit,
-    disk: new DiskMeter({ directory, store, minFreeBytes, clock: steadyClock }),
+    disk,
     keepRules,
     isWhole: () => mender.isDone,
     dropped,

@@ -23,6 +23,11 @@ export async function offeredRoom({
   return room
 }
 
+/** What was told last, or measured now where nothing was: a store of a million blobs is walked for half a minute. */
+export async function firstRoom(node: Parameters<typeof offeredRoom>[0]): Promise<number> {
+  return (await toldRoom(node)) ?? (await offeredRoom(node))
+}
+
 /** What was told last; `undefined` before the first time. */
 export async function toldRoom({
   rosterTable,

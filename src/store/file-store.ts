@@ -300,15 +300,28 @@ function fileBlobs({ files, checked, publisher, uses, maxBytes, work }: FileBlob
   }
 }
 
+/** One at a time, each costs half as much again; more would keep who reads waiting for the thread pool. */
+const statsAtOnce = 16
+
 async function* listBlobs(
   files: BlobFiles,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ digest: Digest; size: number }> {
-  for await (const digest of files.list()) {
+  const sized = async (digests: Digest[]) => {
     signal?.throwIfAborted()
-    const file = await files.stat(digest)
-    if (file !== undefined) yield { digest, size: file.size }
+    const found = await Promise.all(digests.map((digest) => files.stat(digest)))
+    return digests.flatMap((digest, index) => {
+      const size = found[index]?.size
+      return size === undefined ? [] : { digest, size }
+    })
   }
+  let unsized: Digest[] = []
+  for await (const digest of files.list()) {
+    if (unsized.push(digest) < statsAtOnce) continue
+    yield* await sized(unsized)
+    unsized = []
+  }
+  yield* await sized(unsized)
 }
 
 /** Removes the files of uploads that have no session: whole writes that were cut off, and sessions that ended. */

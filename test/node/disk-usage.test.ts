@@ -26,7 +26,8 @@ describe('the disk meter', () => {
 
   function openMeter(): DiskMeter {
     const blobs = {
-      async *list() {
+      async *list({ signal }: { signal: AbortSignal }) {
+        signal.throwIfAborted()
         walks++
         nowMs += costMs
         if (failure !== undefined) throw failure
@@ -58,6 +59,12 @@ describe('the disk meter', () => {
     expect((await meter.measure()).blobBytes).toBe(1)
     nowMs += 1
     expect((await meter.measure()).blobBytes).toBe(2)
+  })
+
+  it('ends its walk when the node stops', async () => {
+    const meter = openMeter()
+    meter[Symbol.dispose]()
+    await expect(meter.measure()).rejects.toMatchObject({ code: 'CLOSING' })
   })
 
   it('does not remember a walk that failed for longer than a moment', async () => {

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { offeredRoom } from '../../node/offered-room.ts'
+import { firstRoom, offeredRoom } from '../../node/offered-room.ts'
 import type { RosterRow } from '../../src/placement/roster.ts'
 import { openHonestNode } from '../hostile/honest-node.ts'
 import { temporaryFolder, until } from '../swarm/fixture.ts'
@@ -23,6 +23,14 @@ it('stays what was told before a restart until the disk is another', async () =>
   expect(await offered(45)).toBe(told)
   expect(await offered(34)).toBe(told - 1)
   expect(await offered(46.5)).toBe(told - 1)
+})
+
+it('is what was told before a restart without a walk through the store, and measured where nothing was', async () => {
+  const told = { get: async () => [{ peer: 'self', room: 7, isOut: false }], put: async () => undefined }
+  const disk = { measure: () => Promise.reject(new Error('nobody waits for it')) }
+  expect(await firstRoom({ rosterTable: told, disk })).toBe(7)
+  const nothing = { get: async () => undefined, put: async () => undefined }
+  await expect(firstRoom({ rosterTable: nothing, disk })).rejects.toThrow('nobody waits')
 })
 
 it('is the same at every start while a disk is filled and emptied by a seventh, wherever it lies between two steps', async () => {

@@ -6,6 +6,8 @@ import { algorithmOf, type Digest, type DigestAlgorithm, hexOf, isDigest } from 
 
 const algorithms: DigestAlgorithm[] = ['sha256', 'sha512']
 const unreadEnding = '.unread'
+/** Of a folder, in one trip to the thread pool. */
+const entriesAtOnce = 256
 
 export class BlobFiles {
   readonly #root: string
@@ -144,7 +146,9 @@ export class BlobFiles {
   }
 
   async *#listFolder(algorithm: DigestAlgorithm, shard: string): AsyncGenerator<Digest> {
-    const folder = await orMissing(opendir(join(this.#root, 'blobs', algorithm, shard)))
+    const folder = await orMissing(
+      opendir(join(this.#root, 'blobs', algorithm, shard), { bufferSize: entriesAtOnce }),
+    )
     if (folder === undefined) return
     for await (const entry of folder) {
       const digest = `${algorithm}:${entry.name}`
