@@ -8,8 +8,8 @@ export interface MemberFacts {
   /** Bytes a second that it sends to all others together at most. */
   maxUpload?: number
   addresses: string[]
-  /** Since when it is connected, or, of one that is lost, since when not. */
-  sinceMs: number
+  /** Since when it is connected, or, of one that is lost, since when not; absent for this node. */
+  sinceMs?: number
   latencyMs?: number
   version?: string
   announces?: number
@@ -51,7 +51,6 @@ export interface TransferFacts {
 /** Sent every second to whoever watches. */
 export interface StateEvent {
   nowMs: number
-  startedMs: number
   self: string
   version: string
   cluster: string

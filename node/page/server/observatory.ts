@@ -17,13 +17,11 @@ export class Observatory {
   readonly #clock: Clock
   readonly #reports: Reports
   readonly #rates = new Rates(maxCounters)
-  readonly #startedMs: number
   #revision = 0
 
   constructor(node: PageNode, { clock, logger }: { clock: Clock; logger: Logger }) {
     this.#node = node
     this.#clock = clock
-    this.#startedMs = clock.now()
     this.#reports = new Reports(logger)
   }
 
@@ -48,7 +46,6 @@ export class Observatory {
     const nowMs = this.#clock.now()
     return {
       nowMs,
-      startedMs: this.#startedMs,
       self,
       version,
       cluster,
@@ -102,7 +99,6 @@ export class Observatory {
       name: this.#node.hostName(this.#node.self) ?? this.#node.name,
       isSelf: true,
       addresses: member?.addresses() ?? [],
-      sinceMs: this.#startedMs,
       version: this.#node.version,
       receivedBytes: 0,
       sentBytes: 0,

@@ -371,6 +371,8 @@ describe('the page’s API', () => {
       transfers: [],
       problems: ['this node is still joining its cluster'],
     })
+    // It is connected to nobody by being itself.
+    expect(states[0]?.members[0]).not.toHaveProperty('sinceMs')
     incoming.destroy()
   })
 

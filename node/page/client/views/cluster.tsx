@@ -55,7 +55,11 @@ function Lost({ members }: { members: MemberFacts[] }) {
           <li key={peer}>
             <Member peer={peer} />{' '}
             <span>
-              since <Age atMs={sinceMs} />
+              {sinceMs !== undefined && (
+                <>
+                  since <Age atMs={sinceMs} />
+                </>
+              )}
               {addresses[0] !== undefined && `, last at ${addresses[0]}`}
             </span>
           </li>
@@ -103,7 +107,7 @@ function Members({ cluster }: { cluster: StateEvent }) {
               {member.latencyMs === undefined ? '–' : formatLatency(member.latencyMs)}
             </td>
             <td data-what="Connected">
-              <Age atMs={member.sinceMs} />
+              {member.sinceMs === undefined ? '–' : <Age atMs={member.sinceMs} />}
             </td>
             <td data-what="Sent here" class="number">
               {member.isSelf ? '–' : formatBytes(member.receivedBytes)}
