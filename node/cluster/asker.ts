@@ -1,5 +1,5 @@
 /** Asks the other members for a name that is unknown here. */
-import { type Clock, type Logger, SingleFlight } from '../../src/base/base.ts'
+import { type Clock, type Logger, SingleFlight, unlessAborted } from '../../src/base/base.ts'
 import {
   askedFor,
   askRecords,
@@ -16,6 +16,8 @@ import { askLimits, askProtocol } from './protocols.ts'
 export interface Asker {
   /** Resolves when the name is known here, when nobody knows it, or when there was time enough. `name` is the key's text. */
   ask(key: RecordKey, name: string): Promise<Asked>
+  /** Just after a start, waits for the first member, where any is known: before that nobody can be asked. */
+  met(options?: { signal?: AbortSignal }): Promise<void>
 }
 
 /** How long a name that is unknown here may delay its 404, where others have answered. */
@@ -184,6 +186,17 @@ export function createAsker(names: Ledger, swarm: Swarm, clock: Clock, logger: L
       const known = unknown.get(name)
       if (known !== undefined && known.untilMs > clock.now()) return known.asked
       return await asks.run(name, () => askAround(key, name))
+    },
+    async met({ signal } = {}) {
+      const over = new AbortController()
+      try {
+        await unlessAborted(
+          settle((ms) => sleep(ms, over.signal)),
+          signal,
+        )
+      } finally {
+        over.abort(new Error('it is over'))
+      }
     },
   }
 }

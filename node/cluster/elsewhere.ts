@@ -42,6 +42,8 @@ export function clusterElsewhere(
     options: { signal?: AbortSignal } | undefined,
     look: () => Promise<T>,
   ): Promise<T> {
+    // What an upstream has is waited for by nobody.
+    if (!delegation.covers(repository)) await asker.met(options)
     const found = await look()
     if (found || delegation.covers(repository)) return found
     return (await through.ask(repository, digest, options)) ? await look() : found
