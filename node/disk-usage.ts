@@ -27,6 +27,8 @@ type Walked = Omit<DiskUsage, 'totalBytes' | 'freeBytes' | 'minFreeBytes' | 'lim
 
 /** The share of time that walking may take while somebody keeps asking. */
 const walkShare = 0.1
+/** For whom an older walk is good enough. */
+const oldWalkShare = 0.01
 const minAgeMs = 1_000
 
 export interface DiskMeterOptions {
@@ -40,15 +42,17 @@ export class DiskMeter implements Disposable {
   readonly #options: DiskMeterOptions
   #walk: Promise<Walked> | undefined
   #staleMs = 0
+  #oldMs = 0
   readonly #closing = new AbortController()
 
   constructor(options: DiskMeterOptions) {
     this.#options = options
   }
 
-  async measure(): Promise<DiskUsage> {
+  /** What is free, or limited, is as it is now; `mayBeOld` is for who asks on and on, and for whom blobs need not be exact. */
+  async measure({ mayBeOld = false } = {}): Promise<DiskUsage> {
     const { directory, minFreeBytes, store } = this.#options
-    const [{ bavail, blocks, bsize }, walked] = await Promise.all([statfs(directory), this.#walked()])
+    const [{ bavail, blocks, bsize }, walked] = await Promise.all([statfs(directory), this.#walked(mayBeOld)])
     const onDisk = { totalBytes: blocks * bsize, freeBytes: bavail * bsize, minFreeBytes }
     return { ...walked, ...onDisk, ...store.room.status() }
   }
@@ -59,9 +63,11 @@ export class DiskMeter implements Disposable {
   }
 
   /** Whoever asks while a walk is under way waits for that one. */
-  #walked(): Promise<Walked> {
-    if (this.#walk !== undefined && this.#options.clock.now() < this.#staleMs) return this.#walk
+  #walked(mayBeOld: boolean): Promise<Walked> {
+    const untilMs = mayBeOld ? Math.max(this.#staleMs, this.#oldMs) : this.#staleMs
+    if (this.#walk !== undefined && this.#options.clock.now() < untilMs) return this.#walk
     this.#staleMs = Number.POSITIVE_INFINITY
+    this.#oldMs = 0
     this.#walk = this.#walkAgain()
     return this.#walk
   }
@@ -78,6 +84,8 @@ export class DiskMeter implements Disposable {
       const partials = await store.partials.list()
       const partialBytes = partials.reduce((sum, { size }) => sum + size, 0)
       const quarantined = (await readdir(join(directory, 'quarantine'))).length
+      const endMs = clock.now()
+      this.#oldMs = endMs + (endMs - begunMs) / oldWalkShare
       return { ...walked, partials: partials.length, partialBytes, quarantined }
     } finally {
       const endMs = clock.now()

@@ -15,7 +15,7 @@ export async function offeredRoom({
   disk: Pick<LocalNode['disk'], 'measure'>
   rosterTable: Pick<LocalNode['rosterTable'], 'get' | 'put'>
 }): Promise<number> {
-  const { blobBytes, freeBytes, minFreeBytes, limit } = await disk.measure()
+  const { blobBytes, freeBytes, minFreeBytes, limit } = await disk.measure({ mayBeOld: true })
   const bytes = blobBytes + Math.max(0, freeBytes - minFreeBytes)
   const told = await toldRoom({ rosterTable })
   const room = roomOf(Math.min(bytes, limit?.maxBytes ?? Number.POSITIVE_INFINITY), told)

@@ -61,6 +61,18 @@ describe('the disk meter', () => {
     expect((await meter.measure()).blobBytes).toBe(2)
   })
 
+  it('gives who may have an older walk one of up to a hundred times what it took', async () => {
+    const meter = openMeter()
+    costMs = 500
+    await meter.measure()
+    nowMs += 49_999
+    expect((await meter.measure({ mayBeOld: true })).blobBytes).toBe(1)
+    nowMs += 1
+    expect((await meter.measure({ mayBeOld: true })).blobBytes).toBe(2)
+    nowMs += 5_000
+    expect((await meter.measure()).blobBytes).toBe(3)
+  })
+
   it('ends its walk when the node stops', async () => {
     const meter = openMeter()
     meter[Symbol.dispose]()
