@@ -14,9 +14,13 @@ export function renderDiagnoses(
     ...(advice === undefined ? [] : [`${' '.repeat(6 + nameWidth)}${dim('->')} ${printable(advice)}`]),
   ])
   const faults = diagnoses.filter(({ level }) => level === 'fault').length
-  const end =
-    faults === 0
-      ? green(isAnothersNode ? 'Nothing is wrong that this user can see.' : 'Nothing is wrong.')
-      : red(`${formatCount(faults, 'fault')}.`)
+  const end = faults === 0 ? endWell(diagnoses, isAnothersNode) : red(`${formatCount(faults, 'fault')}.`)
   return `${[...lines, '', end].join('\n')}\n`
+}
+
+function endWell(diagnoses: Diagnosis[], isAnothersNode: boolean): string {
+  if (isAnothersNode) return green('Nothing is wrong that this user can see.')
+  // One that was stopped in order is no fault, and yet serves nobody.
+  const isStopped = diagnoses.some(({ check, level }) => check === 'node' && level === 'note')
+  return isStopped ? yellow('Nothing else is wrong, but no node runs.') : green('Nothing is wrong.')
 }

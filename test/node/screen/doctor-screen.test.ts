@@ -16,3 +16,13 @@ it('calls hosts by their names in colours too', async () => {
   expect(shown).toContain('\u001b[1mmembers    \u001b[22mhost-b refuses connections')
   expect(shown).toContain('start host-b')
 })
+
+it('does not end with nothing wrong alone where no node runs', async () => {
+  const { renderDiagnoses } = await import('../../../node/screen/doctor-screen.ts')
+  const stopped = { check: 'node', level: 'note' as const, found: 'no node runs on this data directory' }
+  const other = { check: 'docker', level: 'note' as const, found: 'no dockerd is here' }
+  const endOf = (...diagnoses: (typeof stopped)[]) =>
+    renderDiagnoses(diagnoses, { isAnothersNode: false }).trimEnd().split('\n').at(-1)
+  expect(endOf(stopped, other)).toBe('Nothing else is wrong, but no node runs.')
+  expect(endOf(other)).toBe('Nothing is wrong.')
+})
