@@ -1,8 +1,8 @@
 /** The libp2p node with every option that matters said in one place. */
 import { privateKeyFromRaw } from '@libp2p/crypto/keys'
-import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
+import { type GossipSub, type GossipsubOpts, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
-import type { Connection, ConnectionGater } from '@libp2p/interface'
+import type { Connection, ConnectionGater, Startable } from '@libp2p/interface'
 import { type KadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { type Ping, ping } from '@libp2p/ping'
@@ -57,6 +57,21 @@ const gossipHistory = { mcacheLength: 3, mcacheGossip: 2 }
 const scoreDecayMs = 10_000
 /** Longer than any outage after which a node should still find back on its own. */
 const rememberPeersMs = 30 * dayMs
+
+/** The library leaves its next beat set when it stops, and a program that is over would wait for it. */
+function endingBeats(options: Partial<GossipsubOpts>): ReturnType<typeof gossipsub> {
+  const create = gossipsub(options)
+  return (components) => {
+    const gossip = create(components) as GossipSub & Startable
+    const { stop } = gossip
+    gossip.stop = async () => {
+      const { heartbeatTimeout } = Reflect.get(gossip, 'status')
+      await stop.call(gossip)
+      clearTimeout(heartbeatTimeout)
+    }
+    return gossip
+  }
+}
 
 /** Not started: register handlers, then call `start()`. */
 export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode> {
@@ -114,7 +129,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
         isOutside,
       ),
       gossip: guarded(
-        gossipsub({
+        endingBeats({
           // Records carry their author's signature; a second one around them would cost without proving more.
           globalSignaturePolicy: 'StrictNoSign',
           allowPublishToZeroTopicPeers: true,
@@ -139,6 +154,7 @@ export async function createNode(options: Libp2pNodeOptions): Promise<Libp2pNode
             appSpecificScore: (peer) => -demerits(peer),
             appSpecificWeight: 1,
             decayInterval: scoreDecayMs,
+            behaviourPenaltyDecay: 0.2 ** (scoreDecayMs / 1000),
             topics: {
               [names.topic]: {
                 topicWeight: 1,

@@ -1,17 +1,17 @@
+import type { GossipSub } from '@libp2p/gossipsub'
 import { afterEach, expect, test, vi } from 'vitest'
 import { clusterNames, secretNames } from '../../../src/swarm/cluster/cluster.ts'
 import { encryption } from '../../../src/swarm/streams/encryption.ts'
-import { createNode } from '../../../src/swarm/streams/libp2p-node.ts'
+import { createNode, type Libp2pNode } from '../../../src/swarm/streams/libp2p-node.ts'
 import { openIdentity } from '../../../src/swarm/swarm.ts'
 import { MemoryDatabase } from '../../hostile/memory-database.ts'
 import { newCluster, temporaryFolder } from '../fixture.ts'
 
 afterEach(() => vi.useRealTimers())
 
-test('hardly ever wakes a node that is not used', async () => {
-  await using stack = new AsyncDisposableStack()
+async function nodeOfItsOwn(stack: AsyncDisposableStack): Promise<Libp2pNode> {
   const cluster = await newCluster(stack)
-  const node = await createNode({
+  return await createNode({
     identity: await openIdentity(await temporaryFolder(stack)),
     names: clusterNames(cluster),
     encryption: encryption(secretNames(cluster)),
@@ -23,6 +23,11 @@ test('hardly ever wakes a node that is not used', async () => {
     demerits: () => 0,
     database: new MemoryDatabase(),
   })
+}
+
+test('hardly ever wakes a node that is not used', async () => {
+  await using stack = new AsyncDisposableStack()
+  const node = await nodeOfItsOwn(stack)
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] })
   await node.start()
   await vi.advanceTimersByTimeAsync(10_000)
@@ -35,4 +40,16 @@ test('hardly ever wakes a node that is not used', async () => {
   vi.useRealTimers()
   await node.stop()
   expect(wakes).toBeLessThan(30)
+})
+
+test('does not beat once more when it has stopped, which a program that is over would wait for', async () => {
+  await using stack = new AsyncDisposableStack()
+  const node = await nodeOfItsOwn(stack)
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval'] })
+  await node.start()
+  await vi.advanceTimersByTimeAsync(10_000)
+  await node.stop()
+  const beat = vi.spyOn(node.services.gossip as GossipSub & { heartbeat(): Promise<void> }, 'heartbeat')
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(beat).not.toHaveBeenCalled()
 })
