@@ -2,7 +2,16 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { OciError, parseTag } from '../../src/oci/oci.ts'
 import { History, judge, type Write } from '../model/model.ts'
-import { type Act, acts, openScene, type Scene, type SceneNode, versions } from './scene.ts'
+import {
+  type Act,
+  acts,
+  importAs,
+  openScene,
+  type Scene,
+  type SceneNode,
+  unstated,
+  versions,
+} from './scene.ts'
 
 const one = parseTag('one')
 const two = parseTag('two')
@@ -161,6 +170,19 @@ describe('at two nodes', () => {
     for (const node of [a, b]) expect(await node.getTag(two)).toBe(image.digest)
   })
 
+  it('a tag that an import finds as it wants it stays as old as it was', async () => {
+    await using scene = await openScene(2)
+    const [a, b] = [scene.at(0), scene.at(1)]
+    expect(await importAs(a, two)).toBeUndefined()
+    scene.clock.ms += 1_000
+    const next = await b.pushBlobs('second')
+    await b.push(next, [two])
+    scene.clock.ms += 1_000
+    expect(await importAs(a, two)).toBe(unstated)
+    await scene.heal()
+    for (const node of [a, b]) expect(await node.getTag(two)).toBe(next.digest)
+  })
+
   it('a tag that is older than deletions are remembered goes with its manifest for good', async () => {
     await using scene = await openScene(2)
     const [a, b] = [scene.at(0), scene.at(1)]
@@ -217,8 +239,7 @@ async function run(scene: Scene, history: History, act: Act): Promise<void> {
     for (const what of act.writes(node)) history.add({ ...what, ...span } as Write)
   }
   try {
-    await act.run(node)
-    write('acknowledged')
+    write((await act.run(node)) === unstated ? 'unknown' : 'acknowledged')
   } catch (error) {
     if (!(error instanceof OciError) && (error as { code?: string }).code !== 'BLOB_MISSING') throw error
     write('refused')

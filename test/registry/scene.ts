@@ -33,6 +33,9 @@ export interface SceneImage {
 
 type What = Omit<Write, 'node' | 'beginMs' | 'endMs' | 'outcome'> & object
 
+/** What an act resolves to that may have found all as it wants it, and then states nothing. */
+export const unstated = Symbol('unstated')
+
 /** Something that is asked of a node, and what it is for the model. */
 export interface Act {
   name: string
@@ -318,8 +321,21 @@ const tag = fc.constantFrom(parseTag('one'), parseTag('two'))
 /** What a tag may name. */
 export const versions = ['first', 'second']
 
-/** All that can be asked about one image, at one of so many nodes. */
+/** An import that is run again leaves what stands to who stated it, and when. */
+export async function importAs(at: SceneNode, tag: Tag): Promise<typeof unstated | undefined> {
+  const { digest, bytes } = await at.pushBlobs()
+  const { repository } = at
+  const named = { repository, digest, mediaType: mediaTypes.ociManifest }
+  const manifest = { ...named, absent: [], bytes: Buffer.from(bytes).toString('base64') }
+  await importManifest(at.context(), manifest, () => undefined, { signal })
+  const stood = (await at.names.findTag(repository, tag))?.digest === digest
+  const done = { ...named, tag, size: bytes.length }
+  const { stands } = await importTag(at.context(), done, () => undefined, { signal })
+  if (stands !== 'imported') throw new OciError('MANIFEST_UNKNOWN', `what stands is ${stands}`)
+  return stood ? unstated : undefined
+}
 
+/** All that can be asked about one image, at one of so many nodes. */
 export function acts(nodes: number): fc.Arbitrary<Act> {
   const node = fc.nat({ max: nodes - 1 })
   const version = fc.constantFrom(...versions)
@@ -358,16 +374,7 @@ export function acts(nodes: number): fc.Arbitrary<Act> {
     ({ node, tag }): Act => ({
       name: `import ${tag}`,
       node,
-      run: async (at) => {
-        const { digest, bytes } = await at.pushBlobs()
-        const { repository } = at
-        const named = { repository, digest, mediaType: mediaTypes.ociManifest }
-        const manifest = { ...named, absent: [], bytes: Buffer.from(bytes).toString('base64') }
-        await importManifest(at.context(), manifest, () => undefined, { signal })
-        const done = { ...named, tag, size: bytes.length }
-        const { stands } = await importTag(at.context(), done, () => undefined, { signal })
-        if (stands !== 'imported') throw new OciError('MANIFEST_UNKNOWN', `what stands is ${stands}`)
-      },
+      run: (at) => importAs(at, tag),
       writes: (at) => [pushed(at, [tag])],
     }),
   )
