@@ -20,6 +20,8 @@ export interface MemberSearchOptions {
 
 /** Members that are asked at once, until neighbours are found; beyond, those that the look-up finds. */
 const maxMembers = 32
+/** Before it is said that nobody has it. What was pushed a moment ago no look-up finds yet. */
+const maxAsked = 256
 /** Of these, in other sites, as long as there are enough near. */
 const farMembers = 8
 /** With so many of many members, no further ones are looked for. */
@@ -34,6 +36,8 @@ export class MemberSearch {
   readonly #asked = Promise.withResolvers<void>()
   #isAsked = false
   #isSearching = true
+  /** Those that said that they have nothing of it, and made room for others. */
+  readonly #without = new Set<string>()
   /** The last that held something has gone. */
   #lonely = Promise.withResolvers<void>()
 
@@ -77,6 +81,7 @@ export class MemberSearch {
   settle(): boolean {
     const { hasAnswered } = this.#sources
     const isNowhere = !this.#isSearching && hasAnswered && this.#sources.holding().length === 0
+    if (isNowhere && this.#askOthers()) return false
     if (isNowhere) this.#options.onNobody()
     // Among few members each is asked; of many, the look-up finds who has it.
     const isAsked = hasAnswered && (!this.#isSearching || !this.#areMany)
@@ -139,6 +144,15 @@ export class MemberSearch {
   widen(count: number, isKnown: (peer: string) => boolean): void {
     const others = this.#inTurn().filter((peer) => !isKnown(peer))
     for (const peer of others.slice(0, Math.max(0, count))) this.#sources.add(peer)
+  }
+
+  /** Asks the next of many members, in place of those that have nothing. Returns whether there were any. */
+  #askOthers(): boolean {
+    if (this.#options.hasOrigin || this.#without.size >= maxAsked) return false
+    for (const peer of this.#sources.dismiss()) this.#without.add(peer)
+    const others = this.#inTurn().filter((peer) => !this.#without.has(peer))
+    for (const peer of others.slice(0, maxMembers)) this.#sources.add(peer)
+    return !this.#sources.hasAnswered
   }
 
   /** Everyone asks others first, so that no member is asked by all. */

@@ -222,13 +222,21 @@ export class Sources {
   }
 
   /** Who has nothing of it is not listened to, once others have, and unless it fetches it too. */
-  #dismiss(): void {
+  #dismissMost(): void {
     if (this.#sources.size <= maxNeighbours || this.holding().length === 0) return
-    for (const source of this.#sources.values()) {
-      if (!source.answered || source.holds !== undefined || this.#downloaders.has(source.peer)) continue
-      this.#sources.delete(source.peer)
-      source.link.release(source.want)
+    this.dismiss((peer) => this.#downloaders.has(peer))
+  }
+
+  /** Listens no more to those that have nothing of it. Returns them. */
+  dismiss(isKept: (peer: string) => boolean = () => false): string[] {
+    const without = [...this.#sources.values()].filter(
+      ({ peer, answered, holds }) => answered && holds === undefined && !isKept(peer),
+    )
+    for (const { peer, link, want } of without) {
+      this.#sources.delete(peer)
+      link.release(want)
     }
+    return without.map(({ peer }) => peer)
   }
 
   close(): void {
@@ -258,6 +266,6 @@ export class Sources {
   }
 
   settle(): void {
-    if (this.search.settle()) this.#dismiss()
+    if (this.search.settle()) this.#dismissMost()
   }
 }

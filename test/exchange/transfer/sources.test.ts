@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import { silentLogger, steadyClock } from '../../../src/base/base.ts'
 import type { Asking } from '../../../src/exchange/peer/asking.ts'
@@ -15,6 +16,7 @@ const size = 16 * 1024 * 1024
 class Scene {
   readonly open = new Map<string, WantListener>()
   readonly ended: string[] = []
+  isNowhere = false
   readonly members: string[]
   readonly sources: Sources
   readonly #stop = new AbortController()
@@ -34,7 +36,9 @@ class Scene {
       refuses: () => false,
       downloadersOf: () => [],
       onLess: () => undefined,
-      onNobody: () => undefined,
+      onNobody: () => {
+        this.isNowhere = true
+      },
       onEvent: ({ peer }, { type }) => {
         if (type === 'ended') this.ended.push(peer)
       },
@@ -101,6 +105,29 @@ describe('the sources of a blob', () => {
     expect(scene.open.size).toBe(maxNeighbours)
     scene.tell([...scene.open.keys()][0] ?? '', { type: 'ended' })
     expect(scene.open.size).toBe(maxNeighbours)
+    scene.stop()
+    await expect(searching).rejects.toThrow('over')
+  })
+
+  it('are looked for among all of many members before it is said that nobody has it', async () => {
+    const scene = new Scene(80)
+    const searching = scene.search()
+    // Until the look-up has named nobody.
+    await nextTurn()
+    expect(scene.open.size).toBe(32)
+    const asked = new Set<string>()
+    const deny = (): void => {
+      for (const peer of [...scene.open.keys()]) {
+        if (asked.has(peer)) continue
+        asked.add(peer)
+        scene.tell(peer, { type: 'absent' })
+      }
+    }
+    deny()
+    deny()
+    expect([asked.size, scene.open.size, scene.isNowhere]).toEqual([64, 16, false])
+    deny()
+    expect([asked.size, scene.isNowhere]).toEqual([80, true])
     scene.stop()
     await expect(searching).rejects.toThrow('over')
   })
